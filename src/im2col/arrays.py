@@ -1,0 +1,133 @@
+"""Arrays in, arrays out: what is accepted as an image, and what as `out`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import DTypeError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def as_array(operation: str, name: str, value: Any) -> NDArray[Any]:
+    """Return `value` as a NumPy array, without a copy where it holds one.
+
+    Parameters
+    ----------
+    operation, name : str
+        What an error names.
+    value : array_like
+        An ndarray, or a CPU object that speaks ``__array__`` or DLPack, or nested sequences of numbers.
+
+    Returns
+    -------
+    ndarray
+        Of a boolean, integer, float, complex or registered (bfloat16) dtype; any memory order.
+
+    Raises
+    ------
+    DTypeError
+        For masked arrays, structured, object, string and time dtypes, and what no array can be made of.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(
+            f"{operation}: {name} is a masked array, whose mask would be lost; fill it first, as in {name}.filled(0)"
+        )
+    if type(value) is np.ndarray:
+        array = value
+    else:
+        try:
+            array = _convert(value)
+        except Exception as cause:
+            raise DTypeError(
+                f"{operation}: {name} of type {type(value).__name__} cannot be used as a NumPy array ({cause}); "
+                "pass an ndarray in CPU memory"
+            ) from cause
+    dtype = array.dtype
+    if dtype.kind not in "biufc" and not is_registered(dtype):
+        raise DTypeError(
+            f"{operation}: {name} has dtype {dtype}, which is not a number; convert it first, as in "
+            f"{name}.astype(float)"
+        )
+    return array
+
+
+def _convert(value: Any) -> NDArray[Any]:
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        return np.from_dlpack(value)
+    return np.asarray(value)
+
+
+def is_registered(dtype: np.dtype[Any]) -> bool:
+    """Whether another package registered the dtype with NumPy, as ml_dtypes does with bfloat16."""
+    return dtype.isbuiltin == 2
+
+
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype in the machine's own byte order."""
+    return dtype if dtype.byteorder in "=|" else dtype.newbyteorder("=")
+
+
+def check_output(
+    operation: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[NDArray[Any]]
+) -> NDArray[Any]:
+    """Return `out` if the result can be written to it, and say why where it cannot.
+
+    Parameters
+    ----------
+    operation : str
+        What an error names.
+    out : ndarray
+        The user's array; any strides.
+    shape, dtype
+        The result's.
+    inputs : sequence of ndarray
+        Arrays that are read while `out` is written.
+
+    Raises
+    ------
+    OutputError
+        If `out` is no ndarray, has another shape or dtype, is read-only, or shares memory with itself or an input.
+    """
+    problem = None
+    if not isinstance(out, np.ndarray):
+        problem = f"is a {type(out).__name__}; pass an ndarray"
+    elif out.shape != shape:
+        problem = f"has shape {out.shape} but the result has {shape}; pass np.empty({shape}, {str(dtype)!r})"
+    elif out.dtype != dtype:
+        problem = f"has dtype {out.dtype} but the result has {dtype}; pass np.empty({shape}, {str(dtype)!r})"
+    elif not out.flags.writeable:
+        problem = "is read-only; pass a writeable array"
+    elif _overlaps_itself(out):
+        problem = "has elements that share memory; pass np.empty of the result's shape"
+    elif any(_overlap(out, x) for x in inputs):
+        problem = (
+            "shares memory with an input, which would be overwritten while it is read; pass another array"
+        )
+    if problem is not None:
+        raise OutputError(f"{operation}: out {problem}")
+    return out  # type: ignore[no-any-return]
+
+
+def _overlaps_itself(out: NDArray[Any]) -> bool:
+    """Whether strides do not nest: slices and transposes of an ordinary array always do."""
+    reach = out.itemsize
+    for stride, n in sorted((abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
+        if stride < reach:
+            return True
+        reach += stride * (n - 1)
+    return False
+
+
+def _overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return bool(np.shares_memory(a, b, max_work=10_000))
+    except np.exceptions.TooHardError:
+        return True

@@ -1,0 +1,151 @@
+"""What this process may really use of its host: CPUs and memory, under affinity masks and cgroup limits."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+from ..errors import MemoryBudgetError
+
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
+_ALWAYS_FITS = 16 << 20
+"""Bytes below which no budget is asked for: reading it takes longer than filling them."""
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may use: its affinity mask, cut by a cgroup's quota.
+
+    Returns
+    -------
+    int
+        At least 1. A quota of 2.5 CPUs counts as 3: two would leave half a CPU idle.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cpus = len(os.sched_getaffinity(0))
+    else:  # pragma: no cover (macOS and Windows have no affinity mask)
+        cpus = os.cpu_count() or 1
+    return max(1, math.ceil(min(cpus, _cgroup_cpu_quota())))
+
+
+def available_memory() -> int | None:
+    """Return how many bytes this process can still allocate, or None where the host does not say.
+
+    Returns
+    -------
+    int or None
+        The kernel's estimate of available memory, cut by the tightest cgroup limit above the process.
+    """
+    host = _meminfo_available()
+    room = _cgroup_memory_room()
+    if host is None:
+        return room
+    return host if room is None else min(host, room)
+
+
+def require_memory(operation: str, nbytes: int, what: str, way_out: str) -> None:
+    """Raise before an allocation that cannot succeed, instead of letting the kernel kill the process.
+
+    Parameters
+    ----------
+    operation, what, way_out : str
+        What the error names: the public function, the array, and what to use instead.
+    nbytes : int
+        Size of the allocation.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If `nbytes` is more than `available_memory`.
+    """
+    if nbytes <= _ALWAYS_FITS:
+        return
+    available = available_memory()
+    if available is not None and nbytes > available:
+        raise MemoryBudgetError(
+            f"{operation}: {what} would take {format_bytes(nbytes)} but {format_bytes(available)} are available; "
+            f"{way_out}"
+        )
+
+
+def format_bytes(nbytes: float) -> str:
+    """Return a byte count for people, in binary units.
+
+    Examples
+    --------
+    >>> format_bytes(512), format_bytes(1536), format_bytes(3 << 30)
+    ('512 B', '1.5 KiB', '3.0 GiB')
+    """
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    size, unit = float(nbytes), 0
+    while size >= 1024 and unit < len(units) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.0f} B" if unit == 0 else f"{size:.1f} {units[unit]}"
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def _cgroup_folders(controller: str) -> list[Path]:
+    """Folders of this process's cgroup and its ancestors: version 2, then version 1's for `controller`."""
+    folders = []
+    for line in (_read(_PROC / "self/cgroup") or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root = _CGROUP_ROOT
+        elif controller in controllers.split(","):
+            root = _CGROUP_ROOT / controller
+        else:
+            continue
+        folder = root / path.lstrip("/")
+        folders += [f for f in (folder, *folder.parents) if f == root or root in f.parents]
+    return folders or [_CGROUP_ROOT]
+
+
+@cache
+def _cgroup_cpu_quota() -> float:
+    """CPUs that the tightest quota allows; infinity without one. Read once: every call of the library asks."""
+    quota = math.inf
+    for folder in _cgroup_folders("cpu"):
+        limit = _read(folder / "cpu.max")
+        if limit is None:
+            microseconds, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+            limit = f"{microseconds} {period}" if microseconds and period else "max 1"
+        allowed, _, period = limit.partition(" ")
+        if allowed not in ("max", "-1"):
+            quota = min(quota, int(allowed) / int(period))
+    return quota
+
+
+def _cgroup_memory_room() -> int | None:
+    """Bytes left below the tightest limit; None without one. Clean page cache counts as room."""
+    rooms = []
+    for folder in _cgroup_folders("memory"):
+        for limit_name, usage_name, cache_name in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            limit, usage = _read(folder / limit_name), _read(folder / usage_name)
+            if limit is None or usage is None or limit == "max":
+                continue
+            stat = dict(line.split() for line in (_read(folder / "memory.stat") or "").splitlines())
+            rooms.append(max(0, int(limit) - int(usage) + int(stat.get(cache_name, 0))))
+    return min(rooms, default=None)
+
+
+def _meminfo_available() -> int | None:
+    for line in (_read(_PROC / "meminfo") or "").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    if (
+        sys.platform == "darwin"
+    ):  # pragma: no cover (no MemAvailable there; half of the memory is a fair guess)
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return None

@@ -1,0 +1,136 @@
+"""How many threads to use, and the pool they run in."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ..errors import ArgumentError
+from .host import usable_cpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_lock = threading.Lock()
+_process_threads: int | None = None
+_pool: ThreadPoolExecutor | None = None
+_pool_size = 0
+
+
+def set_threads(threads: int | None) -> None:
+    """Set how many threads this process uses where a call does not say.
+
+    Parameters
+    ----------
+    threads : int or None
+        At least 1; None goes back to the default: the environment variable ``IM2COL_NUM_THREADS``, or else the CPUs
+        that the process may really use (its affinity mask, cut by a cgroup's quota).
+
+    Raises
+    ------
+    ArgumentError
+        If `threads` is no positive integer.
+
+    Examples
+    --------
+    >>> import im2col
+    >>> im2col.set_threads(1)
+    >>> im2col.set_threads(None)
+    """
+    global _process_threads  # noqa: PLW0603 (the setting belongs to the process)
+    _process_threads = None if threads is None else _checked("set_threads", "threads", threads)
+
+
+def resolve_threads(operation: str, threads: int | None) -> int:
+    """Return how many threads a call uses: its own argument, the process's setting, or the default.
+
+    Raises
+    ------
+    ArgumentError
+        If `threads`, or the environment variable, is no positive integer.
+    """
+    if threads is not None:
+        return _checked(operation, "threads", threads)
+    if _process_threads is not None:
+        return _process_threads
+    variable = os.environ.get("IM2COL_NUM_THREADS")
+    if variable:
+        number = int(variable) if variable.isdecimal() else variable
+        return _checked(operation, "the environment variable IM2COL_NUM_THREADS", number)
+    return usable_cpus()
+
+
+def _checked(operation: str, name: str, threads: object) -> int:
+    if not hasattr(threads, "__index__") or isinstance(threads, bool) or threads.__index__() < 1:
+        raise ArgumentError(f"{operation}: {name} must be a positive integer or None, got {threads!r}")
+    return int(threads.__index__())
+
+
+def run_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
+    """Run every task, at most `threads` of them at once, and return when all have ended.
+
+    Parameters
+    ----------
+    tasks : sequence of callable
+        Independent of each other. A task runs in the calling thread or in a pool's; it must not call `run_parallel`.
+    threads : int
+        At least 1. The calling thread is one of them.
+
+    Raises
+    ------
+    Exception
+        The first error of a task, after all workers have stopped; tasks not yet started are dropped.
+    """
+    workers = min(threads, len(tasks))
+    if workers <= 1:
+        for task in tasks:
+            task()
+        return
+    remaining = iter(tasks)
+    take = threading.Lock()
+    failed = threading.Event()
+
+    def work() -> None:
+        while not failed.is_set():
+            with take:
+                task = next(remaining, None)
+            if task is None:
+                return
+            try:
+                task()
+            except BaseException:
+                failed.set()
+                raise
+
+    futures = _submit(work, workers - 1)
+    try:
+        work()
+    finally:
+        # Workers that the pool had no thread for have nothing left to do.
+        errors = [future.exception() for future in futures if not future.cancel()]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
+    """Hand `work` to the process's pool, grown where it has too few threads for all copies."""
+    global _pool, _pool_size  # noqa: PLW0603 (one pool a process)
+    with _lock:
+        if _pool is None or _pool_size < copies:
+            if _pool is not None:
+                _pool.shutdown(wait=False)
+            _pool, _pool_size = ThreadPoolExecutor(copies, thread_name_prefix="im2col"), copies
+        return [_pool.submit(work) for _ in range(copies)]
+
+
+def _forget_pool() -> None:
+    """Drop the pool in a forked child, whose threads stayed with the parent."""
+    global _pool, _pool_size, _lock  # noqa: PLW0603
+    _pool, _pool_size, _lock = None, 0, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)

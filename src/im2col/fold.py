@@ -1,0 +1,152 @@
+"""The way back: patches summed into the image that they came from."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import reduce as reduce_pairs
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .arrays import is_registered
+from .engine import scatter
+from .padding import fold_padding, pad_image, source_index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from .geometry import Geometry
+
+
+def fold(
+    out: NDArray[Any],
+    columns: NDArray[Any],
+    geometry: Geometry,
+    mode: str,
+    reduce: Literal["sum", "mean"],
+    threads: int,
+) -> None:
+    """Overwrite `out` with the sum or the mean of each pixel's copies.
+
+    Parameters
+    ----------
+    out : ndarray, (N, C, *spatial)
+        Any strides.
+    columns : ndarray, (N, C, *kernel, *output)
+        Any strides.
+    geometry : Geometry
+    mode : str
+        The padding mode.
+    reduce : {"sum", "mean"}
+    threads : int
+    """
+    dtype = columns.dtype
+    if reduce == "mean" and dtype.kind in "iu" and dtype.itemsize == 8:
+        _mean_without_overflow(out, columns, geometry, mode)
+        return
+    accumulator = _accumulator(dtype)
+    direct = out.dtype == accumulator and (mode == "constant" or not geometry.is_padded)
+    total = out if direct else np.empty(out.shape, accumulator)
+    _sum(total, columns, geometry, mode, threads)
+    if reduce == "mean":
+        count = np.maximum(overlap(geometry, mode), 1)
+        if accumulator.kind in "iu":
+            np.floor_divide(total, count, out=total, casting="unsafe")
+        else:
+            # A real divisor of the accumulator's own precision: no wider temporary, and complex stays complex.
+            np.divide(total, count.astype(total.real.dtype), out=total)
+    if total is not out:
+        np.copyto(out, total, casting="unsafe")
+
+
+def overlap(geometry: Geometry, mode: str) -> NDArray[np.int64]:
+    """Return how often each pixel is read, over the spatial axes: an outer product of counts along each axis."""
+    counts = []
+    for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
+        stops = np.arange(geometry.output_shape[i]) * geometry.stride[i]
+        taps = np.arange(geometry.kernel_size[i]) * geometry.dilation[i]
+        pixels = source_index(n, before, after, mode)[stops[:, None] + taps]
+        counts.append(np.bincount(pixels[pixels >= 0], minlength=n))
+    return reduce_pairs(np.multiply.outer, counts)
+
+
+def _accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that sums are kept in: np.sum's for integers, at least float32 for floats."""
+    if dtype == np.float16 or is_registered(dtype):
+        return np.dtype(np.float32)
+    return np.add.reduce(np.empty(0, dtype)).dtype
+
+
+def _sum(total: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str, threads: int) -> None:
+    if mode == "constant" or not geometry.is_padded:
+        total[...] = 0
+        regions = [(r.kernel, r.output, r.pixels) for r in tap_regions(geometry)]
+        scatter.add_regions(total, columns, regions, threads)
+        return
+    padded = np.empty((*total.shape[:2], *geometry.padded_shape), total.dtype)
+    _sum(padded, columns, geometry.unpadded(), "constant", threads)
+    total[...] = fold_padding(padded, 2, geometry, mode)
+
+
+@dataclass(frozen=True)
+class TapRegion:
+    """One tap, and the positions at which it lies on the image: slices over output and over image."""
+
+    kernel: tuple[int, ...]
+    output: tuple[slice, ...]
+    pixels: tuple[slice, ...]
+
+
+def tap_regions(geometry: Geometry) -> Iterator[TapRegion]:
+    """Yield every tap that meets the image, in tap order, with the positions where it does.
+
+    Parameters
+    ----------
+    geometry : Geometry
+
+    Yields
+    ------
+    TapRegion
+        ``columns[..., *kernel, *output]`` and ``image[..., *pixels]`` have the same shape and belong together.
+    """
+    axes = []
+    for i, n in enumerate(geometry.spatial_shape):
+        stride, before = geometry.stride[i], geometry.padding[i][0]
+        taps = []
+        for tap in range(geometry.kernel_size[i]):
+            shift = tap * geometry.dilation[i] - before
+            first = max(0, -(shift // stride))
+            stop = min(geometry.output_shape[i], (n - 1 - shift) // stride + 1)
+            if first < stop:
+                pixel = first * stride + shift
+                last = (stop - 1) * stride + shift
+                taps.append((tap, slice(first, stop), slice(pixel, last + 1, stride)))
+        axes.append(taps)
+    for combination in itertools.product(*axes):
+        kernel, output, pixels = zip(*combination, strict=True)
+        yield TapRegion(kernel, output, pixels)
+
+
+def _mean_without_overflow(out: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str) -> None:
+    """Take means of 64-bit integers, whose sums could overflow: quotients and remainders are summed apart.
+
+    With n copies v of a pixel, ``sum(v) // n == sum(v // n) + sum(v % n) // n`` exactly, and neither sum overflows.
+    """
+    counts = np.maximum(overlap(geometry, mode), 1).astype(out.dtype)
+    inside = geometry if mode == "constant" else geometry.unpadded()
+    divisors = counts if mode == "constant" else pad_image(counts, geometry.padding, mode, None)
+    quotients = np.zeros((*out.shape[:2], *inside.spatial_shape), out.dtype)
+    remainders = np.zeros_like(quotients)
+    every = (slice(None), slice(None))
+    for region in tap_regions(inside):
+        values = columns[(*every, *region.kernel, *region.output)]
+        quotient, remainder = np.divmod(values, divisors[region.pixels])
+        quotients[(*every, *region.pixels)] += quotient
+        remainders[(*every, *region.pixels)] += remainder
+    if mode != "constant":
+        quotients = fold_padding(quotients, 2, geometry, mode)
+        remainders = fold_padding(remainders, 2, geometry, mode)
+    np.add(quotients, remainders // counts, out=out)

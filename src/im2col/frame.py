@@ -1,0 +1,150 @@
+"""How an image's axes and its column matrix's axes belong together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from . import layout as layouts
+from .errors import ArgumentError
+from .padding import pad_image, resolve_geometry
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .geometry import Geometry
+    from .layout import Layout
+
+Orientation = Literal["rows", "columns"]
+TapOrder = Literal["channel-first", "channel-last"]
+
+ORIENTATIONS = get_args(Orientation)
+TAP_ORDERS = get_args(TapOrder)
+
+
+def check_choice(operation: str, name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise `ArgumentError` unless `value` is one of the words in `choices`."""
+    if value not in choices:
+        raise ArgumentError(f"{operation}: {name} must be {' or '.join(map(repr, choices))}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How an image's axes and a column matrix's axes belong together.
+
+    Inside, arrays have canonical axes: images (N, C, *spatial), patches (N, C, *kernel, *output).
+    """
+
+    layout: Layout
+    geometry: Geometry
+    batch: int
+    channels: int
+    orientation: Orientation
+    tap_order: TapOrder
+
+    @classmethod
+    def resolve(
+        cls,
+        operation: str,
+        image_shape: tuple[int, ...],
+        kernel_size: object,
+        stride: object,
+        padding: object,
+        dilation: object,
+        layout: str | None,
+        orientation: Orientation = "rows",
+        tap_order: TapOrder = "channel-first",
+    ) -> Frame:
+        """Validate a transform's arguments, all but the arrays."""
+        check_choice(operation, "orientation", orientation, ORIENTATIONS)
+        check_choice(operation, "tap_order", tap_order, TAP_ORDERS)
+        if isinstance(kernel_size, list | tuple | np.ndarray):
+            k = len(kernel_size)
+        else:
+            k = 2 if layout is None else len(layouts.parse(operation, layout).spatial)
+        axes = layouts.resolve(operation, layout, len(image_shape), k)
+        geometry = resolve_geometry(
+            operation, axes.spatial, axes.spatial_shape(image_shape), kernel_size, stride, padding, dilation
+        )
+        batch, channels = axes.size(layouts.BATCH, image_shape), axes.size(layouts.CHANNEL, image_shape)
+        return cls(axes, geometry, batch, channels, orientation, tap_order)
+
+    def padded_bytes(self, itemsize: int) -> int:
+        """Bytes of the padded copy of the image; 0 where there is no padding."""
+        g = self.geometry
+        return self.batch * self.channels * math.prod(g.padded_shape) * itemsize if g.is_padded else 0
+
+    def padded(self, image: NDArray[Any], mode: str, value: NDArray[Any]) -> NDArray[Any]:
+        """Return the padded image with canonical axes: a view, or a copy in the image's own layout."""
+        if self.geometry.is_padded:
+            pads = dict(zip(self.layout.spatial, self.geometry.padding, strict=True))
+            image = pad_image(image, [pads.get(axis, (0, 0)) for axis in self.layout.axes], mode, value)
+        return self.layout.to_canonical(image)
+
+    @property
+    def _order(self) -> tuple[int, ...]:
+        """The canonical patch axes in the order of the matrix."""
+        k = self.geometry.ndim
+        kernel, output = tuple(range(2, 2 + k)), tuple(range(2 + k, 2 + 2 * k))
+        taps = (1, *kernel) if self.tap_order == "channel-first" else (*kernel, 1)
+        return (0, *output, *taps) if self.orientation == "rows" else (0, *taps, *output)
+
+    @property
+    def _split_shape(self) -> tuple[int, ...]:
+        canonical = (self.batch, self.channels, *self.geometry.kernel_size, *self.geometry.output_shape)
+        return tuple(canonical[axis] for axis in self._order)
+
+    @property
+    def matrix_shape(self) -> tuple[int, ...]:
+        """Shape of the column matrix, with the batch axis where the image has one."""
+        taps = self.channels * self.geometry.taps
+        positions = self.geometry.positions
+        shape = (positions, taps) if self.orientation == "rows" else (taps, positions)
+        return (self.batch, *shape) if self.layout.has_batch else shape
+
+    @property
+    def patches_shape(self) -> tuple[int, ...]:
+        """Shape of `patches`: the matrix before flattening, without the axes that the image lacks."""
+        return tuple(
+            n
+            for axis, n in zip(self._order, self._split_shape, strict=True)
+            if axis > 1 or (axis == 0 and self.layout.has_batch) or (axis == 1 and self.layout.has_channels)
+        )
+
+    def split(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        """Return a view of a column matrix with its axes unflattened, in the order of the matrix."""
+        return matrix.reshape(self._split_shape, copy=False)
+
+    def canonical(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        """Return a view of a column matrix as (N, C, *kernel, *output)."""
+        return self.split(matrix).transpose(np.argsort(self._order))
+
+    def patches(self, padded: NDArray[Any]) -> NDArray[Any]:
+        """Return a read-only view of the padded image in the axes of `split`."""
+        return patch_view(padded, self.geometry).transpose(self._order)
+
+
+def patch_view(padded: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
+    """Return every patch of a padded image as a read-only view: the column matrix, unflattened.
+
+    Parameters
+    ----------
+    padded : ndarray, (N, C, *geometry.padded_shape)
+        Any strides.
+    geometry : Geometry
+
+    Returns
+    -------
+    ndarray, (N, C, *kernel, *output)
+        A view: entry (n, c, *t, *o) is ``padded[n, c, o·stride + t·dilation]``.
+    """
+    lead, pixel = padded.strides[:2], padded.strides[2:]
+    return np.lib.stride_tricks.as_strided(
+        padded,
+        (*padded.shape[:2], *geometry.kernel_size, *geometry.output_shape),
+        (*lead, *geometry.tap_strides(pixel), *geometry.position_strides(pixel)),
+        writeable=False,
+    )

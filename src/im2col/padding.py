@@ -1,0 +1,289 @@
+"""Padding: from what the user writes to pixel counts, and the padded image itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from .errors import ArgumentError, DTypeError, GeometryError
+from .geometry import Geometry, Pairs, integer, per_axis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+PaddingName = Literal["valid", "same", "same_lower", "full", "causal"]
+PaddingMode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
+Padding = PaddingName | int | tuple[int | tuple[int, int], ...]
+
+_NAMES = get_args(PaddingName)
+_MODES = get_args(PaddingMode)
+
+
+def resolve_geometry(
+    operation: str,
+    axes: str,
+    spatial_shape: tuple[int, ...],
+    kernel_size: object,
+    stride: object = 1,
+    padding: object = 0,
+    dilation: object = 1,
+) -> Geometry:
+    """Turn a user's window arguments into a geometry.
+
+    Parameters
+    ----------
+    operation : str
+        The public function that errors name.
+    axes : str
+        The letters of the spatial axes.
+    spatial_shape : tuple of int
+        The image's spatial axes, in pixels.
+    kernel_size, stride, dilation : int or sequence of int
+        One value for all axes, or one each.
+    padding : int, sequence or str
+        An int for every side; one entry an axis, each an int or a (before, after) pair; or a name: ``"valid"``
+        none; ``"same"`` the output is ceil(size / stride), the odd pixel after; ``"same_lower"`` the odd pixel
+        before; ``"full"`` every window that touches the image; ``"causal"`` all before.
+
+    Returns
+    -------
+    Geometry
+
+    Raises
+    ------
+    GeometryError
+        If a value is out of range or a window spans more than the padded image.
+    ArgumentError
+        If `padding` is an unknown name.
+
+    Examples
+    --------
+    >>> resolve_geometry("conv1d", "W", (6,), 3, stride=2, padding="same").padding
+    ((0, 1),)
+    """
+    k = len(axes)
+    for axis, n in zip(axes, spatial_shape, strict=True):
+        integer(operation, f"the length of axis {axis}", n, minimum=0)
+    kernel = per_axis(operation, "kernel_size", kernel_size, k, minimum=1)
+    strides = per_axis(operation, "stride", stride, k, minimum=1)
+    dilations = per_axis(operation, "dilation", dilation, k, minimum=1)
+    if isinstance(padding, str):
+        pads = _named(operation, padding, spatial_shape, kernel, strides, dilations)
+    else:
+        pads = _explicit(operation, padding, k)
+    return Geometry(spatial_shape, kernel, strides, pads, dilations, operation, axes)
+
+
+def _named(
+    operation: str,
+    name: str,
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> Pairs:
+    if name not in _NAMES:
+        raise ArgumentError(
+            f"{operation}: padding must be an integer, one entry per axis, or one of {_NAMES}; got {name!r}"
+        )
+    pairs = []
+    for n, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
+        reach = d * (k - 1)
+        # TensorFlow's rule for "same": as many stops as strides start inside the image.
+        total = max(0, (-(-n // s) - 1) * s + reach + 1 - n)
+        pairs.append(
+            {
+                "valid": (0, 0),
+                "same": (total // 2, total - total // 2),
+                "same_lower": (total - total // 2, total // 2),
+                "full": (reach, reach),
+                "causal": (reach, 0),
+            }[name]
+        )
+    return tuple(pairs)
+
+
+def _explicit(operation: str, padding: object, k: int) -> Pairs:
+    if not isinstance(padding, list | tuple | np.ndarray):
+        p = integer(operation, "padding", padding, minimum=0)
+        return ((p, p),) * k
+    if len(padding) != k:
+        axes = "axis" if k == 1 else "axes"
+        raise GeometryError(
+            f"{operation}: padding has {len(padding)} entries {_plain(padding)!r} for {k} spatial {axes}; give one "
+            "integer, or one entry per axis, each an integer or a (before, after) pair such as "
+            f"{((1, 2),) * k!r}"
+        )
+    pairs = []
+    for entry in padding:
+        sides = entry if isinstance(entry, list | tuple | np.ndarray) else (entry, entry)
+        if len(sides) != 2:
+            raise GeometryError(
+                f"{operation}: an entry of padding must be an integer or a (before, after) pair, got {_plain(sides)!r}"
+            )
+        before, after = (integer(operation, "padding", p, minimum=0) for p in sides)
+        pairs.append((before, after))
+    return tuple(pairs)
+
+
+def _plain(values: Any) -> tuple[object, ...]:
+    return tuple(values.tolist() if isinstance(values, np.ndarray) else values)
+
+
+def check_mode(operation: str, mode: str, geometry: Geometry) -> None:
+    """Refuse an unknown padding mode, and one that would copy pixels of an image that has none.
+
+    Raises
+    ------
+    ArgumentError
+        If `mode` is not one of ``np.pad``'s five names that are supported.
+    GeometryError
+        If an axis of length 0 is to be padded from its own pixels.
+    """
+    if mode not in _MODES:
+        raise ArgumentError(f"{operation}: padding_mode must be one of {_MODES}, got {mode!r}")
+    if mode == "constant":
+        return
+    for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
+        if n == 0 and any(pair):
+            raise GeometryError(
+                f"{operation}: padding_mode {mode!r} needs pixels to copy but spatial axis {i} of the image has none; "
+                "use padding_mode='constant'"
+            )
+
+
+def constant(operation: str, value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the padding value as a 0-d array of the image's dtype.
+
+    Parameters
+    ----------
+    operation : str
+        What an error names.
+    value : scalar
+        The user's `padding_value`.
+    dtype : dtype
+        The image's.
+
+    Returns
+    -------
+    ndarray, shape ()
+
+    Raises
+    ------
+    DTypeError
+        If `dtype` cannot hold the value: a NaN or a fraction for integers, a negative number for unsigned ones, a
+        complex number for reals.
+    """
+    scalar = np.asarray(value)
+    wrong = DTypeError(f"{operation}: padding_value {value!r} is not a value of the image's dtype {dtype}")
+    if scalar.ndim or scalar.dtype.kind not in "biufcV":
+        raise wrong
+    with np.errstate(all="ignore"):
+        try:
+            cast = np.array(value).astype(dtype)
+        except (TypeError, ValueError, OverflowError):
+            raise wrong from None
+        if dtype.kind in "biu":
+            kept = scalar.dtype.kind in "biuf" and bool(cast == scalar)
+        else:
+            kept = scalar.dtype.kind != "c" or dtype.kind == "c"
+    if not kept:
+        raise wrong
+    return cast
+
+
+def pad_image(
+    x: NDArray[Any], pairs: Sequence[tuple[int, int]], mode: str, value: NDArray[Any] | None
+) -> NDArray[Any]:
+    """Return a padded copy of an image.
+
+    Parameters
+    ----------
+    x : ndarray
+        Any axes.
+    pairs : sequence of (int, int)
+        Pixels (before, after) each of x's axes.
+    mode : str
+        One of ``np.pad``'s: constant, edge, reflect, symmetric, wrap.
+    value : ndarray, shape (), or None
+        The constant; only read for ``mode="constant"``.
+
+    Returns
+    -------
+    ndarray
+        A new array of x's dtype in native byte order, in C order of x's axes.
+    """
+    if x.dtype.byteorder not in "=|":
+        x = x.astype(x.dtype.newbyteorder("="))
+    if mode != "constant":
+        return np.pad(x, pairs, mode=mode)  # type: ignore[call-overload, no-any-return]
+    # np.pad is several times slower here on small images, and slower again for dtypes it does not know.
+    padded = np.empty([n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], x.dtype)
+    inner: list[slice] = []
+    for n, (before, after) in zip(x.shape, pairs, strict=True):
+        if before:
+            padded[(*inner, slice(0, before))] = value
+        if after:
+            padded[(*inner, slice(before + n, None))] = value
+        inner.append(slice(before, before + n))
+    padded[tuple(inner)] = x
+    return padded
+
+
+def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:
+    """Return which pixel each element of a padded axis shows; -1 where it shows the constant.
+
+    Parameters
+    ----------
+    n : int
+        Length of the axis without padding.
+    before, after : int
+        Its padding.
+    mode : str
+        The padding mode.
+
+    Returns
+    -------
+    ndarray of int64, shape (before + n + after,)
+
+    Examples
+    --------
+    >>> source_index(3, 2, 2, "reflect")
+    array([2, 1, 0, 1, 2, 1, 0])
+    """
+    if mode == "constant":
+        return np.pad(np.arange(n), (before, after), constant_values=-1)
+    return np.pad(np.arange(n), (before, after), mode=mode)  # type: ignore[call-overload, no-any-return]
+
+
+def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode: str) -> NDArray[Any]:
+    """Add each padded pixel to the pixel it was copied from: the adjoint of `pad_image`.
+
+    Parameters
+    ----------
+    padded : ndarray
+        Its axes from `first_axis` on have the lengths of ``geometry.padded_shape``. Overwritten.
+    first_axis : int
+        Where the spatial axes start.
+    geometry : Geometry
+        The padding.
+    mode : str
+        The padding mode; under ``"constant"`` the padding is dropped.
+
+    Returns
+    -------
+    ndarray
+        A view of `padded` without its padding.
+    """
+    for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
+        moved = np.moveaxis(padded, first_axis + i, 0)
+        inner = moved[before : before + n]
+        if mode != "constant":
+            index = source_index(n, before, after, mode)
+            for j in (*range(before), *range(before + n, before + n + after)):
+                inner[index[j]] += moved[j]
+        padded = np.moveaxis(inner, 0, first_axis + i)
+    return padded
