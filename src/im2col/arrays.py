@@ -11,7 +11,7 @@ from .errors import DTypeError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 
 def as_array(operation: str, name: str, value: Any) -> NDArray[Any]:
@@ -48,10 +48,9 @@ def as_array(operation: str, name: str, value: Any) -> NDArray[Any]:
                 f"{operation}: {name} of type {type(value).__name__} cannot be used as a NumPy array ({cause}); "
                 "pass an ndarray in CPU memory"
             ) from cause
-    dtype = array.dtype
-    if dtype.kind not in "biufc" and not is_registered(dtype):
+    if not _is_numeric(array.dtype):
         raise DTypeError(
-            f"{operation}: {name} has dtype {dtype}, which is not a number; convert it first, as in "
+            f"{operation}: {name} has dtype {array.dtype}, which is not a number; convert it first, as in "
             f"{name}.astype(float)"
         )
     return array
@@ -61,6 +60,34 @@ def _convert(value: Any) -> NDArray[Any]:
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
     return np.asarray(value)
+
+
+def as_dtype(operation: str, name: str, value: DTypeLike) -> np.dtype[Any]:
+    """Return `value` as a dtype that arrays may have here.
+
+    Parameters
+    ----------
+    operation, name : str
+        What an error names.
+    value : dtype_like
+        Such as ``np.float32`` or ``"int8"``.
+
+    Raises
+    ------
+    DTypeError
+        If it is no dtype, or one that `as_array` refuses.
+    """
+    try:
+        dtype = np.dtype(value)
+    except TypeError as cause:
+        raise DTypeError(f"{operation}: {name}={value!r} is not a dtype; pass one such as np.float32") from cause
+    if not _is_numeric(dtype):
+        raise DTypeError(f"{operation}: {name}={dtype} is not a number; pass one such as np.float32")
+    return dtype
+
+
+def _is_numeric(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biufc" or is_registered(dtype)
 
 
 def is_registered(dtype: np.dtype[Any]) -> bool:
@@ -106,9 +133,7 @@ def check_output(
     elif _overlaps_itself(out):
         problem = "has elements that share memory; pass np.empty of the result's shape"
     elif any(_overlap(out, x) for x in inputs):
-        problem = (
-            "shares memory with an input, which would be overwritten while it is read; pass another array"
-        )
+        problem = "shares memory with an input, which would be overwritten while it is read; pass another array"
     if problem is not None:
         raise OutputError(f"{operation}: out {problem}")
     return out  # type: ignore[no-any-return]

@@ -191,9 +191,7 @@ class Geometry:
     @cached_property
     def output_shape(self) -> tuple[int, ...]:
         """How often the window stops along each axis."""
-        return tuple(
-            (n - span) // s + 1 for n, span, s in zip(self.padded_shape, self.span, self.stride, strict=True)
-        )
+        return tuple((n - span) // s + 1 for n, span, s in zip(self.padded_shape, self.span, self.stride, strict=True))
 
     @cached_property
     def positions(self) -> int:
@@ -218,9 +216,7 @@ class Geometry:
         Geometry
             With ``spatial_shape = self.padded_shape``; output shape and taps are the same.
         """
-        return Geometry(
-            self.padded_shape, self.kernel_size, self.stride, ((0, 0),) * self.ndim, self.dilation
-        )
+        return Geometry(self.padded_shape, self.kernel_size, self.stride, ((0, 0),) * self.ndim, self.dilation)
 
     # The index map. Position o and tap t of an axis meet at coordinate o·s + t·d of the padded image.
 
@@ -316,9 +312,7 @@ class Geometry:
         steps = np.unravel_index(tap, self.kernel_size)
         return tuple(
             int(o) * s + int(t) * d - before
-            for o, t, s, d, (before, _) in zip(
-                stops, steps, self.stride, self.dilation, self.padding, strict=True
-            )
+            for o, t, s, d, (before, _) in zip(stops, steps, self.stride, self.dilation, self.padding, strict=True)
         )
 
 

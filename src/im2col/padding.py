@@ -195,9 +195,7 @@ def constant(operation: str, value: object, dtype: np.dtype[Any]) -> NDArray[Any
     return cast
 
 
-def pad_image(
-    x: NDArray[Any], pairs: Sequence[tuple[int, int]], mode: str, value: NDArray[Any] | None
-) -> NDArray[Any]:
+def pad_image(x: NDArray[Any], pairs: Sequence[tuple[int, int]], mode: str, value: NDArray[Any] | None) -> NDArray[Any]:
     """Return a padded copy of an image.
 
     Parameters

@@ -107,9 +107,7 @@ def im2col(
     """
     op = "im2col"
     image = as_array(op, "x", x)
-    frame = Frame.resolve(
-        op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order
-    )
+    frame = Frame.resolve(op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     shape, dtype = frame.matrix_shape, native(image.dtype)
     check_mode(op, padding_mode, frame.geometry)
     fill = constant(op, padding_value, dtype)
@@ -186,13 +184,9 @@ def patches(
     """
     op = "patches"
     if copy not in (None, False):
-        raise ArgumentError(
-            f"{op}: copy must be None (copy where padding forces it) or False (never), got {copy!r}"
-        )
+        raise ArgumentError(f"{op}: copy must be None (copy where padding forces it) or False (never), got {copy!r}")
     image = as_array(op, "x", x)
-    frame = Frame.resolve(
-        op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order
-    )
+    frame = Frame.resolve(op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     check_mode(op, padding_mode, frame.geometry)
     fill = constant(op, padding_value, native(image.dtype))
     if frame.geometry.is_padded:
@@ -303,15 +297,11 @@ def col2im(
     if reduce == "sum" and dtype.kind in "biu":
         dtype = np.add.reduce(np.empty(0, dtype)).dtype
     if out is None:
-        require_memory(
-            op, math.prod(shape) * dtype.itemsize, f"the image {shape} of {dtype}", "fold it in parts"
-        )
+        require_memory(op, math.prod(shape) * dtype.itemsize, f"the image {shape} of {dtype}", "fold it in parts")
         out = np.empty(shape, dtype)
     else:
         out = check_output(op, out, shape, dtype, [matrix])
-    fold(
-        frame.layout.to_canonical(out), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers
-    )
+    fold(frame.layout.to_canonical(out), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers)
     return out
 
 

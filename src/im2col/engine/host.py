@@ -144,8 +144,6 @@ def _meminfo_available() -> int | None:
     for line in (_read(_PROC / "meminfo") or "").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
-    if (
-        sys.platform == "darwin"
-    ):  # pragma: no cover (no MemAvailable there; half of the memory is a fair guess)
+    if sys.platform == "darwin":  # pragma: no cover (no MemAvailable there; half of the memory is a fair guess)
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     return None

@@ -1,0 +1,88 @@
+"""Activations by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .errors import ArgumentError, DTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+ActivationName = Literal["relu", "relu6", "leaky_relu", "sigmoid", "silu", "hardswish"]
+ActivationArgument = ActivationName | tuple[Literal["leaky_relu"], float]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation by name; `slope` belongs to ``leaky_relu`` alone."""
+
+    name: str
+    slope: float = 0.0
+
+
+def _leaky_relu(a: NDArray[Any], slope: float) -> NDArray[Any]:
+    return np.where(a >= 0, a, a * a.dtype.type(slope))
+
+
+def _sigmoid(a: NDArray[Any], _slope: float = 0.0) -> NDArray[Any]:
+    decay = np.exp(-np.abs(a))  # at most 1: no overflow on either side
+    return np.where(a >= 0, 1, decay) / (1 + decay)
+
+
+_FUNCTIONS: dict[str, Callable[[NDArray[Any], float], NDArray[Any]]] = {
+    "relu": lambda a, _: np.maximum(a, 0),
+    "relu6": lambda a, _: np.clip(a, 0, 6),
+    "leaky_relu": _leaky_relu,
+    "sigmoid": _sigmoid,
+    "silu": lambda a, _: a * _sigmoid(a),
+    "hardswish": lambda a, _: a * np.clip(a + 3, 0, 6) / 6,
+}
+
+
+def check_activation(operation: str, activation: object, dtype: np.dtype[Any]) -> Activation | None:
+    """Return the activation that a user's argument means.
+
+    Parameters
+    ----------
+    operation : str
+        What an error names.
+    activation : None, str, or ("leaky_relu", slope)
+        The user's argument.
+    dtype : dtype
+        The convolution's result.
+
+    Raises
+    ------
+    ArgumentError
+        If the name is unknown, or ``leaky_relu`` comes without its slope.
+    DTypeError
+        If the activation is not defined for the dtype.
+    """
+    if activation is None:
+        return None
+    name, slope = activation, 0.0
+    if isinstance(activation, tuple) and len(activation) == 2 and activation[0] == "leaky_relu":
+        name, slope = activation
+    known = isinstance(name, str) and name in _FUNCTIONS and isinstance(slope, int | float)
+    if not known or activation == "leaky_relu":
+        raise ArgumentError(
+            f"{operation}: activation must be None, 'relu', 'relu6', ('leaky_relu', slope), 'sigmoid', 'silu' or "
+            f"'hardswish', got {activation!r}"
+        )
+    if dtype.kind == "c" or (dtype.kind in "biu" and name not in ("relu", "relu6")):
+        raise DTypeError(
+            f"{operation}: activation {name!r} is not defined for results of {dtype}; pass dtype=np.float32, or apply "
+            "a function of your own to the result"
+        )
+    return Activation(str(name), float(slope))
+
+
+def apply(activation: Activation, a: NDArray[Any]) -> NDArray[Any]:
+    """Return the activation of every element, in the dtype of `a`."""
+    return _FUNCTIONS[activation.name](a, activation.slope)

@@ -1,0 +1,63 @@
+"""What an algorithm is given and what it must do: the contract of every file in this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..problem import Problem
+
+Runner = Callable[[NDArray[Any], NDArray[Any]], None]
+"""``run(x, out)``: canonical views (N, C, *spatial) and (N, filters, *output), any strides; overwrites `out`."""
+
+
+@dataclass(frozen=True)
+class Suitability:
+    """What an algorithm says of a problem.
+
+    Parameters
+    ----------
+    rank : int
+        0 if it cannot solve it; ``algorithm="auto"`` takes the greatest.
+    reason : str
+        Why, for people: a clause that ``print(plan)`` shows.
+    """
+
+    rank: int
+    reason: str
+
+
+class Algorithm(Protocol):
+    """One way to compute a convolution.
+
+    A file of this folder that defines ``ALGORITHM``, an object with these members, is found by the registry.
+    """
+
+    name: str
+
+    def suitability(self, problem: Problem) -> Suitability:
+        """Return whether the algorithm can solve the problem, and how well."""
+        ...
+
+    def workspace_bytes(self, problem: Problem, threads: int) -> int:
+        """Return the bytes allocated while it runs, packed weights included, image and result excluded."""
+        ...
+
+    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:
+        """Return a function that runs it, safe to call from several threads at once.
+
+        Parameters
+        ----------
+        problem : Problem
+        w : ndarray, (filters, channels/groups, *kernel)
+            Not to be kept by reference nor written to: it is the user's.
+        bias : ndarray, (filters,), or None
+            In the accumulator's dtype.
+        threads : int
+            How many threads may work. The result must not depend on it.
+        """
+        ...

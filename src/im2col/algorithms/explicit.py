@@ -1,0 +1,238 @@
+"""The column matrix, made block by block, then BLAS through NumPy."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine import gather
+from ..engine.blas import single_threaded_blas
+from ..engine.host import format_bytes
+from ..engine.threads import run_parallel
+from ..frame import patch_view
+from ..padding import pad_image
+from .contract import Suitability
+from .epilogue import finish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from ..geometry import Geometry
+    from ..problem import Problem
+    from .contract import Runner
+
+_BLOCK_BYTES = 4 << 20
+"""A block of the matrix that a core's caches can hold while BLAS reads it; docs/decisions.md has the measurement."""
+
+
+class Explicit:
+    """The column matrix and one matrix product."""
+
+    name = "explicit"
+
+    def suitability(self, problem: Problem) -> Suitability:
+        """Return that it can solve every problem whose smallest block fits the workspace limit."""
+        blocks = _Blocks.of(problem)
+        if blocks.bytes > problem.workspace_limit:
+            return Suitability(
+                0,
+                f"one position of the column matrix with its sums takes {format_bytes(blocks.bytes)}, more than "
+                f"workspace_limit={problem.workspace_limit}",
+            )
+        return Suitability(10, f"the column matrix in {blocks.count} block{'s' * (blocks.count != 1)}, then BLAS")
+
+    def workspace_bytes(self, problem: Problem, threads: int) -> int:
+        """Return the bytes of the weights' copy, of each thread's block, and of the padded images in work."""
+        blocks = _Blocks.of(problem)
+        weights = problem.filters * problem.group_taps * blocks.dtype.itemsize
+        return weights + blocks.workers(threads) * blocks.bytes + blocks.wave(threads) * blocks.padded_image_bytes
+
+    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:
+        """Return a function that runs the blocks, as many at once as threads and the workspace limit allow."""
+        blocks = _Blocks.of(problem)
+        kernel_axes = tuple(range(2, w.ndim))
+        filters = np.flip(w, kernel_axes) if problem.flip else w
+        matrix = np.array(filters, blocks.dtype, order="C").reshape(problem.filters, problem.group_taps)
+        workers, wave = blocks.workers(threads), blocks.wave(threads)
+        boxes = list(blocks.boxes())
+
+        def run(x: NDArray[Any], out: NDArray[Any]) -> None:
+            with single_threaded_blas():
+                for first in range(0, problem.batch, wave):
+                    images = range(first, min(first + wave, problem.batch))
+                    views = {n: patch_view(_padded(x[n : n + 1], problem), problem.geometry)[0] for n in images}
+                    tasks = [
+                        partial(blocks.multiply, views[n], matrix, bias, out[n], group, box)
+                        for n, group, box in itertools.product(images, range(problem.groups), boxes)
+                    ]
+                    run_parallel(tasks, workers)
+
+        return run
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """How the column matrix of one group is cut along its positions.
+
+    The cut depends on the problem alone, never on the number of threads: BLAS may sum in an order that depends on the
+    block's shape.
+    """
+
+    problem: Problem
+    dtype: np.dtype[Any]
+    positions: int
+    """Positions of a block, at most."""
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Blocks:
+        dtype = _product_dtype(problem)
+        row = _row_bytes(problem, dtype)
+        limit = min(_BLOCK_BYTES, problem.workspace_limit)
+        return cls(problem, dtype, max(1, min(problem.geometry.positions, limit // row)))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one block: its part of the matrix, the product, and the product in the accumulator's dtype."""
+        return self.positions * _row_bytes(self.problem, self.dtype)
+
+    @property
+    def padded_image_bytes(self) -> int:
+        g = self.problem.geometry
+        pixels = self.problem.channels * math.prod(g.padded_shape)
+        return pixels * self.problem.x_dtype.itemsize if g.is_padded else 0
+
+    @property
+    def count(self) -> int:
+        """Blocks of the whole batch."""
+        shape = self.problem.geometry.output_shape
+        cuts = math.prod(-(-n // step) for n, step in zip(shape, box_steps(shape, self.positions), strict=True))
+        return self.problem.batch * self.problem.groups * cuts
+
+    def workers(self, threads: int) -> int:
+        """How many blocks may be in work at once."""
+        return max(1, min(threads, self.problem.workspace_limit // max(1, self.bytes), self.count))
+
+    def wave(self, threads: int) -> int:
+        """How many images are padded at once: enough to keep every thread busy."""
+        return max(1, min(self.workers(threads), self.problem.batch))
+
+    def boxes(self) -> Iterator[tuple[slice, ...]]:
+        """Yield boxes of output positions, at most `positions` each, that cover the map in order."""
+        shape = self.problem.geometry.output_shape
+        return itertools.product(
+            *(
+                [slice(start, min(start + step, n)) for start in range(0, n, step)]
+                for n, step in zip(shape, box_steps(shape, self.positions), strict=True)
+            )
+        )
+
+    def multiply(
+        self,
+        view: NDArray[Any],
+        matrix: NDArray[Any],
+        bias: NDArray[Any] | None,
+        out: NDArray[Any],
+        group: int,
+        box: tuple[slice, ...],
+    ) -> None:
+        """Compute one group's filters at one box of positions.
+
+        Parameters
+        ----------
+        view : ndarray, (C, *kernel, *output)
+            The column matrix of one image as a view.
+        matrix : ndarray, (filters, taps)
+        bias : ndarray, (filters,), or None
+        out : ndarray, (filters, *output)
+        group : int
+        box : tuple of slice
+        """
+        p = self.problem
+        channels = slice(group * p.group_channels, (group + 1) * p.group_channels)
+        filters = slice(group * p.group_filters, (group + 1) * p.group_filters)
+        source = view[(channels, *[slice(None)] * p.geometry.ndim, *box)]
+        target = out[(filters, *box)]
+        columns = np.empty(source.shape, self.dtype)
+        with np.errstate(all="ignore"):
+            gather.copy(columns, source, threads=1)
+            product = matrix[filters] @ columns.reshape(p.group_taps, math.prod(target.shape[1:]))
+            sums = _accumulated(product, p.accumulator).reshape(target.shape)
+            finish(sums, None if bias is None else bias[filters], p.activation, target)
+
+
+def box_steps(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """Return the sides of boxes of at most `most` elements (at least one) that cut an array in row-major order.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array.
+    most : int
+        Elements of a box.
+
+    Returns
+    -------
+    tuple of int
+
+    Examples
+    --------
+    >>> box_steps((3, 4), 8)
+    (2, 4)
+    """
+    steps, room = [], most
+    for n in reversed(shape):
+        steps.append(max(1, min(n, room)))
+        # Once an axis is cut, a box is one slice of every axis outside it.
+        room = room // n if steps[-1] == n else 1
+    return tuple(reversed(steps))
+
+
+def _product_dtype(problem: Problem) -> np.dtype[Any]:
+    """Return the dtype that BLAS multiplies in.
+
+    NumPy has no integer BLAS. A float one is exact as long as no partial sum can pass the integers that it holds.
+    """
+    if problem.accumulator.kind not in "iu":
+        return problem.accumulator
+    bound = problem.group_taps * _magnitude(problem.x_dtype) * _magnitude(problem.w_dtype)
+    for dtype, bits in ((np.float32, 24), (np.float64, 53)):
+        if bound <= 1 << bits:
+            return np.dtype(dtype)
+    return problem.accumulator
+
+
+def _magnitude(dtype: np.dtype[Any]) -> int:
+    if dtype.kind == "b":
+        return 1
+    info = np.iinfo(dtype)
+    return max(-int(info.min), int(info.max))
+
+
+def _accumulated(product: NDArray[Any], accumulator: np.dtype[Any]) -> NDArray[Any]:
+    """Return the product in the accumulator's dtype; a float that holds an integer wraps as integers do."""
+    if product.dtype == accumulator:
+        return product
+    return product.astype(np.int64).astype(accumulator)
+
+
+def _row_bytes(problem: Problem, dtype: np.dtype[Any]) -> int:
+    """Bytes that one position needs: its row of the matrix, its products, and a copy of them for the epilogue."""
+    widest = max(dtype.itemsize, problem.accumulator.itemsize, 8 if dtype != problem.accumulator else 0)
+    return max(1, problem.group_taps * dtype.itemsize + 2 * problem.group_filters * widest)
+
+
+def _padded(image: NDArray[Any], problem: Problem) -> NDArray[Any]:
+    g: Geometry = problem.geometry
+    if not g.is_padded:
+        return image
+    return pad_image(image, ((0, 0), (0, 0), *g.padding), problem.padding_mode, problem.padding_value)
+
+
+ALGORITHM = Explicit()

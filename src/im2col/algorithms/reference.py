@@ -1,0 +1,101 @@
+"""The definition of convolution, as plain loops over Python numbers.
+
+It judges every other algorithm, so it is never optimised and shares no index code with them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..arrays import is_registered
+from .contract import Suitability
+from .epilogue import finish
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..problem import Problem
+    from .contract import Runner
+
+
+class Reference:
+    """Plain loops."""
+
+    name = "reference"
+
+    def suitability(self, problem: Problem) -> Suitability:
+        """Return that it can solve every problem, and is never the choice of "auto"."""
+        return Suitability(1, f"plain loops over {problem.flops // 2} products: the definition, never fast")
+
+    def workspace_bytes(self, problem: Problem, threads: int) -> int:  # noqa: ARG002 (the contract's arguments)
+        """Return the bytes of the copies in Python numbers, a pointer an element, and of the sums."""
+        g = problem.geometry
+        pixels = problem.batch * problem.channels * int(np.prod(g.spatial_shape))
+        weights = problem.filters * problem.group_taps
+        sums = problem.batch * problem.filters * g.positions
+        return (pixels + weights) * np.dtype(object).itemsize + sums * problem.accumulator.itemsize
+
+    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:  # noqa: ARG002
+        """Return a function that runs the loops in one thread."""
+        weights = _python_numbers(w)
+        sizes, kernel = problem.geometry.spatial_shape, problem.geometry.kernel_size
+        fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
+
+        def run(x: NDArray[Any], out: NDArray[Any]) -> None:
+            image = _python_numbers(x)
+            sums = np.empty(out.shape, problem.accumulator)
+            for n, f, *position in np.ndindex(*out.shape):
+                group = f // problem.group_filters
+                total: Any = 0
+                for c, *tap in np.ndindex(problem.group_channels, *kernel):
+                    pixel = []
+                    for axis, (stop, step) in enumerate(zip(position, tap, strict=True)):
+                        geometry = problem.geometry
+                        at = stop * geometry.stride[axis] + step * geometry.dilation[axis] - geometry.padding[axis][0]
+                        pixel.append(_inside(at, sizes[axis], problem.padding_mode))
+                    if problem.flip:
+                        tap = [k - 1 - t for k, t in zip(kernel, tap, strict=True)]  # noqa: PLW2901
+                    value = fill.item() if None in pixel else image[n][group * problem.group_channels + c][tuple(pixel)]
+                    total += value * weights[(f, c, *tap)]
+                sums[(n, f, *position)] = _rounded(total, problem.accumulator)
+            for n in range(problem.batch):
+                with np.errstate(all="ignore"):
+                    finish(sums[n], bias, problem.activation, out[n])
+
+        return run
+
+
+def _inside(at: int, size: int, mode: str) -> int | None:
+    """Return the pixel that coordinate `at` of a padded axis shows; None where it shows the constant."""
+    if 0 <= at < size:
+        return at
+    if mode == "constant":
+        return None
+    if mode == "edge":
+        return 0 if at < 0 else size - 1
+    if mode == "wrap":
+        return at % size
+    # A mirror at each end, over and over: reflect repeats no pixel at the mirror, symmetric repeats it.
+    walk = list(range(size))
+    back = walk[-2:0:-1] if mode == "reflect" else walk[::-1]
+    cycle = walk + back
+    return cycle[at % len(cycle)]
+
+
+def _python_numbers(array: NDArray[Any]) -> NDArray[np.object_]:
+    """Return the array's elements as Python numbers, which neither round nor wrap."""
+    return (array.astype(np.float32) if is_registered(array.dtype) else array).astype(object)
+
+
+def _rounded(total: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a sum in the accumulator's dtype: integers wrap, floats round once."""
+    if dtype.kind not in "iu":
+        return total
+    span = 1 << (8 * dtype.itemsize)
+    wrapped = total % span
+    return wrapped - span if dtype.kind == "i" and wrapped >= span // 2 else wrapped
+
+
+ALGORITHM = Reference()

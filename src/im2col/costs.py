@@ -1,0 +1,238 @@
+"""What a convolution costs: operations, bytes, and how much larger the column matrix is than the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from .algorithms import registry
+from .engine.host import format_bytes
+from .engine.threads import resolve_threads
+from .errors import ArgumentError
+from .problem import WORKSPACE_LIMIT, make_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import DTypeLike
+
+    from .frame import Window
+    from .padding import Padding
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one layer costs.
+
+    Parameters
+    ----------
+    name : str
+        What the table calls the layer.
+    output_shape : tuple of int
+        Shape of the result, in the image's layout.
+    matrix_shape : tuple of int
+        The whole column matrix: (positions, taps), with the batch before it where the image has one.
+    flops : int
+        Two for each product of a pixel and a weight, padded taps included.
+    bytes_moved : int
+        Image and weight read once, result written once: what no algorithm can avoid.
+    matrix_bytes : int
+        Size of the whole column matrix.
+    duplication : float
+        Entries of the column matrix for each pixel of the image.
+    workspace_bytes : mapping of str to int
+        For each algorithm that can solve the problem: bytes beyond image and result.
+    """
+
+    name: str
+    output_shape: tuple[int, ...]
+    matrix_shape: tuple[int, ...]
+    flops: int
+    bytes_moved: int
+    matrix_bytes: int
+    duplication: float
+    workspace_bytes: Mapping[str, int]
+
+    @property
+    def arithmetic_intensity(self) -> float:
+        """Operations for each byte that must move; 0 for an empty layer."""
+        return self.flops / self.bytes_moved if self.bytes_moved else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every figure by name, for programs: plain numbers, lists and dictionaries."""
+        plain = asdict(self) | {"arithmetic_intensity": self.arithmetic_intensity}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+    def __str__(self) -> str:
+        workspace = ", ".join(f"{name} {format_bytes(size)}" for name, size in self.workspace_bytes.items())
+        return "\n".join(
+            (
+                f"{self.name}: output {self.output_shape}, column matrix {self.matrix_shape}",
+                f"  work        {self.flops / 1e9:.4g} GFLOP, {self.arithmetic_intensity:.4g} FLOP a byte",
+                f"  memory      {format_bytes(self.bytes_moved)} moved at least, matrix {format_bytes(self.matrix_bytes)}",
+                f"  duplication {self.duplication:.4g} matrix entries a pixel",
+                f"  workspace   {workspace}",
+            )
+        )
+
+
+class CostTable(Sequence[Cost]):
+    """The costs of several layers, and their sums.
+
+    Parameters
+    ----------
+    layers : sequence of Cost
+    """
+
+    def __init__(self, layers: Sequence[Cost]) -> None:
+        self._layers = tuple(layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Cost: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Cost]: ...
+    def __getitem__(self, index: int | slice) -> Cost | Sequence[Cost]:
+        return self._layers[index]
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[Cost]:
+        return iter(self._layers)
+
+    @property
+    def flops(self) -> int:
+        """Operations of all layers."""
+        return sum(layer.flops for layer in self._layers)
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that all layers must move."""
+        return sum(layer.bytes_moved for layer in self._layers)
+
+    @property
+    def matrix_bytes(self) -> int:
+        """Bytes of the greatest column matrix: layers run one after another."""
+        return max((layer.matrix_bytes for layer in self._layers), default=0)
+
+    def __str__(self) -> str:
+        rows = [("layer", "GFLOP", "moved", "FLOP/byte", "matrix", "duplication")]
+        rows += [
+            (
+                c.name,
+                f"{c.flops / 1e9:.4g}",
+                format_bytes(c.bytes_moved),
+                f"{c.arithmetic_intensity:.4g}",
+                format_bytes(c.matrix_bytes),
+                f"{c.duplication:.4g}",
+            )
+            for c in self._layers
+        ]
+        total = (f"{self.flops / 1e9:.4g}", format_bytes(self.bytes_moved))
+        rows.append(("total", *total, "", f"≤ {format_bytes(self.matrix_bytes)}", ""))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        return "\n".join(
+            "  ".join([row[0].ljust(widths[0]), *(v.rjust(w) for v, w in zip(row[1:], widths[1:], strict=True))])
+            for row in rows
+        )
+
+
+@overload
+def cost(x_shape: Sequence[Mapping[str, Any]]) -> CostTable: ...
+@overload
+def cost(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    *,
+    stride: Window = ...,
+    padding: Padding = ...,
+    dilation: Window = ...,
+    groups: int = ...,
+    layout: str | None = ...,
+    dtype: DTypeLike = ...,
+    workspace_limit: int = ...,
+    threads: int | None = ...,
+    name: str = ...,
+) -> Cost: ...
+def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
+    """Return what a convolution costs, without running it.
+
+    Parameters
+    ----------
+    x_shape : tuple of int, or sequence of mappings
+        Shape of the image, in `layout`. Or several layers: one mapping of this function's arguments for each.
+    w_shape : tuple of int
+        Shape of the filters, (n, C/groups, *kernel).
+    stride, padding, dilation, groups, layout, workspace_limit, threads
+        As for `conv`.
+    dtype : dtype, default float32
+        Of image and filters.
+    name : str, default "layer"
+        What the table calls the layer.
+
+    Returns
+    -------
+    Cost or CostTable
+        FLOPs, bytes moved, arithmetic intensity, duplication factor, and each algorithm's workspace; ``print`` shows
+        them. For several layers a sequence of them, with sums.
+
+    Raises
+    ------
+    ArgumentError, GeometryError, LayoutError, ShapeError, DTypeError
+        As for `conv`.
+
+    Notes
+    -----
+    Operations are nominal, as benchmarks count them: 2 · batch · filters · positions · (C/groups) · prod(kernel). The
+    arithmetic intensity is that of the roofline model (S. Williams, A. Waterman, D. Patterson, "Roofline: an insightful
+    visual performance model for multicore architectures", CACM 52(4), 2009): operations for each byte that must move.
+
+    Examples
+    --------
+    >>> from im2col import cost
+    >>> c = cost((1, 64, 56, 56), (64, 64, 3, 3), padding=1)
+    >>> c.flops, c.matrix_shape, round(c.duplication, 3)
+    (231211008, (1, 3136, 576), 9.0)
+    """
+    if w_shape is None:
+        if isinstance(x_shape, Mapping) or not all(isinstance(layer, Mapping) for layer in x_shape):
+            raise ArgumentError(
+                "cost: pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got "
+                f"{x_shape!r} without w_shape"
+            )
+        return CostTable([cost(**{"name": f"layer {i}", **layer}) for i, layer in enumerate(x_shape)])
+    return _cost(x_shape, w_shape, **options)
+
+
+def _cost(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    *,
+    dtype: DTypeLike = np.float32,
+    workspace_limit: int = WORKSPACE_LIMIT,
+    threads: int | None = None,
+    name: str = "layer",
+    **window: Any,
+) -> Cost:
+    element = np.dtype(dtype)
+    problem = make_problem("cost", x_shape, w_shape, element, element, workspace_limit=workspace_limit, **window)
+    workers = resolve_threads("cost", threads)
+    matrix = (problem.geometry.positions, problem.channels * problem.geometry.taps)
+    entries = problem.batch * math.prod(matrix)
+    pixels = problem.batch * problem.channels * math.prod(problem.geometry.spatial_shape)
+    return Cost(
+        name=name,
+        output_shape=problem.output_shape,
+        matrix_shape=(problem.batch, *matrix) if problem.layout.has_batch else matrix,
+        flops=problem.flops,
+        bytes_moved=problem.bytes_moved,
+        matrix_bytes=entries * element.itemsize,
+        duplication=entries / pixels if pixels else 0.0,
+        workspace_bytes={
+            a.name: a.workspace_bytes(problem, workers) for a in registry().values() if a.suitability(problem).rank
+        },
+    )
