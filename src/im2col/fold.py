@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from functools import reduce as reduce_pairs
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,25 +81,14 @@ def _accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _sum(total: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str, threads: int) -> None:
     if mode == "constant" or not geometry.is_padded:
-        total[...] = 0
-        regions = [(r.kernel, r.output, r.pixels) for r in tap_regions(geometry)]
-        scatter.add_regions(total, columns, regions, threads)
+        scatter.add_regions(total, columns, list(tap_regions(geometry)), threads)
         return
     padded = np.empty((*total.shape[:2], *geometry.padded_shape), total.dtype)
     _sum(padded, columns, geometry.unpadded(), "constant", threads)
     total[...] = fold_padding(padded, 2, geometry, mode)
 
 
-@dataclass(frozen=True)
-class TapRegion:
-    """One tap, and the positions at which it lies on the image: slices over output and over image."""
-
-    kernel: tuple[int, ...]
-    output: tuple[slice, ...]
-    pixels: tuple[slice, ...]
-
-
-def tap_regions(geometry: Geometry) -> Iterator[TapRegion]:
+def tap_regions(geometry: Geometry) -> Iterator[scatter.Region]:
     """Yield every tap that meets the image, in tap order, with the positions where it does.
 
     Parameters
@@ -109,7 +97,7 @@ def tap_regions(geometry: Geometry) -> Iterator[TapRegion]:
 
     Yields
     ------
-    TapRegion
+    scatter.Region
         ``columns[..., *kernel, *output]`` and ``image[..., *pixels]`` have the same shape and belong together.
     """
     axes = []
@@ -127,7 +115,7 @@ def tap_regions(geometry: Geometry) -> Iterator[TapRegion]:
         axes.append(taps)
     for combination in itertools.product(*axes):
         kernel, output, pixels = zip(*combination, strict=True)
-        yield TapRegion(kernel, output, pixels)
+        yield scatter.Region(kernel, output, pixels)
 
 
 def _mean_without_overflow(out: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str) -> None:

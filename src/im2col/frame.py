@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from . import layout as layouts
+from .engine import gather
 from .errors import ArgumentError
+from .memo import memoized
 from .padding import pad_image, resolve_geometry
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 Orientation = Literal["rows", "columns"]
 TapOrder = Literal["channel-first", "channel-last"]
+Window = int | tuple[int, ...]
+"""A window argument: one value for all spatial axes, or one each."""
 
 ORIENTATIONS = get_args(Orientation)
 TAP_ORDERS = get_args(TapOrder)
@@ -45,46 +50,27 @@ class Frame:
     orientation: Orientation
     tap_order: TapOrder
 
-    @classmethod
-    def resolve(
-        cls,
-        operation: str,
-        image_shape: tuple[int, ...],
-        kernel_size: object,
-        stride: object,
-        padding: object,
-        dilation: object,
-        layout: str | None,
-        orientation: Orientation = "rows",
-        tap_order: TapOrder = "channel-first",
-    ) -> Frame:
-        """Validate a transform's arguments, all but the arrays."""
-        check_choice(operation, "orientation", orientation, ORIENTATIONS)
-        check_choice(operation, "tap_order", tap_order, TAP_ORDERS)
-        if isinstance(kernel_size, list | tuple | np.ndarray):
-            k = len(kernel_size)
-        else:
-            k = 2 if layout is None else len(layouts.parse(operation, layout).spatial)
-        axes = layouts.resolve(operation, layout, len(image_shape), k)
-        geometry = resolve_geometry(
-            operation, axes.spatial, axes.spatial_shape(image_shape), kernel_size, stride, padding, dilation
-        )
-        batch, channels = axes.size(layouts.BATCH, image_shape), axes.size(layouts.CHANNEL, image_shape)
-        return cls(axes, geometry, batch, channels, orientation, tap_order)
-
     def padded_bytes(self, itemsize: int) -> int:
         """Bytes of the padded copy of the image; 0 where there is no padding."""
         g = self.geometry
         return self.batch * self.channels * math.prod(g.padded_shape) * itemsize if g.is_padded else 0
 
-    def padded(self, image: NDArray[Any], mode: str, value: NDArray[Any]) -> NDArray[Any]:
-        """Return the padded image with canonical axes: a view, or a copy in the image's own layout."""
-        if self.geometry.is_padded:
-            pads = dict(zip(self.layout.spatial, self.geometry.padding, strict=True))
-            image = pad_image(image, [pads.get(axis, (0, 0)) for axis in self.layout.axes], mode, value)
-        return self.layout.to_canonical(image)
+    def padded(self, image: NDArray[Any], mode: str, value: NDArray[Any], threads: int = 1) -> NDArray[Any]:
+        """Return the padded image with canonical axes: a view of the image, or a copy where there is padding.
 
-    @property
+        The copy's memory order suits the matrix: channels last where the channels of a tap are to lie side by side.
+        """
+        view = self.layout.to_canonical(image)
+        if not self.geometry.is_padded:
+            return view
+        pairs = ((0, 0), (0, 0), *self.geometry.padding)
+        copy = partial(gather.copy, threads=threads)
+        if self.orientation == "rows" and self.tap_order == "channel-last":
+            last = pad_image(np.moveaxis(view, 1, -1), (*pairs[1:], (0, 0)), mode, value, copy)
+            return np.moveaxis(last, -1, 1)
+        return pad_image(view, pairs, mode, value, copy)
+
+    @cached_property
     def _order(self) -> tuple[int, ...]:
         """The canonical patch axes in the order of the matrix."""
         k = self.geometry.ndim
@@ -92,12 +78,12 @@ class Frame:
         taps = (1, *kernel) if self.tap_order == "channel-first" else (*kernel, 1)
         return (0, *output, *taps) if self.orientation == "rows" else (0, *taps, *output)
 
-    @property
+    @cached_property
     def _split_shape(self) -> tuple[int, ...]:
         canonical = (self.batch, self.channels, *self.geometry.kernel_size, *self.geometry.output_shape)
         return tuple(canonical[axis] for axis in self._order)
 
-    @property
+    @cached_property
     def matrix_shape(self) -> tuple[int, ...]:
         """Shape of the column matrix, with the batch axis where the image has one."""
         taps = self.channels * self.geometry.taps
@@ -148,3 +134,47 @@ def patch_view(padded: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
         (*lead, *geometry.tap_strides(pixel), *geometry.position_strides(pixel)),
         writeable=False,
     )
+
+
+@memoized
+def resolve_frame(
+    operation: str,
+    image_shape: tuple[int, ...],
+    kernel_size: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    layout: str | None,
+    orientation: Orientation = "rows",
+    tap_order: TapOrder = "channel-first",
+) -> Frame:
+    """Validate a transform's arguments, all but the arrays.
+
+    Parameters
+    ----------
+    operation : str
+        The public function that errors name.
+    image_shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order
+        As for `im2col`.
+
+    Returns
+    -------
+    Frame
+
+    Raises
+    ------
+    GeometryError, LayoutError, ArgumentError
+        If an argument does not fit.
+    """
+    check_choice(operation, "orientation", orientation, ORIENTATIONS)
+    check_choice(operation, "tap_order", tap_order, TAP_ORDERS)
+    if isinstance(kernel_size, list | tuple | np.ndarray):
+        k = len(kernel_size)
+    else:
+        k = 2 if layout is None else len(layouts.parse(operation, layout).spatial)
+    axes = layouts.resolve(operation, layout, len(image_shape), k)
+    geometry = resolve_geometry(
+        operation, axes.spatial, axes.spatial_shape(image_shape), kernel_size, stride, padding, dilation
+    )
+    batch, channels = axes.size(layouts.BATCH, image_shape), axes.size(layouts.CHANNEL, image_shape)
+    return Frame(axes, geometry, batch, channels, orientation, tap_order)

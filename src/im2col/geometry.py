@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import InitVar, dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +43,8 @@ def integer(operation: str, name: str, value: object, minimum: int) -> int:
     >>> integer("conv2d", "stride", 2, minimum=1)
     2
     """
+    if type(value) is int and value >= minimum:  # all but the rare call
+        return value
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -334,7 +336,5 @@ def offsets(shape: Sequence[int], strides: Sequence[int]) -> NDArray[np.int64]:
     >>> offsets((2, 3), (10, 1))
     array([ 0,  1,  2, 10, 11, 12])
     """
-    total = np.zeros(1, np.int64)
-    for n, stride in zip(shape, strides, strict=True):
-        total = (total[:, None] + np.arange(n, dtype=np.int64) * stride).reshape(-1)
-    return total
+    steps = (np.arange(n) * stride for n, stride in zip(shape, strides, strict=True))
+    return reduce(np.add.outer, steps, np.int64(0)).reshape(-1)

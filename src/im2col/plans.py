@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -100,9 +101,9 @@ class Plan:
         p = self._problem
         shape = p.output_shape
         if out is None:
-            size = self.workspace_bytes + p.dtype.itemsize * int(np.prod(shape, dtype=object))
+            size = self.workspace_bytes + math.prod(shape) * p.dtype.itemsize
             way_out = "convolve the image in parts"
-            require_memory(p.operation, size, f"the result {shape} of {p.dtype} with its workspace", way_out)
+            require_memory(p.operation, size, way_out, "the result {} of {} with its workspace", shape, p.dtype)
             out = np.empty(shape, p.dtype)
         else:
             out = check_output(p.operation, out, shape, p.dtype, [image, self._w])

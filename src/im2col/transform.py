@@ -13,7 +13,7 @@ from .engine.host import require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, ShapeError
 from .fold import fold, overlap
-from .frame import ORIENTATIONS, TAP_ORDERS, Frame, Orientation, TapOrder, check_choice
+from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, Window, check_choice, resolve_frame
 from .geometry import integer
 from .padding import check_mode, constant
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .padding import Padding, PaddingMode
-
-Window = int | tuple[int, ...]
 
 
 def im2col(
@@ -107,22 +105,19 @@ def im2col(
     """
     op = "im2col"
     image = as_array(op, "x", x)
-    frame = Frame.resolve(op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
+    frame = resolve_frame(op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     shape, dtype = frame.matrix_shape, native(image.dtype)
     check_mode(op, padding_mode, frame.geometry)
     fill = constant(op, padding_value, dtype)
     workers = resolve_threads(op, threads)
     if out is None:
-        require_memory(
-            op,
-            math.prod(shape) * dtype.itemsize + frame.padded_bytes(dtype.itemsize),
-            f"the column matrix {shape} of {dtype}",
-            "use conv, which never makes it whole, or patches, a view that copies nothing",
-        )
+        size = math.prod(shape) * dtype.itemsize + frame.padded_bytes(dtype.itemsize)
+        way_out = "use conv, which never makes it whole, or patches, a view that copies nothing"
+        require_memory(op, size, way_out, "the column matrix {} of {}", shape, dtype)
         out = np.empty(shape, dtype)
     else:
         out = check_output(op, out, shape, dtype, [image])
-    source = frame.patches(frame.padded(image, padding_mode, fill))
+    source = frame.patches(frame.padded(image, padding_mode, fill, workers))
     gather.copy(frame.split(out), source, workers)
     return out
 
@@ -186,7 +181,7 @@ def patches(
     if copy not in (None, False):
         raise ArgumentError(f"{op}: copy must be None (copy where padding forces it) or False (never), got {copy!r}")
     image = as_array(op, "x", x)
-    frame = Frame.resolve(op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
+    frame = resolve_frame(op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     check_mode(op, padding_mode, frame.geometry)
     fill = constant(op, padding_value, native(image.dtype))
     if frame.geometry.is_padded:
@@ -195,12 +190,8 @@ def patches(
                 f"{op}: padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the "
                 "image first, or pass copy=None"
             )
-        require_memory(
-            op,
-            frame.padded_bytes(image.itemsize),
-            f"the padded image {frame.geometry.padded_shape} of {image.dtype}",
-            "use less padding",
-        )
+        size, padded = frame.padded_bytes(image.itemsize), frame.geometry.padded_shape
+        require_memory(op, size, "use less padding", "the padded image {} of {}", padded, image.dtype)
     view = frame.patches(frame.padded(image, padding_mode, fill))
     return view.reshape(frame.patches_shape, copy=False)
 
@@ -283,7 +274,7 @@ def col2im(
     op = "col2im"
     matrix = as_array(op, "columns", columns)
     shape = _checked_shape(op, image_shape)
-    frame = Frame.resolve(op, shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
+    frame = resolve_frame(op, shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     if matrix.shape != frame.matrix_shape:
         raise ShapeError(
             f"{op}: columns has shape {matrix.shape} but an image {shape} with these windows has the column matrix "
@@ -297,7 +288,8 @@ def col2im(
     if reduce == "sum" and dtype.kind in "biu":
         dtype = np.add.reduce(np.empty(0, dtype)).dtype
     if out is None:
-        require_memory(op, math.prod(shape) * dtype.itemsize, f"the image {shape} of {dtype}", "fold it in parts")
+        size = math.prod(shape) * dtype.itemsize
+        require_memory(op, size, "fold it in parts", "the image {} of {}", shape, dtype)
         out = np.empty(shape, dtype)
     else:
         out = check_output(op, out, shape, dtype, [matrix])
@@ -346,10 +338,10 @@ def overlap_count(
            [1, 2, 2, 1]])
     """
     op = "overlap_count"
-    frame = Frame.resolve(op, _checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
+    frame = resolve_frame(op, _checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
     check_mode(op, padding_mode, frame.geometry)
-    size = math.prod(frame.geometry.spatial_shape)
-    require_memory(op, size * 8, f"the counts {frame.geometry.spatial_shape}", "ask for one axis at a time")
+    shape = frame.geometry.spatial_shape
+    require_memory(op, math.prod(shape) * 8, "ask for one axis at a time", "the counts {} of int64", shape)
     return overlap(frame.geometry, padding_mode)
 
 
@@ -388,7 +380,7 @@ def output_shape(
     (112, 112)
     """
     op = "output_shape"
-    frame = Frame.resolve(op, _checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
+    frame = resolve_frame(op, _checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
     return frame.geometry.output_shape
 
 

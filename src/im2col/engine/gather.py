@@ -1,19 +1,244 @@
-"""Strided copies: image → matrix."""
+"""Strided copies: image → matrix.
+
+A copy is a nest of loops over the axes of two arrays that have one shape. The planner drops and merges axes, chooses
+the innermost run, and puts the loops around it into an order that the caches like. The kernels know runs and tables:
+
+- a *run* is what lies side by side in both arrays, or at one step in the source;
+- a *table* holds the source offsets of the runs that follow each other in the destination without a gap. For a column
+  matrix it is the tap offsets: im2col, as addresses.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache, partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .compiler import load, loaded
+from .gather_kernels import OUTER_LOOPS, SHORT_RUN_BYTES, long_runs, short_runs, strided_runs, tiles
+from .threads import run_parallel
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
+
+    from .compiler import Kernel
+
+_WORTH_A_CALL = 16 << 10
+"""Bytes below which NumPy's own copy ends before a kernel could be called."""
+_WORTH_LOADING = 512 << 10
+"""Bytes below which a kernel that is not loaded yet is not worth loading: small images never pay for the engine."""
+_WORTH_A_THREAD = 512 << 10
+"""Bytes below which waking a second thread costs more than it brings."""
+_TABLE_RUNS = 192
+"""Runs of a table at most: each may touch a cache line of its own, and all of them should stay in the first level."""
+_STRIDED_RUN = 16
+"""Elements from which an innermost axis is a run although the source steps; a shorter one goes into the table."""
+_TILE_BYTES = 32
+"""Bytes of a tile's rows: wider vectors move no more bytes a cycle through shuffles on the machines measured."""
+_SMALLEST_TILE, _GREATEST_TILE = 4, 16
+_ITEM_SIZES = (1, 2, 4, 8, 16)
 
 
 def copy(dst: NDArray[Any], src: NDArray[Any], threads: int) -> None:
-    """Copy a strided array into another of the same shape and dtype."""
-    np.copyto(dst, src)
+    """Copy a strided array into another of the same shape.
+
+    Parameters
+    ----------
+    dst : ndarray
+        Overwritten. Shares no memory with `src`, nor with itself.
+    src : ndarray
+        Any strides; elements may share memory. Another dtype is cast as ``np.copyto(casting="same_kind")`` does.
+    threads : int
+        How many threads may work.
+    """
+    if dst.nbytes < _WORTH_A_CALL or dst.dtype != src.dtype or dst.itemsize not in _ITEM_SIZES:
+        np.copyto(dst, src, casting="same_kind")
+        return
+    workers = min(threads, max(1, dst.nbytes // _WORTH_A_THREAD))
+    run_parallel([partial(_copy_part, d, s) for d, s in _parts(dst, src, workers)], workers)
 
 
-def add(dst: NDArray[Any], src: NDArray[Any], threads: int) -> None:
-    dst += src
+def _parts(dst: NDArray[Any], src: NDArray[Any], count: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Cut both arrays along the outermost axis that is long enough, or along the longest."""
+    if count == 1:
+        return [(dst, src)]
+    axis = next((i for i, n in enumerate(dst.shape) if n >= 4 * count), int(np.argmax(dst.shape)))
+    count = min(count, dst.shape[axis])
+    edges = [dst.shape[axis] * i // count for i in range(count + 1)]
+    lead = (slice(None),) * axis
+    cuts = [(*lead, slice(start, stop)) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [(dst[cut], src[cut]) for cut in cuts]
+
+
+def _copy_part(dst: NDArray[Any], src: NDArray[Any]) -> None:
+    calls = _plan(dst.shape, dst.strides, src.strides, dst.itemsize)
+    must_be_loaded = dst.nbytes < _WORTH_LOADING
+    functions = [loaded(call.kernel) if must_be_loaded else load(call.kernel) for call in calls]
+    if not calls or None in functions:
+        np.copyto(dst, src)
+        return
+    to, origin = dst.ctypes.data, src.ctypes.data
+    for call, function in zip(calls, functions, strict=True):
+        function(to + call.dst_offset, origin + call.src_offset, *call.arguments)  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """One loop: its length, and its steps through both arrays in bytes."""
+
+    n: int
+    dst: int
+    src: int
+
+    def split(self, inner: int) -> tuple[_Axis, _Axis]:
+        """Return the two loops that walk this one in blocks of `inner`, which divides its length."""
+        return _Axis(self.n // inner, self.dst * inner, self.src * inner), _Axis(inner, self.dst, self.src)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a kernel, all but the addresses of the two arrays."""
+
+    kernel: Kernel
+    dst_offset: int
+    src_offset: int
+    arguments: tuple[int, ...]
+    tables: tuple[NDArray[np.int64], ...]
+    """What some arguments are the addresses of, kept alive."""
+
+
+@lru_cache(maxsize=256)
+def _plan(
+    shape: tuple[int, ...], dst_strides: tuple[int, ...], src_strides: tuple[int, ...], itemsize: int
+) -> tuple[_Call, ...]:
+    """Return the kernel calls that make a copy; none where `dst` is not dense, which is left to NumPy."""
+    axes = [_Axis(*a) for a in zip(shape, dst_strides, src_strides, strict=True) if a[0] > 1]
+    axes = _merged(sorted(axes, key=lambda a: -a.dst))
+    if not axes or axes[-1].dst != itemsize:
+        return ()
+    innermost = axes.pop()
+    if innermost.src == itemsize:
+        inner = _contiguous(innermost)
+    elif (across := _across(axes, innermost, itemsize)) is not None:
+        axes.remove(across)
+        inner = _transposed(innermost, across, itemsize)
+    elif innermost.n >= _STRIDED_RUN:
+        inner = _Inner(strided_runs(itemsize, innermost.src), innermost.n * itemsize, innermost.src)
+    else:
+        axes.append(innermost)
+        inner = _Inner(short_runs(itemsize), itemsize)
+    return tuple(call for nest in _nests(axes, inner.run) for call in _calls(*nest, inner))
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """What a kernel does inside its loops, and the arguments that say how far.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    run : int
+        Bytes that lie side by side in the destination.
+    step, across, apart : int
+        Of strided runs and tiles; see `gather_kernels`.
+    """
+
+    kernel: Kernel
+    run: int
+    step: int = 0
+    across: int = 0
+    apart: int = 0
+
+
+def _contiguous(axis: _Axis) -> _Inner:
+    run = axis.n * axis.dst
+    return _Inner(short_runs(run) if run <= SHORT_RUN_BYTES else long_runs(), run)
+
+
+def _across(axes: list[_Axis], innermost: _Axis, itemsize: int) -> _Axis | None:
+    """Return the longest axis along which the source is contiguous, if it and the innermost one are worth a tile."""
+    candidates = [a for a in axes if a.src == itemsize and min(a.n, innermost.n) >= _SMALLEST_TILE]
+    return max(candidates, key=lambda a: a.n, default=None) if itemsize * _SMALLEST_TILE <= _TILE_BYTES else None
+
+
+def _transposed(innermost: _Axis, across: _Axis, itemsize: int) -> _Inner:
+    side = min(innermost.n, across.n, _TILE_BYTES // itemsize, _GREATEST_TILE)
+    kernel = tiles(itemsize, 1 << (side.bit_length() - 1))
+    return _Inner(kernel, innermost.n * itemsize, innermost.src, across.n * itemsize, across.dst)
+
+
+def _merged(axes: list[_Axis]) -> list[_Axis]:
+    """Merge neighbouring loops that walk both arrays as one would."""
+    merged: list[_Axis] = []
+    for axis in axes:
+        if merged and merged[-1].dst == axis.n * axis.dst and merged[-1].src == axis.n * axis.src:
+            merged[-1] = _Axis(merged[-1].n * axis.n, axis.dst, axis.src)
+        else:
+            merged.append(axis)
+    return merged
+
+
+def _nests(axes: list[_Axis], run: int) -> Iterator[tuple[list[_Axis], list[_Axis], tuple[int, int]]]:
+    """Divide the loops around a run into outer ones and a table of up to `_TABLE_RUNS` runs.
+
+    Yields outer loops, the loops that the table unrolls, and the offsets at which both arrays start. An axis that is
+    cut to fill the table leaves a remainder, which is a nest of its own.
+    """
+    outer, table, runs = list(axes), [], 1
+    while outer and outer[-1].dst == run * runs and runs * outer[-1].n <= _TABLE_RUNS:
+        table.insert(0, outer.pop())
+        runs *= table[0].n
+    block = _TABLE_RUNS // runs
+    if not outer or outer[-1].dst != run * runs or block < 2:
+        yield outer, table, (0, 0)
+        return
+    cut = outer.pop()
+    whole = cut.n - cut.n % block
+    blocks, inside = _Axis(whole, cut.dst, cut.src).split(block)
+    # All positions of a row read one block of channels before the next block's lines replace it.
+    reused = bool(outer) and abs(outer[-1].src) < abs(cut.src)
+    yield [*outer[:-1], blocks, outer[-1]] if reused else [*outer, blocks], [inside, *table], (0, 0)
+    if cut.n > whole:
+        rest = _Axis(cut.n - whole, cut.dst, cut.src)
+        yield outer, [rest, *table], (whole * cut.dst, whole * cut.src)
+
+
+def _calls(outer: list[_Axis], table: list[_Axis], start: tuple[int, int], inner: _Inner) -> Iterator[_Call]:
+    """Yield the calls of one nest: one, unless it has more loops than a kernel."""
+    spare = max(0, len(outer) - OUTER_LOOPS)
+    loops = [_Axis(1, 0, 0)] * (OUTER_LOOPS - len(outer)) + outer[spare:]
+    steps = np.array([[a.dst for a in loops], [a.src for a in loops]], np.int64)
+    sources = offsets([a.n for a in table], [a.src for a in table])
+    where = (steps.ctypes.data, len(sources), sources.ctypes.data)
+    arguments = (*(a.n for a in loops), *where, inner.run, inner.step, inner.across, inner.apart)
+    lengths = [a.n for a in outer[:spare]]
+    for to, origin in zip(
+        offsets(lengths, [a.dst for a in outer[:spare]]), offsets(lengths, [a.src for a in outer[:spare]]), strict=True
+    ):
+        yield _Call(inner.kernel, start[0] + int(to), start[1] + int(origin), arguments, (steps, sources))
+
+
+def offsets(shape: Sequence[int], strides: Sequence[int]) -> NDArray[np.int64]:
+    """Return the offset of every element of a strided array, in row-major order.
+
+    Parameters
+    ----------
+    shape, strides : sequence of int
+        Of the array; strides in any unit.
+
+    Returns
+    -------
+    ndarray of int64, shape (prod(shape),)
+        In the unit of `strides`.
+
+    Examples
+    --------
+    >>> offsets((2, 3), (10, 1))
+    array([ 0,  1,  2, 10, 11, 12])
+    """
+    steps = (np.arange(n) * stride for n, stride in zip(shape, strides, strict=True))
+    return reduce(np.add.outer, steps, np.int64(0)).reshape(-1)

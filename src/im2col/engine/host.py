@@ -46,15 +46,21 @@ def available_memory() -> int | None:
     return host if room is None else min(host, room)
 
 
-def require_memory(operation: str, nbytes: int, what: str, way_out: str) -> None:
+def require_memory(operation: str, nbytes: int, way_out: str, what: str, *details: object) -> None:
     """Raise before an allocation that cannot succeed, instead of letting the kernel kill the process.
 
     Parameters
     ----------
-    operation, what, way_out : str
-        What the error names: the public function, the array, and what to use instead.
+    operation : str
+        What the error names.
     nbytes : int
         Size of the allocation.
+    way_out : str
+        What to do instead.
+    what : str
+        The array; a template that ``str.format`` fills with `details`, which only an error needs.
+    *details : object
+        Its shape and dtype, say.
 
     Raises
     ------
@@ -66,8 +72,8 @@ def require_memory(operation: str, nbytes: int, what: str, way_out: str) -> None
     available = available_memory()
     if available is not None and nbytes > available:
         raise MemoryBudgetError(
-            f"{operation}: {what} would take {format_bytes(nbytes)} but {format_bytes(available)} are available; "
-            f"{way_out}"
+            f"{operation}: {what.format(*details)} would take {format_bytes(nbytes)} but {format_bytes(available)} are "
+            f"available; {way_out}"
         )
 
 

@@ -1,0 +1,91 @@
+"""The entry point of the command line: it runs a command and turns every error into one line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+from .errors import Im2colError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BAD_INPUT, BROKEN_PIPE, INTERRUPTED = 2, 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``im2col``.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows the program's name; ``sys.argv[1:]`` if left out.
+
+    Returns
+    -------
+    int
+        The exit status: 0; 1 where `demo` finds a wrong result, and where nobody reads the output any more; 2 for bad
+        input, after one line on standard error; 130 after Ctrl-C.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that has no × shows a ?
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: _say(message)
+        try:
+            status = _run(arguments)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_output()
+            return BROKEN_PIPE
+        except OSError as cause:
+            _discard_output()
+            return _fail(cause.strerror or cause)
+        except MemoryError as cause:
+            return _fail(cause if isinstance(cause, Im2colError) else "out of memory; use a smaller image or kernel")
+        except Im2colError as cause:
+            return _fail(cause)
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+    if status == INTERRUPTED:
+        _say("interrupted")
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        import typer
+    except ImportError:
+        return _fail("the command line needs typer and rich; install them with pip install 'im2col[cli]'")
+    from .commands import app
+
+    # What typer raises on wrong usage has no public name but that of its subclass.
+    usage_error = typer.BadParameter.__mro__[1]
+    try:
+        status = typer.main.get_command(app).main(arguments, prog_name="im2col", standalone_mode=False)
+    except usage_error as cause:
+        context = getattr(cause, "ctx", None)
+        command = context.command_path if context else "im2col"
+        return _fail(f"{cause.format_message().rstrip('.')}; try {command} --help")
+    except typer.Abort as cause:
+        raise KeyboardInterrupt from cause
+    return status or 0
+
+
+def _say(message: object) -> None:
+    """Print one line on standard error, whatever the message holds."""
+    print(f"im2col: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _fail(message: object) -> int:
+    _say(message)
+    return BAD_INPUT
+
+
+def _discard_output() -> None:
+    """Send what is still in standard output's buffer nowhere: Python would try to write it once more on its way out."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,262 @@
+"""The commands of the command line: their arguments, and what they print."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .configuration import clear_cache, show_config
+from .costs import cost as cost_of
+from .demo import run_demo
+from .errors import ArgumentError
+from .kernels import KERNELS
+from .matrix_file import describe, write_matrix
+from .options import LAYER_COLUMNS, parse_padding, parse_shape, parse_window, read_layers
+from .photo import filter_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .files import Progress
+
+_LONG = 1.0
+"""Seconds after which work is long enough for a progress bar."""
+
+Stride = Annotated[str, typer.Option(metavar="N[,N]", help="Pixels between neighbouring positions.")]
+Dilation = Annotated[str, typer.Option(metavar="N[,N]", help="Pixels between neighbouring taps.")]
+PaddingOption = Annotated[
+    str,
+    typer.Option(
+        metavar="P", help="Pixels around the image: 1, or 1,2, or before:after as in 1:2,0:3, or same, valid, full."
+    ),
+]
+PaddingModeOption = Annotated[str, typer.Option(metavar="MODE", help="constant, edge, reflect, symmetric or wrap.")]
+KernelSize = Annotated[str, typer.Option(metavar="N[,N]", help="Taps along each axis.")]
+LayoutOption = Annotated[str | None, typer.Option(metavar="AXES", help="The axes, such as NHWC.")]
+OrientationOption = Annotated[str, typer.Option(metavar="O", help="rows: a patch is a row; columns: a column.")]
+TapOrderOption = Annotated[str, typer.Option(metavar="O", help="channel-first or channel-last.")]
+DtypeOption = Annotated[str, typer.Option(metavar="DTYPE", help="Of the image, such as float32.")]
+Threads = Annotated[int | None, typer.Option(metavar="N", help="How many threads may work.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
+Large = Annotated[bool, typer.Option("--large", help="Trust a photograph of more than 89 million pixels.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Out = Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Where to write.")]
+
+app = typer.Typer(
+    name="im2col",
+    help="Convolution as matrix multiplication.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"im2col {version('im2col')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[  # noqa: ARG001 (the callback prints it)
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Convolution as matrix multiplication."""
+
+
+@app.command("filter")
+def filter_command(
+    photo: Annotated[str, typer.Argument(help="An image file: grey or colour, 8 bits, or 16-bit grey.")],
+    kernel: Annotated[str, typer.Option(metavar="K", help="A name (see `im2col kernels`), or a .npy file.")],
+    out: Out,
+    stride: Stride = "1",
+    padding: PaddingOption = "same",
+    dilation: Dilation = "1",
+    padding_mode: PaddingModeOption = "edge",
+    signed: Annotated[bool, typer.Option("--signed", help="Show 0 as mid-grey, negative results darker.")] = False,
+    algorithm: Annotated[str, typer.Option(metavar="A", help="auto, explicit or reference.")] = "auto",
+    threads: Threads = None,
+    force: Force = False,
+    large: Large = False,
+) -> None:
+    """Filter a photograph with a kernel, each colour by itself."""
+    window: dict[str, Any] = _window("filter", stride, padding, dilation) | {"padding_mode": padding_mode}
+    start = time.perf_counter()
+    with _progress_bar("filtering") as progress:
+        before, after = filter_file(
+            photo,
+            kernel,
+            out,
+            force=force,
+            large=large,
+            signed=signed,
+            algorithm=algorithm,
+            threads=threads,
+            progress=progress,
+            **window,
+        )
+    for note in before.notes:
+        typer.echo(f"im2col: note: {note}", err=True)
+    typer.echo(f"{photo} ({before}) → {out} ({after}): {kernel}, {time.perf_counter() - start:.2f} s")
+
+
+@app.command("matrix")
+def matrix_command(
+    source: Annotated[str, typer.Argument(metavar="PHOTO|FILE.npy", help="An image file, or an array.")],
+    kernel_size: KernelSize,
+    out: Out,
+    stride: Stride = "1",
+    padding: PaddingOption = "0",
+    dilation: Dilation = "1",
+    padding_mode: PaddingModeOption = "constant",
+    layout: LayoutOption = None,
+    orientation: OrientationOption = "rows",
+    tap_order: TapOrderOption = "channel-first",
+    threads: Threads = None,
+    force: Force = False,
+    large: Large = False,
+) -> None:
+    """Write the column matrix as a .npy file, block by block."""
+    choices: dict[str, Any] = {"padding_mode": padding_mode, "orientation": orientation, "tap_order": tap_order}
+    start = time.perf_counter()
+    with _progress_bar("writing") as progress:
+        written = write_matrix(
+            source,
+            out,
+            parse_window("matrix", "--kernel-size", kernel_size),
+            layout=layout,
+            force=force,
+            large=large,
+            threads=threads,
+            progress=progress,
+            **choices,
+            **_window("matrix", stride, padding, dilation),
+        )
+    typer.echo(f"{written}\n{'written':<14} {out}, {time.perf_counter() - start:.2f} s")
+
+
+@app.command("shape")
+def shape_command(
+    image_shape: Annotated[str, typer.Argument(help="Such as 1,3,224,224 or 1x3x224x224.")],
+    kernel_size: KernelSize,
+    stride: Stride = "1",
+    padding: PaddingOption = "0",
+    dilation: Dilation = "1",
+    layout: LayoutOption = None,
+    orientation: OrientationOption = "rows",
+    dtype: DtypeOption = "float32",
+    as_json: Json = False,
+) -> None:
+    """Show what the column matrix of an image would be."""
+    choices: dict[str, Any] = {"orientation": orientation, "dtype": dtype}
+    shape = describe(
+        parse_shape("shape", "IMAGE_SHAPE", image_shape),
+        parse_window("shape", "--kernel-size", kernel_size),
+        layout=layout,
+        **choices,
+        **_window("shape", stride, padding, dilation),
+    )
+    typer.echo(json.dumps(shape.as_dict()) if as_json else str(shape))
+
+
+@app.command("cost")
+def cost_command(
+    image_shape: Annotated[str | None, typer.Argument(help="Such as 1,3,224,224 or 1x3x224x224.")] = None,
+    weight_shape: Annotated[str | None, typer.Argument(help="Filters, channels/groups, kernel: 64,3,7,7.")] = None,
+    stride: Stride = "1",
+    padding: PaddingOption = "0",
+    dilation: Dilation = "1",
+    groups: Annotated[int, typer.Option(metavar="N", help="Groups of channels and filters.")] = 1,
+    layout: LayoutOption = None,
+    dtype: DtypeOption = "float32",
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.tsv",
+            help=f"Layers instead: tab-separated columns {', '.join(LAYER_COLUMNS)}, named in the first line.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a convolution costs: operations, bytes, workspace."""
+    options = _window("cost", stride, padding, dilation) | {"groups": groups, "dtype": dtype}
+    if layers is not None and image_shape is None:
+        table = read_layers(layers, layout=layout, **options)
+        sums = {"flops": table.flops, "bytes_moved": table.bytes_moved, "matrix_bytes": table.matrix_bytes}
+        typer.echo(json.dumps({"layers": [layer.as_dict() for layer in table], **sums}) if as_json else str(table))
+        return
+    if layers is not None or image_shape is None or weight_shape is None:
+        raise ArgumentError("cost: pass IMAGE_SHAPE and WEIGHT_SHAPE, or --layers FILE.tsv instead of both")
+    shapes = parse_shape("cost", "IMAGE_SHAPE", image_shape), parse_shape("cost", "WEIGHT_SHAPE", weight_shape)
+    one = cost_of(*shapes, layout=layout, **options)
+    typer.echo(json.dumps(one.as_dict()) if as_json else str(one))
+
+
+@app.command("config")
+def config_command(
+    clear: Annotated[bool, typer.Option("--clear-cache", help="Empty the cache of compiled kernels.")] = False,
+) -> None:
+    """Show what was detected on this machine, and where the cache is."""
+    if clear:
+        typer.echo(f"{clear_cache()} files removed from the cache")
+        return
+    for name, value in show_config().items():
+        typer.echo(f"{name:<16} {value}")
+
+
+@app.command("kernels")
+def kernels_command() -> None:
+    """List the named kernels."""
+    for kernel in KERNELS.values():
+        size = " × ".join(map(str, kernel.weights.shape))
+        typer.echo(f"{kernel.name:<10} {size}  {kernel.meaning}")
+
+
+@app.command("demo")
+def demo_command(
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where to write the pictures.")] = "demo-out",
+) -> None:
+    """Convolve a photograph in every way, check each against NumPy, and draw the results."""
+    report = run_demo(out)
+    typer.echo(str(report))
+    raise typer.Exit(0 if report.passed else 1)
+
+
+def _window(command: str, stride: str, padding: str, dilation: str) -> dict[str, Any]:
+    return {
+        "stride": parse_window(command, "--stride", stride),
+        "padding": parse_padding(command, "--padding", padding),
+        "dilation": parse_window(command, "--dilation", dilation),
+    }
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[Progress | None]:
+    """Yield what shows the progress of long work on a terminal; None where standard error is none."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    bar = Bar(console=console, transient=True)
+    task = bar.add_task(label)
+    start = time.perf_counter()
+
+    def progress(done: int, total: int) -> None:
+        if time.perf_counter() - start > _LONG:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield progress
+    finally:
+        bar.stop()

@@ -1,0 +1,233 @@
+"""The words that kernels are written in: loops, vectors and addresses over LLVM IR."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Value = Any  # an SSA value of llvmlite.ir, which has no types of its own
+
+
+class Builder:
+    """One function of a module, written from its first line to its last.
+
+    Parameters
+    ----------
+    name : str
+        Of the function.
+    arguments : str
+        Their names, separated by spaces. One that starts with ``*`` is an address at which no other argument points;
+        the others are 64-bit integers.
+
+    Examples
+    --------
+    >>> b = Builder("zero", "*out n")
+    >>> with b.loop(b["n"]) as i:
+    ...     b.store(b.int(0), b.at(b["*out"], b.mul(i, 8)))
+    >>> "define void @\\"zero\\"" in b.finish()
+    True
+    """
+
+    def __init__(self, name: str, arguments: str) -> None:
+        from llvmlite import ir
+
+        self._ir = ir
+        self.i8, self.i64 = ir.IntType(8), ir.IntType(64)
+        names = arguments.split()
+        types = [ir.PointerType() if a.startswith("*") else self.i64 for a in names]
+        self._module = ir.Module(name)
+        self._function = ir.Function(self._module, ir.FunctionType(ir.VoidType(), types), name)
+        self._arguments = dict(zip(names, self._function.args, strict=True))
+        for argument, value in self._arguments.items():
+            value.name = argument.lstrip("*")
+            if argument.startswith("*"):
+                value.add_attribute("noalias")
+        self._b = ir.IRBuilder(self._function.append_basic_block("entry"))
+
+    def __getitem__(self, argument: str) -> Value:
+        """Return an argument's value by the name it was declared with."""
+        return self._arguments[argument]
+
+    def finish(self) -> str:
+        """End the function and return the module's IR."""
+        self._b.ret_void()
+        return str(self._module)
+
+    # Types and constants
+
+    def integer(self, nbytes: int) -> Value:
+        """Return the integer type of so many bytes."""
+        return self._ir.IntType(8 * nbytes)
+
+    def bytes(self, count: int) -> Value:
+        """Return the type of a vector of so many bytes."""
+        return self._ir.VectorType(self.i8, count)
+
+    def number(self, name: str) -> Value:
+        """Return the type of a number by its name: ``f4``, ``f8``, or ``i1`` to ``u8`` for integers of 1 to 8 bytes."""
+        if name[0] == "f":
+            return self._ir.FloatType() if name == "f4" else self._ir.DoubleType()
+        return self.integer(int(name[1]))
+
+    def vector(self, element: Value, lanes: int) -> Value:
+        """Return the type of a vector."""
+        return self._ir.VectorType(element, lanes)
+
+    def int(self, value: int) -> Value:
+        """Return a constant 64-bit integer."""
+        return self._ir.Constant(self.i64, value)
+
+    # Arithmetic on 64-bit integers
+
+    def add(self, a: Value, b: Value) -> Value:
+        """Return a + b."""
+        return self._b.add(a, b, flags=("nsw",))
+
+    def sub(self, a: Value, b: Value) -> Value:
+        """Return a - b."""
+        return self._b.sub(a, b, flags=("nsw",))
+
+    def mul(self, a: Value, b: int | Value) -> Value:
+        """Return a · b; b may be a Python int."""
+        return self._b.mul(a, self.int(b) if isinstance(b, int) else b, flags=("nsw",))
+
+    def div(self, a: Value, b: int) -> Value:
+        """Return a / b for a Python int b that divides a."""
+        return self._b.sdiv(a, self.int(b), flags=("exact",))
+
+    def remainder(self, a: Value, b: int) -> Value:
+        """Return a % b for a Python int b and an a that is not negative."""
+        return self._b.srem(a, self.int(b))
+
+    def smaller(self, a: Value, b: Value) -> Value:
+        """Return the smaller of two."""
+        return self._b.select(self._b.icmp_signed("<", a, b), a, b)
+
+    # Memory; every address is a byte address, and nothing is assumed of its alignment
+
+    def at(self, base: Value, offset: Value) -> Value:
+        """Return the address `offset` bytes behind `base`."""
+        return self._b.gep(base, [offset], source_etype=self.i8)
+
+    def entry(self, table: Value, index: Value) -> Value:
+        """Return an element of a table of 64-bit integers."""
+        return self._b.load(self._b.gep(table, [index], inbounds=True, source_etype=self.i64), typ=self.i64, align=8)
+
+    def load(self, address: Value, kind: Value, align: int = 1) -> Value:
+        """Return the value of type `kind` at an address."""
+        return self._b.load(address, typ=kind, align=align)
+
+    def masked_load(self, address: Value, kind: Value, mask: Value) -> Value:
+        """Return a vector of type `kind`; lanes that the mask leaves out are undefined, and not read."""
+        i32 = self._ir.IntType(32)
+        signature = self._ir.FunctionType(kind, [self._ir.PointerType(), i32, mask.type, kind])
+        function = self._intrinsic(f"llvm.masked.load.{_suffix(kind)}.p0", signature)
+        undefined = self._ir.Constant(kind, self._ir.Undefined)
+        return self._b.call(function, [address, self._ir.Constant(i32, 1), mask, undefined])
+
+    def masked_store(self, value: Value, address: Value, mask: Value) -> Value:
+        """Write the lanes of a vector that the mask selects, and touch no other byte."""
+        i32 = self._ir.IntType(32)
+        arguments = [value.type, self._ir.PointerType(), i32, mask.type]
+        function = self._intrinsic(
+            f"llvm.masked.store.{_suffix(value.type)}.p0", self._ir.FunctionType(self._ir.VoidType(), arguments)
+        )
+        return self._b.call(function, [value, address, self._ir.Constant(i32, 1), mask])
+
+    def first_lanes(self, count: Value, lanes: int) -> Value:
+        """Return the mask that selects the first `count` of so many lanes."""
+        kind = self.vector(self.i64, lanes)
+        numbers = self._ir.Constant(kind, list(range(lanes)))
+        one = self._b.insert_element(self._ir.Constant(kind, self._ir.Undefined), count, self._ir.IntType(32)(0))
+        return self._b.icmp_signed("<", numbers, self._shuffle(one, one, [0] * lanes))
+
+    def load_bytes(self, address: Value, count: int) -> Value:
+        """Return a vector whose first `count` bytes come from an address, and touch no byte behind them.
+
+        The vector has the next power of two of bytes; the rest of it is undefined.
+        """
+        lane = 4 if count % 4 == 0 else 1
+        lanes = (1 << (count - 1).bit_length()) // lane
+        if lanes * lane == count:
+            return self.load(address, self.bytes(count))
+        mask = self._ir.Constant(self.vector(self._ir.IntType(1), lanes), [i < count // lane for i in range(lanes)])
+        return self.masked_load(address, self.vector(self.integer(lane), lanes), mask)
+
+    def transpose(self, rows: list[Value]) -> list[Value]:
+        """Return the columns of a square tile, given as one vector a row.
+
+        Eklundh's algorithm: log2(n) rounds, each of which swaps the off-diagonal blocks of one size between pairs of
+        rows (J. O. Eklundh, "A fast computer method for matrix transposing", IEEE Trans. Computers, 1972).
+        """
+        n = len(rows)
+        size = n // 2
+        while size:
+            # Lane j of the upper row's result is its own lane j, or the lower row's lane j - size, by bit `size` of j.
+            upper = [j if not j & size else n + (j ^ size) for j in range(n)]
+            lower = [(j ^ size) if not j & size else n + j for j in range(n)]
+            swapped = list(rows)
+            for i in range(n):
+                if not i & size:
+                    swapped[i] = self._shuffle(rows[i], rows[i | size], upper)
+                    swapped[i | size] = self._shuffle(rows[i], rows[i | size], lower)
+            rows, size = swapped, size // 2
+        return rows
+
+    def _shuffle(self, a: Value, b: Value, lanes: list[int]) -> Value:
+        i32 = self._ir.IntType(32)
+        return self._b.shuffle_vector(a, b, self._ir.Constant(self._ir.VectorType(i32, len(lanes)), lanes))
+
+    def _intrinsic(self, name: str, signature: Value) -> Value:
+        """Declare one of LLVM's functions by its full name, once."""
+        known = self._module.globals.get(name)
+        return self._ir.Function(self._module, signature, name) if known is None else known
+
+    def store(self, value: Value, address: Value, align: int = 1) -> Value:
+        """Write a value to an address."""
+        return self._b.store(value, address, align=align)
+
+    # Numbers, or vectors of them
+
+    def sum(self, name: str, a: Value, b: Value) -> Value:
+        """Return a + b for numbers called `name`; integers wrap."""
+        return self._b.fadd(a, b) if name[0] == "f" else self._b.add(a, b)
+
+    def grow(self, value: Value, narrow: str, wide: str, kind: Value) -> Value:
+        """Return integers called `narrow` as ones called `wide`, of type `kind`: with their sign if they have one."""
+        if narrow[1] == wide[1]:
+            return value
+        return self._b.sext(value, kind) if narrow[0] == "i" else self._b.zext(value, kind)
+
+    # Control
+
+    @contextmanager
+    def when_less(self, a: Value, b: Value) -> Iterator[None]:
+        """Run the body if a < b."""
+        with self._b.if_then(self._b.icmp_signed("<", a, b)):
+            yield
+
+    @contextmanager
+    def loop(self, stop: Value, start: Value | None = None, step: int = 1) -> Iterator[Value]:
+        """Run the body for start, start + step, … below stop; yields the counter."""
+        first = self.int(0) if start is None else start
+        before = self._b.block
+        body = self._function.append_basic_block("body")
+        after = self._function.append_basic_block("after")
+        self._b.cbranch(self._b.icmp_signed("<", first, stop), body, after)
+        self._b.position_at_end(body)
+        counter = self._b.phi(self.i64)
+        counter.add_incoming(first, before)
+        yield counter
+        following = self.add(counter, self.int(step))
+        counter.add_incoming(following, self._b.block)
+        self._b.cbranch(self._b.icmp_signed("<", following, stop), body, after)
+        self._b.position_at_end(after)
+
+
+def _suffix(kind: Value) -> str:
+    """Return LLVM's short name of a vector type, as intrinsics carry it: v16f32, v8i64."""
+    letter = {"float": "f32", "double": "f64"}.get(str(kind.element), str(kind.element))
+    return f"v{kind.count}{letter}"

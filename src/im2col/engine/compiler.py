@@ -1,0 +1,210 @@
+"""From IR to a function that Python can call: verified, optimised, kept, loaded.
+
+The environment variable ``IM2COL_PRINT`` shows what is made on its way, on standard error: ``ir`` before the
+optimiser, ``asm`` after it, or both with a comma.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+import threading
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EngineWarning
+from . import cache as store
+from .target import Target, host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_lock = threading.RLock()
+_loaded: dict[Kernel, Callable[..., None]] = {}
+_keep: list[Any] = []
+_state: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel to be compiled: its name, how its IR is made, and what it is called with.
+
+    Parameters
+    ----------
+    name : str
+        Unique, and the name of the function in the IR.
+    build : callable
+        ``build(name, target, *parameters)`` returns IR text: a pure function.
+    parameters : tuple
+        What the kernel is specialised for; hashable.
+    arguments : int
+        How many arguments it takes, each a 64-bit integer or an address.
+    """
+
+    name: str
+    build: Callable[..., str]
+    parameters: tuple[Any, ...]
+    arguments: int
+
+    def ir(self, target: Target) -> str:
+        """Return the kernel's IR for a target."""
+        return self.build(self.name, target, *self.parameters)
+
+
+def load(kernel: Kernel) -> Callable[..., None] | None:
+    """Return a kernel as a function that releases the GIL while it runs, or None where the engine cannot be used.
+
+    Parameters
+    ----------
+    kernel : Kernel
+
+    Returns
+    -------
+    callable or None
+        Takes ``kernel.arguments`` Python ints. None after one `EngineWarning` a process.
+    """
+    function = _loaded.get(kernel)
+    if function is not None:
+        return function
+    with _lock:
+        if "failure" in _state:
+            return None
+        if kernel not in _loaded:
+            try:
+                _loaded[kernel] = _link(kernel, object_code(kernel, host()))
+            except Exception as cause:  # noqa: BLE001 (whatever llvmlite does, NumPy can do the work)
+                _give_up(cause)
+                return None
+        return _loaded[kernel]
+
+
+def loaded(kernel: Kernel) -> Callable[..., None] | None:
+    """Return a kernel that this process has loaded before, or None."""
+    return _loaded.get(kernel)
+
+
+def failure() -> str | None:
+    """Return why the engine cannot be used, or None as far as is known."""
+    return _state.get("failure")
+
+
+def object_code(kernel: Kernel, target: Target) -> bytes:
+    """Return a kernel's machine code as an object file, from the cache or compiled.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    target : Target
+
+    Returns
+    -------
+    bytes
+    """
+    llvm = _llvm()
+    ir = kernel.ir(target)
+    show = {word.strip() for word in os.environ.get("IM2COL_PRINT", "").split(",")}
+    if "ir" in show:
+        print(ir, file=sys.stderr)
+    version = ".".join(map(str, llvm.llvm_version_info))
+    material = "\0".join((ir, target.triple, target.cpu, target.features, version))
+    key = hashlib.sha256(material.encode()).hexdigest()
+    code = None if "asm" in show else store.read(key)
+    if code is None:
+        module, machine = _optimised(ir, target)
+        if "asm" in show:
+            print(machine.emit_assembly(module), file=sys.stderr)
+        code = machine.emit_object(module)
+        store.write(key, code)
+    return code
+
+
+def assembly(kernel: Kernel, target: Target) -> str:
+    """Return a kernel's assembly for any target, to look at.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    target : Target
+
+    Returns
+    -------
+    str
+    """
+    module, machine = _optimised(kernel.ir(target), target)
+    return str(machine.emit_assembly(module))
+
+
+@cache
+def _llvm() -> Any:
+    """Import llvmlite, which takes tens of milliseconds, when it is first needed."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+def _optimised(ir: str, target: Target) -> tuple[Any, Any]:
+    """Parse, verify and optimise IR; return the module and the machine that emits code for it."""
+    llvm = _llvm()
+    if not target.triple.startswith(llvm.get_process_triple().split("-", maxsplit=1)[0]):
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+    module = llvm.parse_assembly(ir)
+    module.triple = target.triple
+    module.verify()
+    machine = llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="default"
+    )
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    options.slp_vectorization = True
+    passes = llvm.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(module, passes)
+    return module, machine
+
+
+def _link(kernel: Kernel, code: bytes) -> Callable[..., None]:
+    llvm = _llvm()
+    target = host()
+    machine = llvm.Target.from_triple(target.triple).create_target_machine(cpu=target.cpu, features=target.features)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    address = engine.get_function_address(kernel.name)
+    if not address:
+        raise RuntimeError(f"the object code of {kernel.name} does not define it")
+    _keep.append(engine)  # it owns the code
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * kernel.arguments)
+    return prototype(address)
+
+
+def _give_up(cause: Exception) -> None:
+    _state["failure"] = f"{type(cause).__name__}: {cause}"
+    warnings.warn(
+        f"im2col's engine cannot be used ({_state['failure']}); NumPy does its work, with the same results but slower. "
+        "Installing or repairing llvmlite brings it back",
+        EngineWarning,
+        stacklevel=3,
+    )
+
+
+def _reset() -> None:
+    """Forget what was loaded and what failed; for tests."""
+    with _lock:
+        _loaded.clear()
+        _state.clear()
+
+
+def _forget_lock() -> None:
+    """Give a forked child a lock that no thread of its parent holds."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)

@@ -1,0 +1,147 @@
+"""The kernels of strided copies, as IR.
+
+All of them walk the same nest: `OUTER_LOOPS` loops over both arrays, then the runs of a table. Runs of one table lie in
+the destination side by side; in the source each starts at its own offset.
+
+================  =========================================================================================
+kernel            a run is
+================  =========================================================================================
+``short_runs``    up to `SHORT_RUN_BYTES` bytes, a constant of the kernel, contiguous in both arrays
+``long_runs``     more bytes than a vector, contiguous in both arrays
+``strided_runs``  elements that are contiguous in the destination and a step apart in the source
+``tiles``         the same, but taken tile by tile with an axis along which the source is contiguous
+================  =========================================================================================
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from .builder import Builder
+from .compiler import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .target import Target
+
+OUTER_LOOPS = 5
+"""Loops of a kernel around its table: batch, two or three output axes, and a block of channels."""
+SHORT_RUN_BYTES = 64
+_SIGNATURE = f"*dst *src {' '.join(f'n{i}' for i in range(OUTER_LOOPS))} *steps runs *table length step across apart"
+_ARGUMENTS = len(_SIGNATURE.split())
+_UNROLLED_STEPS = (2,)
+"""Source steps, in elements, that get a kernel of their own: LLVM turns it into wide loads and shuffles."""
+
+
+@cache
+def short_runs(run: int) -> Kernel:
+    """Return the kernel that copies runs of `run` bytes, a constant."""
+    return Kernel(f"copy_short_runs_{run}", _short_runs, (run,), _ARGUMENTS)
+
+
+@cache
+def long_runs() -> Kernel:
+    """Return the kernel that copies runs of any number of bytes above `SHORT_RUN_BYTES`."""
+    return Kernel("copy_long_runs", _long_runs, (), _ARGUMENTS)
+
+
+@cache
+def strided_runs(itemsize: int, step: int) -> Kernel:
+    """Return the kernel that copies runs of elements of `itemsize` bytes from every `step` bytes of the source."""
+    elements = next((u for u in _UNROLLED_STEPS if u * itemsize == step), 0)
+    suffix = f"_by_{elements}" if elements else ""
+    return Kernel(f"copy_strided_runs_{itemsize}{suffix}", _strided_runs, (itemsize, elements), _ARGUMENTS)
+
+
+@cache
+def tiles(itemsize: int, side: int) -> Kernel:
+    """Return the kernel that transposes tiles of `side` × `side` elements of `itemsize` bytes in registers."""
+    return Kernel(f"copy_tiles_{itemsize}_{side}", _tiles, (itemsize, side), _ARGUMENTS)
+
+
+@contextmanager
+def _nest(b: Builder) -> Iterator[tuple[Any, Any]]:
+    """Write the outer loops; yields the addresses at which the table's runs start in both arrays."""
+    dst, src = b["*dst"], b["*src"]
+    with ExitStack() as loops:
+        for i in range(OUTER_LOOPS):
+            counter = loops.enter_context(b.loop(b[f"n{i}"]))
+            dst = b.at(dst, b.mul(counter, b.entry(b["*steps"], b.int(i))))
+            src = b.at(src, b.mul(counter, b.entry(b["*steps"], b.int(OUTER_LOOPS + i))))
+        yield dst, src
+
+
+@contextmanager
+def _runs(b: Builder) -> Iterator[tuple[Any, Any]]:
+    """Write the outer loops and the loop over the table; yields the addresses of one run in both arrays."""
+    with _nest(b) as (dst, src), b.loop(b["runs"]) as i:
+        yield b.at(dst, b.mul(i, b["length"])), b.at(src, b.entry(b["*table"], i))
+
+
+def _short_runs(name: str, _target: Target, run: int) -> str:
+    b = Builder(name, _SIGNATURE)
+    with _nest(b) as (dst, src):
+        last = b.sub(b["runs"], b.int(1))
+        with b.loop(last) as i:
+            # The store is as wide as the next power of two; what it writes too much, the next run writes over.
+            pixels = b.load_bytes(b.at(src, b.entry(b["*table"], i)), run)
+            b.store(pixels, b.at(dst, b.mul(i, run)))
+        from_last, to_last = b.at(src, b.entry(b["*table"], last)), b.at(dst, b.mul(last, run))
+        for offset, width in pieces(run):
+            at = b.int(offset)
+            b.store(b.load(b.at(from_last, at), b.bytes(width)), b.at(to_last, at))
+    return b.finish()
+
+
+def pieces(run: int) -> list[tuple[int, int]]:
+    """Cover a run with loads of one power of two, the last of which may overlap the one before: (offset, bytes)."""
+    width = 1 << (run.bit_length() - 1)
+    return [(0, width)] if width == run else [(0, width), (run - width, width)]
+
+
+def _long_runs(name: str, target: Target) -> str:
+    b = Builder(name, _SIGNATURE)
+    vector = b.bytes(min(target.vector_bytes, SHORT_RUN_BYTES))
+    width = b.int(vector.count)
+    with _runs(b) as (to, origin):
+        last = b.sub(b["length"], width)
+        with b.loop(last, step=vector.count) as at:
+            b.store(b.load(b.at(origin, at), vector), b.at(to, at))
+        # The last vector overlaps the one before it instead of passing the end.
+        b.store(b.load(b.at(origin, last), vector), b.at(to, last))
+    return b.finish()
+
+
+def _strided_runs(name: str, _target: Target, itemsize: int, elements: int) -> str:
+    b = Builder(name, _SIGNATURE)
+    step = b.int(elements * itemsize) if elements else b["step"]
+    with _runs(b) as (to, origin):
+        with b.loop(b.div(b["length"], itemsize)) as j:
+            pixel = b.load(b.at(origin, b.mul(j, step)), b.integer(itemsize))
+            b.store(pixel, b.at(to, b.mul(j, itemsize)))
+    return b.finish()
+
+
+def _tiles(name: str, _target: Target, itemsize: int, side: int) -> str:
+    """Write the kernel of `tiles`.
+
+    ``length`` bytes are contiguous in the destination and ``step`` apart in the source; ``across`` bytes are contiguous
+    in the source and ``apart`` from each other in the destination. Both are at least a tile's side; a last tile that
+    would pass the end overlaps the one before it.
+    """
+    b = Builder(name, _SIGNATURE)
+    row = b.vector(b.integer(itemsize), side)
+    with _runs(b) as (dst, src):
+        # Loop over tiles along the destination's contiguous axis (i) and along the source's (j), in elements.
+        elements, others = b.div(b["length"], itemsize), b.div(b["across"], itemsize)
+        with b.loop(others, step=side) as far, b.loop(elements, step=side) as near:
+            i, j = b.smaller(near, b.sub(elements, b.int(side))), b.smaller(far, b.sub(others, b.int(side)))
+            origin = b.at(b.at(src, b.mul(i, b["step"])), b.mul(j, itemsize))
+            to = b.at(b.at(dst, b.mul(i, itemsize)), b.mul(j, b["apart"]))
+            rows = [b.load(b.at(origin, b.mul(b["step"], k)), row) for k in range(side)]
+            for k, column in enumerate(b.transpose(rows)):
+                b.store(column, b.at(to, b.mul(b["apart"], k)))
+    return b.finish()

@@ -1,0 +1,86 @@
+"""The CPU that kernels are compiled for: its vectors, registers and caches."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_CACHE_FOLDER = Path("/sys/devices/system/cpu/cpu0/cache")
+_TYPICAL_CACHES = (32 << 10, 1 << 20, 8 << 20)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A CPU, as the compiler and the planner see it.
+
+    Parameters
+    ----------
+    triple, cpu, features : str
+        LLVM's words for it.
+    vector_bytes : int
+        Bytes of the widest vector register.
+    vector_registers : int
+        How many of them there are.
+    caches : tuple of int
+        Bytes of the first-level data cache, of the second level, and of the last level.
+    """
+
+    triple: str
+    cpu: str
+    features: str
+    vector_bytes: int
+    vector_registers: int
+    caches: tuple[int, int, int] = _TYPICAL_CACHES
+
+
+NAMED = {
+    "avx512": Target("x86_64-unknown-linux-gnu", "skylake-avx512", "", 64, 32),
+    "avx2": Target("x86_64-unknown-linux-gnu", "haswell", "", 32, 16),
+    "sse2": Target("x86_64-unknown-linux-gnu", "x86-64", "", 16, 16),
+    "neon": Target("aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32),
+}
+"""Targets to compile for anywhere, so that tests can look at kernels for CPUs that are not here."""
+
+
+@cache
+def host() -> Target:
+    """Return the target that this process runs on.
+
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    ImportError, OSError, RuntimeError
+        If llvmlite is missing or broken.
+    """
+    import llvmlite.binding as llvm
+
+    flags = llvm.get_host_cpu_features()
+    triple = llvm.get_process_triple()
+    if flags.get("avx512f") and flags.get("avx512bw") and flags.get("avx512vl"):
+        vector_bytes, registers = 64, 32
+    elif flags.get("avx2"):
+        vector_bytes, registers = 32, 16
+    else:
+        vector_bytes, registers = 16, 32 if triple.startswith(("aarch64", "arm64")) else 16
+    return Target(triple, llvm.get_host_cpu_name(), flags.flatten(), vector_bytes, registers, host_caches())
+
+
+def host_caches() -> tuple[int, int, int]:
+    """Return the bytes of the first, second and last level of data cache; typical ones where the host does not say."""
+    sizes: dict[int, int] = {}
+    try:
+        for folder in _CACHE_FOLDER.glob("index*"):
+            level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+            match = re.fullmatch(r"(\d+)([KMG]?)", size)
+            if match and kind != "Instruction":
+                sizes[int(level)] = int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
+    except (OSError, ValueError):
+        sizes = {}
+    if not {1, 2} <= sizes.keys():
+        return _TYPICAL_CACHES
+    return sizes[1], sizes[2], sizes[max(sizes)]

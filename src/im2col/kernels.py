@@ -1,0 +1,176 @@
+"""The named kernels, and kernels from files."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .arrays import as_array
+from .errors import ArgumentError, DTypeError
+from .files import open_npy
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import ArrayLike, NDArray
+
+_GREATEST_SUM = 1e30
+"""Of the weights' magnitudes: any more, and the sum over 16-bit samples would come near the end of float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """A plain kernel with its name: the pixels under it are multiplied by `weights`, summed, and divided by `divisor`.
+
+    Parameters
+    ----------
+    name : str
+        What ``--kernel`` calls it; the path of a kernel from a file.
+    meaning : str
+        What it does, in one line.
+    weights : ndarray, (kh, kw), float64
+        Not flipped: the first weight meets the first pixel.
+    divisor : int
+        The named kernels are integers with a divisor, so that their sums are exact.
+    """
+
+    name: str
+    meaning: str
+    weights: NDArray[np.float64]
+    divisor: int = 1
+
+    @property
+    def sums_to_zero(self) -> bool:
+        """Whether even areas give 0, and so half of what the kernel finds is negative."""
+        return float(self.weights.sum()) == 0.0
+
+
+def _named(*kernels: tuple[str, str, ArrayLike, int]) -> MappingProxyType[str, Kernel]:
+    table = {}
+    for name, meaning, weights, divisor in kernels:
+        array = np.array(weights, np.float64)
+        array.setflags(write=False)
+        table[name] = Kernel(name, meaning, array, divisor)
+    return MappingProxyType(table)
+
+
+_BINOMIAL = np.outer((1, 4, 6, 4, 1), (1, 4, 6, 4, 1))
+_CENTRE = np.pad([[1]], 2)
+
+KERNELS = _named(
+    ("identity", "the photograph as it is", np.pad([[1]], 1), 1),
+    ("blur", "the mean of 5 × 5 pixels", np.ones((5, 5)), 25),
+    ("gaussian", "a soft blur, weighted by closeness (binomial, 5 × 5)", _BINOMIAL, 256),
+    ("motion", "a blur along the falling diagonal, as if the camera had moved", np.eye(5), 5),
+    ("sharpen", "each pixel against its four neighbours", [[0, -1, 0], [-1, 5, -1], [0, -1, 0]], 1),
+    ("unsharp", "sharper by what the gaussian blur takes away", 2 * 256 * _CENTRE - _BINOMIAL, 256),
+    ("emboss", "a relief, lit from above on the left", [[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], 1),
+    ("sobel-x", "brighter to the right: vertical edges", [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], 1),
+    ("sobel-y", "brighter below: horizontal edges", [[-1, -2, -1], [0, 0, 0], [1, 2, 1]], 1),
+    ("laplacian", "the second derivative: fine lines and noise", [[0, 1, 0], [1, -4, 1], [0, 1, 0]], 1),
+    ("outline", "each pixel against all eight neighbours: edges", [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], 1),
+    (
+        "log",
+        "the Laplacian of a gaussian: bright blobs and lines, less noise",
+        [[0, 0, -1, 0, 0], [0, -1, -2, -1, 0], [-1, -2, 16, -2, -1], [0, -1, -2, -1, 0], [0, 0, -1, 0, 0]],
+        1,
+    ),
+)
+"""The named kernels, in the order in which tables and pictures show them."""
+
+
+def find_kernel(name: str) -> Kernel:
+    """Return a kernel by its name, or from a .npy file.
+
+    Parameters
+    ----------
+    name : str
+        A key of `KERNELS`, or the path of a file that ends in ``.npy``.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither.
+    PhotoError, DTypeError
+        As `read_kernel`.
+
+    Examples
+    --------
+    >>> find_kernel("sobel-x").weights
+    array([[-1.,  0.,  1.],
+           [-2.,  0.,  2.],
+           [-1.,  0.,  1.]])
+    """
+    if name in KERNELS:
+        return KERNELS[name]
+    if name.lower().endswith(".npy"):
+        return read_kernel(name)
+    close = difflib.get_close_matches(name.lower(), KERNELS, n=2)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"the names are {', '.join(KERNELS)}"
+    raise ArgumentError(f"find_kernel: kernel must be a name or a .npy file, got {name!r}; {hint}")
+
+
+def read_kernel(path: str | os.PathLike[str]) -> Kernel:
+    """Read a kernel from a .npy file, without pickle.
+
+    Parameters
+    ----------
+    path : path-like
+        A 2-d array of finite numbers.
+
+    Returns
+    -------
+    Kernel
+
+    Raises
+    ------
+    PhotoError
+        If the file cannot be read or is no .npy file.
+    ArgumentError, DTypeError
+        If the array is no kernel.
+    """
+    return as_kernel("read_kernel", open_npy("read_kernel", path), name=str(Path(path)))
+
+
+def as_kernel(operation: str, weights: Any, name: str = "kernel") -> Kernel:
+    """Return an array as a kernel.
+
+    Parameters
+    ----------
+    operation : str
+        The public function that errors name.
+    weights : array_like, (kh, kw)
+        Finite real numbers.
+    name : str
+        What errors and `Kernel.name` call it.
+
+    Raises
+    ------
+    ArgumentError
+        If it has not 2 axes, is empty, or holds a NaN, an infinity or a number beyond all use.
+    DTypeError
+        If its dtype is not a real number.
+    """
+    array = as_array(operation, name, weights)
+    if array.dtype.kind == "c":
+        raise DTypeError(
+            f"{operation}: {name} has dtype {array.dtype} but a photograph needs real weights; pass its .real"
+        )
+    if array.ndim != 2 or array.size == 0:
+        raise ArgumentError(
+            f"{operation}: {name} must have 2 axes, (height, width), and at least one weight; got shape {array.shape}"
+        )
+    own = array.astype(np.float64)
+    # One test for NaN, infinity and overflow: a comparison with NaN is false.
+    if not np.abs(own).sum() <= _GREATEST_SUM:
+        raise ArgumentError(
+            f"{operation}: {name} must hold finite numbers whose magnitudes sum to at most {_GREATEST_SUM:g}; got "
+            f"values from {own.min()} to {own.max()}"
+        )
+    own.setflags(write=False)
+    return Kernel(name, "a kernel of your own", own)

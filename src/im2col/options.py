@@ -1,0 +1,179 @@
+"""What a command line or a table says in text, as values."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .costs import CostTable, cost
+from .errors import ArgumentError, Im2colError
+
+if TYPE_CHECKING:
+    import os
+
+    from .costs import Cost
+    from .frame import Window
+    from .padding import Padding
+
+LAYER_COLUMNS = ("name", "x_shape", "w_shape", "stride", "padding", "dilation", "groups")
+"""Columns of a file of layers; all but the shapes may be left out, and cells left empty."""
+
+
+def parse_shape(operation: str, name: str, text: str) -> tuple[int, ...]:
+    """Return a shape written as ``1,3,224,224`` or ``1x3x224x224``.
+
+    Parameters
+    ----------
+    operation, name : str
+        What an error names: the command and its argument.
+    text : str
+        What the user wrote.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no list of whole numbers.
+
+    Examples
+    --------
+    >>> parse_shape("shape", "IMAGE_SHAPE", "1x3x224x224")
+    (1, 3, 224, 224)
+    """
+    try:
+        return tuple(_integer(part) for part in re.split("[,x×]", text))
+    except ValueError:
+        raise ArgumentError(
+            f"{operation}: {name} must be whole numbers such as 1,3,224,224 or 1x3x224x224; got {text!r}"
+        ) from None
+
+
+def parse_window(operation: str, name: str, text: str) -> Window:
+    """Return a window argument written as ``3`` or ``3,5``.
+
+    Parameters
+    ----------
+    operation, name, text : str
+        As for `parse_shape`.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither.
+
+    Examples
+    --------
+    >>> parse_window("shape", "--stride", "2"), parse_window("shape", "--stride", "2,1")
+    (2, (2, 1))
+    """
+    try:
+        values = tuple(_integer(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentError(
+            f"{operation}: {name} must be a whole number, or one for each axis such as 3,5; got {text!r}"
+        ) from None
+    return values if len(values) > 1 else values[0]
+
+
+def parse_padding(operation: str, name: str, text: str) -> Padding:
+    """Return padding written as ``1``, ``1,2``, ``1:2,0:3`` (before:after each axis), or as a name.
+
+    Parameters
+    ----------
+    operation, name, text : str
+        As for `parse_shape`.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of these; names are checked where they are used.
+
+    Examples
+    --------
+    >>> [parse_padding("shape", "--padding", text) for text in ("1", "1:2", "1,0:3", "same")]
+    [1, ((1, 2), (1, 2)), (1, (0, 3)), 'same']
+    """
+    if text[:1].isalpha():
+        return text  # type: ignore[return-value]
+    try:
+        entries = tuple(_side(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentError(
+            f"{operation}: {name} must be a whole number, one for each axis such as 1,2, before:after for each axis "
+            f"such as 1:2,0:3, or a name such as same; got {text!r}"
+        ) from None
+    return entries if len(entries) > 1 else entries[0]
+
+
+def _side(text: str) -> Any:
+    before, colon, after = text.partition(":")
+    return (_integer(before), _integer(after)) if colon else _integer(before)
+
+
+def _integer(text: str) -> int:
+    number = int(text)
+    if abs(number) >= 1 << 63:
+        raise ValueError
+    return number
+
+
+def read_layers(path: str | os.PathLike[str], **defaults: Any) -> CostTable:
+    """Return the costs of the layers in a file of tab-separated values.
+
+    Parameters
+    ----------
+    path : path-like
+        The first line names columns out of `LAYER_COLUMNS`; each further line is a layer. Shapes, windows and padding
+        are written as on the command line: ``1x64x56x56``, ``2,1``, ``same``.
+    **defaults
+        Arguments of `cost` for empty cells, and for columns that are left out.
+
+    Returns
+    -------
+    CostTable
+
+    Raises
+    ------
+    ArgumentError
+        If the file cannot be read, or its columns or a cell are wrong.
+    Im2colError
+        If a layer is wrong; the error names its line.
+    """
+    op = "cost"
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            lines = [cells for cells in csv.reader(file, delimiter="\t")]
+    except OSError as cause:
+        raise ArgumentError(
+            f"{op}: cannot read {path}: {cause.strerror}; check the path and its permissions"
+        ) from cause
+    except (ValueError, csv.Error) as cause:
+        raise ArgumentError(f"{op}: {path} is no file of tab-separated text: {cause}") from cause
+    columns = lines[0] if lines else []
+    if not {"x_shape", "w_shape"} <= set(columns) <= set(LAYER_COLUMNS):
+        raise ArgumentError(
+            f"{op}: the first line of {path} must name columns out of {', '.join(LAYER_COLUMNS)}, x_shape and w_shape "
+            f"among them, separated by tabs; got {', '.join(columns) or 'nothing'}"
+        )
+    layers = []
+    for number, cells in enumerate(lines[1:], 2):
+        if not any(cells):
+            continue
+        try:
+            if len(cells) > len(columns):
+                raise ArgumentError(f"{op}: {len(cells)} cells for {len(columns)} columns; take the extra tabs out")
+            layers.append(_layer(op, dict(zip(columns, map(str.strip, cells), strict=False)), defaults))
+        except Im2colError as cause:
+            raise type(cause)(f"{cause} (line {number} of {path})") from cause
+    return CostTable(layers)
+
+
+def _layer(operation: str, cells: dict[str, str], defaults: dict[str, Any]) -> Cost:
+    options = {"name": cells.get("name") or "layer", **defaults}
+    for key in ("stride", "padding", "dilation", "groups"):
+        if cells.get(key):
+            parse = parse_padding if key == "padding" else parse_window
+            options[key] = parse(operation, key, cells[key])
+    x_shape, w_shape = (parse_shape(operation, key, cells.get(key, "")) for key in ("x_shape", "w_shape"))
+    return cost(x_shape, w_shape, **options)

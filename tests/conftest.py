@@ -1,0 +1,58 @@
+"""What every test file uses: Hypothesis profiles, whole-message errors, and parts that may be missing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# No deadline and no complaint about slow data: CI machines are shared. In CI the same cases are drawn every time.
+_SHARED_MACHINE = [HealthCheck.too_slow]
+settings.register_profile(
+    "default",
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=_SHARED_MACHINE,
+    derandomize=bool(os.environ.get("CI")),
+)
+settings.register_profile(
+    "fast", max_examples=20, deadline=None, suppress_health_check=_SHARED_MACHINE, derandomize=True, database=None
+)
+settings.load_profile(os.environ.get("IM2COL_TEST_PROFILE", "default"))
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the running test because a part is missing; fail it where IM2COL_REQUIRE_ALL is set."""
+    if os.environ.get("IM2COL_REQUIRE_ALL"):
+        pytest.fail(f"{what}, and IM2COL_REQUIRE_ALL is set")
+    pytest.skip(what)
+
+
+def require(name: str) -> Any:
+    """Return an optional package, such as ``require("torch")``; see `missing` for when it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        missing(f"{name} is not installed")
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    """Return torch, where it is installed."""
+    return require("torch")
+
+
+@contextmanager
+def raises_exactly(error: type[Exception], message: str) -> Iterator[None]:
+    """Assert that the block raises `error` itself, no subclass of it, with the whole of `message`."""
+    with pytest.raises(error, match=rf"\A{re.escape(message)}\Z") as caught:
+        yield
+    assert type(caught.value) is error

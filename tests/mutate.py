@@ -1,0 +1,234 @@
+"""Plant bugs in index formulas, one at a time, and see that the tests notice each: ``make mutate``.
+
+Every mutation is made in a copy of `src` and `tests` in a temporary folder; the working tree is only read. A mutation
+is caught when its tests, which pass without it, fail. One that survives, or whose text has changed, fails the run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+AT_ONCE = 2
+SECONDS = 120
+"""How long the tests of one mutation may take; a mutation that never ends is caught too."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One line of a formula, planted wrong.
+
+    Parameters
+    ----------
+    file : str
+        In ``src/im2col``.
+    old, new : str
+        What is replaced; `old` stands in the file exactly once.
+    why : str
+        The bug in words.
+    tests : str
+        The test files that must notice, in ``tests``, separated by spaces.
+    """
+
+    file: str
+    old: str
+    new: str
+    why: str
+    tests: str
+
+
+MUTATIONS = [
+    Mutation(
+        "geometry.py",
+        "(n - span) // s + 1 for n, span, s",
+        "(n - span + 1) // s for n, span, s",
+        "the popular, wrong form of the output shape",
+        "test_geometry.py",
+    ),
+    Mutation(
+        "geometry.py",
+        "d * (k - 1) + 1 for k, d",
+        "d * k for k, d",
+        "a window spans d·k pixels",
+        "test_geometry.py",
+    ),
+    Mutation(
+        "geometry.py",
+        "int(o) * s + int(t) * d - before",
+        "int(o) * s + int(t) * d",
+        "a pixel's coordinates forget the padding before the axis",
+        "test_geometry.py",
+    ),
+    Mutation(
+        "geometry.py",
+        "total[:, None] + np.arange(n, dtype=np.int64) * stride",
+        "total + np.arange(n, dtype=np.int64)[:, None] * stride",
+        "offsets run through the first axis fastest",
+        "test_geometry.py",
+    ),
+    Mutation(
+        "geometry.py",
+        "tuple(p * s for p, s in zip(pixel_strides, self.stride, strict=True))",
+        "tuple(p for p, s in zip(pixel_strides, self.stride, strict=True))",
+        "positions are one pixel apart, whatever the stride",
+        "test_transform.py",
+    ),
+    Mutation(
+        "geometry.py",
+        "tuple(p * d for p, d in zip(pixel_strides, self.dilation, strict=True))",
+        "tuple(p for p, d in zip(pixel_strides, self.dilation, strict=True))",
+        "taps are one pixel apart, whatever the dilation",
+        "test_transform.py",
+    ),
+    Mutation(
+        "padding.py",
+        "total = max(0, (-(-n // s) - 1) * s + reach + 1 - n)",
+        "total = max(0, (n // s - 1) * s + reach + 1 - n)",
+        '"same" rounds the number of stops down',
+        "test_padding.py",
+    ),
+    Mutation(
+        "padding.py",
+        '"same": (total // 2, total - total // 2)',
+        '"same": (total - total // 2, total // 2)',
+        'the odd pixel of "same" comes before',
+        "test_padding.py",
+    ),
+    Mutation(
+        "padding.py",
+        '"causal": (reach, 0)',
+        '"causal": (0, reach)',
+        '"causal" padding looks into the future',
+        "test_padding.py",
+    ),
+    Mutation(
+        "padding.py",
+        "for j in (*range(before), *range(before + n, before + n + after)):",
+        "for j in (*range(before), *range(before + n, before + n + after - 1)):",
+        "the last padded pixel is not folded back",
+        "test_padding.py",
+    ),
+    Mutation(
+        "frame.py",
+        '(1, *kernel) if self.tap_order == "channel-first" else (*kernel, 1)',
+        '(1, *kernel) if self.tap_order == "channel-last" else (*kernel, 1)',
+        "the tap orders change places",
+        "test_transform.py",
+    ),
+    Mutation(
+        "frame.py",
+        "(*lead, *geometry.tap_strides(pixel), *geometry.position_strides(pixel))",
+        "(*lead, *geometry.tap_strides(pixel[::-1]), *geometry.position_strides(pixel))",
+        "a patch's axes are read in reverse order",
+        "test_transform.py",
+    ),
+    Mutation(
+        "fold.py",
+        "first = max(0, -(shift // stride))",
+        "first = max(0, -shift // stride)",
+        "the first position of a tap is rounded down",
+        "test_fold.py",
+    ),
+    Mutation(
+        "fold.py",
+        "(n - 1 - shift) // stride + 1)",
+        "(n - 2 - shift) // stride + 1)",
+        "the last pixel of an axis gets nothing back",
+        "test_fold.py",
+    ),
+    Mutation(
+        "fold.py",
+        "np.arange(geometry.kernel_size[i]) * geometry.dilation[i]",
+        "np.arange(geometry.kernel_size[i])",
+        "the overlap is counted without dilation",
+        "test_fold.py",
+    ),
+    Mutation(
+        "transform.py",
+        "spread[g, :, g] = filters[",
+        "spread[g, :, 0] = filters[",
+        "every group reads the first group's channels",
+        "test_transform.py",
+    ),
+]
+
+
+def run_tests(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
+    """Run test files of a copy of the repository against its own source."""
+    environment = os.environ | {
+        "PYTHONPATH": str(folder / "src"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "IM2COL_TEST_PROFILE": "fast",
+    }
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+    files = [str(folder / "tests" / name) for name in tests.split()]
+    return subprocess.run(
+        [*command, *files], cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+
+def copy_repository(folder: Path) -> Path:
+    """Copy what the tests need into `folder`."""
+    for name in ("src", "tests"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    return folder
+
+
+def judge(mutation: Mutation) -> str:
+    """Plant one bug and run its tests; return "caught", or what is wrong."""
+    with tempfile.TemporaryDirectory(prefix="im2col-mutate-") as name:
+        folder = copy_repository(Path(name))
+        path = folder / "src" / "im2col" / mutation.file
+        text = path.read_text()
+        if text.count(mutation.old) != 1:
+            return f"NOT APPLIED: {mutation.old!r} stands {text.count(mutation.old)} times in {mutation.file}"
+        path.write_text(text.replace(mutation.old, mutation.new))
+        try:
+            done = run_tests(folder, mutation.tests)
+        except subprocess.TimeoutExpired:
+            return "caught"
+        # 0: all passed; 1: some failed; everything else is no judgement of the tests.
+        return {0: "SURVIVED", 1: "caught"}.get(done.returncode, f"NOT JUDGED:\n{done.stdout[-2000:]}")
+
+
+def passes_unchanged(tests: str) -> str:
+    """Run one mutation's tests without the mutation; return "", or why they judge nothing."""
+    with tempfile.TemporaryDirectory(prefix="im2col-mutate-") as name:
+        done = run_tests(copy_repository(Path(name)), tests)
+        return "" if done.returncode == 0 else f"{tests} fails without a mutation:\n{done.stdout[-2000:]}"
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Judge every mutation; return the exit status."""
+    start = time.perf_counter()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        broken = [why for why in pool.map(passes_unchanged, sorted({m.tests for m in MUTATIONS})) if why]
+        if broken:
+            say("\n".join(broken))
+            return 1
+        verdicts = []
+        for mutation, verdict in zip(MUTATIONS, pool.map(judge, MUTATIONS), strict=True):
+            say(f"{verdict:9} {mutation.file:12} {mutation.why}")
+            verdicts.append(verdict)
+    caught = verdicts.count("caught")
+    say(f"{caught} of {len(MUTATIONS)} mutations caught in {time.perf_counter() - start:.0f} s")
+    return 0 if caught == len(MUTATIONS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

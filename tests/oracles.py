@@ -1,0 +1,216 @@
+"""What the library's results are judged by: definitions as plain loops, which share no code with it.
+
+`Window` holds the numbers of a window; `entries` walks its column matrix; everything else reads those two. MATLAB's and
+TensorFlow's functions are written from their documentation.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window over an image, in plain numbers: one entry for each spatial axis."""
+
+    spatial_shape: tuple[int, ...]
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+    dilation: tuple[int, ...]
+
+    @property
+    def stops(self) -> list[list[list[int]]]:
+        """For each axis and each stop of the window, the coordinates under the window's taps."""
+        numbers = zip(self.spatial_shape, self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+        return [axis_stops(*axis) for axis in numbers]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """How many stops each axis has, by counting them."""
+        return tuple(len(stops) for stops in self.stops)
+
+
+def axis_stops(n: int, kernel: int, stride: int, padding: Pair, dilation: int) -> list[list[int]]:
+    """Slide a window along an axis of `n` pixels; coordinates below 0 or from n on lie in the padding."""
+    before, after = padding
+    stops, start = [], -before
+    while start + dilation * (kernel - 1) < n + after:
+        stops.append([start + dilation * tap for tap in range(kernel)])
+        start += stride
+    return stops
+
+
+def source(i: int, n: int, mode: str) -> int | None:
+    """Return which pixel of an axis of `n` stands at coordinate `i`; None for the constant. np.pad's five rules."""
+    if 0 <= i < n:
+        return i
+    if mode == "constant":
+        return None
+    if mode == "edge":
+        return 0 if i < 0 else n - 1
+    if mode == "wrap":
+        return i % n
+    if mode == "reflect" and n == 1:
+        return 0
+    first, last = (0, 2 * (n - 1)) if mode == "reflect" else (-1, 2 * n - 1)
+    while not 0 <= i < n:  # a mirror at each end: on the last pixel (reflect), or just behind it (symmetric)
+        i = (first if i < 0 else last) - i
+    return i
+
+
+def named_padding(name: str, n: int, kernel: int, stride: int, dilation: int) -> Pair:
+    """Return the padding that a name means for one axis; "same" as TensorFlow's guide to padding states it."""
+    reach = dilation * (kernel - 1)
+    total = max(reach + 1 - (stride if n % stride == 0 else n % stride), 0)
+    small, large = total // 2, total - total // 2
+    return {
+        "valid": (0, 0),
+        "same": (small, large),
+        "same_lower": (large, small),
+        "full": (reach, reach),
+        "causal": (reach, 0),
+    }[name]
+
+
+def entries(
+    shape: Sequence[int], layout: str, window: Window, mode: str = "constant", tap_order: str = "channel-first"
+) -> Iterator[tuple[int, int, int, tuple[int, ...] | None]]:
+    """Yield (image, position, tap, index of the pixel in the image array or None in the constant padding)."""
+    sizes = dict(zip(layout, shape, strict=True))
+    axes = [axis for axis in layout if axis not in "NC"]
+    channels = range(sizes.get("C", 1))
+    kernel = list(itertools.product(*map(range, window.kernel_size)))
+    taps = [(c, t) for c in channels for t in kernel]
+    if tap_order == "channel-last":
+        taps = [(c, t) for t in kernel for c in channels]
+    for image in range(sizes.get("N", 1)):
+        for position, stop in enumerate(itertools.product(*window.stops)):
+            for number, (channel, tap) in enumerate(taps):
+                at: dict[str, int | None] = {"N": image, "C": channel}
+                for axis, coordinates, t in zip(axes, stop, tap, strict=True):
+                    at[axis] = source(coordinates[t], sizes[axis], mode)
+                index = tuple(at[axis] for axis in layout)
+                yield image, position, number, None if None in index else index  # type: ignore[misc]
+
+
+def im2col(
+    x: NDArray[Any],
+    layout: str,
+    window: Window,
+    *,
+    mode: str = "constant",
+    value: complex = 0,
+    orientation: str = "rows",
+    tap_order: str = "channel-first",
+) -> NDArray[Any]:
+    """Return the column matrix, entry by entry."""
+    sizes = dict(zip(layout, x.shape, strict=True))
+    taps = sizes.get("C", 1) * int(np.prod(window.kernel_size))
+    matrix = np.full((sizes.get("N", 1), int(np.prod(window.output_shape)), taps), value, x.dtype.newbyteorder("="))
+    for image, position, tap, index in entries(x.shape, layout, window, mode, tap_order):
+        if index is not None:
+            matrix[image, position, tap] = x[index]
+    if orientation == "columns":
+        matrix = matrix.transpose(0, 2, 1)
+    return matrix if "N" in layout else matrix[0]
+
+
+def col2im(
+    columns: NDArray[Any],
+    image_shape: Sequence[int],
+    layout: str,
+    window: Window,
+    *,
+    mode: str = "constant",
+    orientation: str = "rows",
+    tap_order: str = "channel-first",
+    reduce: str = "sum",
+) -> NDArray[np.object_]:
+    """Return the sum or the mean of each pixel's copies, as Python numbers; integers are exact and unbounded."""
+    matrix = columns if "N" in layout else columns[None]
+    if orientation == "columns":
+        matrix = matrix.transpose(0, 2, 1)
+    copies: dict[tuple[int, ...], list[Any]] = {index: [] for index in np.ndindex(*image_shape)}
+    for image, position, tap, pixel in entries(image_shape, layout, window, mode, tap_order):
+        if pixel is not None:
+            copies[pixel].append(matrix[image, position, tap].item())
+    result = np.zeros(image_shape, object)
+    for index, values in copies.items():
+        if values and reduce == "mean":
+            result[index] = sum(values) // len(values) if isinstance(values[0], int) else sum(values) / len(values)
+        else:
+            result[index] = sum(values)
+    return result
+
+
+def overlap_count(window: Window, mode: str = "constant") -> NDArray[np.int64]:
+    """Count how often each pixel is read."""
+    counts = np.zeros(window.spatial_shape, np.int64)
+    layout = "ABDEFGHIJ"[: counts.ndim]
+    for _, _, _, pixel in entries(window.spatial_shape, layout, window, mode):
+        if pixel is not None:
+            counts[pixel] += 1
+    return counts
+
+
+def conv(x: NDArray[Any], w: NDArray[Any], window: Window, groups: int = 1) -> NDArray[Any]:
+    """Return the layer (positions, filters) of an image (C, *spatial) and filters (n, C/groups, *kernel)."""
+    result = np.zeros((int(np.prod(window.output_shape)), len(w)), np.result_type(x, w))
+    per_group = len(w) // groups
+    for position, stop in enumerate(itertools.product(*window.stops)):
+        for f, (channel, *tap) in itertools.product(range(len(w)), np.ndindex(*w.shape[1:])):
+            pixel = tuple(coordinates[t] for coordinates, t in zip(stop, tap, strict=True))
+            if all(0 <= i < n for i, n in zip(pixel, window.spatial_shape, strict=True)):
+                first = (f // per_group) * w.shape[1]
+                result[position, f] += x[(first + channel, *pixel)] * w[(f, channel, *tap)]
+    return result
+
+
+def matlab_im2col(image: NDArray[Any], block: Pair, kind: str) -> NDArray[Any]:
+    """Return MATLAB's ``im2col(A, [m n], kind)``, as https://www.mathworks.com/help/images/ref/im2col.html says.
+
+    A is traversed column by column, and so is each block; 'distinct' blocks are padded with zeros after the image.
+    """
+    m, n = block
+    down, right = (1, 1) if kind == "sliding" else block
+    rows, cols = image.shape
+    if kind == "distinct":
+        padded = np.zeros((rows + (-rows) % m, cols + (-cols) % n), image.dtype)
+        padded[:rows, :cols] = image
+        image = padded
+    columns = [
+        [image[i + r, j + c] for c in range(n) for r in range(m)]
+        for j in range(0, image.shape[1] - n + 1, right)
+        for i in range(0, image.shape[0] - m + 1, down)
+    ]
+    return np.array(columns, image.dtype).T
+
+
+def extract_patches(images: NDArray[Any], sizes: Pair, strides: Pair, rates: Pair, padding: str) -> NDArray[Any]:
+    """Return ``tf.image.extract_patches`` of (N, H, W, C) images: (N, rows, cols, m·n·C), as its page says.
+
+    VALID: the patches fully contained in the image; SAME: those that start inside of it, centred, zeros outside.
+    """
+    batch, *spatial, channels = images.shape
+    rows, cols = (
+        axis_stops(n, k, s, named_padding(padding.lower(), n, k, s, r), r)
+        for n, k, s, r in zip(spatial, sizes, strides, rates, strict=True)
+    )
+    result = np.zeros((batch, len(rows), len(cols), sizes[0], sizes[1], channels), images.dtype)
+    for b, i, j, r, c in np.ndindex(*result.shape[:5]):
+        y, x = rows[i][r], cols[j][c]
+        if 0 <= y < spatial[0] and 0 <= x < spatial[1]:
+            result[b, i, j, r, c] = images[b, y, x]
+    return result.reshape(batch, len(rows), len(cols), -1)

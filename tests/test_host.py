@@ -1,0 +1,170 @@
+"""What the process may use: CPUs and memory, under affinity masks and made-up cgroups."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import pytest
+
+from im2col.engine import host
+from im2col.errors import MemoryBudgetError
+
+from .conftest import raises_exactly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Files = Mapping[str, str]
+HostOf = Callable[[Files, Files], None]
+
+MEMINFO = "MemTotal:       16000000 kB\nMemFree:          900000 kB\nMemAvailable:    8000000 kB\n"
+GIB = 1 << 30
+
+
+@pytest.fixture
+def host_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostOf]:
+    """Return a function that makes this process believe in the given files of /proc and /sys/fs/cgroup."""
+    monkeypatch.setattr(host, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(host, "_CGROUP_ROOT", tmp_path / "cgroup")
+    host._cgroup_cpu_quota.cache_clear()
+
+    def make(proc: Files, cgroup: Files) -> None:
+        for root, files in (("proc", proc), ("cgroup", cgroup)):
+            for name, text in files.items():
+                path = tmp_path / root / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+
+    yield make
+    host._cgroup_cpu_quota.cache_clear()
+
+
+@pytest.fixture
+def eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give this process an affinity mask of eight CPUs."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)), raising=False)
+
+
+@pytest.mark.usefixtures("eight_cpus")
+@pytest.mark.parametrize(
+    ("groups", "cgroup", "cpus"),
+    [
+        ("0::/\n", {}, 8),
+        ("", {}, 8),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, 8),
+        ("0::/job\n", {"job/cpu.max": "200000 100000\n"}, 2),
+        ("0::/job\n", {"job/cpu.max": "250000 100000\n"}, 3),
+        ("0::/job\n", {"job/cpu.max": "10000 100000\n"}, 1),
+        ("0::/job\n", {"job/cpu.max": "9900000 100000\n"}, 8),
+        ("0::/slice/job\n", {"slice/cpu.max": "300000 100000\n", "slice/job/cpu.max": "max 100000\n"}, 3),
+        ("0::/slice/job\n", {"slice/cpu.max": "300000 100000\n", "slice/job/cpu.max": "400000 100000\n"}, 3),
+        ("", {"cpu.max": "500000 100000\n"}, 5),
+        (
+            "4:memory:/a\n2:cpu,cpuacct:/b\n1:name=systemd:/\n",
+            {"cpu/b/cpu.cfs_quota_us": "150000\n", "cpu/b/cpu.cfs_period_us": "100000\n"},
+            2,
+        ),
+        ("2:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+    ],
+)
+def test_usable_cpus(host_of: HostOf, groups: str, cgroup: Files, cpus: int) -> None:
+    """The affinity mask, cut by the tightest quota above the process, in either version of cgroups."""
+    host_of({"self/cgroup": groups}, cgroup)
+    assert host.usable_cpus() == cpus
+
+
+@pytest.mark.parametrize(
+    ("groups", "cgroup", "available"),
+    [
+        ("0::/\n", {}, 8_000_000 * 1024),
+        ("0::/job\n", {"job/memory.max": "max\n", "job/memory.current": "5\n"}, 8_000_000 * 1024),
+        ("0::/job\n", {"job/memory.max": f"{GIB}\n"}, 8_000_000 * 1024),
+        ("0::/job\n", {"job/memory.max": f"{GIB}\n", "job/memory.current": f"{GIB // 4}\n"}, GIB * 3 // 4),
+        (
+            "0::/job\n",
+            {
+                "job/memory.max": f"{GIB}\n",
+                "job/memory.current": f"{GIB // 2}\n",
+                "job/memory.stat": f"anon 12\ninactive_file {GIB // 4}\n",
+            },
+            GIB * 3 // 4,
+        ),
+        ("0::/job\n", {"job/memory.max": "100\n", "job/memory.current": "300\n"}, 0),
+        (
+            "0::/slice/job\n",
+            {
+                "slice/memory.max": f"{GIB}\n",
+                "slice/memory.current": "0\n",
+                "slice/job/memory.max": f"{2 * GIB}\n",
+                "slice/job/memory.current": "0\n",
+            },
+            GIB,
+        ),
+        (
+            "9:memory:/job\n",
+            {
+                "memory/job/memory.limit_in_bytes": f"{GIB}\n",
+                "memory/job/memory.usage_in_bytes": f"{GIB // 2}\n",
+                "memory/job/memory.stat": f"total_inactive_file {GIB // 8}\n",
+            },
+            GIB * 5 // 8,
+        ),
+        ("0::/job\n", {"job/memory.max": f"{64 * GIB}\n", "job/memory.current": "0\n"}, 8_000_000 * 1024),
+    ],
+)
+def test_available_memory(host_of: HostOf, groups: str, cgroup: Files, available: int) -> None:
+    """The kernel's estimate, cut by the tightest limit; page cache that can go counts as room."""
+    host_of({"self/cgroup": groups, "meminfo": MEMINFO}, cgroup)
+    assert host.available_memory() == available
+
+
+def test_available_memory_without_an_estimate(host_of: HostOf) -> None:
+    """Where the kernel does not say, the cgroup's limit counts, and without one nothing is known."""
+    host_of({"self/cgroup": "0::/\n", "meminfo": "MemTotal: 7 kB\n"}, {})
+    assert host.available_memory() is None
+    host.require_memory("op", 1 << 60, "it", "do not")
+    host_of({}, {"memory.max": "1000\n", "memory.current": "400\n"})
+    assert host.available_memory() == 600
+
+
+def test_this_machine_has_cpus_and_memory() -> None:
+    """Whatever runs the tests has at least one CPU and some memory."""
+    assert 1 <= host.usable_cpus() <= (os.cpu_count() or 1)
+    available = host.available_memory()
+    assert available is None or available > 0
+
+
+def test_require_memory_says_what_is_missing(host_of: HostOf) -> None:
+    """The error names the operation, the array, its size, what is available and the way out."""
+    host_of({"meminfo": "MemAvailable: 1024 kB\n"}, {})
+    host.require_memory("op", 16 << 20, "the matrix", "use less")  # small arrays are not worth the question
+    message = "op: the matrix would take 16.0 MiB but 1.0 MiB are available; use less"
+    with raises_exactly(MemoryBudgetError, message):
+        host.require_memory("op", (16 << 20) + 1, "the matrix", "use less")
+
+
+def test_require_memory_lets_through_what_fits(host_of: HostOf) -> None:
+    """Exactly what is available may be taken."""
+    host_of({"meminfo": MEMINFO}, {})
+    host.require_memory("op", 8_000_000 * 1024, "the matrix", "use less")
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (64 << 20, "64.0 MiB"),
+        (3 << 30, "3.0 GiB"),
+        (5 << 40, "5.0 TiB"),
+        (1 << 70, "1024.0 EiB"),
+    ],
+)
+def test_format_bytes(nbytes: int, text: str) -> None:
+    """Binary units, one decimal."""
+    assert host.format_bytes(nbytes) == text

@@ -1,0 +1,244 @@
+"""The house: which way imports run, what importing costs, what is public and how it is documented."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+import im2col
+from im2col import errors
+
+from .conftest import missing, require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(inspect.getfile(im2col)).parent
+REPOSITORY = Path(__file__).parents[1]
+
+ORDER = (
+    "errors",
+    "geometry",
+    "layout",
+    "padding",
+    "arrays",
+    "engine",
+    "activation",
+    "frame",
+    "fold",
+    "transform",
+    "problem",
+    "algorithms",
+    "costs",
+    "plans",
+    "convolution",
+    "configuration",
+    "operators",
+    "pictures",
+    "photo",
+    "integrations",
+    "demo",
+    "cli",
+)
+"""DESIGN.md section 5, from the ground up: a module imports what stands before it. New modules get a place here."""
+
+NOT_LOADED = {
+    "llvmlite",
+    "threadpoolctl",
+    *("typer", "click", "rich", "PIL", "drawsvg", "resvg_py", "scipy", "onnx", "dask", "torch", "ml_dtypes"),
+    *("skimage", "sklearn", "hypothesis", "pytest"),
+}
+"""What ``import im2col`` leaves alone: the engine's libraries, until a call needs them, and every extra."""
+
+SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+PUBLIC = [name for name in im2col.__all__ if isinstance(getattr(im2col, name), FunctionType)]
+
+
+def room_of(path: Path) -> str:
+    """Return the name under which a source file stands in ORDER."""
+    return path.parts[0].removesuffix(".py")
+
+
+def imports_of(source: str, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield what a source file imports of im2col, anywhere in it, as dotted names without the first.
+
+    Parameters
+    ----------
+    source : str
+        The text of a module.
+    package : tuple of str
+        The package it stands in, from ``"im2col"`` on.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            names = [(*base, alias.name) for alias in node.names]
+        else:
+            continue
+        yield from (name[1:] for name in names if name[0] == "im2col")
+
+
+def allowed(path: Path, imported: tuple[str, ...]) -> bool:
+    """Say whether the module at `path` may import `imported`."""
+    room, target = room_of(path), imported[0] if imported else "__init__"
+    if room == "__init__":
+        return target in ORDER
+    if target not in ORDER:
+        return False
+    if room == "engine":
+        return target in {"engine", "errors"}
+    if room == target:
+        return len(path.parts) > 1  # within a folder
+    return ORDER.index(target) < ORDER.index(room)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_imports_only_run_up_the_list(path: Path) -> None:
+    """Every import, in functions and for type checkers too, is of what stands before the module in ORDER."""
+    assert room_of(path) in {*ORDER, "__init__", "__main__"}, "give the module a place in ORDER"
+    found = imports_of((PACKAGE / path).read_text(), ("im2col", *path.parts[:-1]))
+    assert [".".join(name) for name in found if not allowed(path, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "good"),
+    [
+        ("fold.py", "from .padding import fold_padding", True),
+        ("fold.py", "from .engine import scatter", True),
+        ("fold.py", "from .transform import im2col", False),
+        ("fold.py", "from . import transform", False),
+        ("fold.py", "import im2col.transform", False),
+        ("fold.py", "from im2col import fold", False),
+        ("fold.py", "def f():\n    from .plans import Plan", False),
+        ("fold.py", "if TYPE_CHECKING:\n    from .plans import Plan", False),
+        ("fold.py", "import numpy.fft", True),
+        ("engine/tile.py", "from ..errors import EngineWarning", True),
+        ("engine/tile.py", "from .builder import Builder", True),
+        ("engine/tile.py", "from . import builder", True),
+        ("engine/tile.py", "from ..geometry import Geometry", False),
+        ("engine/tile.py", "from .. import geometry", False),
+        ("algorithms/explicit.py", "from .contract import Suitability", True),
+        ("algorithms/explicit.py", "from ..frame import patch_view", True),
+        ("algorithms/explicit.py", "from ..plans import Plan", False),
+        ("plans.py", "from .algorithms import registry", True),
+        ("plans.py", "from .nowhere import thing", False),
+    ],
+)
+def test_the_import_rule_notices_what_it_must(path: str, line: str, good: bool) -> None:
+    """Planted imports, allowed and forbidden."""
+    (found,) = imports_of(line, ("im2col", *Path(path).parts[:-1])) if line != "import numpy.fft" else [("errors",)]
+    assert allowed(Path(path), found) is good
+
+
+def test_the_reference_shares_no_index_code() -> None:
+    """The judge of the algorithms has no index map but its own."""
+    source = (PACKAGE / "algorithms/reference.py").read_text()
+    rooms = {name[0] for name in imports_of(source, ("im2col", "algorithms"))}
+    assert rooms.isdisjoint({"geometry", "padding", "engine", "frame", "fold", "transform"})
+
+
+def test_importing_loads_neither_the_engine_nor_an_extra() -> None:
+    """A fresh interpreter that imports im2col has loaded none of their modules, and no thread has been started."""
+    code = "import sys, threading, im2col; print(threading.active_count(), *{m.split('.')[0] for m in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    threads, *loaded = done.stdout.split()
+    assert "numpy" in loaded
+    assert NOT_LOADED.intersection(loaded) == set()
+    assert threads == "1"
+
+
+def test_all_is_complete_and_sorted() -> None:
+    """`__all__` names every public attribute that is no module, in the order of str."""
+    public = {n for n, v in vars(im2col).items() if not n.startswith("_") and not isinstance(v, ModuleType)}
+    assert im2col.__all__ == sorted(public)
+
+
+def test_no_module_has_the_name_of_a_public_object() -> None:
+    """``im2col.plan`` is a function, and no import of a module can change that."""
+    modules = {info.name.removeprefix("im2col.") for info in pkgutil.walk_packages(im2col.__path__, "im2col.")}
+    assert "engine.threads" in modules
+    assert modules.isdisjoint(im2col.__all__)
+
+
+def test_the_package_is_typed() -> None:
+    """Type checkers read the annotations where py.typed lies beside the package."""
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def sections(documentation: str) -> dict[str, str]:
+    """Return the sections of a NumPy docstring, by their titles."""
+    parts = re.split(r"^(\w[\w ]*)\n-+\n", documentation, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_functions_are_documented(name: str) -> None:
+    """What it does in one line, every parameter, the result, the errors, and an example that the tests run."""
+    function = getattr(im2col, name)
+    documentation = inspect.getdoc(function) or ""
+    summary, _, _ = documentation.partition("\n\n")
+    assert "\n" not in summary
+    assert summary.endswith((".", ":"))
+    found = sections(documentation)
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            assert re.search(rf"^(.*, )?{parameter.name}\b", found["Parameters"], re.MULTILINE), parameter.name
+    if signature.return_annotation not in {None, "None"}:
+        assert found["Returns"].strip()
+    if signature.parameters:
+        assert "Error" in found["Raises"]
+    assert ">>> " in found["Examples"]
+
+
+def test_the_docstring_draws_the_tree_of_errors() -> None:
+    """Every class of the module stands in its drawing, with the built-in exception beside it."""
+    classes = {n: c for n, c in vars(errors).items() if isinstance(c, type)}
+    drawn = re.findall(r"([A-Z]\w+(?:Error|Warning)) +(?:\((\w+)\))?", errors.__doc__ or "")
+    assert [name for name, _ in drawn].count("LayoutError") == 1
+    for name, builtin in drawn:
+        assert not builtin or builtin in {base.__name__ for base in classes[name].__mro__}
+    assert {name for name, _ in drawn} | {"Im2colError"} == set(classes)
+    assert set(classes) <= set(im2col.__all__)
+    for name, error in classes.items():
+        assert issubclass(error, errors.Im2colError) or name.endswith("Warning")
+        assert error.__doc__
+
+
+def test_no_file_names_a_place_on_its_authors_machine() -> None:
+    """Absolute paths of work and home folders do not belong in a repository."""
+    git = shutil.which("git")
+    if git is None or not (REPOSITORY / ".git").exists():
+        missing("this is no checkout of the repository")
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    place = re.compile(r"(?<![\w.~-])/(?:work|root|home/\w+|Users/\w+)/")
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        path = REPOSITORY / name
+        if path.is_file() and (line := place.search(path.read_bytes().decode("utf-8", "replace"))):
+            found.append(f"{name}: {line[0]}")
+    assert found == []
+
+
+def test_a_missing_part_is_a_skip_or_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`require` skips where a package is missing, and fails where everything is required."""
+    monkeypatch.delenv("IM2COL_REQUIRE_ALL", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"\Ano_such_package is not installed\Z"):
+        require("no_such_package")
+    monkeypatch.setenv("IM2COL_REQUIRE_ALL", "1")
+    with pytest.raises(pytest.fail.Exception, match=r"\Ano_such_package is not installed, and IM2COL_REQUIRE_ALL is"):
+        require("no_such_package")
+    assert require("json").loads("[1]") == [1]

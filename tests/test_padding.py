@@ -1,0 +1,253 @@
+"""Padding: names and numbers, the padded image, its index and its adjoint, and the constant."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from im2col import padding
+from im2col.errors import ArgumentError, DTypeError, GeometryError
+
+from . import oracles
+from .conftest import raises_exactly
+from .strategies import (
+    DTYPES,
+    MEMORY_ORDERS,
+    PADDING_MODES,
+    PADDING_NAMES,
+    dtypes,
+    memory_orders,
+    numbers,
+    seeds,
+    spelled,
+    spelled_padding,
+    windows,
+)
+from .test_geometry import geometry
+
+
+@given(st.data())
+def test_resolve_geometry_takes_every_spelling(data: st.DataObject) -> None:
+    """Ints, tuples, lists, arrays and pairs of either come to the same geometry, made of plain ints."""
+    window = data.draw(windows())
+    written = [data.draw(spelled(v)) for v in (window.kernel_size, window.stride, window.dilation)]
+    kernel, stride, dilation = written
+    pairs = data.draw(spelled_padding(window.padding))
+    axes = "ABDE"[: len(window.spatial_shape)]
+    result = padding.resolve_geometry("op", axes, window.spatial_shape, kernel, stride, pairs, dilation)
+    assert result == geometry(window)
+    assert {type(n) for pair in result.padding for n in pair} == {int}
+
+
+@pytest.mark.parametrize("name", PADDING_NAMES)
+@given(data=st.data())
+def test_named_padding(name: str, data: st.DataObject) -> None:
+    """Every name gives the pixels that its rule, written down a second time, gives."""
+    window = data.draw(windows(padding=name))
+    axes = "ABDE"[: len(window.spatial_shape)]
+    result = padding.resolve_geometry(
+        "op", axes, window.spatial_shape, window.kernel_size, window.stride, name, window.dilation
+    )
+    assert result == geometry(window)
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+@pytest.mark.parametrize("kernel", range(1, 6))
+def test_same_is_the_least_padding_for_its_output(n: int, kernel: int) -> None:
+    """Under "same" the output is ceil(n / stride), with the fewest pixels that reach it, the odd one after."""
+    for stride, dilation in itertools.product(range(1, 5), range(1, 4)):
+        stops = len(range(0, n, stride))
+        least = next(p for p in range(99) if len(oracles.axis_stops(n, kernel, stride, (0, p), dilation)) >= stops)
+        before, after = padding.resolve_geometry("op", "W", (n,), kernel, stride, "same", dilation).padding[0]
+        lower = padding.resolve_geometry("op", "W", (n,), kernel, stride, "same_lower", dilation)
+        assert before + after == least
+        assert after - before in (0, 1)
+        assert lower.padding == ((after, before),)
+        assert lower.output_shape == (stops,)
+
+
+def test_full_and_causal_touch_what_they_say() -> None:
+    """Under "full" the first and last window touch one pixel; under "causal" each ends on its own pixel."""
+    full = padding.resolve_geometry("op", "W", (6,), 3, 1, "full", 2)
+    assert full.pixel(0, 2) == (0,)
+    assert full.pixel(full.positions - 1, 0) == (5,)
+    causal = padding.resolve_geometry("op", "W", (6,), 3, 1, "causal", 2)
+    assert [causal.pixel(i, 2) for i in range(causal.positions)] == [(i,) for i in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("error", "wrong", "message"),
+    [
+        (
+            ArgumentError,
+            "SAME",
+            "op: padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', 'full', "
+            "'causal'); got 'SAME'",
+        ),
+        (GeometryError, -1, "op: padding must be at least 0, got -1"),
+        (GeometryError, ((0, 1), (0, -1)), "op: padding must be at least 0, got -1"),
+        (GeometryError, 1.5, "op: padding must be an integer or one integer per axis, got 1.5"),
+        (
+            GeometryError,
+            (1, 2, 3),
+            "op: padding has 3 entries (1, 2, 3) for 2 spatial axes; give one integer, or one entry per axis, each an "
+            "integer or a (before, after) pair such as ((1, 2), (1, 2))",
+        ),
+        (
+            GeometryError,
+            np.array([1, 2, 3]),
+            "op: padding has 3 entries (1, 2, 3) for 2 spatial axes; give one integer, or one entry per axis, each an "
+            "integer or a (before, after) pair such as ((1, 2), (1, 2))",
+        ),
+        (
+            GeometryError,
+            (1, (1, 2, 3)),
+            "op: an entry of padding must be an integer or a (before, after) pair, got (1, 2, 3)",
+        ),
+    ],
+)
+def test_resolve_geometry_refuses(error: type[Exception], wrong: object, message: str) -> None:
+    """Wrong padding is refused with the value received."""
+    with raises_exactly(error, message):
+        padding.resolve_geometry("op", "HW", (5, 5), 3, padding=wrong)
+
+
+def test_resolve_geometry_speaks_of_one_axis() -> None:
+    """The pair of a single axis must be wrapped in a tuple, which the message shows."""
+    message = (
+        "op: padding has 2 entries (1, 2) for 1 spatial axis; give one integer, or one entry per axis, each an integer "
+        "or a (before, after) pair such as ((1, 2),)"
+    )
+    with raises_exactly(GeometryError, message):
+        padding.resolve_geometry("op", "W", (5,), 3, padding=(1, 2))
+
+
+def test_resolve_geometry_refuses_a_negative_length() -> None:
+    """A shape that no array has is refused by the name of its axis."""
+    with raises_exactly(GeometryError, "op: the length of axis W must be at least 0, got -5"):
+        padding.resolve_geometry("op", "HW", (5, -5), 3)
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+@given(n=st.integers(1, 6), pair=st.tuples(st.integers(0, 20), st.integers(0, 20)))
+def test_source_index_follows_the_rule_of_its_mode(mode: str, n: int, pair: tuple[int, int]) -> None:
+    """Every coordinate shows the pixel that walking with mirrors, clamps and laps leads to, however far out."""
+    expected = [oracles.source(i, n, mode) for i in range(-pair[0], n + pair[1])]
+    result = padding.source_index(n, *pair, mode)
+    assert [None if i < 0 else i for i in result.tolist()] == expected
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+@given(data=st.data())
+def test_pad_image_is_np_pad(mode: str, data: st.DataObject) -> None:
+    """The padded image is np.pad's, in native byte order, for every dtype and memory order."""
+    shape = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple))
+    pairs = data.draw(st.tuples(*[st.tuples(st.integers(0, 5), st.integers(0, 5))] * len(shape)))
+    dtype = data.draw(dtypes())
+    plain = numbers(shape, dtype, data.draw(seeds()))
+    value = numbers((), dtype, data.draw(seeds()))
+    constant = {"constant_values": value} if mode == "constant" else {}
+    x = MEMORY_ORDERS[data.draw(memory_orders())](plain)
+    result = padding.pad_image(x, pairs, mode, value)
+    np.testing.assert_array_equal(result, np.pad(plain, pairs, mode, **constant))  # type: ignore[call-overload]
+    assert result.dtype == dtype
+    assert result.dtype.isnative
+    assert result.flags.c_contiguous
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+@given(data=st.data())
+def test_fold_padding_is_the_adjoint_of_pad_image(mode: str, data: st.DataObject) -> None:
+    """``<pad(x), y> == <x, fold(y)>`` over integers, exactly, whichever axis the spatial ones start at."""
+    g = geometry(data.draw(windows()))
+    first = data.draw(st.integers(0, 2))
+    lead = (2, 3)[:first]
+    x = numbers((*lead, *g.spatial_shape), np.dtype(np.int64), data.draw(seeds()))
+    y = numbers((*lead, *g.padded_shape), np.dtype(np.int64), data.draw(seeds()))
+    padded = padding.pad_image(x, ((0, 0),) * first + g.padding, mode, np.array(0))
+    left = int((padded * y).sum())
+    folded = padding.fold_padding(y, first, g, mode)
+    assert folded.shape == x.shape
+    assert left == int((x * folded).sum())
+
+
+def test_check_mode_refuses_unknown_names() -> None:
+    """Only five of np.pad's modes are taken."""
+    message = "op: padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got 'linear_ramp'"
+    with raises_exactly(ArgumentError, message):
+        padding.check_mode("op", "linear_ramp", padding.resolve_geometry("op", "W", (5,), 3))
+
+
+def test_check_mode_refuses_to_copy_pixels_of_an_empty_axis() -> None:
+    """An axis without pixels can only be padded with a constant."""
+    empty = padding.resolve_geometry("op", "HW", (5, 0), 1, padding=((0, 0), (1, 0)))
+    padding.check_mode("op", "constant", empty)
+    message = (
+        "op: padding_mode 'edge' needs pixels to copy but spatial axis 1 of the image has none; use "
+        "padding_mode='constant'"
+    )
+    with raises_exactly(GeometryError, message):
+        padding.check_mode("op", "edge", empty)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_constant_is_a_value_of_the_dtype(dtype: np.dtype[Any]) -> None:
+    """0 and 1, of any type that can be compared with them, become the image's dtype."""
+    for value in (0, 1, True, 1.0, np.float32(1), np.int8(0), np.array(1, dtype)):
+        result = padding.constant("op", value, dtype)
+        assert result.dtype == dtype
+        assert result.shape == ()
+        assert result == value
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        (-np.inf, "float16"),
+        (np.nan, "bfloat16"),
+        (0.1, "float32"),
+        (2**53 + 1, "float64"),
+        (1 + 2j, "complex64"),
+        (2**64 - 1, "uint64"),
+        (-(2**63), "int64"),
+    ],
+)
+def test_constant_keeps_extreme_values(value: complex, dtype: str) -> None:
+    """Infinities, NaN and the ends of the integers are values too; floats are rounded as NumPy rounds them."""
+    result = padding.constant("op", value, np.dtype(dtype))
+    assert result.tobytes() == np.array(value).astype(dtype).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        (0.5, "int32"),
+        (np.nan, "int64"),
+        (np.inf, "uint8"),
+        (-1, "uint8"),
+        (256, "uint8"),
+        (2, "bool"),
+        (2**63, "int64"),
+        (2.0**63, "int64"),
+        (2.0**64, "uint64"),
+        (2**64, "uint64"),
+        (1j, "float64"),
+        (1j, "bfloat16"),
+        (1 + 0j, "int8"),
+        ("0", "float32"),
+        (None, "float32"),
+        ([0], "float32"),
+        (np.datetime64(0, "s"), "int64"),
+        (np.void(b"ab"), "float32"),
+    ],
+)
+def test_constant_refuses(value: object, dtype: str) -> None:
+    """A value that the dtype cannot hold is refused with both."""
+    message = f"op: padding_value {value!r} is not a value of the image's dtype {dtype}"
+    with raises_exactly(DTypeError, message):
+        padding.constant("op", value, np.dtype(dtype))
