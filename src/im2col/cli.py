@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import Im2colError
 
@@ -63,7 +63,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     from .commands import app
 
     # What typer raises on wrong usage has no public name but that of its subclass.
-    usage_error = typer.BadParameter.__mro__[1]
+    usage_error: Any = typer.BadParameter.__mro__[1]
     try:
         status = typer.main.get_command(app).main(arguments, prog_name="im2col", standalone_mode=False)
     except usage_error as cause:

@@ -64,7 +64,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[  # noqa: ARG001 (the callback prints it)
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -73,7 +73,9 @@ def root(
 
 @app.command("filter")
 def filter_command(
-    photo: Annotated[str, typer.Argument(help="An image file: grey or colour, 8 bits, or 16-bit grey.")],
+    photo: Annotated[
+        str, typer.Argument(metavar="PHOTO", help="An image file: grey or colour, 8 bits, or 16-bit grey.")
+    ],
     kernel: Annotated[str, typer.Option(metavar="K", help="A name (see `im2col kernels`), or a .npy file.")],
     out: Out,
     stride: Stride = "1",
@@ -144,7 +146,7 @@ def matrix_command(
 
 @app.command("shape")
 def shape_command(
-    image_shape: Annotated[str, typer.Argument(help="Such as 1,3,224,224 or 1x3x224x224.")],
+    image_shape: Annotated[str, typer.Argument(metavar="IMAGE_SHAPE", help="Such as 1,3,224,224 or 1x3x224x224.")],
     kernel_size: KernelSize,
     stride: Stride = "1",
     padding: PaddingOption = "0",
@@ -168,8 +170,12 @@ def shape_command(
 
 @app.command("cost")
 def cost_command(
-    image_shape: Annotated[str | None, typer.Argument(help="Such as 1,3,224,224 or 1x3x224x224.")] = None,
-    weight_shape: Annotated[str | None, typer.Argument(help="Filters, channels/groups, kernel: 64,3,7,7.")] = None,
+    image_shape: Annotated[
+        str | None, typer.Argument(metavar="IMAGE_SHAPE", help="Such as 1,3,224,224 or 1x3x224x224.")
+    ] = None,
+    weight_shape: Annotated[
+        str | None, typer.Argument(metavar="WEIGHT_SHAPE", help="Filters, channels/groups, kernel: 64,3,7,7.")
+    ] = None,
     stride: Stride = "1",
     padding: PaddingOption = "0",
     dilation: Dilation = "1",
@@ -223,7 +229,7 @@ def kernels_command() -> None:
 def demo_command(
     out: Annotated[str, typer.Option(metavar="DIR", help="Where to write the pictures.")] = "demo-out",
 ) -> None:
-    """Convolve a photograph in every way, check each against NumPy, and draw the results."""
+    """Convolve a photograph in every way, check, and draw."""
     report = run_demo(out)
     typer.echo(str(report))
     raise typer.Exit(0 if report.passed else 1)

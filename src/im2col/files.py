@@ -55,7 +55,7 @@ def check_target(operation: str, path: str | os.PathLike[str], *, force: bool) -
             return target
     except (OSError, RuntimeError) as cause:  # a loop of links is a RuntimeError before Python 3.13
         problem = _reason(cause)
-    raise PhotoError(f"{operation}: cannot write {path}: {problem}")
+    raise PhotoError(f"{operation}: cannot write {str(path)!r}: {problem}")
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def replacing(operation: str, path: str | os.PathLike[str], *, force: bool) -> I
     try:
         file = part.open("x+b")
     except OSError as cause:
-        raise PhotoError(f"{operation}: cannot write {path}: {_reason(cause)}; name another folder") from cause
+        raise PhotoError(f"{operation}: cannot write {str(path)!r}: {_reason(cause)}; name another folder") from cause
     try:
         with file:
             yield file
@@ -90,7 +90,7 @@ def replacing(operation: str, path: str | os.PathLike[str], *, force: bool) -> I
     except BaseException as cause:
         part.unlink(missing_ok=True)
         if isinstance(cause, OSError):
-            raise PhotoError(f"{operation}: cannot write {path}: {_reason(cause)}") from cause
+            raise PhotoError(f"{operation}: cannot write {str(path)!r}: {_reason(cause)}") from cause
         raise
 
 
@@ -113,7 +113,7 @@ def open_npy(operation: str, path: str | os.PathLike[str]) -> NDArray[Any]:
         return np.lib.format.open_memmap(path, mode="r")
     except OSError as cause:
         raise PhotoError(
-            f"{operation}: cannot read {path}: {_reason(cause)}; check the path and its permissions"
+            f"{operation}: cannot read {str(path)!r}: {_reason(cause)}; check the path and its permissions"
         ) from cause
     except Exception as cause:  # what NumPy raises on a malformed header depends on where it breaks
         raise PhotoError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from functools import reduce as reduce_pairs
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,15 +82,44 @@ def _accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _sum(total: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str, threads: int) -> None:
     if mode == "constant" or not geometry.is_padded:
-        scatter.add_regions(total, columns, list(tap_regions(geometry)), threads)
+        axes = [
+            scatter.Axis(stride, dilation, before)
+            for stride, dilation, (before, _) in zip(geometry.stride, geometry.dilation, geometry.padding, strict=True)
+        ]
+        if not scatter.sum_windows(total, columns, axes, threads):
+            total[...] = 0
+            for region in tap_regions(geometry):
+                pixels = total[region.image]
+                np.add(pixels, columns[region.matrix], out=pixels, casting="unsafe", dtype=total.dtype)
         return
     padded = np.empty((*total.shape[:2], *geometry.padded_shape), total.dtype)
     _sum(padded, columns, geometry.unpadded(), "constant", threads)
     total[...] = fold_padding(padded, 2, geometry, mode)
 
 
-def tap_regions(geometry: Geometry) -> Iterator[scatter.Region]:
-    """Yield every tap that meets the image, in tap order, with the positions where it does.
+@dataclass(frozen=True)
+class Region:
+    """One tap, and the positions at which it lies on the image: two indices that select arrays of one shape.
+
+    Parameters
+    ----------
+    image : tuple
+        Into (N, C, *spatial).
+    matrix : tuple
+        Into (N, C, *kernel, *output).
+    pixels : tuple of slice
+        The spatial part of `image`.
+    """
+
+    image: Any
+    matrix: Any
+    pixels: Any
+
+
+def tap_regions(geometry: Geometry) -> Iterator[Region]:
+    """Yield every tap that meets the image, with the positions where it does.
+
+    Taps of the last axis change slowest: the order in which the engine adds, so that NumPy gives the same bits.
 
     Parameters
     ----------
@@ -97,8 +127,7 @@ def tap_regions(geometry: Geometry) -> Iterator[scatter.Region]:
 
     Yields
     ------
-    scatter.Region
-        ``columns[..., *kernel, *output]`` and ``image[..., *pixels]`` have the same shape and belong together.
+    Region
     """
     axes = []
     for i, n in enumerate(geometry.spatial_shape):
@@ -109,13 +138,13 @@ def tap_regions(geometry: Geometry) -> Iterator[scatter.Region]:
             first = max(0, -(shift // stride))
             stop = min(geometry.output_shape[i], (n - 1 - shift) // stride + 1)
             if first < stop:
-                pixel = first * stride + shift
-                last = (stop - 1) * stride + shift
+                pixel, last = first * stride + shift, (stop - 1) * stride + shift
                 taps.append((tap, slice(first, stop), slice(pixel, last + 1, stride)))
         axes.append(taps)
-    for combination in itertools.product(*axes):
-        kernel, output, pixels = zip(*combination, strict=True)
-        yield scatter.Region(kernel, output, pixels)
+    every = (slice(None), slice(None))
+    for last, *others in itertools.product(axes[-1], *axes[:-1]):
+        kernel, output, pixels = zip(*others, last, strict=True)
+        yield Region((*every, *pixels), (*every, *kernel, *output), pixels)
 
 
 def _mean_without_overflow(out: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str) -> None:
@@ -128,12 +157,10 @@ def _mean_without_overflow(out: NDArray[Any], columns: NDArray[Any], geometry: G
     divisors = counts if mode == "constant" else pad_image(counts, geometry.padding, mode, None)
     quotients = np.zeros((*out.shape[:2], *inside.spatial_shape), out.dtype)
     remainders = np.zeros_like(quotients)
-    every = (slice(None), slice(None))
     for region in tap_regions(inside):
-        values = columns[(*every, *region.kernel, *region.output)]
-        quotient, remainder = np.divmod(values, divisors[region.pixels])
-        quotients[(*every, *region.pixels)] += quotient
-        remainders[(*every, *region.pixels)] += remainder
+        quotient, remainder = np.divmod(columns[region.matrix], divisors[region.pixels])
+        quotients[region.image] += quotient
+        remainders[region.image] += remainder
     if mode != "constant":
         quotients = fold_padding(quotients, 2, geometry, mode)
         remainders = fold_padding(remainders, 2, geometry, mode)

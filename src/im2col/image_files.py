@@ -16,14 +16,15 @@ from .files import check_target, replacing
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import ModuleType
 
     from numpy.typing import NDArray
-    from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
 _GREY = ("1", "L", "LA", "La")
+_SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX")
 _MODES = {
     "L": "grey",
     "LA": "grey with alpha",
@@ -105,8 +106,9 @@ def read_photo(path: str | os.PathLike[str], *, large: bool = False) -> Photo:
     Returns
     -------
     Photo
-        8-bit grey or RGB, or 16-bit grey; alpha where the image has any transparency. Palettes become RGB, bilevel
-        images grey, CMYK, YCbCr and HSV RGB. Pillow holds colour in 8 bits: `Photo.notes` says where more was lost.
+        8-bit grey or RGB, or 16-bit grey; alpha where the image has any transparency. Bilevel images become grey;
+        palettes, CMYK, YCbCr, LAB and HSV become RGB. Pillow holds colour in 8 bits: `Photo.notes` says where more was
+        lost.
 
     Raises
     ------
@@ -124,10 +126,10 @@ def read_photo(path: str | os.PathLike[str], *, large: bool = False) -> Photo:
     >>> print(photo)
     451 × 300 RGB
     """
-    pil = _pillow("read_photo")
+    pil = pillow("read_photo")
     try:
         with Path(path).open("rb") as file, _pixel_limit(pil, large=large), pil.Image.open(file) as image:
-            return _decoded(image, path, pil.ImageOps.exif_transpose)
+            return _decoded(image, path, pil)
     except (PhotoError, MemoryError):
         raise
     except (pil.Image.DecompressionBombWarning, pil.Image.DecompressionBombError) as cause:
@@ -142,18 +144,19 @@ def read_photo(path: str | os.PathLike[str], *, large: bool = False) -> Photo:
     except OSError as cause:
         if cause.errno is not None:
             raise PhotoError(
-                f"read_photo: cannot read {path}: {cause.strerror}; check the path and its permissions"
+                f"read_photo: cannot read {str(path)!r}: {cause.strerror}; check the path and its permissions"
             ) from cause
-        raise _broken(path, cause) from cause
+        raise _undecodable(path, cause) from cause
     except Exception as cause:  # what Pillow's decoders raise on a broken file depends on the format
-        raise _broken(path, cause) from cause
+        raise _undecodable(path, cause) from cause
 
 
-def _broken(path: str | os.PathLike[str], cause: Exception) -> PhotoError:
-    return PhotoError(f"read_photo: {path} is broken ({cause}); get a complete copy of the file")
+def _undecodable(path: str | os.PathLike[str], cause: Exception) -> PhotoError:
+    return PhotoError(f"read_photo: {path} cannot be decoded ({cause}); get a complete copy, or save it anew as PNG")
 
 
-def _pillow(operation: str) -> ModuleType:
+def pillow(operation: str) -> ModuleType:
+    """Return the package PIL, its modules Image and ImageOps loaded, or raise `MissingExtraError`."""
     try:
         import PIL.Image
         import PIL.ImageOps
@@ -178,39 +181,41 @@ def _pixel_limit(pil: ModuleType, *, large: bool) -> Iterator[None]:
             pil.Image.MAX_IMAGE_PIXELS = limit
 
 
-def _decoded(file: ImageFile, path: str | os.PathLike[str], transpose: Callable[[ImageFile], Image]) -> Photo:
-    width, height = file.size
+def _decoded(image: ImageFile, path: str | os.PathLike[str], pil: ModuleType) -> Photo:
+    width, height = image.size
     # The file's own samples, the converted ones, and the array.
-    size = 3 * width * height * max(2, len(file.getbands()))
+    size = 3 * width * height * max(2, len(image.getbands()))
     require_memory("read_photo", size, "scale it down first", "the image {} of {} × {} pixels", path, width, height)
-    raw_mode = str(file.tile[0][3]) if file.tile else ""
-    notes = []
-    frames = getattr(file, "n_frames", 1)
-    if frames > 1:
-        notes.append(f"{path}: the first of {frames} frames was read")
-    icc_profile = file.info.get("icc_profile")
-    image = transpose(file)
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        if image.has_transparency_data:
-            notes.append(f"{path}: the transparent shade was dropped, Pillow holds no alpha beside 16-bit grey")
-        return Photo(_sixteen_bits(np.asarray(image), path)[:, :, None], None, icc_profile, tuple(notes))
+    notes = tuple(f"{path}: {loss}" for loss in _losses(image))
+    icc_profile = image.info.get("icc_profile") if image.mode in (*_GREY, *_SIXTEEN_BITS, *_COLOUR) else None
+    pil.ImageOps.exif_transpose(image, in_place=True)
+    if image.mode in _SIXTEEN_BITS:
+        return Photo(_sixteen_bits(np.asarray(image), path)[:, :, None], None, icc_profile, notes)
     if image.mode == "F":
         raise PhotoError(
             f"read_photo: {path} has floating-point samples, which have no range to clip to; convert it to 8 or 16 "
             "bits first, or use im2col.conv2d on the array"
         )
-    if ";16" in raw_mode:
-        notes.append(f"{path}: 16-bit colour was read as 8-bit, which is all that Pillow holds")
-    if image.mode not in (*_GREY, "P", "PA", "RGB", "RGBA", "RGBa", "RGBX"):
-        notes.append(f"{path}: {image.mode} was converted to RGB")
-        icc_profile = None
-    base = "L" if image.mode in _GREY else "RGB"
-    array = np.asarray(image.convert(base + "A" if image.has_transparency_data else base))
-    if array.ndim == 2:
-        array = array[:, :, None]
-    colours = len(base)
-    alpha = array[:, :, colours] if array.shape[2] > colours else None
-    return Photo(array[:, :, :colours], alpha, icc_profile, tuple(notes))
+    colours = "L" if image.mode in _GREY else "RGB"
+    mode = colours + "A" * image.has_transparency_data
+    array = np.asarray(image if image.mode == mode else image.convert(mode))
+    array = array.reshape(*array.shape[:2], len(mode))
+    alpha = array[:, :, -1] if image.has_transparency_data else None
+    return Photo(array[:, :, : len(colours)], alpha, icc_profile, notes)
+
+
+def _losses(image: ImageFile) -> Iterator[str]:
+    """Yield what of a file, opened but not yet loaded, a `Photo` cannot hold."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        yield f"the first of {frames} frames was read"
+    if image.mode in _SIXTEEN_BITS:
+        if image.has_transparency_data:
+            yield "the transparent shade was dropped; Pillow holds no alpha beside 16-bit grey"
+    elif image.tile and ";16" in str(image.tile[0][3]):
+        yield "16-bit colour was read as 8-bit, which is all that Pillow holds"
+    elif image.mode not in (*_GREY, *_COLOUR):
+        yield f"{image.mode} was converted to RGB"
 
 
 def _sixteen_bits(array: NDArray[Any], path: str | os.PathLike[str]) -> NDArray[np.uint16]:
@@ -243,16 +248,15 @@ def write_photo(photo: Photo, path: str | os.PathLike[str], *, force: bool = Fal
     """
     op = "write_photo"
     check_target(op, path, force=force)
-    pil = _pillow(op)
+    pil = pillow(op)
     name = format_for(op, path, photo.mode)
-    layers = [photo.samples] if photo.alpha is None else [photo.samples, photo.alpha[:, :, None]]
-    array = np.concatenate(layers, axis=2)
+    array = photo.samples if photo.alpha is None else np.dstack([photo.samples, photo.alpha])
     image = pil.Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
     with replacing(op, path, force=force) as file:
         try:
             image.save(file, name, icc_profile=photo.icc_profile, **_QUALITY.get(name, {}))
         except ValueError as cause:
-            raise PhotoError(f"{op}: cannot write {path}: {cause}") from cause
+            raise PhotoError(f"{op}: cannot write {str(path)!r}: {cause}") from cause
 
 
 def format_for(operation: str, path: str | os.PathLike[str], mode: str) -> str:
@@ -273,7 +277,7 @@ def format_for(operation: str, path: str | os.PathLike[str], mode: str) -> str:
         If the ending means no format that is written here, or the format does not hold the mode.
     """
     ending = Path(path).suffix.lower()
-    name = str(_pillow(operation).Image.registered_extensions().get(ending))
+    name = str(pillow(operation).Image.registered_extensions().get(ending))
     fitting = [key for key, modes in _FORMATS.items() if mode in modes]
     way_out = f"use one of {', '.join(fitting)}, as in {Path(path).with_suffix('.png')}"
     if name not in _FORMATS:

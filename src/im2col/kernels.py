@@ -78,7 +78,7 @@ KERNELS = _named(
         "log",
         "the Laplacian of a gaussian: bright blobs and lines, less noise",
         [[0, 0, -1, 0, 0], [0, -1, -2, -1, 0], [-1, -2, 16, -2, -1], [0, -1, -2, -1, 0], [0, 0, -1, 0, 0]],
-        1,
+        4,
     ),
 )
 """The named kernels, in the order in which tables and pictures show them."""

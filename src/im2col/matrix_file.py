@@ -248,14 +248,15 @@ def _image(
 
 
 def _blocks(view: NDArray[Any], dtype: np.dtype[Any], threads: int) -> Iterator[NDArray[Any]]:
-    """Yield the elements of `view` in C order: the column matrix is its patches, flattened.
+    """Yield the elements of `view` in C order, each block in the same memory: the matrix is its patches, flattened.
 
     Plain writing is better than a memory map here: a full disk is then an error, and no signal that kills the process.
     """
     steps = box_steps(view.shape, BLOCK_BYTES // dtype.itemsize)
+    buffer = np.empty(math.prod(steps), dtype)
     starts = [range(0, n, step) for n, step in zip(view.shape, steps, strict=True)]
     for corner in itertools.product(*starts):
         box = view[tuple(slice(start, start + step) for start, step in zip(corner, steps, strict=True))]
-        block = np.empty(box.shape, dtype)
+        block = buffer[: box.size].reshape(box.shape)
         gather.copy(block, box, threads)
         yield block

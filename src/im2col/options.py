@@ -143,10 +143,10 @@ def read_layers(path: str | os.PathLike[str], **defaults: Any) -> CostTable:
     op = "cost"
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            lines = [cells for cells in csv.reader(file, delimiter="\t")]
+            lines = list(csv.reader(file, delimiter="\t"))
     except OSError as cause:
         raise ArgumentError(
-            f"{op}: cannot read {path}: {cause.strerror}; check the path and its permissions"
+            f"{op}: cannot read {str(path)!r}: {cause.strerror}; check the path and its permissions"
         ) from cause
     except (ValueError, csv.Error) as cause:
         raise ArgumentError(f"{op}: {path} is no file of tab-separated text: {cause}") from cause

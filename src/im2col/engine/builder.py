@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -98,13 +99,17 @@ class Builder:
         """Return a / b for a Python int b that divides a."""
         return self._b.sdiv(a, self.int(b), flags=("exact",))
 
-    def remainder(self, a: Value, b: int) -> Value:
-        """Return a % b for a Python int b and an a that is not negative."""
-        return self._b.srem(a, self.int(b))
+    def quotient(self, a: Value, b: int) -> Value:
+        """Return a // b for a Python int b and an a that is not negative."""
+        return self._b.sdiv(a, self.int(b))
 
     def smaller(self, a: Value, b: Value) -> Value:
         """Return the smaller of two."""
         return self._b.select(self._b.icmp_signed("<", a, b), a, b)
+
+    def larger(self, a: Value, b: Value) -> Value:
+        """Return the larger of two."""
+        return self._b.select(self._b.icmp_signed(">", a, b), a, b)
 
     # Memory; every address is a byte address, and nothing is assumed of its alignment
 
@@ -120,29 +125,54 @@ class Builder:
         """Return the value of type `kind` at an address."""
         return self._b.load(address, typ=kind, align=align)
 
-    def masked_load(self, address: Value, kind: Value, mask: Value) -> Value:
-        """Return a vector of type `kind`; lanes that the mask leaves out are undefined, and not read."""
-        i32 = self._ir.IntType(32)
-        signature = self._ir.FunctionType(kind, [self._ir.PointerType(), i32, mask.type, kind])
-        function = self._intrinsic(f"llvm.masked.load.{_suffix(kind)}.p0", signature)
-        undefined = self._ir.Constant(kind, self._ir.Undefined)
-        return self._b.call(function, [address, self._ir.Constant(i32, 1), mask, undefined])
+    def zero(self, kind: Value) -> Value:
+        """Return the zero of any type."""
+        return self._ir.Constant(kind, None)
+
+    def masked_load(self, address: Value, kind: Value, mask: Value, otherwise: Value | None = None) -> Value:
+        """Return a vector of type `kind`; lanes outside the mask are not read, and are taken from `otherwise`."""
+        rest = self._ir.Constant(kind, self._ir.Undefined) if otherwise is None else otherwise
+        name = f"llvm.masked.load.{_suffix(kind)}.p0"
+        return self._call(name, kind, [address, self._one, mask, rest])
 
     def masked_store(self, value: Value, address: Value, mask: Value) -> Value:
         """Write the lanes of a vector that the mask selects, and touch no other byte."""
-        i32 = self._ir.IntType(32)
-        arguments = [value.type, self._ir.PointerType(), i32, mask.type]
-        function = self._intrinsic(
-            f"llvm.masked.store.{_suffix(value.type)}.p0", self._ir.FunctionType(self._ir.VoidType(), arguments)
-        )
-        return self._b.call(function, [value, address, self._ir.Constant(i32, 1), mask])
+        name = f"llvm.masked.store.{_suffix(value.type)}.p0"
+        return self._call(name, self._ir.VoidType(), [value, address, self._one, mask])
 
-    def first_lanes(self, count: Value, lanes: int) -> Value:
-        """Return the mask that selects the first `count` of so many lanes."""
+    def gather(self, address: Value, step: Value, kind: Value, mask: Value) -> Value:
+        """Return a vector whose lanes lie `step` bytes apart; lanes outside the mask are not read, and are zero."""
+        addresses = self._addresses(address, step, kind.count)
+        name = f"llvm.masked.gather.{_suffix(kind)}.v{kind.count}p0"
+        return self._call(name, kind, [addresses, self._one, mask, self.zero(kind)])
+
+    def scatter(self, value: Value, address: Value, step: Value, mask: Value) -> Value:
+        """Write the lanes of a vector that the mask selects, `step` bytes apart."""
+        addresses = self._addresses(address, step, value.type.count)
+        name = f"llvm.masked.scatter.{_suffix(value.type)}.v{value.type.count}p0"
+        return self._call(name, self._ir.VoidType(), [value, addresses, self._one, mask])
+
+    def _addresses(self, address: Value, step: Value, lanes: int) -> Value:
+        """Return the vector of addresses that start at one and lie `step` bytes apart."""
         kind = self.vector(self.i64, lanes)
         numbers = self._ir.Constant(kind, list(range(lanes)))
-        one = self._b.insert_element(self._ir.Constant(kind, self._ir.Undefined), count, self._ir.IntType(32)(0))
-        return self._b.icmp_signed("<", numbers, self._shuffle(one, one, [0] * lanes))
+        first = self._splat(self._b.ptrtoint(address, self.i64), kind)
+        bytes_apart = self._b.mul(numbers, self._splat(step, kind))
+        return self._b.inttoptr(self._b.add(first, bytes_apart), self.vector(self._ir.PointerType(), lanes))
+
+    def lanes_between(self, first: Value, stop: Value, lanes: int) -> Value:
+        """Return the mask of the lanes i with first <= i < stop; either may lie far outside."""
+        kind = self.vector(self._ir.IntType(32), lanes)
+        numbers = self._ir.Constant(kind, list(range(lanes)))
+        low, high = (
+            self._splat(self._b.trunc(self.smaller(self.larger(n, self.int(0)), self.int(lanes)), kind.element), kind)
+            for n in (first, stop)
+        )
+        return self._b.and_(self._b.icmp_signed(">=", numbers, low), self._b.icmp_signed("<", numbers, high))
+
+    def _splat(self, value: Value, kind: Value) -> Value:
+        one = self._b.insert_element(self._ir.Constant(kind, self._ir.Undefined), value, self._ir.IntType(32)(0))
+        return self._shuffle(one, one, [0] * kind.count)
 
     def load_bytes(self, address: Value, count: int) -> Value:
         """Return a vector whose first `count` bytes come from an address, and touch no byte behind them.
@@ -180,10 +210,18 @@ class Builder:
         i32 = self._ir.IntType(32)
         return self._b.shuffle_vector(a, b, self._ir.Constant(self._ir.VectorType(i32, len(lanes)), lanes))
 
-    def _intrinsic(self, name: str, signature: Value) -> Value:
-        """Declare one of LLVM's functions by its full name, once."""
-        known = self._module.globals.get(name)
-        return self._ir.Function(self._module, signature, name) if known is None else known
+    @property
+    def _one(self) -> Value:
+        """An alignment of one byte."""
+        return self._ir.Constant(self._ir.IntType(32), 1)
+
+    def _call(self, name: str, result: Value, arguments: list[Value]) -> Value:
+        """Call one of LLVM's functions by its full name, declared when it is first met."""
+        function = self._module.globals.get(name)
+        if function is None:
+            signature = self._ir.FunctionType(result, [a.type for a in arguments])
+            function = self._ir.Function(self._module, signature, name)
+        return self._b.call(function, arguments)
 
     def store(self, value: Value, address: Value, align: int = 1) -> Value:
         """Write a value to an address."""
@@ -204,12 +242,6 @@ class Builder:
     # Control
 
     @contextmanager
-    def when_less(self, a: Value, b: Value) -> Iterator[None]:
-        """Run the body if a < b."""
-        with self._b.if_then(self._b.icmp_signed("<", a, b)):
-            yield
-
-    @contextmanager
     def loop(self, stop: Value, start: Value | None = None, step: int = 1) -> Iterator[Value]:
         """Run the body for start, start + step, … below stop; yields the counter."""
         first = self.int(0) if start is None else start
@@ -225,6 +257,40 @@ class Builder:
         counter.add_incoming(following, self._b.block)
         self._b.cbranch(self._b.icmp_signed("<", following, stop), body, after)
         self._b.position_at_end(after)
+
+    @contextmanager
+    def accumulate(self, start: Value, stop: Value, initial: list[Value]) -> Iterator[Accumulation]:
+        """Run the body for start, start + 1, … below stop, carrying values from turn to turn in registers.
+
+        The body reads ``index`` and ``values`` and replaces the latter; behind the loop they are the last ones.
+        """
+        before = self._b.block
+        body = self._function.append_basic_block("body")
+        after = self._function.append_basic_block("after")
+        self._b.cbranch(self._b.icmp_signed("<", start, stop), body, after)
+        self._b.position_at_end(body)
+        index, *carried = [self._b.phi(value.type) for value in (start, *initial)]
+        state = Accumulation(index, list(carried))
+        yield state
+        following = self.add(index, self.int(1))
+        end = self._b.block
+        for phi, first, later in zip((index, *carried), (start, *initial), (following, *state.values), strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(later, end)
+        self._b.cbranch(self._b.icmp_signed("<", following, stop), body, after)
+        self._b.position_at_end(after)
+        for i, (first, later) in enumerate(zip(initial, list(state.values), strict=True)):
+            state.values[i] = self._b.phi(first.type)
+            state.values[i].add_incoming(first, before)
+            state.values[i].add_incoming(later, end)
+
+
+@dataclass
+class Accumulation:
+    """The counter of a loop, and the values that it carries."""
+
+    index: Value
+    values: list[Value]
 
 
 def _suffix(kind: Value) -> str:

@@ -10,6 +10,7 @@ the innermost run, and puts the loops around it into an order that the caches li
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache, partial, reduce
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,10 @@ _WORTH_A_THREAD = 512 << 10
 """Bytes below which waking a second thread costs more than it brings."""
 _TABLE_RUNS = 192
 """Runs of a table at most: each may touch a cache line of its own, and all of them should stay in the first level."""
+_TABLE_ELEMENTS = 768
+"""The same for tiles, whose runs are elements: neighbouring taps share cache lines."""
+_WORTH_CUTTING = 4
+"""How many times longer a table must get to be worth a remainder, which is walked by itself."""
 _STRIDED_RUN = 16
 """Elements from which an innermost axis is a run although the source steps; a shorter one goes into the table."""
 _TILE_BYTES = 32
@@ -120,18 +125,20 @@ def _plan(
     axes = _merged(sorted(axes, key=lambda a: -a.dst))
     if not axes or axes[-1].dst != itemsize:
         return ()
-    innermost = axes.pop()
-    if innermost.src == itemsize:
-        inner = _contiguous(innermost)
-    elif (across := _across(axes, innermost, itemsize)) is not None:
-        axes.remove(across)
-        inner = _transposed(innermost, across, itemsize)
-    elif innermost.n >= _STRIDED_RUN:
-        inner = _Inner(strided_runs(itemsize, innermost.src), innermost.n * itemsize, innermost.src)
-    else:
-        axes.append(innermost)
-        inner = _Inner(short_runs(itemsize), itemsize)
-    return tuple(call for nest in _nests(axes, inner.run) for call in _calls(*nest, inner))
+    innermost = axes[-1]
+    contiguous = innermost.src == itemsize
+    if contiguous and innermost.n * itemsize > _TILE_BYTES:
+        run = innermost.n * itemsize
+        inner = _Inner(short_runs(run) if run <= SHORT_RUN_BYTES else long_runs(), run)
+        return _runs(axes[:-1], inner)
+    across = _across(axes, itemsize)
+    if across is not None:
+        return _tiles(axes, across, itemsize)
+    if contiguous:
+        return _runs(axes[:-1], _Inner(short_runs(innermost.n * itemsize), innermost.n * itemsize))
+    if innermost.n >= _STRIDED_RUN:
+        return _runs(axes[:-1], _Inner(strided_runs(itemsize, innermost.src), innermost.n * itemsize, innermost.src))
+    return _runs(axes, _Inner(short_runs(itemsize), itemsize))
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,7 @@ class _Inner:
     ----------
     kernel : Kernel
     run : int
-        Bytes that lie side by side in the destination.
+        Bytes that lie side by side in the destination for one entry of the table.
     step, across, apart : int
         Of strided runs and tiles; see `gather_kernels`.
     """
@@ -154,21 +161,32 @@ class _Inner:
     apart: int = 0
 
 
-def _contiguous(axis: _Axis) -> _Inner:
-    run = axis.n * axis.dst
-    return _Inner(short_runs(run) if run <= SHORT_RUN_BYTES else long_runs(), run)
+def _runs(axes: list[_Axis], inner: _Inner) -> tuple[_Call, ...]:
+    """Return the calls that copy runs: the axes around one are loops, the innermost of them a table."""
+    return tuple(call for nest in _nests(axes, inner.run) for call in _calls(*nest, inner))
 
 
-def _across(axes: list[_Axis], innermost: _Axis, itemsize: int) -> _Axis | None:
-    """Return the longest axis along which the source is contiguous, if it and the innermost one are worth a tile."""
-    candidates = [a for a in axes if a.src == itemsize and min(a.n, innermost.n) >= _SMALLEST_TILE]
-    return max(candidates, key=lambda a: a.n, default=None) if itemsize * _SMALLEST_TILE <= _TILE_BYTES else None
+def _tiles(axes: list[_Axis], across: _Axis, itemsize: int) -> tuple[_Call, ...]:
+    """Return the calls that copy tile by tile: every element of a row of the destination is an entry of a table."""
+    calls = []
+    around = [axis for axis in axes if axis is not across]
+    for outer, table, start in _nests(around, itemsize, across):
+        entries = math.prod(axis.n for axis in table)
+        side = min(entries, across.n, _TILE_BYTES // itemsize, _GREATEST_TILE)
+        if side < _SMALLEST_TILE:
+            calls += _calls([*outer, across], table, start, _Inner(short_runs(itemsize), itemsize))
+            continue
+        kernel = tiles(itemsize, 1 << (side.bit_length() - 1))
+        calls += _calls(outer, table, start, _Inner(kernel, itemsize, 0, across.n, across.dst))
+    return tuple(calls)
 
 
-def _transposed(innermost: _Axis, across: _Axis, itemsize: int) -> _Inner:
-    side = min(innermost.n, across.n, _TILE_BYTES // itemsize, _GREATEST_TILE)
-    kernel = tiles(itemsize, 1 << (side.bit_length() - 1))
-    return _Inner(kernel, innermost.n * itemsize, innermost.src, across.n * itemsize, across.dst)
+def _across(axes: list[_Axis], itemsize: int) -> _Axis | None:
+    """Return the longest axis along which the source alone is contiguous, if it is worth a tile."""
+    if itemsize * _SMALLEST_TILE > _TILE_BYTES:
+        return None
+    candidates = [a for a in axes if a.src == itemsize != a.dst and a.n >= _SMALLEST_TILE]
+    return max(candidates, key=lambda a: a.n, default=None)
 
 
 def _merged(axes: list[_Axis]) -> list[_Axis]:
@@ -182,25 +200,28 @@ def _merged(axes: list[_Axis]) -> list[_Axis]:
     return merged
 
 
-def _nests(axes: list[_Axis], run: int) -> Iterator[tuple[list[_Axis], list[_Axis], tuple[int, int]]]:
-    """Divide the loops around a run into outer ones and a table of up to `_TABLE_RUNS` runs.
+def _nests(
+    axes: list[_Axis], run: int, across: _Axis | None = None
+) -> Iterator[tuple[list[_Axis], list[_Axis], tuple[int, int]]]:
+    """Divide the loops around a run into outer ones and a table.
 
     Yields outer loops, the loops that the table unrolls, and the offsets at which both arrays start. An axis that is
     cut to fill the table leaves a remainder, which is a nest of its own.
     """
+    most = _TABLE_RUNS if across is None else _TABLE_ELEMENTS
     outer, table, runs = list(axes), [], 1
-    while outer and outer[-1].dst == run * runs and runs * outer[-1].n <= _TABLE_RUNS:
+    while outer and outer[-1].dst == run * runs and runs * outer[-1].n <= most:
         table.insert(0, outer.pop())
         runs *= table[0].n
-    block = _TABLE_RUNS // runs
-    if not outer or outer[-1].dst != run * runs or block < 2:
+    block = most // runs
+    if not outer or outer[-1].dst != run * runs or block < _WORTH_CUTTING or run > SHORT_RUN_BYTES:
         yield outer, table, (0, 0)
         return
     cut = outer.pop()
     whole = cut.n - cut.n % block
     blocks, inside = _Axis(whole, cut.dst, cut.src).split(block)
-    # All positions of a row read one block of channels before the next block's lines replace it.
-    reused = bool(outer) and abs(outer[-1].src) < abs(cut.src)
+    # All positions of a row read one block of channels before the next block's lines replace it; tiles do so anyway.
+    reused = across is None and bool(outer) and abs(outer[-1].src) < abs(cut.src)
     yield [*outer[:-1], blocks, outer[-1]] if reused else [*outer, blocks], [inside, *table], (0, 0)
     if cut.n > whole:
         rest = _Axis(cut.n - whole, cut.dst, cut.src)

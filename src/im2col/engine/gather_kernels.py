@@ -9,7 +9,7 @@ kernel            a run is
 ``short_runs``    up to `SHORT_RUN_BYTES` bytes, a constant of the kernel, contiguous in both arrays
 ``long_runs``     more bytes than a vector, contiguous in both arrays
 ``strided_runs``  elements that are contiguous in the destination and a step apart in the source
-``tiles``         the same, but taken tile by tile with an axis along which the source is contiguous
+``tiles``         one element; a square of them, with an axis along which the source is contiguous, is transposed
 ================  =========================================================================================
 """
 
@@ -74,13 +74,6 @@ def _nest(b: Builder) -> Iterator[tuple[Any, Any]]:
         yield dst, src
 
 
-@contextmanager
-def _runs(b: Builder) -> Iterator[tuple[Any, Any]]:
-    """Write the outer loops and the loop over the table; yields the addresses of one run in both arrays."""
-    with _nest(b) as (dst, src), b.loop(b["runs"]) as i:
-        yield b.at(dst, b.mul(i, b["length"])), b.at(src, b.entry(b["*table"], i))
-
-
 def _short_runs(name: str, _target: Target, run: int) -> str:
     b = Builder(name, _SIGNATURE)
     with _nest(b) as (dst, src):
@@ -106,7 +99,8 @@ def _long_runs(name: str, target: Target) -> str:
     b = Builder(name, _SIGNATURE)
     vector = b.bytes(min(target.vector_bytes, SHORT_RUN_BYTES))
     width = b.int(vector.count)
-    with _runs(b) as (to, origin):
+    with _nest(b) as (dst, src), b.loop(b["runs"]) as i:
+        to, origin = b.at(dst, b.mul(i, b["length"])), b.at(src, b.entry(b["*table"], i))
         last = b.sub(b["length"], width)
         with b.loop(last, step=vector.count) as at:
             b.store(b.load(b.at(origin, at), vector), b.at(to, at))
@@ -118,7 +112,8 @@ def _long_runs(name: str, target: Target) -> str:
 def _strided_runs(name: str, _target: Target, itemsize: int, elements: int) -> str:
     b = Builder(name, _SIGNATURE)
     step = b.int(elements * itemsize) if elements else b["step"]
-    with _runs(b) as (to, origin):
+    with _nest(b) as (dst, src), b.loop(b["runs"]) as i:
+        to, origin = b.at(dst, b.mul(i, b["length"])), b.at(src, b.entry(b["*table"], i))
         with b.loop(b.div(b["length"], itemsize)) as j:
             pixel = b.load(b.at(origin, b.mul(j, step)), b.integer(itemsize))
             b.store(pixel, b.at(to, b.mul(j, itemsize)))
@@ -128,20 +123,21 @@ def _strided_runs(name: str, _target: Target, itemsize: int, elements: int) -> s
 def _tiles(name: str, _target: Target, itemsize: int, side: int) -> str:
     """Write the kernel of `tiles`.
 
-    ``length`` bytes are contiguous in the destination and ``step`` apart in the source; ``across`` bytes are contiguous
-    in the source and ``apart`` from each other in the destination. Both are at least a tile's side; a last tile that
-    would pass the end overlaps the one before it.
+    The table holds an offset for each element that is contiguous in the destination. ``across`` elements are contiguous
+    in the source and ``apart`` bytes from each other in the destination. Both counts are at least a tile's side; a last
+    tile that would pass the end overlaps the one before it.
     """
     b = Builder(name, _SIGNATURE)
     row = b.vector(b.integer(itemsize), side)
-    with _runs(b) as (dst, src):
-        # Loop over tiles along the destination's contiguous axis (i) and along the source's (j), in elements.
-        elements, others = b.div(b["length"], itemsize), b.div(b["across"], itemsize)
-        with b.loop(others, step=side) as far, b.loop(elements, step=side) as near:
-            i, j = b.smaller(near, b.sub(elements, b.int(side))), b.smaller(far, b.sub(others, b.int(side)))
-            origin = b.at(b.at(src, b.mul(i, b["step"])), b.mul(j, itemsize))
-            to = b.at(b.at(dst, b.mul(i, itemsize)), b.mul(j, b["apart"]))
-            rows = [b.load(b.at(origin, b.mul(b["step"], k)), row) for k in range(side)]
+    last_entry, last_across = b.sub(b["runs"], b.int(side)), b.sub(b["across"], b.int(side))
+    # Two loops over tiles: along the source's contiguous axis (j), then along the destination's (i), in elements.
+    with _nest(b) as (dst, src), b.loop(b["across"], step=side) as far:
+        j = b.smaller(far, last_across)
+        from_j, to_j = b.at(src, b.mul(j, itemsize)), b.at(dst, b.mul(j, b["apart"]))
+        with b.loop(b["runs"], step=side) as near:
+            i = b.smaller(near, last_entry)
+            rows = [b.load(b.at(from_j, b.entry(b["*table"], b.add(i, b.int(k)))), row) for k in range(side)]
+            to = b.at(to_j, b.mul(i, itemsize))
             for k, column in enumerate(b.transpose(rows)):
                 b.store(column, b.at(to, b.mul(b["apart"], k)))
     return b.finish()

@@ -1,8 +1,9 @@
 """The kernels of strided sums, as IR.
 
-A *box* is a rectangular part of an image plane and the part of the matrix, of the same shape, that is added to it. A
-kernel walks bands, planes, and the boxes of a band; a box is a row of five integers in a table: where it starts in the
-image and in the matrix, and its three sides.
+The image is computed row by row: a *row* is every s-th pixel of a line along the image's last axis, where s is the
+stride of the window, so that neighbouring pixels of a row belong to neighbouring positions. A row is the sum of pieces
+of the matrix: one for each tap along the last axis, which shifts it, and each combination of taps along the other axes
+that meets the row. A vector of pixels stays in a register until the last piece has been added, and is stored once.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from .compiler import Kernel
 if TYPE_CHECKING:
     from .target import Target
 
-BOX_COLUMNS = 5
-"""Image offset, matrix offset, three sides: the last is the innermost."""
-_SIGNATURE = "*image *matrix bands planes boxes image_plane matrix_plane *table *steps"
-MOST_AXES = 3
-"""Axes of a box. ``steps`` holds their steps through the image, then those through the matrix, in bytes."""
+ROW_COLUMNS = 3
+"""A row of the table ``rows``: its first pixel's offset in bytes, and its first and last piece (exclusive)."""
+TAP_COLUMNS = 2
+"""A row of the table ``taps``: the offset in bytes of its values, and the row's pixel to which the first is added."""
+_SIGNATURE = (
+    "*image *matrix planes image_plane matrix_plane row_count *rows *pieces tap_count *taps "
+    "width positions pixel_step value_step"
+)
+_UNROLL = 4
+"""Vectors of pixels summed at once where a row is long enough: whole cache lines of each piece in turn."""
 
 
 @dataclass(frozen=True)
@@ -33,76 +39,90 @@ class Element:
     total, value : str
         ``f4`` or ``f8`` for floats, ``i1`` to ``i8`` for integers that keep their sign when they grow, ``u1`` to ``u8``
         for those that have none.
-    lanes : int
-        Numbers of an element: 2 for complex ones.
     """
 
     total: str
     value: str
-    lanes: int = 1
 
 
 @cache
-def add_boxes(element: Element, dense: bool) -> Kernel:
-    """Return the kernel that adds boxes.
+def sum_rows(element: Element, dense_values: bool, dense_pixels: bool) -> Kernel:
+    """Return the kernel that sums rows.
 
     Parameters
     ----------
     element : Element
-    dense : bool
-        Whether a box's innermost axis is contiguous in image and matrix.
+    dense_values, dense_pixels : bool
+        Whether neighbouring positions lie side by side in the matrix, and a row's pixels in the image.
     """
-    name = f"add_{element.value}_to_{element.total}" + f"x{element.lanes}" * (element.lanes > 1)
-    kind = "dense" if dense else "strided"
-    return Kernel(f"{name}_{kind}", _add_boxes, (element, dense), len(_SIGNATURE.split()))
+    layout = f"{'dense' if dense_values else 'strided'}_to_{'dense' if dense_pixels else 'strided'}"
+    name = f"sum_rows_{element.value}_{element.total}_{layout}"
+    return Kernel(name, _sum_rows, (element, dense_values, dense_pixels), len(_SIGNATURE.split()))
 
 
-def _add_boxes(name: str, target: Target, element: Element, dense: bool) -> str:
+def _sum_rows(name: str, target: Target, element: Element, dense_values: bool, dense_pixels: bool) -> str:
     b = Builder(name, _SIGNATURE)
-    add_run = _dense_run if dense else _strided_run
-    with b.loop(b["bands"]) as band, b.loop(b["planes"]) as plane, b.loop(b["boxes"]) as box:
-        row = b.mul(b.add(b.mul(band, b["boxes"]), box), BOX_COLUMNS)
-        to, origin, n0, n1, n2 = (b.entry(b["*table"], b.add(row, b.int(i))) for i in range(BOX_COLUMNS))
-        steps = [b.entry(b["*steps"], b.int(i)) for i in range(2 * MOST_AXES)]
-        image = b.at(b.at(b["*image"], b.mul(plane, b["image_plane"])), to)
-        matrix = b.at(b.at(b["*matrix"], b.mul(plane, b["matrix_plane"])), origin)
-        with b.loop(n0) as i0, b.loop(n1) as i1:
-            pixels = b.at(b.at(image, b.mul(i0, steps[0])), b.mul(i1, steps[1]))
-            values = b.at(b.at(matrix, b.mul(i0, steps[3])), b.mul(i1, steps[4]))
-            add_run(b, target, element, pixels, values, n2, steps)
+    lanes = max(2, target.vector_bytes // int(element.total[1]))
+    # Where a patch is a row of the matrix, all planes of a row of pixels share its cache lines: planes are inside.
+    outer, inner = ("planes", "row_count") if dense_values else ("row_count", "planes")
+    with b.loop(b[outer]) as first, b.loop(b[inner]) as second:
+        plane, row = (first, second) if dense_values else (second, first)
+        entry = b.mul(row, ROW_COLUMNS)
+        offset, start, stop = (b.entry(b["*rows"], b.add(entry, b.int(i))) for i in range(ROW_COLUMNS))
+        pixels = b.at(b.at(b["*image"], b.mul(plane, b["image_plane"])), offset)
+        values = b.at(b["*matrix"], b.mul(plane, b["matrix_plane"]))
+        add = _Sum(b, element, lanes, dense_values, dense_pixels, values, start, stop, pixels)
+        # Loop over the pixels of a row: many vectors at a time, then one at a time.
+        block = _UNROLL * lanes
+        blocks = b.mul(b.quotient(b["width"], block), block)
+        with b.loop(blocks, step=block) as x:
+            add.block(x, _UNROLL)
+        with b.loop(b["width"], start=blocks, step=lanes) as x:
+            add.block(x, 1)
     return b.finish()
 
 
-def _dense_run(
-    b: Builder, target: Target, element: Element, pixels: Any, values: Any, n: Any, _steps: list[Any]
-) -> None:
-    """Add n contiguous elements, a vector at a time, the rest under a mask."""
-    size, value_size = int(element.total[1]), int(element.value[1])
-    lanes = target.vector_bytes // size
-    count = b.mul(n, element.lanes)
-    wide, narrow = b.vector(b.number(element.total), lanes), b.vector(b.number(element.value), lanes)
-    whole = b.sub(count, b.remainder(count, lanes))
-    with b.loop(whole, step=lanes) as i:
-        pixel = b.at(pixels, b.mul(i, size))
-        grown = b.grow(b.load(b.at(values, b.mul(i, value_size)), narrow), element.value, element.total, wide)
-        b.store(b.sum(element.total, b.load(pixel, wide), grown), pixel)
-    with b.when_less(whole, count):
-        mask = b.first_lanes(b.sub(count, whole), lanes)
-        pixel = b.at(pixels, b.mul(whole, size))
-        value = b.masked_load(b.at(values, b.mul(whole, value_size)), narrow, mask)
-        grown = b.grow(value, element.value, element.total, wide)
-        b.masked_store(b.sum(element.total, b.masked_load(pixel, wide, mask), grown), pixel, mask)
+@dataclass(frozen=True)
+class _Sum:
+    """The innermost loops of a row's sum."""
 
+    b: Builder
+    element: Element
+    lanes: int
+    dense_values: bool
+    dense_pixels: bool
+    values: Any
+    start: Any
+    stop: Any
+    pixels: Any
 
-def _strided_run(
-    b: Builder, _target: Target, element: Element, pixels: Any, values: Any, n: Any, steps: list[Any]
-) -> None:
-    """Add n elements, one at a time."""
-    wide, narrow = b.number(element.total), b.number(element.value)
-    with b.loop(n) as i:
-        first_pixel, first_value = b.at(pixels, b.mul(i, steps[2])), b.at(values, b.mul(i, steps[5]))
-        for lane in range(element.lanes):
-            pixel = b.at(first_pixel, b.int(lane * int(element.total[1])))
-            value = b.load(b.at(first_value, b.int(lane * int(element.value[1]))), narrow)
-            grown = b.grow(value, element.value, element.total, wide)
-            b.store(b.sum(element.total, b.load(pixel, wide), grown), pixel)
+    def block(self, x: Any, vectors: int) -> None:
+        """Sum and store `vectors` vectors of a row's pixels, from pixel x on."""
+        b, lanes = self.b, self.lanes
+        narrow, wide = b.vector(b.number(self.element.value), lanes), b.vector(b.number(self.element.total), lanes)
+        with b.accumulate(b.int(0), b["tap_count"], [b.zero(wide)] * vectors) as sums:
+            # Lane i of vector v adds the value of position p + v·lanes + i, if there is one.
+            tap = b.mul(sums.index, TAP_COLUMNS)
+            p = b.sub(x, b.entry(b["*taps"], b.add(tap, b.int(1))))
+            starts = [b.add(p, b.int(v * lanes)) for v in range(vectors)]
+            masks = [b.lanes_between(b.sub(b.int(0), s), b.sub(b["positions"], s), lanes) for s in starts]
+            origin = b.at(b.at(self.values, b.entry(b["*taps"], tap)), b.mul(p, b["value_step"]))
+            with b.accumulate(self.start, self.stop, sums.values) as inner:
+                piece = b.at(origin, b.entry(b["*pieces"], inner.index))
+                for v, mask in enumerate(masks):
+                    at = b.at(piece, b.mul(b["value_step"], v * lanes))
+                    if self.dense_values:
+                        value = b.masked_load(at, narrow, mask, b.zero(narrow))
+                    else:
+                        value = b.gather(at, b["value_step"], narrow, mask)
+                    grown = b.grow(value, self.element.value, self.element.total, wide)
+                    inner.values[v] = b.sum(self.element.total, inner.values[v], grown)
+            sums.values = inner.values
+        for v, total in enumerate(sums.values):
+            first = b.add(x, b.int(v * lanes))
+            to = b.at(self.pixels, b.mul(first, b["pixel_step"]))
+            mask = b.lanes_between(b.int(0), b.sub(b["width"], first), lanes)
+            if self.dense_pixels:
+                b.masked_store(total, to, mask)
+            else:
+                b.scatter(total, to, b["pixel_step"], mask)
