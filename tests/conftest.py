@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+
+from im2col.engine import gather, scatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # No deadline and no complaint about slow data: CI machines are shared. In CI the same cases are drawn every time.
+# "fast", for `make mutate`, is content with knowing that something is wrong: it makes no failing case smaller.
 _SHARED_MACHINE = [HealthCheck.too_slow]
 settings.register_profile(
     "default",
@@ -24,7 +27,13 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.register_profile(
-    "fast", max_examples=20, deadline=None, suppress_health_check=_SHARED_MACHINE, derandomize=True, database=None
+    "fast",
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=_SHARED_MACHINE,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
 )
 settings.load_profile(os.environ.get("IM2COL_TEST_PROFILE", "default"))
 
@@ -48,6 +57,18 @@ def require(name: str) -> Any:
 def torch() -> Any:
     """Return torch, where it is installed."""
     return require("torch")
+
+
+@pytest.fixture(scope="module", params=["default", "kernels"])
+def every_path(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a test as it is, then with compiled kernels and threads for arrays of any size, which NumPy copies faster."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "kernels":
+            require("llvmlite")
+            for module in (gather, scatter):
+                for threshold in ("_WORTH_A_CALL", "_WORTH_LOADING", "_WORTH_A_THREAD"):
+                    patch.setattr(module, threshold, 1)
+        yield
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def stored(sums: NDArray[np.object_], dtype: np.dtype[Any]) -> Array:
     if dtype.kind in "iu":
         size = 1 << (8 * dtype.itemsize)
         low = -(size // 2) if dtype.kind == "i" else 0
-        sums = np.array([(v - low) % size + low for v in sums.flat], object).reshape(sums.shape)
+        sums = np.reshape(np.array([(v - low) % size + low for v in sums.ravel().tolist()], np.object_), sums.shape)
     return sums.astype(np.float32).astype(dtype) if dtype == BFLOAT16 else sums.astype(dtype)
 
 

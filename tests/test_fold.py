@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +23,14 @@ from im2col.errors import (
 )
 
 from . import oracles
-from .conftest import raises_exactly
+from .conftest import raises_exactly, require
 from .strategies import (
     DTYPES,
     MEMORY_ORDERS,
     PADDING_MODES,
     Case,
     cases,
+    dtypes,
     memory_orders,
     numbers,
     seeds,
@@ -56,6 +58,7 @@ def expected_fold(columns: Array, case: Case, reduce: str) -> Array:
     return oracles.col2im(columns, case.shape, case.layout, case.window, reduce=reduce, **case.order)
 
 
+@pytest.mark.usefixtures("every_path")
 @given(cases(), memory_orders(), seeds())
 def test_the_sum_is_the_definition(case: Case, memory: str, seed: int) -> None:
     """Any window, layout, dtype and memory order: each pixel is the sum of its copies, in np.sum's dtype."""
@@ -67,6 +70,7 @@ def test_the_sum_is_the_definition(case: Case, memory: str, seed: int) -> None:
     np.testing.assert_array_equal(result, expected_fold(columns, case, "sum").astype(dtype))
 
 
+@pytest.mark.usefixtures("every_path")
 @given(cases(), memory_orders(), seeds())
 def test_the_mean_is_the_definition(case: Case, memory: str, seed: int) -> None:
     """Each pixel is the mean of its copies in their own dtype, rounded down for integers."""
@@ -81,6 +85,7 @@ def test_the_mean_is_the_definition(case: Case, memory: str, seed: int) -> None:
         np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.usefixtures("every_path")
 @given(cases(dtype=integers), seeds())
 def test_col2im_is_the_adjoint(case: Case, seed: int) -> None:
     """``<im2col(x), y> == <x, col2im(y)>`` over integers, exactly."""
@@ -103,14 +108,16 @@ def test_the_mean_gives_back_every_covered_pixel(case: Case) -> None:
         np.testing.assert_array_equal(result, expected)
 
 
-@given(cases(), st.integers(1, 5), seeds())
+@pytest.mark.usefixtures("every_path")
+@given(cases(dtypes().filter(lambda dtype: dtype.char not in "gG")), st.integers(1, 5), seeds())
 def test_threads_change_nothing(case: Case, threads: int, seed: int) -> None:
-    """The same bits with any number of threads."""
+    """The same bits with any number of threads; long doubles are left out, six bytes of which mean nothing."""
     columns = columns_of(case, seed)
     one = col2im(columns, case.shape, **case.arguments, threads=1)
     assert col2im(columns, case.shape, **case.arguments, threads=threads).tobytes() == one.tobytes()
 
 
+@pytest.mark.usefixtures("every_path")
 @given(cases(), memory_orders().filter(lambda order: order not in {"read-only", "swapped"}), seeds())
 @pytest.mark.parametrize("reduce", ["sum", "mean"])
 def test_col2im_writes_to_out(reduce: Any, case: Case, memory: str, seed: int) -> None:
@@ -140,23 +147,20 @@ def test_overlap_count_of_the_textbook() -> None:
 
 @given(windows())
 def test_tap_regions_are_the_pixels_on_the_image(window: oracles.Window) -> None:
-    """The regions of all taps together visit each (position, tap) that lies on the image once, at its pixel."""
+    """The regions of all taps together visit each entry of the matrix that lies on the image once, with its pixel."""
     g = geometry(window)
-    regions = list(fold.tap_regions(g))
-    assert [r.kernel for r in regions] == sorted({r.kernel for r in regions})
-    seen = set()
-    for region in regions:
-        stops = np.indices(g.output_shape)[(slice(None), *region.output)].reshape(g.ndim, -1).T
-        pixels = np.indices(g.spatial_shape)[(slice(None), *region.pixels)].reshape(g.ndim, -1).T
-        assert len(stops) == len(pixels) > 0
-        seen |= {(tuple(o), region.kernel, tuple(p)) for o, p in zip(stops.tolist(), pixels.tolist(), strict=True)}
-    expected = set()
-    for position, output in enumerate(np.ndindex(*g.output_shape)):
-        for tap, kernel in enumerate(np.ndindex(*g.kernel_size)):
-            pixel = g.pixel(position, tap)
-            if all(0 <= i < n for i, n in zip(pixel, g.spatial_shape, strict=True)):
-                expected.add((output, kernel, pixel))
-    assert seen == expected
+    pixels = np.arange(math.prod(g.spatial_shape)).reshape(1, 1, *g.spatial_shape)
+    entries = np.arange(g.taps * g.positions).reshape(1, 1, *g.kernel_size, *g.output_shape)
+    seen: list[tuple[int, int]] = []
+    for region in fold.tap_regions(g):
+        assert entries[region.matrix].shape == pixels[region.image].shape
+        seen += zip(entries[region.matrix].flat, pixels[region.image].flat, strict=True)
+    expected = []
+    for tap, position in np.ndindex(g.taps, g.positions):
+        pixel = g.pixel(position, tap)
+        if all(0 <= i < n for i, n in zip(pixel, g.spatial_shape, strict=True)):
+            expected.append((tap * g.positions + position, int(np.ravel_multi_index(pixel, g.spatial_shape))))
+    assert sorted(seen) == expected
 
 
 # Numbers
@@ -247,7 +251,7 @@ def test_nothing_in_nothing_out(shape: tuple[int, ...], reduce: Any) -> None:
 # Other libraries. Each check runs twice: as it is, and with a bug planted in our code, which it must notice.
 
 
-def check_plain_loops(_torch: Any) -> None:
+def check_plain_loops() -> None:
     """Compare a fold that uses everything with the plain loops."""
     window = oracles.Window((6, 7), (2, 3), (2, 1), ((1, 0), (2, 3)), (3, 2))
     columns = numbers((2, 16, 18), INTEGERS, seed=4)
@@ -256,15 +260,16 @@ def check_plain_loops(_torch: Any) -> None:
     np.testing.assert_array_equal(result, oracles.col2im(columns, (2, 6, 7, 3), "NHWC", window).astype(int))
 
 
-def check_counting(_torch: Any) -> None:
+def check_counting() -> None:
     """Compare the overlap with counting."""
     window = oracles.Window((6, 7), (2, 3), (2, 1), ((1, 0), (2, 3)), (3, 2))
     result = overlap_count((6, 7), (2, 3), stride=(2, 1), padding=((1, 0), (2, 3)), dilation=(3, 2))
     np.testing.assert_array_equal(result, oracles.overlap_count(window))
 
 
-def check_torch_fold(torch: Any) -> None:
+def check_torch_fold() -> None:
     """Compare with ``torch.nn.functional.fold``, as the docstring maps it."""
+    torch = require("torch")
     window: dict[str, Any] = {"stride": (2, 3), "padding": (1, 2), "dilation": (3, 2)}
     columns = numbers((2, 3 * 6, 4 * 3), np.dtype(np.float32), seed=5)
     expected = torch.nn.functional.fold(torch.from_numpy(columns), (8, 9), (2, 3), **window).numpy()
@@ -272,7 +277,7 @@ def check_torch_fold(torch: Any) -> None:
     np.testing.assert_array_equal(result, expected)
 
 
-def check_matlab(_torch: Any) -> None:
+def check_matlab() -> None:
     """Compare with MATLAB's distinct col2im, as the docstring maps it: it undoes im2col."""
     image = numbers((6, 8), INTEGERS, seed=6)
     m, n = 3, 2
@@ -297,20 +302,18 @@ CHECKS = [check_plain_loops, check_counting, check_torch_fold, check_matlab]
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_other_libraries_agree(check: Callable[..., None], torch: Any) -> None:
+def test_other_libraries_agree(check: Callable[[], None]) -> None:
     """Every oracle gives our image."""
-    check(torch)
+    check()
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_every_oracle_notices_a_planted_bug(
-    check: Callable[..., None], torch: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_oracle_notices_a_planted_bug(check: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every oracle fails when taps are folded backwards, or pixels are counted wrongly."""
     monkeypatch.setitem(globals(), "col2im", backwards)
     monkeypatch.setitem(globals(), "overlap_count", one_more)
     with pytest.raises(AssertionError, match="Arrays are not equal"):
-        check(torch)
+        check()
 
 
 # What is refused
@@ -464,6 +467,6 @@ def test_results_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch)
     )
     with raises_exactly(MemoryBudgetError, message):
         col2im(columns, (9000, 9000), 1)
-    message = "overlap_count: the counts (9000, 9000) would take 618.0 MiB but 60.0 MiB are available; "
+    message = "overlap_count: the counts (9000, 9000) of int64 would take 618.0 MiB but 60.0 MiB are available; "
     with raises_exactly(MemoryBudgetError, message + "ask for one axis at a time"):
         overlap_count((9000, 9000), 3)

@@ -19,6 +19,7 @@ import im2col
 from im2col import errors
 
 from .conftest import missing, require
+from .mutate import MUTATIONS, Mutation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 ORDER = (
     "errors",
+    "memo",
     "geometry",
     "layout",
     "padding",
@@ -45,9 +47,16 @@ ORDER = (
     "configuration",
     "operators",
     "pictures",
+    "files",
+    "image_files",
+    "contact_sheet",
+    "kernels",
     "photo",
+    "matrix_file",
+    "options",
     "integrations",
     "demo",
+    "commands",
     "cli",
 )
 """DESIGN.md section 5, from the ground up: a module imports what stands before it. New modules get a place here."""
@@ -94,7 +103,7 @@ def imports_of(source: str, package: tuple[str, ...]) -> Iterator[tuple[str, ...
 def allowed(path: Path, imported: tuple[str, ...]) -> bool:
     """Say whether the module at `path` may import `imported`."""
     room, target = room_of(path), imported[0] if imported else "__init__"
-    if room == "__init__":
+    if room in {"__init__", "__main__"}:
         return target in ORDER
     if target not in ORDER:
         return False
@@ -231,6 +240,13 @@ def test_no_file_names_a_place_on_its_authors_machine() -> None:
         if path.is_file() and (line := place.search(path.read_bytes().decode("utf-8", "replace"))):
             found.append(f"{name}: {line[0]}")
     assert found == []
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.why)
+def test_mutations_still_apply(mutation: Mutation) -> None:
+    """The text that `make mutate` replaces stands in its file once, and the tests that must notice exist."""
+    assert (PACKAGE / mutation.file).read_text().count(mutation.old) == 1
+    assert all((Path(__file__).parent / name).is_file() for name in mutation.tests.split())
 
 
 def test_a_missing_part_is_a_skip_or_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

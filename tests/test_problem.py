@@ -181,6 +181,12 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     ),
     (
         ShapeError,
+        "conv2d: the image (2, 5, 5, 2) has 5 channels in layout 'NCHW' but the filters (3, 2, 2, 2) with groups=1 "
+        "read 2; the last axis would fit: pass layout='NHWC' if the channels come last",
+        {"x": np.ones((2, 5, 5, 2)), "w": np.ones((3, 2, 2, 2))},
+    ),
+    (
+        ShapeError,
         "conv2d: the image (5, 5, 2) has 5 channels in layout 'CHW' but the filters (3, 2, 3, 3) with groups=1 read 2; "
         "the last axis would fit: pass layout='HWC' if the channels come last",
         {"x": np.ones((5, 5, 2))},

@@ -25,7 +25,7 @@ from im2col.errors import (
 )
 
 from . import oracles
-from .conftest import raises_exactly
+from .conftest import raises_exactly, require
 from .strategies import (
     DTYPES,
     MEMORY_ORDERS,
@@ -58,6 +58,7 @@ def assert_is_the_matrix(result: np.ndarray[Any, Any], case: Case) -> None:
     assert result.dtype.isnative
 
 
+@pytest.mark.usefixtures("every_path")
 @given(cases())
 def test_im2col_is_the_definition(case: Case) -> None:
     """Any window, layout, dtype, memory order, padding and order of taps gives what plain loops give."""
@@ -107,6 +108,7 @@ def test_patches_match_numpy() -> None:
     np.testing.assert_array_equal(whole, np.lib.stride_tricks.sliding_window_view(x, (2, 2, 3)))
 
 
+@pytest.mark.usefixtures("every_path")
 @pytest.mark.parametrize("layout", EVERY_2D_LAYOUT)
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("tap_order", TAP_ORDERS)
@@ -132,6 +134,7 @@ def test_every_layout(layout: str, orientation: Any, tap_order: Any) -> None:
     np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.usefixtures("every_path")
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_padding_mode_and_dtype(mode: Any, dtype: np.dtype[Any]) -> None:
@@ -173,6 +176,7 @@ def test_lists_and_tensors_are_images(torch: Any) -> None:
     assert np.shares_memory(patches(tensor, 2), x)
 
 
+@pytest.mark.usefixtures("every_path")
 @given(cases(), memory_orders().filter(lambda order: order not in {"read-only", "swapped"}))
 def test_im2col_writes_to_out(case: Case, order: str) -> None:
     """`out` of any strides holds the result and is returned; nothing beside its elements is written."""
@@ -186,6 +190,7 @@ def test_im2col_writes_to_out(case: Case, order: str) -> None:
     np.testing.assert_array_equal(frame_around, np.pad(expected, 1, constant_values=1))
 
 
+@pytest.mark.usefixtures("every_path")
 @given(cases(), st.integers(1, 5))
 def test_threads_change_nothing(case: Case, threads: int) -> None:
     """Any number of threads gives the same matrix."""
@@ -237,8 +242,9 @@ def check_plain_loops() -> None:
     np.testing.assert_array_equal(result, oracles.im2col(x, "NHWC", window))
 
 
-def check_torch_unfold(torch: Any) -> None:
+def check_torch_unfold() -> None:
     """Compare with ``torch.nn.functional.unfold``, as the docstring maps it."""
+    torch = require("torch")
     x = numbers((2, 3, 8, 9), np.dtype(np.float32), seed=5)
     for padding, stride, dilation in itertools.product([0, (1, 2)], [1, (2, 3)], [1, (3, 2)]):
         keywords = {"padding": padding, "stride": stride, "dilation": dilation}
@@ -302,21 +308,20 @@ CHECKS = [check_plain_loops, check_torch_unfold, check_matlab, check_tensorflow,
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_other_libraries_agree(check: Callable[..., None], request: pytest.FixtureRequest) -> None:
+def test_other_libraries_agree(check: Callable[[], None]) -> None:
     """Every oracle gives our matrix."""
-    check(*([request.getfixturevalue("torch")] if check is check_torch_unfold else []))
+    check()
 
 
 @pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("axis", [-1, -2])
 def test_every_oracle_notices_a_planted_bug(
-    check: Callable[..., None], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    check: Callable[[], None], axis: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every oracle fails when taps or positions are in the wrong order."""
-    arguments = [request.getfixturevalue("torch")] if check is check_torch_unfold else []
-    for axis in (-1, -2):
-        monkeypatch.setitem(globals(), "im2col", flipped(axis))
-        with pytest.raises(AssertionError, match="Arrays are not equal"):
-            check(*arguments)
+    monkeypatch.setitem(globals(), "im2col", flipped(axis))
+    with pytest.raises(AssertionError, match="Arrays are not equal"):
+        check()
 
 
 def test_matlab_documented_examples() -> None:
@@ -604,6 +609,19 @@ def test_im2col_refuses_threads(threads: Any) -> None:
     """A number of threads is a positive integer."""
     with raises_exactly(ArgumentError, f"im2col: threads must be a positive integer or None, got {threads!r}"):
         im2col(X, 3, threads=threads)
+
+
+def test_arrays_of_the_same_bytes_are_told_apart() -> None:
+    """What one call was given is not mistaken for what the next one is given, whatever its dtype or shape."""
+    shape: Any = output_shape
+    assert shape((600, 600), 3, stride=np.array([256, 256], "<u2")) == (3, 3)
+    assert shape((600, 600), 3, stride=np.array([1, 1], ">u2")) == (598, 598)
+    assert shape((5, 5), 3, padding=np.array([[1, 2], [3, 4]])) == (6, 10)
+    with pytest.raises(GeometryError, match=r"\Aoutput_shape: padding has 4 entries \(1, 2, 3, 4\) for 2 spatial axes"):
+        shape((5, 5), 3, padding=np.array([1, 2, 3, 4]))
+    assert shape((5, 5), 3, stride=np.int8(1)) == (3, 3)
+    with raises_exactly(GeometryError, "output_shape: stride must be an integer or one integer per axis, got np.True_"):
+        shape((5, 5), 3, stride=np.True_)
 
 
 @pytest.mark.parametrize("copy", [True, "no", 2])

@@ -31,8 +31,9 @@ def _leaky_relu(a: NDArray[Any], slope: float) -> NDArray[Any]:
 
 
 def _sigmoid(a: NDArray[Any], _slope: float = 0.0) -> NDArray[Any]:
-    decay = np.exp(-np.abs(a))  # at most 1: no overflow on either side
-    return np.where(a >= 0, 1, decay) / (1 + decay)
+    decay: NDArray[Any] = np.exp(-np.abs(a))  # at most 1: no overflow on either side
+    sigmoid: NDArray[Any] = np.where(a >= 0, 1, decay) / (1 + decay)
+    return sigmoid
 
 
 _FUNCTIONS: dict[str, Callable[[NDArray[Any], float], NDArray[Any]]] = {

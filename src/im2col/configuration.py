@@ -1,11 +1,79 @@
-"""What was detected on this machine, and where the cache of compiled kernels is."""
+"""What was detected on this machine, and the cache of compiled kernels."""
 
 from __future__ import annotations
 
+import platform
+from importlib.metadata import version
+from typing import Any
 
-def show_config() -> dict[str, object]:
-    return {}
+import numpy as np
+
+from .algorithms import registry
+from .engine import cache, compiler
+from .engine.host import available_memory, usable_cpus
+from .engine.target import host
+from .engine.threads import resolve_threads
+
+
+def show_config() -> dict[str, Any]:
+    """Return what the library found on this machine and what it will use.
+
+    Returns
+    -------
+    dict
+        Plain values, for people and for JSON: versions; the algorithms; whether the engine works, and if not, why; the
+        CPU that kernels are compiled for, with its vector width and caches in bytes; CPUs, threads and memory that this
+        process may use; where compiled kernels are kept, and how many there are.
+
+    Raises
+    ------
+    ArgumentError
+        If the environment variable ``IM2COL_NUM_THREADS`` is no positive integer.
+
+    Examples
+    --------
+    >>> import im2col
+    >>> sorted(im2col.show_config()["versions"])
+    ['im2col', 'llvmlite', 'numpy', 'python']
+    """
+    config: dict[str, Any] = {
+        "versions": {"im2col": version("im2col"), "numpy": np.__version__, "python": platform.python_version()},
+        "algorithms": list(registry()),
+        "engine": compiler.failure() or "works",
+        "cpus": usable_cpus(),
+        "threads": resolve_threads("show_config", None),
+        "available_memory": available_memory(),
+        "cache_folder": str(cache.folder()),
+        "cached_kernels": cache.count(),
+    }
+    try:
+        config["versions"]["llvmlite"] = version("llvmlite")
+        target = host()
+    except Exception as cause:
+        config["engine"] = f"{type(cause).__name__}: {cause}"
+    else:
+        config["target"] = {
+            "cpu": target.cpu,
+            "triple": target.triple,
+            "vector_bytes": target.vector_bytes,
+            "vector_registers": target.vector_registers,
+            "caches": list(target.caches),
+        }
+    return config
 
 
 def clear_cache() -> int:
-    return 0
+    """Remove every compiled kernel from the user's cache folder; they are compiled again when they are needed.
+
+    Returns
+    -------
+    int
+        How many there were.
+
+    Examples
+    --------
+    >>> import im2col
+    >>> im2col.clear_cache() >= 0
+    True
+    """
+    return cache.clear()

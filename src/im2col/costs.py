@@ -69,11 +69,12 @@ class Cost:
 
     def __str__(self) -> str:
         workspace = ", ".join(f"{name} {format_bytes(size)}" for name, size in self.workspace_bytes.items())
+        moved, matrix = format_bytes(self.bytes_moved), format_bytes(self.matrix_bytes)
         return "\n".join(
             (
                 f"{self.name}: output {self.output_shape}, column matrix {self.matrix_shape}",
                 f"  work        {self.flops / 1e9:.4g} GFLOP, {self.arithmetic_intensity:.4g} FLOP a byte",
-                f"  memory      {format_bytes(self.bytes_moved)} moved at least, matrix {format_bytes(self.matrix_bytes)}",
+                f"  memory      {moved} moved at least, matrix {matrix}",
                 f"  duplication {self.duplication:.4g} matrix entries a pixel",
                 f"  workspace   {workspace}",
             )

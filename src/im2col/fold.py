@@ -73,11 +73,16 @@ def overlap(geometry: Geometry, mode: str) -> NDArray[np.int64]:
     return reduce_pairs(np.multiply.outer, counts)
 
 
+def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of ``np.sum`` over an array of `dtype`: small integers grow."""
+    return np.asarray(np.add.reduce(np.empty(0, dtype))).dtype
+
+
 def _accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype that sums are kept in: np.sum's for integers, at least float32 for floats."""
+    """Return the dtype that sums are kept in: np.sum's for integers, at least float32 for floats."""
     if dtype == np.float16 or is_registered(dtype):
         return np.dtype(np.float32)
-    return np.add.reduce(np.empty(0, dtype)).dtype
+    return sum_dtype(dtype)
 
 
 def _sum(total: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str, threads: int) -> None:
@@ -142,8 +147,8 @@ def tap_regions(geometry: Geometry) -> Iterator[Region]:
                 taps.append((tap, slice(first, stop), slice(pixel, last + 1, stride)))
         axes.append(taps)
     every = (slice(None), slice(None))
-    for last, *others in itertools.product(axes[-1], *axes[:-1]):
-        kernel, output, pixels = zip(*others, last, strict=True)
+    for combination in itertools.product(axes[-1], *axes[:-1]):
+        kernel, output, pixels = zip(*combination[1:], combination[0], strict=True)
         yield Region((*every, *pixels), (*every, *kernel, *output), pixels)
 
 

@@ -336,5 +336,5 @@ def offsets(shape: Sequence[int], strides: Sequence[int]) -> NDArray[np.int64]:
     >>> offsets((2, 3), (10, 1))
     array([ 0,  1,  2, 10, 11, 12])
     """
-    steps = (np.arange(n) * stride for n, stride in zip(shape, strides, strict=True))
-    return reduce(np.add.outer, steps, np.int64(0)).reshape(-1)
+    steps = [np.arange(n) * stride for n, stride in zip(shape, strides, strict=True)]
+    return reduce(np.add.outer, steps, np.zeros(1, np.int64)).reshape(-1)

@@ -11,7 +11,6 @@ from .errors import LayoutError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     T = TypeVar("T")

@@ -40,18 +40,19 @@ def memoized(function: Callable[P, R]) -> Callable[P, R]:
     ('int', 'bool', 'list', 'int')
     """
     memory: dict[bytes, R] = {}
+    compute: Callable[..., R] = function
 
     @wraps(function)
     def remembered(*args: Any) -> R:
         try:
             key = marshal.dumps(args, 2)  # version 2 writes equal values alike, whoever else refers to them
         except ValueError:
-            return function(*args)
+            return compute(*args)
         try:
             return memory[key]
         except KeyError:
             pass
-        result = function(*args)
+        result = compute(*args)
         if len(memory) >= _MOST_ENTRIES:
             memory.clear()
         memory[key] = result

@@ -91,8 +91,8 @@ def parse_padding(operation: str, name: str, text: str) -> Padding:
 
     Examples
     --------
-    >>> [parse_padding("shape", "--padding", text) for text in ("1", "1:2", "1,0:3", "same")]
-    [1, ((1, 2), (1, 2)), (1, (0, 3)), 'same']
+    >>> [parse_padding("shape", "--padding", text) for text in ("1", "1:2,0:3", "1,0:3", "same")]
+    [1, ((1, 2), (0, 3)), (1, (0, 3)), 'same']
     """
     if text[:1].isalpha():
         return text  # type: ignore[return-value]
@@ -103,7 +103,7 @@ def parse_padding(operation: str, name: str, text: str) -> Padding:
             f"{operation}: {name} must be a whole number, one for each axis such as 1,2, before:after for each axis "
             f"such as 1:2,0:3, or a name such as same; got {text!r}"
         ) from None
-    return entries if len(entries) > 1 else entries[0]
+    return entries if len(entries) > 1 or isinstance(entries[0], tuple) else entries[0]
 
 
 def _side(text: str) -> Any:

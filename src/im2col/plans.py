@@ -219,8 +219,8 @@ def _checked_bias(bias: ArrayLike, problem: Problem) -> NDArray[Any]:
     both_integers = array.dtype.kind in "biu" and accumulator.kind in "iu"
     if not (both_integers or np.can_cast(array.dtype, accumulator, "same_kind")):
         raise DTypeError(
-            f"{problem.operation}: bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, or "
-            f"pass dtype={str(np.result_type(array.dtype, accumulator))!r}"
+            f"{problem.operation}: bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, "
+            f"or pass dtype={str(np.result_type(array.dtype, accumulator))!r}"
         )
     return array.astype(accumulator)
 

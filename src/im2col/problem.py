@@ -142,8 +142,8 @@ def make_problem(
     w_shape = tuple(integer(operation, "an entry of the weight's shape", n, minimum=0) for n in w_shape)
     if len(w_shape) < 3:
         raise ShapeError(
-            f"{operation}: w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes with "
-            "conv1d, conv2d or conv3d, or as w[None, None]"
+            f"{operation}: w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes "
+            "with conv1d, conv2d or conv3d, or as w[None, None]"
         )
     groups = integer(operation, "groups", groups, minimum=1)
     axes = layouts.resolve(operation, layout, len(x_shape), len(w_shape) - 2)
@@ -181,7 +181,8 @@ def _check_channels(
     channels = axes.size(layouts.CHANNEL, x_shape)
     if filters % groups:
         raise ShapeError(
-            f"{operation}: {filters} filters do not divide into groups={groups}; the filters must be a multiple of groups"
+            f"{operation}: {filters} filters do not divide into groups={groups}; the filters must be a multiple of "
+            "groups"
         )
     if channels != per_group * groups:
         hint = "pass w of shape (filters, channels/groups, *kernel)"
@@ -189,13 +190,13 @@ def _check_channels(
         if axes.axes == axes.canonical and axes.has_channels and x_shape[-1] == per_group * groups:
             hint = f"the last axis would fit: pass layout={last_first!r} if the channels come last"
         raise ShapeError(
-            f"{operation}: the image {x_shape} has {channels} channels in layout {axes.axes!r} but the filters {w_shape} "
-            f"with groups={groups} read {per_group * groups}; {hint}"
+            f"{operation}: the image {x_shape} has {channels} channels in layout {axes.axes!r} but the filters "
+            f"{w_shape} with groups={groups} read {per_group * groups}; {hint}"
         )
     if not axes.has_channels and filters != 1:
         raise ShapeError(
-            f"{operation}: {filters} filters give {filters} output maps but layout {axes.axes!r} has no channel axis for "
-            f"them; pass the image with a channel axis, as in x[{'None' if not axes.has_batch else ':, None'}]"
+            f"{operation}: {filters} filters give {filters} output maps but layout {axes.axes!r} has no channel axis "
+            f"for them; pass the image with a channel axis, as in x[{'None' if not axes.has_batch else ':, None'}]"
         )
 
 
@@ -217,7 +218,7 @@ def _result_dtype(
     both_integers = natural.kind in "iu" and wanted.kind in "iu"
     if not (both_integers or np.can_cast(natural, wanted, "same_kind")):
         raise DTypeError(
-            f"{operation}: image dtype {x_dtype} and weight dtype {w_dtype} give {natural}, which dtype={wanted} cannot "
-            "hold; ask for a wider dtype and convert the result"
+            f"{operation}: image dtype {x_dtype} and weight dtype {w_dtype} give {natural}, which dtype={wanted} "
+            "cannot hold; ask for a wider dtype and convert the result"
         )
     return wanted

@@ -12,7 +12,7 @@ from .engine import gather
 from .engine.host import require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, ShapeError
-from .fold import fold, overlap
+from .fold import fold, overlap, sum_dtype
 from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, Window, check_choice, resolve_frame
 from .geometry import integer
 from .padding import check_mode, constant
@@ -166,7 +166,7 @@ def patches(
     Notes
     -----
     With kernel, stride and dilation per axis, ``patches(x, …)[..., o, …, t]`` is ``x_padded[o·stride + t·dilation]``.
-    Without stride, dilation, padding and channels it equals ``np.lib.stride_tricks.sliding_window_view(x, kernel_size)``.
+    With none of them, and no channels, it equals ``np.lib.stride_tricks.sliding_window_view(x, kernel_size)``.
 
     Examples
     --------
@@ -286,7 +286,7 @@ def col2im(
     workers = resolve_threads(op, threads)
     dtype = native(matrix.dtype)
     if reduce == "sum" and dtype.kind in "biu":
-        dtype = np.add.reduce(np.empty(0, dtype)).dtype
+        dtype = sum_dtype(dtype)
     if out is None:
         size = math.prod(shape) * dtype.itemsize
         require_memory(op, size, "fold it in parts", "the image {} of {}", shape, dtype)

@@ -48,7 +48,7 @@ def _controller() -> Any:
 
 def _forget() -> None:
     """Start afresh in a forked child, where no call is under way."""
-    global _lock, _users  # noqa: PLW0603
+    global _lock, _users
     if _users:
         _limiter.__exit__(None, None, None)
     _lock, _users = threading.Lock(), 0

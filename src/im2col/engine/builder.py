@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Builder:
-    """One function of a module, written from its first line to its last.
+    r"""One function of a module, written from its first line to its last.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ class Builder:
     --------
     >>> b = Builder("zero", "*out n")
     >>> with b.loop(b["n"]) as i:
-    ...     b.store(b.int(0), b.at(b["*out"], b.mul(i, 8)))
-    >>> "define void @\\"zero\\"" in b.finish()
+    ...     b.store(b.constant(0), b.at(b["*out"], b.mul(i, 8)))
+    >>> 'define void @"zero"' in b.finish()
     True
     """
 
@@ -63,7 +63,7 @@ class Builder:
         """Return the integer type of so many bytes."""
         return self._ir.IntType(8 * nbytes)
 
-    def bytes(self, count: int) -> Value:
+    def byte_vector(self, count: int) -> Value:
         """Return the type of a vector of so many bytes."""
         return self._ir.VectorType(self.i8, count)
 
@@ -77,7 +77,7 @@ class Builder:
         """Return the type of a vector."""
         return self._ir.VectorType(element, lanes)
 
-    def int(self, value: int) -> Value:
+    def constant(self, value: int) -> Value:
         """Return a constant 64-bit integer."""
         return self._ir.Constant(self.i64, value)
 
@@ -93,15 +93,15 @@ class Builder:
 
     def mul(self, a: Value, b: int | Value) -> Value:
         """Return a · b; b may be a Python int."""
-        return self._b.mul(a, self.int(b) if isinstance(b, int) else b, flags=("nsw",))
+        return self._b.mul(a, self.constant(b) if isinstance(b, int) else b, flags=("nsw",))
 
     def div(self, a: Value, b: int) -> Value:
         """Return a / b for a Python int b that divides a."""
-        return self._b.sdiv(a, self.int(b), flags=("exact",))
+        return self._b.sdiv(a, self.constant(b), flags=("exact",))
 
     def quotient(self, a: Value, b: int) -> Value:
         """Return a // b for a Python int b and an a that is not negative."""
-        return self._b.sdiv(a, self.int(b))
+        return self._b.sdiv(a, self.constant(b))
 
     def smaller(self, a: Value, b: Value) -> Value:
         """Return the smaller of two."""
@@ -165,7 +165,9 @@ class Builder:
         kind = self.vector(self._ir.IntType(32), lanes)
         numbers = self._ir.Constant(kind, list(range(lanes)))
         low, high = (
-            self._splat(self._b.trunc(self.smaller(self.larger(n, self.int(0)), self.int(lanes)), kind.element), kind)
+            self._splat(
+                self._b.trunc(self.smaller(self.larger(n, self.constant(0)), self.constant(lanes)), kind.element), kind
+            )
             for n in (first, stop)
         )
         return self._b.and_(self._b.icmp_signed(">=", numbers, low), self._b.icmp_signed("<", numbers, high))
@@ -182,7 +184,7 @@ class Builder:
         lane = 4 if count % 4 == 0 else 1
         lanes = (1 << (count - 1).bit_length()) // lane
         if lanes * lane == count:
-            return self.load(address, self.bytes(count))
+            return self.load(address, self.byte_vector(count))
         mask = self._ir.Constant(self.vector(self._ir.IntType(1), lanes), [i < count // lane for i in range(lanes)])
         return self.masked_load(address, self.vector(self.integer(lane), lanes), mask)
 
@@ -244,7 +246,7 @@ class Builder:
     @contextmanager
     def loop(self, stop: Value, start: Value | None = None, step: int = 1) -> Iterator[Value]:
         """Run the body for start, start + step, … below stop; yields the counter."""
-        first = self.int(0) if start is None else start
+        first = self.constant(0) if start is None else start
         before = self._b.block
         body = self._function.append_basic_block("body")
         after = self._function.append_basic_block("after")
@@ -253,7 +255,7 @@ class Builder:
         counter = self._b.phi(self.i64)
         counter.add_incoming(first, before)
         yield counter
-        following = self.add(counter, self.int(step))
+        following = self.add(counter, self.constant(step))
         counter.add_incoming(following, self._b.block)
         self._b.cbranch(self._b.icmp_signed("<", following, stop), body, after)
         self._b.position_at_end(after)
@@ -272,7 +274,7 @@ class Builder:
         index, *carried = [self._b.phi(value.type) for value in (start, *initial)]
         state = Accumulation(index, list(carried))
         yield state
-        following = self.add(index, self.int(1))
+        following = self.add(index, self.constant(1))
         end = self._b.block
         for phi, first, later in zip((index, *carried), (start, *initial), (following, *state.values), strict=True):
             phi.add_incoming(first, before)

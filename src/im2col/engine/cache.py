@@ -75,6 +75,14 @@ def write(key: str, data: bytes) -> None:
             _remove(Path(temporary))
 
 
+def count() -> int:
+    """Return how many kernels are kept."""
+    try:
+        return sum(1 for _ in folder().glob("*" + _SUFFIX))
+    except (OSError, RuntimeError):
+        return 0
+
+
 def clear() -> int:
     """Remove every kernel that is kept, and return how many there were."""
     try:

@@ -76,7 +76,7 @@ def load(kernel: Kernel) -> Callable[..., None] | None:
         if kernel not in _loaded:
             try:
                 _loaded[kernel] = _link(kernel, object_code(kernel, host()))
-            except Exception as cause:  # noqa: BLE001 (whatever llvmlite does, NumPy can do the work)
+            except Exception as cause:
                 _give_up(cause)
                 return None
         return _loaded[kernel]
@@ -108,15 +108,15 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
     ir = kernel.ir(target)
     show = {word.strip() for word in os.environ.get("IM2COL_PRINT", "").split(",")}
     if "ir" in show:
-        print(ir, file=sys.stderr)
+        sys.stderr.write(ir)
     version = ".".join(map(str, llvm.llvm_version_info))
-    material = "\0".join((ir, target.triple, target.cpu, target.features, version))
+    material = repr((ir, target.triple, target.cpu, target.features, version))
     key = hashlib.sha256(material.encode()).hexdigest()
     code = None if "asm" in show else store.read(key)
     if code is None:
         module, machine = _optimised(ir, target)
         if "asm" in show:
-            print(machine.emit_assembly(module), file=sys.stderr)
+            sys.stderr.write(machine.emit_assembly(module))
         code = machine.emit_object(module)
         store.write(key, code)
     return code

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache, partial, reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def _parts(dst: NDArray[Any], src: NDArray[Any], count: int) -> list[tuple[NDArr
     count = min(count, dst.shape[axis])
     edges = [dst.shape[axis] * i // count for i in range(count + 1)]
     lead = (slice(None),) * axis
-    cuts = [(*lead, slice(start, stop)) for start, stop in zip(edges, edges[1:], strict=False)]
+    cuts = [(*lead, slice(start, stop)) for start, stop in pairwise(edges)]
     return [(dst[cut], src[cut]) for cut in cuts]
 
 
@@ -168,7 +169,7 @@ def _runs(axes: list[_Axis], inner: _Inner) -> tuple[_Call, ...]:
 
 def _tiles(axes: list[_Axis], across: _Axis, itemsize: int) -> tuple[_Call, ...]:
     """Return the calls that copy tile by tile: every element of a row of the destination is an entry of a table."""
-    calls = []
+    calls: list[_Call] = []
     around = [axis for axis in axes if axis is not across]
     for outer, table, start in _nests(around, itemsize, across):
         entries = math.prod(axis.n for axis in table)
@@ -209,7 +210,8 @@ def _nests(
     cut to fill the table leaves a remainder, which is a nest of its own.
     """
     most = _TABLE_RUNS if across is None else _TABLE_ELEMENTS
-    outer, table, runs = list(axes), [], 1
+    outer, runs = list(axes), 1
+    table: list[_Axis] = []
     while outer and outer[-1].dst == run * runs and runs * outer[-1].n <= most:
         table.insert(0, outer.pop())
         runs *= table[0].n
@@ -261,5 +263,5 @@ def offsets(shape: Sequence[int], strides: Sequence[int]) -> NDArray[np.int64]:
     >>> offsets((2, 3), (10, 1))
     array([ 0,  1,  2, 10, 11, 12])
     """
-    steps = (np.arange(n) * stride for n, stride in zip(shape, strides, strict=True))
-    return reduce(np.add.outer, steps, np.int64(0)).reshape(-1)
+    steps = [np.arange(n) * stride for n, stride in zip(shape, strides, strict=True)]
+    return reduce(np.add.outer, steps, np.zeros(1, np.int64)).reshape(-1)

@@ -33,7 +33,7 @@ _TABLE_PIECES = 8192
 
 @dataclass(frozen=True)
 class Axis:
-    """Where windows lie along one spatial axis: output position o and tap t meet at pixel o·stride + t·dilation - before.
+    """Where windows lie along one spatial axis: position o and tap t meet at pixel o·stride + t·dilation - before.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
         False, and nothing is written, where there is no kernel for the arrays, or they are too small to be worth one.
     """
     if image.dtype.kind == "c" and image.dtype == matrix.dtype:
-        whole = (image.real, matrix.real), (image.imag, matrix.imag)
-        return all([sum_windows(total, values, axes, threads) for total, values in whole])
+        real = sum_windows(image.real, matrix.real, axes, threads)
+        return real and sum_windows(image.imag, matrix.imag, axes, threads)
     kernel = _kernel(image, matrix, axes)
     if kernel is None or matrix.nbytes < _WORTH_A_CALL:
         return False
@@ -131,7 +131,8 @@ class _Job:
         k, axis = len(self.axes), self.axes[-1]
         taps = np.arange(self.matrix.shape[1 + k])
         first, beside = np.divmod(phase + axis.before - taps * axis.dilation, axis.stride)
-        return np.stack([taps * self.matrix.strides[1 + k], -first], axis=-1)[beside == 0]
+        table: NDArray[np.int64] = np.stack([taps * self.matrix.strides[1 + k], -first], axis=-1)[beside == 0]
+        return table
 
     def _tables(self, rows: slice) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Yield the tables ``rows`` and ``pieces`` for ranges of the first axis."""

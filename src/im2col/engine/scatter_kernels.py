@@ -68,7 +68,7 @@ def _sum_rows(name: str, target: Target, element: Element, dense_values: bool, d
     with b.loop(b[outer]) as first, b.loop(b[inner]) as second:
         plane, row = (first, second) if dense_values else (second, first)
         entry = b.mul(row, ROW_COLUMNS)
-        offset, start, stop = (b.entry(b["*rows"], b.add(entry, b.int(i))) for i in range(ROW_COLUMNS))
+        offset, start, stop = (b.entry(b["*rows"], b.add(entry, b.constant(i))) for i in range(ROW_COLUMNS))
         pixels = b.at(b.at(b["*image"], b.mul(plane, b["image_plane"])), offset)
         values = b.at(b["*matrix"], b.mul(plane, b["matrix_plane"]))
         add = _Sum(b, element, lanes, dense_values, dense_pixels, values, start, stop, pixels)
@@ -100,12 +100,12 @@ class _Sum:
         """Sum and store `vectors` vectors of a row's pixels, from pixel x on."""
         b, lanes = self.b, self.lanes
         narrow, wide = b.vector(b.number(self.element.value), lanes), b.vector(b.number(self.element.total), lanes)
-        with b.accumulate(b.int(0), b["tap_count"], [b.zero(wide)] * vectors) as sums:
+        with b.accumulate(b.constant(0), b["tap_count"], [b.zero(wide)] * vectors) as sums:
             # Lane i of vector v adds the value of position p + v·lanes + i, if there is one.
             tap = b.mul(sums.index, TAP_COLUMNS)
-            p = b.sub(x, b.entry(b["*taps"], b.add(tap, b.int(1))))
-            starts = [b.add(p, b.int(v * lanes)) for v in range(vectors)]
-            masks = [b.lanes_between(b.sub(b.int(0), s), b.sub(b["positions"], s), lanes) for s in starts]
+            p = b.sub(x, b.entry(b["*taps"], b.add(tap, b.constant(1))))
+            starts = [b.add(p, b.constant(v * lanes)) for v in range(vectors)]
+            masks = [b.lanes_between(b.sub(b.constant(0), s), b.sub(b["positions"], s), lanes) for s in starts]
             origin = b.at(b.at(self.values, b.entry(b["*taps"], tap)), b.mul(p, b["value_step"]))
             with b.accumulate(self.start, self.stop, sums.values) as inner:
                 piece = b.at(origin, b.entry(b["*pieces"], inner.index))
@@ -119,9 +119,9 @@ class _Sum:
                     inner.values[v] = b.sum(self.element.total, inner.values[v], grown)
             sums.values = inner.values
         for v, total in enumerate(sums.values):
-            first = b.add(x, b.int(v * lanes))
+            first = b.add(x, b.constant(v * lanes))
             to = b.at(self.pixels, b.mul(first, b["pixel_step"]))
-            mask = b.lanes_between(b.int(0), b.sub(b["width"], first), lanes)
+            mask = b.lanes_between(b.constant(0), b.sub(b["width"], first), lanes)
             if self.dense_pixels:
                 b.masked_store(total, to, mask)
             else:

@@ -117,7 +117,7 @@ def run_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
 
 def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
     """Hand `work` to the process's pool, grown where it has too few threads for all copies."""
-    global _pool, _pool_size  # noqa: PLW0603 (one pool a process)
+    global _pool, _pool_size
     with _lock:
         if _pool is None or _pool_size < copies:
             if _pool is not None:
@@ -128,7 +128,7 @@ def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
 
 def _forget_pool() -> None:
     """Drop the pool in a forked child, whose threads stayed with the parent."""
-    global _pool, _pool_size, _lock  # noqa: PLW0603
+    global _pool, _pool_size, _lock
     _pool, _pool_size, _lock = None, 0, threading.Lock()
 
 
