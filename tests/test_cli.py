@@ -323,7 +323,7 @@ def test_commands_work_in_typers_own_runner() -> None:
         ),
         (
             "filter cut.bmp --kernel blur -o b.png",
-            "read_photo: cut.bmp cannot be decoded (image file is truncated (0 bytes not processed)); get a complete "
+            "read_photo: cut.bmp cannot be decoded (image file is truncated (6 bytes not processed)); get a complete "
             "copy, or save it anew as PNG",
         ),
         (

@@ -231,7 +231,7 @@ def test_modes_that_are_read_as_they_are(tmp_path: Path, mode: str, expected: st
     np.testing.assert_array_equal(parts.squeeze(), array * 255 if mode == "1" else array)
 
 
-@pytest.mark.parametrize(("mode", "ending"), [("CMYK", ".tif"), ("CMYK", ".jpg"), ("YCbCr", ".tif")])
+@pytest.mark.parametrize(("mode", "ending"), [("CMYK", ".tif"), ("CMYK", ".jpg")])
 def test_other_colours_become_rgb_with_a_note(tmp_path: Path, mode: str, ending: str) -> None:
     """Pillow's own conversion; the ICC profile, which no longer fits, is dropped."""
     path = save(Image.fromarray(COLOUR).convert(mode), tmp_path / f"a{ending}", icc_profile=b"profile")
@@ -277,8 +277,8 @@ def test_sixteen_bit_tiff_of_both_byte_orders(tmp_path: Path, order: str) -> Non
 
 
 def test_sixteen_bit_pgm(tmp_path: Path) -> None:
-    """Pillow reads it in 32 bits; it comes and goes as 16-bit grey."""
-    write_photo(PHOTOS["I;16"], tmp_path / "a.pgm")
+    """Pillow reads it in 32 bits; its samples are 16-bit grey."""
+    (tmp_path / "a.pgm").write_bytes(b"P5 9 7 65535\n" + DEEP.astype(">u2").tobytes())
     np.testing.assert_array_equal(read_photo(tmp_path / "a.pgm").samples, DEEP)
 
 
@@ -604,7 +604,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         (".png", "L LA I;16 RGB RGBA"),
         (".tif", "L LA I;16 RGB RGBA"),
         (".bmp", "L RGB"),
-        (".ppm", "L I;16 RGB"),
+        (".ppm", "L RGB"),
     ],
 )
 def test_lossless_formats_give_back_what_was_written(folder: Path, ending: str, modes: str) -> None:
@@ -644,7 +644,7 @@ def test_the_colour_profile_is_kept(folder: Path, ending: str) -> None:
     [
         ("a.jpg", "RGBA", "{path}: JPEG cannot hold RGB with alpha; use one of PNG, TIFF, WEBP, as in {png}"),
         ("a.bmp", "LA", "{path}: BMP cannot hold grey with alpha; use one of PNG, TIFF, WEBP, as in {png}"),
-        ("a.webp", "I;16", "{path}: WEBP cannot hold 16-bit grey; use one of PNG, TIFF, PPM, as in {png}"),
+        ("a.webp", "I;16", "{path}: WEBP cannot hold 16-bit grey; use one of PNG, TIFF, as in {png}"),
         (
             "a.xyz",
             "RGB",
@@ -659,7 +659,7 @@ def test_the_colour_profile_is_kept(folder: Path, ending: str) -> None:
         (
             "a.pdf",
             "I;16",
-            "the ending '.pdf' of {path} means no format that is written here; use one of PNG, TIFF, PPM, as in {png}",
+            "the ending '.pdf' of {path} means no format that is written here; use one of PNG, TIFF, as in {png}",
         ),
     ],
 )
@@ -771,7 +771,7 @@ def test_a_folder_in_which_no_file_can_be_made(folder: Path, monkeypatch: pytest
 def test_a_picture_too_large_for_its_format(folder: Path) -> None:
     """Pillow says so only when it writes."""
     photo = Photo(np.zeros((1, 70000, 1), np.uint8))
-    with pytest.raises(PhotoError, match=r"\Awrite_photo: cannot write '.*a.webp': .*WebP limit"):
+    with pytest.raises(PhotoError, match=r"\Awrite_photo: cannot write '.*a.webp': encoding error 5"):
         write_photo(photo, folder / "a.webp")
     assert list(folder.iterdir()) == []
 

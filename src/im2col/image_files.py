@@ -38,7 +38,7 @@ _FORMATS = {
     "WEBP": ("L", "LA", "RGB", "RGBA"),
     "JPEG": ("L", "RGB"),
     "BMP": ("L", "RGB"),
-    "PPM": ("L", "I;16", "RGB"),
+    "PPM": ("L", "RGB"),
 }
 """What each format that we write can hold. Pillow would convert some of the rest without a word."""
 _QUALITY = {"JPEG": {"quality": 95}, "WEBP": {"quality": 95}}

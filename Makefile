@@ -1,0 +1,47 @@
+# Two commands for everybody: `make demo` and `make test`. The others are for those who carry the library on.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check bench mutate clean
+
+demo: $(VENV)/.demo
+	$(BIN)/im2col demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n auto -m "not slow"
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench transforms
+
+mutate: $(VENV)/.test
+	$(BIN)/python tests/mutate.py
+
+clean:
+	rm -rf $(VENV) build dist demo-out bench/out htmlcov .coverage .coverage.* .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp file for each set of dependencies: pip runs again only when pyproject.toml has changed.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[cli]'
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[test]'
+	touch $@
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[bench]'
+	touch $@
