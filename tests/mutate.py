@@ -69,8 +69,8 @@ MUTATIONS = [
     ),
     Mutation(
         "geometry.py",
-        "return reduce(np.add.outer, steps, np.int64(0)).reshape(-1)",
-        'return reduce(np.add.outer, steps, np.int64(0)).reshape(-1, order="F")',
+        ".reshape(-1)",
+        '.reshape(-1, order="F")',
         "offsets run through the first axis fastest",
         "test_geometry.py",
     ),

@@ -67,12 +67,15 @@ def test_integers_are_exact_and_wrap(x_dtype: np.dtype[Any], algorithm: str) -> 
         np.testing.assert_array_equal(result, stored(sums, dtype), strict=True)
 
 
-@pytest.mark.parametrize("taps", [511, 512, 513])
-def test_eight_bit_sums_are_exact_where_float32_ends(taps: int) -> None:
-    """Sums of uint8 products pass 2²⁴, the last integer up to which float32 counts, without losing a unit."""
-    x, w = np.full(taps, 255, np.uint8), np.full((1, 1, taps), 255, np.uint8)
-    x[0] = 254
-    assert conv(x, w, algorithm="explicit")[0] == 255 * 255 * taps - 255
+@pytest.mark.parametrize(
+    ("dtype", "end", "odd", "taps"),
+    [("uint8", 255, 253, 258), ("uint8", 255, 253, 259), ("int8", -128, -127, 1024), ("int8", -128, -127, 1040)],
+)
+def test_eight_bit_sums_are_exact_where_float32_ends(dtype: str, end: int, odd: int, taps: int) -> None:
+    """Sums of 8-bit products pass 2²⁴, up to where float32 holds every integer, and keep their last bit."""
+    x, w = np.full(taps, end, dtype), np.full((1, 1, taps), end, dtype)
+    x[0] = w[0, 0, 0] = odd
+    assert conv(x, w, algorithm="explicit").item() == (taps - 1) * end**2 + odd**2
 
 
 @pytest.mark.parametrize("terms", [2, 3, 8])

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -245,11 +246,23 @@ def test_cost_of_layers(run: Callable[..., Result], tmp_path: Path) -> None:
 
 
 def test_config(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `show_config` returns, a line each; `--clear-cache` says what was removed."""
-    monkeypatch.setattr("im2col.commands.show_config", lambda: {"cpu": "fast", "cache": Path("x")})
+    """What `show_config` returns, a line each, or JSON; `--clear-cache` says what was removed."""
+    found = {
+        "engine": "works",
+        "algorithms": ["a", "b"],
+        "target": {"cpu": "fast", "vector_bytes": 64, "caches": [1, 2]},
+    }
+    monkeypatch.setattr("im2col.commands.show_config", lambda: found)
     monkeypatch.setattr("im2col.commands.clear_cache", lambda: 3)
-    assert run("config") == Result(0, "cpu              fast\ncache            x\n", "")
+    lines = "engine            works\nalgorithms        a b\ntarget            cpu fast, vector bytes 64, caches 1 2\n"
+    assert run("config") == Result(0, lines, "")
+    assert json.loads(run("config", "--json").out) == found
     assert run("config", "--clear-cache") == Result(0, "3 files removed from the cache\n", "")
+
+
+def test_config_of_this_machine_is_json(run: Callable[..., Result]) -> None:
+    """Whatever was detected."""
+    assert json.loads(run("config", "--json").out) == im2col.show_config()
 
 
 def test_kernels(run: Callable[..., Result]) -> None:
@@ -396,9 +409,8 @@ def test_commands_work_in_typers_own_runner() -> None:
         ("demo --out text.txt/x", "run_demo: cannot make the folder 'text.txt/x': Not a directory; name another"),
     ],
 )
-def test_bad_input_is_one_line(
-    run: Callable[..., Result], photo: str, tmp_path: Path, arguments: str, line: str
-) -> None:
+@pytest.mark.usefixtures("photo")
+def test_bad_input_is_one_line(run: Callable[..., Result], tmp_path: Path, arguments: str, line: str) -> None:
     """The whole line, status 2, no traceback, nothing on standard output and no new file."""
     (tmp_path / "text.txt").write_text("no image")
     Image.new("RGB", (20, 30)).save(tmp_path / "cut.bmp")
@@ -446,9 +458,9 @@ def test_bad_input_is_one_line(
         ),
     ],
 )
-def test_empty_arguments(run: Callable[..., Result], photo: str, arguments: tuple[str, ...], line: str) -> None:
+@pytest.mark.usefixtures("photo")
+def test_empty_arguments(run: Callable[..., Result], arguments: tuple[str, ...], line: str) -> None:
     """An empty string is bad input like any other."""
-    assert photo == "cat.png"
     fails(run(*arguments), line)
 
 
@@ -666,6 +678,13 @@ def test_the_module_runs() -> None:
     done = process("-m", "im2col", "shape", "3,3", "--kernel-size", "4")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("im2col: describe: the kernel spans 4 pixels")
+
+
+def test_the_module_ends_with_the_status_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, where coverage sees it."""
+    monkeypatch.setattr(sys, "argv", ["im2col", "shape", "3,3", "--kernel-size", "4"])
+    with pytest.raises(SystemExit, match=r"\A2\Z"):
+        runpy.run_module("im2col", run_name="__main__")
 
 
 def test_a_terminal_without_the_characters() -> None:

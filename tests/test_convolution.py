@@ -56,7 +56,7 @@ INTEGERS = tuple(d for d in DTYPES if d.kind in "biu")
 
 
 def result_dtype(x: np.dtype[Any], w: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype that DESIGN.md gives the result."""
+    """Return the dtype that the rules give the result."""
     eight_bits = {np.dtype(code) for code in "?bB"}
     return np.dtype(np.int32) if {x, w} <= eight_bits else np.result_type(x, w)
 

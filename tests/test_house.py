@@ -30,10 +30,10 @@ REPOSITORY = Path(__file__).parents[1]
 ORDER = (
     "errors",
     "memo",
+    "arrays",
     "geometry",
     "layout",
     "padding",
-    "arrays",
     "engine",
     "activation",
     "frame",
@@ -59,7 +59,7 @@ ORDER = (
     "commands",
     "cli",
 )
-"""DESIGN.md section 5, from the ground up: a module imports what stands before it. New modules get a place here."""
+"""The house from the ground up: a module imports what stands before it. New modules get a place here."""
 
 NOT_LOADED = {
     "llvmlite",

@@ -487,6 +487,12 @@ def test_a_kernel_is_not_flipped_and_may_be_even_and_dilated() -> None:
     np.testing.assert_array_equal(result.alpha, ALPHA[1:-1, 1:-1])
 
 
+def test_alpha_under_an_even_kernel_is_that_of_its_upper_left_middle() -> None:
+    """Of the four pixels around the middle."""
+    result = filter_photo(PHOTOS["LA"], np.ones((2, 4)) / 8, padding="valid")
+    np.testing.assert_array_equal(result.alpha, ALPHA[:-1, 1:-2])
+
+
 def test_alpha_beyond_the_edge_is_that_of_the_nearest_pixel() -> None:
     """Full padding makes the result larger than the photograph."""
     result = filter_photo(PHOTOS["RGBA"], "blur", padding="full")
@@ -494,12 +500,28 @@ def test_alpha_beyond_the_edge_is_that_of_the_nearest_pixel() -> None:
 
 
 def test_results_are_rounded_half_to_even() -> None:
-    """0.5 → 0, 1.5 → 2, 2.5 → 2: also where the weights are no binary fractions."""
+    """0.5 → 0, 1.5 → 2, 2.5 → 2."""
     photo = Photo(np.array([[[1], [3], [5], [7]]], np.uint8))
     np.testing.assert_array_equal(filter_photo(photo, [[0.5]]).samples.ravel(), [0, 2, 2, 4])
-    row = Photo(np.full((1, 9, 1), 3, np.uint8))
-    tenths = np.full((1, 5), 0.1)
-    assert (filter_photo(row, tenths).samples == 2).all()  # 5 · 3 · 0.1 = 1.5, whatever the order of the sum
+
+
+@pytest.mark.parametrize("size", [(1, 3), (3, 3), (5, 7)])
+def test_sums_of_decimal_weights_are_rounded_as_if_they_were_exact(size: tuple[int, int]) -> None:
+    """0.1 + 0.7 + 0.7 is 1.4999999999999998 in float64; a tenth of all sums here are such ties."""
+    rng = np.random.default_rng(0)
+    photo = Photo(rng.integers(0, 256, (60, 70, 3), np.uint8))
+    tenths = rng.integers(-3, 9, size).astype(float)
+    expected = filtered(photo, Kernel("tenths", "", tenths, 10))
+    np.testing.assert_array_equal(filter_photo(photo, tenths / 10).samples, expected)
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_sums_beyond_the_integers_of_float32_are_exact(name: str) -> None:
+    """Bright 16-bit samples that differ little, so that little is clipped."""
+    photo = Photo(np.random.default_rng(0).integers(60000, 61500, (60, 70, 1), np.uint16))
+    expected = filtered(photo, KERNELS[name], offset=32768 * KERNELS[name].sums_to_zero)
+    result = filter_photo(photo, name, signed=KERNELS[name].sums_to_zero)
+    np.testing.assert_array_equal(result.samples, expected)
 
 
 @given(

@@ -122,7 +122,7 @@ def check_output(
         If `out` is no ndarray, has another shape or dtype, is read-only, or shares memory with itself or an input.
     """
     problem = None
-    if not isinstance(out, np.ndarray):
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray | np.matrix):
         problem = f"is a {type(out).__name__}; pass an ndarray"
     elif out.shape != shape:
         problem = f"has shape {out.shape} but the result has {shape}; pass np.empty({shape}, {str(dtype)!r})"
@@ -141,6 +141,8 @@ def check_output(
 
 def _overlaps_itself(out: NDArray[Any]) -> bool:
     """Whether strides do not nest: slices and transposes of an ordinary array always do."""
+    if out.size == 0:  # NumPy gives empty arrays strides of 0
+        return False
     reach = out.itemsize
     for stride, n in sorted((abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
         if stride < reach:

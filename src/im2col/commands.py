@@ -208,13 +208,18 @@ def cost_command(
 @app.command("config")
 def config_command(
     clear: Annotated[bool, typer.Option("--clear-cache", help="Empty the cache of compiled kernels.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show what was detected on this machine, and where the cache is."""
     if clear:
         typer.echo(f"{clear_cache()} files removed from the cache")
         return
-    for name, value in show_config().items():
-        typer.echo(f"{name:<16} {value}")
+    config = show_config()
+    if as_json:
+        typer.echo(json.dumps(config))
+        return
+    for name, value in config.items():
+        typer.echo(f"{name.replace('_', ' '):<16}  {_listed(value)}")
 
 
 @app.command("kernels")
@@ -233,6 +238,12 @@ def demo_command(
     report = run_demo(out)
     typer.echo(str(report))
     raise typer.Exit(0 if report.passed else 1)
+
+
+def _listed(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_listed(item)}" for key, item in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _window(command: str, stride: str, padding: str, dilation: str) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from functools import reduce as reduce_pairs
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .arrays import is_registered
+from .arrays import is_registered, native
 from .engine import scatter
 from .padding import fold_padding, pad_image, source_index
 
@@ -43,7 +44,7 @@ def fold(
     reduce : {"sum", "mean"}
     threads : int
     """
-    dtype = columns.dtype
+    dtype = native(columns.dtype)
     if reduce == "mean" and dtype.kind in "iu" and dtype.itemsize == 8:
         _mean_without_overflow(out, columns, geometry, mode)
         return
@@ -54,12 +55,36 @@ def fold(
     if reduce == "mean":
         count = np.maximum(overlap(geometry, mode), 1)
         if accumulator.kind in "iu":
-            np.floor_divide(total, count, out=total, casting="unsafe")
+            np.floor_divide(total, count.astype(total.dtype), out=total)
         else:
             # A real divisor of the accumulator's own precision: no wider temporary, and complex stays complex.
-            np.divide(total, count.astype(total.real.dtype), out=total)
+            divisor = count.astype(total.real.dtype)
+            for part in (total.real, total.imag) if accumulator.kind == "c" else (total,):
+                np.divide(part, divisor, out=part)
     if total is not out:
         np.copyto(out, total, casting="unsafe")
+
+
+def workspace_bytes(planes: int, geometry: Geometry, dtype: np.dtype[Any], mode: str, reduce: str) -> int:
+    """Return the bytes that `fold` allocates beyond its result.
+
+    Parameters
+    ----------
+    planes : int
+        Channels of all images.
+    geometry : Geometry
+    dtype : dtype
+        Of the columns.
+    mode, reduce : str
+        As for `fold`.
+    """
+    accumulator = _accumulator(dtype)
+    pixels, padded = planes * math.prod(geometry.spatial_shape), planes * math.prod(geometry.padded_shape)
+    folded = mode != "constant" and geometry.is_padded
+    if reduce == "mean" and dtype.kind in "iu" and dtype.itemsize == 8:
+        return 2 * dtype.itemsize * (padded if folded else pixels)
+    same = accumulator == (dtype if reduce == "mean" else sum_dtype(dtype))
+    return accumulator.itemsize * (pixels * (folded or not same) + padded * folded)
 
 
 def overlap(geometry: Geometry, mode: str) -> NDArray[np.int64]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from . import layout as layouts
 from .engine import gather
-from .errors import ArgumentError
+from .errors import ArgumentError, GeometryError
+from .geometry import is_sequence, plain
 from .memo import memoized
 from .padding import pad_image, resolve_geometry
 
@@ -168,8 +169,12 @@ def resolve_frame(
     """
     check_choice(operation, "orientation", orientation, ORIENTATIONS)
     check_choice(operation, "tap_order", tap_order, TAP_ORDERS)
-    if isinstance(kernel_size, list | tuple | np.ndarray):
-        k = len(kernel_size)
+    if is_sequence(kernel_size):
+        k = len(plain(kernel_size))
+        if k == 0:
+            raise GeometryError(
+                f"{operation}: kernel_size must have an entry for each spatial axis, got {kernel_size!r}"
+            )
     else:
         k = 2 if layout is None else len(layouts.parse(operation, layout).spatial)
     axes = layouts.resolve(operation, layout, len(image_shape), k)

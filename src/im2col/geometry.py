@@ -6,7 +6,7 @@ import math
 import operator
 from dataclasses import InitVar, dataclass
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+INTEGER_OR_ONE_PER_AXIS = "an integer or one integer per axis"
 Pairs = tuple[tuple[int, int], ...]
 """One (before, after) pair of pixel counts for each spatial axis."""
 
 
-def integer(operation: str, name: str, value: object, minimum: int) -> int:
+def integer(operation: str, name: str, value: object, minimum: int, rule: str = "an integer") -> int:
     """Return `value` as an int of at least `minimum`, or say why it is not one.
 
     Parameters
@@ -32,6 +33,8 @@ def integer(operation: str, name: str, value: object, minimum: int) -> int:
         Anything that Python can use as an index, but not a bool.
     minimum : int
         The least value allowed.
+    rule : str
+        What the error says that the argument must be.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def integer(operation: str, name: str, value: object, minimum: int) -> int:
     except TypeError:
         number = None
     if number is None or isinstance(value, bool | np.bool_):
-        raise GeometryError(f"{operation}: {name} must be an integer or one integer per axis, got {value!r}")
+        raise GeometryError(f"{operation}: {name} must be {rule}, got {value!r}")
     if number < minimum:
         raise GeometryError(f"{operation}: {name} must be at least {minimum}, got {number}")
     return number
@@ -85,14 +88,25 @@ def per_axis(operation: str, name: str, value: object, ndim: int, minimum: int) 
     >>> per_axis("conv2d", "stride", 2, ndim=2, minimum=1)
     (2, 2)
     """
-    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
-        if len(value) != ndim:
+    if is_sequence(value):
+        values = plain(value)
+        if len(values) != ndim:
             raise GeometryError(
-                f"{operation}: {name} has {len(value)} values {tuple(value)!r} for {ndim} spatial "
+                f"{operation}: {name} has {len(values)} values {values!r} for {ndim} spatial "
                 f"{'axis' if ndim == 1 else 'axes'}; give one integer, or {ndim}"
             )
-        return tuple(integer(operation, name, v, minimum) for v in value)
-    return (integer(operation, name, value, minimum),) * ndim
+        return tuple(integer(operation, name, v, minimum) for v in values)
+    return (integer(operation, name, value, minimum, INTEGER_OR_ONE_PER_AXIS),) * ndim
+
+
+def is_sequence(value: object) -> bool:
+    """Whether a window argument gives a value for each axis: a list, a tuple, or an array of at least one axis."""
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def plain(values: Any) -> tuple[Any, ...]:
+    """Return a sequence as a tuple of Python's own values, as errors should show them."""
+    return tuple(values.tolist() if isinstance(values, np.ndarray) else values)
 
 
 @dataclass(frozen=True)
@@ -155,6 +169,10 @@ class Geometry:
                 f"{operation}: a geometry needs one value for each of its spatial axes, at least one axis; got "
                 f"{k} sizes and {lengths} values of kernel_size, stride, padding and dilation"
             )
+        if any(len(pair) != 2 for pair in self.padding):
+            raise GeometryError(
+                f"{operation}: padding must be one (before, after) pair for each spatial axis, got {self.padding!r}"
+            )
         self._check_minimum(operation, "spatial_shape", self.spatial_shape, 0)
         self._check_minimum(operation, "padding", [p for pair in self.padding for p in pair], 0)
         for name in ("kernel_size", "stride", "dilation"):
@@ -163,11 +181,12 @@ class Geometry:
             if span > size:
                 axis = axes[i] if axes else str(i)
                 kernel, dilation = self.kernel_size[i], self.dilation[i]
+                more = " more" if any(self.padding[i]) else ""
                 remedy = "lower the dilation" if dilation > 1 else "use a smaller kernel"
                 raise GeometryError(
                     f"{operation}: the kernel spans {span} pixels (size {kernel}, dilation {dilation}) but axis "
-                    f"{axis} of the padded image has {size}; pad by at least {-((size - span) // 2)} on each "
-                    f"side or {remedy}"
+                    f"{axis} of the padded image has {size}; pad by at least {-((size - span) // 2)}{more} on "
+                    f"each side or {remedy}"
                 )
 
     @staticmethod

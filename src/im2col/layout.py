@@ -28,8 +28,6 @@ class Layout:
     ----------
     axes : str
         One capital letter an axis, none twice, such as ``"NCHW"`` or ``"HWC"``.
-    operation : str
-        What errors name; no part of the layout.
 
     Examples
     --------
@@ -174,7 +172,7 @@ def resolve(operation: str, layout: str | None, array_ndim: int, spatial_ndim: i
     """
     if layout is None:
         return default(operation, array_ndim, spatial_ndim)
-    parsed = parse(operation, layout)
+    parsed = parse(operation, layout if isinstance(layout, str) else repr(layout))
     if len(layout) != array_ndim:
         raise LayoutError(
             f"{operation}: layout {layout!r} names {len(layout)} axes but the image has {array_ndim}; "

@@ -44,10 +44,9 @@ def memoized(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def remembered(*args: Any) -> R:
-        try:
-            key = marshal.dumps(args, 2)  # version 2 writes equal values alike, whoever else refers to them
-        except ValueError:
+        if not _is_plain(args):
             return compute(*args)
+        key = marshal.dumps(args, 2)  # version 2 writes equal values alike, whoever else refers to them
         try:
             return memory[key]
         except KeyError:
@@ -59,3 +58,10 @@ def memoized(function: Callable[P, R]) -> Callable[P, R]:
         return result
 
     return remembered  # type: ignore[return-value]
+
+
+def _is_plain(value: object) -> bool:
+    """Whether marshal tells the value apart from all others: it writes anything with a buffer as mere bytes."""
+    if type(value) in (tuple, list):
+        return all(map(_is_plain, value))  # type: ignore[call-overload]
+    return value is None or type(value) in (int, float, bool, str)

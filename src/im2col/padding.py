@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from .arrays import is_registered
 from .errors import ArgumentError, DTypeError, GeometryError
-from .geometry import Geometry, Pairs, integer, per_axis
+from .geometry import INTEGER_OR_ONE_PER_AXIS, Geometry, Pairs, integer, is_sequence, per_axis, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,30 +108,27 @@ def _named(
 
 
 def _explicit(operation: str, padding: object, k: int) -> Pairs:
-    if not isinstance(padding, list | tuple | np.ndarray):
-        p = integer(operation, "padding", padding, minimum=0)
+    if not is_sequence(padding):
+        p = integer(operation, "padding", padding, 0, INTEGER_OR_ONE_PER_AXIS)
         return ((p, p),) * k
-    if len(padding) != k:
+    entries = plain(padding)
+    if len(entries) != k:
         axes = "axis" if k == 1 else "axes"
         raise GeometryError(
-            f"{operation}: padding has {len(padding)} entries {_plain(padding)!r} for {k} spatial {axes}; give one "
+            f"{operation}: padding has {len(entries)} entries {entries!r} for {k} spatial {axes}; give one "
             "integer, or one entry per axis, each an integer or a (before, after) pair such as "
             f"{((1, 2),) * k!r}"
         )
     pairs = []
-    for entry in padding:
-        sides = entry if isinstance(entry, list | tuple | np.ndarray) else (entry, entry)
+    for entry in entries:
+        sides = plain(entry) if is_sequence(entry) else (entry, entry)
         if len(sides) != 2:
             raise GeometryError(
-                f"{operation}: an entry of padding must be an integer or a (before, after) pair, got {_plain(sides)!r}"
+                f"{operation}: an entry of padding must be an integer or a (before, after) pair, got {sides!r}"
             )
         before, after = (integer(operation, "padding", p, minimum=0) for p in sides)
         pairs.append((before, after))
     return tuple(pairs)
-
-
-def _plain(values: Any) -> tuple[object, ...]:
-    return tuple(values.tolist() if isinstance(values, np.ndarray) else values)
 
 
 def check_mode(operation: str, mode: str, geometry: Geometry) -> None:
@@ -179,20 +177,23 @@ def constant(operation: str, value: object, dtype: np.dtype[Any]) -> NDArray[Any
     """
     if type(value) is int and value == 0:  # all but the rare call
         return np.zeros((), dtype)
-    scalar = np.asarray(value)
     wrong = DTypeError(f"{operation}: padding_value {value!r} is not a value of the image's dtype {dtype}")
-    if scalar.ndim or scalar.dtype.kind not in "biufcV":
+    scalar = np.asarray(value)
+    if is_registered(scalar.dtype):
+        scalar = scalar.astype(np.float64)
+    if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):
         raise wrong
     with np.errstate(all="ignore"):
         try:
-            cast = np.array(value).astype(dtype)
+            # From Python's own number: NumPy refuses to wrap those, and rounds them once.
+            cast = np.array(scalar.item()).astype(dtype)
+            if dtype.kind in "iu" and scalar.dtype.kind in "iu":
+                cast = np.array(scalar.item(), dtype)
         except (TypeError, ValueError, OverflowError):
             raise wrong from None
-        if dtype.kind in "biu":
-            kept = scalar.dtype.kind in "biuf" and bool(cast == scalar)
-        else:
-            kept = scalar.dtype.kind != "c" or dtype.kind == "c"
-    if not kept:
+        exact = bool(cast == scalar) if dtype.kind in "biu" else True
+        overflow = bool(np.isfinite(scalar)) and not bool(np.isfinite(cast.astype(np.complex128)))
+    if overflow or not exact:
         raise wrong
     return cast
 
@@ -227,9 +228,9 @@ def pad_image(
     if x.dtype.byteorder not in "=|":
         x = x.astype(x.dtype.newbyteorder("="))
     if mode != "constant":
-        return np.pad(x, pairs, mode=mode)  # type: ignore[call-overload, no-any-return]
+        return np.pad(np.ascontiguousarray(x), pairs, mode=mode)  # type: ignore[call-overload, no-any-return]
     padded = np.zeros([n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], x.dtype)
-    if value is not None and value != 0:
+    if value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
         padded[...] = value
     inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, pairs, strict=True))
     copy(padded[inner], x)

@@ -12,7 +12,7 @@ from .engine import gather
 from .engine.host import require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, ShapeError
-from .fold import fold, overlap, sum_dtype
+from .fold import fold, overlap, sum_dtype, workspace_bytes
 from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, Window, check_choice, resolve_frame
 from .geometry import integer
 from .padding import check_mode, constant
@@ -117,6 +117,8 @@ def im2col(
         out = np.empty(shape, dtype)
     else:
         out = check_output(op, out, shape, dtype, [image])
+        size, padded = frame.padded_bytes(dtype.itemsize), frame.geometry.padded_shape
+        require_memory(op, size, "use less padding", "the padded image {} of {}", padded, dtype)
     source = frame.patches(frame.padded(image, padding_mode, fill, workers))
     gather.copy(frame.split(out), source, workers)
     return out
@@ -178,7 +180,7 @@ def patches(
     ((2, 2, 3, 3), True)
     """
     op = "patches"
-    if copy not in (None, False):
+    if copy is not None and copy is not False:
         raise ArgumentError(f"{op}: copy must be None (copy where padding forces it) or False (never), got {copy!r}")
     image = as_array(op, "x", x)
     frame = resolve_frame(op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
@@ -285,14 +287,18 @@ def col2im(
     check_mode(op, padding_mode, frame.geometry)
     workers = resolve_threads(op, threads)
     dtype = native(matrix.dtype)
+    planes = frame.batch * frame.channels
+    workspace = workspace_bytes(planes, frame.geometry, dtype, padding_mode, reduce)
     if reduce == "sum" and dtype.kind in "biu":
         dtype = sum_dtype(dtype)
     if out is None:
-        size = math.prod(shape) * dtype.itemsize
-        require_memory(op, size, "fold it in parts", "the image {} of {}", shape, dtype)
+        require_memory(
+            op, workspace + math.prod(shape) * dtype.itemsize, "fold it in parts", "the image {} of {}", shape, dtype
+        )
         out = np.empty(shape, dtype)
     else:
         out = check_output(op, out, shape, dtype, [matrix])
+        require_memory(op, workspace, "fold it in parts", "the sums for the image {} of {}", shape, dtype)
     fold(frame.layout.to_canonical(out), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers)
     return out
 

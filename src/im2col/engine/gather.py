@@ -61,7 +61,7 @@ def copy(dst: NDArray[Any], src: NDArray[Any], threads: int) -> None:
     threads : int
         How many threads may work.
     """
-    if dst.nbytes < _WORTH_A_CALL or dst.dtype != src.dtype or dst.itemsize not in _ITEM_SIZES:
+    if dst.nbytes < max(1, _WORTH_A_CALL) or dst.dtype != src.dtype or dst.itemsize not in _ITEM_SIZES:
         np.copyto(dst, src, casting="same_kind")
         return
     workers = min(threads, max(1, dst.nbytes // _WORTH_A_THREAD))

@@ -69,7 +69,7 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
         real = sum_windows(image.real, matrix.real, axes, threads)
         return real and sum_windows(image.imag, matrix.imag, axes, threads)
     kernel = _kernel(image, matrix, axes)
-    if kernel is None or matrix.nbytes < _WORTH_A_CALL:
+    if kernel is None or matrix.nbytes < max(1, _WORTH_A_CALL):
         return False
     function = loaded(kernel) if matrix.nbytes < _WORTH_LOADING else load(kernel)
     if function is None:

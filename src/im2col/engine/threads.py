@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,9 +64,13 @@ def resolve_threads(operation: str, threads: int | None) -> int:
 
 
 def _checked(operation: str, name: str, threads: object) -> int:
-    if not hasattr(threads, "__index__") or isinstance(threads, bool) or threads.__index__() < 1:
+    try:
+        number = 0 if isinstance(threads, bool) else operator.index(threads)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if number < 1:
         raise ArgumentError(f"{operation}: {name} must be a positive integer or None, got {threads!r}")
-    return int(threads.__index__())
+    return number
 
 
 def run_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
