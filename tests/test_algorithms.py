@@ -300,8 +300,11 @@ def test_explicit_keeps_its_word_on_memory(name: str) -> None:
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_no_more_threads_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most `threads` blocks are made at once."""
+@pytest.mark.parametrize(("threads", "limit", "at_once"), [(3, 64 << 20, 3), (7, 20_000, 2), (7, 10_000, 1)])
+def test_no_more_threads_than_asked_for(
+    threads: int, limit: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most `threads` blocks are made at once, and no more than fit the workspace limit together."""
     lock, copied, running, most = threading.Lock(), gather.copy, 0, 0
 
     def copy(dst: Array, src: Array, *rest: Any, **options: Any) -> Any:
@@ -316,9 +319,9 @@ def test_no_more_threads_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(gather, "copy", copy)
     x, w = numbers((1, 2, 21, 21), np.dtype(float), 0), numbers((2, 2, 3, 3), np.dtype(float), 1)
-    prepared = plan(x.shape, w, algorithm="explicit", threads=3)
+    prepared = plan(x.shape, w, algorithm="explicit", threads=threads, workspace_limit=limit)
     result = prepared(x)
-    assert 2 <= most <= 3
+    assert min(2, at_once) <= most <= at_once
     np.testing.assert_array_equal(result, conv(x, w, algorithm="reference"))
 
 

@@ -262,7 +262,7 @@ def test_config(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_config_of_this_machine_is_json(run: Callable[..., Result]) -> None:
     """Whatever was detected."""
-    assert json.loads(run("config", "--json").out) == im2col.show_config()
+    assert json.loads(run("config", "--json").out).keys() == im2col.show_config().keys()
 
 
 def test_kernels(run: Callable[..., Result]) -> None:
@@ -400,6 +400,11 @@ def test_commands_work_in_typers_own_runner() -> None:
             "cost 1,4,8,8 1,3,3,3",
             "cost: the image (1, 4, 8, 8) has 4 channels in layout 'NCHW' but the filters (1, 3, 3, 3) with groups=1 "
             "read 3; pass w of shape (filters, channels/groups, *kernel)",
+        ),
+        ("cost 1,1,8,8 1,1,3,3 --dtype U3", "cost: --dtype=<U3 is not a number; pass one such as np.float32"),
+        (
+            "shape 8,8 --kernel-size 3 --dtype fish",
+            "describe: dtype='fish' is not a dtype; pass one such as np.float32",
         ),
         (
             "cost --layers no.tsv",

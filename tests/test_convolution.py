@@ -357,6 +357,15 @@ def test_dtype_overrides(x_dtype: Any, w_dtype: Any, dtype: Any, algorithm: str)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("groups", [1, 2, 3, 6])
+def test_flip_turns_every_kernel(groups: int, algorithm: str) -> None:
+    """`flip` reverses the kernel along its own axes alone: filters and channels keep their order."""
+    x, w = numbers((6, 5, 4), np.dtype(int), 0), numbers((6, 6 // groups, 3, 2), np.dtype(int), 1)
+    expected = conv(x, w[:, :, ::-1, ::-1], groups=groups, algorithm="reference")
+    np.testing.assert_array_equal(conv(x, w, groups=groups, flip=True, algorithm=algorithm), expected)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("order", MEMORY_ORDERS)
 def test_memory_orders(order: str, algorithm: str) -> None:
     """Image and weight may lie in memory in any way; neither is changed."""
@@ -414,6 +423,10 @@ def test_windows_that_see_padding_only(algorithm: str) -> None:
     np.testing.assert_array_equal(conv(x, w, [1], padding=1, algorithm=algorithm), expected)
     filled = conv(x, w, [1], padding=1, padding_value=3, algorithm=algorithm)
     np.testing.assert_array_equal(filled, np.where(np.array(expected) == 1, 7, 11))
+    nothing = np.ones((1, 0, 3), int)
+    np.testing.assert_array_equal(
+        conv(nothing, w, padding=1, padding_value=3, algorithm=algorithm), np.full((1, 2, 5), 6)
+    )
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

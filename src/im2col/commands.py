@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .arrays import as_dtype
 from .configuration import clear_cache, show_config
 from .costs import cost as cost_of
 from .demo import run_demo
@@ -192,7 +193,10 @@ def cost_command(
     as_json: Json = False,
 ) -> None:
     """Show what a convolution costs: operations, bytes, workspace."""
-    options = _window("cost", stride, padding, dilation) | {"groups": groups, "dtype": dtype}
+    options = _window("cost", stride, padding, dilation) | {
+        "groups": groups,
+        "dtype": as_dtype("cost", "--dtype", dtype),
+    }
     if layers is not None and image_shape is None:
         table = read_layers(layers, layout=layout, **options)
         sums = {"flops": table.flops, "bytes_moved": table.bytes_moved, "matrix_bytes": table.matrix_bytes}

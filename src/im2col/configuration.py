@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -36,6 +34,9 @@ def show_config() -> dict[str, Any]:
     >>> sorted(im2col.show_config()["versions"])
     ['im2col', 'llvmlite', 'numpy', 'python']
     """
+    import platform  # these two take longer to import than the rest of the package
+    from importlib.metadata import version
+
     config: dict[str, Any] = {
         "versions": {"im2col": version("im2col"), "numpy": np.__version__, "python": platform.python_version()},
         "algorithms": list(registry()),

@@ -11,7 +11,6 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
 from pathlib import Path
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -57,6 +56,8 @@ def read(key: str) -> bytes | None:
 
 def write(key: str, data: bytes) -> None:
     """Keep `data` under `key`, whole or not at all: other processes may read and write at the same time."""
+    import tempfile  # takes longer to import than most programs need it
+
     temporary = None
     try:
         home = folder()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
@@ -13,6 +12,7 @@ from .host import usable_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _lock = threading.Lock()
 _process_threads: int | None = None
@@ -123,6 +123,8 @@ def run_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
 def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
     """Hand `work` to the process's pool, grown where it has too few threads for all copies."""
     global _pool, _pool_size
+    from concurrent.futures import ThreadPoolExecutor  # importing im2col takes milliseconds, this some more
+
     with _lock:
         if _pool is None or _pool_size < copies:
             if _pool is not None:
