@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from im2col import ArgumentError, DTypeError, conv
-from im2col.activation import Activation, apply, check_activation
+from im2col.activation import Activation, check_activation
 
 from .conftest import raises_exactly
 from .strategies import numbers
@@ -96,7 +96,7 @@ def test_activations_are_values() -> None:
     assert one == Activation("leaky_relu", 2.0)
     assert hash(one) == hash(Activation("leaky_relu", 2.0))
     assert check_activation("conv", None, np.dtype(complex)) is None
-    np.testing.assert_array_equal(apply(Activation("relu"), np.array([-1.0, 2.0])), [0, 2])
+    np.testing.assert_array_equal(Activation("relu")(np.array([-1.0, 2.0])), [0, 2])
 
 
 @pytest.mark.parametrize(

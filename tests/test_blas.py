@@ -158,9 +158,9 @@ def threads():
     libraries = threadpoolctl.threadpool_info()
     return {lib["num_threads"] for lib in libraries if lib["user_api"] == "blas" and "numpy" in lib["filepath"]}
 
-threading.Thread(target=threadpoolctl.threadpool_limits, args=(3, "blas")).start()
-while threads() != {3}:
-    pass
+setter = threading.Thread(target=threadpoolctl.threadpool_limits, args=(3, "blas"))
+setter.start()
+setter.join()
 with single_threaded_blas():
     child = os.fork()
     if child == 0:

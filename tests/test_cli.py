@@ -688,6 +688,7 @@ def test_the_module_runs() -> None:
 def test_the_module_ends_with_the_status_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same, where coverage sees it."""
     monkeypatch.setattr(sys, "argv", ["im2col", "shape", "3,3", "--kernel-size", "4"])
+    monkeypatch.delitem(sys.modules, "im2col.__main__", raising=False)
     with pytest.raises(SystemExit, match=r"\A2\Z"):
         runpy.run_module("im2col", run_name="__main__")
 

@@ -528,10 +528,12 @@ def against_forbidden_pages(size: int) -> tuple[Room, Room]:
     whole = np.frombuffer(memory, np.uint8, size, offset=PAGE)
 
     def at_the_end(n: int) -> Array:
+        assert n <= size
         whole[:] = GUARD
         return whole[size - n :]
 
     def at_the_beginning(n: int) -> Array:
+        assert n <= size
         whole[:] = GUARD
         return whole[:n]
 
@@ -575,14 +577,13 @@ def test_no_page_beside_an_array_is_touched() -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")
 def test_forbidden_pages_are_forbidden() -> None:
-    """The test above would notice: a byte behind the page's end cannot be read."""
+    """The test above would notice: a byte behind the last one cannot be read."""
     code = (
         "import ctypes; from tests.test_gather import *\n"
-        "block = against_forbidden_pages(PAGE)[{0}](8)\n"
+        "block = against_forbidden_pages(PAGE)[0](8)\n"
         "print(len(ctypes.string_at(block.ctypes.data, 8)), flush=True)\n"
-        "ctypes.string_at(block.ctypes.data + {1}, 8)"
+        "ctypes.string_at(block.ctypes.data, 9)"
     )
-    for room, shift in ((0, 1), (1, -1)):
-        command = [sys.executable, "-c", code.format(room, shift)]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-        assert (done.returncode < 0, done.stdout) == (True, "8\n"), done.stderr
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (done.returncode < 0, done.stdout) == (True, "8\n"), done.stderr

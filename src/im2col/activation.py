@@ -25,6 +25,21 @@ class Activation:
     name: str
     slope: float = 0.0
 
+    @property
+    def temporaries(self) -> int:
+        """How many arrays of its argument's size it allocates at once, at most."""
+        return _FUNCTIONS[self.name].temporaries
+
+    def __call__(self, a: NDArray[Any]) -> NDArray[Any]:
+        """Return the activation of every element, in the dtype of `a`."""
+        return _FUNCTIONS[self.name].apply(a, self.slope)
+
+
+@dataclass(frozen=True)
+class _Function:
+    apply: Callable[[NDArray[Any], float], NDArray[Any]]
+    temporaries: int
+
 
 def _leaky_relu(a: NDArray[Any], slope: float) -> NDArray[Any]:
     return np.where(a >= 0, a, a * a.dtype.type(slope))
@@ -36,13 +51,13 @@ def _sigmoid(a: NDArray[Any], _slope: float = 0.0) -> NDArray[Any]:
     return sigmoid
 
 
-_FUNCTIONS: dict[str, Callable[[NDArray[Any], float], NDArray[Any]]] = {
-    "relu": lambda a, _: np.maximum(a, 0),
-    "relu6": lambda a, _: np.clip(a, 0, 6),
-    "leaky_relu": _leaky_relu,
-    "sigmoid": _sigmoid,
-    "silu": lambda a, _: a * _sigmoid(a),
-    "hardswish": lambda a, _: a * np.clip(a + 3, 0, 6) / 6,
+_FUNCTIONS = {
+    "relu": _Function(lambda a, _: np.maximum(a, 0), 1),
+    "relu6": _Function(lambda a, _: np.clip(a, 0, 6), 1),
+    "leaky_relu": _Function(_leaky_relu, 3),
+    "sigmoid": _Function(_sigmoid, 4),
+    "silu": _Function(lambda a, _: a * _sigmoid(a), 4),
+    "hardswish": _Function(lambda a, _: a * (np.clip(a + 3, 0, 6) / 6), 3),
 }
 
 
@@ -70,20 +85,18 @@ def check_activation(operation: str, activation: object, dtype: np.dtype[Any]) -
     name, slope = activation, 0.0
     if isinstance(activation, tuple) and len(activation) == 2 and activation[0] == "leaky_relu":
         name, slope = activation
-    known = isinstance(name, str) and name in _FUNCTIONS and isinstance(slope, int | float)
+    number = isinstance(slope, int | float | np.integer | np.floating) and not isinstance(slope, bool)
+    known = isinstance(name, str) and name in _FUNCTIONS and number
     if not known or activation == "leaky_relu":
         raise ArgumentError(
             f"{operation}: activation must be None, 'relu', 'relu6', ('leaky_relu', slope), 'sigmoid', 'silu' or "
             f"'hardswish', got {activation!r}"
         )
-    if dtype.kind == "c" or (dtype.kind in "biu" and name not in ("relu", "relu6")):
+    own = "apply a function of your own to the result"
+    if dtype.kind == "c":
+        raise DTypeError(f"{operation}: activation {name!r} is not defined for results of {dtype}; {own}")
+    if dtype.kind in "biu" and name not in ("relu", "relu6"):
         raise DTypeError(
-            f"{operation}: activation {name!r} is not defined for results of {dtype}; pass dtype=np.float32, or apply "
-            "a function of your own to the result"
+            f"{operation}: activation {name!r} is not defined for results of {dtype}; pass dtype=np.float32, or {own}"
         )
     return Activation(str(name), float(slope))
-
-
-def apply(activation: Activation, a: NDArray[Any]) -> NDArray[Any]:
-    """Return the activation of every element, in the dtype of `a`."""
-    return _FUNCTIONS[activation.name](a, activation.slope)

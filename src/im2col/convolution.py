@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from .arrays import as_array
 from .errors import ShapeError
 from .plans import make_plan
-from .problem import WORKSPACE_LIMIT
+from .problem import CONV_OPTIONS, WORKSPACE_LIMIT, refuse_unknown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -262,6 +262,7 @@ def _convolve(
     out: NDArray[Any] | None = None,
     **options: Any,
 ) -> NDArray[Any]:
+    refuse_unknown(operation, options, CONV_OPTIONS)
     image, filters = as_array(operation, "x", x), as_array(operation, "w", w)
     if spatial is not None:
         filters = _filters(operation, image, filters, spatial)
@@ -274,7 +275,8 @@ def _filters(operation: str, image: NDArray[Any], w: NDArray[Any], spatial: int)
     if w.ndim == spatial and image.ndim == spatial:
         return w[None, None]
     if w.ndim != spatial + 2:
-        plain = f", or a plain kernel of {spatial} axes for a plain image of {spatial}"
+        axes = "axis" if spatial == 1 else "axes"
+        plain = f", or a plain kernel of {spatial} {axes} for a plain image of {spatial}"
         raise ShapeError(
             f"{operation}: w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape "
             f"{w.shape} with an image of shape {image.shape}"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from .algorithms import registry
+from .arrays import as_dtype
 from .engine.host import format_bytes
 from .engine.threads import resolve_threads
 from .errors import ArgumentError
-from .problem import WORKSPACE_LIMIT, make_problem
+from .problem import WINDOW_OPTIONS, WORKSPACE_LIMIT, make_problem, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +144,7 @@ class CostTable(Sequence[Cost]):
 
 
 @overload
-def cost(x_shape: Sequence[Mapping[str, Any]]) -> CostTable: ...
+def cost(x_shape: Iterable[Mapping[str, Any]], **options: Any) -> CostTable: ...
 @overload
 def cost(
     x_shape: tuple[int, ...],
@@ -165,7 +166,8 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     Parameters
     ----------
     x_shape : tuple of int, or sequence of mappings
-        Shape of the image, in `layout`. Or several layers: one mapping of this function's arguments for each.
+        Shape of the image, in `layout`. Or several layers: one mapping of this function's arguments for each, which may
+        leave out what `options` say for all.
     w_shape : tuple of int
         Shape of the filters, (n, C/groups, *kernel).
     stride, padding, dilation, groups, layout, workspace_limit, threads
@@ -199,14 +201,16 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     >>> c.flops, c.matrix_shape, round(c.duplication, 3)
     (231211008, (1, 3136, 576), 9.0)
     """
-    if w_shape is None:
-        if isinstance(x_shape, Mapping) or not all(isinstance(layer, Mapping) for layer in x_shape):
-            raise ArgumentError(
-                "cost: pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got "
-                f"{x_shape!r} without w_shape"
-            )
-        return CostTable([cost(**{"name": f"layer {i}", **layer}) for i, layer in enumerate(x_shape)])
-    return _cost(x_shape, w_shape, **options)
+    refuse_unknown("cost", options, {*(_cost.__kwdefaults__ or ()), *WINDOW_OPTIONS})
+    if w_shape is not None:
+        return _cost(x_shape, w_shape, **options)
+    layers = list(x_shape) if isinstance(x_shape, Iterable) and not isinstance(x_shape, Mapping) else [x_shape]
+    if not all(isinstance(layer, Mapping) for layer in layers) or isinstance(x_shape, Mapping):
+        raise ArgumentError(
+            "cost: pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got "
+            f"{x_shape!r} without w_shape"
+        )
+    return CostTable([cost(**{"name": f"layer {i}", **options, **layer}) for i, layer in enumerate(layers)])
 
 
 def _cost(
@@ -219,7 +223,7 @@ def _cost(
     name: str = "layer",
     **window: Any,
 ) -> Cost:
-    element = np.dtype(dtype)
+    element = as_dtype("cost", "dtype", dtype)
     problem = make_problem("cost", x_shape, w_shape, element, element, workspace_limit=workspace_limit, **window)
     workers = resolve_threads("cost", threads)
     matrix = (problem.geometry.positions, problem.channels * problem.geometry.taps)

@@ -15,7 +15,7 @@ from .arrays import as_array, as_dtype, check_output, native
 from .engine.host import format_bytes, require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, DTypeError, ShapeError
-from .problem import make_problem
+from .problem import CONV_OPTIONS, make_problem, refuse_unknown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -107,6 +107,8 @@ class Plan:
             out = np.empty(shape, p.dtype)
         else:
             out = check_output(p.operation, out, shape, p.dtype, [image, self._w])
+            way_out = "lower workspace_limit, or convolve the image in parts"
+            require_memory(p.operation, self.workspace_bytes, way_out, "the workspace for {}", shape)
         self._run(p.layout.to_canonical(image), p.layout.to_canonical(out))
         return out
 
@@ -175,7 +177,7 @@ def _choose(problem: Problem, algorithm: str) -> _Choice:
     reasons = {name: v.reason if v.rank else f"cannot: {v.reason}" for name, v in verdicts.items()}
     if algorithm == "auto":
         return _Choice(max(verdicts, key=lambda name: verdicts[name].rank), reasons)
-    if algorithm not in verdicts:
+    if not isinstance(algorithm, str) or algorithm not in verdicts:
         raise ArgumentError(
             f"{problem.operation}: algorithm must be 'auto' or one of {tuple(verdicts)}, got {algorithm!r}"
         )
@@ -267,6 +269,7 @@ def plan(
     >>> p(np.ones((1, 3, 8, 8))).shape, p.algorithm
     ((1, 4, 8, 8), 'explicit')
     """
+    refuse_unknown("plan", options, CONV_OPTIONS)
     filters = np.array(as_array("plan", "w", w))
     dtype = filters.dtype if x_dtype is None else as_dtype("plan", "x_dtype", x_dtype)
     return make_plan("plan", x_shape, dtype, filters, bias, **options)

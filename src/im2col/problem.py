@@ -16,6 +16,8 @@ from .geometry import integer
 from .padding import check_mode, constant, resolve_geometry
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
     from numpy.typing import DTypeLike
 
     from .activation import Activation
@@ -24,6 +26,26 @@ if TYPE_CHECKING:
 
 WORKSPACE_LIMIT = 64 << 20
 """Bytes that an algorithm may allocate for blocks of the column matrix, unless a call says otherwise."""
+
+WINDOW_OPTIONS = ("stride", "padding", "dilation", "groups", "layout")
+CONV_OPTIONS = (
+    *WINDOW_OPTIONS,
+    *("padding_mode", "padding_value", "activation", "flip", "dtype", "workspace_limit", "algorithm", "threads"),
+)
+"""Keywords of `conv` that prepare it; `plan` takes them too."""
+
+
+def refuse_unknown(operation: str, options: Iterable[str], known: Container[str]) -> None:
+    """Raise the error that Python raises for a keyword that a function does not have.
+
+    Raises
+    ------
+    TypeError
+        If a name in `options` is not among the known ones.
+    """
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{operation}() got an unexpected keyword argument {name!r}")
 
 
 @dataclass(frozen=True)
@@ -44,12 +66,17 @@ class Problem:
     w_dtype: np.dtype[Any]
     dtype: np.dtype[Any]
     padding_mode: str
-    padding_value: Any
+    padding_bytes: bytes
     activation: Activation | None
     flip: bool
     has_bias: bool
     workspace_limit: int
     operation: str = field(default="conv", compare=False)
+
+    @property
+    def padding_value(self) -> Any:
+        """The constant that pads, a scalar of the image's dtype; kept as bytes, among which NaN equals itself."""
+        return np.frombuffer(self.padding_bytes, self.x_dtype)[0]
 
     @property
     def accumulator(self) -> np.dtype[Any]:
@@ -147,12 +174,11 @@ def make_problem(
         )
     groups = integer(operation, "groups", groups, minimum=1)
     axes = layouts.resolve(operation, layout, len(x_shape), len(w_shape) - 2)
-    geometry = resolve_geometry(
-        operation, axes.spatial, axes.spatial_shape(x_shape), w_shape[2:], stride, padding, dilation
-    )
-    check_mode(operation, padding_mode, geometry)
     filters, channels = w_shape[0], axes.size(layouts.CHANNEL, x_shape)
     _check_channels(operation, x_shape, w_shape, axes, groups)
+    sizes = axes.spatial_shape(x_shape)
+    geometry = resolve_geometry(operation, axes.spatial, sizes, w_shape[2:], stride, padding, dilation)
+    check_mode(operation, padding_mode, geometry)
     result = _result_dtype(operation, x_dtype, w_dtype, dtype)
     return Problem(
         layout=axes,
@@ -165,7 +191,7 @@ def make_problem(
         w_dtype=native(w_dtype),
         dtype=result,
         padding_mode=padding_mode,
-        padding_value=constant(operation, padding_value, native(x_dtype))[()],
+        padding_bytes=constant(operation, padding_value, native(x_dtype)).tobytes(),
         activation=check_activation(operation, activation, result),
         flip=bool(flip),
         has_bias=has_bias,

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..activation import apply
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -30,5 +28,5 @@ def finish(sums: NDArray[Any], bias: NDArray[Any] | None, activation: Activation
     if bias is not None:
         sums += bias.reshape(-1, *[1] * (sums.ndim - 1))
     if activation is not None:
-        sums = apply(activation, sums)
+        sums = activation(sums)
     np.copyto(out, sums, casting="unsafe")

@@ -66,13 +66,15 @@ class Explicit:
         def run(x: NDArray[Any], out: NDArray[Any]) -> None:
             with single_threaded_blas():
                 for first in range(0, problem.batch, wave):
-                    images = range(first, min(first + wave, problem.batch))
-                    views = {n: patch_view(_padded(x[n : n + 1], problem), problem.geometry)[0] for n in images}
-                    tasks = [
-                        partial(blocks.multiply, views[n], matrix, bias, out[n], group, box)
-                        for n, group, box in itertools.product(images, range(problem.groups), boxes)
-                    ]
-                    run_parallel(tasks, workers)
+                    run_wave(x[first : first + wave], out[first : first + wave])
+
+        def run_wave(x: NDArray[Any], out: NDArray[Any]) -> None:
+            views = [patch_view(_padded(x[n : n + 1], problem), problem.geometry)[0] for n in range(len(x))]
+            tasks = [
+                partial(blocks.multiply, views[n], matrix, bias, out[n], group, box)
+                for n, group, box in itertools.product(range(len(x)), range(problem.groups), boxes)
+            ]
+            run_parallel(tasks, workers)
 
         return run
 
@@ -223,9 +225,13 @@ def _accumulated(product: NDArray[Any], accumulator: np.dtype[Any]) -> NDArray[A
 
 
 def _row_bytes(problem: Problem, dtype: np.dtype[Any]) -> int:
-    """Bytes that one position needs: its row of the matrix, its products, and a copy of them for the epilogue."""
-    widest = max(dtype.itemsize, problem.accumulator.itemsize, 8 if dtype != problem.accumulator else 0)
-    return max(1, problem.group_taps * dtype.itemsize + 2 * problem.group_filters * widest)
+    """Return the bytes that one position needs: its row of the matrix, and its sums on their way to the result."""
+    size = problem.accumulator.itemsize
+    converted = 0 if dtype == problem.accumulator else np.dtype(np.int64).itemsize + size
+    activated = problem.activation.temporaries * size if problem.activation else 0
+    return max(
+        1, problem.group_taps * dtype.itemsize + problem.group_filters * (dtype.itemsize + converted + activated)
+    )
 
 
 def _padded(image: NDArray[Any], problem: Problem) -> NDArray[Any]:

@@ -5,6 +5,7 @@ It judges every other algorithm, so it is never optimised and shares no index co
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Reference:
     def workspace_bytes(self, problem: Problem, threads: int) -> int:  # noqa: ARG002 (the contract's arguments)
         """Return the bytes of the copies in Python numbers, a pointer an element, and of the sums."""
         g = problem.geometry
-        pixels = problem.batch * problem.channels * int(np.prod(g.spatial_shape))
+        pixels = problem.batch * problem.channels * math.prod(g.spatial_shape)
         weights = problem.filters * problem.group_taps
         sums = problem.batch * problem.filters * g.positions
         return (pixels + weights) * np.dtype(object).itemsize + sums * problem.accumulator.itemsize
@@ -43,6 +44,7 @@ class Reference:
         sizes, kernel = problem.geometry.spatial_shape, problem.geometry.kernel_size
         fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
 
+        @np.errstate(all="ignore")
         def run(x: NDArray[Any], out: NDArray[Any]) -> None:
             image = _python_numbers(x)
             sums = np.empty(out.shape, problem.accumulator)
@@ -61,8 +63,7 @@ class Reference:
                     total += value * weights[(f, c, *tap)]
                 sums[(n, f, *position)] = _rounded(total, problem.accumulator)
             for n in range(problem.batch):
-                with np.errstate(all="ignore"):
-                    finish(sums[n], bias, problem.activation, out[n])
+                finish(sums[n], bias, problem.activation, out[n])
 
         return run
 

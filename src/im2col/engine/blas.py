@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import ThreadPoolExecutor
 
 _lock = threading.Lock()
 _users = 0
 _limiter: Any = None
+_keeper: ThreadPoolExecutor | None = None
 
 
 @contextmanager
@@ -21,21 +23,26 @@ def single_threaded_blas() -> Iterator[None]:
     """Hold BLAS to one thread: its own threads would compete with the pool's, and could reorder sums.
 
     The limit belongs to the process. The first caller sets it and the last one restores what was there before, however
-    calls from several threads overlap.
+    calls from several threads overlap. threadpoolctl lets only the thread that set a limit restore it, so a thread of
+    its own does both. A caller who holds a limit already is the only one who may tighten it, so each caller asks too.
     """
     global _users, _limiter  # noqa: PLW0603 (the limit belongs to the process)
     with _lock:
         if _users == 0:
-            _limiter = _controller().limit(limits=1, user_api="blas")
-            _limiter.__enter__()
+            _limiter = _in_keeper(lambda: _limit().__enter__())
         _users += 1
     try:
-        yield
+        with _limit():
+            yield
     finally:
         with _lock:
             _users -= 1
             if _users == 0:
-                _limiter.__exit__(None, None, None)
+                _in_keeper(lambda: _limiter.__exit__(None, None, None))
+
+
+def _limit() -> Any:
+    return _controller().limit(limits=1, user_api="blas")
 
 
 @cache
@@ -46,12 +53,23 @@ def _controller() -> Any:
     return ThreadpoolController()
 
 
+def _in_keeper(action: Any) -> Any:
+    """Run something in the thread that owns the limit."""
+    global _keeper  # noqa: PLW0603
+    if _keeper is None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        _keeper = ThreadPoolExecutor(1, thread_name_prefix="im2col-blas")
+    return _keeper.submit(action).result()
+
+
 def _forget() -> None:
-    """Start afresh in a forked child, where no call is under way."""
-    global _lock, _users
+    """Start afresh in a forked child, where no call is under way and no other thread lives."""
+    global _lock, _users, _keeper  # noqa: PLW0603
+    _lock, _keeper = threading.Lock(), None
     if _users:
-        _limiter.__exit__(None, None, None)
-    _lock, _users = threading.Lock(), 0
+        _users = 0
+        _limiter.restore_original_limits()
 
 
 if hasattr(os, "register_at_fork"):

@@ -57,12 +57,12 @@ def copy(dst: NDArray[Any], src: NDArray[Any], threads: int) -> None:
     dst : ndarray
         Overwritten. Shares no memory with `src`, nor with itself.
     src : ndarray
-        Any strides; elements may share memory. Another dtype is cast as ``np.copyto(casting="same_kind")`` does.
+        Any strides; elements may share memory. Another dtype is cast as ``astype`` does.
     threads : int
         How many threads may work.
     """
     if dst.nbytes < max(1, _WORTH_A_CALL) or dst.dtype != src.dtype or dst.itemsize not in _ITEM_SIZES:
-        np.copyto(dst, src, casting="same_kind")
+        np.copyto(dst, src, casting="unsafe")
         return
     workers = min(threads, max(1, dst.nbytes // _WORTH_A_THREAD))
     run_parallel([partial(_copy_part, d, s) for d, s in _parts(dst, src, workers)], workers)
