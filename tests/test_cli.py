@@ -25,12 +25,12 @@ from typer.testing import CliRunner
 import im2col
 from im2col import ArgumentError, EngineWarning, GeometryError
 from im2col.cli import main
-from im2col.commands import app
+from im2col.cli.commands import app
+from im2col.cli.options import parse_padding, parse_shape, parse_window, read_layers
 from im2col.demo import Report
-from im2col.image_files import read_photo
-from im2col.kernels import KERNELS
-from im2col.options import parse_padding, parse_shape, parse_window, read_layers
-from im2col.photo import filter_photo
+from im2col.photo.filtering import filter_photo
+from im2col.photo.image_files import read_photo
+from im2col.photo.kernels import KERNELS
 
 from .conftest import raises_exactly
 
@@ -252,8 +252,8 @@ def test_config(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> 
         "algorithms": ["a", "b"],
         "target": {"cpu": "fast", "vector_bytes": 64, "caches": [1, 2]},
     }
-    monkeypatch.setattr("im2col.commands.show_config", lambda: found)
-    monkeypatch.setattr("im2col.commands.clear_cache", lambda: 3)
+    monkeypatch.setattr("im2col.cli.commands.show_config", lambda: found)
+    monkeypatch.setattr("im2col.cli.commands.clear_cache", lambda: 3)
     lines = "engine            works\nalgorithms        a b\ntarget            cpu fast, vector bytes 64, caches 1 2\n"
     assert run("config") == Result(0, lines, "")
     assert json.loads(run("config", "--json").out) == found
@@ -293,7 +293,7 @@ def test_demo_prints_its_report(
         folders.append(folder)
         return SimpleNamespace(passed=passed, __class__=Report)
 
-    monkeypatch.setattr("im2col.commands.run_demo", run_demo)
+    monkeypatch.setattr("im2col.cli.commands.run_demo", run_demo)
     assert run("demo").status == status
     assert run("demo", "--out", "x").status == status
     assert folders == ["demo-out", "x"]
@@ -488,7 +488,7 @@ def test_whatever_ends_a_command(
     def fail() -> None:
         raise failure
 
-    monkeypatch.setattr("im2col.commands.show_config", fail)
+    monkeypatch.setattr("im2col.cli.commands.show_config", fail)
     if isinstance(failure, BrokenPipeError):  # which typer sees first
         with pytest.raises(SystemExit, match=r"\A1\Z"):
             run("config")
@@ -508,7 +508,7 @@ def test_how_older_versions_of_typer_report_ctrl_c(run: Callable[..., Result], m
 
 def test_an_error_of_ours_is_not_hidden(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug keeps its traceback: nobody could report it otherwise."""
-    monkeypatch.setattr("im2col.commands.show_config", lambda: 1 / 0)
+    monkeypatch.setattr("im2col.cli.commands.show_config", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("config")
 
@@ -520,7 +520,7 @@ def test_warnings_are_one_line(run: Callable[..., Result], monkeypatch: pytest.M
         warnings.warn("the engine\nis away", EngineWarning, stacklevel=2)
         return {}
 
-    monkeypatch.setattr("im2col.commands.show_config", warn)
+    monkeypatch.setattr("im2col.cli.commands.show_config", warn)
     shown = warnings.showwarning
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -553,7 +553,7 @@ def test_output_that_cannot_be_flushed(
                 return int(self.file.fileno())
 
         with (tmp_path / "out").open("w") as file:
-            monkeypatch.setattr("im2col.commands.show_config", dict)
+            monkeypatch.setattr("im2col.cli.commands.show_config", dict)
             monkeypatch.setattr(sys, "stdout", Full(failure, file))
             assert main(["config"]) == status
             monkeypatch.undo()
@@ -571,8 +571,8 @@ def test_long_work_shows_its_progress_on_a_terminal(
     """On standard error; short work shows none."""
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes that for a terminal
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("im2col.commands._LONG", seconds)
-    monkeypatch.setattr("im2col.photo.BAND_SAMPLES", 1)
+    monkeypatch.setattr("im2col.cli.commands._LONG", seconds)
+    monkeypatch.setattr("im2col.photo.filtering.BAND_SAMPLES", 1)
     done = run("filter", photo, "--kernel", "blur", "-o", "b.png")
     assert done.status == 0
     assert ("filtering" in done.err) is shown

@@ -169,7 +169,7 @@ def test_an_empty_list_is_an_empty_table() -> None:
 
 def test_generators_are_layers_too() -> None:
     """Layers that can be read only once are not lost."""
-    assert list(cost(layer for layer in LAYERS)) == list(cost(LAYERS))  # type: ignore[call-overload]
+    assert list(cost(layer for layer in LAYERS)) == list(cost(LAYERS))
 
 
 # What it says.
@@ -273,7 +273,7 @@ def test_errors(wrong: dict[str, Any], error: type[Exception], message: str) -> 
 def test_options_beside_a_list_are_not_dropped() -> None:
     """An option that stands beside a list of layers is used for all of them, or refused; never ignored."""
     try:
-        table: Any = cost([SHAPES], dtype=np.float64)  # type: ignore[call-overload]
+        table: Any = cost([SHAPES], dtype=np.float64)
     except (ArgumentError, TypeError):
         return
     assert table[0] == cost(**SHAPES, dtype=np.float64, name="layer 0")

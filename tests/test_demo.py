@@ -13,10 +13,10 @@ import im2col.demo
 from im2col import PhotoError, algorithms
 from im2col.algorithms import registry
 from im2col.cli import main
-from im2col.contact_sheet import Tile, write_contact_sheet
 from im2col.demo import Report, layer_weights, numpy_layer, run_demo, tiles
-from im2col.image_files import Photo
-from im2col.kernels import KERNELS
+from im2col.photo.contact_sheet import Tile, write_contact_sheet
+from im2col.photo.image_files import Photo
+from im2col.photo.kernels import KERNELS
 
 from .conftest import raises_exactly, require
 

@@ -48,15 +48,10 @@ ORDER = (
     "operators",
     "pictures",
     "files",
-    "image_files",
-    "contact_sheet",
-    "kernels",
     "photo",
     "matrix_file",
-    "options",
     "integrations",
     "demo",
-    "commands",
     "cli",
 )
 """The house from the ground up: a module imports what stands before it. New modules get a place here."""

@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
-import im2col.photo
+import im2col.photo.filtering
 from im2col import ArgumentError, DTypeError, GeometryError, MemoryBudgetError, MissingExtraError, PhotoError, conv2d
 from im2col.files import check_target, open_npy, replacing
-from im2col.image_files import Photo, read_photo, write_photo
-from im2col.kernels import KERNELS, Kernel, as_kernel, find_kernel, read_kernel
-from im2col.photo import filter_file, filter_photo
+from im2col.photo.filtering import filter_file, filter_photo
+from im2col.photo.image_files import Photo, read_photo, write_photo
+from im2col.photo.kernels import KERNELS, Kernel, as_kernel, find_kernel, read_kernel
 
 from .conftest import raises_exactly, require
 
@@ -544,7 +544,7 @@ def test_bands_do_not_change_the_result(
     window = {"stride": stride, "padding": padding, "padding_mode": mode, "dilation": dilation, "signed": True}
     whole = filter_photo(photo, weights, **window)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(im2col.photo, "BAND_SAMPLES", band)
+        patch.setattr(im2col.photo.filtering, "BAND_SAMPLES", band)
         steps: list[tuple[int, int]] = []
         banded = filter_photo(photo, weights, progress=lambda done, total: steps.append((done, total)), **window)
     np.testing.assert_array_equal(banded.samples, whole.samples)
@@ -820,7 +820,7 @@ def test_filter_file_can_replace_its_own_source(folder: Path) -> None:
 def test_filter_file_tries_what_can_fail_before_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A result that could not be written is not computed."""
     path = save(Image.fromarray(np.dstack([COLOUR, ALPHA])), folder / "a.png")
-    monkeypatch.setattr(im2col.photo, "filter_photo", lambda *_, **__: pytest.fail("worked in vain"))
+    monkeypatch.setattr(im2col.photo.filtering, "filter_photo", lambda *_, **__: pytest.fail("worked in vain"))
     with pytest.raises(PhotoError, match="it exists already"):
         filter_file(path, "blur", path)
     with pytest.raises(PhotoError, match="JPEG cannot hold RGB with alpha"):

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .algorithms import registry
-from .contact_sheet import Tile, write_contact_sheet
 from .costs import cost
 from .engine.host import format_bytes
 from .errors import PhotoError
-from .image_files import read_photo
-from .kernels import KERNELS
+from .photo.contact_sheet import Tile, write_contact_sheet
+from .photo.image_files import read_photo
+from .photo.kernels import KERNELS
 from .plans import plan
 from .transform import im2col, weight_matrix
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .costs import Cost
-    from .image_files import Photo
-    from .kernels import Kernel
     from .padding import PaddingMode
+    from .photo.image_files import Photo
+    from .photo.kernels import Kernel
 
 SIZE, STRIDE, PADDING = 5, 2, 2
 """Of the layer; its windows are as wide as the widest named kernel."""

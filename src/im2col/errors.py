@@ -12,7 +12,7 @@ expect, so both ``except Im2colError`` and ``except ValueError`` work::
     ├── DTypeError         (TypeError)    an array's dtype or kind cannot be used
     ├── MemoryBudgetError  (MemoryError)  the result would not fit the memory that is available
     ├── MissingExtraError  (ImportError)  an optional dependency is not installed
-    └── PhotoError         (ValueError)   an image file cannot be read or written as asked
+    └── PhotoError         (ValueError)   an image or array file cannot be read or written as asked
 
     EngineWarning          (RuntimeWarning)  the engine cannot be used; NumPy does the work
 
@@ -58,7 +58,7 @@ class MissingExtraError(Im2colError, ImportError):
 
 
 class PhotoError(Im2colError, ValueError):
-    """An image file cannot be read or written as asked."""
+    """An image or array file cannot be read or written as asked."""
 
 
 class EngineWarning(RuntimeWarning):

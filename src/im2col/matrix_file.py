@@ -19,8 +19,8 @@ from .engine.threads import resolve_threads
 from .errors import ArgumentError, PhotoError
 from .files import check_target, open_npy, replacing
 from .frame import resolve_frame
-from .image_files import read_photo
 from .padding import check_mode
+from .photo.image_files import read_photo
 
 if TYPE_CHECKING:
     import os

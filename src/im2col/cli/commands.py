@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .arrays import as_dtype
-from .configuration import clear_cache, show_config
-from .costs import cost as cost_of
-from .demo import run_demo
-from .errors import ArgumentError
-from .kernels import KERNELS
-from .matrix_file import describe, write_matrix
+from ..arrays import as_dtype
+from ..configuration import clear_cache, show_config
+from ..costs import cost as cost_of
+from ..demo import run_demo
+from ..errors import ArgumentError
+from ..matrix_file import describe, write_matrix
+from ..photo.filtering import filter_file
+from ..photo.kernels import KERNELS
 from .options import LAYER_COLUMNS, parse_padding, parse_shape, parse_window, read_layers
-from .photo import filter_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .files import Progress
+    from ..files import Progress
 
 _LONG = 1.0
 """Seconds after which work is long enough for a progress bar."""

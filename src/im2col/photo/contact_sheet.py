@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .files import replacing
+from ..files import replacing
 from .image_files import pillow
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from .errors import Im2colError
+from ..errors import Im2colError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .engine.host import require_memory
-from .errors import MissingExtraError, PhotoError
-from .files import check_target, replacing
+from ..engine.host import require_memory
+from ..errors import MissingExtraError, PhotoError
+from ..files import check_target, replacing
 
 if TYPE_CHECKING:
     import os

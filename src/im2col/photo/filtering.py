@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .engine.host import require_memory
-from .files import check_target
+from ..engine.host import require_memory
+from ..files import check_target
+from ..padding import check_mode, resolve_geometry, source_index
+from ..plans import make_plan
 from .image_files import Photo, format_for, read_photo, write_photo
 from .kernels import Kernel, as_kernel, find_kernel
-from .padding import check_mode, resolve_geometry, source_index
-from .plans import make_plan
 
 if TYPE_CHECKING:
     import os
 
     from numpy.typing import ArrayLike, NDArray
 
-    from .files import Progress
-    from .frame import Window
-    from .geometry import Geometry
-    from .padding import Padding, PaddingMode
-    from .plans import Plan
+    from ..files import Progress
+    from ..frame import Window
+    from ..geometry import Geometry
+    from ..padding import Padding, PaddingMode
+    from ..plans import Plan
 
 BAND_SAMPLES = 1 << 20
 """Samples of the photograph that are filtered at once: 4 MiB of float32."""

@@ -1,0 +1,1 @@
+"""Photographs: reading, filtering and writing them; the named kernels; sheets of pictures."""
