@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from .arrays import is_registered
+from .arrays import is_registered, native
 from .errors import ArgumentError, DTypeError, GeometryError
 from .geometry import INTEGER_OR_ONE_PER_AXIS, Geometry, Pairs, integer, is_sequence, per_axis, plain
 
@@ -218,23 +218,30 @@ def pad_image(
     value : ndarray, shape (), or None
         The constant; only read for ``mode="constant"``.
     copy : callable
-        What copies the image into the padded one under ``mode="constant"``: ``copy(dst, src)``.
+        What copies the image into the padded one: ``copy(dst, src)``.
 
     Returns
     -------
     ndarray
         A new array of x's dtype in native byte order, in C order of x's axes.
     """
-    if x.dtype.byteorder not in "=|":
-        x = x.astype(x.dtype.newbyteorder("="))
-    if mode != "constant":
-        return np.pad(np.ascontiguousarray(x), pairs, mode=mode)  # type: ignore[call-overload, no-any-return]
-    padded = np.zeros([n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], x.dtype)
-    if value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
+    padded = np.zeros([n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], native(x.dtype))
+    if mode == "constant" and value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
         padded[...] = value
     inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, pairs, strict=True))
     copy(padded[inner], x)
+    if mode != "constant":
+        for axis, (n, (before, after)) in enumerate(zip(x.shape, pairs, strict=True)):
+            lines = np.moveaxis(padded, axis, 0)
+            for line, source in _border(n, before, after, mode):
+                lines[line] = lines[before + source]
     return padded
+
+
+def _border(n: int, before: int, after: int, mode: str) -> list[tuple[int, int]]:
+    """Return every element of an axis's padding, with the pixel that it shows."""
+    index = source_index(n, before, after, mode)
+    return [(i, int(index[i])) for i in (*range(before), *range(before + n, before + n + after))]
 
 
 def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:
@@ -286,8 +293,7 @@ def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode
         moved = np.moveaxis(padded, first_axis + i, 0)
         inner = moved[before : before + n]
         if mode != "constant":
-            index = source_index(n, before, after, mode)
-            for j in (*range(before), *range(before + n, before + n + after)):
-                inner[index[j]] += moved[j]
+            for line, source in _border(n, before, after, mode):
+                inner[source] += moved[line]
         padded = np.moveaxis(inner, 0, first_axis + i)
     return padded
