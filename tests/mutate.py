@@ -111,9 +111,9 @@ MUTATIONS = [
     ),
     Mutation(
         "padding.py",
-        "for j in (*range(before), *range(before + n, before + n + after)):",
-        "for j in (*range(before), *range(before + n, before + n + after - 1)):",
-        "the last padded pixel is not folded back",
+        "for i in (*range(before), *range(before + n, before + n + after))]",
+        "for i in (*range(before), *range(before + n, before + n + after - 1))]",
+        "the last pixel of the padding is left out",
         "test_padding.py",
     ),
     Mutation(
@@ -157,6 +157,34 @@ MUTATIONS = [
         "spread[g, :, 0] = filters[",
         "every group reads the first group's channels",
         "test_transform.py",
+    ),
+    Mutation(
+        "engine/gather.py",
+        "(whole * cut.dst, whole * cut.src)",
+        "(whole * cut.dst, 0)",
+        "the remainder of a cut axis is read from its start",
+        "test_gather.py",
+    ),
+    Mutation(
+        "engine/gather_kernels.py",
+        "b.smaller(near, last_entry)",
+        "near",
+        "the last tile of a row passes the row's end",
+        "test_gather.py",
+    ),
+    Mutation(
+        "engine/scatter.py",
+        "phase + axis.before - taps * axis.dilation",
+        "phase - taps * axis.dilation",
+        "sums forget the padding before the last axis",
+        "test_scatter.py",
+    ),
+    Mutation(
+        "algorithms/explicit.py",
+        "slice(group * p.group_channels, (group + 1) * p.group_channels)",
+        "slice(0, p.group_channels)",
+        "every group convolves the first group's channels",
+        "test_algorithms.py test_convolution.py",
     ),
 ]
 

@@ -22,10 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def libraries() -> list[dict[str, Any]]:
+    """Return what threadpoolctl knows of NumPy's BLAS."""
+    found: list[dict[str, Any]] = threadpoolctl.threadpool_info()
+    return [lib for lib in found if lib["user_api"] == "blas" and "numpy" in lib["filepath"]]
+
+
 def blas_threads() -> list[int]:
     """Return how many threads NumPy's BLAS may use, as its library says."""
-    libraries = threadpoolctl.threadpool_info()
-    return [lib["num_threads"] for lib in libraries if lib["user_api"] == "blas" and "numpy" in lib["filepath"]]
+    return [lib["num_threads"] for lib in libraries()]
 
 
 def set_blas(threads: int) -> None:
@@ -38,10 +43,11 @@ def set_blas(threads: int) -> None:
 @pytest.fixture(autouse=True)
 def three_threads() -> Iterator[None]:
     """Start with a limit that is neither 1 nor the default."""
+    if {lib.get("threading_layer") for lib in libraries()} != {"pthreads"}:
+        pytest.skip("NumPy's BLAS is not one that threadpoolctl can set for the whole process")
     before = blas_threads()
     set_blas(3)
-    if set(blas_threads()) != {3}:
-        pytest.skip("NumPy's BLAS is not one that threadpoolctl can set for the whole process")
+    assert set(blas_threads()) == {3}, "an earlier use still holds BLAS"
     yield
     set_blas(before[0])
 
@@ -101,6 +107,16 @@ def test_the_limit_is_restored_after_an_error() -> None:
     """An exception inside restores it too."""
     with pytest.raises(KeyError), single_threaded_blas():
         raise KeyError
+    assert set(blas_threads()) == {3}
+
+
+def test_a_limit_that_the_caller_holds_is_tightened() -> None:
+    """Within a caller's own threadpool_limits BLAS is held to one thread all the same, and goes back to that limit."""
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        assert set(blas_threads()) == {2}
+        with single_threaded_blas():
+            assert set(blas_threads()) == {1}
+        assert set(blas_threads()) == {2}
     assert set(blas_threads()) == {3}
 
 

@@ -1,0 +1,413 @@
+"""From IR to a function: verified, printed, optimised for any CPU, kept, loaded; and what happens when that fails."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from im2col import col2im, im2col
+from im2col.engine import cache as store
+from im2col.engine import compiler, gather, gather_kernels, scatter, scatter_kernels
+from im2col.engine.compiler import Kernel
+from im2col.engine.target import NAMED, host
+from im2col.errors import EngineWarning
+
+from . import test_gather, test_scatter
+from .conftest import require
+from .test_gather import run_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from im2col.engine.target import Target
+
+REPOSITORY = Path(__file__).parents[1]
+
+_KERNELS = [
+    *(gather_kernels.short_runs(run) for run in range(1, 1 + gather_kernels.SHORT_RUN_BYTES)),
+    gather_kernels.long_runs(),
+    *(gather_kernels.strided_runs(size, step * size) for size in test_gather.DTYPES for step in (2, 3)),
+    *(gather_kernels.tiles(size, side) for size, sides in test_gather.SIDES.items() for side in sides),
+    *(scatter_kernels.sum_rows(*made) for made in itertools.product(test_scatter.PAIRS, (True, False), (True, False))),
+]
+KERNELS = {kernel.name: kernel for kernel in _KERNELS}
+SOME = gather_kernels.short_runs(7)
+
+
+@pytest.fixture(autouse=True)
+def _llvmlite() -> None:
+    """Run only where there is a compiler."""
+    require("llvmlite")
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Start with an empty cache and nothing loaded, and leave nothing made-up loaded; return the cache's folder."""
+    monkeypatch.setenv("IM2COL_CACHE_DIR", str(tmp_path))
+    compiler._reset()
+    yield tmp_path / "im2col"
+    compiler._reset()
+
+
+def test_all_kernels_are_known() -> None:
+    """The list above is that of the test matrices, and every kernel has another name."""
+    assert len(KERNELS) == len(_KERNELS)
+    assert set(KERNELS) == {*test_gather.MATRIX, *test_scatter.MATRIX}
+
+
+# IR
+
+
+@cache
+def texts(target: str) -> dict[str, str]:
+    """Return the IR of every kernel for a target."""
+    return {name: kernel.ir(NAMED[target]) for name, kernel in KERNELS.items()}
+
+
+@pytest.mark.parametrize("target", ["avx512", "avx2", "neon"])
+def test_the_ir_of_every_kernel_is_valid(target: str) -> None:
+    """For vectors of any size LLVM verifies it; it defines one function, with as many arguments as the kernel says."""
+    for name, text in texts(target).items():
+        module = compiler._llvm().parse_assembly(text)
+        module.verify()
+        (function,) = [f for f in module.functions if not f.is_declaration]
+        assert function.name == name
+        assert len(list(function.arguments)) == KERNELS[name].arguments
+
+
+def test_ir_is_a_pure_function() -> None:
+    """The same text comes twice, whatever was made in between; another kernel has another text."""
+    assert texts("neon") == {name: KERNELS[name].ir(NAMED["neon"]) for name in reversed(KERNELS)}
+    assert len(set(texts("neon").values())) == len(KERNELS)
+
+
+def test_invalid_ir_is_refused() -> None:
+    """What LLVM cannot parse or verify is an error of this process, not of the machine."""
+    with pytest.raises(RuntimeError, match="LLVM IR parsing error"):
+        compiler.assembly(Kernel("broken", lambda *_: "define void @broken() { ret i64 }", (), 0), host())
+
+
+# What IM2COL_PRINT shows
+
+
+@pytest.mark.parametrize(
+    ("variable", "ir", "asm"),
+    [("", False, False), ("ir", True, False), ("asm", False, True), ("ir,asm", True, True), (" asm , ir", True, True)],
+)
+@pytest.mark.usefixtures("cold")
+def test_stages_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], variable: str, ir: bool, asm: bool
+) -> None:
+    """The IR as it was written and the assembly as it will run, on standard error, kept kernels included."""
+    monkeypatch.setenv("IM2COL_PRINT", variable)
+    text, code = SOME.ir(host()) * ir, compiler.assembly(SOME, host()) * asm
+    for _ in range(2):
+        compiler.object_code(SOME, host())
+        assert capfd.readouterr() == ("", text + code)
+
+
+def test_printing_works_from_outside() -> None:
+    """A program that sets the variable sees the kernels that it loads, and nothing else."""
+    code = "from im2col.engine import compiler, gather_kernels; compiler.load(gather_kernels.short_runs(7))"
+    command = ["env", "IM2COL_PRINT=ir,asm", sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stderr.startswith("; ModuleID = ")
+    assert done.stderr.count('define void @"copy_short_runs_7"') == 1
+    assert done.stderr.count("\ncopy_short_runs_7:") == 1
+    assert done.stdout == ""
+
+
+# Assembly
+
+
+@cache
+def lines_of(name: str, target: str) -> tuple[str, ...]:
+    """Return the instructions of a kernel for one of the named targets, without labels, directives and comments."""
+    text = compiler.assembly(KERNELS[name], NAMED[target])
+    lines = (re.split(r"\s+#|\s+//", line)[0].strip() for line in text.splitlines() if line.startswith("\t"))
+    return tuple(line for line in lines if line and not line.startswith("."))
+
+
+VECTORS = {"avx512": r"%zmm\d", "avx2": r"%ymm\d", "sse2": r"%xmm\d", "neon": r"\b[qv]\d+\b"}
+WIDER = {"avx512": r"(?!)", "avx2": r"%zmm\d", "sse2": r"%[yz]mm\d|^v", "neon": r"\bz\d+\b"}
+FAMILIES = {
+    "copy_short_runs_64": VECTORS,
+    "copy_short_runs_20": VECTORS | {"avx512": r"%ymm\d", "neon": r"\b[qv]\d+\b"},
+    "copy_long_runs": VECTORS | {"avx512": r"%ymm\d"},
+    "copy_strided_runs_4_by_2": VECTORS,
+    "copy_tiles_1_16": dict.fromkeys(("avx512", "avx2", "sse2"), r"%xmm\d") | {"neon": VECTORS["neon"]},
+    "copy_tiles_4_8": VECTORS | {"avx512": r"%ymm\d"},
+    "sum_rows_f4_f4_dense_to_dense": VECTORS,
+    "sum_rows_f4_f4_strided_to_strided": VECTORS,
+    "sum_rows_i2_i8_dense_to_dense": VECTORS,
+}
+"""Kernels of every family, and the registers that each target should use."""
+
+
+@pytest.mark.parametrize("target", NAMED)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_kernels_use_the_registers_of_their_target(name: str, target: str) -> None:
+    """The vectors are as wide as the target's, or as the kernel's own, and never wider."""
+    lines = lines_of(name, target)
+    assert any(re.search(FAMILIES[name][target], line) for line in lines)
+    assert not [line for line in lines if re.search(WIDER[target], line)]
+
+
+@pytest.mark.parametrize("target", NAMED)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_kernels_call_nothing(name: str, target: str) -> None:
+    """A kernel is a leaf; LLVM takes a loop over few vectors for a copy, and may call the C library's for it."""
+    jump = re.compile(r"(?:callq?|blr?)\s+(\S+)|(?:jmp|b)\s+(\w+@PLT|mem\w+)$")
+    called = {match[1] or match[2] for line in lines_of(name, target) if (match := jump.match(line))}
+    assert called <= ({"memcpy", "memcpy@PLT"} if name == "copy_long_runs" else set())
+
+
+IN_REGISTERS = {
+    "avx512": [name for name in KERNELS if name.startswith(("copy_tiles", "sum_rows_f4"))],
+    "avx2": [f"copy_tiles_{size}_{side}" for size, sides in test_gather.SIDES.items() for side in sides if side < 16],
+}
+"""Kernels whose tiles fit into the registers; 16 rows and what is being made of them do not fit into AVX2's 16."""
+
+
+@pytest.mark.parametrize(
+    ("target", "name"), [(target, name) for target, names in IN_REGISTERS.items() for name in names]
+)
+def test_tiles_stay_in_registers(target: str, name: str) -> None:
+    """No vector is moved to the stack and back."""
+    moved = [line for line in lines_of(name, target) if re.search(r"%[xyz]mm\d", line) and "(%rsp" in line]
+    assert moved == []
+
+
+# The same kernels for older CPUs, run here
+
+OLDER = {
+    *(f"copy_short_runs_{run}" for run in (3, 4, 5, 20, 33, 63)),
+    *("copy_long_runs", "copy_strided_runs_4_by_2", "copy_strided_runs_2"),
+    *("copy_tiles_1_8", "copy_tiles_1_16", "copy_tiles_2_16", "copy_tiles_4_8", "copy_tiles_8_4"),
+}
+OLDER_SUMS = {
+    *(name for name in test_scatter.MATRIX if name.startswith("sum_rows_f4_f4")),
+    *("sum_rows_i1_i8_dense_to_dense", "sum_rows_u2_u8_strided_to_strided"),
+}
+
+
+def run_for(cpu: str) -> None:
+    """Run kernels compiled for an older CPU against forbidden pages."""
+    older = replace(NAMED[cpu], triple=host().triple)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiler, "host", lambda: older)
+        test_gather.copy_against_forbidden_pages(OLDER)
+        test_scatter.sum_against_forbidden_pages(OLDER_SUMS)
+        assert compiler.failure() is None
+
+
+@pytest.mark.parametrize("cpu", ["avx2", "sse2"])
+def test_kernels_for_older_cpus_run(cpu: str) -> None:
+    """Without masked instructions and wide vectors the results and the bytes that are touched are the same."""
+    here = host()
+    if not here.triple.startswith("x86_64") or (cpu == "avx2" and "+avx2" not in here.features):
+        pytest.skip(f"this CPU has no {cpu}")
+    run_alone("test_compiler", f"run_for({cpu!r})")
+
+
+# The cache
+
+
+@pytest.mark.usefixtures("cold")
+def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second process finds the object file and compiles nothing; the kernel that it loads works."""
+    code = compiler.object_code(SOME, host())
+    assert store.count() == 1
+
+    def never(*_: object) -> None:
+        raise AssertionError("compiled again")
+
+    monkeypatch.setattr(compiler, "_optimised", never)
+    assert compiler.object_code(SOME, host()) == code
+    function = compiler.load(SOME)
+    assert function is not None
+    assert compiler.load(SOME) is function
+    assert compiler.loaded(SOME) is function
+    src, dst, table = np.arange(20, dtype=np.uint8), np.zeros(20, np.uint8), np.array([5, 0])
+    steps = np.zeros(10, np.int64)
+    loops = [1] * gather_kernels.OUTER_LOOPS
+    addresses = [array.ctypes.data for array in (dst, src, steps, table)]
+    function(*addresses[:2], *loops, addresses[2], 2, addresses[3], 7, 0, 0, 0)
+    assert dst.tolist() == [*range(5, 12), *range(7), *[0] * 6]
+
+
+@pytest.mark.usefixtures("cold")
+def test_what_is_kept_depends_on_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another IR, CPU, feature, triple or LLVM has another key, and only those."""
+    keys: list[str] = []
+    machine = SimpleNamespace(emit_object=lambda _: b"code")
+    monkeypatch.setattr(compiler, "_optimised", lambda *_: (None, machine))
+    monkeypatch.setattr(store, "write", lambda key, _: keys.append(key))
+    target = NAMED["avx2"]
+    changes: list[dict[str, Any]] = [{}, {"cpu": "znver2"}, {"features": "+fma"}, {"triple": "x86_64-apple-darwin"}]
+    for change in changes:
+        compiler.object_code(SOME, replace(target, **change))
+    compiler.object_code(gather_kernels.short_runs(8), target)
+    monkeypatch.setattr(compiler, "_llvm", lambda: SimpleNamespace(llvm_version_info=(99, 1, 2)))
+    compiler.object_code(SOME, target)
+    assert len(set(keys)) == len(keys) == 6
+    compiler.object_code(SOME, replace(target, caches=(1, 2, 3), vector_registers=99))
+    assert keys[-1] == keys[-2]
+    assert all(re.fullmatch("[0-9a-f]{64}", key) for key in keys)
+
+
+@pytest.mark.usefixtures("cold")
+def test_threads_load_a_kernel_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many threads ask at once, they get one function, compiled once."""
+    compiled: list[str] = []
+    optimised = compiler._optimised
+
+    def counting(ir: str, target: Target) -> Any:
+        compiled.append(ir)
+        return optimised(ir, target)
+
+    monkeypatch.setattr(compiler, "_optimised", counting)
+    start = threading.Barrier(4)
+
+    def load() -> Any:
+        start.wait()
+        return compiler.load(SOME)
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = [future.result() for future in [pool.submit(load) for _ in range(4)]]
+    assert first is not None
+    assert all(function is first for function in others)
+    assert len(compiled) == 1
+
+
+FORKED = """
+import os, threading
+from im2col.engine import compiler, gather_kernels
+compiler.load(gather_kernels.short_runs(7))
+held = threading.Event()
+def hold():
+    with compiler._lock:
+        held.set()
+        threading.Event().wait(60)
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if not child:
+    assert compiler.load(gather_kernels.short_runs(8)) and compiler.loaded(gather_kernels.short_runs(7))
+    os._exit(0)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_loads_kernels() -> None:
+    """A thread of the parent that was loading one when the process forked does not stop the child."""
+    subprocess.run([sys.executable, "-c", FORKED], cwd=REPOSITORY, check=True, timeout=60)
+
+
+# Failure
+
+
+def warning(cause: str) -> str:
+    """Return the whole message of the warning."""
+    return (
+        f"im2col's engine cannot be used ({cause}); NumPy does its work, with the same results but slower. "
+        "Installing or repairing llvmlite brings it back"
+    )
+
+
+def no_cpu(*_: object) -> Any:
+    """Fail as llvmlite does."""
+    raise RuntimeError("no such CPU")
+
+
+@pytest.fixture
+def broken(cold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every kernel fail that is asked for, and ask for them whatever the size of arrays."""
+    assert not cold.exists()
+    monkeypatch.setattr(compiler, "host", no_cpu)
+    for module, threshold in itertools.product((gather, scatter), test_gather.THRESHOLDS):
+        monkeypatch.setattr(module, threshold, 1)
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_failure_is_told_once() -> None:
+    """The first kernel that fails warns; the following ones are not even tried; the cause can be asked for."""
+    assert compiler.failure() is None
+    with pytest.warns(EngineWarning) as caught:
+        assert compiler.load(SOME) is None
+    assert [str(each.message) for each in caught] == [warning("RuntimeError: no such CPU")]
+    for kernel in KERNELS.values():
+        assert (compiler.load(kernel), compiler.loaded(kernel)) == (None, None)
+    assert compiler.failure() == "RuntimeError: no such CPU"
+
+
+@pytest.mark.parametrize("stage", ["host", "_optimised", "_link", "_llvm"])
+@pytest.mark.usefixtures("cold")
+def test_whatever_fails(monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    """A stage that raises is a failure of the engine."""
+    monkeypatch.setattr(compiler, stage, no_cpu)
+    with pytest.warns(EngineWarning) as caught:
+        assert compiler.load(SOME) is None
+    assert [str(each.message) for each in caught] == [warning("RuntimeError: no such CPU")]
+
+
+@pytest.mark.usefixtures("cold")
+def test_object_code_without_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Object code that does not define the kernel is a failure, not a call into nowhere."""
+    other = compiler.object_code(gather_kernels.short_runs(8), host())
+    monkeypatch.setattr(compiler, "object_code", lambda *_: other)
+    with pytest.warns(EngineWarning) as caught:
+        assert compiler.load(SOME) is None
+    cause = "RuntimeError: the object code of copy_short_runs_7 does not define it"
+    assert [str(each.message) for each in caught] == [warning(cause)]
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("threads", [1, 4])
+def test_results_come_from_numpy(threads: int) -> None:
+    """Without the engine `im2col` and `col2im` give the same, with one warning from however many threads."""
+    x = np.arange(2 * 3 * 20 * 21, dtype=np.float32).reshape(2, 3, 20, 21)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        matrix = im2col(x, 3, threads=threads)
+        pixels = col2im(matrix, x.shape, 3, reduce="mean", threads=threads)
+    assert [(each.category, str(each.message)) for each in caught] == [
+        (EngineWarning, warning("RuntimeError: no such CPU"))
+    ]
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), (2, 3)).transpose(0, 2, 3, 1, 4, 5)
+    np.testing.assert_array_equal(matrix, windows.reshape(matrix.shape))
+    np.testing.assert_array_equal(pixels, x)
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_warning_that_is_an_error_comes_once() -> None:
+    """Where warnings are errors, the first call raises it, and the next ones go through NumPy."""
+    x = np.arange(400.0).reshape(20, 20)
+    with pytest.raises(EngineWarning, match="no such CPU"):
+        im2col(x, 3)
+    np.testing.assert_array_equal(im2col(x, 3), np.lib.stride_tricks.sliding_window_view(x, (3, 3)).reshape(-1, 9))
+
+
+@pytest.mark.usefixtures("cold")
+def test_kernels_that_are_loaded_go_on_working(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure does not take back what works."""
+    function = compiler.load(SOME)
+    monkeypatch.setattr(compiler, "host", no_cpu)
+    with pytest.warns(EngineWarning):
+        assert compiler.load(gather_kernels.short_runs(9)) is None
+    assert compiler.load(SOME) is function

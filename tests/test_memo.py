@@ -1,0 +1,181 @@
+"""The cache of pure functions: what counts as the same arguments."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from im2col import im2col, memo
+from im2col.errors import GeometryError
+from im2col.memo import memoized
+
+from .conftest import raises_exactly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def counted() -> tuple[Any, list[Any]]:
+    """Return a memoized function that describes its arguments, and the list of those it was called with."""
+    calls: list[Any] = []
+
+    @memoized
+    def describe(*values: Any) -> str:
+        """Describe values."""
+        calls.append(values)
+        return repr([(type(value).__name__, value) for value in values])
+
+    return describe, calls
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), (1, 2.5, None, True), ("aé", "b"), ((1, (2, 3)),), ([1, [2]],), (1 << 100, -0.0)], ids=repr
+)
+def test_plain_values_are_remembered(arguments: tuple[Any, ...]) -> None:
+    """The second time, the very object comes back that was returned the first time."""
+    describe, calls = counted()
+    first = describe(*arguments)
+    assert describe(*arguments) is first
+    assert calls == [arguments]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (1, 1.0, True, 1 + 0j, "1", b"1"),
+        ((1, 2), [1, 2]),
+        (0.0, -0.0, 0, False, None),
+        ((1, (2,)), (1, 2), ("", b"", ())),
+    ],
+    ids=repr,
+)
+def test_equal_values_of_different_types_are_told_apart(values: tuple[Any, ...]) -> None:
+    """What compares equal but is another type is another argument, inside tuples too."""
+    describe, calls = counted()
+    for value in values:
+        assert describe(value) == repr([(type(value).__name__, value)])
+        assert describe((value,)) == repr([("tuple", (value,))])
+    assert len(calls) == 2 * len(values)
+
+
+def test_strings_are_the_same_by_value() -> None:
+    """A string made at run time is the same argument as a literal, and sharing an object does not matter."""
+    describe, calls = counted()
+    half, pair = "channel", (1, 2)
+    assert describe("channel-first") is describe(f"{half}-first")
+    assert describe(pair, pair) is describe(pair, (1, int("2")))
+    assert len(calls) == 2
+
+
+def test_a_list_is_remembered_by_what_it_holds_now() -> None:
+    """A list that has changed is another argument."""
+    describe, calls = counted()
+    values = [1, 2]
+    describe(values)
+    values.append(3)
+    assert describe(values) == "[('list', [1, 2, 3])]"
+    assert len(calls) == 2
+
+
+NUMPY_VALUES = (
+    np.int64(3),
+    np.uint64(3),
+    np.array([3]),
+    np.array([[3]]),
+    np.array([3, 0], np.int32),
+    np.array(3),
+    np.frombuffer(np.int64(3).tobytes(), "S8"),
+    bytearray(np.int64(3).tobytes()),
+    np.int64(3).tobytes(),
+)
+
+
+def test_values_with_the_same_bytes_are_told_apart() -> None:
+    """NumPy's numbers and arrays give other results than others with the same bytes: shape and dtype count."""
+    describe, _ = counted()
+    for value in NUMPY_VALUES:
+        assert describe(value) == repr([(type(value).__name__, value)])
+        assert describe((1, value)) == repr([("tuple", (1, value))])
+
+
+@pytest.mark.parametrize(
+    "value", [np.int64(3), np.float32(1), np.array([1, 2]), Decimal(1), object(), [range(3)]], ids=repr
+)
+def test_other_values_are_not_remembered(value: Any) -> None:
+    """Arguments that are not Python's own plain types are computed anew every time."""
+    describe, calls = counted()
+    for argument in (value, (1, value), [value]):
+        assert describe(argument) == describe(argument)
+    assert len(calls) == 6
+
+
+def test_arguments_of_a_call_are_told_apart() -> None:
+    """What arrays of the same bytes mean to `im2col` does not depend on what it saw before."""
+    x = np.arange(48.0).reshape(6, 8)
+    pairs: Any = np.array([[1, 1], [2, 2]])
+    assert im2col(x, 3, padding=pairs).shape == (60, 9)
+    with pytest.raises(GeometryError, match=r"^im2col: padding has 4 entries "):
+        im2col(x, 3, padding=pairs.ravel())
+
+
+def test_errors_are_not_remembered() -> None:
+    """A function that raises raises again, and may succeed later."""
+    results: Iterator[Any] = iter([ZeroDivisionError("no"), ZeroDivisionError("still no"), 5])
+
+    @memoized
+    def fragile(value: int) -> int:
+        result = next(results)
+        if isinstance(result, Exception):
+            raise result
+        return int(result) + value
+
+    for message in ("no", "still no"):
+        with raises_exactly(ZeroDivisionError, message):
+            fragile(1)
+    assert (fragile(1), fragile(1)) == (6, 6)
+
+
+def test_a_key_error_of_the_function_is_its_own() -> None:
+    """A KeyError from inside is not taken for a forgotten key."""
+
+    @memoized
+    def look_up(key: str) -> int:
+        return {"a": 1}[key]
+
+    assert look_up("a") == 1
+    with pytest.raises(KeyError, match="b"):
+        look_up("b")
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is full, everything is forgotten, and results stay right."""
+    monkeypatch.setattr(memo, "_MOST_ENTRIES", 3)
+    describe, calls = counted()
+    for value in (1, 2, 3, 1, 4, 4, 1):
+        assert describe(value) == f"[('int', {value})]"
+    assert [value for (value,) in calls] == [1, 2, 3, 4, 1]
+
+
+def test_names_and_memories_are_apart() -> None:
+    """The wrapper has the function's name and docstring, and two functions share no memory."""
+    describe, _ = counted()
+    assert (describe.__name__, describe.__doc__) == ("describe", "Describe values.")
+    assert memoized(math.floor)(2.5) == 2
+    assert memoized(math.ceil)(2.5) == 3
+
+
+def test_threads_see_only_right_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one thread forgets, others compute and remember, and none gets another argument's result."""
+    monkeypatch.setattr(memo, "_MOST_ENTRIES", 5)
+
+    @memoized
+    def square(value: int) -> int:
+        return value * value
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(square, [i % 17 for i in range(2000)])) == [(i % 17) ** 2 for i in range(2000)]

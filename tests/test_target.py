@@ -1,0 +1,153 @@
+"""The CPU that kernels are compiled for: what llvmlite says, and what the system's files say."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from im2col.engine import target
+from im2col.engine.target import NAMED, Target
+
+from .conftest import require
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TYPICAL = (32 << 10, 1 << 20, 8 << 20)
+detect = inspect.unwrap(target.host)
+"""`host` without its memory."""
+
+
+class Flags(dict[str, bool]):
+    """What llvmlite returns for the features of a CPU."""
+
+    def flatten(self) -> str:
+        return ",".join(f"+{name}" for name, there in self.items() if there)
+
+
+@pytest.fixture
+def llvm(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that lets llvmlite report a CPU."""
+    binding = require("llvmlite.binding")
+
+    def report(triple: str, *flags: str) -> None:
+        monkeypatch.setattr(binding, "get_host_cpu_features", lambda: Flags(dict.fromkeys(flags, True)))
+        monkeypatch.setattr(binding, "get_process_triple", lambda: triple)
+        monkeypatch.setattr(binding, "get_host_cpu_name", lambda: "some-cpu")
+        monkeypatch.setattr(target, "host_caches", lambda: (1, 2, 3))
+
+    return report
+
+
+AVX512 = ("avx2", "avx512f", "avx512bw", "avx512vl")
+
+
+@pytest.mark.parametrize(
+    ("triple", "flags", "vector_bytes", "registers"),
+    [
+        ("x86_64-unknown-linux-gnu", AVX512, 64, 32),
+        ("x86_64-unknown-linux-gnu", ("avx2", "avx512f"), 32, 16),
+        ("x86_64-unknown-linux-gnu", ("avx2", "avx512f", "avx512bw"), 32, 16),
+        ("x86_64-unknown-linux-gnu", ("avx2", "fma"), 32, 16),
+        ("x86_64-unknown-linux-gnu", ("avx", "sse2"), 16, 16),
+        ("x86_64-unknown-linux-gnu", (), 16, 16),
+        ("aarch64-unknown-linux-gnu", ("neon",), 16, 32),
+        ("arm64-apple-darwin24.0.0", ("neon", "sve"), 16, 32),
+    ],
+)
+def test_the_widest_vectors(llvm: Any, triple: str, flags: tuple[str, ...], vector_bytes: int, registers: int) -> None:
+    """AVX-512 counts with byte elements and short vectors only; then AVX2, then 16 bytes everywhere."""
+    llvm(triple, *flags)
+    features = ",".join(f"+{name}" for name in flags)
+    assert detect() == Target(triple, "some-cpu", features, vector_bytes, registers, (1, 2, 3))
+
+
+def test_this_machine() -> None:
+    """The host is detected once, is hashable, and its numbers make sense."""
+    require("llvmlite")
+    here = target.host()
+    assert target.host() is here
+    assert hash(here) == hash(detect())
+    assert (here.vector_bytes, here.vector_registers) in {(64, 32), (32, 16), (16, 16), (16, 32)}
+    assert all(size > 0 for size in here.caches)
+
+
+def test_without_llvmlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing llvmlite is the caller's to handle."""
+    monkeypatch.setitem(__import__("sys").modules, "llvmlite.binding", None)
+    with pytest.raises(ImportError, match="llvmlite"):
+        detect()
+
+
+def test_named_targets() -> None:
+    """Those that tests look at have the vectors of their name, and typical caches."""
+    sizes = {name: (t.vector_bytes, t.vector_registers) for name, t in NAMED.items()}
+    assert sizes == {"avx512": (64, 32), "avx2": (32, 16), "sse2": (16, 16), "neon": (16, 32)}
+    assert {t.caches for t in NAMED.values()} == {TYPICAL}
+
+
+def cache_folder(path: Path, *caches: tuple[str, str, str]) -> None:
+    """Write the files that Linux has for caches: level, type and size of each."""
+    for i, values in enumerate(caches):
+        folder = path / f"index{i}"
+        folder.mkdir()
+        for name, value in zip(("level", "type", "size"), values, strict=True):
+            (folder / name).write_text(value + "\n")
+    (path / "uevent").write_text("")
+
+
+L1, L2, L3 = ("1", "Data", "48K"), ("2", "Unified", "2048K"), ("3", "Unified", "36M")
+
+
+@pytest.mark.parametrize(
+    ("caches", "expected"),
+    [
+        ([L1, ("1", "Instruction", "64K"), L2, L3], (48 << 10, 2 << 20, 36 << 20)),
+        ([("1", "Instruction", "64K"), L3, L2, L1], (48 << 10, 2 << 20, 36 << 20)),
+        ([L1, L2], (48 << 10, 2 << 20, 2 << 20)),
+        ([L1, L2, L3, ("4", "Unified", "1G")], (48 << 10, 2 << 20, 1 << 30)),
+        ([("1", "Unified", "32768"), ("2", "Unified", "1M")], (32 << 10, 1 << 20, 1 << 20)),
+    ],
+    ids=["usual", "any order", "two levels", "four levels", "plain bytes"],
+)
+def test_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caches: Any, expected: tuple[int, int, int]) -> None:
+    """The data cache of the first level, the second level, and the last one."""
+    cache_folder(tmp_path, *caches)
+    monkeypatch.setattr(target, "_CACHE_FOLDER", tmp_path)
+    assert target.host_caches() == expected
+
+
+@pytest.mark.parametrize(
+    "caches",
+    [
+        [],
+        [L1],
+        [L2, L3],
+        [("1", "Instruction", "32K"), L2],
+        [("one", "Data", "32K"), L2],
+        [("1", "Data", "unknown"), L2],
+        [("1", "Data", ""), L2],
+        [("1", "Data", "32 K"), L2],
+    ],
+    ids=["none", "no second", "no first", "no data", "no number", "no size", "empty", "spaced"],
+)
+def test_caches_that_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caches: Any) -> None:
+    """Where the files are missing or say something else, typical sizes are assumed."""
+    cache_folder(tmp_path, *caches)
+    monkeypatch.setattr(target, "_CACHE_FOLDER", tmp_path)
+    assert target.host_caches() == TYPICAL
+
+
+def test_caches_without_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No folder, an unreadable file, and bytes that are no text are no errors."""
+    monkeypatch.setattr(target, "_CACHE_FOLDER", tmp_path / "missing")
+    assert target.host_caches() == TYPICAL
+    monkeypatch.setattr(target, "_CACHE_FOLDER", tmp_path)
+    cache_folder(tmp_path, L1, L2)
+    assert target.host_caches() == (48 << 10, 2 << 20, 2 << 20)
+    (tmp_path / "index0" / "size").write_bytes(b"\xff\xfe")
+    assert target.host_caches() == TYPICAL
+    (tmp_path / "index0" / "size").unlink()
+    assert target.host_caches() == TYPICAL
