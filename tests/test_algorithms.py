@@ -482,9 +482,9 @@ def test_auto_takes_what_fits_the_workspace() -> None:
 
 
 def test_reference_counts_its_python_numbers() -> None:
-    """The reference's workspace: a pointer a pixel and a weight, and the sums; for images of any size."""
+    """The reference's workspace: a pointer and a number a pixel and a weight, and the sums; for images of any size."""
     small = plan((2, 3, 5, 4), np.ones((6, 3, 2, 2)), algorithm="reference")
-    assert small.workspace_bytes == 8 * (2 * 3 * 5 * 4 + 6 * 3 * 2 * 2) + 8 * 2 * 6 * 4 * 3
+    assert small.workspace_bytes == 40 * (2 * 3 * 5 * 4 + 6 * 3 * 2 * 2) + 8 * 2 * 6 * 4 * 3
     side, f4 = 1 << 32, np.dtype(np.float32)
     huge = make_problem("conv", (1, 1, side, side), (1, 1, 1, 1), f4, f4)
-    assert registry()["reference"].workspace_bytes(huge, 1) == 8 * (side**2 + 1) + 4 * side**2
+    assert registry()["reference"].workspace_bytes(huge, 1) == 40 * (side**2 + 1) + 4 * side**2

@@ -123,8 +123,8 @@ def test_stages_are_printed(
 def test_printing_works_from_outside() -> None:
     """A program that sets the variable sees the kernels that it loads, and nothing else."""
     code = "from im2col.engine import compiler, gather_kernels; compiler.load(gather_kernels.short_runs(7))"
-    command = ["env", "IM2COL_PRINT=ir,asm", sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    show = {**os.environ, "IM2COL_PRINT": "ir,asm"}
+    done = subprocess.run([sys.executable, "-c", code], env=show, capture_output=True, text=True, check=True)
     assert done.stderr.startswith("; ModuleID = ")
     assert done.stderr.count('define void @"copy_short_runs_7"') == 1
     assert done.stderr.count("\ncopy_short_runs_7:") == 1

@@ -64,7 +64,7 @@ def test_threads_are_those_of_the_next_call(monkeypatch: pytest.MonkeyPatch) -> 
     assert show_config()["threads"] == 5
     set_threads(None)
     monkeypatch.setenv("IM2COL_NUM_THREADS", "many")
-    message = "show_config: the environment variable IM2COL_NUM_THREADS must be a positive integer or None, got 'many'"
+    message = "show_config: the environment variable IM2COL_NUM_THREADS must be a positive integer, got 'many'"
     with raises_exactly(ArgumentError, message):
         show_config()
 

@@ -104,7 +104,7 @@ def test_values_with_the_same_bytes_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [np.int64(3), np.float32(1), np.array([1, 2]), Decimal(1), object(), [range(3)]], ids=repr
+    "value", [np.int64(3), np.float64(1), np.array([1, 2]), Decimal(1), b"1", 1j, [range(3)], ({},)], ids=repr
 )
 def test_other_values_are_not_remembered(value: Any) -> None:
     """Arguments that are not Python's own plain types are computed anew every time."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import require
+
 REPOSITORY = Path(__file__).parents[1]
 
 BREAK = """
@@ -108,7 +110,7 @@ def test_a_module_set_to_none_is_a_missing_one() -> None:
 
 def test_with_llvmlite_the_same_program_does_not_warn() -> None:
     """The program above notices nothing where the engine works."""
-    pytest.importorskip("llvmlite")
+    require("llvmlite")
     assert run("import sys\n" + LARGE) == ["", "True", "works"]
 
 

@@ -59,7 +59,7 @@ def test_wrong_numbers_of_threads_are_refused(wrong: Any) -> None:
 def test_a_wrong_environment_is_refused(monkeypatch: pytest.MonkeyPatch, text: str, shown: str) -> None:
     """The error names the variable; a call that says its threads does not ask it."""
     monkeypatch.setenv("IM2COL_NUM_THREADS", text)
-    message = "conv: the environment variable IM2COL_NUM_THREADS must be a positive integer or None, got " + shown
+    message = "conv: the environment variable IM2COL_NUM_THREADS must be a positive integer, got " + shown
     with raises_exactly(ArgumentError, message):
         threads.resolve_threads("conv", None)
     assert threads.resolve_threads("conv", 1) == 1

@@ -30,6 +30,9 @@ class Activation:
         """How many arrays of its argument's size it allocates at once, at most."""
         return _FUNCTIONS[self.name].temporaries
 
+    def __str__(self) -> str:
+        return f"{self.name}({self.slope:g})" if self.name == "leaky_relu" else self.name
+
     def __call__(self, a: NDArray[Any]) -> NDArray[Any]:
         """Return the activation of every element, in the dtype of `a`."""
         return _FUNCTIONS[self.name].apply(a, self.slope)

@@ -131,7 +131,7 @@ class Plan:
 
     def __setattr__(self, name: str, value: object) -> None:
         if getattr(self, "_sealed", False):
-            raise AttributeError(f"a plan cannot be changed: {name!r} was set when it was made; make another plan")
+            raise AttributeError(f"a plan cannot be changed: {name!r} cannot be set; make another plan")
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -141,17 +141,17 @@ class Plan:
         return Plan, (self._problem, self._w, self._bias, self._requested, self.threads)
 
     def __repr__(self) -> str:
-        return f"<im2col.Plan {self._x_shape} → {self._problem.output_shape}, {self.algorithm}, {self.threads} threads>"
+        return f"<im2col.Plan {self._x_shape} → {self._problem.output_shape}, {self.algorithm}, threads {self.threads}>"
 
     def __str__(self) -> str:
         p, g = self._problem, self._problem.geometry
         pads = f", padding {g.padding} ({p.padding_mode})" if g.is_padded else ""
         dtypes = f"{p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}"
-        tail = [part for part in ("bias" * p.has_bias, p.activation.name if p.activation else "") if part]
+        tail = [str(part) for part in ("bias" * p.has_bias, p.activation) if part]
         lines = [
             f"{p.operation} {p.layout.axes} {self._x_shape} → {p.output_shape}",
             f"  window     kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}",
-            f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}"
+            f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}"
             + (f", then {', '.join(tail)}" if tail else ""),
             f"  dtypes     {dtypes}",
             f"  matrix     {g.positions} positions × {p.group_taps} taps a group",
@@ -224,7 +224,8 @@ def _checked_bias(bias: ArrayLike, problem: Problem) -> NDArray[Any]:
             f"{problem.operation}: bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, "
             f"or pass dtype={str(np.result_type(array.dtype, accumulator))!r}"
         )
-    return array.astype(accumulator)
+    with np.errstate(all="ignore"):
+        return array.astype(accumulator)
 
 
 def plan(

@@ -59,9 +59,9 @@ class Explicit:
         blocks = _Blocks.of(problem)
         kernel_axes = tuple(range(2, w.ndim))
         filters = np.flip(w, kernel_axes) if problem.flip else w
-        matrix = np.array(filters, blocks.dtype, order="C").reshape(problem.filters, problem.group_taps)
+        with np.errstate(all="ignore"):
+            matrix = np.array(filters, blocks.dtype, order="C").reshape(problem.filters, problem.group_taps)
         workers, wave = blocks.workers(threads), blocks.wave(threads)
-        boxes = list(blocks.boxes())
 
         def run(x: NDArray[Any], out: NDArray[Any]) -> None:
             with single_threaded_blas():
@@ -70,10 +70,11 @@ class Explicit:
 
         def run_wave(x: NDArray[Any], out: NDArray[Any]) -> None:
             views = [patch_view(_padded(x[n : n + 1], problem), problem.geometry)[0] for n in range(len(x))]
-            tasks = [
+            tasks = (
                 partial(blocks.multiply, views[n], matrix, bias, out[n], group, box)
-                for n, group, box in itertools.product(range(len(x)), range(problem.groups), boxes)
-            ]
+                for n, group in itertools.product(range(len(x)), range(problem.groups))
+                for box in blocks.boxes()
+            )
             run_parallel(tasks, workers)
 
         return run
@@ -128,12 +129,10 @@ class _Blocks:
     def boxes(self) -> Iterator[tuple[slice, ...]]:
         """Yield boxes of output positions, at most `positions` each, that cover the map in order."""
         shape = self.problem.geometry.output_shape
-        return itertools.product(
-            *(
-                [slice(start, min(start + step, n)) for start in range(0, n, step)]
-                for n, step in zip(shape, box_steps(shape, self.positions), strict=True)
-            )
-        )
+        steps = box_steps(shape, self.positions)
+        counts = [-(-n // step) for n, step in zip(shape, steps, strict=True)]
+        for index in np.ndindex(*counts):  # itertools.product would hold the cuts of every axis
+            yield tuple(slice(i * step, min((i + 1) * step, n)) for i, step, n in zip(index, steps, shape, strict=True))
 
     def multiply(
         self,

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from .contract import Runner
 
 
+_NUMBER_BYTES = 40
+"""Of a Python number in an array: a pointer, and an object of up to 32 bytes unless it is a very large integer."""
+
+
 class Reference:
     """Plain loops."""
 
@@ -31,12 +35,12 @@ class Reference:
         return Suitability(1, f"plain loops over {problem.flops // 2} products: the definition, never fast")
 
     def workspace_bytes(self, problem: Problem, threads: int) -> int:  # noqa: ARG002 (the contract's arguments)
-        """Return the bytes of the copies in Python numbers, a pointer an element, and of the sums."""
+        """Return the bytes of the copies in Python numbers, and of the sums."""
         g = problem.geometry
         pixels = problem.batch * problem.channels * math.prod(g.spatial_shape)
         weights = problem.filters * problem.group_taps
         sums = problem.batch * problem.filters * g.positions
-        return (pixels + weights) * np.dtype(object).itemsize + sums * problem.accumulator.itemsize
+        return (pixels + weights) * _NUMBER_BYTES + sums * problem.accumulator.itemsize
 
     def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:  # noqa: ARG002
         """Return a function that runs the loops in one thread."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import operator
 import os
 import threading
+from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
 from .host import usable_cpus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future, ThreadPoolExecutor
 
 _lock = threading.Lock()
@@ -59,27 +60,28 @@ def resolve_threads(operation: str, threads: int | None) -> int:
     variable = os.environ.get("IM2COL_NUM_THREADS")
     if variable:
         number = int(variable) if variable.isdecimal() else variable
-        return _checked(operation, "the environment variable IM2COL_NUM_THREADS", number)
+        return _checked(operation, "the environment variable IM2COL_NUM_THREADS", number, "a positive integer")
     return usable_cpus()
 
 
-def _checked(operation: str, name: str, threads: object) -> int:
+def _checked(operation: str, name: str, threads: object, rule: str = "a positive integer or None") -> int:
     try:
         number = 0 if isinstance(threads, bool) else operator.index(threads)  # type: ignore[arg-type]
     except TypeError:
         number = 0
     if number < 1:
-        raise ArgumentError(f"{operation}: {name} must be a positive integer or None, got {threads!r}")
+        raise ArgumentError(f"{operation}: {name} must be {rule}, got {threads!r}")
     return number
 
 
-def run_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
+def run_parallel(tasks: Iterable[Callable[[], None]], threads: int) -> None:
     """Run every task, at most `threads` of them at once, and return when all have ended.
 
     Parameters
     ----------
-    tasks : sequence of callable
-        Independent of each other. A task runs in the calling thread or in a pool's; it must not call `run_parallel`.
+    tasks : iterable of callable
+        Independent of each other, and taken one by one: a generator's need not exist all at once. A task runs in the
+        calling thread or in a pool's; it must not call `run_parallel`.
     threads : int
         At least 1. The calling thread is one of them.
 
@@ -88,7 +90,7 @@ def run_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
     Exception
         The first error of a task, after all workers have stopped; tasks not yet started are dropped.
     """
-    workers = min(threads, len(tasks))
+    workers = min(threads, len(tasks)) if isinstance(tasks, Sized) else threads
     if workers <= 1:
         for task in tasks:
             task()
