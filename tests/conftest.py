@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib
 import os
 import re
-import shutil
-import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,11 +15,6 @@ from im2col.engine import gather, scatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# Kernels are compiled once for all test processes, and the user's own cache is left alone.
-if "IM2COL_CACHE_DIR" not in os.environ:
-    os.environ["IM2COL_CACHE_DIR"] = tempfile.mkdtemp(prefix="im2col-tests-")
-    atexit.register(shutil.rmtree, os.environ["IM2COL_CACHE_DIR"], ignore_errors=True)
 
 # No deadline and no complaint about slow data: CI machines are shared. In CI the same cases are drawn every time.
 # "fast", for `make mutate`, is content with knowing that something is wrong: it makes no failing case smaller.

@@ -109,7 +109,7 @@ def test_a_key_is_overwritten(kept: Path) -> None:
     cache.write(KEY, b"")
     assert cache.read(KEY) == b""
     assert cache.read("another") is None
-    assert kept.read_bytes() == hashlib.sha256(b"").digest()
+    assert kept.read_bytes() == hashlib.sha256(KEY.encode()).digest()
 
 
 # For whom

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEYS = {
-    *("versions", "algorithms", "engine", "cpus", "threads", "available_memory", "cache_folder", "cached_kernels"),
+    *("versions", "algorithms", "engine", "cpus", "threads", "available_memory", "cache_folder", "cache_usable"),
+    "cached_kernels",
     "target",
 }
 
@@ -47,13 +48,13 @@ def test_everything_is_there(home: Path) -> None:
     assert set(config) == KEYS
     assert json.loads(json.dumps(config)) == config
     assert set(config["versions"]) == {"im2col", "llvmlite", "numpy", "python"}
-    assert config["engine"] == "works"
+    assert config["engine"] == "no failure so far"
     assert set(config["target"]) == {"cpu", "triple", "vector_bytes", "vector_registers", "caches"}
     assert len(config["target"]["caches"]) == 3
     assert {"reference", "explicit"} <= set(config["algorithms"])
     assert 1 <= config["threads"] == config["cpus"] <= (os.cpu_count() or 1)
     assert config["available_memory"] > 0
-    assert config["cache_folder"] == str(home)
+    assert (config["cache_folder"], config["cache_usable"]) == (str(home), True)
 
 
 def test_threads_are_those_of_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,5 +141,12 @@ def test_a_user_without_a_home_is_no_error(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("pwd.getpwuid", nobody)
     assert clear_cache() == 0
     config = show_config()
-    assert config["cached_kernels"] == 0
+    assert (config["cached_kernels"], config["cache_folder"], config["cache_usable"]) == (0, None, False)
     assert json.dumps(config)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a user's folders are apart on Windows")
+def test_a_folder_that_others_may_read_shows(home: Path) -> None:
+    """A folder that the cache refuses is said to be of no use."""
+    home.mkdir(mode=0o755)
+    assert show_config()["cache_usable"] is False

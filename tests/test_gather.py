@@ -236,7 +236,9 @@ def tiles() -> dict[str, list[Copy]]:
         if (across + entries) % 3 == 0:
             steps = dense(itemsize, (across, entries), gap=itemsize + 1)
             cases.append(Copy(itemsize, (across, entries), (itemsize, -far - 1), steps))
-        if entries * itemsize <= 32:  # windows that overlap, each a row: contiguous along both axes
+        if (
+            entries <= 6 and entries * itemsize <= 32 and across >= 2 * entries
+        ):  # windows that overlap, each a row: contiguous along both axes
             cases.append(Copy(itemsize, (across, entries), (itemsize,) * 2, dense(itemsize, (across, entries))))
     return matrix
 
@@ -320,8 +322,8 @@ CHW  5,3,3    3 1  columns channel-first  short:45   long       long       long 
 CHW  5,3,3    3 1  columns channel-last   tiles:4    tiles:4    tiles:4    tiles:4    short:16
 CHW  3,9,23   5 1  rows    channel-first  tiles:16   tiles:16   tiles:8    short:40*2 long
 CHW  3,9,23   5 1  rows    channel-last   tiles:16   tiles:16   tiles:8    tiles:4    short:16
-CHW  3,9,23   5 1  columns channel-first  tiles:4    short:38   long       long       long
-CHW  3,9,23   5 1  columns channel-last   tiles:4    short:38   long       long       long
+CHW  3,9,23   5 1  columns channel-first  short:19   short:38   long       long       long
+CHW  3,9,23   5 1  columns channel-last   short:19   short:38   long       long       long
 NHWC 2,6,9,4  3 1  rows    channel-first  tiles:8    tiles:8    tiles:8    tiles:4    short:16*2
 NHWC 2,6,9,4  3 1  rows    channel-last   short:12   short:24   short:48   long       long
 NHWC 2,6,9,4  3 1  columns channel-first  tiles:4    tiles:4    tiles:4    tiles:4    short:16

@@ -111,7 +111,7 @@ def test_a_module_set_to_none_is_a_missing_one() -> None:
 def test_with_llvmlite_the_same_program_does_not_warn() -> None:
     """The program above notices nothing where the engine works."""
     require("llvmlite")
-    assert run("import sys\n" + LARGE) == ["", "True", "works"]
+    assert run("import sys\n" + LARGE) == ["", "True", "no failure so far"]
 
 
 def test_importing_loads_neither_the_engine_nor_threads() -> None:

@@ -21,7 +21,8 @@ def show_config() -> dict[str, Any]:
     dict
         Plain values, for people and for JSON: versions; the algorithms; whether the engine works, and if not, why; the
         CPU that kernels are compiled for, with its vector width and caches in bytes; CPUs, threads and memory that this
-        process may use; where compiled kernels are kept, and how many there are.
+        process may use; where compiled kernels are kept, whether that folder can be used (it must
+        belong to the user alone), and how many there are.
 
     Raises
     ------
@@ -37,14 +38,16 @@ def show_config() -> dict[str, Any]:
     import platform  # these two take longer to import than the rest of the package
     from importlib.metadata import version
 
+    folder = cache.folder()
     config: dict[str, Any] = {
         "versions": {"im2col": version("im2col"), "numpy": np.__version__, "python": platform.python_version()},
         "algorithms": list(registry()),
-        "engine": compiler.failure() or "works",
+        "engine": compiler.failure() or "no failure so far",
         "cpus": usable_cpus(),
         "threads": resolve_threads("show_config", None),
         "available_memory": available_memory(),
-        "cache_folder": str(cache.folder()),
+        "cache_folder": str(folder) if folder else None,
+        "cache_usable": cache.usable_folder() is not None or bool(folder and not folder.exists()),
         "cached_kernels": cache.count(),
     }
     try:

@@ -14,62 +14,74 @@ import sys
 from pathlib import Path
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
-_SUFFIX = ".kernel"
+_SUFFIX, _PART = ".kernel", ".part"
 
 
-def folder() -> Path:
+def folder() -> Path | None:
     """Return where compiled kernels are kept: ``im2col`` in ``IM2COL_CACHE_DIR`` or in the user's cache folder.
 
     Returns
     -------
-    Path
-        It need not exist.
+    Path or None
+        It need not exist. None for a user without a home.
     """
     chosen = os.environ.get("IM2COL_CACHE_DIR")
-    if chosen:
-        base = Path(chosen)
-    elif sys.platform == "win32":  # pragma: no cover
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
-    elif sys.platform == "darwin":  # pragma: no cover
-        base = Path.home() / "Library/Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        if chosen:
+            base = Path(chosen).expanduser()
+        elif sys.platform == "win32":  # pragma: no cover
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
+        elif sys.platform == "darwin":  # pragma: no cover
+            base = Path.home() / "Library/Caches"
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
     return base / "im2col"
+
+
+def usable_folder() -> Path | None:
+    """Return the folder if it exists and belongs to this user alone."""
+    home = folder()
+    try:
+        return home if home is not None and _is_private(home.lstat(), stat.S_ISDIR) else None
+    except OSError:
+        return None
 
 
 def read(key: str) -> bytes | None:
     """Return what was kept under `key`, or None if it is not there, not ours alone, or damaged."""
+    home = usable_folder()
+    if home is None:
+        return None
     try:
-        home = folder()
-        if not _is_private(home.lstat(), stat.S_ISDIR):
-            return None
         handle = os.open(home / (key + _SUFFIX), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         with os.fdopen(handle, "rb") as file:
             if not _is_private(os.fstat(handle), stat.S_ISREG):
                 return None
             content = file.read()
-    except (OSError, RuntimeError):  # RuntimeError: a user without a home
+    except OSError:
         return None
     digest, data = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    return data if hashlib.sha256(data).digest() == digest else None
+    return data if _digest(key, data) == digest else None
 
 
 def write(key: str, data: bytes) -> None:
     """Keep `data` under `key`, whole or not at all: other processes may read and write at the same time."""
     import tempfile  # takes longer to import than most programs need it
 
-    temporary = None
+    home, temporary = folder(), None
     try:
-        home = folder()
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_private(home.lstat(), stat.S_ISDIR):
+        if home is not None:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if home is None or usable_folder() is None:
             return
-        handle, temporary = tempfile.mkstemp(dir=home)  # readable and writeable by this user only
+        handle, temporary = tempfile.mkstemp(dir=home, suffix=_PART)  # readable and writeable by this user only
         with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(data).digest() + data)
+            file.write(_digest(key, data) + data)
         Path(temporary).replace(home / (key + _SUFFIX))
         temporary = None
-    except (OSError, RuntimeError):
+    except OSError:
         pass
     finally:
         if temporary is not None:
@@ -78,18 +90,27 @@ def write(key: str, data: bytes) -> None:
 
 def count() -> int:
     """Return how many kernels are kept."""
-    try:
-        return sum(1 for _ in folder().glob("*" + _SUFFIX))
-    except (OSError, RuntimeError):
-        return 0
+    return len(_kept(_SUFFIX))
 
 
 def clear() -> int:
-    """Remove every kernel that is kept, and return how many there were."""
+    """Remove every kernel that is kept, and what a killed process left behind; return how many kernels there were."""
+    for path in _kept(_PART):
+        _remove(path)
+    return sum(_remove(path) for path in _kept(_SUFFIX))
+
+
+def _kept(suffix: str) -> list[Path]:
+    home = usable_folder()
     try:
-        return sum(_remove(path) for path in folder().glob("*" + _SUFFIX))
-    except (OSError, RuntimeError):
-        return 0
+        return [] if home is None else list(home.glob("*" + suffix))
+    except OSError:
+        return []
+
+
+def _digest(key: str, data: bytes) -> bytes:
+    """Return what stands before the data: no file is taken for another's."""
+    return hashlib.sha256(key.encode() + data).digest()
 
 
 def _is_private(status: os.stat_result, is_kind: object) -> bool:

@@ -46,6 +46,8 @@ _STRIDED_RUN = 16
 _TILE_BYTES = 32
 """Bytes of a tile's rows: wider vectors move no more bytes a cycle through shuffles on the machines measured."""
 _SMALLEST_TILE, _GREATEST_TILE = 4, 16
+_TILED_RUN = 6
+"""Elements up to which a run is copied tile by tile, if there are twice as many positions across."""
 _ITEM_SIZES = (1, 2, 4, 8, 16)
 
 
@@ -61,7 +63,12 @@ def copy(dst: NDArray[Any], src: NDArray[Any], threads: int) -> None:
     threads : int
         How many threads may work.
     """
-    if dst.nbytes < max(1, _WORTH_A_CALL) or dst.dtype != src.dtype or dst.itemsize not in _ITEM_SIZES:
+    if (
+        dst.nbytes < max(1, _WORTH_A_CALL)
+        or dst.dtype != src.dtype
+        or dst.dtype.hasobject
+        or dst.itemsize not in _ITEM_SIZES
+    ):
         np.copyto(dst, src, casting="unsafe")
         return
     workers = min(threads, max(1, dst.nbytes // _WORTH_A_THREAD))
@@ -128,15 +135,12 @@ def _plan(
         return ()
     innermost = axes[-1]
     contiguous = innermost.src == itemsize
-    if contiguous and innermost.n * itemsize > _TILE_BYTES:
-        run = innermost.n * itemsize
-        inner = _Inner(short_runs(run) if run <= SHORT_RUN_BYTES else long_runs(), run)
-        return _runs(axes[:-1], inner)
     across = _across(axes, itemsize)
-    if across is not None:
+    if across is not None and not (contiguous and _is_worth_a_run(innermost, across, itemsize)):
         return _tiles(axes, across, itemsize)
     if contiguous:
-        return _runs(axes[:-1], _Inner(short_runs(innermost.n * itemsize), innermost.n * itemsize))
+        run = innermost.n * itemsize
+        return _runs(axes[:-1], _Inner(short_runs(run) if run <= SHORT_RUN_BYTES else long_runs(), run))
     if innermost.n >= _STRIDED_RUN:
         return _runs(axes[:-1], _Inner(strided_runs(itemsize, innermost.src), innermost.n * itemsize, innermost.src))
     return _runs(axes, _Inner(short_runs(itemsize), itemsize))
@@ -165,6 +169,11 @@ class _Inner:
 def _runs(axes: list[_Axis], inner: _Inner) -> tuple[_Call, ...]:
     """Return the calls that copy runs: the axes around one are loops, the innermost of them a table."""
     return tuple(call for nest in _nests(axes, inner.run) for call in _calls(*nest, inner))
+
+
+def _is_worth_a_run(innermost: _Axis, across: _Axis, itemsize: int) -> bool:
+    """Whether what is contiguous in both arrays is long enough to be copied as it is, and not tile by tile."""
+    return innermost.n > _TILED_RUN or innermost.n * itemsize > _TILE_BYTES or across.n < 2 * innermost.n
 
 
 def _tiles(axes: list[_Axis], across: _Axis, itemsize: int) -> tuple[_Call, ...]:

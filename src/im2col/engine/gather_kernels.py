@@ -103,20 +103,22 @@ def _long_runs(name: str, target: Target) -> str:
     vector = b.byte_vector(width)
     with _nest(b) as (dst, src), b.loop(b["runs"]) as i:
         to, origin = b.at(dst, b.mul(i, b["length"])), b.at(src, b.entry(b["*table"], i))
-        last = b.sub(b["length"], b.constant(width))
         block = _RUN_UNROLL * width
-        blocks = b.mul(b.quotient(last, block), block)
-        # Loop over the bytes of a run: many vectors at a time, then one at a time.
-        with b.loop(blocks, step=block) as at:
-            places = [b.add(at, b.constant(k * width)) for k in range(_RUN_UNROLL)]
-            values = [b.load(b.at(origin, place), vector) for place in places]
-            for value, place in zip(values, places, strict=True):
-                b.store(value, b.at(to, place))
-        with b.loop(last, start=blocks, step=width) as at:
-            b.store(b.load(b.at(origin, at), vector), b.at(to, at))
-        # The last vector overlaps the one before it instead of passing the end.
-        b.store(b.load(b.at(origin, last), vector), b.at(to, last))
+        # Loop over the bytes of a run, many vectors at a time. The last ones overlap those before them instead of
+        # passing the end; a run of more than two vectors and less than a block is covered from both of its ends.
+        with b.loop(b.sub(b["length"], b.constant(block)), step=block) as at:
+            _copy_vectors(b, to, origin, [b.add(at, b.constant(k * width)) for k in range(_RUN_UNROLL)], vector)
+        tail = b.larger(b.sub(b["length"], b.constant(block)), b.constant(0))
+        first = [b.add(tail, b.constant(k * width)) for k in range(_RUN_UNROLL // 2)]
+        final = [b.sub(b["length"], b.constant(k * width)) for k in range(_RUN_UNROLL // 2, 0, -1)]
+        _copy_vectors(b, to, origin, [*first, *final], vector)
     return b.finish()
+
+
+def _copy_vectors(b: Builder, to: Any, origin: Any, places: list[Any], vector: Any) -> None:
+    values = [b.load(b.at(origin, place), vector) for place in places]
+    for value, place in zip(values, places, strict=True):
+        b.store(value, b.at(to, place))
 
 
 def _strided_runs(name: str, _target: Target, itemsize: int, elements: int) -> str:
