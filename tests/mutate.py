@@ -167,9 +167,9 @@ MUTATIONS = [
     ),
     Mutation(
         "engine/gather_kernels.py",
-        "b.smaller(near, last_entry)",
-        "near",
-        "the last tile of a row passes the row's end",
+        "b.at(src, b.mul(j, itemsize))",
+        "b.at(src, b.mul(far, itemsize))",
+        "the last tile is read from where it would pass the end",
         "test_gather.py",
     ),
     Mutation(

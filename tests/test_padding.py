@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col import padding
+from im2col import padding, window_geometry
 from im2col.errors import ArgumentError, DTypeError, GeometryError
 
 from . import oracles
@@ -251,3 +251,32 @@ def test_constant_refuses(value: object, dtype: str) -> None:
     message = f"op: padding_value {value!r} is not a value of the image's dtype {dtype}"
     with raises_exactly(DTypeError, message):
         padding.constant("op", value, np.dtype(dtype))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_window_geometry_takes_what_users_write(k: int) -> None:
+    """Ints for all axes and padding by name, for any number of axes; equal windows are one key of a dictionary."""
+    shape = tuple(range(5, 5 + k))
+    named = window_geometry(shape, 3, stride=2, padding="same")
+    assert named.output_shape == tuple(-(-n // 2) for n in shape)
+    spelled = window_geometry(shape, (3,) * k, stride=(2,) * k, padding=named.padding, dilation=1)
+    assert {named: 1}[spelled] == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "arguments", "message"),
+    [
+        (ArgumentError, (5, 3), "window_geometry: spatial_shape must be a tuple of integers, got 5"),
+        (GeometryError, ((5, -1), 3), "window_geometry: the length of axis W must be at least 0, got -1"),
+        (
+            GeometryError,
+            ((5, 2), 3),
+            "window_geometry: the kernel spans 3 pixels (size 3, dilation 1) but axis W of the padded image has 2; pad "
+            "by at least 1 on each side or use a smaller kernel",
+        ),
+    ],
+)
+def test_window_geometry_refuses(error: type[Exception], arguments: tuple[Any, Any], message: str) -> None:
+    """The function names itself, the axis and the values."""
+    with raises_exactly(error, message):
+        window_geometry(*arguments)

@@ -18,6 +18,7 @@ from .errors import (
     ShapeError,
 )
 from .geometry import Geometry
+from .padding import window_geometry
 from .plans import Plan, plan
 from .transform import col2im, im2col, output_shape, overlap_count, patches, weight_matrix
 
@@ -52,4 +53,5 @@ __all__ = [
     "set_threads",
     "show_config",
     "weight_matrix",
+    "window_geometry",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from .arrays import is_registered, native
 from .errors import ArgumentError, DTypeError, GeometryError
 from .geometry import INTEGER_OR_ONE_PER_AXIS, Geometry, Pairs, integer, is_sequence, per_axis, plain
+from .layout import default
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,6 +77,49 @@ def resolve_geometry(
     else:
         pads = _explicit(operation, padding, k)
     return Geometry(spatial_shape, kernel, strides, pads, dilations, operation, axes)
+
+
+def window_geometry(
+    spatial_shape: tuple[int, ...],
+    kernel_size: int | tuple[int, ...],
+    *,
+    stride: int | tuple[int, ...] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, ...] = 1,
+) -> Geometry:
+    """Return the geometry of a window sliding over an image: which pixel stands where in the column matrix.
+
+    Parameters
+    ----------
+    spatial_shape : tuple of int
+        The image's spatial axes, in pixels.
+    kernel_size, stride, dilation : int or tuple of int
+        One value for all axes, or one each.
+    padding : int, tuple or str
+        As for `im2col`.
+
+    Returns
+    -------
+    Geometry
+        Frozen and hashable: the output's shape, and the index map as offsets, as strides and pixel by pixel.
+
+    Raises
+    ------
+    GeometryError, ArgumentError
+        If an argument does not fit.
+
+    Examples
+    --------
+    >>> from im2col import window_geometry
+    >>> g = window_geometry((224, 224), 7, stride=2, padding=3)
+    >>> g.output_shape, g.pixel(position=0, tap=24)
+    ((112, 112), (0, 0))
+    """
+    op = "window_geometry"
+    if not isinstance(spatial_shape, list | tuple):
+        raise ArgumentError(f"{op}: spatial_shape must be a tuple of integers, got {spatial_shape!r}")
+    axes = default(op, len(spatial_shape), len(spatial_shape)).axes
+    return resolve_geometry(op, axes, tuple(spatial_shape), kernel_size, stride, padding, dilation)
 
 
 def _named(

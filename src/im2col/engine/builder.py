@@ -135,10 +135,10 @@ class Builder:
         name = f"llvm.masked.load.{_suffix(kind)}.p0"
         return self._call(name, kind, [address, self._one, mask, rest])
 
-    def masked_store(self, value: Value, address: Value, mask: Value) -> Value:
+    def masked_store(self, value: Value, address: Value, mask: Value) -> None:
         """Write the lanes of a vector that the mask selects, and touch no other byte."""
         name = f"llvm.masked.store.{_suffix(value.type)}.p0"
-        return self._call(name, self._ir.VoidType(), [value, address, self._one, mask])
+        self._call(name, self._ir.VoidType(), [value, address, self._one, mask])
 
     def gather(self, address: Value, step: Value, kind: Value, mask: Value) -> Value:
         """Return a vector whose lanes lie `step` bytes apart; lanes outside the mask are not read, and are zero."""
@@ -146,11 +146,11 @@ class Builder:
         name = f"llvm.masked.gather.{_suffix(kind)}.v{kind.count}p0"
         return self._call(name, kind, [addresses, self._one, mask, self.zero(kind)])
 
-    def scatter(self, value: Value, address: Value, step: Value, mask: Value) -> Value:
+    def scatter(self, value: Value, address: Value, step: Value, mask: Value) -> None:
         """Write the lanes of a vector that the mask selects, `step` bytes apart."""
         addresses = self._addresses(address, step, value.type.count)
         name = f"llvm.masked.scatter.{_suffix(value.type)}.v{value.type.count}p0"
-        return self._call(name, self._ir.VoidType(), [value, addresses, self._one, mask])
+        self._call(name, self._ir.VoidType(), [value, addresses, self._one, mask])
 
     def _addresses(self, address: Value, step: Value, lanes: int) -> Value:
         """Return the vector of addresses that start at one and lie `step` bytes apart."""
@@ -225,9 +225,9 @@ class Builder:
             function = self._ir.Function(self._module, signature, name)
         return self._b.call(function, arguments)
 
-    def store(self, value: Value, address: Value, align: int = 1) -> Value:
+    def store(self, value: Value, address: Value, align: int = 1) -> None:
         """Write a value to an address."""
-        return self._b.store(value, address, align=align)
+        self._b.store(value, address, align=align)
 
     # Numbers, or vectors of them
 
