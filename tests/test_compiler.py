@@ -296,15 +296,16 @@ def test_threads_load_a_kernel_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 FORKED = """
 import os, threading
-from im2col.engine import compiler, gather_kernels
+from im2col.engine import cache, compiler, gather_kernels
+cache.read = lambda key: None
 compiler.load(gather_kernels.short_runs(7))
-held = threading.Event()
-def hold():
-    with compiler._lock:
-        held.set()
-        threading.Event().wait(60)
-threading.Thread(target=hold, daemon=True).start()
-held.wait()
+begun = threading.Event()
+def compile_many():
+    begun.set()
+    for run in range(9, 25):
+        compiler.load(gather_kernels.short_runs(run))
+threading.Thread(target=compile_many).start()
+begun.wait()
 child = os.fork()
 if not child:
     assert compiler.load(gather_kernels.short_runs(8)) and compiler.loaded(gather_kernels.short_runs(7))
@@ -315,7 +316,7 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_loads_kernels() -> None:
-    """A thread of the parent that was loading one when the process forked does not stop the child."""
+    """A thread of the parent that was compiling when the process forked does not stop the child."""
     subprocess.run([sys.executable, "-c", FORKED], cwd=REPOSITORY, check=True, timeout=60)
 
 

@@ -139,13 +139,15 @@ def test_pixel_refuses_what_is_outside_of_the_matrix(position: int, tap: int) ->
     [
         (
             ((5,), (3, 3), (1,), ((0, 0),), (1,)),
-            "Geometry: a geometry needs one value for each of its spatial axes, at least one axis; got 1 sizes and "
-            "[2, 1, 1, 1] values of kernel_size, stride, padding and dilation",
+            "Geometry: a geometry needs one value for each of its spatial axes, at least one axis; got "
+            "((5,), (3, 3), (1,), ((0, 0),), (1,)) for spatial_shape, kernel_size, stride, padding and dilation; "
+            "window_geometry takes integers for all axes and padding by name",
         ),
         (
             ((), (), (), (), ()),
-            "Geometry: a geometry needs one value for each of its spatial axes, at least one axis; got 0 sizes and "
-            "[0, 0, 0, 0] values of kernel_size, stride, padding and dilation",
+            "Geometry: a geometry needs one value for each of its spatial axes, at least one axis; got "
+            "((), (), (), (), ()) for spatial_shape, kernel_size, stride, padding and dilation; window_geometry takes "
+            "integers for all axes and padding by name",
         ),
         (((-1,), (1,), (1,), ((0, 0),), (1,)), "Geometry: spatial_shape must be at least 0, got -1"),
         (((5,), (0,), (1,), ((0, 0),), (1,)), "Geometry: kernel_size must be at least 1, got 0"),
@@ -178,6 +180,14 @@ def test_geometry_names_operation_and_axis() -> None:
     )
     with raises_exactly(GeometryError, message):
         Geometry((5, 9), (3, 3), (1, 1), NO_PADDING, (3, 3), operation="conv2d", axes="HW")
+
+
+def test_geometry_keeps_plain_tuples_of_ints() -> None:
+    """Lists and NumPy's integers become tuples of int: small ones would overflow, and lists have no hash."""
+    geometry = Geometry([np.uint8(200)], [3], [1], [[np.uint8(100), 0]], [1])  # type: ignore[arg-type]
+    assert geometry == Geometry((200,), (3,), (1,), ((100, 0),), (1,))
+    assert hash(geometry) == hash(Geometry((200,), (3,), (1,), ((100, 0),), (1,)))
+    assert geometry.padded_shape == (300,)
 
 
 @pytest.mark.parametrize("padding", [((1,),), ((1, 2, 3),)])

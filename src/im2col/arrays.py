@@ -95,6 +95,11 @@ def is_registered(dtype: np.dtype[Any]) -> bool:
     return dtype.isbuiltin == 2
 
 
+def is_registered_float(dtype: np.dtype[Any]) -> bool:
+    """Whether a registered dtype holds fractions: bfloat16 does, int4 does not."""
+    return is_registered(dtype) and bool(np.array(0.5).astype(dtype).astype(np.float64) == 0.5)
+
+
 def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype in the machine's own byte order."""
     return dtype if dtype.byteorder in "=|" else dtype.newbyteorder("=")

@@ -201,7 +201,8 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     >>> c.flops, c.matrix_shape, round(c.duplication, 3)
     (231211008, (1, 3136, 576), 9.0)
     """
-    refuse_unknown("cost", options, {*(_cost.__kwdefaults__ or ()), *WINDOW_OPTIONS})
+    known = {"dtype", "workspace_limit", "threads", "name", *WINDOW_OPTIONS}
+    refuse_unknown("cost", options, known)
     if w_shape is not None:
         return _cost(x_shape, w_shape, **options)
     layers = list(x_shape) if isinstance(x_shape, Iterable) and not isinstance(x_shape, Mapping) else [x_shape]
@@ -210,7 +211,13 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
             "cost: pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got "
             f"{x_shape!r} without w_shape"
         )
-    return CostTable([cost(**{"name": f"layer {i}", **options, **layer}) for i, layer in enumerate(layers)])
+    table = []
+    for i, layer in enumerate(layers):
+        if not {"x_shape", "w_shape"} <= layer.keys():
+            raise ArgumentError(f"cost: layer {i} must name its x_shape and w_shape, got {dict(layer)!r}")
+        refuse_unknown("cost", map(str, layer), {"x_shape", "w_shape", *known})
+        table.append(_cost(**{"name": f"layer {i}", **options, **layer}))
+    return CostTable(table)
 
 
 def _cost(
@@ -230,7 +237,7 @@ def _cost(
     entries = problem.batch * math.prod(matrix)
     pixels = problem.batch * problem.channels * math.prod(problem.geometry.spatial_shape)
     return Cost(
-        name=name,
+        name=str(name),
         output_shape=problem.output_shape,
         matrix_shape=(problem.batch, *matrix) if problem.layout.has_batch else matrix,
         flops=problem.flops,

@@ -82,7 +82,8 @@ def workspace_bytes(planes: int, geometry: Geometry, dtype: np.dtype[Any], mode:
     pixels, padded = planes * math.prod(geometry.spatial_shape), planes * math.prod(geometry.padded_shape)
     folded = mode != "constant" and geometry.is_padded
     if reduce == "mean" and dtype.kind in "iu" and dtype.itemsize == 8:
-        return 2 * dtype.itemsize * (padded if folded else pixels)
+        # Quotients and remainders, those of one tap, the counts, and one temporary of the end.
+        return 6 * dtype.itemsize * (padded if folded else pixels)
     same = accumulator == (dtype if reduce == "mean" else sum_dtype(dtype))
     return accumulator.itemsize * (pixels * (folded or not same) + padded * folded)
 

@@ -33,7 +33,7 @@ TAP_ORDERS = get_args(TapOrder)
 
 def check_choice(operation: str, name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise `ArgumentError` unless `value` is one of the words in `choices`."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ArgumentError(f"{operation}: {name} must be {' or '.join(map(repr, choices))}, got {value!r}")
 
 

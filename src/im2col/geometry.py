@@ -162,21 +162,25 @@ class Geometry:
     axes: InitVar[str] = ""
 
     def __post_init__(self, operation: str, axes: str) -> None:
-        k = len(self.spatial_shape)
-        lengths = [len(v) for v in (self.kernel_size, self.stride, self.padding, self.dilation)]
-        if k == 0 or lengths != [k] * 4:
+        fields = (self.spatial_shape, self.kernel_size, self.stride, self.padding, self.dilation)
+        lengths = [len(v) if is_sequence(v) else None for v in fields]
+        if lengths[0] in (0, None) or len(set(lengths)) != 1:
             raise GeometryError(
                 f"{operation}: a geometry needs one value for each of its spatial axes, at least one axis; got "
-                f"{k} sizes and {lengths} values of kernel_size, stride, padding and dilation"
+                f"{fields!r} for spatial_shape, kernel_size, stride, padding and dilation; window_geometry takes "
+                "integers for all axes and padding by name"
             )
-        if any(len(pair) != 2 for pair in self.padding):
+        if any(not is_sequence(pair) or len(pair) != 2 for pair in self.padding):
             raise GeometryError(
                 f"{operation}: padding must be one (before, after) pair for each spatial axis, got {self.padding!r}"
             )
-        self._check_minimum(operation, "spatial_shape", self.spatial_shape, 0)
-        self._check_minimum(operation, "padding", [p for pair in self.padding for p in pair], 0)
-        for name in ("kernel_size", "stride", "dilation"):
-            self._check_minimum(operation, name, getattr(self, name), 1)
+        for name, minimum in (("spatial_shape", 0), ("kernel_size", 1), ("stride", 1), ("dilation", 1)):
+            values = tuple(integer(operation, name, v, minimum) for v in getattr(self, name))
+            object.__setattr__(self, name, values)
+        pads = tuple(
+            (integer(operation, "padding", a, 0), integer(operation, "padding", b, 0)) for a, b in self.padding
+        )
+        object.__setattr__(self, "padding", pads)
         for i, (span, size) in enumerate(zip(self.span, self.padded_shape, strict=True)):
             if span > size:
                 axis = axes[i] if axes else str(i)
@@ -188,11 +192,6 @@ class Geometry:
                     f"{axis} of the padded image has {size}; pad by at least {-((size - span) // 2)}{more} on "
                     f"each side or {remedy}"
                 )
-
-    @staticmethod
-    def _check_minimum(operation: str, name: str, values: Sequence[int], minimum: int) -> None:
-        for value in values:
-            integer(operation, name, value, minimum)
 
     @property
     def ndim(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import LayoutError
@@ -89,8 +88,7 @@ class Layout:
         return tuple(sizes[a] for a in self.axes)
 
 
-@cache
-def parse(operation: str, layout: str) -> Layout:
+def parse(operation: str, layout: object) -> Layout:
     """Parse an axis string.
 
     Parameters
@@ -172,7 +170,7 @@ def resolve(operation: str, layout: str | None, array_ndim: int, spatial_ndim: i
     """
     if layout is None:
         return default(operation, array_ndim, spatial_ndim)
-    parsed = parse(operation, layout if isinstance(layout, str) else repr(layout))
+    parsed = parse(operation, layout)
     if len(layout) != array_ndim:
         raise LayoutError(
             f"{operation}: layout {layout!r} names {len(layout)} axes but the image has {array_ndim}; "

@@ -223,6 +223,8 @@ def constant(operation: str, value: object, dtype: np.dtype[Any]) -> NDArray[Any
         return np.zeros((), dtype)
     wrong = DTypeError(f"{operation}: padding_value {value!r} is not a value of the image's dtype {dtype}")
     scalar = np.asarray(value)
+    if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
+        scalar = np.asarray(float(value))  # an integer beyond 64 bits
     if is_registered(scalar.dtype):
         scalar = scalar.astype(np.float64)
     if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .algorithms import registry
+from .algorithms.contract import ONLY_BY_NAME
 from .arrays import as_array, as_dtype, check_output, native
 from .engine.host import format_bytes, require_memory
 from .engine.threads import resolve_threads
@@ -20,6 +20,7 @@ from .problem import CONV_OPTIONS, make_problem, refuse_unknown
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+    from .algorithms.contract import Runner
     from .problem import Problem
 
 
@@ -36,11 +37,7 @@ class Plan:
     threads : int
         How many threads may work.
     workspace_bytes : int
-        Bytes allocated beyond image and result, the copy of the weights included.
-    flops : int
-        Operations of one call: two for each product, padded taps included.
-    bytes_moved : int
-        Bytes that any algorithm must move: image and weight read once, result written once.
+        Bytes allocated beyond image and result, the weights as the algorithm wants them included.
     """
 
     def __init__(
@@ -54,12 +51,23 @@ class Plan:
         self._bias = bias
         self.algorithm = choice.name
         self.threads = resolve_threads(problem.operation, threads)
-        chosen = registry()[choice.name]
-        self._run = chosen.prepare(problem, w, bias, self.threads)
-        self.workspace_bytes = chosen.workspace_bytes(problem, self.threads)
-        self.flops = problem.flops
-        self.bytes_moved = problem.bytes_moved
+        self.workspace_bytes = registry()[choice.name].workspace_bytes(problem, self.threads)
         self._sealed = True
+
+    @property
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+        return self._problem.flops
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: image and weight read once, result written once."""
+        return self._problem.bytes_moved
+
+    @cached_property
+    def _run(self) -> Runner:
+        """What the algorithm made of the weights, when it was first needed: after all checks."""
+        return registry()[self.algorithm].prepare(self._problem, self._w, self._bias, self.threads)
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Convolve one image, or one batch.
@@ -97,6 +105,19 @@ class Plan:
             )
         return self._into(image, out)
 
+    def prepare(self) -> None:
+        """Arrange the weights as the algorithm wants them, now instead of in the first call.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If the workspace would not fit the available memory.
+        """
+        p = self._problem
+        way_out = "lower workspace_limit, or convolve the image in parts"
+        require_memory(p.operation, self.workspace_bytes, way_out, "the workspace for {}", p.output_shape)
+        _ = self._run
+
     def _into(self, image: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
         p = self._problem
         shape = p.output_shape
@@ -119,6 +140,8 @@ class Plan:
 
     @cached_property
     def _key(self) -> tuple[object, ...]:
+        import hashlib
+
         arrays = [self._w] if self._bias is None else [self._w, self._bias]
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).digest()
         return (self._problem, self._requested, self.threads, self._w.shape, digest)
@@ -176,7 +199,13 @@ def _choose(problem: Problem, algorithm: str) -> _Choice:
     verdicts = {name: a.suitability(problem) for name, a in registry().items()}
     reasons = {name: v.reason if v.rank else f"cannot: {v.reason}" for name, v in verdicts.items()}
     if algorithm == "auto":
-        return _Choice(max(verdicts, key=lambda name: verdicts[name].rank), reasons)
+        best = max(verdicts, key=lambda name: verdicts[name].rank)
+        if verdicts[best].rank <= ONLY_BY_NAME:
+            why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            raise ArgumentError(
+                f"{problem.operation}: no algorithm suits this ({why}); raise workspace_limit, or name an algorithm"
+            )
+        return _Choice(best, reasons)
     if not isinstance(algorithm, str) or algorithm not in verdicts:
         raise ArgumentError(
             f"{problem.operation}: algorithm must be 'auto' or one of {tuple(verdicts)}, got {algorithm!r}"
@@ -202,6 +231,7 @@ def make_plan(
 ) -> Plan:
     """Make a plan whose errors name `operation`; see `plan` for the arguments."""
     filters = as_array(operation, "w", w)
+    filters = filters.astype(native(filters.dtype), copy=False)
     problem = make_problem(
         operation, x_shape, filters.shape, x_dtype, filters.dtype, has_bias=bias is not None, **options
     )
@@ -273,4 +303,6 @@ def plan(
     refuse_unknown("plan", options, CONV_OPTIONS)
     filters = np.array(as_array("plan", "w", w))
     dtype = filters.dtype if x_dtype is None else as_dtype("plan", "x_dtype", x_dtype)
-    return make_plan("plan", x_shape, dtype, filters, bias, **options)
+    prepared = make_plan("plan", x_shape, dtype, filters, bias, **options)
+    prepared.prepare()
+    return prepared

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import layout as layouts
 from .activation import check_activation
-from .arrays import as_dtype, is_registered, native
+from .arrays import as_dtype, is_registered, is_registered_float, native
 from .errors import ArgumentError, DTypeError, ShapeError
 from .geometry import integer
 from .padding import check_mode, constant, resolve_geometry
@@ -230,6 +230,12 @@ def _result_dtype(
     operation: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any], dtype: DTypeLike | None
 ) -> np.dtype[Any]:
     """Return the dtype of the result: ``np.result_type``, but int32 for two 8-bit operands, unless `dtype` says."""
+    for name, operand in (("x", x_dtype), ("w", w_dtype)):
+        if is_registered(operand) and not is_registered_float(operand):
+            raise DTypeError(
+                f"{operation}: {name} has dtype {operand}, which convolutions do not take; convert it first, as in "
+                f"{name}.astype(np.int8)"
+            )
     try:
         natural = native(np.result_type(x_dtype, w_dtype))
     except TypeError as cause:

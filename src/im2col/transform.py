@@ -150,9 +150,9 @@ def patches(
     Returns
     -------
     ndarray
-        A read-only strided view of `x` (of its padded copy where there is padding), in x's dtype and byte order:
-        (N, *output, C, *kernel), or (N, *output, *kernel, C) channel-last; ``orientation="columns"`` puts the tap axes
-        before the output axes. The axes N and C are left out where x lacks them.
+        A read-only strided view of `x`, in x's dtype and byte order; of its padded copy, in native byte order, where
+        there is padding: (N, *output, C, *kernel), or (N, *output, *kernel, C) channel-last; ``orientation="columns"``
+        puts the tap axes before the output axes. The axes N and C are left out where x lacks them.
 
     Raises
     ------
@@ -282,8 +282,7 @@ def col2im(
             f"{op}: columns has shape {matrix.shape} but an image {shape} with these windows has the column matrix "
             f"{frame.matrix_shape} ({orientation}, {tap_order}); check image_shape, orientation and the window"
         )
-    if reduce not in ("sum", "mean"):
-        raise ArgumentError(f"{op}: reduce must be 'sum' or 'mean', got {reduce!r}")
+    check_choice(op, "reduce", reduce, ("sum", "mean"))
     check_mode(op, padding_mode, frame.geometry)
     workers = resolve_threads(op, threads)
     dtype = native(matrix.dtype)
@@ -346,8 +345,10 @@ def overlap_count(
     op = "overlap_count"
     frame = resolve_frame(op, _checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
     check_mode(op, padding_mode, frame.geometry)
-    shape = frame.geometry.spatial_shape
-    require_memory(op, math.prod(shape) * 8, "ask for one axis at a time", "the counts {} of int64", shape)
+    g = frame.geometry
+    along = max(n + 2 * stops * k for n, stops, k in zip(g.padded_shape, g.output_shape, g.kernel_size, strict=True))
+    size = 8 * (math.prod(g.spatial_shape) + along)
+    require_memory(op, size, "ask for one axis at a time, with less padding", "the counts {} of int64", g.spatial_shape)
     return overlap(frame.geometry, padding_mode)
 
 
@@ -445,6 +446,8 @@ def weight_matrix(
         )
     n, channels = filters.shape[:2]
     kernel = filters.shape[2:]
+    size = n * groups * channels * math.prod(kernel) * filters.itemsize
+    require_memory(op, 2 * size, "multiply group by group, as conv does", "the matrix of {} filters", n)
     spread = np.zeros((groups, n // groups, groups, channels, *kernel), native(filters.dtype))
     for g in range(groups):
         spread[g, :, g] = filters[g * (n // groups) : (g + 1) * (n // groups)]

@@ -15,6 +15,9 @@ Runner = Callable[[NDArray[Any], NDArray[Any]], None]
 """``run(x, out)``: canonical views (N, C, *spatial) and (N, filters, *output), any strides; overwrites `out`."""
 
 
+ONLY_BY_NAME = 1
+
+
 @dataclass(frozen=True)
 class Suitability:
     """What an algorithm says of a problem.
@@ -22,7 +25,8 @@ class Suitability:
     Parameters
     ----------
     rank : int
-        0 if it cannot solve it; ``algorithm="auto"`` takes the greatest.
+        0 if it cannot solve it, `ONLY_BY_NAME` if it should only when it is asked for; ``algorithm="auto"`` takes the
+        greatest above that.
     reason : str
         Why, for people: a clause that ``print(plan)`` shows.
     """

@@ -107,6 +107,7 @@ class _Blocks:
 
     @property
     def padded_image_bytes(self) -> int:
+        """Bytes of the padded copy of one image; 0 where none is needed."""
         g = self.problem.geometry
         pixels = self.problem.channels * math.prod(g.padded_shape)
         return pixels * self.problem.x_dtype.itemsize if g.is_padded else 0
@@ -123,8 +124,8 @@ class _Blocks:
         return max(1, min(threads, self.problem.workspace_limit // max(1, self.bytes), self.count))
 
     def wave(self, threads: int) -> int:
-        """How many images are padded at once: enough to keep every thread busy."""
-        return max(1, min(self.workers(threads), self.problem.batch))
+        """How many images are in work at once: with padding, enough to keep every thread busy; else all of them."""
+        return max(1, min(self.workers(threads), self.problem.batch) if self.padded_image_bytes else self.problem.batch)
 
     def boxes(self) -> Iterator[tuple[slice, ...]]:
         """Yield boxes of output positions, at most `positions` each, that cover the map in order."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import is_registered
-from .contract import Suitability
+from .contract import ONLY_BY_NAME, Suitability
 from .epilogue import finish
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Reference:
 
     def suitability(self, problem: Problem) -> Suitability:
         """Return that it can solve every problem, and is never the choice of "auto"."""
-        return Suitability(1, f"plain loops over {problem.flops // 2} products: the definition, never fast")
+        return Suitability(ONLY_BY_NAME, f"plain loops over {problem.flops // 2} products: the definition, never fast")
 
     def workspace_bytes(self, problem: Problem, threads: int) -> int:  # noqa: ARG002 (the contract's arguments)
         """Return the bytes of the copies in Python numbers, and of the sums."""

@@ -56,11 +56,15 @@ def _controller() -> Any:
 def _in_keeper(action: Any) -> Any:
     """Run something in the thread that owns the limit."""
     global _keeper  # noqa: PLW0603
-    if _keeper is None:
-        from concurrent.futures import ThreadPoolExecutor
+    try:
+        if _keeper is None:
+            from concurrent.futures import ThreadPoolExecutor
 
-        _keeper = ThreadPoolExecutor(1, thread_name_prefix="im2col-blas")
-    return _keeper.submit(action).result()
+            _keeper = ThreadPoolExecutor(1, thread_name_prefix="im2col-blas")
+        done = _keeper.submit(action)
+    except RuntimeError:  # Python is shutting down and starts no threads
+        return action()
+    return done.result()
 
 
 def _forget() -> None:

@@ -7,13 +7,12 @@ error: the folder may be missing, full, read-only, shared between processes or d
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import sys
 from pathlib import Path
 
-_DIGEST_BYTES = hashlib.sha256().digest_size
+_DIGEST_BYTES = 32
 _SUFFIX, _PART = ".kernel", ".part"
 
 
@@ -68,7 +67,7 @@ def read(key: str) -> bytes | None:
 
 def write(key: str, data: bytes) -> None:
     """Keep `data` under `key`, whole or not at all: other processes may read and write at the same time."""
-    import tempfile  # takes longer to import than most programs need it
+    import tempfile  # as hashlib below
 
     home, temporary = folder(), None
     try:
@@ -110,6 +109,8 @@ def _kept(suffix: str) -> list[Path]:
 
 def _digest(key: str, data: bytes) -> bytes:
     """Return what stands before the data: no file is taken for another's."""
+    import hashlib  # takes longer to import than small programs need it
+
     return hashlib.sha256(key.encode() + data).digest()
 
 

@@ -6,8 +6,6 @@ optimiser, ``asm`` after it, or both with a comma.
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import os
 import sys
 import threading
@@ -23,6 +21,8 @@ from .target import Target, host
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_PIPELINE = {"speed_level": 3, "vectorize": True}
+"""How IR is optimised; a part of the cache's key."""
 _lock = threading.RLock()
 _loaded: dict[Kernel, Callable[..., None]] = {}
 _keep: list[Any] = []
@@ -104,13 +104,15 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
     -------
     bytes
     """
+    import hashlib  # these take longer to import than small programs need them
+
     llvm = _llvm()
     ir = kernel.ir(target)
     show = {word.strip() for word in os.environ.get("IM2COL_PRINT", "").split(",")}
     if "ir" in show:
         sys.stderr.write(ir)
     version = ".".join(map(str, llvm.llvm_version_info))
-    material = repr((ir, target.triple, target.cpu, target.features, version))
+    material = repr((ir, target.triple, target.cpu, target.features, version, _PIPELINE))
     key = hashlib.sha256(material.encode()).hexdigest()
     code = None if "asm" in show else store.read(key)
     if code is None:
@@ -161,9 +163,8 @@ def _optimised(ir: str, target: Target) -> tuple[Any, Any]:
         cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="default"
     )
     module.data_layout = str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    options.slp_vectorization = True
+    options = llvm.create_pipeline_tuning_options(speed_level=_PIPELINE["speed_level"])
+    options.loop_vectorization = options.slp_vectorization = _PIPELINE["vectorize"]
     passes = llvm.create_pass_builder(machine, options)
     passes.getModulePassManager().run(module, passes)
     return module, machine
@@ -180,6 +181,8 @@ def _link(kernel: Kernel, code: bytes) -> Callable[..., None]:
     if not address:
         raise RuntimeError(f"the object code of {kernel.name} does not define it")
     _keep.append(engine)  # it owns the code
+    import ctypes
+
     prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * kernel.arguments)
     return prototype(address)
 
@@ -201,6 +204,14 @@ def _reset() -> None:
         _state.clear()
 
 
+def _acquire_lock() -> None:
+    _lock.acquire()
+
+
+def _release_lock() -> None:
+    _lock.release()
+
+
 def _forget_lock() -> None:
     """Give a forked child a lock that no thread of its parent holds."""
     global _lock  # noqa: PLW0603
@@ -208,4 +219,5 @@ def _forget_lock() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)
+    # A fork waits for a compilation to end: the child would inherit LLVM's own locks as they are.
+    os.register_at_fork(before=_acquire_lock, after_in_parent=_release_lock, after_in_child=_forget_lock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,35 +135,29 @@ class _Job:
         return table
 
     def _tables(self, rows: slice) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Yield the tables ``rows`` and ``pieces`` for ranges of the first axis."""
+        """Yield the tables ``rows`` and ``pieces`` for the rows of a range of the first axis, a block at a time."""
         k = len(self.axes)
         if k == 1:
             yield np.array([[0, 0, 1]]), np.zeros(1, np.int64)
             return
-        taps = math.prod(self.matrix.shape[2 : 1 + k])
-        step = max(1, _TABLE_PIECES // max(1, taps * math.prod(self.image.shape[3:-1])))
-        for start in range(rows.start, rows.stop, step):
-            yield self._table(slice(start, min(start + step, rows.stop)))
+        per_slice = math.prod(self.image.shape[3:-1])
+        step = max(1, _TABLE_PIECES // max(1, math.prod(self.matrix.shape[2 : 1 + k])))
+        for start in range(rows.start * per_slice, rows.stop * per_slice, step):
+            yield self._table(np.arange(start, min(start + step, rows.stop * per_slice)))
 
-    def _table(self, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return both tables; every row has its pieces in the order of their taps."""
+    def _table(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return both tables for rows by their numbers; every row has its pieces in the order of their taps."""
         k = len(self.axes)
-        starts, offsets, meets = [], [], []
-        for i, axis in enumerate(self.axes[:-1]):
-            pixels = np.arange(self.image.shape[2 + i])[rows if i == 0 else slice(None)]
-            taps = np.arange(self.matrix.shape[2 + i])
+        origin = np.zeros(len(rows), np.int64)
+        offset, meet = np.zeros((len(rows), 1), np.int64), np.ones((len(rows), 1), bool)
+        for i, pixels in enumerate(np.unravel_index(rows, self.image.shape[2:-1])):
+            axis, taps = self.axes[i], np.arange(self.matrix.shape[2 + i])
             position, beside = np.divmod(pixels[:, None] + axis.before - taps * axis.dilation, axis.stride)
-            starts.append(pixels * self.image.strides[2 + i])
-            offsets.append(position * self.matrix.strides[2 + k + i] + taps * self.matrix.strides[2 + i])
-            meets.append((beside == 0) & (position >= 0) & (position < self.matrix.shape[2 + k + i]))
-        origin = reduce(np.add.outer, starts).reshape(-1)
-        meet = _outer(np.logical_and, meets).reshape(len(origin), -1)
-        pieces = _outer(np.add, offsets).reshape(meet.shape)[meet]
+            meets = (beside == 0) & (position >= 0) & (position < self.matrix.shape[2 + k + i])
+            steps = position * self.matrix.strides[2 + k + i] + taps * self.matrix.strides[2 + i]
+            # Taps of this axis are inside those of the axes before it.
+            offset = (offset[:, :, None] + steps[:, None]).reshape(len(rows), -1)
+            meet = (meet[:, :, None] & meets[:, None]).reshape(len(rows), -1)
+            origin += pixels * self.image.strides[2 + i]
         stops = np.cumsum(meet.sum(axis=1))
-        return np.stack([origin, np.append(0, stops[:-1]), stops], axis=-1), pieces
-
-
-def _outer(function: np.ufunc, tables: list[NDArray[Any]]) -> NDArray[Any]:
-    """Combine a (pixels, taps) table for each axis into one with all pixel axes before all tap axes."""
-    k = len(tables)
-    return reduce(function.outer, tables).transpose([*range(0, 2 * k, 2), *range(1, 2 * k, 2)])
+        return np.stack([origin, np.append(0, stops[:-1]), stops], axis=-1), offset[meet]

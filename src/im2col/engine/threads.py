@@ -125,14 +125,17 @@ def run_parallel(tasks: Iterable[Callable[[], None]], threads: int) -> None:
 def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
     """Hand `work` to the process's pool, grown where it has too few threads for all copies."""
     global _pool, _pool_size
-    from concurrent.futures import ThreadPoolExecutor  # importing im2col takes milliseconds, this some more
+    try:
+        from concurrent.futures import ThreadPoolExecutor  # importing im2col takes milliseconds, this some more
 
-    with _lock:
-        if _pool is None or _pool_size < copies:
-            if _pool is not None:
-                _pool.shutdown(wait=False)
-            _pool, _pool_size = ThreadPoolExecutor(copies, thread_name_prefix="im2col"), copies
-        return [_pool.submit(work) for _ in range(copies)]
+        with _lock:
+            if _pool is None or _pool_size < copies:
+                if _pool is not None:
+                    _pool.shutdown(wait=False)
+                _pool, _pool_size = ThreadPoolExecutor(copies, thread_name_prefix="im2col"), copies
+            return [_pool.submit(work) for _ in range(copies)]
+    except RuntimeError:  # Python is shutting down and starts no threads: the caller works alone
+        return []
 
 
 def _forget_pool() -> None:
