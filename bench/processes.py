@@ -41,6 +41,7 @@ def in_fresh_process(threads: int, call: Callable[[], T], *, environment: Mappin
         Whatever `call` raises.
     """
     counts = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    counts["OMP_WAIT_POLICY"] = "PASSIVE"  # else one library's idle threads spin through the next one's turn
     # The child inherits both: thread pools that libraries start on import are pinned from their first moment.
     with _pinned(threads), _variables({**counts, **environment}), ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(call).result()
