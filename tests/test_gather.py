@@ -497,8 +497,9 @@ def test_when_kernels_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_when_threads_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread for each 512 KiB, as far as threads are allowed and the axis has room."""
+    """A thread for each so many bytes, as far as threads are allowed and the axis has room."""
     asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(gather, "_WORTH_A_THREAD", 512 << 10)
     monkeypatch.setattr(gather, "run_parallel", lambda tasks, workers: asked.append((len(tasks), workers)))
     for shape, threads in (
         ((1000,), 8),

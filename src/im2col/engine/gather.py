@@ -34,7 +34,7 @@ _WORTH_A_CALL = 16 << 10
 _WORTH_LOADING = 512 << 10
 """Bytes below which a kernel that is not loaded yet is not worth loading: small images never pay for the engine."""
 _WORTH_A_THREAD = 4 << 20
-"""Bytes below which waking a second thread costs more than it brings."""
+"""Bytes that each thread copies at least: for fewer, waking it costs more than it brings."""
 _TABLE_RUNS = 192
 """Runs of a table at most: each may touch a cache line of its own, and all of them should stay in the first level."""
 _TABLE_ELEMENTS = 768

@@ -26,7 +26,7 @@ _WORTH_A_CALL = 16 << 10
 _WORTH_LOADING = 512 << 10
 """Bytes of matrix below which a kernel that is not loaded yet is not worth loading."""
 _WORTH_A_THREAD = 2 << 20
-"""Bytes of matrix below which waking a second thread costs more than it brings."""
+"""Bytes of matrix that each thread sums at least: for fewer, waking it costs more than it brings."""
 _TABLE_PIECES = 8192
 """Pieces of a table, about: 128 KiB, which the second level of cache holds beside the rows."""
 
