@@ -215,7 +215,7 @@ def test_the_matrix_names_every_kernel() -> None:
 @pytest.mark.parametrize("value", "?bhilqBHILQfd")
 def test_every_dtype_has_its_kernel(value: str) -> None:
     """Every integer, bool, float32 and float64 is summed by a kernel, in the dtype that `col2im` returns."""
-    matrix = np.empty((1, 1, 2, 9), value)
+    matrix = np.zeros((1, 1, 2, 9), value)
     kernel = scatter._kernel(np.empty((1, 1, 10), np.sum(matrix).dtype), matrix, [scatter.Axis(1, 1, 0)])
     assert kernel is not None
     assert kernel.name in MATRIX
