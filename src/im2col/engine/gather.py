@@ -255,22 +255,6 @@ def _calls(outer: list[_Axis], table: list[_Axis], start: tuple[int, int], inner
 
 
 def offsets(shape: Sequence[int], strides: Sequence[int]) -> NDArray[np.int64]:
-    """Return the offset of every element of a strided array, in row-major order.
-
-    Parameters
-    ----------
-    shape, strides : sequence of int
-        Of the array; strides in any unit.
-
-    Returns
-    -------
-    ndarray of int64, shape (prod(shape),)
-        In the unit of `strides`.
-
-    Examples
-    --------
-    >>> offsets((2, 3), (10, 1))
-    array([ 0,  1,  2, 10, 11, 12])
-    """
+    """Return the offset of every element of a strided array, in row-major order and in the unit of `strides`."""
     steps = [np.arange(n) * stride for n, stride in zip(shape, strides, strict=True)]
     return reduce(np.add.outer, steps, np.zeros(1, np.int64)).reshape(-1)
