@@ -38,6 +38,7 @@ ORDER = (
     "activation",
     "frame",
     "fold",
+    "shapes",
     "transform",
     "problem",
     "algorithms",

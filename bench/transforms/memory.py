@@ -88,7 +88,7 @@ def _touched_call(
     problem = make_problem(layer, task, threads)
     call = ours.prepare(replace(problem, out=np.full_like(problem.answer, np.nan)))
     if call is None:
-        raise NotImplementedError(f"{ours.name} does not offer {task}")
+        raise LookupError(f"{ours.name} must offer every task, but has none for {task}")
     return call
 
 

@@ -20,7 +20,8 @@ from .errors import (
 from .geometry import Geometry
 from .padding import window_geometry
 from .plans import Plan, plan
-from .transform import col2im, im2col, output_shape, overlap_count, patches, weight_matrix
+from .shapes import output_shape, overlap_count
+from .transform import col2im, im2col, patches, weight_matrix
 
 __all__ = [
     "ArgumentError",

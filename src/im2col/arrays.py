@@ -141,7 +141,7 @@ def check_output(
         problem = "shares memory with an input, which would be overwritten while it is read; pass another array"
     if problem is not None:
         raise OutputError(f"{operation}: out {problem}")
-    return out  # type: ignore[no-any-return]
+    return out  # type: ignore[no-any-return]  # an ndarray, or there is a problem
 
 
 def _overlaps_itself(out: NDArray[Any]) -> bool:

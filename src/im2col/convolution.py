@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .arrays import as_array
 from .errors import ShapeError
 from .plans import make_plan
-from .problem import CONV_OPTIONS, WORKSPACE_LIMIT, refuse_unknown
+from .problem import WORKSPACE_LIMIT, Options, refuse_unknown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -15,25 +15,6 @@ if TYPE_CHECKING:
     from .activation import ActivationArgument
     from .frame import Window
     from .padding import Padding, PaddingMode
-
-
-class Options(TypedDict, total=False):
-    """The keywords of `conv`, which `conv1d`, `conv2d` and `conv3d` take as they are."""
-
-    stride: Window
-    padding: Padding
-    dilation: Window
-    groups: int
-    padding_mode: PaddingMode
-    padding_value: complex
-    layout: str | None
-    activation: ActivationArgument | None
-    flip: bool
-    dtype: DTypeLike | None
-    algorithm: str
-    workspace_limit: int
-    out: NDArray[Any] | None
-    threads: int | None
 
 
 def conv(
@@ -262,7 +243,7 @@ def _convolve(
     out: NDArray[Any] | None = None,
     **options: Any,
 ) -> NDArray[Any]:
-    refuse_unknown(operation, options, CONV_OPTIONS)
+    refuse_unknown(operation, options, Options.__annotations__)
     image, filters = as_array(operation, "x", x), as_array(operation, "w", w)
     if spatial is not None:
         filters = _filters(operation, image, filters, spatial)

@@ -49,7 +49,7 @@ def integer(operation: str, name: str, value: object, minimum: int, rule: str = 
     if type(value) is int and value >= minimum:  # all but the rare call
         return value
     try:
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = operator.index(value)  # type: ignore[arg-type]  # that is tried
     except TypeError:
         number = None
     if number is None or isinstance(value, bool | np.bool_):

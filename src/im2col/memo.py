@@ -57,11 +57,11 @@ def memoized(function: Callable[P, R]) -> Callable[P, R]:
         memory[key] = result
         return result
 
-    return remembered  # type: ignore[return-value]
+    return remembered  # type: ignore[return-value]  # of the same arguments, all of them positional
 
 
 def _is_plain(value: object) -> bool:
     """Whether marshal tells the value apart from all others: it writes anything with a buffer as mere bytes."""
     if type(value) in (tuple, list):
-        return all(map(_is_plain, value))  # type: ignore[call-overload]
+        return all(map(_is_plain, value))  # type: ignore[call-overload]  # type() does not narrow
     return value is None or type(value) in (int, float, bool, str)

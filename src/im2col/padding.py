@@ -313,6 +313,7 @@ def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64
     """
     if mode == "constant":
         return np.pad(np.arange(n), (before, after), constant_values=-1)
+    # NumPy's stub wants the mode as a literal.
     return np.pad(np.arange(n), (before, after), mode=mode)  # type: ignore[call-overload, no-any-return]
 
 

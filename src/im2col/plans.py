@@ -15,7 +15,7 @@ from .arrays import as_array, as_dtype, check_output, native
 from .engine.host import format_bytes, require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, DTypeError, ShapeError
-from .problem import CONV_OPTIONS, make_problem, refuse_unknown
+from .problem import Options, make_problem, refuse_unknown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -300,7 +300,7 @@ def plan(
     >>> p(np.ones((1, 3, 8, 8))).shape, p.algorithm
     ((1, 4, 8, 8), 'explicit')
     """
-    refuse_unknown("plan", options, CONV_OPTIONS)
+    refuse_unknown("plan", options, Options.__annotations__.keys() - {"out"})
     filters = np.array(as_array("plan", "w", w))
     dtype = filters.dtype if x_dtype is None else as_dtype("plan", "x_dtype", x_dtype)
     prepared = make_plan("plan", x_shape, dtype, filters, bias, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -18,21 +18,37 @@ from .padding import check_mode, constant, resolve_geometry
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from numpy.typing import DTypeLike
+    from numpy.typing import DTypeLike, NDArray
 
-    from .activation import Activation
+    from .activation import Activation, ActivationArgument
+    from .frame import Window
     from .geometry import Geometry
     from .layout import Layout
+    from .padding import Padding, PaddingMode
 
 WORKSPACE_LIMIT = 64 << 20
 """Bytes that an algorithm may allocate for blocks of the column matrix, unless a call says otherwise."""
 
 WINDOW_OPTIONS = ("stride", "padding", "dilation", "groups", "layout")
-CONV_OPTIONS = (
-    *WINDOW_OPTIONS,
-    *("padding_mode", "padding_value", "activation", "flip", "dtype", "workspace_limit", "algorithm", "threads"),
-)
-"""Keywords of `conv` that prepare it; `plan` takes them too."""
+
+
+class Options(TypedDict, total=False):
+    """The keywords of `conv`: `conv1d`, `conv2d` and `conv3d` take them as they are, `plan` all but `out`."""
+
+    stride: Window
+    padding: Padding
+    dilation: Window
+    groups: int
+    padding_mode: PaddingMode
+    padding_value: complex
+    layout: str | None
+    activation: ActivationArgument | None
+    flip: bool
+    dtype: DTypeLike | None
+    algorithm: str
+    workspace_limit: int
+    out: NDArray[Any] | None
+    threads: int | None
 
 
 def refuse_unknown(operation: str, options: Iterable[str], known: Container[str]) -> None:

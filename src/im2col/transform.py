@@ -1,4 +1,4 @@
-"""The column matrix and the way back: `im2col`, `patches`, `col2im` and their companions."""
+"""The column matrix and the way back: `im2col`, `patches`, `col2im`, and the other factor, `weight_matrix`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from .engine import gather
 from .engine.host import require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, ShapeError
-from .fold import fold, overlap, sum_dtype, workspace_bytes
+from .fold import fold, sum_dtype, workspace_bytes
 from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, Window, check_choice, resolve_frame
 from .geometry import integer
 from .padding import check_mode, constant
+from .shapes import checked_shape
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -275,7 +276,7 @@ def col2im(
     """
     op = "col2im"
     matrix = as_array(op, "columns", columns)
-    shape = _checked_shape(op, image_shape)
+    shape = checked_shape(op, image_shape)
     frame = resolve_frame(op, shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     if matrix.shape != frame.matrix_shape:
         raise ShapeError(
@@ -300,95 +301,6 @@ def col2im(
         require_memory(op, workspace, "fold it in parts", "the sums for the image {} of {}", shape, dtype)
     fold(frame.layout.to_canonical(out), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers)
     return out
-
-
-def overlap_count(
-    image_shape: tuple[int, ...],
-    kernel_size: Window,
-    *,
-    stride: Window = 1,
-    padding: Padding = 0,
-    dilation: Window = 1,
-    padding_mode: PaddingMode = "constant",
-    layout: str | None = None,
-) -> NDArray[np.int64]:
-    """Return how often each pixel stands in the column matrix of one channel.
-
-    Parameters
-    ----------
-    image_shape : tuple of int
-        The image's shape, in `layout`.
-    kernel_size, stride, padding, dilation, padding_mode, layout
-        As for `im2col`.
-
-    Returns
-    -------
-    ndarray of int64
-        A new array over the spatial axes of the image: ``col2im`` of a matrix of ones.
-
-    Raises
-    ------
-    GeometryError, LayoutError, ArgumentError
-        If an argument does not fit.
-    MemoryBudgetError
-        If the counts would not fit the available memory.
-
-    Examples
-    --------
-    >>> from im2col import overlap_count
-    >>> overlap_count((4, 4), 3)
-    array([[1, 2, 2, 1],
-           [2, 4, 4, 2],
-           [2, 4, 4, 2],
-           [1, 2, 2, 1]])
-    """
-    op = "overlap_count"
-    frame = resolve_frame(op, _checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
-    check_mode(op, padding_mode, frame.geometry)
-    g = frame.geometry
-    along = max(n + 2 * stops * k for n, stops, k in zip(g.padded_shape, g.output_shape, g.kernel_size, strict=True))
-    size = 8 * (math.prod(g.spatial_shape) + along)
-    require_memory(op, size, "ask for one axis at a time, with less padding", "the counts {} of int64", g.spatial_shape)
-    return overlap(frame.geometry, padding_mode)
-
-
-def output_shape(
-    image_shape: tuple[int, ...],
-    kernel_size: Window,
-    *,
-    stride: Window = 1,
-    padding: Padding = 0,
-    dilation: Window = 1,
-    layout: str | None = None,
-) -> tuple[int, ...]:
-    """Return how often the window stops along each spatial axis.
-
-    Parameters
-    ----------
-    image_shape : tuple of int
-        The image's shape, in `layout`.
-    kernel_size, stride, padding, dilation, layout
-        As for `im2col`.
-
-    Returns
-    -------
-    tuple of int
-        Over the spatial axes: ``floor((n + padding - dilation·(k-1) - 1) / stride) + 1`` each; see `Geometry`.
-
-    Raises
-    ------
-    GeometryError, LayoutError, ArgumentError
-        If an argument does not fit.
-
-    Examples
-    --------
-    >>> from im2col import output_shape
-    >>> output_shape((1, 3, 224, 224), 7, stride=2, padding=3)
-    (112, 112)
-    """
-    op = "output_shape"
-    frame = resolve_frame(op, _checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
-    return frame.geometry.output_shape
 
 
 def weight_matrix(
@@ -456,11 +368,3 @@ def weight_matrix(
         whole = np.moveaxis(whole, 1, -1)
     matrix = whole.reshape(n, groups * channels * math.prod(kernel))
     return np.ascontiguousarray(matrix if orientation == "columns" else matrix.T)
-
-
-def _checked_shape(operation: str, image_shape: object) -> tuple[int, ...]:
-    if not isinstance(image_shape, list | tuple):
-        raise ArgumentError(
-            f"{operation}: image_shape must be a tuple of integers, the shape of the image; got {image_shape!r}"
-        )
-    return tuple(integer(operation, "an entry of image_shape", n, minimum=0) for n in image_shape)

@@ -62,7 +62,7 @@ class Reference:
                         at = stop * geometry.stride[axis] + step * geometry.dilation[axis] - geometry.padding[axis][0]
                         pixel.append(_inside(at, sizes[axis], problem.padding_mode))
                     if problem.flip:
-                        tap = [k - 1 - t for k, t in zip(kernel, tap, strict=True)]  # noqa: PLW2901
+                        tap = [k - 1 - t for k, t in zip(kernel, tap, strict=True)]  # noqa: PLW2901 (the same tap, counted from the other end)
                     value = fill.item() if None in pixel else image[n][group * problem.group_channels + c][tuple(pixel)]
                     total += value * weights[(f, c, *tap)]
                 sums[(n, f, *position)] = _rounded(total, problem.accumulator)

@@ -95,7 +95,7 @@ def parse_padding(operation: str, name: str, text: str) -> Padding:
     [1, ((1, 2), (0, 3)), (1, (0, 3)), 'same']
     """
     if text[:1].isalpha():
-        return text  # type: ignore[return-value]
+        return text  # type: ignore[return-value]  # resolve_geometry knows the names
     try:
         entries = tuple(_side(part) for part in text.split(","))
     except ValueError:

@@ -55,7 +55,7 @@ def _controller() -> Any:
 
 def _in_keeper(action: Any) -> Any:
     """Run something in the thread that owns the limit."""
-    global _keeper  # noqa: PLW0603
+    global _keeper  # noqa: PLW0603 (so does its keeper)
     try:
         if _keeper is None:
             from concurrent.futures import ThreadPoolExecutor
@@ -69,7 +69,7 @@ def _in_keeper(action: Any) -> Any:
 
 def _forget() -> None:
     """Start afresh in a forked child, where no call is under way and no other thread lives."""
-    global _lock, _users, _keeper  # noqa: PLW0603
+    global _lock, _users, _keeper  # noqa: PLW0603 (the child's own)
     _lock, _keeper = threading.Lock(), None
     if _users:
         _users = 0

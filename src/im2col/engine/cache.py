@@ -11,6 +11,10 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _DIGEST_BYTES = 32
 _SUFFIX, _PART = ".kernel", ".part"
@@ -114,9 +118,9 @@ def _digest(key: str, data: bytes) -> bytes:
     return hashlib.sha256(key.encode() + data).digest()
 
 
-def _is_private(status: os.stat_result, is_kind: object) -> bool:
+def _is_private(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
     """Whether this user owns it and nobody else may touch it."""
-    if not callable(is_kind) or not is_kind(status.st_mode):
+    if not is_kind(status.st_mode):
         return False
     if not hasattr(os, "getuid"):  # pragma: no cover (Windows keeps a user's folders apart by itself)
         return True

@@ -214,7 +214,7 @@ def _release_lock() -> None:
 
 def _forget_lock() -> None:
     """Give a forked child a lock that no thread of its parent holds."""
-    global _lock  # noqa: PLW0603
+    global _lock  # noqa: PLW0603 (the child's own)
     _lock = threading.RLock()
 
 

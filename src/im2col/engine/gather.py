@@ -96,7 +96,7 @@ def _copy_part(dst: NDArray[Any], src: NDArray[Any]) -> None:
         return
     to, origin = dst.ctypes.data, src.ctypes.data
     for call, function in zip(calls, functions, strict=True):
-        function(to + call.dst_offset, origin + call.src_offset, *call.arguments)  # type: ignore[misc]
+        function(to + call.dst_offset, origin + call.src_offset, *call.arguments)  # type: ignore[misc]  # None is not among them
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def resolve_threads(operation: str, threads: int | None) -> int:
 
 def _checked(operation: str, name: str, threads: object, rule: str = "a positive integer or None") -> int:
     try:
-        number = 0 if isinstance(threads, bool) else operator.index(threads)  # type: ignore[arg-type]
+        number = 0 if isinstance(threads, bool) else operator.index(threads)  # type: ignore[arg-type]  # that is tried
     except TypeError:
         number = 0
     if number < 1:
