@@ -274,6 +274,26 @@ def pad_image(
     padded = np.zeros([n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], native(x.dtype))
     if mode == "constant" and value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
         padded[...] = value
+    fill_padded(padded, x, pairs, mode, copy)
+    return padded
+
+
+def fill_padded(
+    padded: NDArray[Any],
+    x: NDArray[Any],
+    pairs: Sequence[tuple[int, int]],
+    mode: str,
+    copy: Callable[[NDArray[Any], NDArray[Any]], None] = np.copyto,
+) -> None:
+    """Write an image into an array with room for its padding, and the padding too unless it is a constant.
+
+    Parameters
+    ----------
+    padded : ndarray
+        Its border holds the constant already where `mode` is ``"constant"``.
+    x, pairs, mode, copy
+        As for `pad_image`.
+    """
     inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, pairs, strict=True))
     copy(padded[inner], x)
     if mode != "constant":
@@ -281,7 +301,6 @@ def pad_image(
             lines = np.moveaxis(padded, axis, 0)
             for line, source in _border(n, before, after, mode):
                 lines[line] = lines[before + source]
-    return padded
 
 
 def _border(n: int, before: int, after: int, mode: str) -> list[tuple[int, int]]:

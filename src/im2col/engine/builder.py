@@ -77,6 +77,14 @@ class Builder:
         """Return the type of a vector."""
         return self._ir.VectorType(element, lanes)
 
+    def bytes_of(self, name: str) -> int:
+        """Return the bytes of a number by its name."""
+        return int(name[1])
+
+    def undefined(self, kind: Value) -> Value:
+        """Return a value of which nothing is promised."""
+        return self._ir.Constant(kind, self._ir.Undefined)
+
     def constant(self, value: int) -> Value:
         """Return a constant 64-bit integer."""
         return self._ir.Constant(self.i64, value)
@@ -111,11 +119,27 @@ class Builder:
         """Return the larger of two."""
         return self._b.select(self._b.icmp_signed(">", a, b), a, b)
 
+    def skip(self, i: Value, first: Value, count: Value) -> Value:
+        """Return i, or i + count from `first` on."""
+        return self._b.select(self._b.icmp_signed("<", i, first), i, self.add(i, count))
+
+    def inside(self, i: Value, stop: Value) -> Value:
+        """Return whether 0 <= i < stop."""
+        return self._b.icmp_unsigned("<", i, stop)
+
+    def choose(self, condition: Value, a: Value, b: Value) -> Value:
+        """Return a where the condition holds, else b."""
+        return self._b.select(condition, a, b)
+
     # Memory; every address is a byte address, and nothing is assumed of its alignment
 
     def at(self, base: Value, offset: Value) -> Value:
         """Return the address `offset` bytes behind `base`."""
         return self._b.gep(base, [offset], source_etype=self.i8)
+
+    def address(self, number: Value) -> Value:
+        """Return a 64-bit integer as an address."""
+        return self._b.inttoptr(number, self._ir.PointerType())
 
     def entry(self, table: Value, index: Value) -> Value:
         """Return an element of a table of 64-bit integers."""
@@ -140,6 +164,26 @@ class Builder:
         name = f"llvm.masked.store.{_suffix(value.type)}.p0"
         self._call(name, self._ir.VoidType(), [value, address, self._one, mask])
 
+    def load_first(self, address: Value, kind: Value, count: int) -> Value:
+        """Return a vector whose first `count` lanes come from an address, and touch no byte behind them."""
+        if count == kind.count:
+            return self.load(address, kind)
+        mask = self._ir.Constant(self.vector(self._ir.IntType(1), kind.count), [i < count for i in range(kind.count)])
+        return self.masked_load(address, kind, mask, self.zero(kind))
+
+    def store_first(self, value: Value, address: Value, count: int) -> None:
+        """Write the first `count` lanes of a vector, and touch no byte behind them."""
+        lanes = value.type.count
+        if count == lanes:
+            self.store(value, address)
+            return
+        if count == 1:
+            # LLVM 22 merges a truncation with a masked store of one constant lane, and writes the wide element.
+            self.store(self._b.extract_element(value, self._ir.IntType(32)(0)), address)
+            return
+        mask = self._ir.Constant(self.vector(self._ir.IntType(1), lanes), [i < count for i in range(lanes)])
+        self.masked_store(value, address, mask)
+
     def gather(self, address: Value, step: Value, kind: Value, mask: Value) -> Value:
         """Return a vector whose lanes lie `step` bytes apart; lanes outside the mask are not read, and are zero."""
         addresses = self._addresses(address, step, kind.count)
@@ -159,6 +203,11 @@ class Builder:
         first = self._splat(self._b.ptrtoint(address, self.i64), kind)
         bytes_apart = self._b.mul(numbers, self._splat(step, kind))
         return self._b.inttoptr(self._b.add(first, bytes_apart), self.vector(self._ir.PointerType(), lanes))
+
+    def mask_at(self, address: Value, size: int, lanes: int) -> Value:
+        """Return the mask of the lanes whose integers of `size` bytes, at an address, are not 0."""
+        kind = self.vector(self.integer(size), lanes)
+        return self._b.icmp_signed("!=", self.load(address, kind), self.zero(kind))
 
     def lanes_between(self, first: Value, stop: Value, lanes: int) -> Value:
         """Return the mask of the lanes i with first <= i < stop; either may lie far outside."""
@@ -208,6 +257,16 @@ class Builder:
             rows, size = swapped, size // 2
         return rows
 
+    def every(self, value: Value, step: int, first: int = 0) -> Value:
+        """Return lanes first, first + step, first + 2 · step, … of a vector."""
+        if step == 1:
+            return value
+        return self._shuffle(value, value, list(range(first, value.type.count, step)))
+
+    def shifted(self, a: Value, b: Value, lanes: int) -> Value:
+        """Return a without its first lanes, filled up with those of b."""
+        return self._shuffle(a, b, list(range(lanes, lanes + a.type.count)))
+
     def _shuffle(self, a: Value, b: Value, lanes: list[int]) -> Value:
         i32 = self._ir.IntType(32)
         return self._b.shuffle_vector(a, b, self._ir.Constant(self._ir.VectorType(i32, len(lanes)), lanes))
@@ -231,6 +290,90 @@ class Builder:
 
     # Numbers, or vectors of them
 
+    def splat(self, value: Value, lanes: int) -> Value:
+        """Return a vector whose lanes all are `value`."""
+        return self._splat(value, self.vector(value.type, lanes))
+
+    def numbers(self, value: float, kind: Value) -> Value:
+        """Return the constant of a type: a number, or a vector of equal ones."""
+        element = getattr(kind, "element", kind)
+        plain = float(value) if str(element) in ("float", "double") else int(value)
+        return self._ir.Constant(kind, [plain] * kind.count if hasattr(kind, "count") else plain)
+
+    def plus(self, a: Value, b: Value) -> Value:
+        """Return a + b, for floats."""
+        return self._b.fadd(a, b)
+
+    def times(self, a: Value, b: Value) -> Value:
+        """Return a · b, for floats."""
+        return self._b.fmul(a, b)
+
+    def over(self, a: Value, b: Value) -> Value:
+        """Return a / b, for floats."""
+        return self._b.fdiv(a, b)
+
+    def maximum(self, name: str, a: Value, b: Value) -> Value:
+        """Return the greater of two numbers called `name`; a where either is NaN."""
+        return self._b.select(self._compare("<", name, a, b), b, a)
+
+    def minimum(self, name: str, a: Value, b: Value) -> Value:
+        """Return the smaller of two numbers called `name`; a where either is NaN."""
+        return self._b.select(self._compare(">", name, a, b), b, a)
+
+    def _compare(self, relation: str, name: str, a: Value, b: Value) -> Value:
+        if name[0] == "f":
+            return self._b.fcmp_ordered(relation, a, b)
+        return (self._b.icmp_unsigned if name[0] == "u" else self._b.icmp_signed)(relation, a, b)
+
+    def select_at_least(self, a: Value, bound: Value, then: Value, otherwise: Value) -> Value:
+        """Return `then` where a >= bound, for floats, else `otherwise`."""
+        return self._b.select(self._b.fcmp_ordered(">=", a, bound), then, otherwise)
+
+    def negated_magnitude(self, a: Value) -> Value:
+        """Return -|a|, for floats."""
+        bits = self.vector(self.integer(_float_bytes(a.type)), a.type.count)
+        sign = self._ir.Constant(bits, [-1 << (8 * _float_bytes(a.type) - 1)] * a.type.count)
+        return self._b.bitcast(self._b.or_(self._b.bitcast(a, bits), sign), a.type)
+
+    def nearest(self, a: Value) -> tuple[Value, Value]:
+        """Return n, the nearest integer of each float, and 2ⁿ, where that is a normal number."""
+        size = _float_bytes(a.type)
+        # A sum this large has no bits left for a fraction: its last ones are the integer. LLVM does not undo it, as it
+        # may not reorder floats.
+        shift = self.numbers({4: 1.5 * 2.0**23, 8: 1.5 * 2.0**52}[size], a.type)
+        shifted = self._b.fadd(a, shift)
+        kind = self.vector(self.integer(size), a.type.count)
+        bias, fraction = {4: (127, 23), 8: (1023, 52)}[size]
+        exponent = self._b.add(self._b.bitcast(shifted, kind), self._ir.Constant(kind, [bias] * kind.count))
+        power = self._b.shl(exponent, self._ir.Constant(kind, [fraction] * kind.count))
+        return self._b.fsub(shifted, shift), self._b.bitcast(power, a.type)
+
+    def round_half(self, a: Value) -> Value:
+        """Return float32s rounded to float16s."""
+        return self._b.fptrunc(a, self.vector(self._ir.HalfType(), a.type.count))
+
+    def round_bfloat(self, a: Value) -> Value:
+        """Return float32s rounded to bfloat16s, ties to even, as 16-bit integers; NaN stays NaN."""
+        kind = self.vector(self._ir.IntType(32), a.type.count)
+
+        def splat(number: int) -> Value:
+            return self._ir.Constant(kind, [number] * kind.count)
+
+        bits = self._b.bitcast(a, kind)
+        odd = self._b.and_(self._b.lshr(bits, splat(16)), splat(1))
+        rounded = self._b.add(self._b.add(bits, splat(0x7FFF)), odd)
+        quiet = self._b.or_(bits, splat(0x400000))
+        chosen = self._b.select(self._b.fcmp_unordered("uno", a, a), quiet, rounded)
+        return self._b.trunc(self._b.lshr(chosen, splat(16)), self.vector(self._ir.IntType(16), kind.count))
+
+    def multiply_add(self, a: Value, b: Value, c: Value, fused: bool) -> Value:
+        """Return a · b + c, rounded once if `fused`; integers wrap."""
+        if not _is_float(a.type):
+            return self._b.add(self._b.mul(a, b), c)
+        if fused:
+            return self._call(f"llvm.fma.{_suffix(a.type)}", a.type, [a, b, c])
+        return self._b.fadd(self._b.fmul(a, b), c)
+
     def sum(self, name: str, a: Value, b: Value) -> Value:
         """Return a + b for numbers called `name`; integers wrap."""
         return self._b.fadd(a, b) if name[0] == "f" else self._b.add(a, b)
@@ -244,9 +387,10 @@ class Builder:
     # Control
 
     @contextmanager
-    def loop(self, stop: Value, start: Value | None = None, step: int = 1) -> Iterator[Value]:
+    def loop(self, stop: Value, start: Value | None = None, step: Value | int = 1) -> Iterator[Value]:
         """Run the body for start, start + step, … below stop; yields the counter."""
         first = self.constant(0) if start is None else start
+        step = self.constant(step) if isinstance(step, int) else step
         before = self._b.block
         body = self._function.append_basic_block("body")
         after = self._function.append_basic_block("after")
@@ -255,7 +399,7 @@ class Builder:
         counter = self._b.phi(self.i64)
         counter.add_incoming(first, before)
         yield counter
-        following = self.add(counter, self.constant(step))
+        following = self.add(counter, step)
         counter.add_incoming(following, self._b.block)
         self._b.cbranch(self._b.icmp_signed("<", following, stop), body, after)
         self._b.position_at_end(after)
@@ -295,7 +439,15 @@ class Accumulation:
     values: list[Value]
 
 
+def _float_bytes(kind: Value) -> int:
+    return 4 if str(kind.element) == "float" else 8
+
+
+def _is_float(kind: Value) -> bool:
+    return str(getattr(kind, "element", kind)) in ("float", "double")
+
+
 def _suffix(kind: Value) -> str:
     """Return LLVM's short name of a vector type, as intrinsics carry it: v16f32, v8i64."""
-    letter = {"float": "f32", "double": "f64"}.get(str(kind.element), str(kind.element))
+    letter = {"half": "f16", "float": "f32", "double": "f64"}.get(str(kind.element), str(kind.element))
     return f"v{kind.count}{letter}"

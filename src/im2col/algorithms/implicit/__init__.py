@@ -1,0 +1,70 @@
+"""The column matrix as a view: a microkernel multiplies through it, and no matrix is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...engine.compiler import failure, usable
+from ..contract import Suitability
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...engine.compiler import Kernel
+    from ...problem import Problem
+    from ..contract import Runner
+
+
+class Implicit:
+    """The view, through the engine."""
+
+    name = "implicit"
+
+    def suitability(self, problem: Problem) -> Suitability:
+        """Return that it can solve every problem of real numbers for which the engine has a tile."""
+        obstacle = _obstacle(problem)
+        if obstacle is not None:
+            return Suitability(0, obstacle)
+        if not usable():
+            return Suitability(0, f"the engine cannot be used ({failure()})")
+        from .arrangement import arrange
+
+        return Suitability(20, arrange(problem).reason)
+
+    def workspace_bytes(self, problem: Problem, threads: int) -> int:  # noqa: ARG002 (the contract's arguments)
+        """Return the bytes of the packed weights, and of the calling thread's copy of an image."""
+        from .arrangement import arrange
+
+        return arrange(problem).workspace_bytes
+
+    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:
+        """Return a function that runs the kernels through the view."""
+        from .arrangement import arrange
+        from .runner import Prepared
+
+        return Prepared(problem, arrange(problem), w, bias, threads)
+
+    def kernels(self, problem: Problem) -> tuple[Kernel, ...]:
+        """Return the kernels that compute the problem, each once."""
+        from .arrangement import arrange
+        from .program import program
+
+        passes = program(arrange(problem)).passes
+        return tuple(dict.fromkeys(kernel for each in passes for kernel, *_ in each.calls))
+
+
+def _obstacle(problem: Problem) -> str | None:
+    """Return why the engine cannot take a problem, or None."""
+    g = problem.geometry
+    if 0 in (problem.batch, problem.filters, problem.channels, *g.spatial_shape):
+        return "there is nothing to multiply"
+    from .arrangement import kernel_dtype, stored_as
+
+    if kernel_dtype(problem) is None:
+        return f"the engine has no kernel for sums of {problem.accumulator}"
+    if stored_as(problem) is None:
+        return f"the engine cannot store {problem.dtype} on this CPU"
+    return None
+
+
+ALGORITHM = Implicit()

@@ -1,0 +1,131 @@
+"""How the engine sees an image and a result: geometry and strides, normalised so that the loops are few and long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...geometry import Geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...problem import Problem
+
+
+class Operand(NamedTuple):
+    """Where the pixels of image and result lie. All strides are bytes.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the windows. Axes that one loop can walk are merged.
+    size : int
+        Bytes of a pixel.
+    image : int
+        From one image of the batch to the next.
+    channel : int
+        From one channel to the next.
+    pixel : tuple of int
+        Along each spatial axis of the image.
+    out_size, out_image, out_filter, out_position
+        The same of the result.
+    """
+
+    geometry: Geometry
+    size: int
+    image: int
+    channel: int
+    pixel: tuple[int, ...]
+    out_size: int
+    out_image: int
+    out_filter: int
+    out_position: tuple[int, ...]
+
+
+def operand(
+    geometry: Geometry,
+    size: int,
+    strides: Sequence[int],
+    out_size: int,
+    out_strides: Sequence[int],
+) -> Operand:
+    """Return the operand of two arrays with canonical axes (N, C, *spatial) and (N, filters, *output).
+
+    Trailing axes are merged where the window neither slides nor reaches over the last one's border: a 1×1 convolution
+    is a product over one long axis of pixels.
+    """
+    g, pixel, position = geometry, tuple(strides[2:]), tuple(out_strides[2:])
+    while g.ndim > 1 and _merges(g, pixel, position):
+        width = g.spatial_shape[-1]
+        g = Geometry(
+            (*g.spatial_shape[:-2], g.spatial_shape[-2] * width),
+            g.kernel_size[:-1],
+            g.stride[:-1],
+            g.padding[:-1],
+            (*g.dilation[:-2], g.dilation[-2] * width),
+        )
+        pixel, position = (*pixel[:-2], pixel[-1]), (*position[:-2], position[-1])
+    return Operand(g, size, strides[0], strides[1], pixel, out_size, out_strides[0], out_strides[1], position)
+
+
+def _merges(g: Geometry, pixel: tuple[int, ...], position: tuple[int, ...]) -> bool:
+    """Whether the last two spatial axes are one to the window and to both arrays."""
+    width = g.spatial_shape[-1]
+    return (
+        g.kernel_size[-1] == g.stride[-1] == g.stride[-2] == 1
+        and not any((*g.padding[-1], *g.padding[-2]))
+        and pixel[-2] == width * pixel[-1]
+        and position[-2] == width * position[-1]
+    )
+
+
+def dense_strides(axes: Sequence[int], sizes: Sequence[int], size: int) -> tuple[int, ...]:
+    """Return the strides, in canonical order, of a dense array whose memory order is `axes`.
+
+    Parameters
+    ----------
+    axes : sequence of int
+        The canonical axes, outermost first.
+    sizes : sequence of int
+        Lengths of the canonical axes.
+    size : int
+        Bytes of an element.
+    """
+    strides = [0] * len(sizes)
+    step = size
+    for axis in reversed(axes):
+        strides[axis] = step
+        step *= sizes[axis]
+    return tuple(strides)
+
+
+def memory_order(problem: Problem) -> tuple[int, ...]:
+    """Return the canonical axes (batch, channels, spatial) in the order of the problem's layout, the batch outermost."""
+    canonical = "NC" + problem.layout.spatial
+    present = [canonical.index(a) for a in problem.layout.axes if a != "N"]
+    return (0, *[1] * (1 not in present), *present)
+
+
+def visible(geometry: Geometry, axis: int, position: int) -> tuple[int, int]:
+    """Return the taps [first, stop) of one axis that see the image, not its padding, from a position."""
+    n, k, d = geometry.spatial_shape[axis], geometry.kernel_size[axis], geometry.dilation[axis]
+    start = position * geometry.stride[axis] - geometry.padding[axis][0]
+    first = max(0, -(start // d)) if start < 0 else 0
+    stop = min(k, max(0, -((start - n) // d)))
+    return (first, stop) if first < stop else (0, 0)
+
+
+def share_inside(g: Geometry) -> float:
+    """Return the share of the taps that lie inside the image, over all positions."""
+    share = 1.0
+    for n, k, s, d, (before, _), count in zip(
+        g.spatial_shape, g.kernel_size, g.stride, g.dilation, g.padding, g.output_shape, strict=True
+    ):
+        # Tap t sees the image from the positions o with 0 <= o·s + t·d - before < n.
+        inside = 0
+        for t in range(k):
+            first = max(0, -((t * d - before) // s))
+            stop = min(count, (n - 1 - t * d + before) // s + 1)
+            inside += max(0, stop - first)
+        share *= inside / (k * count)
+    return share

@@ -1,0 +1,287 @@
+"""The microkernel whose lanes are positions: each weight is broadcast against vectors of pixels.
+
+A tile is F filters × R rows of the map × NV vectors of neighbouring positions, kept in registers while the loops over
+the taps run. It suits layers with few filters, or few taps: nothing has to be transposed on the way out, and a vector
+of pixels that several rows of the tile need is loaded once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..builder import Builder
+from ..compiler import Kernel
+from .epilogue import Epilogue, finish
+
+if TYPE_CHECKING:
+    from ..builder import Value
+    from ..target import Target
+
+_UNROLLED = 160
+"""Multiplications of one pass over the window up to which its columns are unrolled."""
+
+
+class PositionTile(NamedTuple):
+    """What a kernel is specialised for.
+
+    Parameters
+    ----------
+    dtype : str
+        Of pixels and weights, as `Builder.number` calls it.
+    lanes : int
+        VL: neighbouring positions of one vector.
+    vectors : int
+        NV: vectors of one row of the tile.
+    rows : int
+        R: rows of the map.
+    filters : int
+        F.
+    kernel : (int, int)
+        Rows and columns of the window.
+    stride : (int, int)
+        Rows and columns between neighbouring positions.
+    row_dilation : int
+        Rows between neighbouring taps.
+    shuffled : bool
+        Whether the window's columns, one pixel apart, are shuffled out of one another's loads.
+    bounded : bool
+        Whether rows of the window may lie in the padding.
+    epilogue : Epilogue
+        What happens to the sums on their way out.
+    """
+
+    dtype: str
+    lanes: int
+    vectors: int
+    rows: int
+    filters: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    row_dilation: int
+    shuffled: bool
+    bounded: bool
+    epilogue: Epilogue
+
+
+JOB = [
+    "planes",
+    "rows",
+    "zeros",
+    "masks",
+    "x_image",
+    "x_group",
+    "x_row",
+    "x_tap",
+    "w_group",
+    "w_block",
+    "bias_group",
+    "out_image",
+    "out_group",
+    "out_block",
+    "out_filter",
+    "out_row",
+    "height",
+]
+TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row1"]
+ROW = ["x", "out", "y", "seen", "kept", "plane0", "plane1", "tiles", "plain0", "plain1"]
+
+
+def position_lanes(tile: PositionTile) -> Kernel:
+    """Return the kernel of a tile, with the loops around it."""
+    return Kernel("position_lanes", _build, (tile,), 6)
+
+
+def _build(name: str, target: Target, tile: PositionTile) -> str:
+    return _Writer(name, target, tile).write()
+
+
+class _Writer:
+    def __init__(self, name: str, target: Target, tile: PositionTile) -> None:
+        self.b = Builder(name, "*x *w *bias *out *job *task")
+        self.target, self.tile = target, tile
+        b = self.b
+        self.size = b.bytes_of(tile.dtype)
+        self.kind = b.vector(b.number(tile.dtype), tile.lanes)
+        self.job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(JOB)}
+        self.task = {word: b.entry(b["*task"], b.constant(i)) for i, word in enumerate(TASK)}
+        self.planes, self.rows, self.zeros, self.masks = (b.address(self.job[word]) for word in JOB[:4])
+
+    def write(self) -> str:
+        b, tile, job, task = self.b, self.tile, self.job, self.task
+        with b.loop(task["image1"], task["image0"]) as image, b.loop(task["group1"], task["group0"]) as group:
+            x = b.at(b["*x"], b.add(b.mul(image, job["x_image"]), b.mul(group, job["x_group"])))
+            out = b.at(b["*out"], b.add(b.mul(image, job["out_image"]), b.mul(group, job["out_group"])))
+            w = b.at(b["*w"], b.mul(group, job["w_group"]))
+            bias = b.at(b["*bias"], b.mul(group, job["bias_group"]))
+            with b.loop(task["row1"], task["row0"]) as number:
+                first = b.mul(number, len(ROW))
+                row = {word: b.entry(self.rows, b.add(first, b.constant(i))) for i, word in enumerate(ROW)}
+                plain = b.sub(row["plain1"], row["plain0"])
+                x_row, out_row = b.at(x, row["x"]), b.at(out, row["out"])
+                with b.loop(task["block1"], task["block0"]) as block:
+                    at = (
+                        x_row,
+                        b.at(w, b.mul(block, job["w_block"])),
+                        b.at(bias, b.mul(block, tile.filters * b.bytes_of(tile.epilogue.accumulator))),
+                        b.at(out_row, b.mul(block, job["out_block"])),
+                    )
+                    with b.loop(b.sub(row["tiles"], plain)) as i:
+                        # The tiles before and behind the plain ones, one after the other.
+                        self._tile(row, b.skip(i, row["plain0"], plain), at, masked=True)
+                    with b.loop(row["plain1"], row["plain0"]) as i:
+                        self._tile(row, i, at, masked=False)
+        return b.finish()
+
+    def _tile(self, row: dict[str, Value], number: Value, at: tuple[Value, ...], *, masked: bool) -> None:
+        """Compute one tile for all blocks of filters."""
+        b, tile, job = self.b, self.tile, self.job
+        x, w, bias, out = at
+        column = b.mul(number, tile.vectors * tile.lanes)
+        x = b.at(x, b.mul(column, tile.stride[1] * self.size))
+        out = b.at(out, b.mul(column, b.bytes_of(tile.epilogue.result)))
+        sums = self._initial(bias)
+        with b.accumulate(row["plane0"], row["plane1"], sums) as over_planes:
+            plane = b.at(x, b.entry(self.planes, over_planes.index))
+            columns = tile.kernel[1]
+            weights = b.at(w, b.mul(over_planes.index, columns * self._column_bytes))
+            lines = self._lines(row, plane)
+            if tile.shuffled:
+                over_planes.values[:] = self._window(row, column, lines, weights, over_planes.values, masked)
+            elif columns * tile.kernel[0] * len(sums) <= _UNROLLED:
+                values = over_planes.values
+                for kx in range(columns):
+                    values = self._column(row, column, lines, weights, b.constant(kx), values, masked)
+                over_planes.values[:] = values
+            else:
+                with b.accumulate(b.constant(0), b.constant(columns), over_planes.values) as state:
+                    state.values[:] = self._column(row, column, lines, weights, state.index, state.values, masked)
+                over_planes.values[:] = state.values
+        self._store(over_planes.values, out, b.add(row["kept"], b.mul(column, self.size)) if masked else None)
+
+    @property
+    def _column_bytes(self) -> int:
+        return self.tile.kernel[0] * self.tile.filters * self.size
+
+    def _initial(self, bias: Value) -> list[Value]:
+        """Return the accumulators, filter by filter, row by row, before the first tap."""
+        b, tile = self.b, self.tile
+        if not tile.epilogue.bias:
+            return [b.zero(self.kind)] * (tile.filters * tile.rows * tile.vectors)
+        each = [
+            b.splat(b.load(b.at(bias, b.constant(f * self.size)), b.number(tile.dtype)), tile.lanes)
+            for f in range(tile.filters)
+        ]
+        return [value for value in each for _ in range(tile.rows * tile.vectors)]
+
+    def _needed(self) -> list[int]:
+        """Return the rows of the image that the tile reads, counted from the first."""
+        tile = self.tile
+        reads = {r * tile.stride[0] + k * tile.row_dilation for r in range(tile.rows) for k in range(tile.kernel[0])}
+        return sorted(reads)
+
+    def _lines(self, row: dict[str, Value], plane: Value) -> dict[int, Value]:
+        """Return where each row of the image starts; rows in the padding are zeros that stand elsewhere."""
+        b = self.b
+        lines = {}
+        for i in self._needed():
+            line = b.at(plane, b.mul(self.job["x_row"], i))
+            if self.tile.bounded:
+                y = b.add(row["y"], b.constant(i))
+                line = b.choose(b.inside(y, self.job["height"]), line, self.zeros)
+            lines[i] = line
+        return lines
+
+    def _column(self, row, column, lines, weights, kx, sums, masked):
+        """Multiply one column of the window."""
+        b, tile = self.b, self.tile
+        values = list(sums)
+        number = b.number(tile.dtype)
+        at = b.at(weights, b.mul(kx, self._column_bytes))
+        step = b.mul(kx, self.job["x_tap"])
+        wide = tile.lanes * tile.stride[1]
+        seen = b.at(self.masks, b.add(row["seen"], b.add(b.mul(column, tile.stride[1] * self.size), step)))
+        for i, line in lines.items():
+            here = b.at(line, step)
+            pixels = []
+            for v in range(tile.vectors):
+                offset = b.constant(v * wide * self.size)
+                pixels.append(self._pixels(b.at(here, offset), b.at(seen, offset) if masked else None))
+            for r in range(tile.rows):
+                k, rest = divmod(i - r * tile.stride[0], tile.row_dilation)
+                if rest or not 0 <= k < tile.kernel[0]:
+                    continue
+                for f in range(tile.filters):
+                    one = b.load(b.at(at, b.constant((k * tile.filters + f) * self.size)), number)
+                    weight = b.splat(one, tile.lanes)
+                    for v in range(tile.vectors):
+                        n = (f * tile.rows + r) * tile.vectors + v
+                        values[n] = b.multiply_add(pixels[v], weight, values[n], self.target.has_fma)
+        return values
+
+    def _window(
+        self,
+        row: dict[str, Value],
+        column: Value,
+        lines: dict[int, Value],
+        weights: Value,
+        sums: list[Value],
+        masked: bool,
+    ) -> list[Value]:
+        """Multiply the whole window, each pixel loaded once: columns that are a stride apart share a vector, shifted."""
+        b, tile = self.b, self.tile
+        values = list(sums)
+        stride, lanes, number = tile.stride[1], tile.lanes, b.number(tile.dtype)
+        wide = lanes * stride
+        loads = tile.vectors + (tile.kernel[1] > stride)
+        seen = b.at(self.masks, b.add(row["seen"], b.mul(column, stride * self.size)))
+        for i, line in lines.items():
+            offsets = [b.constant(j * wide * self.size) for j in range(loads)]
+            whole = [self._load(b.at(line, o), b.at(seen, o) if masked else None) for o in offsets]
+            phases = [
+                [b.every(vector, stride, phase) for vector in whole] for phase in range(min(stride, tile.kernel[1]))
+            ]
+            for kx in range(tile.kernel[1]):
+                shift, phase = divmod(kx, stride)
+                pixels = [
+                    b.shifted(phases[phase][v], phases[phase][v + 1], shift) if shift else phases[phase][v]
+                    for v in range(tile.vectors)
+                ]
+                for r in range(tile.rows):
+                    k, rest = divmod(i - r * tile.stride[0], tile.row_dilation)
+                    if rest or not 0 <= k < tile.kernel[0]:
+                        continue
+                    for f in range(tile.filters):
+                        place = (kx * tile.kernel[0] + k) * tile.filters + f
+                        weight = b.splat(b.load(b.at(weights, b.constant(place * self.size)), number), lanes)
+                        for v in range(tile.vectors):
+                            n = (f * tile.rows + r) * tile.vectors + v
+                            values[n] = b.multiply_add(pixels[v], weight, values[n], self.target.has_fma)
+        return values
+
+    def _load(self, at: Value, mask: Value | None) -> Value:
+        """Return the pixels that a vector of positions steps over, as they lie."""
+        b, tile = self.b, self.tile
+        kind = b.vector(b.number(tile.dtype), tile.lanes * tile.stride[1])
+        if mask is None:
+            return b.load(at, kind)
+        return b.masked_load(at, kind, b.mask_at(mask, self.size, kind.count), b.zero(kind))
+
+    def _pixels(self, at: Value, mask: Value | None) -> Value:
+        """Return the pixels of a vector of positions."""
+        return self.b.every(self._load(at, mask), self.tile.stride[1])
+
+    def _store(self, sums: list[Value], out: Value, kept: Value | None) -> None:
+        b, tile, job = self.b, self.tile, self.job
+        size = b.bytes_of(tile.epilogue.result)
+        values = iter(sums)
+        for f in range(tile.filters):
+            for r in range(tile.rows):
+                line = b.at(out, b.add(b.mul(job["out_filter"], f), b.mul(job["out_row"], r)))
+                for v in range(tile.vectors):
+                    at = b.at(line, b.constant(v * tile.lanes * size))
+                    value = finish(b, self.target, tile.epilogue, next(values))
+                    if kept is None:
+                        b.store(value, at)
+                        continue
+                    mask = b.at(self.masks, b.add(kept, b.constant(v * tile.lanes * self.size)))
+                    b.masked_store(value, at, b.mask_at(mask, self.size, tile.lanes))
