@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -89,6 +90,14 @@ class Problem:
     workspace_limit: int
     operation: str = field(default="conv", compare=False)
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.layout, self.geometry, self.batch, self.channels, self.filters, self.groups, self.x_dtype))
+
+    def __hash__(self) -> int:
+        """Return the hash, computed once: each call looks up what was decided about its problem."""
+        return self._hash
+
     @property
     def padding_value(self) -> Any:
         """The constant that pads, a scalar of the image's dtype; kept as bytes, among which NaN equals itself."""
@@ -116,10 +125,20 @@ class Problem:
         """Taps of one filter: the terms of one sum."""
         return self.group_channels * self.geometry.taps
 
-    @property
+    @cached_property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of the image, in its layout."""
+        return self.layout.from_canonical_shape(self.batch, self.channels, self.geometry.spatial_shape)
+
+    @cached_property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the result, in the image's layout."""
         return self.layout.from_canonical_shape(self.batch, self.filters, self.geometry.output_shape)
+
+    @cached_property
+    def output_bytes(self) -> int:
+        """Bytes of the result."""
+        return math.prod(self.output_shape) * self.dtype.itemsize
 
     @property
     def flops(self) -> int:
@@ -129,9 +148,9 @@ class Problem:
     @property
     def bytes_moved(self) -> int:
         """Bytes that any algorithm must move: image and weight read once, result written once."""
-        image = self.batch * self.channels * math.prod(self.geometry.spatial_shape) * self.x_dtype.itemsize
+        image = math.prod(self.x_shape) * self.x_dtype.itemsize
         weight = self.filters * self.group_taps * self.w_dtype.itemsize
-        return image + weight + math.prod(self.output_shape) * self.dtype.itemsize
+        return image + weight + self.output_bytes
 
 
 def make_problem(

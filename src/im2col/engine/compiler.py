@@ -10,18 +10,16 @@ import os
 import sys
 import threading
 import warnings
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import EngineWarning
-from . import cache as store
 from .target import Target, host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PIPELINE = {"speed_level": 3, "vectorize": True}
+_PIPELINE = {"vectorize": True}
 """How IR is optimised; a part of the cache's key."""
 _lock = threading.RLock()
 _loaded: dict[Kernel, Callable[..., None]] = {}
@@ -29,8 +27,7 @@ _keep: list[Any] = []
 _state: dict[str, str] = {}
 
 
-@dataclass(frozen=True)
-class Kernel:
+class Kernel(NamedTuple):
     """A kernel to be compiled: its name, how its IR is made, and what it is called with.
 
     Parameters
@@ -43,12 +40,16 @@ class Kernel:
         What the kernel is specialised for; hashable.
     arguments : int
         How many arguments it takes, each a 64-bit integer or an address.
+    speed_level : int
+        How hard the optimiser tries. A kernel that is written in vectors throughout comes out the same at 1, in a
+        third of the time.
     """
 
     name: str
     build: Callable[..., str]
     parameters: tuple[Any, ...]
     arguments: int
+    speed_level: int = 3
 
     def ir(self, target: Target) -> str:
         """Return the kernel's IR for a target."""
@@ -92,6 +93,19 @@ def failure() -> str | None:
     return _state.get("failure")
 
 
+def usable() -> bool:
+    """Return whether kernels can be compiled and loaded here, as one was before or a trial shows."""
+    if failure() is not None:
+        return False
+    return bool(_loaded) or load(Kernel("trial", _trial, (), 0)) is not None
+
+
+def _trial(name: str, target: Target) -> str:  # noqa: ARG001 (a kernel's arguments)
+    from .builder import Builder
+
+    return Builder(name, "").finish()
+
+
 def object_code(kernel: Kernel, target: Target) -> bytes:
     """Return a kernel's machine code as an object file, from the cache or compiled.
 
@@ -105,23 +119,41 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
     bytes
     """
     import hashlib  # these take longer to import than small programs need them
+    import marshal
+
+    from . import cache as store
 
     llvm = _llvm()
-    ir = kernel.ir(target)
     show = {word.strip() for word in os.environ.get("IM2COL_PRINT", "").split(",")}
-    if "ir" in show:
-        sys.stderr.write(ir)
-    version = ".".join(map(str, llvm.llvm_version_info))
-    material = repr((ir, target.triple, target.cpu, target.features, version, _PIPELINE))
+    versions = (*llvm.llvm_version_info, sys.version_info[:2])
+    # What the kernel is made from stands for its IR, which takes longer to write than the object file to read.
+    description = (kernel.name, kernel.parameters, kernel.speed_level, marshal.dumps(kernel.build.__code__))
+    material = repr((description, target, versions, _PIPELINE, _source_digest()))
     key = hashlib.sha256(material.encode()).hexdigest()
     code = None if "asm" in show else store.read(key)
+    if code is None or "ir" in show:
+        ir = kernel.ir(target)
+        if "ir" in show:
+            sys.stderr.write(ir)
     if code is None:
-        module, machine = _optimised(ir, target)
+        module, machine = _optimised(ir, target, kernel.speed_level)
         if "asm" in show:
             sys.stderr.write(machine.emit_assembly(module))
         code = machine.emit_object(module)
         store.write(key, code)
     return code
+
+
+@cache
+def _source_digest() -> str:
+    """Return what stands for the engine's source in the cache's key: no kernel outlives a change of what calls it."""
+    import hashlib
+    from pathlib import Path
+
+    folder, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def assembly(kernel: Kernel, target: Target) -> str:
@@ -136,7 +168,7 @@ def assembly(kernel: Kernel, target: Target) -> str:
     -------
     str
     """
-    module, machine = _optimised(kernel.ir(target), target)
+    module, machine = _optimised(kernel.ir(target), target, kernel.speed_level)
     return str(machine.emit_assembly(module))
 
 
@@ -150,7 +182,7 @@ def _llvm() -> Any:
     return llvm
 
 
-def _optimised(ir: str, target: Target) -> tuple[Any, Any]:
+def _optimised(ir: str, target: Target, speed_level: int) -> tuple[Any, Any]:
     """Parse, verify and optimise IR; return the module and the machine that emits code for it."""
     llvm = _llvm()
     if not target.triple.startswith(llvm.get_process_triple().split("-", maxsplit=1)[0]):
@@ -163,7 +195,7 @@ def _optimised(ir: str, target: Target) -> tuple[Any, Any]:
         cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="default"
     )
     module.data_layout = str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=_PIPELINE["speed_level"])
+    options = llvm.create_pipeline_tuning_options(speed_level=speed_level)
     options.loop_vectorization = options.slp_vectorization = _PIPELINE["vectorize"]
     passes = llvm.create_pass_builder(machine, options)
     passes.getModulePassManager().run(module, passes)

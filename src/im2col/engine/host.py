@@ -6,12 +6,11 @@ import math
 import os
 import sys
 from functools import cache
-from pathlib import Path
 
 from ..errors import MemoryBudgetError
 
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
-_PROC = Path("/proc")
+_CGROUP_ROOT = "/sys/fs/cgroup"
+_PROC = "/proc"
 _ALWAYS_FITS = 16 << 20
 """Bytes below which no budget is asked for: reading it takes longer than filling them."""
 
@@ -90,26 +89,27 @@ def format_bytes(nbytes: float) -> str:
     return f"{size:.0f} B" if unit == 0 else f"{size:.1f} {units[unit]}"
 
 
-def _read(path: Path) -> str | None:
+def _read(path: str) -> str | None:
     try:
-        return path.read_text().strip()
+        with open(path) as file:  # noqa: PTH123 (pathlib takes longer to import than half of this package)
+            return file.read().strip()
     except OSError:
         return None
 
 
-def _cgroup_folders(controller: str) -> list[Path]:
+def _cgroup_folders(controller: str) -> list[str]:
     """Folders of this process's cgroup and its ancestors: version 2, then version 1's for `controller`."""
     folders = []
-    for line in (_read(_PROC / "self/cgroup") or "").splitlines():
+    for line in (_read(f"{_PROC}/self/cgroup") or "").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             root = _CGROUP_ROOT
         elif controller in controllers.split(","):
-            root = _CGROUP_ROOT / controller
+            root = f"{_CGROUP_ROOT}/{controller}"
         else:
             continue
-        folder = root / path.lstrip("/")
-        folders += [f for f in (folder, *folder.parents) if f == root or root in f.parents]
+        names = [name for name in path.split("/") if name]
+        folders += ["/".join((root, *names[:depth])) for depth in range(len(names), -1, -1)]
     return folders or [_CGROUP_ROOT]
 
 
@@ -118,9 +118,9 @@ def _cgroup_cpu_quota() -> float:
     """CPUs that the tightest quota allows; infinity without one. Read once: every call of the library asks."""
     quota = math.inf
     for folder in _cgroup_folders("cpu"):
-        limit = _read(folder / "cpu.max")
+        limit = _read(f"{folder}/cpu.max")
         if limit is None:
-            microseconds, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+            microseconds, period = _read(f"{folder}/cpu.cfs_quota_us"), _read(f"{folder}/cpu.cfs_period_us")
             limit = f"{microseconds} {period}" if microseconds and period else "max 1"
         allowed, _, period = limit.partition(" ")
         if allowed not in ("max", "-1"):
@@ -136,16 +136,16 @@ def _cgroup_memory_room() -> int | None:
             ("memory.max", "memory.current", "inactive_file"),
             ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         ):
-            limit, usage = _read(folder / limit_name), _read(folder / usage_name)
+            limit, usage = _read(f"{folder}/{limit_name}"), _read(f"{folder}/{usage_name}")
             if limit is None or usage is None or limit == "max":
                 continue
-            stat = dict(line.split() for line in (_read(folder / "memory.stat") or "").splitlines())
+            stat = dict(line.split() for line in (_read(f"{folder}/memory.stat") or "").splitlines())
             rooms.append(max(0, int(limit) - int(usage) + int(stat.get(cache_name, 0))))
     return min(rooms, default=None)
 
 
 def _meminfo_available() -> int | None:
-    for line in (_read(_PROC / "meminfo") or "").splitlines():
+    for line in (_read(f"{_PROC}/meminfo") or "").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     if sys.platform == "darwin":  # pragma: no cover (no MemAvailable there; half of the memory is a fair guess)

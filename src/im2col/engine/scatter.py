@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .compiler import load, loaded
-from .scatter_kernels import Element, sum_rows
 from .threads import run_parallel
 
 if TYPE_CHECKING:
@@ -31,8 +29,7 @@ _TABLE_PIECES = 8192
 """Pieces of a table, about: 128 KiB, which the second level of cache holds beside the rows."""
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """Where windows lie along one spatial axis: position o and tap t meet at pixel o·stride + t·dilation - before.
 
     Parameters
@@ -68,8 +65,10 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
     if image.dtype.kind == "c" and image.dtype == matrix.dtype:
         real = sum_windows(image.real, matrix.real, axes, threads)
         return real and sum_windows(image.imag, matrix.imag, axes, threads)
+    if matrix.nbytes < max(1, _WORTH_A_CALL):
+        return False
     kernel = _kernel(image, matrix, axes)
-    if kernel is None or matrix.nbytes < max(1, _WORTH_A_CALL):
+    if kernel is None:
         return False
     function = loaded(kernel) if matrix.nbytes < _WORTH_LOADING else load(kernel)
     if function is None:
@@ -82,6 +81,11 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
 
 def _kernel(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> Kernel | None:
     """Return the kernel for these arrays, or None where there is none."""
+    from .scatter_kernels import (
+        Element,
+        sum_rows,
+    )  # it loads what kernels are written with, which small sums never need
+
     total, value = image.dtype, matrix.dtype
     floats = total == value and total.kind == "f" and total.itemsize in (4, 8)
     integers = total.kind in "iu" and total.itemsize == 8 and value.kind in "biu"
@@ -92,8 +96,7 @@ def _kernel(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> 
     return sum_rows(Element(*names), matrix.strides[-1] == value.itemsize, dense_pixels)
 
 
-@dataclass(frozen=True)
-class _Job:
+class _Job(NamedTuple):
     """An image to be computed from a matrix, row by row."""
 
     image: NDArray[Any]

@@ -8,9 +8,8 @@ that meets the row. A vector of pixels stays in a register until the last piece 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .builder import Builder
 from .compiler import Kernel
@@ -30,8 +29,7 @@ _UNROLL = 4
 """Vectors of pixels summed at once where a row is long enough: whole cache lines of each piece in turn."""
 
 
-@dataclass(frozen=True)
-class Element:
+class Element(NamedTuple):
     """What is added: the type of sums in the image, and of values in the matrix.
 
     Parameters
@@ -82,8 +80,7 @@ def _sum_rows(name: str, target: Target, element: Element, dense_values: bool, d
     return b.finish()
 
 
-@dataclass(frozen=True)
-class _Sum:
+class _Sum(NamedTuple):
     """The innermost loops of a row's sum."""
 
     b: Builder

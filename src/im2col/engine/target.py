@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from typing import NamedTuple
 
-_CACHE_FOLDER = Path("/sys/devices/system/cpu/cpu0/cache")
+_CACHE_FOLDER = "/sys/devices/system/cpu/cpu0/cache"
 _TYPICAL_CACHES = (32 << 10, 1 << 20, 8 << 20)
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A CPU, as the compiler and the planner see it.
 
     Parameters
@@ -33,6 +31,11 @@ class Target:
     vector_bytes: int
     vector_registers: int
     caches: tuple[int, int, int] = _TYPICAL_CACHES
+
+    @property
+    def has_fma(self) -> bool:
+        """Whether a product and a sum are one instruction, rounded once."""
+        return self.vector_bytes > 16 or self.triple.startswith(("aarch64", "arm64"))
 
 
 NAMED = {
@@ -72,9 +75,11 @@ def host() -> Target:
 
 def host_caches() -> tuple[int, int, int]:
     """Return the bytes of the first, second and last level of data cache; typical ones where the host does not say."""
+    from pathlib import Path  # as llvmlite, it is loaded by those who compile
+
     sizes: dict[int, int] = {}
     try:
-        for folder in _CACHE_FOLDER.glob("index*"):
+        for folder in Path(_CACHE_FOLDER).glob("index*"):
             level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
             match = re.fullmatch(r"(\d+)([KMG]?)", size)
             if match and kind != "Instruction":

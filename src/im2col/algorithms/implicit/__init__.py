@@ -39,17 +39,17 @@ class Implicit:
 
     def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:
         """Return a function that runs the kernels through the view."""
-        from .arrangement import arrange
         from .runner import Prepared
 
-        return Prepared(problem, arrange(problem), w, bias, threads)
+        return Prepared(problem, w, bias, threads)
 
     def kernels(self, problem: Problem) -> tuple[Kernel, ...]:
         """Return the kernels that compute the problem, each once."""
         from .arrangement import arrange
-        from .program import program
+        from .program import tabulated
 
-        passes = program(arrange(problem)).passes
+        arrangement = arrange(problem)
+        passes = tabulated(arrangement, arrangement.op).passes
         return tuple(dict.fromkeys(kernel for each in passes for kernel, *_ in each.calls))
 
 

@@ -12,8 +12,8 @@ from ...arrays import is_registered
 from ...engine.target import host
 from ...engine.tile.epilogue import Epilogue
 from .channel_passes import ChannelShape
-from .choice import Layer, can_walk, choose
-from .operand import dense_strides, memory_order, operand
+from .choice import can_walk, choose
+from .operand import Layer, dense_strides, memory_order, operand
 from .position_passes import PositionShape
 
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ def arrange(problem: Problem) -> Arrangement:
 def _candidates(problem: Problem) -> list[tuple[Arrangement, float]]:
     """Return arrangements with the cycles of their tiles and copies."""
     g, dtype, result = problem.geometry, kernel_dtype(problem), stored_as(problem)
-    assert dtype is not None  # or the engine does not take the problem
-    assert result is not None
+    if dtype is None or result is None:
+        raise RuntimeError("the engine was given a problem that it does not take")
     order = memory_order(problem)
     absent = [i for i, axis in enumerate("NC") if axis not in problem.layout.axes]
     out_shape = (problem.batch, problem.filters, *g.output_shape)

@@ -42,6 +42,14 @@ class Operand(NamedTuple):
     out_position: tuple[int, ...]
 
 
+class Layer(NamedTuple):
+    """How many groups there are, and channels and filters of each."""
+
+    groups: int
+    channels: int
+    filters: int
+
+
 def operand(
     geometry: Geometry,
     size: int,
@@ -100,7 +108,7 @@ def dense_strides(axes: Sequence[int], sizes: Sequence[int], size: int) -> tuple
 
 
 def memory_order(problem: Problem) -> tuple[int, ...]:
-    """Return the canonical axes (batch, channels, spatial) in the order of the problem's layout, the batch outermost."""
+    """Return the canonical axes (batch, channels, spatial) in the order of the problem's layout, the batch first."""
     canonical = "NC" + problem.layout.spatial
     present = [canonical.index(a) for a in problem.layout.axes if a != "N"]
     return (0, *[1] * (1 not in present), *present)

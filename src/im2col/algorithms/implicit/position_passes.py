@@ -32,7 +32,10 @@ class PositionShape(NamedTuple):
     shuffled: bool
 
     def __str__(self) -> str:
-        return f"positions along the lanes, {self.filters} filters × {self.rows} rows × {self.vectors} × {self.lanes} positions"
+        return (
+            f"positions along the lanes, {self.filters} filters × {self.rows} rows × {self.vectors} × {self.lanes} "
+            "positions"
+        )
 
 
 def position_parts(filters: int, shape: PositionShape) -> list[Part]:
@@ -93,11 +96,11 @@ def position_passes(
             vectors=shape.vectors,
             rows=shape.rows,
             filters=part.width,
-            kernel=g.kernel_size[-2:],
-            stride=g.stride[-2:],
+            kernel=(g.kernel_size[-2], g.kernel_size[-1]),
+            stride=(g.stride[-2], g.stride[-1]),
             row_dilation=g.dilation[-2],
             shuffled=shape.shuffled,
-            bounded=any(g.padding[-2]),
+            lines=_lines(g, shape),
             epilogue=epilogue,
         )
         block = part.width * g.taps * channels * op.size
@@ -132,6 +135,14 @@ def _with_rows(op: Operand) -> Operand:
     g = op.geometry
     taller = type(g)((1, *g.spatial_shape), (1, *g.kernel_size), (1, *g.stride), ((0, 0), *g.padding), (1, *g.dilation))
     return op._replace(geometry=taller, pixel=(0, *op.pixel), out_position=(0, *op.out_position))
+
+
+def _lines(g: Geometry, shape: PositionShape) -> tuple[int, int] | None:
+    """Return which rows of the image every tile finds, as `PositionTile.lines`."""
+    before, after = g.padding[-2]
+    if not before and not after:
+        return 0, g.spatial_shape[-2]
+    return (before, before + g.spatial_shape[-2]) if shape.rows == g.output_shape[-2] else None
 
 
 def _halo(g: Geometry, shape: PositionShape) -> int:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...engine.target import host
 from .channel_passes import ChannelShape, channel_passes
-from .choice import Layer
 from .filter_passes import FilterShape, filter_passes
-from .position_passes import PositionShape, position_parts, position_passes
+from .position_passes import position_parts, position_passes
 from .schedule import vector_parts
+from .weights import slots
 
 if TYPE_CHECKING:
     from .arrangement import Arrangement
     from .operand import Operand
     from .schedule import Part, Pass
+    from .weights import Slot
 
 
 class Program(NamedTuple):
@@ -30,44 +30,21 @@ class Program(NamedTuple):
     parts : list of Part
         How the filters of a group are packed.
     passes : list of Pass
+    slots : list of Slot
+        Where each part is packed.
     """
 
     arrangement: Arrangement
     op: Operand
     parts: list[Part]
     passes: list[Pass]
+    slots: list[Slot]
 
     @property
     def weights_outweigh(self) -> bool:
         """Whether there is more to read of the weights than of the image."""
         g = self.op.geometry
         return self.arrangement.layer.filters * g.taps > math.prod(g.spatial_shape)
-
-    @property
-    def tap_axes(self) -> tuple[int, ...]:
-        """The axes (2 filter, 3 channel, 4… kernel) of the taps, in the order in which the kernels multiply them."""
-        k = self.op.geometry.ndim
-        if not isinstance(self.arrangement.choice.shape, PositionShape):
-            return (*range(4, 4 + k), 3)
-        # The planes (outer axes and channels), then the window's columns, then its rows.
-        return (*range(4, 2 + k), 3, *((3 + k, 2 + k) if k > 1 else (4,)))
-
-    @property
-    def packing(self) -> Layer:
-        """The groups, channels and filters that are packed: where lanes are channels, these are one group's filters."""
-        layer = self.arrangement.layer
-        return Layer(1, 1, layer.groups) if isinstance(self.arrangement.choice.shape, ChannelShape) else layer
-
-    @property
-    def table_bytes(self) -> int:
-        """Bytes of the tables."""
-        return sum(table.nbytes for each in self.passes for table in each.tables)
-
-
-@lru_cache(maxsize=64)
-def program(arrangement: Arrangement) -> Program:
-    """Return the program for dense arrays, remembered between calls."""
-    return tabulated(arrangement, arrangement.op)
 
 
 def tabulated(arrangement: Arrangement, op: Operand) -> Program:
@@ -83,4 +60,4 @@ def tabulated(arrangement: Arrangement, op: Operand) -> Program:
     else:
         parts = position_parts(layer.filters, shape)
         passes = position_passes(op, shape, layer.channels, parts, epilogue, dtype, caches[0])
-    return Program(arrangement, op, parts, passes)
+    return Program(arrangement, op, parts, passes, slots(op, arrangement.layer, shape, parts))

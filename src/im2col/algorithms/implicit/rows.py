@@ -27,7 +27,7 @@ class Run(NamedTuple):
     positions: int
     segments: tuple[tuple[int, tuple[int, ...]], ...]
     """(mask of positions, columns of the window) for each segment."""
-    count: int
+    tiles: int
 
 
 def tile_runs(g: Geometry, most: int) -> list[Run]:
@@ -45,8 +45,8 @@ def tile_runs(g: Geometry, most: int) -> list[Run]:
     merged: list[Run] = []
     for run in runs:
         before = merged[-1] if merged else None
-        if before and before[1:3] == run[1:3] and before.column + before.count * before.positions == run.column:
-            merged[-1] = before._replace(count=before.count + run.count)
+        if before and before[1:3] == run[1:3] and before.column + before.tiles * before.positions == run.column:
+            merged[-1] = before._replace(tiles=before.tiles + run.tiles)
         else:
             merged.append(run)
     return merged
@@ -86,11 +86,11 @@ def row_tables(
     classes, kinds = _classes(g)
     spans = _spans(kernel, run, kinds, channels)
     where = classes * (2 * len(run.segments))
-    pieces = min(run.count, -(-_FEWEST_ROWS // len(x)))
-    tiles, rest = divmod(run.count, pieces)
+    pieces = min(run.tiles, -(-_FEWEST_ROWS // len(x)))
+    tiles, rest = divmod(run.tiles, pieces)
     tables = []
-    whole = run.count - rest
-    for first, stop, length in ((0, whole, tiles), (whole, run.count, 1)):
+    whole = run.tiles - rest
+    for first, stop, length in ((0, whole, tiles), (whole, run.tiles, 1)):
         if first < stop:
             steps = np.arange(first, stop, length) * run.positions
             columns = [
@@ -126,7 +126,7 @@ def _spans(
     for ranges in kinds:
         for _, columns in run.segments:
             taps = np.zeros(kernel, np.int8)
-            taps[(*(slice(*r) for r in ranges), list(columns))] = 1
+            taps[tuple(slice(*r) for r in ranges)][..., list(columns)] = 1
             edges = np.flatnonzero(np.diff(taps.reshape(-1), prepend=0, append=0)).reshape(-1, 2) * channels
             index.append((total, total + len(edges)))
             spans.append(edges)

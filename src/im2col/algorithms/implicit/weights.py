@@ -1,4 +1,4 @@
-"""Weights and bias as the kernels read them."""
+"""Weights and bias as the kernels read them, block by block."""
 
 from __future__ import annotations
 
@@ -8,53 +8,111 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine import gather
+from .channel_passes import ChannelShape
+from .operand import Layer
+from .position_passes import PositionShape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .program import Program
+    from .choice import Shape
+    from .operand import Operand
+    from .schedule import Part
 
 
-class Packed(NamedTuple):
-    """Packed weights and bias, and where each part of the filters starts, in bytes."""
-
-    weights: NDArray[Any]
-    bias: NDArray[Any]
-    weights_at: tuple[int, ...]
-    bias_at: tuple[int, ...]
-
-
-def pack(prog: Program, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Packed:
-    """Arrange weights and bias as the kernels read them, block by block.
+class Slot(NamedTuple):
+    """Where a part of the filters comes from, and where it is packed.
 
     Parameters
     ----------
-    prog : Program
+    filters : slice
+        Of each group.
+    split : tuple of int
+        Shape of those weights: (groups, blocks, filters of a block, channels, *kernel).
+    order : tuple of int
+        Its axes in the order of the packed weights, the filters of a block innermost.
+    packed : tuple of int
+        Shape of the packed weights; a block of filters may have room for more than there are.
+    weights_at, bias_at : int
+        Bytes before it.
+    """
+
+    filters: slice
+    split: tuple[int, ...]
+    order: tuple[int, ...]
+    packed: tuple[int, ...]
+    weights_at: int
+    bias_at: int
+
+
+def packed_layer(layer: Layer, shape: Shape) -> Layer:
+    """Return the groups, channels and filters as they are packed: where lanes are channels, as one group's filters."""
+    return Layer(1, 1, layer.groups) if isinstance(shape, ChannelShape) else layer
+
+
+def slots(op: Operand, layer: Layer, shape: Shape, parts: list[Part]) -> list[Slot]:
+    """Return the slot of each part, one behind the other."""
+    groups, channels, _ = packed_layer(layer, shape)
+    kernel = op.geometry.kernel_size
+    k = len(kernel)
+    taps: tuple[int, ...] = (*range(4, 4 + k), 3)
+    if isinstance(shape, PositionShape):
+        # The planes (outer axes and channels), then the window's columns, then its rows.
+        taps = (*range(4, 2 + k), 3, *((3 + k, 2 + k) if k > 1 else (4,)))
+    order = (0, 1, *taps, 2)
+    found, filters = [], 0
+    for part in parts:
+        split = (groups, part.blocks, part.width, channels, *kernel)
+        packed = (*(split[axis] for axis in order[:-1]), part.packed)
+        taken = slice(part.first, part.first + part.blocks * part.width)
+        weights_at = filters * channels * math.prod(kernel) * op.size
+        found.append(Slot(taken, split, order, packed, weights_at, filters * op.size))
+        filters += groups * part.blocks * part.packed
+    return found
+
+
+class Packed(NamedTuple):
+    """Packed weights and bias."""
+
+    weights: NDArray[Any]
+    bias: NDArray[Any]
+
+
+def pack(
+    found: list[Slot], layer: Layer, w: NDArray[Any], bias: NDArray[Any] | None, dtype: np.dtype[Any], threads: int
+) -> Packed:
+    """Arrange weights and bias as the kernels read them.
+
+    Parameters
+    ----------
+    found : list of Slot
+    layer : Layer
+        As it is packed.
     w : ndarray, (filters, channels of a group, *kernel)
     bias : ndarray, (filters,), or None
+    dtype : dtype
+        The kernels'.
     threads : int
     """
-    groups, channels, filters = prog.packing
-    dtype = prog.arrangement.dtype
-    kernel = prog.op.geometry.kernel_size
-    terms = channels * math.prod(kernel)
-    source = w.reshape(groups, filters, channels, *kernel)
-    total = groups * sum(p.blocks * p.packed for p in prog.parts)
-    weights, offsets = np.zeros(total * terms, dtype), np.zeros(total, dtype)
-    weights_at, bias_at = [], []
-    first = 0
-    for part in prog.parts:
-        last = first + groups * part.blocks * part.packed
-        weights_at.append(first * terms * dtype.itemsize)
-        bias_at.append(first * dtype.itemsize)
-        taken = slice(part.first, part.first + part.blocks * part.width)
-        if bias is not None:
-            room = offsets[first:last].reshape(groups, part.blocks, part.packed)
-            room[..., : part.width] = bias.reshape(groups, filters)[:, taken].reshape(groups, part.blocks, part.width)
-        block = source[:, taken].reshape(groups, part.blocks, part.width, channels, *kernel)
-        view = block.transpose(0, 1, *prog.tap_axes, 2)
-        room = weights[first * terms : last * terms].reshape(*view.shape[:-1], part.packed)
+    source = w.reshape(layer.groups, layer.filters, *w.shape[1:])
+    if source.dtype != dtype:
         with np.errstate(all="ignore"):
-            gather.copy(room[..., : part.width], view if view.dtype == dtype else view.astype(dtype), threads)
-        first = last
-    return Packed(weights, offsets, tuple(weights_at), tuple(bias_at))
+            source = source.astype(dtype)
+    last = found[-1]
+    room = last.weights_at // dtype.itemsize + math.prod(last.packed)
+    is_full = all(slot.split[2] == slot.packed[-1] for slot in found)
+    weights = (np.empty if is_full else np.zeros)(room, dtype)
+    for slot in found:
+        first = slot.weights_at // dtype.itemsize
+        to = weights[first : first + math.prod(slot.packed)].reshape(slot.packed)[..., : slot.split[2]]
+        gather.copy(to, source[:, slot.filters].reshape(slot.split).transpose(slot.order), threads)
+    if bias is None:
+        return Packed(weights, weights)
+    offsets = np.zeros(last.bias_at // dtype.itemsize + math.prod(last.packed[:2]) * last.packed[-1], dtype)
+    each = bias.reshape(layer.groups, layer.filters)
+    for slot in found:
+        shape = (*slot.packed[:2], slot.packed[-1])
+        first = slot.bias_at // dtype.itemsize
+        to = offsets[first : first + math.prod(shape)].reshape(shape)[..., : slot.split[2]]
+        to[...] = each[:, slot.filters].reshape(slot.split[:3])
+    return Packed(weights, offsets)

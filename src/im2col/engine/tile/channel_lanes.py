@@ -72,7 +72,7 @@ TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row
 
 def channel_lanes(tile: ChannelTile) -> Kernel:
     """Return the kernel of a tile, with the loops around it."""
-    return Kernel("channel_lanes", _build, (tile,), 6)
+    return Kernel("channel_lanes", _build, (tile,), 6, speed_level=1)
 
 
 def _build(name: str, target: Target, tile: ChannelTile) -> str:

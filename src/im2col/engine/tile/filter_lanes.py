@@ -78,7 +78,7 @@ TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row
 
 def filter_lanes(tile: FilterTile) -> Kernel:
     """Return the kernel of a tile, with the loops around it."""
-    return Kernel("filter_lanes", _build, (tile,), 6)
+    return Kernel("filter_lanes", _build, (tile,), 6, speed_level=1)
 
 
 def _build(name: str, target: Target, tile: FilterTile) -> str:

@@ -14,6 +14,8 @@ from ..compiler import Kernel
 from .epilogue import Epilogue, finish
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..builder import Value
     from ..target import Target
 
@@ -44,8 +46,9 @@ class PositionTile(NamedTuple):
         Rows between neighbouring taps.
     shuffled : bool
         Whether the window's columns, one pixel apart, are shuffled out of one another's loads.
-    bounded : bool
-        Whether rows of the window may lie in the padding.
+    lines : (int, int) or None
+        Rows first <= i < stop of the image that are there for every tile, counted from the first that a tile reads; the
+        others are padding, and are skipped. None where it differs from tile to tile.
     epilogue : Epilogue
         What happens to the sums on their way out.
     """
@@ -59,7 +62,7 @@ class PositionTile(NamedTuple):
     stride: tuple[int, int]
     row_dilation: int
     shuffled: bool
-    bounded: bool
+    lines: tuple[int, int] | None
     epilogue: Epilogue
 
 
@@ -88,7 +91,7 @@ ROW = ["x", "out", "y", "seen", "kept", "plane0", "plane1", "tiles", "plain0", "
 
 def position_lanes(tile: PositionTile) -> Kernel:
     """Return the kernel of a tile, with the loops around it."""
-    return Kernel("position_lanes", _build, (tile,), 6)
+    return Kernel("position_lanes", _build, (tile,), 6, speed_level=1)
 
 
 def _build(name: str, target: Target, tile: PositionTile) -> str:
@@ -134,7 +137,7 @@ class _Writer:
 
     def _tile(self, row: dict[str, Value], number: Value, at: tuple[Value, ...], *, masked: bool) -> None:
         """Compute one tile for all blocks of filters."""
-        b, tile, job = self.b, self.tile, self.job
+        b, tile = self.b, self.tile
         x, w, bias, out = at
         column = b.mul(number, tile.vectors * tile.lanes)
         x = b.at(x, b.mul(column, tile.stride[1] * self.size))
@@ -145,13 +148,8 @@ class _Writer:
             columns = tile.kernel[1]
             weights = b.at(w, b.mul(over_planes.index, columns * self._column_bytes))
             lines = self._lines(row, plane)
-            if tile.shuffled:
+            if tile.shuffled or columns * tile.kernel[0] * len(sums) <= _UNROLLED:
                 over_planes.values[:] = self._window(row, column, lines, weights, over_planes.values, masked)
-            elif columns * tile.kernel[0] * len(sums) <= _UNROLLED:
-                values = over_planes.values
-                for kx in range(columns):
-                    values = self._column(row, column, lines, weights, b.constant(kx), values, masked)
-                over_planes.values[:] = values
             else:
                 with b.accumulate(b.constant(0), b.constant(columns), over_planes.values) as state:
                     state.values[:] = self._column(row, column, lines, weights, state.index, state.values, masked)
@@ -177,7 +175,7 @@ class _Writer:
         """Return the rows of the image that the tile reads, counted from the first."""
         tile = self.tile
         reads = {r * tile.stride[0] + k * tile.row_dilation for r in range(tile.rows) for k in range(tile.kernel[0])}
-        return sorted(reads)
+        return sorted(i for i in reads if tile.lines is None or tile.lines[0] <= i < tile.lines[1])
 
     def _lines(self, row: dict[str, Value], plane: Value) -> dict[int, Value]:
         """Return where each row of the image starts; rows in the padding are zeros that stand elsewhere."""
@@ -185,38 +183,31 @@ class _Writer:
         lines = {}
         for i in self._needed():
             line = b.at(plane, b.mul(self.job["x_row"], i))
-            if self.tile.bounded:
+            if self.tile.lines is None:
                 y = b.add(row["y"], b.constant(i))
                 line = b.choose(b.inside(y, self.job["height"]), line, self.zeros)
             lines[i] = line
         return lines
 
-    def _column(self, row, column, lines, weights, kx, sums, masked):
-        """Multiply one column of the window."""
+    def _column(
+        self,
+        row: dict[str, Value],
+        column: Value,
+        lines: dict[int, Value],
+        weights: Value,
+        kx: Value,
+        sums: list[Value],
+        masked: bool,
+    ) -> list[Value]:
+        """Multiply one column of the window, which a loop counts."""
         b, tile = self.b, self.tile
-        values = list(sums)
-        number = b.number(tile.dtype)
-        at = b.at(weights, b.mul(kx, self._column_bytes))
+        weights = b.at(weights, b.mul(kx, self._column_bytes))
         step = b.mul(kx, self.job["x_tap"])
-        wide = tile.lanes * tile.stride[1]
-        seen = b.at(self.masks, b.add(row["seen"], b.add(b.mul(column, tile.stride[1] * self.size), step)))
+        start = b.add(row["seen"], b.add(b.mul(column, tile.stride[1] * self.size), step))
+        seen = b.at(self.masks, start) if masked else None
         for i, line in lines.items():
-            here = b.at(line, step)
-            pixels = []
-            for v in range(tile.vectors):
-                offset = b.constant(v * wide * self.size)
-                pixels.append(self._pixels(b.at(here, offset), b.at(seen, offset) if masked else None))
-            for r in range(tile.rows):
-                k, rest = divmod(i - r * tile.stride[0], tile.row_dilation)
-                if rest or not 0 <= k < tile.kernel[0]:
-                    continue
-                for f in range(tile.filters):
-                    one = b.load(b.at(at, b.constant((k * tile.filters + f) * self.size)), number)
-                    weight = b.splat(one, tile.lanes)
-                    for v in range(tile.vectors):
-                        n = (f * tile.rows + r) * tile.vectors + v
-                        values[n] = b.multiply_add(pixels[v], weight, values[n], self.target.has_fma)
-        return values
+            sums = self._multiplied(i, self._pixels(b.at(line, step), seen), weights, sums)
+        return sums
 
     def _window(
         self,
@@ -227,36 +218,53 @@ class _Writer:
         sums: list[Value],
         masked: bool,
     ) -> list[Value]:
-        """Multiply the whole window, each pixel loaded once: columns that are a stride apart share a vector, shifted."""
+        """Multiply the whole window, row of the image by row."""
+        b, tile = self.b, self.tile
+        seen = b.at(self.masks, b.add(row["seen"], b.mul(column, tile.stride[1] * self.size))) if masked else None
+        for i, line in lines.items():
+            columns = self._shuffled(line, seen) if tile.shuffled else self._loaded(line, seen)
+            for kx, pixels in enumerate(columns):
+                sums = self._multiplied(i, pixels, b.at(weights, b.constant(kx * self._column_bytes)), sums)
+        return sums
+
+    def _multiplied(self, i: int, pixels: list[Value], weights: Value, sums: list[Value]) -> list[Value]:
+        """Multiply the pixels of row i under one column of the window, whose weights start at an address."""
         b, tile = self.b, self.tile
         values = list(sums)
-        stride, lanes, number = tile.stride[1], tile.lanes, b.number(tile.dtype)
-        wide = lanes * stride
-        loads = tile.vectors + (tile.kernel[1] > stride)
-        seen = b.at(self.masks, b.add(row["seen"], b.mul(column, stride * self.size)))
-        for i, line in lines.items():
-            offsets = [b.constant(j * wide * self.size) for j in range(loads)]
-            whole = [self._load(b.at(line, o), b.at(seen, o) if masked else None) for o in offsets]
-            phases = [
-                [b.every(vector, stride, phase) for vector in whole] for phase in range(min(stride, tile.kernel[1]))
-            ]
-            for kx in range(tile.kernel[1]):
-                shift, phase = divmod(kx, stride)
-                pixels = [
-                    b.shifted(phases[phase][v], phases[phase][v + 1], shift) if shift else phases[phase][v]
-                    for v in range(tile.vectors)
-                ]
-                for r in range(tile.rows):
-                    k, rest = divmod(i - r * tile.stride[0], tile.row_dilation)
-                    if rest or not 0 <= k < tile.kernel[0]:
-                        continue
-                    for f in range(tile.filters):
-                        place = (kx * tile.kernel[0] + k) * tile.filters + f
-                        weight = b.splat(b.load(b.at(weights, b.constant(place * self.size)), number), lanes)
-                        for v in range(tile.vectors):
-                            n = (f * tile.rows + r) * tile.vectors + v
-                            values[n] = b.multiply_add(pixels[v], weight, values[n], self.target.has_fma)
+        for r, k in self._meeting(i):
+            for f in range(tile.filters):
+                one = b.load(b.at(weights, b.constant((k * tile.filters + f) * self.size)), b.number(tile.dtype))
+                weight = b.splat(one, tile.lanes)
+                for v in range(tile.vectors):
+                    n = (f * tile.rows + r) * tile.vectors + v
+                    values[n] = b.multiply_add(pixels[v], weight, values[n], self.target.has_fma)
         return values
+
+    def _meeting(self, i: int) -> list[tuple[int, int]]:
+        """Return the rows of the tile whose windows cover row i of the image, and by which of their rows."""
+        tile = self.tile
+        pairs = [(r, *divmod(i - r * tile.stride[0], tile.row_dilation)) for r in range(tile.rows)]
+        return [(r, k) for r, k, rest in pairs if not rest and 0 <= k < tile.kernel[0]]
+
+    def _loaded(self, line: Value, seen: Value | None) -> Iterator[list[Value]]:
+        """Yield the pixels under each column of the window, each loaded where it lies."""
+        b = self.b
+        for kx in range(self.tile.kernel[1]):
+            step = b.mul(self.job["x_tap"], kx)
+            yield self._pixels(b.at(line, step), None if seen is None else b.at(seen, step))
+
+    def _shuffled(self, line: Value, seen: Value | None) -> Iterator[list[Value]]:
+        """Yield the pixels under each column of the window, each loaded once: columns a stride apart share a vector."""
+        b, tile = self.b, self.tile
+        stride, columns = tile.stride[1], tile.kernel[1]
+        wide = tile.lanes * stride * self.size
+        offsets = [b.constant(v * wide) for v in range(tile.vectors + (columns > stride))]
+        whole = [self._load(b.at(line, o), None if seen is None else b.at(seen, o)) for o in offsets]
+        phases = [[b.every(vector, stride, phase) for vector in whole] for phase in range(min(stride, columns))]
+        for kx in range(columns):
+            shift, phase = divmod(kx, stride)
+            one = phases[phase]
+            yield [b.shifted(one[v], one[v + 1], shift) if shift else one[v] for v in range(tile.vectors)]
 
     def _load(self, at: Value, mask: Value | None) -> Value:
         """Return the pixels that a vector of positions steps over, as they lie."""
@@ -266,9 +274,13 @@ class _Writer:
             return b.load(at, kind)
         return b.masked_load(at, kind, b.mask_at(mask, self.size, kind.count), b.zero(kind))
 
-    def _pixels(self, at: Value, mask: Value | None) -> Value:
-        """Return the pixels of a vector of positions."""
-        return self.b.every(self._load(at, mask), self.tile.stride[1])
+    def _pixels(self, at: Value, seen: Value | None) -> list[Value]:
+        """Return the pixels of the tile's vectors of positions, from an address on."""
+        b, tile = self.b, self.tile
+        wide = tile.lanes * tile.stride[1] * self.size
+        offsets = [b.constant(v * wide) for v in range(tile.vectors)]
+        loaded = [self._load(b.at(at, o), None if seen is None else b.at(seen, o)) for o in offsets]
+        return [b.every(vector, tile.stride[1]) for vector in loaded]
 
     def _store(self, sums: list[Value], out: Value, kept: Value | None) -> None:
         b, tile, job = self.b, self.tile, self.job

@@ -1,0 +1,129 @@
+"""The calls of kernels that compute a layer, cut into tasks for threads."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...engine.compiler import load
+from ...engine.threads import run_parallel
+from .weights import packed_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .program import Program
+
+_WORTH_A_TASK = 4e6
+"""Operations from which a piece of work is worth waking a thread."""
+_TASKS_A_THREAD = 3
+
+
+class _Call(NamedTuple):
+    """One call of a kernel: bytes to add to the arrays' addresses, and the addresses of its job and its task."""
+
+    function: Callable[..., None]
+    x: int
+    w: int
+    bias: int
+    out: int
+    job: int
+    task: int
+
+
+class _Ranges(NamedTuple):
+    """What a task covers: images, groups and blocks of filters by their numbers, rows by their share."""
+
+    images: tuple[int, int]
+    groups: tuple[int, int]
+    blocks: tuple[int, int]
+    rows: tuple[int, int]
+    pieces: int
+
+
+class Calls:
+    """A program's calls, cut into tasks; no array's address is among them.
+
+    Parameters
+    ----------
+    prog : Program
+    batch : int
+        Images that one run covers.
+    threads : int
+    flops : int
+        Of those images.
+
+    Raises
+    ------
+    RuntimeError
+        If a kernel cannot be compiled, after the engine's warning.
+    """
+
+    def __init__(self, prog: Program, batch: int, threads: int, flops: int) -> None:
+        self._keep: list[Any] = [prog]
+        self._threads = threads
+        wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
+        self._tasks = [tuple(self._calls(prog, r)) for r in _cut(prog, batch, wanted)]
+
+    def _calls(self, prog: Program, ranges: _Ranges) -> Iterator[_Call]:
+        for each in prog.passes:
+            first, stop = (each.rows * edge // ranges.pieces for edge in ranges.rows)
+            before = 0
+            for part, slot, (kernel, job, x) in zip(prog.parts, prog.slots, each.calls, strict=True):
+                blocks = [min(max(edge - before, 0), part.blocks) for edge in ranges.blocks]
+                before += part.blocks
+                if first == stop or blocks[0] == blocks[1]:
+                    continue
+                function = load(kernel)
+                if function is None:
+                    raise RuntimeError("the engine cannot be used")
+                task = np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64)
+                self._keep.append(task)
+                yield _Call(
+                    function,
+                    x,
+                    slot.weights_at,
+                    slot.bias_at,
+                    part.first * prog.op.out_filter,
+                    job.ctypes.data,
+                    task.ctypes.data,
+                )
+
+    def run(self, x: int, w: int, bias: int, out: int) -> None:
+        """Run them all for image, packed weights and bias, and result at these addresses."""
+        if len(self._tasks) == 1:
+            _run(self._tasks[0], x, w, bias, out)
+        else:
+            run_parallel([partial(_run, task, x, w, bias, out) for task in self._tasks], self._threads)
+
+
+def _run(calls: tuple[_Call, ...], x: int, w: int, bias: int, out: int) -> None:
+    for call in calls:
+        call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
+
+
+def _cut(prog: Program, batch: int, wanted: int) -> list[_Ranges]:
+    """Cut a layer into about as many tasks as wanted, along one axis. No sum depends on it."""
+    groups = packed_layer(prog.arrangement.layer, prog.arrangement.choice.shape).groups
+    blocks = sum(part.blocks for part in prog.parts)
+    rows = max(each.rows for each in prog.passes)
+    lengths = {"images": batch, "groups": groups, "rows": rows, "blocks": blocks}
+    if prog.weights_outweigh:
+        lengths = {"images": batch, "groups": groups, "blocks": blocks, "rows": rows}
+    axis = next((name for name, n in lengths.items() if n >= wanted), max(lengths, key=lambda name: lengths[name]))
+    pieces = min(wanted, lengths[axis])
+    whole = _Ranges((0, batch), (0, groups), (0, blocks), (0, 1), 1)
+    tasks = []
+    for i in range(pieces):
+        first, stop = lengths[axis] * i // pieces, lengths[axis] * (i + 1) // pieces
+        if axis == "rows":  # by their share: each pass has a number of rows of its own
+            tasks.append(whole._replace(rows=(i, i + 1), pieces=pieces))
+        elif axis == "images":
+            tasks.append(whole._replace(images=(first, stop)))
+        elif axis == "groups":
+            tasks.append(whole._replace(groups=(first, stop)))
+        else:
+            tasks.append(whole._replace(blocks=(first, stop)))
+    return tasks

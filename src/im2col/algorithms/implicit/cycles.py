@@ -1,0 +1,138 @@
+"""The model by which tiles are compared: cycles, as products, loads, caches and a tile's own cost add up.
+
+Its numbers were fitted to measurements of one machine (docs/decisions.md); only their order decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from .operand import share_inside
+from .schedule import split_evenly
+
+if TYPE_CHECKING:
+    from ...engine.target import Target
+    from .channel_passes import ChannelShape
+    from .filter_passes import FilterShape
+    from .operand import Layer, Operand
+    from .position_passes import PositionShape
+
+_LATENCY = 4
+"""Cycles before a sum can be added to again."""
+_TILE_CYCLES = 25
+"""Of a tile's own: its addresses, its first loads, the mispredicted end of its loop."""
+_TAP_CYCLES = 0.5
+"""Of a tap's own: its offset, its counter."""
+_LINE, _WAYS = 64, 8
+"""Bytes of a line of the first-level cache, and lines of a set."""
+_SECOND_LEVEL, _THIRD_LEVEL = 12.0, 8.0
+"""Bytes a cycle of the caches' outer levels, with all the latency that remains."""
+_FROM_SECOND_LEVEL = 3.0
+"""How much longer a vector takes to load from there."""
+_UNALIGNED = 1.08
+"""How much longer a window of more than one pixel takes: its vectors straddle lines."""
+
+
+def _cycles_of_a_vector(lanes: int, op: Operand, target: Target) -> float:
+    """Return the cycles that an operation on a vector takes: one for the widest, half for shorter ones."""
+    return 1.0 if lanes * op.size == target.vector_bytes >= 64 else 0.5
+
+
+def filter_cycles(op: Operand, layer: Layer, shape: FilterShape, target: Target) -> float:
+    """Return the cycles of a layer whose lanes are filters."""
+    g = op.geometry
+    per = _cycles_of_a_vector(shape.lanes, op, target)
+    taps = layer.channels * g.taps * share_inside(g)
+    total = 0.0
+    for vectors, blocks in split_evenly(-(-layer.filters // shape.lanes), shape.vectors):
+        for size, tiles in split_evenly(g.output_shape[-1], shape.positions):
+            tap = max(size * vectors * per, _LATENCY, vectors * per + size * 0.5) + _TAP_CYCLES
+            tap = max(tap, _waiting(op, layer, vectors * shape.lanes, size, target))
+            tap *= _conflicts(op.pixel[-1] * g.stride[-1], size, target)
+            if shape.transposed:
+                rounds = math.ceil(size / shape.lanes) * shape.lanes
+                store = vectors * rounds * (math.log2(shape.lanes) + 2) * per
+            else:
+                store = size * vectors * 1.5
+            total += blocks * tiles * (taps * tap + store + _TILE_CYCLES)
+    return total * layer.groups * math.prod(g.output_shape[:-1]) * _narrow(shape.lanes, op, target)
+
+
+def channel_cycles(op: Operand, layer: Layer, shape: ChannelShape, target: Target) -> float:
+    """Return the cycles of a layer whose lanes are channels."""
+    g = op.geometry
+    per = _cycles_of_a_vector(shape.lanes, op, target)
+    lines = g.taps / g.kernel_size[-1] * share_inside(g)
+    total = 0.0
+    for vectors, blocks in split_evenly(-(-layer.groups // shape.lanes), shape.vectors):
+        for size, tiles in split_evenly(g.output_shape[-1], shape.positions):
+            pixels = min(size * g.kernel_size[-1], (size - 1) * g.stride[-1] + g.span[-1])
+            line = max(size * g.kernel_size[-1] * vectors * per, 2 * pixels * vectors * per) + _TAP_CYCLES
+            total += blocks * tiles * (lines * line + size * vectors * 2 * per + _TILE_CYCLES)
+    return total * math.prod(g.output_shape[:-1]) * _narrow(shape.lanes, op, target)
+
+
+def _waiting(op: Operand, layer: Layer, filters: int, positions: int, target: Target) -> float:
+    """Return the cycles in which a tap's weights and pixels arrive from where they stay between two tiles."""
+    g = op.geometry
+    taps = layer.channels * g.taps
+    weights = filters * op.size
+    step = abs(op.pixel[-1]) * g.stride[-1]
+    pixels = (positions * step / _LINE + 0.75) * _LINE
+    if step >= _LINE:  # each position has a line of its own, which holds the next channels too
+        pixels = positions * min(_LINE, abs(op.channel))
+    row = pixels * taps / g.kernel_size[-1]
+    first, second = target.caches[:2]
+    if taps * weights + row <= first:
+        return 0.0
+    held = 0.0 if row <= first // 2 else pixels
+    return (weights + held) / (_SECOND_LEVEL if taps * weights + row <= second else _THIRD_LEVEL)
+
+
+def _conflicts(step: int, positions: int, target: Target) -> float:
+    """Return how much longer a tap takes because its pixels compete for the same sets of the first-level cache."""
+    sets = target.caches[0] // (_LINE * _WAYS)
+    lines = {m * step // _LINE for m in range(positions)}
+    in_a_set = max(Counter(line % sets for line in lines).values())
+    return 1.0 + 0.02 * max(0, in_a_set - _WAYS // 2) if in_a_set < _WAYS else 4.0
+
+
+def _narrow(lanes: int, op: Operand, target: Target) -> float:
+    """Return how much longer half vectors take than their count says: twice the loads for the same sums."""
+    return 1.05 if lanes * op.size < target.vector_bytes else 1.0
+
+
+def position_cycles(op: Operand, layer: Layer, shape: PositionShape, target: Target) -> float:
+    """Return the cycles of a layer whose lanes are positions."""
+    g = op.geometry
+    per = _cycles_of_a_vector(shape.lanes, op, target)
+    kernel_rows, kernel_columns = (g.kernel_size[-2] if g.ndim > 1 else 1), g.kernel_size[-1]
+    height = g.output_shape[-2] if g.ndim > 1 else 1
+    stride = g.stride[-1]
+    row_stride, row_dilation = (g.stride[-2], g.dilation[-2]) if g.ndim > 1 else (1, 1)
+    lines = len({r * row_stride + k * row_dilation for r in range(shape.rows) for k in range(kernel_rows)})
+    planes = layer.channels * math.prod(g.kernel_size[:-2])
+    tiles = -(-g.output_shape[-1] // (shape.lanes * shape.vectors))
+    if shape.shuffled:
+        shifts = max(0, kernel_columns - stride)
+        wide = shape.vectors + (kernel_columns > stride)
+        shuffles = (wide * (stride if stride > 1 else 0) + shape.vectors * shifts) / kernel_columns
+        loads = lines * per * (wide * 1.5 * stride / kernel_columns + 0.75 * shuffles)
+    else:
+        shuffles = 0 if stride == 1 else 2 * stride - 1
+        loads = lines * shape.vectors * per * (1.5 * stride + shuffles)
+    window = kernel_rows * kernel_columns > 1
+    held = planes * lines * (shape.lanes * shape.vectors * stride + (_LINE // op.size if window else 0)) * op.size
+    if held > target.caches[0] * 0.6 and layer.filters > shape.filters:
+        loads *= _FROM_SECOND_LEVEL
+    total = 0.0
+    for filters, blocks in split_evenly(layer.filters, shape.filters):
+        chains = filters * shape.rows * shape.vectors
+        column = max(kernel_rows * max(chains * per, _LATENCY), loads + kernel_rows * filters * 0.5)
+        store = chains * 2 * per
+        total += blocks * tiles * (planes * kernel_columns * column + store + _TILE_CYCLES)
+    total *= layer.groups * -(-height // shape.rows) * math.prod(g.output_shape[:-2])
+    total *= _UNALIGNED if window else 1.0
+    return total * _narrow(shape.lanes, op, target)
