@@ -21,6 +21,7 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench transforms
+	$(BIN)/python -m bench convolution
 
 mutate: $(VENV)/.test
 	$(BIN)/python tests/mutate.py

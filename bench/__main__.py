@@ -1,4 +1,4 @@
-"""The command: ``python -m bench transforms``."""
+"""The command: ``python -m bench transforms``, or ``python -m bench convolution``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from .contestants import WrongResultError
+from .convolution import contest as convolution
 from .transforms import contest as transforms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CONTESTS = {"transforms": transforms}
+CONTESTS = {"transforms": transforms, "convolution": convolution}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
 
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Contestant(Generic[ProblemT]):
             return None
 
 
-def discover(package: ModuleType) -> list[Contestant[Any]]:
+def discover(package: ModuleType) -> list[Any]:
     """Return the contestants of a package, one a module, in the order of their roles and names.
 
     Parameters
@@ -72,6 +72,12 @@ def discover(package: ModuleType) -> list[Contestant[Any]]:
     Returns
     -------
     list of Contestant
+        Of whichever kind the package's are.
     """
     modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
     return sorted((module.CONTESTANT for module in modules), key=lambda c: (c.role, c.name.lower()))
+
+
+def versions(contestants: Iterable[Contestant[Any]]) -> str:
+    """Return one line about the contestants' packages: what is installed of each."""
+    return ", ".join(dict.fromkeys(f"{c.distribution} {c.version or 'not installed'}" for c in contestants))

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+NOTHING = "–"
+"""In a cell that has no number."""
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table as text: the first column to the left, numbers to the right.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ..clock import take_turns
+from ..clock import Timed, one_call, take_turns
 from ..contestants import Role, WrongResultError
 from .problems import TASKS, Layer, Problem, Task, make_problem
 
@@ -25,7 +25,7 @@ OUTS: tuple[Out, ...] = ("touched", "allocated")
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(Timed):
     """One cell: how long each turn of a contestant took."""
 
     threads: int
@@ -34,16 +34,6 @@ class Measurement:
     out: Out
     contestant: str
     seconds: tuple[float, ...]
-
-    @property
-    def best(self) -> float:
-        """Seconds of the fastest turn."""
-        return min(self.seconds)
-
-    @property
-    def median(self) -> float:
-        """Seconds of the median turn."""
-        return statistics.median(self.seconds)
 
 
 def measure(
@@ -83,7 +73,8 @@ def measure(
                 # Small integers, so that no element of the answer is NaN: what a contestant leaves unwritten, differs.
                 given = replace(problem, out=np.full_like(problem.answer, np.nan) if out == "touched" else None)
                 calls = _checked_calls(given, contestants)
-                for name, times in take_turns(calls, repeats, seconds).items():
+                turns = {name: partial(one_call, call) for name, call in calls.items()}
+                for name, times in take_turns(turns, repeats, seconds).items():
                     measurements.append(Measurement(threads, layer, task, out, name, tuple(times)))
     return measurements
 

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ..contestants import Role
-from ..tables import geometric_mean, table
+from ..tables import NOTHING, geometric_mean, table
 from .measure import OUTS
 from .problems import TASKS
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     ByLayer = Mapping[Layer, Mapping[str, Measurement]]
 
 _TITLES = {"touched": "into a touched out", "allocated": "allocation on all sides"}
-_NOTHING = "–"
 
 
 def write_csv(path: Path, measurements: Sequence[Measurement]) -> None:
@@ -90,7 +89,7 @@ def _speeds(cells: ByLayer, names: Sequence[str], ours: str) -> str:
     rows = []
     for layer, turns in cells.items():
         size = layer.matrix_bytes
-        best = [f"{size / turns[name].best / 1e9:.1f}" if name in turns else _NOTHING for name in present]
+        best = [f"{size / turns[name].best / 1e9:.1f}" if name in turns else NOTHING for name in present]
         rows.append([layer.name, f"{size / 1e6:.1f}", *best, f"{size / turns[ours].median / 1e9:.1f}"])
     return table(["layer", "MB", *present, f"{ours}, median"], rows)
 
@@ -101,7 +100,7 @@ def _ratio_rows(task: str, cells: ByLayer, peers: Sequence[str], ours: str) -> I
         row = [task, name]
         for peer in peers:
             ratios = [seconds(turns[peer]) / seconds(turns[ours]) for turns in cells.values() if peer in turns]
-            row.append(f"{geometric_mean(ratios):.2f} ({min(ratios):.2f})" if ratios else _NOTHING)
+            row.append(f"{geometric_mean(ratios):.2f} ({min(ratios):.2f})" if ratios else NOTHING)
         yield row
 
 
@@ -110,5 +109,5 @@ def _gain_row(task: str, before: ByLayer, after: ByLayer, names: Sequence[str]) 
     row = [task]
     for name in names:
         gains = [turns[name].best / after[layer][name].best for layer, turns in before.items() if name in turns]
-        row.append(f"{geometric_mean(gains):.2f}" if gains else _NOTHING)
+        row.append(f"{geometric_mean(gains):.2f}" if gains else NOTHING)
     return row

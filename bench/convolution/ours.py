@@ -1,0 +1,40 @@
+"""The library itself, through its public functions, as its four contestants call it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import im2col
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .problems import Problem
+
+
+def prepare_plan(problem: Problem) -> Callable[[], NDArray[np.float32]]:
+    """Prepare the weights; the call writes into `out`."""
+    plan = im2col.plan(problem.image.shape, problem.weight, **_options(problem))
+    return partial(plan, problem.image, out=problem.out)
+
+
+def prepare_one_shot(problem: Problem) -> Callable[[], NDArray[np.float32]]:
+    """Prepare nothing; the call allocates its result."""
+    return partial(im2col.conv, problem.image, problem.weight, **_options(problem))
+
+
+def _options(problem: Problem) -> dict[str, Any]:
+    layer = problem.layer
+    axes = "DHW"[-len(layer.spatial) :]
+    return {
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "dilation": layer.dilation,
+        "groups": layer.groups,
+        "layout": problem.layout.replace("HW", axes),
+        "threads": problem.threads,
+    }
