@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,8 +17,7 @@ ActivationName = Literal["relu", "relu6", "leaky_relu", "sigmoid", "silu", "hard
 ActivationArgument = ActivationName | tuple[Literal["leaky_relu"], float]
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(NamedTuple):
     """An activation by name; `slope` belongs to ``leaky_relu`` alone."""
 
     name: str
@@ -38,8 +36,7 @@ class Activation:
         return _FUNCTIONS[self.name].apply(a, self.slope)
 
 
-@dataclass(frozen=True)
-class _Function:
+class _Function(NamedTuple):
     apply: Callable[[NDArray[Any], float], NDArray[Any]]
     temporaries: int
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 
+_NUMBERS = "biufc"
+"""The kinds of NumPy's own dtypes that hold numbers."""
+
+
 def as_array(operation: str, name: str, value: Any) -> NDArray[Any]:
     """Return `value` as a NumPy array, without a copy where it holds one.
 
@@ -34,20 +38,19 @@ def as_array(operation: str, name: str, value: Any) -> NDArray[Any]:
     DTypeError
         For masked arrays, structured, object, string and time dtypes, and what no array can be made of.
     """
+    if type(value) is np.ndarray and value.dtype.kind in _NUMBERS:  # all but the rare call
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(
             f"{operation}: {name} is a masked array, whose mask would be lost; fill it first, as in {name}.filled(0)"
         )
-    if type(value) is np.ndarray:
-        array = value
-    else:
-        try:
-            array = _convert(value)
-        except Exception as cause:
-            raise DTypeError(
-                f"{operation}: {name} of type {type(value).__name__} cannot be used as a NumPy array ({cause}); "
-                "pass an ndarray in CPU memory"
-            ) from cause
+    try:
+        array = _convert(value)
+    except Exception as cause:
+        raise DTypeError(
+            f"{operation}: {name} of type {type(value).__name__} cannot be used as a NumPy array ({cause}); "
+            "pass an ndarray in CPU memory"
+        ) from cause
     if not _is_numeric(array.dtype):
         raise DTypeError(
             f"{operation}: {name} has dtype {array.dtype}, which is not a number; convert it first, as in "
@@ -87,7 +90,7 @@ def as_dtype(operation: str, name: str, value: DTypeLike) -> np.dtype[Any]:
 
 
 def _is_numeric(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "biufc" or is_registered(dtype)
+    return dtype.kind in _NUMBERS or is_registered(dtype)
 
 
 def is_registered(dtype: np.dtype[Any]) -> bool:
@@ -126,28 +129,35 @@ def check_output(
     OutputError
         If `out` is no ndarray, has another shape or dtype, is read-only, or shares memory with itself or an input.
     """
-    problem = None
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray | np.matrix):
-        problem = f"is a {type(out).__name__}; pass an ndarray"
-    elif out.shape != shape:
-        problem = f"has shape {out.shape} but the result has {shape}; pass np.empty({shape}, {str(dtype)!r})"
-    elif out.dtype != dtype:
-        problem = f"has dtype {out.dtype} but the result has {dtype}; pass np.empty({shape}, {str(dtype)!r})"
-    elif not out.flags.writeable:
-        problem = "is read-only; pass a writeable array"
-    elif _overlaps_itself(out):
-        problem = "has elements that share memory; pass np.empty of the result's shape"
-    elif any(_overlap(out, x) for x in inputs):
-        problem = "shares memory with an input, which would be overwritten while it is read; pass another array"
+    problem = _problem_of(out, shape, dtype, inputs)
     if problem is not None:
         raise OutputError(f"{operation}: out {problem}")
     return out  # type: ignore[no-any-return]  # an ndarray, or there is a problem
 
 
+def _problem_of(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[NDArray[Any]]) -> str | None:
+    """Return what is wrong with an `out`, and what to pass instead."""
+    if type(out) is not np.ndarray and (
+        not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray | np.matrix)
+    ):
+        return f"is a {type(out).__name__}; pass an ndarray"
+    if out.shape != shape:
+        return f"has shape {out.shape} but the result has {shape}; pass np.empty({shape}, {str(dtype)!r})"
+    if out.dtype != dtype:
+        return f"has dtype {out.dtype} but the result has {dtype}; pass np.empty({shape}, {str(dtype)!r})"
+    flags = out.flags
+    if not flags.writeable:
+        return "is read-only; pass a writeable array"
+    if not flags.c_contiguous and _overlaps_itself(out):
+        return "has elements that share memory; pass np.empty of the result's shape"
+    for x in inputs:
+        if np.may_share_memory(out, x) and _overlap(out, x):  # the first compares ranges of addresses
+            return "shares memory with an input, which would be overwritten while it is read; pass another array"
+    return None
+
+
 def _overlaps_itself(out: NDArray[Any]) -> bool:
     """Whether strides do not nest: slices and transposes of an ordinary array always do."""
-    if out.size == 0:  # NumPy gives empty arrays strides of 0
-        return False
     reach = out.itemsize
     for stride, n in sorted((abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
         if stride < reach:
@@ -157,8 +167,6 @@ def _overlaps_itself(out: NDArray[Any]) -> bool:
 
 
 def _overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    if not np.may_share_memory(a, b):
-        return False
     try:
         return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]  # NumPy's stub knows -1 and 0 only
     except np.exceptions.TooHardError:

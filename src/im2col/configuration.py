@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .algorithms import registry
-from .engine import cache, compiler
 from .engine.host import available_memory, usable_cpus
 from .engine.target import host
 from .engine.threads import resolve_threads
@@ -35,8 +34,10 @@ def show_config() -> dict[str, Any]:
     >>> sorted(im2col.show_config()["versions"])
     ['im2col', 'llvmlite', 'numpy', 'python']
     """
-    import platform  # these two take longer to import than the rest of the package
+    import platform  # these take longer to import than the rest of the package
     from importlib.metadata import version
+
+    from .engine import cache, compiler
 
     folder = cache.folder()
     config: dict[str, Any] = {
@@ -80,4 +81,6 @@ def clear_cache() -> int:
     >>> im2col.clear_cache() >= 0
     True
     """
+    from .engine import cache  # as above
+
     return cache.clear()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .algorithms import registry
 from .costs import cost
 from .engine.host import format_bytes
 from .errors import PhotoError
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from .padding import PaddingMode
     from .photo.image_files import Photo
     from .photo.kernels import Kernel
+    from .plans import Plan
 
 SIZE, STRIDE, PADDING = 5, 2, 2
 """Of the layer; its windows are as wide as the widest named kernel."""
@@ -56,7 +56,7 @@ class Way:
     planned_bytes : int or None
         The memory beside image and result that was foreseen.
     measured_bytes : int
-        The most that was allocated at once while it ran, beside image and result.
+        The most that was allocated at once to prepare and run it, beside image and result.
     difference : float
         The greatest from NumPy's result.
     tolerance : float
@@ -264,6 +264,12 @@ def tiles(photo: Photo, bank: Sequence[Kernel], maps: NDArray[Any]) -> list[Tile
 def _ways(image: NDArray[Any], w: NDArray[Any], layer: Cost) -> tuple[Way, ...]:
     """Compute the layer by every algorithm, through the whole matrix, and with NumPy alone."""
 
+    def make(name: str, x: NDArray[Any]) -> Plan:
+        return plan(x.shape, w, stride=STRIDE, padding=PADDING, padding_mode=PADDING_MODE, algorithm=name)
+
+    def prepare(name: str, x: NDArray[Any]) -> Callable[[], NDArray[Any]]:
+        return partial(make(name, x), x)
+
     def whole_matrix() -> NDArray[Any]:
         columns = im2col(image, SIZE, stride=STRIDE, padding=PADDING, padding_mode=PADDING_MODE)
         product: NDArray[Any] = columns @ weight_matrix(w)
@@ -273,35 +279,35 @@ def _ways(image: NDArray[Any], w: NDArray[Any], layer: Cost) -> tuple[Way, ...]:
     crop = np.ascontiguousarray(image[CROP])
     expected, expected_crop = (numpy_layer(x.astype(np.float64), w.astype(np.float64)) for x in (image, crop))
     ways = []
-    for name in registry():
+    for name in layer.workspace_bytes:  # whatever can compute the layer here
         x, label, y = (
             (crop, f"{crop.shape[2]} × {crop.shape[1]} crop", expected_crop)
             if name == "reference"
             else (image, "whole", expected)
         )
-        prepared = plan(x.shape, w, stride=STRIDE, padding=PADDING, padding_mode=PADDING_MODE, algorithm=name)
-        ways.append(_measure(name, label, partial(prepared, x), prepared.workspace_bytes, y, w))
-    ways.append(_measure("im2col @ weight_matrix", "whole", whole_matrix, layer.matrix_bytes, expected, w))
-    ways.append(_measure("NumPy's einsum", "whole", partial(numpy_layer, image, w), None, expected, w))
+        ways.append(_measure(name, label, partial(prepare, name, x), make(name, x).workspace_bytes, y, w))
+    ways.append(_measure("im2col @ weight_matrix", "whole", lambda: whole_matrix, layer.matrix_bytes, expected, w))
+    ways.append(_measure("NumPy's einsum", "whole", lambda: partial(numpy_layer, image, w), None, expected, w))
     return tuple(ways)
 
 
 def _measure(
     name: str,
     image: str,
-    run: Callable[[], NDArray[Any]],
+    prepare: Callable[[], Callable[[], NDArray[Any]]],
     planned_bytes: int | None,
     expected: NDArray[Any],
     w: NDArray[Any],
 ) -> Way:
-    seconds: list[float] = []
+    run, seconds = prepare(), list[float]()
+    run()  # it loads what the others need
     while sum(seconds) < _REPEAT_SECONDS:
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)
-    # After the first runs, which load what the algorithm needs.
+    # From the preparation on, because some ways keep what they have allocated.
     tracemalloc.start()
-    result = run()
+    result = prepare()()
     peak = tracemalloc.get_traced_memory()[1] - result.nbytes
     tracemalloc.stop()
     return Way(

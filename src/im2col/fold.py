@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from functools import reduce as reduce_pairs
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -128,8 +127,7 @@ def _sum(total: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: s
     total[...] = fold_padding(padded, 2, geometry, mode)
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """One tap, and the positions at which it lies on the image: two indices that select arrays of one shape.
 
     Parameters

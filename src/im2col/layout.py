@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .errors import LayoutError
 
@@ -19,8 +19,7 @@ _SPATIAL_LETTERS = "ABEFGIJKLMOPQRSTUVXYZDHW"
 """Names of spatial axes, innermost last: one axis is W, two are HW, three DHW."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """An axis string, parsed: N is the batch, C the channels, every other letter a spatial axis.
 
     Parameters
@@ -75,17 +74,26 @@ class Layout:
         Returns
         -------
         ndarray
-            A view.
+            `x` itself where it has these axes, or a view.
         """
-        view = x.transpose([self.axes.index(a) for a in self.canonical])
-        if not self.has_channels:
-            view = view[:, None] if self.has_batch else view[None]
-        return view if self.has_batch else view[None]
+        order, lengths = _way_to_canonical(self.axes)
+        view = x if order is None else x.transpose(order)
+        return view if lengths is None else view[lengths]
 
     def from_canonical_shape(self, batch: int, channels: int, spatial: Sequence[int]) -> tuple[int, ...]:
         """Return the shape in this layout of an array with these axes."""
         sizes = dict(zip(self.spatial, spatial, strict=True)) | {BATCH: batch, CHANNEL: channels}
         return tuple(sizes[a] for a in self.axes)
+
+
+@cache
+def _way_to_canonical(axes: str) -> tuple[tuple[int, ...] | None, tuple[Any, ...] | None]:
+    """Return the order of axes, and the index that adds those which are missing; None for what changes nothing."""
+    layout = Layout(axes)
+    canonical = layout.canonical
+    order = None if axes == canonical else tuple(map(axes.index, canonical))
+    present = (layout.has_batch, layout.has_channels)
+    return order, None if all(present) else tuple(slice(None) if is_there else None for is_there in present)
 
 
 def parse(operation: str, layout: object) -> Layout:

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import marshal
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    P = ParamSpec("P")
-    R = TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)  # noqa: PLC0105 (the names of type parameters in Python's own documentation)
 
 _MOST_ENTRIES = 1024
+_ATOMS = {type(None), int, float, bool, str}
+_DTYPES = {type(dtype): dtype for dtype in map(np.dtype, "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"])}
+_SCALARS = {dtype.type: dtype.type.__name__.encode() for dtype in _DTYPES.values()}
 
 
-def memoized(function: Callable[P, R]) -> Callable[P, R]:
-    """Remember what a pure function returned, for arguments made of Python's own plain types.
+class Memoized(Protocol[P, R]):
+    """A function that remembers what it returned."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the function's result."""
+        ...
+
+    def cache_clear(self) -> None:
+        """Forget everything, as ``functools.cache`` does by this name."""
+        ...
+
+
+def memoized(function: Callable[P, R]) -> Memoized[P, R]:
+    """Remember what a pure function returned, for arguments made of Python's own plain values and NumPy's dtypes.
 
     ``functools.cache`` takes 1, 1.0 and True for one argument, and lists for an error. Here the key is what ``marshal``
     writes, which tells them apart; arguments that it cannot write (NumPy's integers, say) are simply not remembered.
@@ -24,7 +41,6 @@ def memoized(function: Callable[P, R]) -> Callable[P, R]:
     Parameters
     ----------
     function : callable
-        Of positional arguments.
 
     Returns
     -------
@@ -39,29 +55,49 @@ def memoized(function: Callable[P, R]) -> Callable[P, R]:
     >>> kind(1), kind(True), kind([1]), kind(1)
     ('int', 'bool', 'list', 'int')
     """
-    memory: dict[bytes, R] = {}
-    compute: Callable[..., R] = function
+    memory: dict[bytes, Any] = {}
+    compute: Callable[..., Any] = function
 
     @wraps(function)
-    def remembered(*args: Any) -> R:
-        if not _is_plain(args):
-            return compute(*args)
-        key = marshal.dumps(args, 2)  # version 2 writes equal values alike, whoever else refers to them
+    def remembered(*args: Any, **kwargs: Any) -> Any:
+        plain = _spelled((*args, *kwargs.values()))
+        if plain is None:
+            return compute(*args, **kwargs)
+        key = marshal.dumps((plain, *kwargs), 2)  # version 2 writes equal values alike, whoever else refers to them
         try:
             return memory[key]
         except KeyError:
             pass
-        result = compute(*args)
+        result = compute(*args, **kwargs)
         if len(memory) >= _MOST_ENTRIES:
             memory.clear()
         memory[key] = result
         return result
 
-    return remembered  # type: ignore[return-value]  # of the same arguments, all of them positional
+    remembered.cache_clear = memory.clear  # type: ignore[attr-defined]  # a function takes any attribute
+    return remembered  # type: ignore[return-value]  # it has both members now
 
 
-def _is_plain(value: object) -> bool:
-    """Whether marshal tells the value apart from all others: it writes anything with a buffer as mere bytes."""
-    if type(value) in (tuple, list):
-        return all(map(_is_plain, value))  # type: ignore[call-overload]  # type() does not narrow
-    return value is None or type(value) in (int, float, bool, str)
+def _spelled(values: Iterable[Any]) -> list[Any] | None:
+    """Return values as marshal tells them apart from all others, or None where it cannot.
+
+    It writes anything that has a buffer as mere bytes. So nothing of the kind is let through, and bytes stand for
+    NumPy's own types: a letter for the dtype in the machine's byte order, a name for the type of its scalars.
+    """
+    spelled = []
+    for value in values:
+        kind = type(value)
+        if kind in _ATOMS:
+            spelled.append(value)
+        elif kind is tuple or kind is list:
+            inner = _spelled(value)
+            if inner is None:
+                return None
+            spelled.append(inner if kind is list else tuple(inner))
+        elif kind in _DTYPES and value is _DTYPES[kind]:
+            spelled.append(value.char.encode())
+        elif kind is type and value in _SCALARS:
+            spelled.append(_SCALARS[value])
+        else:
+            return None
+    return spelled

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from .algorithms import registry
-from .algorithms.contract import ONLY_BY_NAME
+from .algorithms.contract import ONLY_BY_NAME, Compiled
 from .arrays import as_array, as_dtype, check_output, native
+from .engine import compiler
 from .engine.host import format_bytes, require_memory
+from .engine.target import host
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, DTypeError, ShapeError
+from .memo import memoized
 from .problem import Options, make_problem, refuse_unknown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-    from .algorithms.contract import Runner
+    from .algorithms.contract import Algorithm, Runner, Suitability
+    from .engine.compiler import Kernel
     from .problem import Problem
 
 
@@ -40,19 +42,26 @@ class Plan:
         Bytes allocated beyond image and result, the weights as the algorithm wants them included.
     """
 
-    def __init__(
-        self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, algorithm: str, threads: int | None
-    ) -> None:
-        choice = _choose(problem, algorithm)
-        self._problem = problem
-        self._requested = algorithm
-        self._reasons = choice.reasons
-        self._w = w
-        self._bias = bias
-        self.algorithm = choice.name
-        self.threads = resolve_threads(problem.operation, threads)
-        self.workspace_bytes = registry()[choice.name].workspace_bytes(problem, self.threads)
-        self._sealed = True
+    algorithm: str
+    threads: int
+    workspace_bytes: int
+    _problem: Problem
+    _requested: str
+    _algorithm: Algorithm
+    _w: NDArray[Any]
+    _bias: NDArray[Any] | None
+
+    def __init__(self, choice: _Choice, w: NDArray[Any], bias: NDArray[Any] | None) -> None:
+        vars(self).update(  # which asks no __setattr__
+            algorithm=choice.algorithm.name,
+            threads=choice.threads,
+            workspace_bytes=choice.workspace_bytes,
+            _problem=choice.problem,
+            _requested=choice.requested,
+            _algorithm=choice.algorithm,
+            _w=w,
+            _bias=bias,
+        )
 
     @property
     def flops(self) -> int:
@@ -67,7 +76,13 @@ class Plan:
     @cached_property
     def _run(self) -> Runner:
         """What the algorithm made of the weights, when it was first needed: after all checks."""
-        return registry()[self.algorithm].prepare(self._problem, self._w, self._bias, self.threads)
+        run = self._algorithm.prepare(self._problem, self._w, self._bias, self.threads)
+        if run is None:
+            # The engine has failed over this plan's kernels. Now that the algorithms know, the choice is another one.
+            another = _restored(self._problem, self._requested, self.threads, self._w, self._bias)
+            vars(self).update(vars(another))
+            run = another._run
+        return run
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Convolve one image, or one batch.
@@ -93,12 +108,12 @@ class Plan:
         """
         p = self._problem
         image = as_array(p.operation, "x", x)
-        if image.shape != self._x_shape:
+        if image.shape != p.x_shape:
             raise ShapeError(
-                f"{p.operation}: x has shape {image.shape} but the plan was made for {self._x_shape}; make a plan for "
-                "each shape"
+                f"{p.operation}: x has shape {image.shape} but the plan was made for {p.x_shape}; make a plan for each "
+                "shape"
             )
-        if native(image.dtype) != p.x_dtype:
+        if image.dtype is not p.x_dtype and native(image.dtype) != p.x_dtype:
             raise DTypeError(
                 f"{p.operation}: x has dtype {image.dtype} but the plan was made for {p.x_dtype}; convert x, or make "
                 f"the plan with x_dtype={str(image.dtype)!r}"
@@ -118,25 +133,74 @@ class Plan:
         require_memory(p.operation, self.workspace_bytes, way_out, "the workspace for {}", p.output_shape)
         _ = self._run
 
+    def ir(self) -> str:
+        """Return LLVM's IR of the kernels that the plan runs, as it is before the optimiser has seen it.
+
+        Returns
+        -------
+        str
+            One kernel after another: a second one where the layer leaves a smaller tile at an edge.
+
+        Raises
+        ------
+        ArgumentError
+            If the plan's algorithm runs no kernels of the engine.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import im2col
+        >>> p = im2col.plan((1, 8, 14, 14), np.ones((16, 8, 3, 3), np.float32))
+        >>> "define void @" in p.ir()
+        True
+        """
+        return "\n".join(kernel.ir(host()) for kernel in self._kernels("Plan.ir"))
+
+    def assembly(self) -> str:
+        """Return the assembly of the kernels that the plan runs, for this machine's CPU.
+
+        Returns
+        -------
+        str
+            One kernel after another, in the order of `ir`.
+
+        Raises
+        ------
+        ArgumentError
+            If the plan's algorithm runs no kernels of the engine.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import im2col
+        >>> p = im2col.plan((1, 8, 14, 14), np.ones((16, 8, 3, 3), np.float32))
+        >>> ".globl" in p.assembly()
+        True
+        """
+        return "\n".join(compiler.assembly(kernel, host()) for kernel in self._kernels("Plan.assembly"))
+
+    def _kernels(self, operation: str) -> tuple[Kernel, ...]:
+        if not isinstance(self._algorithm, Compiled):
+            raise ArgumentError(
+                f"{operation}: this plan runs algorithm {self.algorithm!r}, which has no kernels to show; make it with "
+                "algorithm='implicit'"
+            )
+        return self._algorithm.kernels(self._problem)
+
     def _into(self, image: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
         p = self._problem
         shape = p.output_shape
         if out is None:
-            size = self.workspace_bytes + math.prod(shape) * p.dtype.itemsize
+            size = self.workspace_bytes + p.output_bytes
             way_out = "convolve the image in parts"
             require_memory(p.operation, size, way_out, "the result {} of {} with its workspace", shape, p.dtype)
             out = np.empty(shape, p.dtype)
         else:
-            out = check_output(p.operation, out, shape, p.dtype, [image, self._w])
+            out = check_output(p.operation, out, shape, p.dtype, (image, self._w))
             way_out = "lower workspace_limit, or convolve the image in parts"
             require_memory(p.operation, self.workspace_bytes, way_out, "the workspace for {}", shape)
         self._run(p.layout.to_canonical(image), p.layout.to_canonical(out))
         return out
-
-    @property
-    def _x_shape(self) -> tuple[int, ...]:
-        p = self._problem
-        return p.layout.from_canonical_shape(p.batch, p.channels, p.geometry.spatial_shape)
 
     @cached_property
     def _key(self) -> tuple[object, ...]:
@@ -152,19 +216,18 @@ class Plan:
     def __hash__(self) -> int:
         return hash(self._key)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if getattr(self, "_sealed", False):
-            raise AttributeError(f"a plan cannot be changed: {name!r} cannot be set; make another plan")
-        object.__setattr__(self, name, value)
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a plan cannot be changed: {name!r} cannot be set; make another plan")
 
-    def __delattr__(self, name: str) -> None:
+    def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a plan cannot be changed: {name!r} cannot be deleted")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Plan, (self._problem, self._w, self._bias, self._requested, self.threads)
+        return _restored, (self._problem, self._requested, self.threads, self._w, self._bias)
 
     def __repr__(self) -> str:
-        return f"<im2col.Plan {self._x_shape} → {self._problem.output_shape}, {self.algorithm}, threads {self.threads}>"
+        p = self._problem
+        return f"<im2col.Plan {p.x_shape} → {p.output_shape}, {self.algorithm}, threads {self.threads}>"
 
     def __str__(self) -> str:
         p, g = self._problem, self._problem.geometry
@@ -172,7 +235,7 @@ class Plan:
         dtypes = f"{p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}"
         tail = [str(part) for part in ("bias" * p.has_bias, p.activation) if part]
         lines = [
-            f"{p.operation} {p.layout.axes} {self._x_shape} → {p.output_shape}",
+            f"{p.operation} {p.layout.axes} {p.x_shape} → {p.output_shape}",
             f"  window     kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}",
             f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}"
             + (f", then {', '.join(tail)}" if tail else ""),
@@ -183,39 +246,77 @@ class Plan:
             f"{format_bytes(p.workspace_limit)})",
             f"  threads    {self.threads}",
         ]
-        for name, reason in self._reasons.items():
+        for name, reason in _reasons(_verdicts(p)).items():
             lines.append(f"  {'→' if name == self.algorithm else ' '} {name:<10} {reason}")
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class _Choice:
-    name: str
-    reasons: dict[str, str]
+class _Choice(NamedTuple):
+    """A convolution and how it will be computed: all that can be known before the weights."""
+
+    problem: Problem
+    requested: str
+    algorithm: Algorithm
+    threads: int
+    workspace_bytes: int
 
 
-def _choose(problem: Problem, algorithm: str) -> _Choice:
+@memoized
+def decide(
+    operation: str,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    w_dtype: np.dtype[Any],
+    has_bias: bool,
+    algorithm: str,
+    threads: int,
+    engine_failure: str | None,  # noqa: ARG001 (algorithms may ask for it, so it is a part of what is remembered)
+    **options: Any,
+) -> _Choice:
+    """Validate a convolution's arguments, all but the arrays' values, and choose the algorithm."""
+    problem = make_problem(operation, x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
+    return _choose(problem, algorithm, threads)
+
+
+def _choose(problem: Problem, requested: str, threads: int) -> _Choice:
     """Take the algorithm that the user names, or the one that suits the problem best."""
-    verdicts = {name: a.suitability(problem) for name, a in registry().items()}
-    reasons = {name: v.reason if v.rank else f"cannot: {v.reason}" for name, v in verdicts.items()}
-    if algorithm == "auto":
-        best = max(verdicts, key=lambda name: verdicts[name].rank)
-        if verdicts[best].rank <= ONLY_BY_NAME:
-            why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    algorithms, name = registry(), requested
+    if requested == "auto":
+        verdicts = _verdicts(problem)
+        name = max(verdicts, key=lambda name: verdicts[name].rank)
+        if verdicts[name].rank <= ONLY_BY_NAME:
+            why = "; ".join(f"{name}: {reason}" for name, reason in _reasons(verdicts).items())
             raise ArgumentError(
                 f"{problem.operation}: no algorithm suits this ({why}); raise workspace_limit, or name an algorithm"
             )
-        return _Choice(best, reasons)
-    if not isinstance(algorithm, str) or algorithm not in verdicts:
+    elif not isinstance(requested, str) or requested not in algorithms:
         raise ArgumentError(
-            f"{problem.operation}: algorithm must be 'auto' or one of {tuple(verdicts)}, got {algorithm!r}"
+            f"{problem.operation}: algorithm must be 'auto' or one of {tuple(algorithms)}, got {requested!r}"
         )
-    if verdicts[algorithm].rank == 0:
+    elif (verdict := algorithms[requested].suitability(problem)).rank == 0:
+        # No other is asked: whoever names an algorithm without the engine does not load it.
         raise ArgumentError(
-            f"{problem.operation}: algorithm {algorithm!r} cannot solve this: {verdicts[algorithm].reason}; "
-            "use algorithm='auto'"
+            f"{problem.operation}: algorithm {requested!r} cannot solve this: {verdict.reason}; use algorithm='auto'"
         )
-    return _Choice(algorithm, reasons)
+    algorithm = algorithms[name]
+    return _Choice(problem, requested, algorithm, threads, algorithm.workspace_bytes(problem, threads))
+
+
+def _verdicts(problem: Problem) -> dict[str, Suitability]:
+    return {name: algorithm.suitability(problem) for name, algorithm in registry().items()}
+
+
+def _reasons(verdicts: dict[str, Suitability]) -> dict[str, str]:
+    """Return what each algorithm says of a problem, for people."""
+    return {name: v.reason if v.rank else f"cannot: {v.reason}" for name, v in verdicts.items()}
+
+
+def _restored(problem: Problem, requested: str, threads: int, w: NDArray[Any], bias: NDArray[Any] | None) -> Plan:
+    """Make a plan again from what it was made of; the best algorithm may be another one here and now."""
+    restored = Plan(_choose(problem, requested, threads), w, bias)
+    restored.prepare()
+    return restored
 
 
 def make_plan(
@@ -232,11 +333,20 @@ def make_plan(
     """Make a plan whose errors name `operation`; see `plan` for the arguments."""
     filters = as_array(operation, "w", w)
     filters = filters.astype(native(filters.dtype), copy=False)
-    problem = make_problem(
-        operation, x_shape, filters.shape, x_dtype, filters.dtype, has_bias=bias is not None, **options
+    choice = decide(
+        operation,
+        x_shape,
+        filters.shape,
+        x_dtype,
+        filters.dtype,
+        bias is not None,
+        algorithm,
+        resolve_threads(operation, threads),
+        compiler.failure(),
+        **options,
     )
-    offsets = None if bias is None else _checked_bias(bias, problem)
-    return Plan(problem, filters, offsets, algorithm, threads)
+    offsets = None if bias is None else _checked_bias(bias, choice.problem)
+    return Plan(choice, filters, offsets)
 
 
 def _checked_bias(bias: ArrayLike, problem: Problem) -> NDArray[Any]:
@@ -285,7 +395,8 @@ def plan(
     Returns
     -------
     Plan
-        Call it as ``plan(x, out=None)``; ``print`` tells what was chosen and why.
+        Call it as ``plan(x, out=None)``; ``print`` tells what was chosen and why, `Plan.ir` and `Plan.assembly` show
+        the kernels that it runs.
 
     Raises
     ------
@@ -298,7 +409,7 @@ def plan(
     >>> import im2col
     >>> p = im2col.plan((1, 3, 8, 8), np.ones((4, 3, 3, 3)), padding=1, threads=1)
     >>> p(np.ones((1, 3, 8, 8))).shape, p.algorithm
-    ((1, 4, 8, 8), 'explicit')
+    ((1, 4, 8, 8), 'implicit')
     """
     refuse_unknown("plan", options, Options.__annotations__.keys() - {"out"})
     filters = np.array(as_array("plan", "w", w))

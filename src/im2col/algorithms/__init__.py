@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
@@ -23,6 +22,8 @@ def registry() -> Mapping[str, Algorithm]:
     mapping of str to Algorithm
         The ``ALGORITHM`` of each module of this package that has one.
     """
+    import pkgutil  # takes a millisecond to import
+
     modules = (import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__))
     found = [module.ALGORITHM for module in modules if hasattr(module, "ALGORITHM")]
     return MappingProxyType({a.name: a for a in sorted(found, key=lambda a: a.name)})

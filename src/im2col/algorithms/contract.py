@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from ..engine.compiler import Kernel
     from ..problem import Problem
 
-Runner = Callable[[NDArray[Any], NDArray[Any]], None]
-"""``run(x, out)``: canonical views (N, C, *spatial) and (N, filters, *output), any strides; overwrites `out`."""
-
+    Runner = Callable[[NDArray[Any], NDArray[Any]], None]
+    """``run(x, out)``: canonical views (N, C, *spatial) and (N, filters, *output), any strides; overwrites `out`."""
 
 ONLY_BY_NAME = 1
 
 
-@dataclass(frozen=True)
-class Suitability:
+class Suitability(NamedTuple):
     """What an algorithm says of a problem.
 
     Parameters
@@ -44,15 +43,22 @@ class Algorithm(Protocol):
     name: str
 
     def suitability(self, problem: Problem) -> Suitability:
-        """Return whether the algorithm can solve the problem, and how well."""
+        """Return whether the algorithm can solve the problem, and how well.
+
+        It is asked once for problems that are alike, and again when the engine has failed.
+        """
         ...
 
     def workspace_bytes(self, problem: Problem, threads: int) -> int:
         """Return the bytes allocated while it runs, packed weights included, image and result excluded."""
         ...
 
-    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:
-        """Return a function that runs it, safe to call from several threads at once.
+    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner | None:
+        """Return a function that runs it, safe to call from several threads at once; or None.
+
+        None means that the engine has failed meanwhile, over the kernels of this very problem: `suitability` says from
+        then on that the algorithm cannot, and the plan takes another one. The function itself never fails for such a
+        reason.
 
         Parameters
         ----------
@@ -64,4 +70,13 @@ class Algorithm(Protocol):
         threads : int
             How many threads may work. The result must not depend on it.
         """
+        ...
+
+
+@runtime_checkable
+class Compiled(Protocol):
+    """What an algorithm that runs the engine's kernels has besides, so that a plan can show them."""
+
+    def kernels(self, problem: Problem) -> tuple[Kernel, ...]:
+        """Return the kernels that compute the problem, each once, in the order of their calls."""
         ...

@@ -27,8 +27,10 @@ _TAP_CYCLES = 0.5
 """Of a tap's own: its offset, its counter."""
 _LINE, _WAYS = 64, 8
 """Bytes of a line of the first-level cache, and lines of a set."""
-_SECOND_LEVEL, _THIRD_LEVEL = 12.0, 8.0
-"""Bytes a cycle of the caches' outer levels, with all the latency that remains."""
+_STREAM = 20.0
+"""Bytes a cycle of weights, which lie one behind the other."""
+_NEAR_LINE, _FAR_LINE = 5.0, 9.0
+"""Cycles for a line of pixels that comes from the second level of cache under pressure, or from the third."""
 _FROM_SECOND_LEVEL = 3.0
 """How much longer a vector takes to load from there."""
 _UNALIGNED = 1.08
@@ -48,8 +50,9 @@ def filter_cycles(op: Operand, layer: Layer, shape: FilterShape, target: Target)
     total = 0.0
     for vectors, blocks in split_evenly(-(-layer.filters // shape.lanes), shape.vectors):
         for size, tiles in split_evenly(g.output_shape[-1], shape.positions):
-            tap = max(size * vectors * per, _LATENCY, vectors * per + size * 0.5) + _TAP_CYCLES
-            tap = max(tap, _waiting(op, layer, vectors * shape.lanes, size, target))
+            weights = vectors * shape.lanes * op.size
+            tap = max(size * vectors * per, _LATENCY, vectors * per + size * 0.5, weights / _STREAM) + _TAP_CYCLES
+            tap += _waiting(op, layer, weights, size, target)
             tap *= _conflicts(op.pixel[-1] * g.stride[-1], size, target)
             if shape.transposed:
                 rounds = math.ceil(size / shape.lanes) * shape.lanes
@@ -74,21 +77,19 @@ def channel_cycles(op: Operand, layer: Layer, shape: ChannelShape, target: Targe
     return total * math.prod(g.output_shape[:-1]) * _narrow(shape.lanes, op, target)
 
 
-def _waiting(op: Operand, layer: Layer, filters: int, positions: int, target: Target) -> float:
-    """Return the cycles in which a tap's weights and pixels arrive from where they stay between two tiles."""
+def _waiting(op: Operand, layer: Layer, weights: int, positions: int, target: Target) -> float:
+    """Return the cycles that a tap waits for its pixels, which a stream of weights has pushed out of near caches."""
     g = op.geometry
     taps = layer.channels * g.taps
-    weights = filters * op.size
     step = abs(op.pixel[-1]) * g.stride[-1]
-    pixels = (positions * step / _LINE + 0.75) * _LINE
+    lines = positions * step / _LINE + 0.75
     if step >= _LINE:  # each position has a line of its own, which holds the next channels too
-        pixels = positions * min(_LINE, abs(op.channel))
-    row = pixels * taps / g.kernel_size[-1]
-    first, second = target.caches[:2]
-    if taps * weights + row <= first:
+        lines = positions * min(_LINE, abs(op.channel)) / _LINE
+    row = lines * _LINE * taps / g.kernel_size[-1]
+    second = target.caches[1]
+    if taps * weights + row <= 0.8 * second:
         return 0.0
-    held = 0.0 if row <= first // 2 else pixels
-    return (weights + held) / (_SECOND_LEVEL if taps * weights + row <= second else _THIRD_LEVEL)
+    return lines * (_FAR_LINE if row > second / 2 else _NEAR_LINE)
 
 
 def _conflicts(step: int, positions: int, target: Target) -> float:

@@ -61,7 +61,8 @@ def filter_passes(
     for run in tile_runs(g, shape.positions):
         for rows, spans, tiles in row_tables(op, run, g.kernel_size, channels):
             step = op.pixel[-1] * g.stride[-1]
-            row_bytes = channels * op.size * run.positions * tiles * math.prod(g.stride)
+            filters = sum(part.blocks * part.width for part in parts)
+            row_bytes = run.positions * tiles * (channels * op.size * math.prod(g.stride) + filters * op.out_size)
             block = max(1, second_level // 4 // max(1, row_bytes))
             calls = []
             for part in parts:
