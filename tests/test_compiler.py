@@ -10,7 +10,6 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -207,7 +206,7 @@ OLDER_SUMS = {
 
 def run_for(cpu: str) -> None:
     """Run kernels compiled for an older CPU against forbidden pages."""
-    older = replace(NAMED[cpu], triple=host().triple)
+    older = NAMED[cpu]._replace(triple=host().triple)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiler, "host", lambda: older)
         test_gather.copy_against_forbidden_pages(OLDER)
@@ -252,7 +251,7 @@ def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("cold")
 def test_what_is_kept_depends_on_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another IR, CPU, feature, triple or LLVM has another key, and only those."""
+    """Another kernel, CPU, feature, triple, LLVM or source of the engine has another key; the same has the same."""
     keys: list[str] = []
     machine = SimpleNamespace(emit_object=lambda _: b"code")
     monkeypatch.setattr(compiler, "_optimised", lambda *_: (None, machine))
@@ -260,14 +259,39 @@ def test_what_is_kept_depends_on_everything(monkeypatch: pytest.MonkeyPatch) -> 
     target = NAMED["avx2"]
     changes: list[dict[str, Any]] = [{}, {"cpu": "znver2"}, {"features": "+fma"}, {"triple": "x86_64-apple-darwin"}]
     for change in changes:
-        compiler.object_code(SOME, replace(target, **change))
+        compiler.object_code(SOME, target._replace(**change))
     compiler.object_code(gather_kernels.short_runs(8), target)
     monkeypatch.setattr(compiler, "_llvm", lambda: SimpleNamespace(llvm_version_info=(99, 1, 2)))
     compiler.object_code(SOME, target)
-    assert len(set(keys)) == len(keys) == 6
-    compiler.object_code(SOME, replace(target, caches=(1, 2, 3), vector_registers=99))
+    monkeypatch.setattr(compiler, "_source_digest", lambda: "another source")
+    compiler.object_code(SOME, target)
+    assert len(set(keys)) == len(keys) == 7
+    compiler.object_code(SOME, target)
     assert keys[-1] == keys[-2]
     assert all(re.fullmatch("[0-9a-f]{64}", key) for key in keys)
+
+
+def test_the_source_is_known_by_every_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A change in any file of the engine, a new one and another name make another digest; nothing else does."""
+    monkeypatch.setattr(compiler, "__file__", str(tmp_path / "compiler.py"))
+    (tmp_path / "tile").mkdir()
+    digests = []
+    for name, text in [
+        ("compiler.py", "a"),
+        ("gather.py", "b"),
+        ("gather.py", "c"),
+        ("tile/lanes.py", "b"),
+        ("tile/lanes.py", "d"),
+        ("tile/notes.txt", "e"),
+    ]:
+        (tmp_path / name).write_text(text)
+        digests.append(compiler._source_digest.__wrapped__())
+    (tmp_path / "gather.py").rename(tmp_path / "scatter.py")
+    digests.append(compiler._source_digest.__wrapped__())
+    assert len(set(digests)) == 6
+    assert digests[4] == digests[5]
+    monkeypatch.undo()
+    assert compiler._source_digest() not in digests
 
 
 @pytest.mark.usefixtures("cold")
@@ -276,9 +300,9 @@ def test_threads_load_a_kernel_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
     optimised = compiler._optimised
 
-    def counting(ir: str, target: Target) -> Any:
+    def counting(ir: str, target: Target, speed_level: int) -> Any:
         compiled.append(ir)
-        return optimised(ir, target)
+        return optimised(ir, target, speed_level)
 
     monkeypatch.setattr(compiler, "_optimised", counting)
     start = threading.Barrier(4)

@@ -127,7 +127,9 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
     show = {word.strip() for word in os.environ.get("IM2COL_PRINT", "").split(",")}
     versions = (*llvm.llvm_version_info, sys.version_info[:2])
     # What the kernel is made from stands for its IR, which takes longer to write than the object file to read.
-    description = (kernel.name, kernel.parameters, kernel.speed_level, marshal.dumps(kernel.build.__code__))
+    enclosed = [cell.cell_contents for cell in kernel.build.__closure__ or ()]
+    builder = marshal.dumps(kernel.build.__code__), enclosed
+    description = (kernel.name, kernel.parameters, kernel.speed_level, builder)
     material = repr((description, target, versions, _PIPELINE, _source_digest()))
     key = hashlib.sha256(material.encode()).hexdigest()
     code = None if "asm" in show else store.read(key)

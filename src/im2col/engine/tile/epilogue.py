@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from ..builder import Builder, Value
+    from ..builder import Builder
+    from ..numbers import Value
     from ..target import Target
 
 

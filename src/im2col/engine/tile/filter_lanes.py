@@ -14,7 +14,7 @@ from ..compiler import Kernel
 from .epilogue import Epilogue, finish
 
 if TYPE_CHECKING:
-    from ..builder import Value
+    from ..numbers import Value
     from ..target import Target
 
 

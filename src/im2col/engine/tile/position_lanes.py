@@ -16,7 +16,7 @@ from .epilogue import Epilogue, finish
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..builder import Value
+    from ..numbers import Value
     from ..target import Target
 
 _UNROLLED = 160

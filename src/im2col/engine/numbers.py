@@ -1,0 +1,177 @@
+"""Numbers and vectors of them: types, constants and arithmetic over LLVM IR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Value = Any
+"""An SSA value or a type of llvmlite.ir, which has no types of its own."""
+
+
+class Numbers:
+    """What a `Builder` knows of numbers; it says where in the function they are."""
+
+    _module: Value
+    _b: Value
+
+    def __init__(self, ir: Any) -> None:
+        self._ir = ir
+        self.i8, self.i64 = ir.IntType(8), ir.IntType(64)
+
+    # Types and constants
+
+    def integer(self, nbytes: int) -> Value:
+        """Return the integer type of so many bytes."""
+        return self._ir.IntType(8 * nbytes)
+
+    def byte_vector(self, count: int) -> Value:
+        """Return the type of a vector of so many bytes."""
+        return self._ir.VectorType(self.i8, count)
+
+    def number(self, name: str) -> Value:
+        """Return the type of a number by its name: ``f4``, ``f8``, or ``i1`` to ``u8`` for integers of 1 to 8 bytes."""
+        if name[0] == "f":
+            return self._ir.FloatType() if name == "f4" else self._ir.DoubleType()
+        return self.integer(int(name[1]))
+
+    def vector(self, element: Value, lanes: int) -> Value:
+        """Return the type of a vector."""
+        return self._ir.VectorType(element, lanes)
+
+    def bytes_of(self, name: str) -> int:
+        """Return the bytes of a number by its name."""
+        return int(name[1])
+
+    def undefined(self, kind: Value) -> Value:
+        """Return a value of which nothing is promised."""
+        return self._ir.Constant(kind, self._ir.Undefined)
+
+    def constant(self, value: int) -> Value:
+        """Return a constant 64-bit integer."""
+        return self._ir.Constant(self.i64, value)
+
+    # Arithmetic, on numbers or vectors of them
+
+    def splat(self, value: Value, lanes: int) -> Value:
+        """Return a vector whose lanes all are `value`."""
+        return self._splat(value, self.vector(value.type, lanes))
+
+    def numbers(self, value: float, kind: Value) -> Value:
+        """Return the constant of a type: a number, or a vector of equal ones."""
+        element = getattr(kind, "element", kind)
+        plain = float(value) if str(element) in ("float", "double") else int(value)
+        return self._ir.Constant(kind, [plain] * kind.count if hasattr(kind, "count") else plain)
+
+    def plus(self, a: Value, b: Value) -> Value:
+        """Return a + b, for floats."""
+        return self._b.fadd(a, b)
+
+    def times(self, a: Value, b: Value) -> Value:
+        """Return a · b, for floats."""
+        return self._b.fmul(a, b)
+
+    def over(self, a: Value, b: Value) -> Value:
+        """Return a / b, for floats."""
+        return self._b.fdiv(a, b)
+
+    def maximum(self, name: str, a: Value, b: Value) -> Value:
+        """Return the greater of two numbers called `name`; a where either is NaN."""
+        return self._b.select(self._compare("<", name, a, b), b, a)
+
+    def minimum(self, name: str, a: Value, b: Value) -> Value:
+        """Return the smaller of two numbers called `name`; a where either is NaN."""
+        return self._b.select(self._compare(">", name, a, b), b, a)
+
+    def _compare(self, relation: str, name: str, a: Value, b: Value) -> Value:
+        if name[0] == "f":
+            return self._b.fcmp_ordered(relation, a, b)
+        return (self._b.icmp_unsigned if name[0] == "u" else self._b.icmp_signed)(relation, a, b)
+
+    def select_at_least(self, a: Value, bound: Value, then: Value, otherwise: Value) -> Value:
+        """Return `then` where a >= bound, for floats, else `otherwise`."""
+        return self._b.select(self._b.fcmp_ordered(">=", a, bound), then, otherwise)
+
+    def negated_magnitude(self, a: Value) -> Value:
+        """Return -|a|, for floats."""
+        bits = self.vector(self.integer(_float_bytes(a.type)), a.type.count)
+        sign = self._ir.Constant(bits, [-1 << (8 * _float_bytes(a.type) - 1)] * a.type.count)
+        return self._b.bitcast(self._b.or_(self._b.bitcast(a, bits), sign), a.type)
+
+    def nearest(self, a: Value) -> tuple[Value, Value]:
+        """Return n, the nearest integer of each float, and 2ⁿ, where that is a normal number."""
+        size = _float_bytes(a.type)
+        # A sum this large has no bits left for a fraction: its last ones are the integer. LLVM does not undo it, as it
+        # may not reorder floats.
+        shift = self.numbers({4: 1.5 * 2.0**23, 8: 1.5 * 2.0**52}[size], a.type)
+        shifted = self._b.fadd(a, shift)
+        kind = self.vector(self.integer(size), a.type.count)
+        bias, fraction = {4: (127, 23), 8: (1023, 52)}[size]
+        exponent = self._b.add(self._b.bitcast(shifted, kind), self._ir.Constant(kind, [bias] * kind.count))
+        power = self._b.shl(exponent, self._ir.Constant(kind, [fraction] * kind.count))
+        return self._b.fsub(shifted, shift), self._b.bitcast(power, a.type)
+
+    def round_half(self, a: Value) -> Value:
+        """Return float32s rounded to float16s."""
+        return self._b.fptrunc(a, self.vector(self._ir.HalfType(), a.type.count))
+
+    def round_bfloat(self, a: Value) -> Value:
+        """Return float32s rounded to bfloat16s, ties to even, as 16-bit integers; NaN stays NaN."""
+        kind = self.vector(self._ir.IntType(32), a.type.count)
+
+        def splat(number: int) -> Value:
+            return self._ir.Constant(kind, [number] * kind.count)
+
+        bits = self._b.bitcast(a, kind)
+        odd = self._b.and_(self._b.lshr(bits, splat(16)), splat(1))
+        rounded = self._b.add(self._b.add(bits, splat(0x7FFF)), odd)
+        quiet = self._b.or_(bits, splat(0x400000))
+        chosen = self._b.select(self._b.fcmp_unordered("uno", a, a), quiet, rounded)
+        return self._b.trunc(self._b.lshr(chosen, splat(16)), self.vector(self._ir.IntType(16), kind.count))
+
+    def multiply_add(self, a: Value, b: Value, c: Value, fused: bool) -> Value:
+        """Return a · b + c, rounded once if `fused`; integers wrap."""
+        if not _is_float(a.type):
+            return self._b.add(self._b.mul(a, b), c)
+        if fused:
+            return self._call(f"llvm.fma.{suffix(a.type)}", a.type, [a, b, c])
+        return self._b.fadd(self._b.fmul(a, b), c)
+
+    def sum(self, name: str, a: Value, b: Value) -> Value:
+        """Return a + b for numbers called `name`; integers wrap."""
+        return self._b.fadd(a, b) if name[0] == "f" else self._b.add(a, b)
+
+    def grow(self, value: Value, narrow: str, wide: str, kind: Value) -> Value:
+        """Return integers called `narrow` as ones called `wide`, of type `kind`: with their sign if they have one."""
+        if narrow[1] == wide[1]:
+            return value
+        return self._b.sext(value, kind) if narrow[0] == "i" else self._b.zext(value, kind)
+
+    def _splat(self, value: Value, kind: Value) -> Value:
+        one = self._b.insert_element(self._ir.Constant(kind, self._ir.Undefined), value, self._ir.IntType(32)(0))
+        return self._shuffle(one, one, [0] * kind.count)
+
+    def _shuffle(self, a: Value, b: Value, lanes: list[int]) -> Value:
+        i32 = self._ir.IntType(32)
+        return self._b.shuffle_vector(a, b, self._ir.Constant(self._ir.VectorType(i32, len(lanes)), lanes))
+
+    def _call(self, name: str, result: Value, arguments: list[Value]) -> Value:
+        """Call one of LLVM's functions by its full name, declared when it is first met."""
+        function = self._module.globals.get(name)
+        if function is None:
+            signature = self._ir.FunctionType(result, [a.type for a in arguments])
+            function = self._ir.Function(self._module, signature, name)
+        return self._b.call(function, arguments)
+
+
+def _float_bytes(kind: Value) -> int:
+    return 4 if str(kind.element) == "float" else 8
+
+
+def _is_float(kind: Value) -> bool:
+    return str(getattr(kind, "element", kind)) in ("float", "double")
+
+
+def suffix(kind: Value) -> str:
+    """Return LLVM's short name of a vector type, as intrinsics carry it: v16f32, v8i64."""
+    letter = {"half": "f16", "float": "f32", "double": "f64"}.get(str(kind.element), str(kind.element))
+    return f"v{kind.count}{letter}"
