@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench mutate clean
+.PHONY: demo test check bench mutate fuzz clean
 
 demo: $(VENV)/.demo
 	$(BIN)/im2col demo
@@ -25,6 +25,9 @@ bench: $(VENV)/.bench
 
 mutate: $(VENV)/.test
 	$(BIN)/python tests/mutate.py
+
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz --cases 20000
 
 clean:
 	rm -rf $(VENV) build dist demo-out bench/out htmlcov .coverage .coverage.* .hypothesis

@@ -214,3 +214,95 @@ def extract_patches(images: NDArray[Any], sizes: Pair, strides: Pair, rates: Pai
         if 0 <= y < spatial[0] and 0 <= x < spatial[1]:
             result[b, i, j, r, c] = images[b, y, x]
     return result.reshape(batch, len(rows), len(cols), -1)
+
+
+def layer_sums(
+    x: NDArray[Any],
+    w: NDArray[Any],
+    bias: NDArray[Any] | None,
+    layout: str,
+    window: Window,
+    *,
+    groups: int = 1,
+    mode: str = "constant",
+    value: complex = 0,
+    flip: bool = False,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return a layer's sums in the image's layout, tap by tap, and the sums of their terms' magnitudes.
+
+    Floats are summed in a wider type. Integers are summed modulo 2⁶⁴, which is right modulo every smaller width; their
+    magnitudes are zeros.
+    """
+    kinds = {x.dtype.kind, w.dtype.kind}
+    exact = kinds <= set("biu")
+    wide: Any = np.uint64 if exact else np.longdouble if max(x.itemsize, w.itemsize) > 4 else np.float64
+    spatial = [axis for axis in layout if axis not in "NC"]
+    image = _canonical(x, layout, spatial).astype(np.int64 if kinds <= set("bi") else wide).astype(wide)
+    filters = w.astype(np.int64 if exact and w.dtype.kind == "i" else wide).astype(wide)
+    if flip:
+        filters = np.flip(filters, tuple(range(2, w.ndim)))
+    batch, channels = image.shape[:2]
+    # For each axis, stop and tap, the pixel that is seen there, or -1.
+    where = [
+        np.array([[_or_minus_one(source(i, n, mode)) for i in stop] for stop in axis], np.intp).reshape(-1, k)
+        for axis, n, k in zip(window.stops, window.spatial_shape, window.kernel_size, strict=True)
+    ]
+    sums = np.zeros((batch, groups, len(w) // groups, *window.output_shape), wide)
+    sizes = np.zeros(sums.shape, np.float64)
+    constant = np.array(value, x.dtype.newbyteorder("=")).astype(np.int64 if exact else wide).astype(wide)
+    by_group = filters.reshape(groups, len(w) // groups, *w.shape[1:])
+    for tap in np.ndindex(*window.kernel_size):
+        picks: tuple[Any, ...] = np.ix_(*(axis[:, t] for axis, t in zip(where, tap, strict=True)))
+        pixels = image[(slice(None), slice(None), *picks)]
+        for pick in picks:
+            pixels = np.where(pick < 0, constant, pixels)
+        pixels = pixels.reshape(batch, groups, channels // groups, *window.output_shape)
+        factors = by_group[(..., *tap)]
+        with np.errstate(all="ignore"):
+            sums += np.einsum("ngc...,gfc->ngf...", pixels, factors)
+            if not exact:
+                sizes += np.einsum("ngc...,gfc->ngf...", np.abs(pixels), np.abs(factors)).astype(np.float64)
+    if bias is not None:
+        offsets = bias.astype(np.int64 if exact and bias.dtype.kind == "i" else wide).astype(wide)
+        offsets = offsets.reshape(groups, -1, *[1] * len(spatial))
+        sums += offsets
+        sizes += 0 if exact else np.abs(offsets).astype(np.float64)
+    shape = (batch, len(w), *window.output_shape)
+    order = "NC" + "".join(spatial)
+    return tuple(_as_layout(a.reshape(shape), order, layout) for a in (sums, sizes))  # type: ignore[return-value]
+
+
+def _or_minus_one(i: int | None) -> int:
+    return -1 if i is None else i
+
+
+def _canonical(x: NDArray[Any], layout: str, spatial: list[str]) -> NDArray[Any]:
+    """Return the view (N, C, *spatial), with axes of one for letters that the layout lacks."""
+    absent = [axis for axis in "NC" if axis not in layout]
+    whole = x[(None,) * len(absent)]
+    return whole.transpose([("".join(absent) + layout).index(axis) for axis in ("N", "C", *spatial)])
+
+
+def _as_layout(a: NDArray[Any], order: str, layout: str) -> NDArray[Any]:
+    """Return the view in a layout; letters that it lacks have an axis of one."""
+    kept = a[tuple(slice(None) if axis in layout else 0 for axis in order)]
+    left = [axis for axis in order if axis in layout]
+    return kept.transpose([left.index(axis) for axis in layout])
+
+
+def activated(a: NDArray[Any], name: str | None, slope: float = 0.0) -> NDArray[Any]:
+    """Return an activation of every element, as its definition says: NaN stays NaN, -0 may be 0."""
+    zero = a.dtype.type(0)
+    with np.errstate(all="ignore"):
+        if name is None:
+            return a
+        if name == "relu":
+            return np.where(a < zero, zero, a)
+        if name == "relu6":
+            return np.where(a < zero, zero, np.where(a > 6, a.dtype.type(6), a))
+        if name == "leaky_relu":
+            return np.where(a < zero, a * a.dtype.type(slope), a)
+        if name == "hardswish":
+            return a * np.where(a < -3, zero, np.where(a > 3, a.dtype.type(1), (a + 3) / 6))
+        sigmoid: NDArray[Any] = 1 / (1 + np.exp(-a))
+        return sigmoid if name == "sigmoid" else a * sigmoid

@@ -13,7 +13,7 @@ from im2col.activation import Activation, check_activation
 
 from .conftest import raises_exactly
 from .strategies import numbers
-from .test_convolution import ALGORITHMS, BFLOAT16
+from .test_convolution import ALGORITHMS, BFLOAT16, conv_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ VALUES = (-700.0, -90.0, -6.5, -3.0, -2.75, -1.0, -0.0, 0.0, 0.5, 2.75, 3.0, 5.7
 def test_activations_follow_their_formulas(activation: Any, dtype: Any, algorithm: str) -> None:
     """Each activation is applied after the bias, within a few roundings of the sum and one of the result."""
     x = np.array([VALUES], dtype)
-    result = conv(x, np.ones((2, 1, 1), dtype), [0, 1], activation=activation, algorithm=algorithm)
+    result = conv_by(algorithm, x, np.ones((2, 1, 1), dtype), [0, 1], activation=activation)
     assert result.dtype == np.dtype(dtype)
     sums_in = np.float32 if np.dtype(dtype).itemsize == 2 else np.dtype(dtype)
     rounding = 2.0**-8 if dtype == BFLOAT16 else float(np.finfo(dtype).eps)
@@ -54,7 +54,7 @@ def test_integers_have_two_activations(activation: Any, top: int | None, dtype: 
     """Relu and relu6 of integers are exact and keep the result's dtype."""
     x, w = numbers((2, 4, 4), np.dtype(dtype), 0), numbers((3, 2, 2, 2), np.dtype(dtype), 1)
     sums = conv(x, w)
-    result = conv(x, w, activation=activation, algorithm=algorithm)
+    result = conv_by(algorithm, x, w, activation=activation)
     np.testing.assert_array_equal(result, np.clip(sums, 0, top), strict=True)
     assert sums.max() > 6
 

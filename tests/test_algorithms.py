@@ -22,12 +22,13 @@ from im2col import ArgumentError, conv, conv2d, plan
 from im2col.algorithms import explicit, registry
 from im2col.algorithms.explicit import box_steps
 from im2col.engine import gather
+from im2col.plans import decide
 from im2col.problem import make_problem
 
 from .conftest import raises_exactly
 from .oracles import Window
 from .strategies import DTYPES, PADDING_MODES, numbers
-from .test_convolution import ALGORITHMS, BFLOAT16, INTEGERS, layer, promotes, result_dtype, stored
+from .test_convolution import ALGORITHMS, BFLOAT16, INTEGERS, conv_by, layer, promotes, result_dtype, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def test_integers_are_exact_and_wrap(x_dtype: np.dtype[Any], algorithm: str) -> 
             continue
         bias = extremes((2,), dtype, 2)
         sums = layer(x, w, Window((4, 4), (3, 3), (1, 1), ((1, 1),) * 2, (1, 1)), "CHW", bias=bias)
-        result = conv(x, w, bias, padding=1, algorithm=algorithm)
+        result = conv_by(algorithm, x, w, bias, padding=1)
         np.testing.assert_array_equal(result, stored(sums, dtype), strict=True)
 
 
@@ -122,7 +123,7 @@ def test_floats_stay_within_the_bound(x_dtype: np.dtype[Any], algorithm: str) ->
             continue
         x, w = (random_floats(rng, (3, 5, 5), d) for d in (x_dtype, w_dtype))
         dtype = result_dtype(x_dtype, w_dtype)
-        result = conv(x, w[None], algorithm=algorithm).item()
+        result = conv_by(algorithm, x, w[None]).item()
         sums_in = np.float32 if dtype.itemsize == 2 else np.empty(0, dtype).real.dtype
         stored_in = 2.0**-8 if dtype == BFLOAT16 else float(np.finfo(dtype).eps)
         for part, (a, b) in zip((result.real, result.imag), real_products(x, w), strict=False):
@@ -136,9 +137,9 @@ def test_floats_stay_within_the_bound(x_dtype: np.dtype[Any], algorithm: str) ->
 def test_short_floats_accumulate_in_float32(dtype: np.dtype[Any], algorithm: str) -> None:
     """4096 ones sum to 4096, where a 16-bit sum would stop at 2048 or 256; and a partial sum may leave the range."""
     ones = np.ones(4096, dtype)
-    np.testing.assert_array_equal(conv(ones, ones[None, None], algorithm=algorithm), [4096])
+    np.testing.assert_array_equal(conv_by(algorithm, ones, ones[None, None]), [4096])
     x, w = np.full(2, 256, np.float16), np.array([[[256, -256]]], np.float16)
-    np.testing.assert_array_equal(conv(x, w, [3], algorithm=algorithm), [3])
+    np.testing.assert_array_equal(conv_by(algorithm, x, w, [3]), [3])
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -147,7 +148,7 @@ def test_overflow_is_infinite_and_silent(dtype: np.dtype[Any], algorithm: str) -
     """A sum beyond the range is infinite, without a warning, whichever algorithm computes it."""
     largest = np.finfo(dtype).max
     x, w = np.array([largest, largest], dtype), np.array([[[2, 2]]], dtype)
-    assert np.isposinf(conv(x, w, algorithm=algorithm)[0].real)
+    assert np.isposinf(conv_by(algorithm, x, w)[0].real)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -163,9 +164,9 @@ def test_patches_do_not_leak(bad: float, mode: Any, algorithm: str) -> None:
     only[pixel] = 1
     covers = layer(only, w, window, "NCHW", mode=mode) != 0
     assert 0 < np.count_nonzero(covers) < covers.size
-    clean = conv(x, w, algorithm=algorithm, **options)
+    clean = conv_by(algorithm, x, w, **options)
     x[pixel] = bad
-    result = conv(x, w, algorithm=algorithm, workspace_limit=1000, **options)
+    result = conv_by(algorithm, x, w, workspace_limit=1000, **options)
     np.testing.assert_array_equal(np.isfinite(result), ~covers)
     np.testing.assert_array_equal(result[~covers], clean[~covers])
 
@@ -416,6 +417,12 @@ ALGORITHM = Zeros()
 '''
 
 
+def forget_choices() -> None:
+    """Let the folder of algorithms be read again, and algorithms be asked again."""
+    registry.cache_clear()
+    decide.cache_clear()
+
+
 @pytest.fixture
 def zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Add one file to the folder of algorithms, and return what it defines."""
@@ -423,9 +430,9 @@ def zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     (tmp_path / "helper.py").write_text('"""A module without an algorithm."""\n')
     monkeypatch.setattr(im2col.algorithms, "__path__", [*im2col.algorithms.__path__, str(tmp_path)])
     importlib.invalidate_caches()
-    registry.cache_clear()
+    forget_choices()
     yield registry()["zeros"]
-    registry.cache_clear()
+    forget_choices()
     for name in ("zeros", "helper"):
         sys.modules.pop(f"im2col.algorithms.{name}", None)
         if hasattr(im2col.algorithms, name):
@@ -433,11 +440,13 @@ def zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_the_registry_is_what_the_folder_holds() -> None:
-    """Every file with an ALGORITHM is there, in alphabetical order, and nothing can be put in by hand."""
+    """Every file or folder with an ALGORITHM is there, in alphabetical order; nothing can be put in by hand."""
     folder = Path(im2col.algorithms.__file__).parent
-    files = sorted(path.stem for path in folder.glob("*.py") if "\nALGORITHM = " in path.read_text())
-    assert tuple(registry()) == tuple(files)
-    assert {"explicit", "reference"} <= set(files)
+    modules = [*folder.glob("*.py"), *(path.parent for path in folder.glob("*/__init__.py"))]
+    sources = {path.stem: (path / "__init__.py" if path.is_dir() else path).read_text() for path in modules}
+    found = sorted(name for name, source in sources.items() if "\nALGORITHM = " in source)
+    assert tuple(registry()) == tuple(found)
+    assert {"explicit", "implicit", "reference"} <= set(found)
     assert all(name == algorithm.name for name, algorithm in registry().items())
     with pytest.raises(TypeError):
         registry()["mine"] = registry()["explicit"]  # type: ignore[index]
@@ -455,14 +464,15 @@ def test_a_new_file_is_a_new_algorithm(zeros: Any) -> None:
     by_name = plan((1, 5, 5), np.ones((1, 1, 3, 3)), algorithm="explicit")
     assert str(by_name).splitlines()[-1] == "    zeros      zeros are the fastest answer"
     zeros.__class__.rank = 5
-    assert plan((1, 5, 5), np.ones((1, 1, 3, 3))).algorithm == "explicit"
+    decide.cache_clear()
+    assert plan((1, 5, 5), np.ones((1, 1, 3, 3))).algorithm == "implicit"
 
 
 def test_an_algorithm_that_cannot_is_never_chosen(zeros: Any) -> None:
     """Rank 0 means that it cannot: asked for by name it says why, and the plan says so."""
     zeros.__class__.rank = 0
     prepared = plan((1, 5, 5), np.ones((1, 1, 3, 3)))
-    assert prepared.algorithm == "explicit"
+    assert prepared.algorithm == "implicit"
     assert str(prepared).splitlines()[-1] == "    zeros      cannot: zeros are the fastest answer"
     message = "conv2d: algorithm 'zeros' cannot solve this: zeros are the fastest answer; use algorithm='auto'"
     with raises_exactly(ArgumentError, message):
@@ -472,13 +482,21 @@ def test_an_algorithm_that_cannot_is_never_chosen(zeros: Any) -> None:
 def test_auto_never_takes_the_reference() -> None:
     """Where one row of the matrix exceeds the limit, "auto" says so; plain loops run for those who name them."""
     message = (
-        "plan: no algorithm suits this (explicit: cannot: one position of the column matrix with its sums takes 80 B, "
-        "more than workspace_limit=79; reference: plain loops over 81 products: the definition, never fast); raise "
-        "workspace_limit, or name an algorithm"
+        "plan: no algorithm suits this (explicit: cannot: one position of the column matrix with its sums takes 160 B, "
+        "more than workspace_limit=159; implicit: cannot: the engine has no kernel for sums of complex128; reference: "
+        "plain loops over 81 products: the definition, never fast); raise workspace_limit, or name an algorithm"
     )
+    w = np.ones((1, 1, 3, 3), complex)
     with raises_exactly(ArgumentError, message):
-        plan((1, 5, 5), np.ones((1, 1, 3, 3)), workspace_limit=79)
-    prepared = plan((1, 5, 5), np.ones((1, 1, 3, 3)), workspace_limit=79, algorithm="reference")
+        plan((1, 5, 5), w, workspace_limit=159)
+    prepared = plan((1, 5, 5), w, workspace_limit=159, algorithm="reference")
+    np.testing.assert_array_equal(prepared(np.ones((1, 5, 5), complex)), np.full((1, 3, 3), 9))
+
+
+def test_auto_takes_what_needs_no_matrix_where_the_matrix_may_not_be() -> None:
+    """The limit is on blocks of the column matrix: the view has none."""
+    prepared = plan((1, 5, 5), np.ones((1, 1, 3, 3)), workspace_limit=1)
+    assert prepared.algorithm == "implicit"
     np.testing.assert_array_equal(prepared(np.ones((1, 5, 5))), np.full((1, 3, 3), 9.0))
 
 

@@ -17,6 +17,7 @@ from scipy import ndimage, signal
 
 import im2col
 from im2col import (
+    ArgumentError,
     GeometryError,
     LayoutError,
     MemoryBudgetError,
@@ -26,6 +27,7 @@ from im2col import (
     conv2d,
     conv3d,
 )
+from im2col.algorithms import registry
 from im2col.engine import host
 
 from .conftest import raises_exactly
@@ -50,9 +52,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Array = NDArray[Any]
-ALGORITHMS = ("explicit", "reference")
+ALGORITHMS = tuple(registry())
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 INTEGERS = tuple(d for d in DTYPES if d.kind in "biu")
+
+
+def conv_by(algorithm: str, *arguments: Any, **options: Any) -> Array:
+    """Return what an algorithm of the registry gives, or "auto" where it says that it cannot."""
+    try:
+        return conv(*arguments, algorithm=algorithm, **options)
+    except ArgumentError as refusal:
+        if f"algorithm {algorithm!r} cannot solve this: " not in str(refusal):
+            raise
+        return conv(*arguments, **options)
 
 
 def result_dtype(x: np.dtype[Any], w: np.dtype[Any]) -> np.dtype[Any]:
@@ -164,7 +176,7 @@ def layers(draw: st.DrawFn) -> Layer:
 @given(case=layers())
 def test_conv_is_the_definition(algorithm: str, case: Layer) -> None:
     """Any layer, with every argument, is the sum of its products: exactly, in the dtype that the rules say."""
-    result = conv(case.x, case.w, case.bias, algorithm=algorithm, **case.arguments)
+    result = conv_by(algorithm, case.x, case.w, case.bias, **case.arguments)
     dtype = result_dtype(*(a.dtype.newbyteorder("=") for a in (case.x, case.w)))
     assert result.dtype == dtype
     np.testing.assert_array_equal(result, stored(case.sums, dtype))
@@ -233,7 +245,7 @@ def test_scipy_ndimage(shape: tuple[int, ...], kernel: tuple[int, ...], mode: An
     """SciPy's ndimage.correlate pads by the same five rules under other names, also beyond the image's own length."""
     x, w = numbers(shape, np.dtype(int), 0), numbers(kernel, np.dtype(int), 1)
     padding = tuple((k // 2, k - 1 - k // 2) for k in kernel)
-    result = conv(x, w[None, None], padding=padding, padding_mode=mode, padding_value=3, algorithm=algorithm)
+    result = conv_by(algorithm, x, w[None, None], padding=padding, padding_mode=mode, padding_value=3)
     np.testing.assert_array_equal(result, ndimage.correlate(x, w, mode=NDIMAGE[mode], cval=3))
 
 
@@ -249,7 +261,7 @@ def test_torch(torch: Any, k: int, stride: int, padding: int, dilation: int, gro
     w, bias = numbers((8, 4 // groups, *(3, 2, 2)[:k]), np.dtype(float), 1), numbers((8,), np.dtype(float), 2)
     options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     theirs = getattr(torch.nn.functional, f"conv{k}d")(*map(torch.from_numpy, (x, w, bias)), **options)
-    np.testing.assert_array_equal(conv(x, w, bias, algorithm=algorithm, **options), theirs.numpy())
+    np.testing.assert_array_equal(conv_by(algorithm, x, w, bias, **options), theirs.numpy())
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
@@ -319,7 +331,7 @@ def test_out_takes_the_result(order: str, layout: str, algorithm: str) -> None:
     expected = conv(x, w, layout=layout, algorithm="reference")
     out = OUTPUTS[order](expected.shape)
     out[...] = np.nan
-    assert conv(x, w, layout=layout, algorithm=algorithm, out=out, workspace_limit=2000) is out
+    assert conv_by(algorithm, x, w, layout=layout, out=out, workspace_limit=2000) is out
     np.testing.assert_array_equal(out, expected)
     if order == "strided":
         assert isinstance(out.base, np.ndarray)
@@ -351,7 +363,7 @@ def test_dtype_overrides(x_dtype: Any, w_dtype: Any, dtype: Any, algorithm: str)
     """`dtype` is the dtype of the result; integers wrap into it."""
     x, w = numbers((2, 4, 5), np.dtype(x_dtype), 0), numbers((3, 2, 3, 3), np.dtype(w_dtype), 1)
     sums = layer(x, w, Window((4, 5), (3, 3), (1, 1), ((0, 0),) * 2, (1, 1)), "CHW")
-    result = conv(x, w, dtype=dtype, algorithm=algorithm)
+    result = conv_by(algorithm, x, w, dtype=dtype)
     assert result.dtype == np.dtype(dtype)
     np.testing.assert_array_equal(result, stored(sums, np.dtype(dtype)))
 
@@ -362,7 +374,7 @@ def test_flip_turns_every_kernel(groups: int, algorithm: str) -> None:
     """`flip` reverses the kernel along its own axes alone: filters and channels keep their order."""
     x, w = numbers((6, 5, 4), np.dtype(int), 0), numbers((6, 6 // groups, 3, 2), np.dtype(int), 1)
     expected = conv(x, w[:, :, ::-1, ::-1], groups=groups, algorithm="reference")
-    np.testing.assert_array_equal(conv(x, w, groups=groups, flip=True, algorithm=algorithm), expected)
+    np.testing.assert_array_equal(conv_by(algorithm, x, w, groups=groups, flip=True), expected)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -372,7 +384,7 @@ def test_memory_orders(order: str, algorithm: str) -> None:
     x, w = numbers((2, 3, 5, 4), np.dtype(np.float32), 0), numbers((2, 3, 2, 3), np.dtype(np.float32), 1)
     moved_x, moved_w = MEMORY_ORDERS[order](x), MEMORY_ORDERS[order](w)
     for padding in (0, 1):
-        result = conv(moved_x, moved_w, padding=padding, algorithm=algorithm)
+        result = conv_by(algorithm, moved_x, moved_w, padding=padding)
         np.testing.assert_array_equal(result, conv(x, w, padding=padding, algorithm="reference"))
     np.testing.assert_array_equal(moved_x, x)
     np.testing.assert_array_equal(moved_w, w)
@@ -391,7 +403,7 @@ def test_empty_results(
     x_shape: tuple[int, ...], w_shape: tuple[int, ...], y_shape: tuple[int, ...], algorithm: str
 ) -> None:
     """No images, or no filters, give an empty result of the right shape."""
-    result = conv(np.ones(x_shape), np.ones(w_shape), np.ones(w_shape[0]), algorithm=algorithm)
+    result = conv_by(algorithm, np.ones(x_shape), np.ones(w_shape), np.ones(w_shape[0]))
     assert result.shape == y_shape
 
 
@@ -399,9 +411,9 @@ def test_empty_results(
 def test_no_channels_give_the_bias(algorithm: str) -> None:
     """A sum of no terms is 0, and the bias is added to it."""
     x, w = np.ones((2, 0, 4, 4)), np.ones((3, 0, 3, 3))
-    result = conv(x, w, [1, 2, 3], algorithm=algorithm)
+    result = conv_by(algorithm, x, w, [1, 2, 3])
     np.testing.assert_array_equal(result, np.broadcast_to(np.reshape([1.0, 2, 3], (3, 1, 1)), (2, 3, 2, 2)))
-    np.testing.assert_array_equal(conv(x, w, algorithm=algorithm), np.zeros((2, 3, 2, 2)))
+    np.testing.assert_array_equal(conv_by(algorithm, x, w), np.zeros((2, 3, 2, 2)))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -411,7 +423,7 @@ def test_kernels_from_one_pixel_to_the_image(kernel: tuple[int, int], stride: in
     """From a 1×1 kernel to one as large as the image, over prime sizes."""
     x, w = numbers((3, 7, 5), np.dtype(int), 0), numbers((5, 3, *kernel), np.dtype(int), 1)
     window = Window((7, 5), kernel, (stride, stride), ((0, 0),) * 2, (1, 1))
-    result = conv(x, w, stride=stride, algorithm=algorithm)
+    result = conv_by(algorithm, x, w, stride=stride)
     np.testing.assert_array_equal(result, layer(x, w, window, "CHW").astype(int))
 
 
@@ -420,13 +432,11 @@ def test_windows_that_see_padding_only(algorithm: str) -> None:
     """Positions outside the image give the bias, or the padding value times the weights."""
     x, w = np.array([[[5]]]), np.array([[[[2]]]])
     expected = [[[1, 1, 1], [1, 11, 1], [1, 1, 1]]]
-    np.testing.assert_array_equal(conv(x, w, [1], padding=1, algorithm=algorithm), expected)
-    filled = conv(x, w, [1], padding=1, padding_value=3, algorithm=algorithm)
+    np.testing.assert_array_equal(conv_by(algorithm, x, w, [1], padding=1), expected)
+    filled = conv_by(algorithm, x, w, [1], padding=1, padding_value=3)
     np.testing.assert_array_equal(filled, np.where(np.array(expected) == 1, 7, 11))
     nothing = np.ones((1, 0, 3), int)
-    np.testing.assert_array_equal(
-        conv(nothing, w, padding=1, padding_value=3, algorithm=algorithm), np.full((1, 2, 5), 6)
-    )
+    np.testing.assert_array_equal(conv_by(algorithm, nothing, w, padding=1, padding_value=3), np.full((1, 2, 5), 6))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -435,7 +445,7 @@ def test_zero_strides(axis: int, algorithm: str) -> None:
     """A broadcast image, whose axis has stride 0, is read as it looks."""
     x = np.broadcast_to(np.take(numbers((2, 4, 5), np.dtype(int), 0), [0], axis), (2, 4, 5))
     w = numbers((2, 2, 3, 3), np.dtype(int), 1)
-    np.testing.assert_array_equal(conv(x, w, algorithm=algorithm), conv(x.copy(), w, algorithm="reference"))
+    np.testing.assert_array_equal(conv_by(algorithm, x, w), conv(x.copy(), w, algorithm="reference"))
 
 
 def test_inputs_beyond_32_bits() -> None:
@@ -468,7 +478,7 @@ def test_results_beyond_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
         "convolve the image in parts"
     )
     with raises_exactly(MemoryBudgetError, message):
-        conv2d(image, np.ones((1, 1), np.int8), threads=1)
+        conv2d(image, np.ones((1, 1), np.int8), algorithm="explicit", threads=1)
     message = (
         "im2col: the column matrix (16760836, 9) of int8 would take 143.9 MiB but 1.0 MiB are available; use conv, "
         "which never makes it whole, or patches, a view that copies nothing"

@@ -25,6 +25,7 @@ from im2col import (
     plan,
     set_threads,
 )
+from im2col.engine.host import format_bytes
 
 from .conftest import raises_exactly
 from .oracles import Window, entries
@@ -183,7 +184,7 @@ def test_a_cost_prints_itself() -> None:
         "  work        0.2312 GFLOP, 131.9 FLOP a byte",
         "  memory      1.7 MiB moved at least, matrix 6.9 MiB",
         "  duplication 9 matrix entries a pixel",
-        "  workspace   " + ", ".join(f"{name} {size / 2**20:.1f} MiB" for name, size in layer.workspace_bytes.items()),
+        "  workspace   " + ", ".join(f"{name} {format_bytes(size)}" for name, size in layer.workspace_bytes.items()),
     ]
 
 

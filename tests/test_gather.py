@@ -27,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from im2col import im2col, patches
-from im2col.engine import compiler, gather, gather_kernels
+from im2col.engine import compiler, gather, gather_kernels, gather_plan
 
 from .conftest import require
 
@@ -129,7 +129,7 @@ def view(block: Array, itemsize: int, shape: tuple[int, ...], steps: tuple[int, 
 
 def planned(dst: Array, src: Array) -> list[str]:
     """Return the names of the kernels that the planner chooses."""
-    return [call.kernel.name for call in gather._plan(dst.shape, dst.strides, src.strides, dst.itemsize)]
+    return [call.kernel.name for call in gather_plan.plan_copy(dst.shape, dst.strides, src.strides, dst.itemsize)]
 
 
 def by_loop(case: Copy, source: Array, target: Array) -> bytes:
@@ -514,8 +514,8 @@ def test_when_threads_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_offsets() -> None:
     """Offsets run through the last axis fastest; no axis at all has one element."""
-    assert gather.offsets((2, 3), (100, -1)).tolist() == [0, -1, -2, 100, 99, 98]
-    assert gather.offsets((), ()).tolist() == [0]
+    assert gather_plan.offsets((2, 3), (100, -1)).tolist() == [0, -1, -2, 100, 99, 98]
+    assert gather_plan.offsets((), ()).tolist() == [0]
 
 
 # Against the edge of memory

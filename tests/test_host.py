@@ -28,8 +28,8 @@ GIB = 1 << 30
 @pytest.fixture
 def host_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostOf]:
     """Return a function that makes this process believe in the given files of /proc and /sys/fs/cgroup."""
-    monkeypatch.setattr(host, "_PROC", tmp_path / "proc")
-    monkeypatch.setattr(host, "_CGROUP_ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(host, "_PROC", str(tmp_path / "proc"))
+    monkeypatch.setattr(host, "_CGROUP_ROOT", str(tmp_path / "cgroup"))
     host._cgroup_cpu_quota.cache_clear()
 
     def make(proc: Files, cgroup: Files) -> None:

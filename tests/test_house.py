@@ -57,6 +57,23 @@ ORDER = (
 )
 """The house from the ground up: a module imports what stands before it. New modules get a place here."""
 
+SLOW_TO_LOAD = {
+    *(
+        "concurrent",
+        "logging",
+        "hashlib",
+        "tempfile",
+        "pathlib",
+        "urllib",
+        "ipaddress",
+        "pkgutil",
+        "ctypes",
+        "platform",
+    ),
+    *("im2col.engine.builder", "im2col.engine.cache", "im2col.engine.gather_kernels", "im2col.engine.scatter_kernels"),
+}
+"""What takes longer to import than a room of the house, and waits for the first call that needs it."""
+
 NOT_LOADED = {
     "llvmlite",
     "threadpoolctl",
@@ -163,6 +180,16 @@ def test_importing_loads_neither_the_engine_nor_an_extra() -> None:
     assert "numpy" in loaded
     assert NOT_LOADED.intersection(loaded) == set()
     assert threads == "1"
+
+
+def test_importing_loads_nothing_slow() -> None:
+    """Beyond what NumPy has loaded, a fresh interpreter loads the house and the few modules that all of it needs."""
+    code = "import sys, numpy; before = set(sys.modules); import im2col; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = done.stdout.split()
+    assert "im2col.transform" in loaded
+    assert SLOW_TO_LOAD.intersection(loaded) == set()
+    assert not any(name.startswith("im2col.algorithms.") for name in loaded if name != "im2col.algorithms.contract")
 
 
 def test_all_is_complete_and_sorted() -> None:

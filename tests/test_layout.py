@@ -47,6 +47,13 @@ def test_to_canonical_moves_every_axis(axes: str) -> None:
     assert canonical[index] == x[tuple(at[a] for a in axes)]
 
 
+@pytest.mark.parametrize(("axes", "same"), [("NCHW", True), ("NCW", True), ("NHWC", False), ("CHW", False)])
+def test_what_is_canonical_stays_as_it_is(axes: str, same: bool) -> None:
+    """An array whose axes are (N, C, *spatial) already is returned itself."""
+    x = np.empty((2,) * len(axes))
+    assert (layout.parse("op", axes).to_canonical(x) is x) is same
+
+
 @given(st.integers(1, 4).flatmap(layouts))
 def test_sizes_by_axis(axes: str) -> None:
     """`size`, `spatial_shape` and `from_canonical_shape` agree on which length is whose."""

@@ -34,7 +34,18 @@ def counted() -> tuple[Any, list[Any]]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), (1, 2.5, None, True), ("aé", "b"), ((1, (2, 3)),), ([1, [2]],), (1 << 100, -0.0)], ids=repr
+    "arguments",
+    [
+        (),
+        (1, 2.5, None, True),
+        ("aé", "b"),
+        ((1, (2, 3)),),
+        ([1, [2]],),
+        (1 << 100, -0.0),
+        (np.dtype(np.float32), np.dtype("?"), np.dtype("c16")),
+        (np.float32, (np.int8, np.dtype(np.int8))),
+    ],
+    ids=repr,
 )
 def test_plain_values_are_remembered(arguments: tuple[Any, ...]) -> None:
     """The second time, the very object comes back that was returned the first time."""
@@ -51,6 +62,8 @@ def test_plain_values_are_remembered(arguments: tuple[Any, ...]) -> None:
         ((1, 2), [1, 2]),
         (0.0, -0.0, 0, False, None),
         ((1, (2,)), (1, 2), ("", b"", ())),
+        (np.dtype("f4"), np.float32, np.dtype(">f4"), np.dtype("f8"), "f", b"f", "float32", b"float32"),
+        (np.dtype("?"), np.bool_, bool, np.dtype("V2"), np.dtype("U1"), np.dtype([("f", "f4")])),
     ],
     ids=repr,
 )
@@ -112,6 +125,32 @@ def test_other_values_are_not_remembered(value: Any) -> None:
     for argument in (value, (1, value), [value]):
         assert describe(argument) == describe(argument)
     assert len(calls) == 6
+
+
+def test_keywords_are_told_apart() -> None:
+    """The same value under another name, or in its place, is another argument."""
+    calls: list[Any] = []
+
+    @memoized
+    def describe(*values: Any, **named: Any) -> str:
+        calls.append((values, named))
+        return repr((values, named))
+
+    for values, named in [((1, 2), {}), ((1,), {"a": 2}), ((1,), {"b": 2}), ((), {"a": 1, "b": 2}), ((), {"a": 2})]:
+        expected = repr((values, named))
+        assert describe(*values, **named) == describe(*values, **named) == expected
+    assert len(calls) == 5
+    assert describe(a=np.int64(2)) == describe(a=np.int64(2)) == repr(((), {"a": np.int64(2)}))
+    assert len(calls) == 7
+
+
+def test_what_is_remembered_can_be_forgotten() -> None:
+    """Afterwards the function is asked again."""
+    describe, calls = counted()
+    first = describe(1)
+    describe.cache_clear()
+    assert describe(1) == first
+    assert len(calls) == 2
 
 
 def test_arguments_of_a_call_are_told_apart() -> None:

@@ -5,11 +5,16 @@ Each test is a program of its own, in a process whose modules are as a user's ar
 
 from __future__ import annotations
 
+import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from im2col import plan
 
 from .conftest import require
 
@@ -56,6 +61,79 @@ with warnings.catch_warnings(record=True) as caught:
 print(*[f"{type(each.message).__name__}: {each.message}" for each in caught], sep="\\n")
 print("llvmlite" in sys.modules, im2col.show_config()["engine"], sep="\\n")
 """
+CORE = """
+import pickle
+import sys
+import warnings
+import numpy as np
+import im2col
+from im2col import ArgumentError, conv, plan
+
+DTYPES = "f4 f8 f2 i1 u1 i2 u2 i4 i8 ? c8".split()
+LAYERS = [  # image, filters, options
+    ((2, 3, 9, 8), (4, 3, 3, 3), {"padding": 1}),
+    ((2, 9, 8, 3), (4, 3, 3, 3), {"layout": "NHWC", "stride": 2}),
+    ((1, 6, 11, 7), (6, 1, 3, 2), {"groups": 6, "padding": "same"}),
+    ((1, 11, 7, 20), (20, 1, 3, 2), {"groups": 20, "layout": "NHWC", "padding_mode": "edge", "padding": 1}),
+    ((4, 10, 10), (6, 2, 1, 1), {"groups": 2, "activation": "relu"}),
+    ((40, 41), (1, 1, 5, 5), {"dilation": 2, "padding": 3, "padding_value": 1}),
+    ((1, 2, 50), (3, 2, 4), {"padding": "causal"}),
+    ((2, 4, 5, 6), (3, 2, 2, 2, 2), {"flip": True}),
+    ((0, 3, 5, 5), (2, 3, 3, 3), {}),
+]
+
+
+def filled(shape, dtype, most):
+    return (np.arange(np.prod(shape)) * 7 % 11 % most).astype(dtype).reshape(shape)
+
+
+def views(a):
+    # The same array, with other strides, with other bytes.
+    yield a
+    yield a.T.copy().T
+    yield np.repeat(a, 2, axis=-1)[..., ::2]
+    yield a.astype(a.dtype.newbyteorder())
+
+
+def check(dtype, x_shape, w_shape, options):
+    x, w = filled(x_shape, dtype, 5), filled(w_shape, dtype, 3)
+    bias = None if dtype == "?" else np.arange(len(w)).astype(dtype)
+    options = {k: v for k, v in options.items() if k != "activation" or dtype != "c8"}
+    expected = conv(x, w, bias, algorithm="reference", **options)
+    prepared = plan(x.shape, w, bias, x_dtype=dtype, **options)
+    restored = pickle.loads(pickle.dumps(prepared))
+    assert (restored, restored.algorithm) == (prepared, prepared.algorithm)
+    for image in views(x):
+        for out in (None, np.empty_like(expected), np.empty_like(expected.T).T):
+            for result in (conv(image, w, bias, out=out, **options), prepared(image, out), restored(image, out)):
+                assert result.dtype == expected.dtype
+                assert np.array_equal(result, expected)
+
+
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for i, dtype in enumerate(DTYPES):
+        for layer in LAYERS[i % 3 :: 3]:
+            check(dtype, *layer)
+        for orientation in ("rows", "columns"):
+            x = filled((2, 3, 9, 8), dtype, 5)
+            options = {"padding": 1, "stride": 2, "orientation": orientation}
+            matrix = im2col.im2col(x, 3, **options)
+            padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))[:, :, ::2, ::2]
+            order = (0, 2, 3, 1, 4, 5) if orientation == "rows" else (0, 1, 4, 5, 2, 3)
+            assert (matrix == windows.transpose(order).reshape(matrix.shape)).all()
+            if dtype != "?":
+                back = im2col.col2im(matrix, x.shape, 3, **options)
+                assert (back == x * im2col.overlap_count(x.shape, 3, padding=1, stride=2).astype(dtype)).all()
+for each in caught:
+    print(f"{type(each.message).__name__}: {each.message}")
+print(im2col.show_config()["engine"])
+try:
+    print(im2col.plan((1, 5, 5), np.ones((1, 1, 3, 3)), algorithm="implicit").algorithm)
+except ArgumentError as refusal:
+    print(refusal)
+"""
 SMALL = """
 import sys
 import numpy as np
@@ -67,17 +145,40 @@ for _ in range(20):
         for orientation in ("rows", "columns"):
             matrix = im2col.im2col(x.astype(dtype), 3, padding=1, orientation=orientation)
             im2col.col2im(matrix, x.shape, 3, padding=1, orientation=orientation)
-    im2col.conv2d(x, w, padding=1)
-    im2col.conv2d(x[0], w[0, 0])
-    im2col.plan(x.shape, w)(x)
+    im2col.conv2d(x, w, padding=1, algorithm="explicit")
+    im2col.plan(x.shape, w, algorithm="explicit")(x)
 print("llvmlite" in sys.modules)
 """
 
 
-def run(program: str) -> list[str]:
+BLOCK = "import sys; sys.modules['llvmlite'] = None\n"
+BREAK_LLVM = """
+import llvmlite.binding as llvm
+
+def broken(*_, **__):
+    raise RuntimeError("no such CPU")
+
+{function} = broken
+"""
+BREAK_KERNELS = """
+from im2col.engine import compiler
+
+def link(kernel, code, right=compiler._link, numbers=iter(range({sound}))):
+    if next(numbers, None) is None:
+        raise RuntimeError("cannot be linked")
+    return right(kernel, code)
+
+compiler._link = link
+"""
+REFUSAL = "plan: algorithm 'implicit' cannot solve this: the engine cannot be used ({}); use algorithm='auto'"
+
+
+def run(program: str, *arguments: str, **environment: str) -> list[str]:
     """Run a program in a process of its own and return its lines."""
-    command = [sys.executable, "-W", "error", "-c", program]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-W", "error", "-c", program, *arguments]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout.splitlines()
@@ -103,7 +204,7 @@ def test_without_llvmlite_numpy_does_the_work(error: str, cause: str) -> None:
 
 def test_a_module_set_to_none_is_a_missing_one() -> None:
     """The way in which Python itself blocks an import."""
-    (warning, _, cause) = run("import sys; sys.modules['llvmlite'] = None\n" + LARGE)
+    (warning, _, cause) = run(BLOCK + LARGE)
     assert cause.startswith("ModuleNotFoundError: ")
     assert warning == f"EngineWarning: {WARNING.format(cause)}"
 
@@ -114,6 +215,73 @@ def test_with_llvmlite_the_same_program_does_not_warn() -> None:
     assert run("import sys\n" + LARGE) == ["", "True", "no failure so far"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (BREAK.format(error="ModuleNotFoundError('no llvmlite')"), "ModuleNotFoundError: no llvmlite"),
+        (BREAK.format(error="OSError('wrong ELF class')"), "OSError: wrong ELF class"),
+        (BREAK_LLVM.format(function="llvm.get_host_cpu_name"), "RuntimeError: no such CPU"),
+        (BREAK_LLVM.format(function="llvm.Target.create_target_machine"), "RuntimeError: no such CPU"),
+        (BREAK_LLVM.format(function="llvm.create_pass_builder"), "RuntimeError: no such CPU"),
+        (BREAK_LLVM.format(function="llvm.ModuleRef.verify"), "RuntimeError: no such CPU"),
+        *((BREAK_KERNELS.format(sound=n), "RuntimeError: cannot be linked") for n in (0, 1, 4)),
+    ],
+    ids=[
+        *("missing", "of another machine", "CPU unknown", "no machine", "no optimiser", "no verifier"),
+        *("no kernel", "one kernel", "four kernels"),
+    ],
+)
+def test_the_core_without_an_engine(fault: str, cause: str, tmp_path: Path) -> None:
+    """However and whenever the engine fails, all answers are right, with one warning; by name it is refused."""
+    require("llvmlite")
+    lines = run(fault + CORE, IM2COL_CACHE_DIR=str(tmp_path))
+    assert lines == [f"EngineWarning: {WARNING.format(cause)}", cause, REFUSAL.format(cause)]
+
+
+def test_the_core_with_its_engine() -> None:
+    """The program above notices nothing where the engine works."""
+    require("llvmlite")
+    assert run(CORE) == ["no failure so far", "implicit"]
+
+
+def test_plans_travel_to_where_the_engine_does_not_work(tmp_path: Path) -> None:
+    """A plan pickled where the engine worked takes another algorithm elsewhere; if it names the engine's, an error."""
+    require("llvmlite")
+    x, w = np.arange(2 * 3 * 8 * 8.0).reshape(2, 3, 8, 8), np.arange(4 * 3 * 9.0).reshape(4, 3, 3, 3)
+    plans = [plan(x.shape, w, algorithm=name) for name in ("auto", "implicit")]
+    assert [each.algorithm for each in plans] == ["implicit"] * 2
+    path = tmp_path / "plans.pickle"
+    path.write_bytes(pickle.dumps((x, plans[0](x), *map(pickle.dumps, plans))))
+    program = """
+import pickle, sys, warnings
+from im2col import ArgumentError
+warnings.simplefilter("ignore")
+with open(sys.argv[1], "rb") as file:
+    x, y, travelled, named = pickle.load(file)
+restored = pickle.loads(travelled)
+print(restored.algorithm, (restored(x) == y).all())
+try:
+    pickle.loads(named)
+except ArgumentError as refusal:
+    print(refusal)
+"""
+    blocked = BREAK.format(error="ModuleNotFoundError('no llvmlite')")
+    assert run(blocked + program, str(path)) == ["explicit True", REFUSAL.format("ModuleNotFoundError: no llvmlite")]
+
+
+def test_the_demo_without_an_engine(tmp_path: Path) -> None:
+    """It shows the ways that there are."""
+    require("PIL")
+    program = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from im2col.demo import run_demo
+report = run_demo(sys.argv[1])
+print(report.passed, *(way.name for way in report.ways[:-2]))
+"""
+    assert run(BLOCK + program, str(tmp_path)) == ["True explicit reference"]
+
+
 def test_importing_loads_neither_the_engine_nor_threads() -> None:
     """What takes long to import waits until it is needed."""
     names = "{'llvmlite', 'threadpoolctl', 'concurrent.futures', 'scipy', 'ml_dtypes'}"
@@ -121,5 +289,5 @@ def test_importing_loads_neither_the_engine_nor_threads() -> None:
 
 
 def test_small_images_never_load_the_engine() -> None:
-    """However often small images are transformed, llvmlite is not loaded for them."""
+    """However often small images are transformed, llvmlite is not loaded for them; convolutions load it at once."""
     assert run(SMALL) == ["False"]

@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import re
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from im2col import ArgumentError, DTypeError, OutputError, Plan, ShapeError, conv, plan, set_threads
+from im2col import (
+    ArgumentError,
+    DTypeError,
+    GeometryError,
+    OutputError,
+    Plan,
+    ShapeError,
+    conv,
+    conv2d,
+    plan,
+    set_threads,
+)
 from im2col.algorithms import registry
+from im2col.algorithms.contract import Suitability
+from im2col.engine import compiler
 from im2col.engine.host import usable_cpus
+from im2col.plans import decide
+from im2col.problem import make_problem
 
 from .conftest import raises_exactly
 from .strategies import MEMORY_ORDERS, numbers
 from .test_convolution import ALGORITHMS, BFLOAT16, W, X, check_refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from im2col.algorithms.contract import Runner
+    from im2col.problem import Problem
 
 FLOAT = np.dtype(float)
 IMAGE, FILTERS = numbers((2, 4, 7, 6), FLOAT, 0), numbers((6, 2, 3, 2), FLOAT, 1)
@@ -87,6 +108,144 @@ def test_a_plan_knows_its_cost() -> None:
     result = prepared(IMAGE)
     assert prepared.flops == 2 * result.size * FILTERS[0].size
     assert prepared.bytes_moved == IMAGE.nbytes + FILTERS.nbytes + result.nbytes
+
+
+# What is remembered between calls.
+
+
+class Recorder:
+    """An algorithm that computes nothing and remembers what it was asked and given."""
+
+    name = "recorder"
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.weights: list[list[float]] = []
+        self.given: list[tuple[NDArray[Any], NDArray[Any]]] = []
+
+    def suitability(self, problem: Problem) -> Suitability:
+        """Be better than all others."""
+        self.asked += 1
+        return Suitability(1000, f"{problem.operation} counts")
+
+    def workspace_bytes(self, problem: Problem, threads: int) -> int:
+        """Return a number that depends on both."""
+        return problem.batch + threads
+
+    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:
+        """Return a function that keeps its arguments."""
+        assert (bias is not None, threads) == (problem.has_bias, 2)
+        self.weights.append(w.ravel().tolist())
+        return lambda x, out: self.given.append((x, out))
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+    """Return the only algorithm that there is."""
+    only = Recorder()
+    monkeypatch.setattr("im2col.plans.registry", lambda: {only.name: only})
+    decide.cache_clear()
+    yield only
+    decide.cache_clear()
+
+
+def test_a_choice_is_made_once(recorder: Recorder) -> None:
+    """The same arguments are checked once, however the arrays' values differ; other arguments are others."""
+    for factor in (1, 2):
+        conv2d(factor * X, factor * W[:1, :, :1, :1], padding=1, threads=2)
+    assert recorder.asked == 1
+    assert recorder.weights == [[1, 1], [2, 2]]
+    others: list[dict[str, Any]] = [{"padding": 2}, {"bias": [1.0, 2.0, 3.0]}, {"dtype": np.complex64}, {"flip": True}]
+    for count, other in enumerate(others, 2):
+        for _ in range(2):
+            conv2d(X, W, threads=2, **other)
+        assert recorder.asked == count
+    with pytest.raises(GeometryError, match=r"\Aconv2d: padding must be an integer "):
+        conv2d(X, W, padding=1.0, threads=2)  # type: ignore[arg-type]
+
+
+def test_a_choice_is_made_again_when_the_engine_fails(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an algorithm can do may depend on the engine."""
+    conv2d(X, W, threads=2)
+    monkeypatch.setitem(compiler._state, "failure", "RuntimeError: no such CPU")
+    conv2d(X, W, threads=2)
+    assert recorder.asked == 2
+
+
+class Failing(Recorder):
+    """An algorithm that fails over the first kernel that it compiles, as the engine may."""
+
+    name = "failing"
+    failed = False
+
+    def suitability(self, problem: Problem) -> Suitability:
+        """Be the best until it has failed."""
+        return Suitability(0, "it has failed") if self.failed else super().suitability(problem)
+
+    def prepare(self, *_: Any) -> Any:
+        """Fail."""
+        self.failed = True
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
+    """Return the better one of two algorithms; the other one works."""
+    found = {"failing": Failing(), "explicit": registry()["explicit"]}
+    monkeypatch.setattr("im2col.plans.registry", lambda: found)
+    decide.cache_clear()
+    yield found["failing"]  # type: ignore[misc]  # it is the first of them
+    decide.cache_clear()
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("run", [conv2d, lambda x, w: plan(x.shape, w)(x)], ids=["conv2d", "plan"])
+def test_a_plan_survives_an_engine_that_fails_over_its_kernels(run: Callable[..., NDArray[Any]]) -> None:
+    """What fails only when it prepares is replaced by the next best."""
+    np.testing.assert_array_equal(run(X, W), np.full((1, 3, 3, 3), 18))
+
+
+def test_a_plan_tells_what_really_runs(failing: Failing) -> None:
+    """The replacement is all of the plan; and who has named the algorithm is told why it cannot run."""
+    prepared, expected = plan(X.shape, W), plan(X.shape, W, algorithm="explicit")
+    assert (prepared.algorithm, prepared.workspace_bytes) == ("explicit", expected.workspace_bytes)
+    failing.failed = False
+    message = "plan: algorithm 'failing' cannot solve this: it has failed; use algorithm='auto'"
+    with raises_exactly(ArgumentError, message):
+        plan(X.shape, W, algorithm="failing")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_no_array_outlives_its_call(algorithm: str) -> None:
+    """What is remembered of a call holds neither the image nor the weight, the bias or the result."""
+    arrays = [X.copy(), W.copy(), np.ones(3), np.empty((1, 3, 3, 3))]
+    references = [weakref.ref(array) for array in arrays]
+    result = conv2d(*arrays[:3], out=arrays[3], algorithm=algorithm)
+    np.testing.assert_array_equal(result, 19)
+    del arrays, result
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 4
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_weights_are_never_remembered(algorithm: str) -> None:
+    """A second call sees what has been done to the weight and the bias since the first."""
+    w, bias = W.copy(), np.ones(3)
+    for factor in (1, 2, -3):
+        w[...], bias[...] = factor, factor
+        np.testing.assert_array_equal(conv2d(X, w, bias, algorithm=algorithm), np.full((1, 3, 3, 3), 19 * factor))
+
+
+def test_arrays_with_canonical_axes_are_passed_as_they_are(recorder: Recorder) -> None:
+    """An algorithm gets the user's own arrays where no axis has to move, and views of them elsewhere."""
+    image, out = np.ones((2, 3, 5, 5)), np.empty((2, 1, 3, 3))
+    plan(image.shape, np.ones((1, 3, 3, 3)), threads=2)(image, out)
+    assert recorder.given[-1][0] is image
+    assert recorder.given[-1][1] is out
+    plan((2, 3, 5, 5), np.ones((1, 5, 3, 3)), layout="NHWC", threads=2)(image, last := np.empty((2, 1, 3, 1)))
+    x, y = recorder.given[-1]
+    assert (x.shape, y.shape) == ((2, 5, 3, 5), (2, 1, 1, 3))
+    assert np.shares_memory(x, image)
+    assert np.shares_memory(y, last)
 
 
 # Values.
@@ -161,7 +320,7 @@ def test_plans_cannot_be_changed() -> None:
         del prepared.threads
     with pytest.raises(AttributeError, match=r"\Aa plan cannot be changed: "):
         prepared.note = "mine"
-    assert prepared.algorithm == "explicit"
+    assert prepared.algorithm == "implicit"
 
 
 # What it says.
@@ -169,7 +328,7 @@ def test_plans_cannot_be_changed() -> None:
 
 def test_repr() -> None:
     """One line: shapes, algorithm, threads."""
-    assert repr(made()) == "<im2col.Plan (1, 2, 5, 5) → (1, 3, 3, 3), explicit, threads 1>"
+    assert repr(made()) == "<im2col.Plan (1, 2, 5, 5) → (1, 3, 3, 3), implicit, threads 1>"
 
 
 def test_a_plan_explains_itself() -> None:
@@ -187,7 +346,8 @@ def test_a_plan_explains_itself() -> None:
         activation="relu",
         threads=3,
     )
-    assert str(prepared).splitlines() == [
+    *lines, explicit, implicit, reference = str(prepared).splitlines()
+    assert lines == [
         "plan NHWC (2, 7, 6, 4) → (2, 3, 5, 6)",
         "  window     kernel (3, 2), stride (2, 2), dilation (1, 1), padding ((0, 1), (2, 2)) (edge)",
         "  layer      4 channels, 6 filters, groups 2, then bias, relu",
@@ -196,9 +356,10 @@ def test_a_plan_explains_itself() -> None:
         "  cost       4.32e-06 GFLOP, 1.1 KiB moved at least",
         f"  workspace  {prepared.workspace_bytes / 1024:.1f} KiB (limit for matrix blocks 64.0 MiB)",
         "  threads    3",
-        "  → explicit   the column matrix in 4 blocks, then BLAS",
-        "    reference  plain loops over 2160 products: the definition, never fast",
     ]
+    assert explicit == "    explicit   the column matrix in 4 blocks, then BLAS"
+    assert implicit == f"  → implicit   {registry()['implicit'].suitability(prepared._problem).reason}"
+    assert reference == "    reference  plain loops over 2160 products: the definition, never fast"
 
 
 def test_a_plain_plan_says_only_what_matters() -> None:
@@ -209,10 +370,41 @@ def test_a_plain_plan_says_only_what_matters() -> None:
         "  layer      1 channels, 1 filters, groups 1",
         "  dtypes     float16 × float16 → float16, sums in float32",
     ]
-    assert lines[-2:] == [
-        "    explicit   the column matrix in 1 block, then BLAS",
-        "  → reference  plain loops over 81 products: the definition, never fast",
-    ]
+    assert lines[-3] == "    explicit   the column matrix in 1 block, then BLAS"
+    assert lines[-1] == "  → reference  plain loops over 81 products: the definition, never fast"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_verdict_is_a_clause_for_people(name: str) -> None:
+    """No algorithm shows the insides of an object, nor more than a line."""
+    reason = registry()[name].suitability(make_problem("plan", X.shape, W.shape, FLOAT, FLOAT)).reason
+    assert re.fullmatch(r"[a-z0-9][^\n]{10,}", reason)
+    assert not re.search(r"[A-Z]\w*\(|\w=", reason)
+
+
+def test_a_plan_shows_its_kernels(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The IR and the assembly are those that IM2COL_PRINT shows when the kernels are compiled: each kernel once."""
+    monkeypatch.setattr(compiler, "_loaded", {})
+    monkeypatch.setenv("IM2COL_PRINT", "ir,asm")
+    prepared = plan((1, 3, 19, 21), np.ones((21, 3, 3, 3), np.float32), padding=1, threads=1)
+    printed = capsys.readouterr().err
+    kernels = prepared.ir().count("define void @")
+    assert kernels == prepared.assembly().count(".globl") >= 1
+    for text in (prepared.ir(), prepared.assembly()):
+        assert all(line in printed for line in text.splitlines())
+    assert prepared.ir() == prepared.ir()
+
+
+@pytest.mark.parametrize("algorithm", ["explicit", "reference"])
+@pytest.mark.parametrize("operation", ["ir", "assembly"])
+def test_only_compiled_plans_have_kernels(operation: str, algorithm: str) -> None:
+    """What runs through NumPy has nothing to show, and says which algorithm has."""
+    message = (
+        f"Plan.{operation}: this plan runs algorithm {algorithm!r}, which has no kernels to show; make it with "
+        "algorithm='implicit'"
+    )
+    with raises_exactly(ArgumentError, message):
+        getattr(made(algorithm=algorithm), operation)()
 
 
 # Threads.

@@ -13,7 +13,7 @@ from im2col.problem import Problem, make_problem
 
 from .conftest import raises_exactly
 from .strategies import DTYPES
-from .test_convolution import ALGORITHMS, BFLOAT16, W, X, check_refused, promotes, result_dtype
+from .test_convolution import ALGORITHMS, BFLOAT16, W, X, check_refused, conv_by, promotes, result_dtype
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -35,9 +35,9 @@ def test_result_dtypes(x_dtype: np.dtype[Any], algorithm: str) -> None:
         if not promotes(x_dtype, w_dtype):
             names = f"image dtype {x_dtype} and weight dtype {w_dtype}"
             with raises_exactly(DTypeError, f"conv: {names} have no common dtype; convert one of them"):
-                conv(x, w, algorithm=algorithm)
+                conv_by(algorithm, x, w)
             continue
-        result = conv(x, w, algorithm=algorithm)
+        result = conv_by(algorithm, x, w)
         assert result.dtype == result_dtype(x_dtype, w_dtype)
         np.testing.assert_array_equal(result, [[[4]]])
 

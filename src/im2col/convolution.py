@@ -69,7 +69,8 @@ def conv(
     dtype : dtype, optional
         Of the result. If left out, ``np.result_type(x, w)``, but int32 for two operands of 8 bits.
     algorithm : str
-        ``"auto"``, or one by name: ``"explicit"`` (the column matrix, block by block, then BLAS), ``"reference"``
+        ``"auto"``, or one by name: ``"implicit"`` (compiled kernels that multiply through the view of the column
+        matrix, which is never made), ``"explicit"`` (the column matrix, block by block, then BLAS), ``"reference"``
         (plain loops).
     workspace_limit : int
         Bytes that blocks of the column matrix may take, all threads together.

@@ -1,10 +1,10 @@
-"""A cache for pure functions of plain values."""
+"""What is computed once: pure functions of plain values, attributes of objects."""
 
 from __future__ import annotations
 
 import marshal
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
@@ -101,3 +101,40 @@ def _spelled(values: Iterable[Any]) -> list[Any] | None:
         else:
             return None
     return spelled
+
+
+class lazy(Generic[R]):  # noqa: N801 (it is read as a decorator)
+    """An attribute that is computed when it is first asked for, and kept in the instance.
+
+    On Python 3.11 ``functools.cached_property`` holds a lock for all instances of a class while it computes: first uses
+    of different objects would wait for each other, and a process forked meanwhile would wait for ever. Here two threads
+    may compute a value twice; either will do.
+
+    Parameters
+    ----------
+    compute : callable
+        The method.
+
+    Examples
+    --------
+    >>> class Circle:
+    ...     @lazy
+    ...     def area(self):
+    ...         print("computing")
+    ...         return 3
+    >>> circle = Circle()
+    >>> circle.area + circle.area
+    computing
+    6
+    """
+
+    def __init__(self, compute: Callable[[Any], R]) -> None:
+        self._compute = compute
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> R:
+        value = self._compute(instance)
+        vars(instance)[self._name] = value  # found there from now on, before this object is asked
+        return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -15,7 +14,7 @@ from .engine.host import format_bytes, require_memory
 from .engine.target import host
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, DTypeError, ShapeError
-from .memo import memoized
+from .memo import lazy, memoized
 from .problem import Options, make_problem, refuse_unknown
 
 if TYPE_CHECKING:
@@ -73,9 +72,9 @@ class Plan:
         """Bytes that any algorithm must move: image and weight read once, result written once."""
         return self._problem.bytes_moved
 
-    @cached_property
+    @lazy
     def _run(self) -> Runner:
-        """What the algorithm made of the weights, when it was first needed: after all checks."""
+        """Return what the algorithm made of the weights, when it is first needed: after all checks."""
         run = self._algorithm.prepare(self._problem, self._w, self._bias, self.threads)
         if run is None:
             # The engine has failed over this plan's kernels. Now that the algorithms know, the choice is another one.
@@ -202,7 +201,7 @@ class Plan:
         self._run(p.layout.to_canonical(image), p.layout.to_canonical(out))
         return out
 
-    @cached_property
+    @lazy
     def _key(self) -> tuple[object, ...]:
         import hashlib
 

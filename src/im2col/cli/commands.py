@@ -84,7 +84,7 @@ def filter_command(
     dilation: Dilation = "1",
     padding_mode: PaddingModeOption = "edge",
     signed: Annotated[bool, typer.Option("--signed", help="Show 0 as mid-grey, negative results darker.")] = False,
-    algorithm: Annotated[str, typer.Option(metavar="A", help="auto, explicit or reference.")] = "auto",
+    algorithm: Annotated[str, typer.Option(metavar="A", help="auto, implicit, explicit or reference.")] = "auto",
     threads: Threads = None,
     force: Force = False,
     large: Large = False,

@@ -243,6 +243,26 @@ class Builder(Numbers):
 
     # Control
 
+    def settled(self, values: list[Value], register: str) -> list[Value]:
+        """Return vectors as they are, computed before any load that follows.
+
+        LLVM reorders a long run of products as if registers were free, and then has to move sums to the stack. An empty
+        piece of assembly that takes the values and gives them back, and claims to touch memory, holds the order.
+
+        Parameters
+        ----------
+        values : list of Value
+            Of one type.
+        register : str
+            The target's letter for a vector register.
+        """
+        kinds = [value.type for value in values]
+        outcome = self._ir.LiteralStructType(kinds)
+        constraints = [f"={register}"] * len(values) + [str(i) for i in range(len(values))] + ["~{memory}"]
+        assembly = self._ir.InlineAsm(self._ir.FunctionType(outcome, kinds), "", ",".join(constraints), True)
+        result = self._b.call(assembly, values)
+        return [self._b.extract_value(result, i) for i in range(len(values))]
+
     @contextmanager
     def loop(self, stop: Value, start: Value | None = None, step: Value | int = 1) -> Iterator[Value]:
         """Run the body for start, start + step, … below stop; yields the counter."""

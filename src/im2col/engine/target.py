@@ -33,6 +33,13 @@ class Target(NamedTuple):
     caches: tuple[int, int, int] = _TYPICAL_CACHES
 
     @property
+    def register(self) -> str:
+        """The letter by which inline assembly asks for a vector register."""
+        if self.triple.startswith(("aarch64", "arm64")):
+            return "w"
+        return "v" if self.vector_bytes >= 64 else "x"
+
+    @property
     def has_fma(self) -> bool:
         """Whether a product and a sum are one instruction, rounded once."""
         return self.vector_bytes > 16 or self.triple.startswith(("aarch64", "arm64"))

@@ -25,8 +25,6 @@ class Implicit:
         obstacle = _obstacle(problem)
         if obstacle is not None:
             return Suitability(0, obstacle)
-        if not usable():
-            return Suitability(0, f"the engine cannot be used ({failure()})")
         from .arrangement import arrange
 
         return Suitability(20, arrange(problem).reason)
@@ -37,11 +35,15 @@ class Implicit:
 
         return arrange(problem).workspace_bytes
 
-    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:
-        """Return a function that runs the kernels through the view."""
+    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner | None:
+        """Return a function that runs the kernels through the view; None where one of them cannot be compiled."""
+        from .calls import EngineError
         from .runner import Prepared
 
-        return Prepared(problem, w, bias, threads)
+        try:
+            return Prepared(problem, w, bias, threads)
+        except EngineError:
+            return None
 
     def kernels(self, problem: Problem) -> tuple[Kernel, ...]:
         """Return the kernels that compute the problem, each once."""
@@ -49,8 +51,7 @@ class Implicit:
         from .program import tabulated
 
         arrangement = arrange(problem)
-        passes = tabulated(arrangement, arrangement.op).passes
-        return tuple(dict.fromkeys(kernel for each in passes for kernel, *_ in each.calls))
+        return tabulated(arrangement, arrangement.op).kernels
 
 
 def _obstacle(problem: Problem) -> str | None:
@@ -62,6 +63,8 @@ def _obstacle(problem: Problem) -> str | None:
 
     if kernel_dtype(problem) is None:
         return f"the engine has no kernel for sums of {problem.accumulator}"
+    if not usable():
+        return f"the engine cannot be used ({failure()})"
     if stored_as(problem) is None:
         return f"the engine cannot store {problem.dtype} on this CPU"
     return None

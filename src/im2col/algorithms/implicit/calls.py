@@ -14,6 +14,7 @@ from .weights import packed_layer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ...engine.compiler import Kernel
     from .program import Program
 
 _WORTH_A_TASK = 4e6
@@ -43,6 +44,23 @@ class _Ranges(NamedTuple):
     pieces: int
 
 
+class EngineError(RuntimeError):
+    """A kernel cannot be compiled; the engine has warned."""
+
+
+def required(kernel: Kernel) -> Callable[..., None]:
+    """Return a kernel as a function.
+
+    Raises
+    ------
+    EngineError
+    """
+    function = load(kernel)
+    if function is None:
+        raise EngineError(kernel.name)
+    return function
+
+
 class Calls:
     """A program's calls, cut into tasks; no array's address is among them.
 
@@ -57,7 +75,7 @@ class Calls:
 
     Raises
     ------
-    RuntimeError
+    EngineError
         If a kernel cannot be compiled, after the engine's warning.
     """
 
@@ -76,9 +94,7 @@ class Calls:
                 before += part.blocks
                 if first == stop or blocks[0] == blocks[1]:
                     continue
-                function = load(kernel)
-                if function is None:
-                    raise RuntimeError("the engine cannot be used")
+                function = required(kernel)
                 task = np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64)
                 self._keep.append(task)
                 yield _Call(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from .channel_passes import ChannelShape
@@ -82,7 +81,7 @@ def channel_shapes(op: Operand, layer: Layer, target: Target) -> Iterator[Channe
         for vectors in range(1, min(_MOST_VECTORS, -(-layer.groups // lanes)) + 1):
             # The sums, a row of weights where they fit, and one pixel.
             weights = columns * vectors if columns <= _WEIGHTS_KEPT else 1
-            positions = (target.vector_registers - 1 - vectors - weights) // vectors
+            positions = (_registers(target) - vectors - weights) // vectors
             positions = min(positions, _MOST_POSITIONS, _MOST_PRODUCTS // columns)
             if positions >= 1:
                 yield ChannelShape(lanes, vectors, positions)
@@ -96,7 +95,7 @@ def filter_shapes(op: Operand, layer: Layer, target: Target) -> Iterator[FilterS
     for lanes in _lane_counts(target.vector_bytes // op.size):
         for vectors in range(1, min(_MOST_VECTORS, -(-layer.filters // lanes)) + 1):
             # The sums, a tap's weights, and one pixel; a single vector's pixels are broadcast by the product itself.
-            positions = min(_MOST_POSITIONS, (target.vector_registers - 1 - vectors) // vectors)
+            positions = min(_MOST_POSITIONS, (_registers(target) - vectors) // vectors)
             yield FilterShape(lanes, vectors, positions, transposed)
 
 
@@ -120,19 +119,33 @@ def position_shapes(op: Operand, layer: Layer, target: Target) -> Iterator[Posit
                 if rows > height or (rows > 1 and kernel_rows == 1):
                     break
                 for filters in sizes:
-                    weights = 1 if rows == 1 else kernel_rows * filters
-                    kept = filters * rows * vectors + weights + 1
-                    if kept + vectors <= target.vector_registers:
-                        yield PositionShape(lanes, vectors, rows, filters, False)
-                    # A line's pixels by their remainder of the stride, and those of one column.
-                    pixels = g.stride[-1] * (vectors + 1) + vectors
-                    unrolled = _products(g, rows, vectors, filters) <= _MOST_PRODUCTS
-                    if may_shuffle and unrolled and kept + pixels <= target.vector_registers:
-                        yield PositionShape(lanes, vectors, rows, filters, True)
+                    for shuffled in (False, True)[: 1 + may_shuffle]:
+                        shape = PositionShape(lanes, vectors, rows, filters, shuffled)
+                        if _fits(g, shape, target):
+                            yield shape
 
 
-def _products(g: Geometry, rows: int, vectors: int, filters: int) -> int:
-    return math.prod(g.kernel_size[-2:]) * rows * vectors * filters
+def _registers(target: Target) -> int:
+    """Return the vector registers that a tile may fill; the compiler needs some for itself."""
+    if target.vector_bytes >= 64:
+        return target.vector_registers - 1  # a product can read, and broadcast, its operand from memory
+    return target.vector_registers - (2 if target.triple.startswith("x86") else 6)
+
+
+def _fits(g: Geometry, shape: PositionShape, target: Target) -> bool:
+    """Whether a tile's sums stay in registers, with the pixels of a line, its masks, and a weight."""
+    rows, columns, stride = (g.kernel_size[-2] if g.ndim > 1 else 1), g.kernel_size[-1], g.stride[-1]
+    sums = shape.filters * shape.rows * shape.vectors
+    pixels = shape.vectors + stride - 1
+    if shape.shuffled:
+        if rows * columns * sums > _MOST_PRODUCTS or (columns - 1) // stride > shape.lanes:
+            return False
+        pixels += stride * shape.vectors + 1
+    if target.vector_bytes < 64:  # masks are vectors too
+        pixels += shape.vectors * stride
+    # Where several rows and filters meet, each line would need too many weights to read them anew.
+    weights = rows * columns * shape.filters if shape.rows > 1 < shape.filters else 1
+    return sums + pixels + weights <= _registers(target)
 
 
 def _lane_counts(full: int) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from .schedule import vector_parts
 from .weights import slots
 
 if TYPE_CHECKING:
+    from ...engine.compiler import Kernel
     from .arrangement import Arrangement
     from .operand import Operand
     from .schedule import Part, Pass
@@ -39,6 +40,11 @@ class Program(NamedTuple):
     parts: list[Part]
     passes: list[Pass]
     slots: list[Slot]
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The kernels that it calls, each once."""
+        return tuple(dict.fromkeys(kernel for each in self.passes for kernel, *_ in each.calls))
 
     @property
     def weights_outweigh(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from ...engine import gather
 from ...padding import fill_padded
 from .arrangement import LINE, Copy, arrange
-from .calls import Calls
+from .calls import Calls, EngineError, required
 from .program import tabulated
 from .weights import pack, packed_layer
 
@@ -41,6 +41,8 @@ class _Ready(NamedTuple):
 def _ready(problem: Problem, threads: int) -> _Ready:
     arrangement = arrange(problem)
     prog = tabulated(arrangement, arrangement.op)
+    for kernel in prog.kernels:
+        required(kernel)  # now, also where an image is copied first: a plan that was made never compiles
     calls = Calls(prog, problem.batch, threads, problem.flops) if arrangement.copy is None else None
     return _Ready(arrangement, prog, packed_layer(arrangement.layer, arrangement.choice.shape), calls)
 
@@ -89,7 +91,7 @@ class Prepared:
         )
         dense = (0, *self._strides[1][1:])
         copy = self._arrangement.copy
-        calls_for = partial(_calls_for_one, self._problem, self._threads)
+        calls_for = self._calls_for
         if copy is None and not (x.dtype.isnative and calls_for(strides, dense)):
             copy = self._straight_copy
         if copy is not None:
@@ -103,6 +105,12 @@ class Prepared:
         calls.run(source.ctypes.data, *self._addresses, result.ctypes.data)
         if result is not out:
             np.copyto(out, result)
+
+    def _calls_for(self, strides: Strides, out_strides: Strides) -> Calls | None:
+        try:
+            return _calls_for_one(self._problem, self._threads, strides, out_strides)
+        except EngineError:
+            return None  # the kernels for dense arrays are loaded
 
     @property
     def _straight_copy(self) -> Copy:

@@ -65,7 +65,9 @@ def _sigmoid(b: Builder, a: Value, fused: bool) -> Value:
     """Return 1 / (1 + exp(-a)), from an exponential of what is never positive: no overflow on either side."""
     kind = a.type
     one = b.numbers(1, kind)
-    decay = _exp(b, b.negated_magnitude(a), fused)
+    # A square: what is smaller than every normal number ends gradually, and at zero.
+    root = _exp(b, b.times(b.negated_magnitude(a), b.numbers(0.5, kind)), fused)
+    decay = b.times(root, root)
     return b.over(b.select_at_least(a, b.numbers(0, kind), one, decay), b.plus(one, decay))
 
 

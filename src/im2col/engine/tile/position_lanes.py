@@ -98,9 +98,18 @@ def _build(name: str, target: Target, tile: PositionTile) -> str:
     return _Writer(name, target, tile).write()
 
 
+def pixel_vectors(tile: PositionTile) -> int:
+    """Return how many vectors of pixels are at hand at a time: of one column, and of a line where it is shuffled."""
+    stride = tile.stride[1]
+    if tile.shuffled:
+        return tile.vectors + stride * (tile.vectors + (tile.kernel[1] > stride))
+    return tile.vectors + stride - 1
+
+
 class _Writer:
     def __init__(self, name: str, target: Target, tile: PositionTile) -> None:
-        self.b = Builder(name, "*x *w *bias *out *job *task")
+        # Plain numbers for addresses: of what LLVM knows to be apart from all else, it would load ahead.
+        self.b = Builder(name, "x w bias out *job *task")
         self.target, self.tile = target, tile
         b = self.b
         self.size = b.bytes_of(tile.dtype)
@@ -112,10 +121,10 @@ class _Writer:
     def write(self) -> str:
         b, tile, job, task = self.b, self.tile, self.job, self.task
         with b.loop(task["image1"], task["image0"]) as image, b.loop(task["group1"], task["group0"]) as group:
-            x = b.at(b["*x"], b.add(b.mul(image, job["x_image"]), b.mul(group, job["x_group"])))
-            out = b.at(b["*out"], b.add(b.mul(image, job["out_image"]), b.mul(group, job["out_group"])))
-            w = b.at(b["*w"], b.mul(group, job["w_group"]))
-            bias = b.at(b["*bias"], b.mul(group, job["bias_group"]))
+            x = b.at(b.address(b["x"]), b.add(b.mul(image, job["x_image"]), b.mul(group, job["x_group"])))
+            out = b.at(b.address(b["out"]), b.add(b.mul(image, job["out_image"]), b.mul(group, job["out_group"])))
+            w = b.at(b.address(b["w"]), b.mul(group, job["w_group"]))
+            bias = b.at(b.address(b["bias"]), b.mul(group, job["bias_group"]))
             with b.loop(task["row1"], task["row0"]) as number:
                 first = b.mul(number, len(ROW))
                 row = {word: b.entry(self.rows, b.add(first, b.constant(i))) for i, word in enumerate(ROW)}
@@ -205,8 +214,10 @@ class _Writer:
         step = b.mul(kx, self.job["x_tap"])
         start = b.add(row["seen"], b.add(b.mul(column, tile.stride[1] * self.size), step))
         seen = b.at(self.masks, start) if masked else None
+        held = self._held(weights, 1)
         for i, line in lines.items():
-            sums = self._multiplied(i, self._pixels(b.at(line, step), seen), weights, sums)
+            sums = self._multiplied(i, self._pixels(b.at(line, step), seen), weights, 0, held, sums)
+            sums = b.settled(sums, self.target.register)
         return sums
 
     def _window(
@@ -221,24 +232,41 @@ class _Writer:
         """Multiply the whole window, row of the image by row."""
         b, tile = self.b, self.tile
         seen = b.at(self.masks, b.add(row["seen"], b.mul(column, tile.stride[1] * self.size))) if masked else None
+        held = self._held(weights, tile.kernel[1])
         for i, line in lines.items():
             columns = self._shuffled(line, seen) if tile.shuffled else self._loaded(line, seen)
             for kx, pixels in enumerate(columns):
-                sums = self._multiplied(i, pixels, b.at(weights, b.constant(kx * self._column_bytes)), sums)
+                sums = self._multiplied(i, pixels, weights, kx, held, sums)
+                sums = b.settled(sums, self.target.register)
         return sums
 
-    def _multiplied(self, i: int, pixels: list[Value], weights: Value, sums: list[Value]) -> list[Value]:
-        """Multiply the pixels of row i under one column of the window, whose weights start at an address."""
-        b, tile = self.b, self.tile
+    def _multiplied(
+        self, i: int, pixels: list[Value], weights: Value, kx: int, held: dict[int, Value], sums: list[Value]
+    ) -> list[Value]:
+        """Multiply the pixels of row i by column kx of the window."""
+        tile = self.tile
         values = list(sums)
-        for r, k in self._meeting(i):
-            for f in range(tile.filters):
-                one = b.load(b.at(weights, b.constant((k * tile.filters + f) * self.size)), b.number(tile.dtype))
-                weight = b.splat(one, tile.lanes)
-                for v in range(tile.vectors):
-                    n = (f * tile.rows + r) * tile.vectors + v
-                    values[n] = b.multiply_add(pixels[v], weight, values[n], self.target.has_fma)
+        pairs = [(r, k, f) for r, k in self._meeting(i) for f in range(tile.filters)]
+        for r, k, f in pairs:
+            place = (kx * tile.kernel[0] + k) * tile.filters + f
+            weight = held[place] if held else self._weight(weights, place)
+            for v in range(tile.vectors):
+                n = (f * tile.rows + r) * tile.vectors + v
+                values[n] = self.b.multiply_add(pixels[v], weight, values[n], self.target.has_fma)
         return values
+
+    def _weight(self, weights: Value, place: int) -> Value:
+        b, tile = self.b, self.tile
+        return b.splat(b.load(b.at(weights, b.constant(place * self.size)), b.number(tile.dtype)), tile.lanes)
+
+    def _held(self, weights: Value, columns: int) -> dict[int, Value]:
+        """Return the weights of so many columns in registers, where several rows use them and there is room for all."""
+        tile = self.tile
+        places = range(columns * tile.kernel[0] * tile.filters)
+        others = tile.filters * tile.rows * tile.vectors + pixel_vectors(tile)
+        if tile.rows == 1 or len(places) + others > self.target.vector_registers - 4:
+            return {}
+        return {place: self._weight(weights, place) for place in places}
 
     def _meeting(self, i: int) -> list[tuple[int, int]]:
         """Return the rows of the tile whose windows cover row i of the image, and by which of their rows."""

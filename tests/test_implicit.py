@@ -1,0 +1,659 @@
+"""Convolution through the view, by the public functions, against oracles that share no code with it.
+
+The oracle is `oracles.layer_sums`: sums in a wider type, tap by tap; integers exactly. `tests/fuzz.py` says how floats
+are compared with it, and draws layers at random. torch and SciPy are asked too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import signal
+
+from im2col import conv, conv1d, conv2d, conv3d, im2col, plan
+from im2col.engine import compiler
+
+from .conftest import require
+from .fuzz import (
+    BFLOAT16,
+    FAMILY,
+    Case,
+    assert_within,
+    draw,
+    dtype_of,
+    expected,
+    judge,
+    result_dtype,
+    within,
+)
+from .oracles import Window, activated, layer_sums
+from .strategies import DTYPES, MEMORY_ORDERS, PADDING_MODES
+from .test_convolution import layer, stored
+from .test_gather import PAGE, against_forbidden_pages, run_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from .test_gather import Room
+
+    Array = NDArray[Any]
+
+INTEGERS = tuple(str(d) for d in DTYPES if d.kind in "biu" and d.char not in "qQ")
+FLOATS = ("float32", "float64", "float16", "bfloat16")
+
+
+@pytest.fixture(autouse=True)
+def _engine() -> Iterator[None]:
+    """Ask for the engine; a kernel that does not compile fails its own test and no other."""
+    require("llvmlite")
+    yield
+    if compiler.failure() is not None:
+        compiler._reset()
+
+
+# Every kind of layer.
+
+LAYERS = {
+    "dense": Case((14, 13), (3, 3), padding=1, channels=32, filters=48),
+    "dense, many filters": Case((5, 6), (3, 3), channels=9, filters=200),
+    "dense 5×5": Case((9, 11), (5, 5), padding=2, channels=16, filters=24),
+    "1×1": Case((13, 11), (1, 1), channels=64, filters=40),
+    "1×1, stride 2": Case((13, 11), (1, 1), stride=2, channels=24, filters=40),
+    "1×1, many channels": Case((4, 4), (1, 1), channels=1100, filters=10),
+    "1×1, one pixel": Case((1, 1), (1, 1), channels=70, filters=130),
+    "whole image": Case((7, 7), (7, 7), channels=20, filters=33),
+    **{f"stride {s}": Case((23, 29), (3, 3), stride=(s, s), padding=1, channels=8, filters=16) for s in range(2, 6)},
+    "stride 1 by 4": Case((9, 31), (2, 3), stride=(1, 4), channels=3, filters=5),
+    "stride beyond the kernel": Case((29, 31), (2, 2), stride=(7, 5), channels=3, filters=5),
+    "dilated": Case((23, 21), (3, 3), dilation=(2, 3), padding=3, channels=16, filters=16),
+    "dilated by 12": Case((33, 33), (3, 3), dilation=(12, 12), padding=12, channels=16, filters=17),
+    "dilated and strided": Case((30, 31), (3, 2), dilation=(3, 5), stride=(2, 3), padding=4, channels=5, filters=9),
+    "dilated beyond the image": Case((4, 5), (3, 3), dilation=(9, 11), padding=12, channels=3, filters=6),
+    "padding only between the taps": Case((3, 3), (2, 2), dilation=(40, 40), padding=40, channels=2, filters=4),
+    "stem 7×7": Case((40, 44), (7, 7), stride=2, padding=3, channels=3, filters=64),
+    "stem 3×3": Case((33, 31), (3, 3), stride=2, padding=1, channels=3, filters=32),
+    "patches 4×4": Case((32, 36), (4, 4), stride=4, channels=3, filters=96),
+    **{f"image {k}×{k}": Case((40, 70), (k, k), padding=k // 2) for k in (1, 2, 3, 5, 7, 11, 15, 31)},
+    "image 1×31": Case((9, 100), (1, 31), padding=((0, 0), (15, 15))),
+    "image 31×1": Case((50, 70), (31, 1), padding=((15, 15), (0, 0))),
+    "image, five filters": Case((31, 47), (3, 3), padding=1, filters=5),
+    "image, stride 3": Case((31, 97), (3, 3), stride=3, padding=1),
+    "one row": Case((1, 70), (1, 3), padding=((0, 0), (1, 1)), channels=2, filters=3),
+    "one column": Case((70, 1), (3, 1), padding=((1, 1), (0, 0)), channels=2, filters=3),
+    "depthwise": Case((14, 15), (3, 3), padding=1, groups=33),
+    "depthwise, stride 2": Case((15, 14), (3, 3), stride=2, padding=1, groups=40),
+    "depthwise 5×5": Case((14, 15), (5, 5), padding=2, groups=17),
+    "depthwise 7×7": Case((9, 30), (7, 7), padding=3, groups=5),
+    "depthwise 1×1": Case((9, 8), (1, 1), groups=19),
+    "depthwise, dilated": Case((14, 15), (3, 3), dilation=(2, 2), padding=2, groups=16),
+    "depthwise with multiplier": Case((9, 10), (3, 3), padding=1, groups=11, filters=2),
+    "depthwise with a large multiplier": Case((9, 10), (3, 3), padding=1, groups=3, filters=20),
+    "two groups": Case((9, 10), (3, 3), padding=1, groups=2, channels=16, filters=24),
+    "grouped, four channels a group": Case((9, 10), (3, 3), padding=1, groups=8, channels=4, filters=4),
+    "grouped, one filter a group": Case((9, 10), (3, 3), padding=1, groups=6, channels=3, filters=1),
+    "grouped 1×1": Case((9, 10), (1, 1), groups=5, channels=7, filters=11),
+    "1-d": Case((100,), (3,), padding=1, channels=16, filters=20),
+    "1-d, long kernel": Case((300,), (80,), stride=4, channels=1, filters=17),
+    "1-d, causal": Case((50,), (2,), padding=((8, 0),), dilation=(8,), channels=16, filters=16),
+    "1-d, depthwise": Case((60,), (9,), padding=4, groups=21),
+    "3-d": Case((5, 8, 9), (3, 3, 3), padding=1, channels=8, filters=16),
+    "3-d, strided": Case(
+        (7, 8, 9), (3, 2, 3), stride=(2, 1, 2), padding=((1, 0), (1, 2), (0, 1)), channels=3, filters=9
+    ),
+    "3-d, depthwise": Case((5, 8, 9), (3, 3, 3), padding=1, groups=10),
+    "3-d, one channel": Case((5, 8, 40), (3, 3, 3), padding=1),
+    "3-d, 1×1×1": Case((5, 4, 7), (1, 1, 1), channels=10, filters=20),
+    "4-d": Case((3, 4, 5, 6), (2, 2, 2, 2), padding=1, channels=3, filters=5, layout="NCABDE"),
+    "prime channels": Case((5, 7), (3, 3), padding=1, channels=37, filters=41),
+    "prime channels 1×1": Case((5, 7), (1, 1), channels=37, filters=41),
+    "padding larger than the kernel": Case((6, 5), (2, 3), padding=((7, 4), (6, 9)), channels=3, filters=7),
+    "padding on one side": Case((8, 9), (3, 3), padding=((2, 0), (0, 2)), channels=5, filters=8),
+    "nothing but padding": Case((1, 1), (1, 1), stride=3, padding=1, channels=3, filters=4),
+    "bias and relu": Case((9, 8), (3, 3), padding=1, channels=8, filters=20, bias=True, activation="relu"),
+    "batch": Case((7, 9), (3, 3), padding=1, batch=3, channels=6, filters=9),
+}
+"""By name; in NCHW and its kin."""
+
+
+def last(case: Case) -> Case:
+    """Return a case with its channels last."""
+    return replace(case, layout=case.axes.replace("C", "") + "C")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name: str, threads: int) -> None:
+    """Channels first and last, with one thread and with more, into a new array and into one that was full of NaN."""
+    judge(replace(LAYERS[name], threads=threads))
+    judge(replace(last(LAYERS[name]), threads=threads, out_order="C"))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "int8", "int16", "int64"])
+@pytest.mark.parametrize("name", ["dense", "stride 3", "stem 3×3", "image 5×5", "depthwise", "1-d", "two groups"])
+def test_layers_of_other_dtypes(name: str, dtype: str) -> None:
+    """Every kind of tile, in the dtypes that have kernels or vectors of their own."""
+    judge(replace(LAYERS[name], dtype=dtype, bias=True))
+    judge(replace(last(LAYERS[name]), dtype=dtype, out_order="within"))
+
+
+LAYOUTS = (
+    *("NCHW", "NHWC", "CHW", "HWC", "HW", "NHW", "NCW", "NWC", "CW", "WC", "W", "NCDHW", "NDHWC", "DHWC", "DHW"),
+    *("CHWN", "HWCN", "WHNC", "HCWN", "NCWH", "CNHW", "HNWC", "WCN", "DCNHW", "ZYXC"),
+)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(layout: str) -> None:
+    """Any order of the axes, in the image and the same in the result; without channels there is one filter."""
+    ndim = len(layout.strip("NC").replace("N", "").replace("C", ""))
+    channels, filters = (5, 18) if "C" in layout else (1, 1)
+    case = Case((5, 6, 9)[-ndim:], (3, 2, 3)[-ndim:], padding=1, channels=channels, filters=filters, layout=layout)
+    judge(replace(case, batch=2 if "N" in layout else 1))
+    judge(replace(case, stride=(2,) * ndim, dtype="int16", out_order="within", bias=True))
+    if "C" in layout:
+        judge(replace(case, groups=17, channels=1, filters=1, threads=2))
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHWN"])
+@pytest.mark.parametrize("mode", PADDING_MODES)
+def test_padding_modes(mode: str, layout: str) -> None:
+    """All five, on unequal sides, wider than the image, with values that are not zero, and beyond the kernel."""
+    case = Case((5, 7), (3, 2), channels=3, filters=10, layout=layout, mode=mode, value=2, batch=2)
+    for padding in (((1, 1), (1, 1)), ((0, 3), (2, 0)), ((6, 11), (9, 8)), ((0, 0), (0, 4))):
+        for stride in (1, (2, 3)):
+            judge(replace(case, padding=padding, stride=stride))
+    judge(replace(case, padding=2, dtype="uint8"))
+    judge(replace(case, padding=2, dtype="float16", groups=20, channels=1, filters=1))
+    judge(replace(case, spatial=(1, 1), padding=3))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_names_of_padding(k: int) -> None:
+    """The names of padding mean what they mean to the other algorithms."""
+    x, w = np.ones((2, 3, *(7, 6, 5)[:k]), np.float32), np.ones((4, 3, *(3, 4, 2)[:k]), np.float32)
+    for name in ("valid", "same", "same_lower", "full", "causal"):
+        ours, theirs = (conv(x, w, padding=name, algorithm=a) for a in ("implicit", "reference"))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("order", [*MEMORY_ORDERS, "within", "broadcast"])
+@pytest.mark.parametrize("name", ["dense", "1×1", "image 3×3", "depthwise", "stride 3", "3-d", "batch"])
+def test_memory_orders(name: str, order: str) -> None:
+    """Images and results of any strides: backwards, sliced, at odd addresses, of foreign bytes, with stride zero."""
+    case = replace(
+        LAYERS[name], x_order=order, out_order=None if order in {"read-only", "swapped", "broadcast"} else order
+    )
+    judge(replace(case, mode="edge"))
+    judge(replace(last(case), batch=2))
+    judge(replace(case, out_order="within", dtype="float64"))
+
+
+@pytest.mark.parametrize("offset", [1, 2, 3])
+def test_odd_addresses(offset: int) -> None:
+    """Image, weights, bias and result that begin 1, 2 or 3 bytes behind an aligned address."""
+
+    def moved(a: Array) -> Array:
+        room = np.zeros(a.nbytes + 64, np.uint8)
+        start = -room.ctypes.data % 64 + offset
+        view: Array = np.frombuffer(room.data, a.dtype, a.size, offset=start).reshape(a.shape)
+        view[...] = a
+        return view
+
+    for name in ("dense", "image 3×3", "depthwise", "1×1"):
+        for case in (LAYERS[name], last(LAYERS[name])):
+            case = replace(case, bias=True)  # noqa: PLW2901
+            x, w, bias = case.arrays()
+            exact, bound = expected(case, x, w, bias)
+            assert bias is not None
+            out = moved(np.full(exact.shape, np.nan, np.float32))
+            result = conv(moved(x), moved(w), moved(bias), algorithm="implicit", out=out, **case.options)
+            assert_within(result, exact, bound)
+
+
+def test_strides_of_an_axis_of_one() -> None:
+    """An axis of one element may have any stride, as NumPy gives it."""
+    x = np.ones((4, 1, 9, 9), np.float32)[:1]
+    odd = np.lib.stride_tricks.as_strided(x, x.shape, (4, 12345, *x.strides[2:]))
+    w = np.ones((3, 1, 3, 3), np.float32)
+    np.testing.assert_array_equal(conv(odd, w, algorithm="implicit"), np.full((1, 3, 7, 7), 9.0))
+
+
+def test_weights_of_any_strides() -> None:
+    """Filters and bias in any memory order and byte order."""
+    case = replace(LAYERS["stem 3×3"], bias=True)
+    x, w, bias = case.arrays()
+    assert bias is not None
+    exact, bound = expected(case, x, w, bias)
+    for order in MEMORY_ORDERS.values():
+        assert_within(conv(x, order(w), order(bias), algorithm="implicit", **case.options), exact, bound)
+
+
+# Edge tiles.
+
+
+def assert_edges(positions: range | tuple[int, ...], filters: range | tuple[int, ...]) -> None:
+    """Convolve every number of positions with every number of filters: integers, which float32 sums exactly."""
+    rng = np.random.default_rng(0)
+    for n, count in itertools.product(positions, filters):
+        x = rng.integers(-9, 10, (2, 1, n)).astype(np.float32)
+        w = rng.integers(-9, 10, (count, 1, 1)).astype(np.float32)
+        for layout, axes in (("NCW", (0, 1, 2)), ("NWC", (0, 2, 1))):
+            whole, out = within(np.full((2, count, n), np.nan, np.float32).transpose(axes))
+            image = np.ascontiguousarray(x.transpose(axes))
+            conv(image, w, layout=layout, algorithm="implicit", out=out, threads=1)
+            np.testing.assert_array_equal(
+                out, (x * w[:, 0]).transpose(axes), f"{n} positions, {count} filters, {layout}"
+            )
+            out[...] = 1
+            assert (whole == 1).all(), (
+                f"something beside the result was written: {n} positions, {count} filters, {layout}"
+            )
+
+
+@pytest.mark.parametrize("filters", [3, 17])
+def test_every_number_of_positions(filters: int) -> None:
+    """A row of 1 to 40 positions."""
+    assert_edges(range(1, 41), (filters,))
+
+
+def test_every_number_of_filters() -> None:
+    """1 to 70 filters, for a few positions."""
+    assert_edges((3,), range(1, 71))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tens", range(7))
+def test_every_edge(tens: int) -> None:
+    """All of them with all of them."""
+    assert_edges(range(1, 41), range(10 * tens + 1, 10 * tens + 11))
+
+
+@pytest.mark.parametrize("k", [(1, 2), (2, 1), (2, 3)])
+def test_every_size_of_a_plane(k: tuple[int, int]) -> None:
+    """Maps of a few rows and up to 70 columns with few filters: tiles of several rows, and masked columns."""
+    for rows, columns, filters in itertools.product((1, 2, 3, 9), (1, 15, 16, 17, 70), (1, 3)):
+        spatial = rows + k[0] - 1, columns + k[1] - 1
+        judge(Case(spatial, k, channels=2, filters=filters, out_order="within"))
+        judge(Case((rows, columns), k, padding=((k[0] - 1, 0), (0, k[1] - 1)), filters=filters, out_order="within"))
+
+
+# Beside the arrays.
+
+BESIDE = {
+    **{name: LAYERS[name] for name in LAYERS if name not in {"1×1, many channels", "image 31×31", "1-d, long kernel"}},
+    **{
+        f"{name} of {dtype}": replace(LAYERS[name], dtype=dtype)
+        for name in ("dense", "stem 3×3", "image 5×5", "image, stride 3", "depthwise", "1×1", "stride 4", "1-d")
+        for dtype in ("float64", "float16", "bfloat16", "int16", "int8")
+    },
+}
+
+
+def in_room(room: Room, a: Array) -> Array:
+    """Return a copy of an array that fills a room's bytes."""
+    block = room(max(a.nbytes, 1))[: a.nbytes].view(a.dtype).reshape(a.shape)
+    block[...] = a
+    return block
+
+
+def convolve_against_forbidden_pages(names: Iterable[str] | None = None) -> None:
+    """Convolve where a byte too much is the end of the process; what is being convolved stands on stdout."""
+    size = 64 * PAGE
+    rooms = [against_forbidden_pages(size) for _ in range(4)]
+    for side, name in itertools.product((0, 1), BESIDE if names is None else names):
+        for case in (BESIDE[name], replace(last(BESIDE[name]), threads=2)):
+            case = replace(case, bias=True)  # noqa: PLW2901
+            sys.stdout.write(f"{'before the end' if side == 0 else 'after the start'} of a page: {case}\n")
+            sys.stdout.flush()
+            x, w, bias = case.arrays()
+            exact, bound = expected(case, x, w, bias)
+            assert bias is not None
+            dtype = result_dtype(x.dtype, w.dtype)
+            x, w, bias = (in_room(pair[side], a) for pair, a in zip(rooms, (x, w, bias), strict=False))
+            out = in_room(rooms[3][side], np.zeros(exact.shape, dtype))
+            assert_within(conv(x, w, bias, algorithm="implicit", out=out, **case.options), exact, bound)
+    sys.stdout.write("every byte in its place\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")
+def test_no_page_beside_an_array_is_touched() -> None:
+    """No tile reads or writes a byte beside image, weights, bias or result, not even one that it then ignores."""
+    run_alone("test_implicit", "convolve_against_forbidden_pages()")
+
+
+# What is no number.
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("mode", PADDING_MODES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shape", [(2, 3), (9, 33)], ids=["few filters", "many filters"])
+def test_a_pixel_reaches_its_windows_only(bad: float, mode: str, layout: str, shape: tuple[int, int]) -> None:
+    """A pixel that is no number reaches the positions whose windows cover it, and changes no bit elsewhere."""
+    channels, filters = shape
+    case = Case((9, 21), (3, 3), (2, 1), ((1, 2), (2, 1)), (1, 2), 2, 1, channels, filters, layout, mode=mode)
+    x, w, _ = case.arrays()
+    clean = conv(x, w, algorithm="implicit", **case.options)
+    for row, column in ((4, 10), (0, 0), (8, 20)):
+        dirty, only = x.copy(), np.zeros_like(x)
+        pixel = (1, channels - 1, row, column) if layout == "NCHW" else (1, row, column, channels - 1)
+        dirty[pixel], only[pixel] = bad, 1
+        covers = layer_sums(only, np.ones_like(w), None, layout, case.window, mode=mode)[0] != 0
+        assert 0 < np.count_nonzero(covers) < covers.size
+        result = conv(dirty, w, algorithm="implicit", **case.options)
+        np.testing.assert_array_equal(np.isfinite(result), ~covers)
+        np.testing.assert_array_equal(result[~covers], clean[~covers])
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("groups", [(40, 1, 1), (7, 1, 3), (4, 3, 5), (3, 8, 16)], ids=str)
+def test_groups_do_not_leak(groups: tuple[int, int, int], layout: str) -> None:
+    """A group, and then an image, of nothing but NaN changes no bit of the others."""
+    count, channels, filters = groups
+    case = Case((5, 7), (3, 3), padding=1, batch=3, groups=count, channels=channels, filters=filters, layout=layout)
+    x, w, _ = case.arrays()
+    axes = tuple(layout.index(axis) for axis in "NC")
+    clean = np.moveaxis(conv(x, w, algorithm="implicit", **case.options), axes, (0, 1))
+    for group in (0, count // 2, count - 1):
+        dirty = x.copy()
+        np.moveaxis(dirty, axes, (0, 1))[1, group * channels : (group + 1) * channels] = np.nan
+        result = np.moveaxis(conv(dirty, w, algorithm="implicit", **case.options), axes, (0, 1))
+        touched = np.zeros(clean.shape, bool)
+        touched[1, group * filters : (group + 1) * filters] = True
+        assert np.isnan(result[touched]).all()
+        np.testing.assert_array_equal(result[~touched], clean[~touched])
+
+
+def test_filters_do_not_leak() -> None:
+    """A filter, or a bias, of NaN changes no bit of the other maps."""
+    for layout, count in itertools.product(("NCHW", "NHWC"), (3, 21)):
+        case = Case((6, 9), (3, 3), channels=3, filters=count, layout=layout, bias=True)
+        x, w, bias = case.arrays()
+        assert bias is not None
+        clean = np.moveaxis(conv(x, w, bias, algorithm="implicit", **case.options), layout.index("C"), 0)
+        for f in (0, count // 2, count - 1):
+            bad_w, bad_bias = w.copy(), bias.copy()
+            bad_w[f], bad_bias[f] = np.nan, np.inf
+            for filters, offsets in ((bad_w, bias), (w, bad_bias)):
+                result = np.moveaxis(
+                    conv(x, filters, offsets, algorithm="implicit", **case.options), layout.index("C"), 0
+                )
+                assert not np.isfinite(result[f]).any()
+                np.testing.assert_array_equal(np.delete(result, f, 0), np.delete(clean, f, 0))
+
+
+# Activations.
+
+ACTIVATIONS = ("relu", "relu6", ("leaky_relu", 0.1), ("leaky_relu", -2), "sigmoid", "silu", "hardswish")
+HUGE = (0, 1, 5, 20, 80, 86, 87, 88, 90, 104, 600, 708, 710, 745, 750, 1e4, 1e10, 1e30, 3e38, np.inf)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_activations(activation: Any, dtype: str) -> None:
+    """Sums of every size, not only those that occur, get their activation; none is NaN but NaN's own."""
+    kind = dtype_of(dtype)
+    name, slope = activation if isinstance(activation, tuple) else (activation, 0.0)
+    with np.errstate(over="ignore"):
+        values = np.concatenate([np.linspace(-12, 12, 1001), HUGE, np.negative(HUGE), [np.nan]]).astype(kind)
+    exact = activated(values.astype(np.longdouble), name, slope)
+    eps = 2.0**-7 if dtype == "bfloat16" else float(np.finfo(kind).eps)
+    for w in (np.ones((1, 1, 1), kind), np.ones((40, 1, 1), kind)):
+        for layout in ("CW", "WC"):
+            x = values[None] if layout == "CW" else values[:, None]
+            result = conv(x, w, activation=activation, layout=layout, algorithm="implicit").astype(np.longdouble)
+            result = result if layout == "CW" else result.T
+            with np.errstate(all="ignore"):
+                close = np.abs(result - exact) <= 8 * eps * np.abs(exact) + 1e-36
+                tiny = np.abs(result - exact) <= (2.0**-23 if dtype == "float16" else 0)
+            same = (result == exact) | (np.isnan(result) & np.isnan(exact))
+            with np.errstate(all="ignore"):
+                overflown = np.isinf(exact.astype(kind).astype(float)) & (result == np.sign(exact) * np.inf)
+            # -inf times 0 is no number, and the limit there is 0: nothing else will do.
+            limit = (values == -np.inf) & np.isnan(exact) & (result == 0)
+            wrong = ~(close | tiny | same | overflown | limit)
+            assert not wrong.any(), list(zip(values[wrong[0]], result[0][wrong[0]], exact[wrong[0]], strict=True))
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_activations_of_integers(activation: str, dtype: str) -> None:
+    """Exactly, after the sum has wrapped around."""
+    for case in (
+        Case((9, 20), (3, 3), channels=2, filters=3),
+        Case((4, 4), (1, 1), channels=3, filters=20, layout="NHWC"),
+    ):
+        judge(replace(case, dtype=dtype, activation=activation, bias=True))
+
+
+# Dtypes.
+
+
+@pytest.mark.parametrize("x_dtype", INTEGERS)
+def test_integers_are_exact_and_wrap(x_dtype: str) -> None:
+    """With every other integer dtype, over the whole of their ranges, in every kind of tile."""
+    for w_dtype in INTEGERS:
+        if np.result_type(x_dtype, w_dtype).kind == "f":  # a signed integer with uint64
+            continue
+        case = Case((5, 9), (3, 2), padding=1, channels=3, filters=18, dtype=x_dtype, w_dtype=w_dtype)
+        judge(case)
+        judge(last(case))
+        judge(replace(last(case), groups=9, channels=1, filters=1))
+
+
+@pytest.mark.parametrize(
+    ("x_dtype", "w_dtype"),
+    [
+        *(
+            ("float32", "float64"),
+            ("float16", "float32"),
+            ("float16", "int8"),
+            ("int16", "float32"),
+            ("int32", "float32"),
+        ),
+        *(
+            ("bfloat16", "float32"),
+            ("float32", "bfloat16"),
+            ("bool", "float32"),
+            ("uint8", "float64"),
+            ("bfloat16", "int8"),
+        ),
+    ],
+)
+def test_mixed_dtypes(x_dtype: str, w_dtype: str) -> None:
+    """Image and weights of different dtypes meet in their common one."""
+    for case in (LAYERS["stem 3×3"], LAYERS["depthwise"], last(LAYERS["1×1"])):
+        small = 8 if {x_dtype, w_dtype} & {"float16", "bfloat16"} else 64
+        rng = np.random.default_rng(0)
+        x, w = (
+            rng.integers(-small, small, shape).astype(dtype_of(d))
+            for shape, d in (
+                (case.x_shape, x_dtype),
+                ((case.groups * case.filters, case.channels, *case.kernel), w_dtype),
+            )
+        )
+        exact, bound = expected(case, x, w, None)
+        result = conv(x, w, algorithm="implicit", **case.options)
+        assert result.dtype == np.result_type(x, w)
+        assert_within(result, exact, bound)
+
+
+def test_short_floats_accumulate_in_float32() -> None:
+    """4096 ones sum to 4096, where a 16-bit sum would stop at 2048 or at 256; the sum is rounded once, to even."""
+    for dtype in (np.dtype(np.float16), BFLOAT16):
+        ones = np.ones((1, 4096), dtype)
+        np.testing.assert_array_equal(conv(ones, ones[None], algorithm="implicit"), [[4096]])
+    x = np.array([[256, 1]], BFLOAT16)
+    for extra, rounded in ((1, 256), (3, 260), (2, 258)):  # between 256 and 258, then 258 and 260, then none
+        w = np.array([[[1, extra]]], BFLOAT16)
+        assert float(conv(x, w, algorithm="implicit")[0, 0]) == rounded
+
+
+# Other oracles.
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        n
+        for n in LAYERS
+        if "4-d" not in n and not any(isinstance(p, tuple) and p[0] != p[1] for p in LAYERS[n].window.padding)
+    ],
+)
+def test_torch(name: str, torch: Any) -> None:
+    """PyTorch in float64 gives the same, within the bound of float32."""
+    case = LAYERS[name]
+    x, w, bias = case.arrays()
+    _, bound = expected(case, x, w, bias)
+    function = getattr(torch.nn.functional, f"conv{len(case.spatial)}d")
+    tensors = [None if a is None else torch.from_numpy(a.astype(np.float64)) for a in (x, w, bias)]
+    window = case.window
+    padding = [before for before, _ in window.padding]
+    exact = function(*tensors, stride=window.stride, padding=padding, dilation=window.dilation, groups=case.groups)
+    exact = exact.relu() if case.activation == "relu" else exact
+    assert_within(conv(x, w, bias, algorithm="implicit", **case.options), exact.numpy(), bound)
+
+
+@pytest.mark.parametrize("size", [3, 7, 15, 31])
+def test_scipy_filters_images(size: int) -> None:
+    """SciPy's correlation and convolution of one image with one kernel, to 31×31."""
+    case = Case((61, 90), (size, size), padding=size // 2)
+    x, w, _ = case.arrays()
+    _, bound = expected(case, x, w, None)
+    wide, kernel = x[0, 0].astype(float), w[0, 0].astype(float)
+    correlated = conv2d(x[0, 0], w[0, 0], padding="same", algorithm="implicit")
+    assert_within(correlated, signal.correlate2d(wide, kernel, "same"), bound[0, 0])
+    convolved = conv2d(x[0, 0], w[0, 0], padding="same", flip=True, algorithm="implicit")
+    assert_within(convolved, signal.convolve2d(wide, kernel, "same"), bound[0, 0])
+
+
+@pytest.mark.parametrize(
+    "name", ["dense", "stem 7×7", "image 5×5", "dilated and strided", "3-d, strided", "1-d, causal"]
+)
+def test_the_columns_product(name: str) -> None:
+    """The layer is the column matrix times the weights: exactly, where they are small integers."""
+    case = LAYERS[name]
+    rng = np.random.default_rng(0)
+    x = rng.integers(-4, 5, case.x_shape).astype(np.float64)
+    w = rng.integers(-4, 5, (case.filters, case.channels, *case.kernel)).astype(np.float64)
+    o = case.options
+    columns = im2col(x, case.kernel, stride=o["stride"], padding=o["padding"], dilation=o["dilation"])
+    product = (columns @ w.reshape(len(w), -1).T).swapaxes(-1, -2)
+    np.testing.assert_array_equal(conv(x, w, algorithm="implicit", **o).reshape(product.shape), product)
+
+
+@pytest.mark.parametrize("name", ["dense", "1×1", "image 7×7", "depthwise", "strided", "grouped 1×1", "1-d", "3-d"])
+def test_the_adjoint(name: str) -> None:
+    """⟨conv(x), y⟩ = ⟨x, convᵀ(y)⟩, where the adjoint is a full convolution with flipped and transposed filters."""
+    case = LAYERS.get(name, LAYERS["dense"])
+    rng = np.random.default_rng(0)
+    groups, channels, filters = case.groups, case.channels, case.filters
+    x = rng.integers(-3, 4, case.x_shape).astype(np.int64)
+    w = rng.integers(-3, 4, (groups * filters, channels, *case.kernel)).astype(np.int64)
+    result = conv(x, w, padding="valid", groups=groups, algorithm="implicit")
+    y = rng.integers(-3, 4, result.shape)
+    turned = w.reshape(groups, filters, channels, *case.kernel).swapaxes(1, 2).reshape(-1, filters, *case.kernel)
+    back = conv(y, turned, padding="full", groups=groups, flip=True, algorithm="implicit")
+    assert back.shape == x.shape
+    assert (result * y).sum() == (x * back).sum()
+
+
+@pytest.mark.parametrize(("function", "k"), [(conv1d, 1), (conv2d, 2), (conv3d, 3)])
+def test_numbered_functions(function: Callable[..., Array], k: int) -> None:
+    """Plain loops over Python numbers agree: groups, bias, flip, unequal padding."""
+    rng = np.random.default_rng(k)
+    x = rng.integers(-9, 10, (2, 4, *(6, 5, 4)[:k])).astype(np.int32)
+    w = rng.integers(-9, 10, (6, 2, *(3, 2, 2)[:k])).astype(np.int32)
+    bias = rng.integers(-9, 10, 6).astype(np.int32)
+    window = Window(x.shape[2:], w.shape[2:], (2, 1, 1)[:k], ((1, 0),) * k, (1, 2, 1)[:k])
+    for mode in PADDING_MODES:
+        sums = layer(x, w, window, "NCABD"[: k + 2], bias=bias, groups=2, mode=mode, value=3, flip=True)
+        options: dict[str, Any] = {"stride": window.stride, "padding": window.padding, "dilation": window.dilation}
+        options |= {"groups": 2, "padding_mode": mode, "padding_value": 3, "flip": True, "algorithm": "implicit"}
+        np.testing.assert_array_equal(function(x, w, bias, **options), stored(sums, np.dtype(np.int32)))
+
+
+# The same bits.
+
+
+def assert_same_bits(case: Case) -> None:
+    """Assert that threads, the batch, a plan, and where the arrays lie change no bit of a result."""
+    case = replace(case, batch=3 if "N" in case.axes else 1, threads=1, x_order="C", out_order=None)
+    x, w, bias = case.arrays()
+    once = conv(x, w, bias, algorithm="implicit", threads=1, **case.options)
+    for threads in (2, 3, 5):
+        assert conv(x, w, bias, algorithm="implicit", threads=threads, **case.options).tobytes() == once.tobytes()
+    prepared = plan(case.x_shape, w, bias, x_dtype=x.dtype, algorithm="implicit", threads=2, **case.options)
+    assert prepared(x).tobytes() == once.tobytes()
+    assert prepared(x, within(once)[1]).tobytes() == once.tobytes()
+    assert prepared(within(x)[1]).tobytes() == once.tobytes()
+    if "N" in case.axes:
+        axis = case.axes.index("N")
+        for n in range(3):
+            alone = conv(x.take([n], axis), w, bias, algorithm="implicit", threads=1 + n, **case.options)
+            assert alone.tobytes() == once.take([n], axis).tobytes()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_same_bits(name: str) -> None:
+    """For any number of threads, and alone or in a batch."""
+    assert_same_bits(LAYERS[name])
+    assert_same_bits(last(LAYERS[name]))
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case((40, 40), (3, 3), padding=1, channels=64, filters=96),
+        Case((7, 7), (1, 1), channels=256, filters=512),
+        Case((3, 3), (3, 3), padding=1, channels=128, filters=256),
+        Case((80, 80), (5, 5), padding=2, groups=64),
+        Case((300, 300), (7, 7), padding=3),
+        Case((60, 60), (3, 3), padding=1, groups=32, channels=4, filters=4),
+    ],
+    ids=str,
+)
+def test_the_same_bits_of_what_threads_share(case: Case, layout: str) -> None:
+    """Layers large enough for several tasks, which are cut along images, groups, rows or filters."""
+    assert_same_bits(replace(case, layout=layout))
+
+
+@settings(max_examples=25)
+@given(number=st.integers(0, 40 * FAMILY - 1))
+def test_the_same_bits_of_any_layer(number: int) -> None:
+    """Layers drawn at random."""
+    assert_same_bits(draw(2, number))
+
+
+# Anything.
+
+
+@pytest.mark.parametrize("part", range(10))
+def test_fuzz(part: int) -> None:
+    """500 of the cases that `make fuzz` draws; a failure shows the case."""
+    for number in range(50 * part, 50 * part + 50):
+        case = draw(0, number)
+        try:
+            judge(case)
+        except Exception as cause:
+            raise AssertionError(f"python -m tests.fuzz --seed 0 --only {number}: {case}") from cause
+
+
+def test_the_plan_says_what_it_cannot() -> None:
+    """Complex numbers and wide floats go to another algorithm, and the plan says why."""
+    for dtype in ("complex64", "longdouble"):
+        w = np.ones((2, 3, 3, 3), dtype)
+        prepared = plan((1, 3, 9, 9), w, x_dtype=dtype)
+        assert prepared.algorithm == "explicit"
+        assert "implicit   cannot: " in str(prepared)
