@@ -257,11 +257,11 @@ class Builder(Numbers):
             The target's letter for a vector register.
         """
         kinds = [value.type for value in values]
-        outcome = self._ir.LiteralStructType(kinds)
+        outcome = self._ir.LiteralStructType(kinds) if len(kinds) > 1 else kinds[0]
         constraints = [f"={register}"] * len(values) + [str(i) for i in range(len(values))] + ["~{memory}"]
         assembly = self._ir.InlineAsm(self._ir.FunctionType(outcome, kinds), "", ",".join(constraints), True)
         result = self._b.call(assembly, values)
-        return [self._b.extract_value(result, i) for i in range(len(values))]
+        return [self._b.extract_value(result, i) for i in range(len(values))] if len(kinds) > 1 else [result]
 
     @contextmanager
     def loop(self, stop: Value, start: Value | None = None, step: Value | int = 1) -> Iterator[Value]:
