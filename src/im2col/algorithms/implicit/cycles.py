@@ -33,8 +33,8 @@ _NEAR_LINE, _FAR_LINE = 5.0, 9.0
 """Cycles for a line of pixels that comes from the second level of cache under pressure, or from the third."""
 _FROM_SECOND_LEVEL = 3.0
 """How much longer a vector takes to load from there."""
-_UNALIGNED = 1.08
-"""How much longer a window of more than one pixel takes: its vectors straddle lines."""
+_NOT_HIDDEN, _UNALIGNED = 0.25, 1.05
+"""The share of a window's loads that its products do not hide, and how much longer all takes: vectors straddle lines."""
 
 
 def _cycles_of_a_vector(lanes: int, op: Operand, target: Target) -> float:
@@ -123,7 +123,7 @@ def position_cycles(op: Operand, layer: Layer, shape: PositionShape, target: Tar
         loads = lines * per * (wide * 1.5 * stride / kernel_columns + 0.75 * shuffles)
     else:
         shuffles = 0 if stride == 1 else 2 * stride - 1
-        loads = lines * shape.vectors * per * (1.5 * stride + shuffles)
+        loads = lines * shape.vectors * per * ((2 if kernel_columns > 1 else 1.5) * stride + shuffles)
     window = kernel_rows * kernel_columns > 1
     held = planes * lines * (shape.lanes * shape.vectors * stride + (_LINE // op.size if window else 0)) * op.size
     if held > target.caches[0] * 0.6 and layer.filters > shape.filters:
@@ -131,7 +131,11 @@ def position_cycles(op: Operand, layer: Layer, shape: PositionShape, target: Tar
     total = 0.0
     for filters, blocks in split_evenly(layer.filters, shape.filters):
         chains = filters * shape.rows * shape.vectors
-        column = max(kernel_rows * max(chains * per, _LATENCY), loads + kernel_rows * filters * 0.5)
+        weights = kernel_rows * filters
+        if shape.rows > 1 and chains + shape.vectors * stride + weights * kernel_columns > target.vector_registers - 4:
+            weights *= shape.rows  # there is no register for them: each row reads them anew
+        column = max(kernel_rows * max(chains * per, _LATENCY), loads + weights * 0.5)
+        column += _NOT_HIDDEN * loads if window else 0.0
         store = chains * 2 * per
         total += blocks * tiles * (planes * kernel_columns * column + store + _TILE_CYCLES)
     total *= layer.groups * -(-height // shape.rows) * math.prod(g.output_shape[:-2])
