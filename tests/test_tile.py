@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from im2col.algorithms import registry
-from im2col.algorithms.implicit import arrangement
-from im2col.algorithms.implicit.choice import Choice, channel_shapes, filter_shapes, position_shapes
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
 from im2col.plans import decide
@@ -26,7 +24,6 @@ from .test_implicit import LAYERS, last
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from im2col.algorithms.implicit.choice import Shape
     from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
     from im2col.problem import Problem
@@ -108,39 +105,6 @@ def chosen(cases: Iterable[Case], dtype: str) -> dict[Kernel, str]:
     return found
 
 
-def possible(case: Case, dtype: str, target: Target) -> dict[Shape, tuple[Kernel, ...]]:
-    """Return every tile that the planner may weigh for a layer, with its kernels."""
-    algorithm: Any = registry()["implicit"]
-    problem = problem_of(case, dtype)
-    found: dict[Shape, tuple[Kernel, ...]] = {}
-    seen: list[tuple[Any, Any]] = []
-
-    def collect(op: Any, layer: Any, _: Target) -> Choice:
-        seen.append((op, layer))
-        return Choice(next(shapes_of(op, layer, target)), float(len(seen)))
-
-    with pytest.MonkeyPatch.context() as patch:
-        arrangement.arrange.cache_clear()
-        patch.setattr(arrangement, "choose", collect)
-        arrangement.arrange(problem)
-        patch.undo()
-        first = seen[0]
-        for shape in shapes_of(*first, target):
-            arrangement.arrange.cache_clear()
-            # The first arrangement takes this tile; any other would cost more.
-            answers = iter([Choice(shape, 0.0)])
-            patch.setattr(arrangement, "choose", lambda *_, a=answers, s=shape: next(a, Choice(s, 1e300)))
-            found[shape] = algorithm.kernels(problem)
-    arrangement.arrange.cache_clear()
-    return found
-
-
-def shapes_of(op: Any, layer: Any, target: Target) -> Iterator[Shape]:
-    """Yield every tile that the planner weighs."""
-    for kind in (channel_shapes, filter_shapes, position_shapes):
-        yield from kind(op, layer, target)
-
-
 # Spills.
 
 _LABEL = re.compile(r"^(\.L\w+):")
@@ -193,29 +157,14 @@ def test_chosen_tiles_stay_in_registers(target: str, dtype: str) -> None:
     """No tile that a layer is given moves a sum, a weight or a pixel to the stack while it multiplies."""
     layers = [*BROAD, *map(last, BROAD)]
     if dtype != "float32":
-        layers = layers[::5]
+        layers = layers[::9]
     with planning_for(NAMED[target]):
         found = chosen(layers, dtype)
         wrong = [(layer, *kernel.parameters) for kernel, layer in found.items() if spills(kernel, NAMED[target])]
     assert wrong == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", range(2 * len(BROAD)))
-@pytest.mark.parametrize("target", TARGETS)
-def test_possible_tiles_stay_in_registers(target: str, number: int) -> None:
-    """Nor does any tile that the planner weighs."""
-    with planning_for(NAMED[target]):
-        case = [*BROAD, *map(last, BROAD)][number]
-        wrong = [
-            shape
-            for shape, kernels in possible(case, "float32", NAMED[target]).items()
-            if spills(kernels[0], NAMED[target])
-        ]
-    assert wrong == []
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int16", "int32", "uint8", "int64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int16", "int64"])
 @pytest.mark.parametrize("target", NAMED)
 def test_the_ir_of_every_kind_is_sound(target: str, dtype: str) -> None:
     """LLVM verifies what is generated for every kind of layer, dtype and CPU, without running it."""

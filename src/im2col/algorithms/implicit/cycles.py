@@ -34,7 +34,7 @@ _NEAR_LINE, _FAR_LINE = 5.0, 9.0
 _FROM_SECOND_LEVEL = 3.0
 """How much longer a vector takes to load from there."""
 _NOT_HIDDEN, _UNALIGNED = 0.25, 1.05
-"""The share of a window's loads that its products do not hide, and how much longer all takes: vectors straddle lines."""
+"""The share of a window's loads that its products do not hide, and how much longer all of it takes."""
 
 
 def _cycles_of_a_vector(lanes: int, op: Operand, target: Target) -> float:
