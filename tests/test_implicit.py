@@ -274,8 +274,8 @@ def test_every_number_of_filters() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("tens", range(7))
 def test_every_edge(tens: int) -> None:
-    """All of them with all of them."""
-    assert_edges(range(1, 41), range(10 * tens + 1, 10 * tens + 11))
+    """A third of all of them with a third of all others."""
+    assert_edges(range(1 + tens % 3, 41, 3), range(10 * tens + 1, 10 * tens + 11, 3))
 
 
 @pytest.mark.parametrize("k", [(1, 2), (2, 1), (2, 3)])
