@@ -209,10 +209,10 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/implicit/weights.py",
-        "to[...] = each[:, slot.filters]",
-        "to[...] = each[:, : slot.split[1] * slot.split[2]]",
-        "every part of the filters gets the first part's bias",
-        "test_implicit.py",
+        "source[:, slot.filters]",
+        "source[:, : slot.split[1] * slot.split[2]]",
+        "every part of the filters gets the first part's weights",
+        "test_implicit.py::test_every_number_of_filters",
     ),
     Mutation(
         "algorithms/implicit/weights.py",
@@ -226,7 +226,7 @@ MUTATIONS = [
         "part.first * prog.op.out_filter",
         "0",
         "every part of the filters writes the first part's maps",
-        "test_implicit.py",
+        "test_implicit.py::test_every_number_of_filters",
     ),
     Mutation(
         "algorithms/implicit/runner.py",

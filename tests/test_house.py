@@ -269,7 +269,8 @@ def test_no_file_names_a_place_on_its_authors_machine() -> None:
 def test_mutations_still_apply(mutation: Mutation) -> None:
     """The text that `make mutate` replaces stands in its file once, and the tests that must notice exist."""
     assert (PACKAGE / mutation.file).read_text().count(mutation.old) == 1
-    assert all((Path(__file__).parent / name).is_file() for name in mutation.tests.split())
+    files = [name.partition("::")[0] for name in mutation.tests.split()]
+    assert all((Path(__file__).parent / name).is_file() for name in files)
 
 
 def test_a_missing_part_is_a_skip_or_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
