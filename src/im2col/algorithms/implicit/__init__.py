@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from ...engine.compiler import failure, usable
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from ...engine.compiler import Kernel
     from ...problem import Problem
     from ..contract import Runner
+
+
+_PIXELS_A_PRODUCT = 8
+"""Copied pixels for each product from which on most of a copy is made in vain."""
 
 
 class Implicit:
@@ -27,7 +32,11 @@ class Implicit:
             return Suitability(0, obstacle)
         from .arrangement import arrange
 
-        return Suitability(20, arrange(problem).reason)
+        arrangement = arrange(problem)
+        copy = arrangement.copy
+        if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
+            return Suitability(5, f"the view, but it would copy an image ({copy.why}) of which little is read")
+        return Suitability(20, arrangement.reason)
 
     def workspace_bytes(self, problem: Problem, threads: int) -> int:  # noqa: ARG002 (the contract's arguments)
         """Return the bytes of the packed weights, and of the calling thread's copy of an image."""
