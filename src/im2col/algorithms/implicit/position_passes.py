@@ -208,7 +208,7 @@ def _rows(op: Operand, shape: PositionShape, pieces: list[_Piece], channels: int
 
     def table(values: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
         index = [None, None, None]
-        index[axis] = slice(None)  # type: ignore[call-overload]
+        index[axis] = slice(None)  # type: ignore[call-overload]  # a slice among Nones
         return np.broadcast_to(values[tuple(index)], shape3)
 
     x = table(x_outer + corner, 0) + table(tops * starts[-2], 1) + table(cut[:, 0] * starts[-1], 2)
