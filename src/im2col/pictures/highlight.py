@@ -1,0 +1,123 @@
+"""What a selection lights: cells whose coordinates belong to it. The page's `highlight.js` has the same rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .layer import Layer
+    from .scene import Plane, Selection
+
+NOT, LIT, FOCUS = 0, 1, 2
+PIXELS = ("pixel", "address", "sum", "count", "mean")
+ENTRIES = ("entry", "entry-address")
+
+
+class Light(NamedTuple):
+    """How the cells of a plane are lit.
+
+    Parameters
+    ----------
+    level : ndarray of int, (rows, columns)
+        0 not, 1 lit, 2 the one cell that is pointed at.
+    order : ndarray of int, (rows, columns)
+        The cell's number in the flattened patch, from 1; 0 for none.
+    """
+
+    level: NDArray[np.int64]
+    order: NDArray[np.int64]
+
+
+def highlight(layer: Layer, plane: Plane, selection: Selection) -> Light:
+    """Return which shown cells of a plane a selection lights.
+
+    Parameters
+    ----------
+    layer : Layer
+        Of the plane's scene.
+    plane : Plane
+    selection : Selection
+
+    Returns
+    -------
+    Light
+        An output cell lights its patch, its row of the matrix and its filter; a row its patch and its pixel in all maps; a
+        column its tap and the pixels that the tap reads; a pixel its copies; a filter element its column of the matrix.
+    """
+    level, order = (np.zeros(plane.shape, np.int64) for _ in range(2))
+    light = Light(level, order)
+    image = plane.coordinate("image")
+    if (
+        selection.is_empty
+        or plane.mode == "block"
+        or (image is not None and image.size and image[0, 0] != selection.image)
+    ):
+        return light
+    ranks = tap_ranks(layer, selection.filter)
+    if plane.what in PIXELS:
+        _light_pixels(layer, plane, selection, ranks, light)
+    elif plane.what in ENTRIES:
+        _light_entries(layer, plane, selection, ranks, light)
+    else:
+        _light_others(plane, selection, ranks, light)
+    level[plane.blank] = order[plane.blank] = 0
+    return light
+
+
+def tap_ranks(layer: Layer, filter_: int | None) -> NDArray[np.int64]:
+    """Return each tap's number among those that a filter reads, from 1; 0 where it does not. Shape (taps,)."""
+    read = np.ones(layer.taps, bool) if filter_ is None else layer.reads(filter_)
+    return np.cumsum(read) * read
+
+
+def _light_pixels(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
+    pixel = plane.coordinate("pixel")
+    assert pixel is not None  # these planes have one
+    if s.pixel is not None:
+        light.level[pixel == s.pixel] = FOCUS
+    elif s.position is not None:
+        for tap in np.flatnonzero(ranks):
+            here = pixel == layer.position_pixels[s.position] + layer.tap_pixels[tap]
+            light.level[here] = FOCUS if tap == s.tap else LIT
+            light.order[here] = ranks[tap]
+    elif s.tap is not None:
+        light.level[np.isin(pixel, layer.position_pixels + layer.tap_pixels[s.tap])] = LIT
+
+
+def _light_entries(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
+    position, tap = plane.coordinate("position"), plane.coordinate("tap")
+    assert position is not None  # these planes have both
+    assert tap is not None
+    if s.pixel is not None:
+        light.level[layer.position_pixels[position] + layer.tap_pixels[tap] == s.pixel] = LIT
+    elif s.position is not None:
+        row = (position == s.position) & (ranks[tap] > 0)
+        light.level[row] = LIT
+        light.order[row] = ranks[tap][row]
+        light.level[row & (tap == s.tap)] = FOCUS
+    elif s.tap is not None:
+        light.level[tap == s.tap] = LIT
+
+
+def _light_others(plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
+    position, tap, filter_ = (plane.coordinate(name) for name in ("position", "tap", "filter"))
+    every = np.ones(plane.shape, bool)
+    same_filter = every if filter_ is None or s.filter is None else filter_ == s.filter
+    if tap is not None:  # weights and tap offsets
+        if s.position is not None and (s.filter is not None or filter_ is None):
+            lit = same_filter & (ranks[tap] > 0)
+            light.level[lit] = LIT
+            light.order[lit] = ranks[tap][lit]
+            light.level[lit & (tap == s.tap)] = FOCUS
+        elif s.tap is not None:
+            light.level[same_filter & (tap == s.tap)] = LIT if s.filter is None or filter_ is None else FOCUS
+    elif position is not None:  # outputs, partial sums, stops and row offsets
+        if s.position is not None:
+            exact = s.filter is not None and filter_ is not None
+            light.level[same_filter & (position == s.position)] = FOCUS if exact else LIT
+        elif s.tap is not None and s.filter is not None and filter_ is not None:
+            light.level[same_filter] = LIT  # each product of the element goes to one cell of its map

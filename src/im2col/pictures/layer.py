@@ -1,0 +1,331 @@
+"""What is drawn: one convolution's arrays and its index map, as numbered pixels, positions, taps and filters.
+
+Pixels of one padded image are numbered in the order (channel, *axes), positions in row-major order of the output, taps in
+the order in which a patch is flattened. Entry (position, tap) of the column matrix shows pixel
+``position_pixels[position] + tap_pixels[tap]``: both tables are the geometry's own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..arrays import as_array, native
+from ..convolution import conv
+from ..errors import ShapeError
+from ..fold import overlap
+from ..frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
+from ..padding import pad_image
+from ..problem import make_problem
+from ..transform import col2im, im2col
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from ..frame import Window
+    from ..geometry import Geometry
+    from ..padding import Padding, PaddingMode
+
+MOST_AXES = 3
+Ints = "NDArray[np.int64]"
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One convolution, with all that a picture of it shows.
+
+    Parameters
+    ----------
+    image : ndarray, (N, C, *spatial)
+    weights : ndarray, (n, C/groups, *kernel)
+    geometry : Geometry
+        Of one to three axes.
+    groups : int
+    padding_mode : str
+    padding_value : ndarray, shape ()
+        Of the image's dtype.
+    orientation, tap_order : str
+        As for `im2col`.
+    memory : str
+        The axes of one image in memory, outermost first, such as ``"CHW"``: where addresses count.
+    channel_numbers, filter_numbers : tuple of int
+        What the channels and the filters are called; a layer of one channel keeps the channel's name.
+    """
+
+    image: NDArray[Any]
+    weights: NDArray[Any]
+    geometry: Geometry
+    groups: int
+    padding_mode: PaddingMode
+    padding_value: NDArray[Any]
+    orientation: Orientation
+    tap_order: TapOrder
+    memory: str
+    channel_numbers: tuple[int, ...]
+    filter_numbers: tuple[int, ...]
+
+    @property
+    def batch(self) -> int:
+        """Images."""
+        return self.image.shape[0]
+
+    @property
+    def channels(self) -> int:
+        """Input channels."""
+        return self.image.shape[1]
+
+    @property
+    def filters(self) -> int:
+        """Filters, and so output maps."""
+        return self.weights.shape[0]
+
+    @property
+    def group_channels(self) -> int:
+        """Channels that one filter reads."""
+        return self.weights.shape[1]
+
+    @property
+    def positions(self) -> int:
+        """Stops of the window."""
+        return self.geometry.positions
+
+    @property
+    def taps(self) -> int:
+        """Taps of all channels: the length of a flattened patch."""
+        return self.channels * self.geometry.taps
+
+    def one(self, channel: int, filter_: int) -> Layer:
+        """Return the layer of one channel and one kernel: the article's first steps.
+
+        Parameters
+        ----------
+        channel, filter_ : int
+            Where the filter does not read that channel (groups), the first that it reads is taken.
+        """
+        first = self.first_channel(filter_)
+        if not first <= channel < first + self.group_channels:
+            channel = first
+        return replace(
+            self,
+            image=self.image[:, channel : channel + 1],
+            weights=self.weights[filter_ : filter_ + 1, channel - first : channel - first + 1],
+            groups=1,
+            channel_numbers=(self.channel_numbers[channel],),
+            filter_numbers=(self.filter_numbers[filter_],),
+        )
+
+    def first_channel(self, filter_: int) -> int:
+        """Return the first channel that a filter reads."""
+        return filter_ // (self.filters // self.groups) * self.group_channels
+
+    # The index map, in pixels.
+
+    @cached_property
+    def _inside(self) -> Geometry:
+        return self.geometry.unpadded()
+
+    @property
+    def padded_shape(self) -> tuple[int, ...]:
+        """Of one padded image: (C, *spatial)."""
+        return (self.channels, *self.geometry.padded_shape)
+
+    @cached_property
+    def position_pixels(self) -> NDArray[np.int64]:
+        """The first pixel of each position's window, in the first channel; shape (positions,)."""
+        return self._inside.position_offsets(strides_of(self.padded_shape)[1:])
+
+    @cached_property
+    def tap_pixels(self) -> NDArray[np.int64]:
+        """How far each tap's pixel lies from there; shape (taps,), in the order of the taps."""
+        return self._over_taps(strides_of(self.padded_shape))
+
+    @cached_property
+    def tap_channels(self) -> NDArray[np.int64]:
+        """The channel of each tap; shape (taps,)."""
+        return self._over_taps((1, *(0,) * self.geometry.ndim))
+
+    def _over_taps(self, strides: tuple[int, ...]) -> NDArray[np.int64]:
+        channels = np.arange(self.channels) * strides[0]
+        kernel = self._inside.tap_offsets(strides[1:])
+        first = self.tap_order == "channel-first"
+        return np.add.outer(channels, kernel).reshape(-1) if first else np.add.outer(kernel, channels).reshape(-1)
+
+    @cached_property
+    def address_strides(self) -> tuple[int, ...]:
+        """Steps through memory, in elements, of a padded image's channels and spatial axes."""
+        axes = [axis for axis in self.memory if axis != "C"]
+        sizes = dict(zip(axes, self.geometry.padded_shape, strict=True)) | {"C": self.channels}
+        order = self.memory if "C" in self.memory else "C" + self.memory
+        strides = dict(zip(order, strides_of([sizes[axis] for axis in order]), strict=True))
+        return (strides["C"], *(strides[axis] for axis in axes))
+
+    @cached_property
+    def position_addresses(self) -> NDArray[np.int64]:
+        """Where each position starts in memory: the row offsets of the implicit GEMM."""
+        return self._inside.position_offsets(self.address_strides[1:])
+
+    @cached_property
+    def tap_addresses(self) -> NDArray[np.int64]:
+        """How far each tap lies from there: its column offsets."""
+        return self._over_taps(self.address_strides)
+
+    def coordinates(self, pixels: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+        """Return the channel and the coordinates of pixels; coordinates count from the image without its padding."""
+        channel, *axes = np.unravel_index(pixels, self.padded_shape)
+        return (channel, *(a - before for a, (before, _) in zip(axes, self.geometry.padding, strict=True)))
+
+    def is_padding(self, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which pixels lie in the padding."""
+        _, *axes = self.coordinates(pixels)
+        outside = np.zeros(np.shape(pixels), bool)
+        for coordinate, n in zip(axes, self.geometry.spatial_shape, strict=True):
+            outside |= (coordinate < 0) | (coordinate >= n)
+        return outside
+
+    def reads(self, filter_: int) -> NDArray[np.bool_]:
+        """Return which taps a filter reads; shape (taps,)."""
+        first = self.first_channel(filter_)
+        return (self.tap_channels >= first) & (self.tap_channels < first + self.group_channels)
+
+    # The arrays, by those numbers.
+
+    @cached_property
+    def pixels(self) -> NDArray[Any]:
+        """Values of the padded images; shape (N, pixels)."""
+        pairs = ((0, 0), (0, 0), *self.geometry.padding)
+        return pad_image(self.image, pairs, self.padding_mode, self.padding_value).reshape(self.batch, -1)
+
+    @cached_property
+    def flat_weights(self) -> NDArray[Any]:
+        """Weights by tap and filter, 0 where a filter does not read a channel; shape (taps, n)."""
+        from ..transform import weight_matrix
+
+        return weight_matrix(self.weights, tap_order=self.tap_order, groups=self.groups)
+
+    def _convolved(self, image: NDArray[Any], weights: NDArray[Any], groups: int) -> NDArray[Any]:
+        g = self.geometry
+        result = conv(
+            image,
+            weights,
+            stride=g.stride,
+            padding=g.padding,
+            dilation=g.dilation,
+            groups=groups,
+            padding_mode=self.padding_mode,
+            padding_value=self.padding_value[()],
+        )
+        return result.reshape(*result.shape[:2], -1)
+
+    @cached_property
+    def maps(self) -> NDArray[Any]:
+        """The layer's result; shape (N, n, positions)."""
+        return self._convolved(self.image, self.weights, self.groups)
+
+    def partials(self, filter_: int) -> NDArray[Any]:
+        """Return what each channel adds to one filter's map; shape (N, C/groups, positions)."""
+        first = self.first_channel(filter_)
+        read = self.image[:, first : first + self.group_channels]
+        return self._convolved(read, self.weights[filter_][:, None], self.group_channels)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """How often each pixel of a channel is copied into the matrix; shape (*spatial)."""
+        return overlap(self.geometry, self.padding_mode)
+
+    def folded(self, reduce: Literal["sum", "mean"]) -> NDArray[Any]:
+        """Return `col2im` of the column matrix; shape (N, C, *spatial)."""
+        g = self.geometry
+        window: dict[str, Any] = {
+            "stride": g.stride,
+            "padding": g.padding,
+            "dilation": g.dilation,
+            "padding_mode": self.padding_mode,
+        }
+        columns = im2col(self.image, g.kernel_size, padding_value=self.padding_value[()], **window)
+        return col2im(columns, self.image.shape, g.kernel_size, reduce=reduce, **window)
+
+
+def strides_of(shape: Any) -> tuple[int, ...]:
+    """Return the strides, in elements, of a contiguous array."""
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+def make_layer(
+    operation: str,
+    x: ArrayLike,
+    w: ArrayLike,
+    *,
+    stride: Window = 1,
+    padding: Padding = 0,
+    dilation: Window = 1,
+    groups: int = 1,
+    padding_mode: PaddingMode = "constant",
+    padding_value: complex = 0,
+    layout: str | None = None,
+    orientation: Orientation = "rows",
+    tap_order: TapOrder = "channel-first",
+) -> Layer:
+    """Validate what is to be drawn.
+
+    Parameters
+    ----------
+    operation : str
+        The public function that errors name.
+    x, w, stride, padding, dilation, groups, padding_mode, padding_value, layout
+        As for `conv`; a plain kernel of one or two axes goes with a plain image.
+    orientation, tap_order
+        As for `im2col`.
+
+    Raises
+    ------
+    ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
+        If an argument does not fit, there is nothing to draw, or there are more than three spatial axes.
+    """
+    check_choice(operation, "orientation", orientation, ORIENTATIONS)
+    check_choice(operation, "tap_order", tap_order, TAP_ORDERS)
+    image, weights = as_array(operation, "x", x), as_array(operation, "w", w)
+    if weights.ndim in (1, 2) and weights.ndim == image.ndim:
+        weights = weights[None, None]
+    problem = make_problem(
+        operation,
+        image.shape,
+        weights.shape,
+        image.dtype,
+        weights.dtype,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
+        padding_value=padding_value,
+        layout=layout,
+    )
+    if problem.geometry.ndim > MOST_AXES:
+        raise ShapeError(
+            f"{operation}: pictures have one to three spatial axes, w of shape {weights.shape} has "
+            f"{problem.geometry.ndim}; draw a slice, as in x[..., 0]"
+        )
+    if not (problem.batch and problem.channels and problem.filters):
+        raise ShapeError(
+            f"{operation}: there is nothing to draw: x of shape {image.shape} has {problem.batch} images of "
+            f"{problem.channels} channels and w of shape {weights.shape} has {problem.filters} filters; pass at least "
+            "one of each"
+        )
+    axes = problem.layout
+    return Layer(
+        image=axes.to_canonical(image).astype(native(image.dtype), copy=False),
+        weights=weights,
+        geometry=problem.geometry,
+        groups=problem.groups,
+        padding_mode=padding_mode,
+        padding_value=np.asarray(problem.padding_value),
+        orientation=orientation,
+        tap_order=tap_order,
+        memory=axes.axes.replace("N", ""),
+        channel_numbers=tuple(range(problem.channels)),
+        filter_numbers=tuple(range(problem.filters)),
+    )

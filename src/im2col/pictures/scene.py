@@ -1,0 +1,358 @@
+"""A scene: what a picture shows, as plain data. It knows no pixels on screen, no colours and no language.
+
+A scene is a row of panels with signs between them. A panel is an arrangement of planes, a plane is a grid of cells. Every
+cell has coordinates: its pixel, position, tap, filter, image and channel, as far as it has them, each an affine function of
+its row and column. What belongs together is found by comparing coordinates (`highlight.py`), so links need no table.
+
+docs/scene.schema.json describes `Scene.to_json`'s result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from .layer import Layer
+
+SCHEMA = 1
+Mode = Literal["digits", "heat", "block"]
+
+
+class Text(NamedTuple):
+    """A sentence of the dictionary: its key, and what stands in its braces."""
+
+    key: str
+    values: Mapping[str, Any] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data; values that are texts too become objects of the same kind."""
+        values = {name: v.to_json() if isinstance(v, Text) else v for name, v in self.values.items()}
+        return {"key": self.key, "values": values}
+
+
+class Selection(NamedTuple):
+    """What is looked at: one output cell, matrix row, tap, filter element or pixel, by its coordinates.
+
+    Parameters
+    ----------
+    image, position, tap, filter, pixel : int or None
+        An output cell has a position and a filter; a row of the matrix a position; a column a tap; a filter element a tap
+        and a filter; a pixel of the image its number.
+    """
+
+    image: int = 0
+    position: int | None = None
+    tap: int | None = None
+    filter: int | None = None
+    pixel: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is selected."""
+        return self[1:] == (None, None, None, None)
+
+
+class Axis(NamedTuple):
+    """An axis of cells or of planes, of which some may be left out.
+
+    Parameters
+    ----------
+    length : int
+        With what is left out.
+    shown : tuple of int
+        Ascending.
+    unit : str
+        The dictionary's word for what is counted: rows, columns, channels, …
+    """
+
+    length: int
+    shown: tuple[int, ...]
+    unit: str
+
+    @property
+    def gaps(self) -> tuple[tuple[int, int], ...]:
+        """Where something is left out: (index in `shown` after which, how many)."""
+        pairs = enumerate(zip(self.shown, self.shown[1:], strict=False))
+        return tuple((i, b - a - 1) for i, (a, b) in pairs if b > a + 1)
+
+
+FIRST, LAST = 3, 2
+
+
+def axis(length: int, unit: str, limit: int, chosen: Iterable[int | None] = ()) -> Axis:
+    """Return an axis that shows everything, or the first three, the last two and what is chosen with its neighbours.
+
+    Parameters
+    ----------
+    length : int
+    unit : str
+    limit : int
+        The longest axis that is shown whole.
+    chosen : iterable of int or None
+
+    Examples
+    --------
+    >>> axis(100, "rows", 48, [50]).shown
+    (0, 1, 2, 49, 50, 51, 98, 99)
+    """
+    if length <= limit:
+        return Axis(length, tuple(range(length)), unit)
+    kept = {*range(FIRST), *range(length - LAST, length)}
+    for one in chosen:
+        if one is not None:
+            kept.update(range(max(0, one - 1), min(length, one + 2)))
+    # A gap of one takes no less room than what it hides.
+    kept.update(i + 1 for i in tuple(kept) if i + 2 in kept)
+    return Axis(length, tuple(sorted(kept)), unit)
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """A grid of cells.
+
+    Parameters
+    ----------
+    place : (int, int)
+        Row and column in the panel's arrangement.
+    what : str
+        What its cells show; see `panels.py`.
+    label : tuple of Text
+        Such as its channel; empty where the panel's title says all.
+    rows, columns : Axis
+    mode : {"digits", "heat", "block"}
+        Text in each cell; a picture; an outline with its dimensions.
+    coordinates : mapping of str to (int, int, int)
+        ``base + row·down + column·right`` for each coordinate that its cells have.
+    text : ndarray of object, (rows, columns), or None
+        Labels of the shown cells; only where there are digits.
+    values : ndarray of float64, (rows, columns), or None
+        Of the shown cells, for colours; the modulus of a complex number. None where the plane is a block.
+    channel : ndarray of int, (rows, columns)
+        The input channel's number that a cell belongs to, -1 for none.
+    padding, blank : ndarray of bool, (rows, columns)
+        Cells that lie in the padding, and cells that hold nothing (a channel that a filter does not read).
+    row_headers, column_headers : tuple of str
+        One for each shown row or column, or empty.
+    """
+
+    place: tuple[int, int]
+    what: str
+    label: tuple[Text, ...]
+    rows: Axis
+    columns: Axis
+    mode: Mode
+    coordinates: Mapping[str, tuple[int, int, int]]
+    text: NDArray[Any] | None
+    values: NDArray[np.float64] | None
+    channel: NDArray[np.int64]
+    padding: NDArray[np.bool_]
+    blank: NDArray[np.bool_]
+    row_headers: tuple[str, ...] = ()
+    column_headers: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns that are shown; of a block, all."""
+        return len(self.rows.shown), len(self.columns.shown)
+
+    def coordinate(self, name: str) -> NDArray[np.int64] | None:
+        """Return one coordinate of every shown cell, shape (rows, columns); None where its cells have no such one."""
+        if name not in self.coordinates:
+            return None
+        base, down, right = self.coordinates[name]
+        rows, columns = np.array(self.rows.shown), np.array(self.columns.shown)
+        return np.asarray(base + np.add.outer(rows * down, columns * right))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "place": list(self.place),
+            "what": self.what,
+            "label": [text.to_json() for text in self.label],
+            "rows": self.rows._asdict() | {"shown": list(self.rows.shown)},
+            "columns": self.columns._asdict() | {"shown": list(self.columns.shown)},
+            "mode": self.mode,
+            "coordinates": {name: list(steps) for name, steps in self.coordinates.items()},
+            "text": None if self.text is None else self.text.tolist(),
+            "values": None if self.values is None else _plain(self.values),
+            "channel": self.channel.tolist(),
+            "padding": self.padding.tolist(),
+            "blank": self.blank.tolist(),
+            "row_headers": list(self.row_headers),
+            "column_headers": list(self.column_headers),
+        }
+
+
+def _plain(values: NDArray[np.float64]) -> list[list[float | str]]:
+    """Return numbers as JSON has them: NaN and the infinities as strings."""
+    return [[v if np.isfinite(v) else str(v) for v in row] for row in values.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """An arrangement of planes that has a name.
+
+    Parameters
+    ----------
+    kind : str
+        Its name in the chapters.
+    title, size : Text
+    rows, columns : Axis
+        Of planes.
+    planes : tuple of Plane
+        Of the shown places, row by row.
+    """
+
+    kind: str
+    title: Text
+    size: Text
+    rows: Axis
+    columns: Axis
+    planes: tuple[Plane, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "kind": self.kind,
+            "title": self.title.to_json(),
+            "size": self.size.to_json(),
+            "rows": self.rows._asdict() | {"shown": list(self.rows.shown)},
+            "columns": self.columns._asdict() | {"shown": list(self.columns.shown)},
+            "planes": [plane.to_json() for plane in self.planes],
+        }
+
+
+class Formula(NamedTuple):
+    """A sum of products, in the order of the flattened patch.
+
+    Parameters
+    ----------
+    result : str
+        The sum, or "" for products that are not summed.
+    terms : tuple of (str, str)
+        The factors of each product, those that are shown.
+    gap : (int, int) or None
+        After how many terms some are left out, and how many.
+    """
+
+    result: str
+    terms: tuple[tuple[str, str], ...]
+    gap: tuple[int, int] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What one picture shows.
+
+    Parameters
+    ----------
+    chapter : str
+    layer : Layer
+        The convolution that is drawn, one channel and one kernel of it in the article's first steps.
+    selection : Selection
+        What is highlighted.
+    steps : int
+        Positions that the selection can step through.
+    parts : tuple of Panel and str
+        Panels, and the signs between them.
+    title, caption, counter : Text
+        The chapter's name, what it says in numbers, and the price.
+    message : Text or None
+        What the selection shows, in words.
+    formula : Formula or None
+        The sum behind the selected output cell, or the products of the selected filter element.
+    """
+
+    chapter: str
+    layer: Layer
+    selection: Selection
+    steps: int
+    parts: tuple[Panel | str, ...]
+    title: Text
+    caption: Text
+    counter: Text
+    message: Text | None
+    formula: Formula | None
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """The parts without the signs."""
+        return tuple(part for part in self.parts if isinstance(part, Panel))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scene as plain data, which ``json.dumps`` takes.
+
+        Returns
+        -------
+        dict
+            As docs/scene.schema.json says. Links follow from coordinates: the matrix entry (position, tap) shows the pixel
+            ``index_map["positions"][…] + index_map["taps"][…]``, both given as shapes and strides.
+        """
+        from .highlight import highlight
+
+        layer, g = self.layer, self.layer.geometry
+        pixel_strides = _strides(layer.padded_shape)
+        lit = []
+        for panel in self.panels:
+            for plane in panel.planes:
+                light = highlight(layer, plane, self.selection)
+                lit.append({"level": light.level.tolist(), "order": light.order.tolist()})
+        tap_strides = [pixel_strides[0], *g.tap_strides(pixel_strides[1:])]
+        tap_shape = [layer.channels, *g.kernel_size]
+        if layer.tap_order == "channel-last":
+            tap_strides, tap_shape = [*tap_strides[1:], tap_strides[0]], [*tap_shape[1:], tap_shape[0]]
+        return {
+            "schema": SCHEMA,
+            "chapter": self.chapter,
+            "layer": {
+                "batch": layer.batch,
+                "channels": layer.channels,
+                "filters": layer.filters,
+                "groups": layer.groups,
+                "spatial_shape": list(g.spatial_shape),
+                "kernel_size": list(g.kernel_size),
+                "stride": list(g.stride),
+                "padding": [list(pair) for pair in g.padding],
+                "dilation": list(g.dilation),
+                "padding_mode": layer.padding_mode,
+                "output_shape": list(g.output_shape),
+                "orientation": layer.orientation,
+                "tap_order": layer.tap_order,
+                "memory": layer.memory,
+            },
+            "index_map": {
+                "positions": {
+                    "shape": list(g.output_shape),
+                    "strides": list(g.position_strides(pixel_strides[1:])),
+                },
+                "taps": {"shape": tap_shape, "strides": tap_strides},
+            },
+            "selection": self.selection._asdict(),
+            "steps": self.steps,
+            "parts": [part if isinstance(part, str) else part.to_json() for part in self.parts],
+            "lit": lit,
+            "title": self.title.to_json(),
+            "caption": self.caption.to_json(),
+            "counter": self.counter.to_json(),
+            "message": None if self.message is None else self.message.to_json(),
+            "formula": None
+            if self.formula is None
+            else {
+                "result": self.formula.result,
+                "terms": [list(term) for term in self.formula.terms],
+                "gap": None if self.formula.gap is None else list(self.formula.gap),
+            },
+        }
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    from .layer import strides_of
+
+    return strides_of(shape)

@@ -1,0 +1,221 @@
+"""Scenes by chapter: which panels, what the caption says in numbers, and the sum behind a selected cell."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .chapters import SIGNS, chapters
+from .highlight import tap_ranks
+from .labels import short
+from .panels import Builder
+from .scene import Axis, Formula, Panel, Scene, Selection, Text, axis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .layer import Layer
+    from .panels import Labels
+
+MOST_TERMS = 12
+"""Products that a formula shows."""
+
+
+def make_scene(
+    operation: str,
+    layer: Layer,
+    chapter: str,
+    selection: Selection = Selection(),
+    *,
+    channel: int = 0,
+    labels: Labels = "values",
+) -> Scene:
+    """Return the scene of a chapter.
+
+    Parameters
+    ----------
+    operation : str
+        What an error names.
+    layer : Layer
+        The whole layer.
+    chapter : str
+        A name out of `chapters`.
+    selection : Selection
+        In the whole layer's filters; its tap and its pixel are those of the layer that is drawn, which is of one channel
+        in the chapters of that scope.
+    channel : int
+        The channel that is drawn there.
+    labels : {"values", "letters"}
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such chapter.
+    """
+    if chapter not in chapters():
+        raise ArgumentError(f"{operation}: chapter must be one of {tuple(chapters())}, got {chapter!r}")
+    plan = chapters()[chapter]
+    if plan.scope == "channel":
+        layer = layer.one(channel, selection.filter or 0)
+        selection = selection._replace(filter=None if selection.filter is None else 0)
+    builder = Builder(layer, selection, labels)
+    names = list(plan.parts)
+    if layer.orientation == "columns" and "×" in names:  # the weights stand on the left then
+        at = names.index("×")
+        names[at - 1], names[at + 1] = names[at + 1], names[at - 1]
+    parts: list[Panel | str] = [name if name in SIGNS else builder.panel(name) for name in names]
+    # A picture without digits is read through its patch.
+    first = parts[0]
+    if (
+        isinstance(first, Panel)
+        and first.planes[0].mode != "digits"
+        and "patch" not in names
+        and "image" in names
+        and selection.position is not None
+    ):
+        parts[1:1] = ["→", builder.panel("patch")]
+    has_weights = "filters" in names or "weights" in names
+    return Scene(
+        chapter=chapter,
+        layer=layer,
+        selection=selection,
+        steps=layer.positions,
+        parts=tuple(parts),
+        title=Text(f"chapter.{chapter}"),
+        caption=Text(f"caption.{chapter}", _numbers(layer)),
+        counter=_counter(layer),
+        message=_message(builder, has_weights=has_weights),
+        formula=_formula(builder) if has_weights else None,
+    )
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return " × ".join(map(str, sizes))
+
+
+def _numbers(layer: Layer) -> dict[str, object]:
+    """Return what captions may say."""
+    g = layer.geometry
+    turned = layer.orientation == "columns"
+
+    def sides(*pair: int) -> str:
+        return _times(pair[::-1] if turned else pair)
+
+    matrix, weights = sides(layer.positions, layer.taps), sides(layer.taps, layer.filters)
+    product = sides(layer.positions, layer.filters)
+    left, right = (weights, matrix) if turned else (matrix, weights)
+    row, column = Text("word.row"), Text("word.column")
+    stops = [
+        f"⌊({n} + {a + b} − {d}·({k}−1) − 1) / {s}⌋ + 1 = {o}"
+        for n, (a, b), d, k, s, o in zip(
+            g.spatial_shape, g.padding, g.dilation, g.kernel_size, g.stride, g.output_shape, strict=True
+        )
+    ]
+    return {
+        "positions": layer.positions,
+        "taps": layer.taps,
+        "group_taps": layer.group_channels * g.taps,
+        "channels": layer.channels,
+        "group_channels": layer.group_channels,
+        "filters": layer.filters,
+        "kernel": _times(g.kernel_size),
+        "output": _times(g.output_shape),
+        "matrix": matrix,
+        "weights": weights,
+        "product_shape": f"({left}) · ({right}) = ({product})",
+        "line": column if turned else row,
+        "result_line": row if turned else column,
+        "spatial": _times(g.spatial_shape),
+        "padded": _times(g.padded_shape),
+        "span": _times(g.span),
+        "stride": _times(g.stride),
+        "stops": "; ".join(dict.fromkeys(stops)),
+    }
+
+
+def _counter(layer: Layer) -> Text:
+    pixels = layer.channels * math.prod(layer.geometry.spatial_shape)
+    cells = layer.positions * layer.taps
+    return Text("counter", {"pixels": pixels, "cells": cells, "ratio": short(cells / pixels) if pixels else "–"})
+
+
+def _place(coordinates: Sequence[int]) -> Text:
+    """Return coordinates in words, counted from 1."""
+    return Text(
+        f"place.{len(coordinates)}", dict(zip("zyx"[-len(coordinates) :], (c + 1 for c in coordinates), strict=True))
+    )
+
+
+def _message(b: Builder, *, has_weights: bool) -> Text | None:
+    layer, s, g = b.layer, b.selection, b.layer.geometry
+    if s.pixel is not None:
+        found = layer.position_pixels[:, None] + layer.tap_pixels if layer.positions * layer.taps <= 1 << 22 else None
+        count = _copies(layer, s.pixel) if found is None else int((found == s.pixel).sum())
+        channel, *axes = (int(a) for a in layer.coordinates(np.array(s.pixel)))
+        value = short(layer.pixels[s.image, s.pixel])
+        if layer.is_padding(np.array(s.pixel)):
+            return Text("say.padding", {"value": value, "count": count})
+        number = layer.channel_numbers[channel] + 1
+        return Text("say.pixel", {"place": _place(axes), "channel": number, "value": value, "count": count})
+    if s.position is not None:
+        place = _place([int(a) for a in np.unravel_index(s.position, g.output_shape)])
+        if s.filter is not None and has_weights:
+            return Text("say.output", {"place": place, "filter": layer.filter_numbers[s.filter] + 1})
+        return Text("say.position", {"number": s.position + 1, "place": place})
+    if s.tap is not None:
+        kernel = s.tap % g.taps if layer.tap_order == "channel-first" else s.tap // layer.channels
+        tap: dict[str, object] = {
+            "place": _place([int(a) for a in np.unravel_index(kernel, g.kernel_size)]),
+            "channel": layer.channel_numbers[int(layer.tap_channels[s.tap])] + 1,
+            "count": layer.positions,
+        }
+        if s.filter is not None and has_weights:
+            weight = short(layer.flat_weights[s.tap, s.filter])
+            return Text("say.weight", {**tap, "filter": layer.filter_numbers[s.filter] + 1, "weight": weight})
+        return Text("say.tap", {**tap, "number": s.tap + 1})
+    return None
+
+
+def _copies(layer: Layer, pixel: int) -> int:
+    """Return how often a padded pixel stands in a matrix too large to be searched."""
+    _, *axes = np.unravel_index(pixel, layer.padded_shape)
+    g = layer.geometry
+    count = 1
+    for at, kernel, stride, dilation, stops in zip(
+        axes, g.kernel_size, g.stride, g.dilation, g.output_shape, strict=True
+    ):
+        starts = int(at) - np.arange(kernel) * dilation
+        count *= int(((starts % stride == 0) & (starts >= 0) & (starts // stride < stops)).sum())
+    return count
+
+
+def _shown_terms(count: int) -> Axis:
+    return axis(count, "terms", MOST_TERMS)
+
+
+def _gap(terms: Axis) -> tuple[int, int] | None:
+    return (terms.gaps[0][0] + 1, terms.gaps[0][1]) if terms.gaps else None
+
+
+def _formula(b: Builder) -> Formula | None:
+    """Return the sum behind the selected output cell, or the products of the selected filter element."""
+    s, layer = b.selection, b.layer
+    if s.filter is None:
+        return None
+    if s.position is not None:
+        taps = np.flatnonzero(tap_ranks(layer, s.filter))
+        terms = _shown_terms(len(taps))
+        pairs = [_factors(b, s.position, int(taps[i]), s.filter) for i in terms.shown]
+        return Formula(b.cell("output", position=s.position, filter=s.filter, image=s.image), tuple(pairs), _gap(terms))
+    if s.tap is not None and layer.reads(s.filter)[s.tap]:
+        terms = _shown_terms(layer.positions)
+        return Formula("", tuple(_factors(b, p, s.tap, s.filter) for p in terms.shown), _gap(terms))
+    return None
+
+
+def _factors(b: Builder, position: int, tap: int, filter_: int) -> tuple[str, str]:
+    pixel = b.cell("entry", position=position, tap=tap, image=b.selection.image)
+    return pixel, b.cell("weight", tap=tap, filter=filter_)

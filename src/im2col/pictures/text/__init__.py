@@ -1,0 +1,57 @@
+"""The languages: one dictionary each, a JSON file of the same keys, which the page reads too."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..scene import Text
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """Return the names of the dictionaries: "en", "zh", and what else stands in this folder."""
+    return tuple(
+        sorted(entry.name.removesuffix(".json") for entry in files(__name__).iterdir() if entry.name.endswith(".json"))
+    )
+
+
+@cache
+def dictionary(operation: str, lang: str) -> Mapping[str, str]:
+    """Return a language's dictionary.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
+    """
+    if lang not in languages():
+        raise ArgumentError(f"{operation}: lang must be one of {languages()}, got {lang!r}")
+    found: dict[str, str] = json.loads((files(__name__) / f"{lang}.json").read_text("utf-8"))
+    return found
+
+
+def say(words: Mapping[str, str], text: Text | None) -> str:
+    """Return a text in a language; values that are themselves texts are said first.
+
+    Parameters
+    ----------
+    words : mapping of str to str
+        A dictionary.
+    text : Text or None
+        None says nothing.
+    """
+    if text is None:
+        return ""
+    return words[text.key].format(**{name: _value(words, value) for name, value in text.values.items()})
+
+
+def _value(words: Mapping[str, str], value: Any) -> Any:
+    return say(words, value) if hasattr(value, "key") else f"{value:,}" if isinstance(value, int) else value
