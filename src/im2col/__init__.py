@@ -19,6 +19,7 @@ from .errors import (
 )
 from .geometry import Geometry
 from .padding import window_geometry
+from .pictures.illustration import Illustration, illustrate
 from .plans import Plan, plan
 from .shapes import output_shape, overlap_count
 from .transform import col2im, im2col, patches, weight_matrix
@@ -31,6 +32,7 @@ __all__ = [
     "EngineWarning",
     "Geometry",
     "GeometryError",
+    "Illustration",
     "Im2colError",
     "LayoutError",
     "MemoryBudgetError",
@@ -46,6 +48,7 @@ __all__ = [
     "conv2d",
     "conv3d",
     "cost",
+    "illustrate",
     "im2col",
     "output_shape",
     "overlap_count",

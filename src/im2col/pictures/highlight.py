@@ -45,8 +45,9 @@ def highlight(layer: Layer, plane: Plane, selection: Selection) -> Light:
     Returns
     -------
     Light
-        An output cell lights its patch, its row of the matrix and its filter; a row its patch and its pixel in all maps; a
-        column its tap and the pixels that the tap reads; a pixel its copies; a filter element its column of the matrix.
+        An output cell lights its patch, its row of the matrix and its filter; a row its patch and its pixel in all
+        maps; a column its tap and the pixels that the tap reads; a pixel its copies; a filter element its column of the
+        matrix.
     """
     level, order = (np.zeros(plane.shape, np.int64) for _ in range(2))
     light = Light(level, order)
@@ -71,12 +72,11 @@ def highlight(layer: Layer, plane: Plane, selection: Selection) -> Light:
 def tap_ranks(layer: Layer, filter_: int | None) -> NDArray[np.int64]:
     """Return each tap's number among those that a filter reads, from 1; 0 where it does not. Shape (taps,)."""
     read = np.ones(layer.taps, bool) if filter_ is None else layer.reads(filter_)
-    return np.cumsum(read) * read
+    return np.asarray(np.where(read, np.cumsum(read), 0))
 
 
 def _light_pixels(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
-    pixel = plane.coordinate("pixel")
-    assert pixel is not None  # these planes have one
+    pixel = plane.the("pixel")
     if s.pixel is not None:
         light.level[pixel == s.pixel] = FOCUS
     elif s.position is not None:
@@ -89,9 +89,7 @@ def _light_pixels(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.in
 
 
 def _light_entries(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
-    position, tap = plane.coordinate("position"), plane.coordinate("tap")
-    assert position is not None  # these planes have both
-    assert tap is not None
+    position, tap = plane.the("position"), plane.the("tap")
     if s.pixel is not None:
         light.level[layer.position_pixels[position] + layer.tap_pixels[tap] == s.pixel] = LIT
     elif s.position is not None:

@@ -1,7 +1,7 @@
 """What is drawn: one convolution's arrays and its index map, as numbered pixels, positions, taps and filters.
 
-Pixels of one padded image are numbered in the order (channel, *axes), positions in row-major order of the output, taps in
-the order in which a patch is flattened. Entry (position, tap) of the column matrix shows pixel
+Pixels of one padded image are numbered in the order (channel, *axes), positions in row-major order of the output, taps
+in the order in which a patch is flattened. Entry (position, tap) of the column matrix shows pixel
 ``position_pixels[position] + tap_pixels[tap]``: both tables are the geometry's own.
 """
 
@@ -21,7 +21,7 @@ from ..fold import overlap
 from ..frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
 from ..padding import pad_image
 from ..problem import make_problem
-from ..transform import col2im, im2col
+from ..transform import col2im, im2col, weight_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from ..padding import Padding, PaddingMode
 
 MOST_AXES = 3
-Ints = "NDArray[np.int64]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,22 +70,22 @@ class Layer:
     @property
     def batch(self) -> int:
         """Images."""
-        return self.image.shape[0]
+        return int(self.image.shape[0])
 
     @property
     def channels(self) -> int:
         """Input channels."""
-        return self.image.shape[1]
+        return int(self.image.shape[1])
 
     @property
     def filters(self) -> int:
         """Filters, and so output maps."""
-        return self.weights.shape[0]
+        return int(self.weights.shape[0])
 
     @property
     def group_channels(self) -> int:
         """Channels that one filter reads."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     @property
     def positions(self) -> int:
@@ -202,8 +201,6 @@ class Layer:
     @cached_property
     def flat_weights(self) -> NDArray[Any]:
         """Weights by tap and filter, 0 where a filter does not read a channel; shape (taps, n)."""
-        from ..transform import weight_matrix
-
         return weight_matrix(self.weights, tap_order=self.tap_order, groups=self.groups)
 
     def _convolved(self, image: NDArray[Any], weights: NDArray[Any], groups: int) -> NDArray[Any]:
@@ -216,7 +213,7 @@ class Layer:
             dilation=g.dilation,
             groups=groups,
             padding_mode=self.padding_mode,
-            padding_value=self.padding_value[()],
+            padding_value=self.padding_value.item(),
         )
         return result.reshape(*result.shape[:2], -1)
 
@@ -245,7 +242,7 @@ class Layer:
             "dilation": g.dilation,
             "padding_mode": self.padding_mode,
         }
-        columns = im2col(self.image, g.kernel_size, padding_value=self.padding_value[()], **window)
+        columns = im2col(self.image, g.kernel_size, padding_value=self.padding_value.item(), **window)
         return col2im(columns, self.image.shape, g.kernel_size, reduce=reduce, **window)
 
 

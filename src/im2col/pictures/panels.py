@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .illustration import Labels
     from .layer import Layer
     from .scene import Mode, Selection
 
@@ -28,8 +29,6 @@ MOST_PLANES = 8
 MOST_PATCHES = 12
 MOST_DIGITS, MOST_HEAT = 2_500, 100_000
 """Cells of a panel that show digits; cells of a plane that show colours."""
-
-Labels = Literal["values", "letters"]
 
 
 @dataclass
@@ -57,9 +56,7 @@ class Builder:
         """Return the label of one cell by its coordinates."""
         one = Axis(1, (0,), "")
         steps = {name: (at, 0, 0) for name, at in coordinates.items()}
-        text = self.plane(what, (0, 0), (), one, one, steps).text
-        assert text is not None  # a plane of digits has one
-        return str(text[0, 0])
+        return str(np.asarray(self.plane(what, (0, 0), (), one, one, steps).text)[0, 0])
 
     # Values and labels, by coordinates.
 
@@ -95,7 +92,7 @@ class Builder:
             steps,
             self._text(what, c, values, blank) if mode == "digits" else None,
             np.where(blank, 0, np.abs(values) if np.iscomplexobj(values) else values).astype(np.float64),
-            self._channel(what, c, shape),
+            self._channel(c, shape),
             self._padding(what, c, shape),
             blank,
             *(
@@ -158,7 +155,7 @@ class Builder:
         pixel = self._pixels_of(what, c)
         return np.zeros(shape, bool) if pixel is None else np.broadcast_to(self.layer.is_padding(pixel), shape)
 
-    def _channel(self, what: str, c: dict[str, NDArray[np.int64]], shape: tuple[int, int]) -> NDArray[np.int64]:
+    def _channel(self, c: dict[str, NDArray[np.int64]], shape: tuple[int, int]) -> NDArray[np.int64]:
         layer = self.layer
         if "pixel" in c:
             channel = c["pixel"] // math.prod(layer.padded_shape[1:])
@@ -479,8 +476,9 @@ def _table(
 ) -> Panel:
     """Return a panel of tables whose rows and columns have a coordinate each.
 
-    A side without a coordinate is named "". With ``orientation="columns"`` they change places. `parts` tables stand beside each other (below each other under
-    that orientation), their coordinates given by `bases`; a table for each image stands below (beside) them.
+    A side without a coordinate is named "". With ``orientation="columns"`` they change places. `parts` tables stand
+    beside each other (below each other under that orientation), their coordinates given by `bases`; a table for each
+    image stands below (beside) them.
     """
     turned = b.layer.orientation == "columns"
     images = axis(b.layer.batch if per_image else 1, "images", MOST_PLANES, [b.selection.image])

@@ -1,8 +1,9 @@
 """A scene: what a picture shows, as plain data. It knows no pixels on screen, no colours and no language.
 
-A scene is a row of panels with signs between them. A panel is an arrangement of planes, a plane is a grid of cells. Every
-cell has coordinates: its pixel, position, tap, filter, image and channel, as far as it has them, each an affine function of
-its row and column. What belongs together is found by comparing coordinates (`highlight.py`), so links need no table.
+A scene is a row of panels with signs between them. A panel is an arrangement of planes, a plane is a grid of cells.
+Every cell has coordinates: its pixel, position, tap, filter, image and channel, as far as it has them, each an affine
+function of its row and column. What belongs together is found by comparing coordinates (`highlight.py`), so links need
+no table.
 
 docs/scene.schema.json describes `Scene.to_json`'s result.
 """
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+
+from .highlight import highlight
+from .layer import strides_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,8 +47,8 @@ class Selection(NamedTuple):
     Parameters
     ----------
     image, position, tap, filter, pixel : int or None
-        An output cell has a position and a filter; a row of the matrix a position; a column a tap; a filter element a tap
-        and a filter; a pixel of the image its number.
+        An output cell has a position and a filter; a row of the matrix a position; a column a tap; a filter element a
+        tap and a filter; a pixel of the image its number.
     """
 
     image: int = 0
@@ -57,6 +61,10 @@ class Selection(NamedTuple):
     def is_empty(self) -> bool:
         """Whether nothing is selected."""
         return self[1:] == (None, None, None, None)
+
+
+NOTHING = Selection()
+"""Nothing is selected."""
 
 
 class Axis(NamedTuple):
@@ -164,8 +172,10 @@ class Plane:
 
     def coordinate(self, name: str) -> NDArray[np.int64] | None:
         """Return one coordinate of every shown cell, shape (rows, columns); None where its cells have no such one."""
-        if name not in self.coordinates:
-            return None
+        return self.the(name) if name in self.coordinates else None
+
+    def the(self, name: str) -> NDArray[np.int64]:
+        """Return a coordinate that these cells are known to have, shape (rows, columns)."""
         base, down, right = self.coordinates[name]
         rows, columns = np.array(self.rows.shown), np.array(self.columns.shown)
         return np.asarray(base + np.add.outer(rows * down, columns * right))
@@ -292,13 +302,11 @@ class Scene:
         Returns
         -------
         dict
-            As docs/scene.schema.json says. Links follow from coordinates: the matrix entry (position, tap) shows the pixel
-            ``index_map["positions"][…] + index_map["taps"][…]``, both given as shapes and strides.
+            As docs/scene.schema.json says. Links follow from coordinates: the matrix entry (position, tap) shows the
+            pixel ``index_map["positions"][…] + index_map["taps"][…]``, both given as shapes and strides.
         """
-        from .highlight import highlight
-
         layer, g = self.layer, self.layer.geometry
-        pixel_strides = _strides(layer.padded_shape)
+        pixel_strides = strides_of(layer.padded_shape)
         lit = []
         for panel in self.panels:
             for plane in panel.planes:
@@ -350,9 +358,3 @@ class Scene:
                 "gap": None if self.formula.gap is None else list(self.formula.gap),
             },
         }
-
-
-def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    from .layer import strides_of
-
-    return strides_of(shape)

@@ -12,13 +12,14 @@ from .chapters import SIGNS, chapters
 from .highlight import tap_ranks
 from .labels import short
 from .panels import Builder
-from .scene import Axis, Formula, Panel, Scene, Selection, Text, axis
+from .scene import NOTHING, Axis, Formula, Panel, Scene, Text, axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .illustration import Labels
     from .layer import Layer
-    from .panels import Labels
+    from .scene import Selection
 
 MOST_TERMS = 12
 """Products that a formula shows."""
@@ -28,7 +29,7 @@ def make_scene(
     operation: str,
     layer: Layer,
     chapter: str,
-    selection: Selection = Selection(),
+    selection: Selection = NOTHING,
     *,
     channel: int = 0,
     labels: Labels = "values",
@@ -44,8 +45,8 @@ def make_scene(
     chapter : str
         A name out of `chapters`.
     selection : Selection
-        In the whole layer's filters; its tap and its pixel are those of the layer that is drawn, which is of one channel
-        in the chapters of that scope.
+        Its filter is one of the whole layer; its tap and its pixel are those of the layer that is drawn, which has one
+        channel in the chapters of that scope.
     channel : int
         The channel that is drawn there.
     labels : {"values", "letters"}

@@ -1,0 +1,87 @@
+"""Colours: channels as light tints, values from blue through white to orange. Literal, for every exported picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CHANNELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""M. Okabe and K. Ito, "Color Universal Design" (2008): told apart by all kinds of colour vision."""
+PAPER, INK, FAINT, LINE, PADDING = "#ffffff", "#1f2430", "#5b6372", "#c9ced8", "#f3f4f6"
+LOW, HIGH = "#0072B2", "#E69F00"
+_TINT, _BAND = 0.16, 0.42
+
+
+def mix(colour: str, amount: float, paper: str = PAPER) -> str:
+    """Return a colour laid over paper, from 0 (paper) to 1 (colour).
+
+    Examples
+    --------
+    >>> mix("#0072B2", 0.5)
+    '#80b8d8'
+    """
+    parts = zip(_rgb(colour), _rgb(paper), strict=True)
+    return "#" + "".join(f"{int(p + (c - p) * amount + 0.5):02x}" for c, p in parts)
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue
+
+
+def channel_tint(channel: int) -> str:
+    """Return the background of a channel's cells; -1 is no channel."""
+    return PAPER if channel < 0 else mix(CHANNELS[channel % len(CHANNELS)], _TINT)
+
+
+def channel_band(channel: int) -> str:
+    """Return the colour of a channel's header band."""
+    return mix(LINE, 0.5) if channel < 0 else mix(CHANNELS[channel % len(CHANNELS)], _BAND)
+
+
+def value_colour(value: float, largest: float) -> str:
+    """Return blue for negative values, white for 0, orange for positive ones, the fuller the larger.
+
+    Parameters
+    ----------
+    value : float
+    largest : float
+        The modulus of the fullest colour. NaN is grey.
+    """
+    if np.isnan(value):
+        return LINE
+    share = 0.0 if largest == 0 else min(1.0, abs(value) / largest) if np.isfinite(value) else 1.0
+    return mix(HIGH if value > 0 else LOW, 0.75 * share)
+
+
+def heat(values: NDArray[np.float64], channel: int, *, by_value: bool) -> NDArray[np.uint8]:
+    """Return a picture of values.
+
+    Parameters
+    ----------
+    values : ndarray, (H, W)
+    channel : int
+        Of an image; its picture goes from dark to light in the channel's hue. -1 for results, which go from blue
+        through white to orange.
+    by_value : bool
+        Use the colours of values for channels too.
+
+    Returns
+    -------
+    ndarray, (H, W, 3), uint8
+    """
+    finite = np.nan_to_num(values, posinf=3e38, neginf=-3e38)
+    low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
+    if channel >= 0 and low >= 0 and not by_value:
+        share = (finite / high if high else finite)[..., None]
+        light = np.array(_rgb(mix(CHANNELS[channel % len(CHANNELS)], 0.25)), np.float64)
+        dark = np.array(_rgb(mix(CHANNELS[channel % len(CHANNELS)], 0.35, "#0b0d12")), np.float64)
+        return np.asarray(dark + (light - dark) * share + 0.5).astype(np.uint8)
+    largest = max(-low, high) or 1.0
+    share = 0.9 * np.abs(finite / largest)[..., None]
+    hue = np.where((finite > 0)[..., None], np.array(_rgb(HIGH)), np.array(_rgb(LOW)))
+    return np.asarray(255 + (hue - 255) * share + 0.5).astype(np.uint8)

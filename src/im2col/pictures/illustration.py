@@ -1,0 +1,302 @@
+"""`illustrate`: the pictures of a convolution, for a notebook, a file, a terminal or a browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ..errors import ArgumentError, PhotoError
+from ..frame import check_choice
+from ..geometry import integer
+
+# What draws is imported when something is drawn: importing the package takes milliseconds.
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+    from typing import TextIO
+
+    from numpy.typing import ArrayLike
+
+    from ..frame import Orientation, TapOrder, Window
+    from ..padding import Padding, PaddingMode
+    from .layer import Layer
+    from .scene import Scene, Selection
+
+Labels = Literal["values", "letters"]
+Colours = Literal["channels", "values"]
+
+ENDINGS = (".svg", ".png", ".gif", ".html")
+MOST_FRAMES = 256
+"""Steps that an animation may have."""
+_OPERATION = "illustrate"
+
+
+class Illustration:
+    """A picture of one chapter: it shows itself in notebooks, saves itself, and prints itself in a terminal.
+
+    `illustrate` makes it.
+
+    Attributes
+    ----------
+    scene : Scene
+        What the picture shows, as plain data: ``scene.to_json()``.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        chapter: str,
+        selection: Selection,
+        *,
+        channel: int,
+        labels: Labels,
+        colours: Colours,
+        lang: str,
+        animated: bool,
+    ) -> None:
+        from .story import make_scene
+
+        self._layer = layer
+        self._selection = selection
+        self._options: dict[str, Any] = {"channel": channel, "labels": labels}
+        self._colours: Colours = colours
+        self._lang = lang
+        self._animated = animated
+        self.scene: Scene = make_scene(_OPERATION, layer, chapter, selection, **self._options)
+
+    def __repr__(self) -> str:
+        return f"<Illustration {self.scene.chapter!r} of {self._layer.image.shape} by {self._layer.weights.shape}>"
+
+    def _repr_svg_(self) -> str:
+        """Return the picture as SVG, which notebooks show."""
+        from .svg import animate, draw
+
+        if self._animated:
+            return animate(self._frames(), lang=self._lang, colours=self._colours)
+        return draw(self.scene, lang=self._lang, colours=self._colours)
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """Write the picture to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+            Its ending names the format: ``.svg``; ``.png``, twice as large in pixels; ``.gif``, which steps through all
+            positions; ``.html``, the explorer, an interactive page that needs no network.
+        force : bool
+            Replace a file that exists.
+
+        Returns
+        -------
+        Path
+            Where it was written.
+
+        Raises
+        ------
+        PhotoError
+            If the ending is another one, the file exists and `force` is false, or it cannot be written.
+        ArgumentError
+            If an animation would have too many steps, or the page cannot hold the numbers.
+        MissingExtraError
+            If Pillow or resvg is not installed.
+        """
+        from pathlib import Path
+
+        from ..files import check_target, replacing
+
+        target = Path(path)
+        ending = target.suffix.lower()
+        if ending not in ENDINGS:
+            raise PhotoError(
+                f"{_OPERATION}: the ending {target.suffix!r} of {path} means no picture that is written here; use one "
+                f"of {', '.join(ENDINGS)}, as in {target.with_suffix('.svg')}"
+            )
+        check_target(_OPERATION, target, force=force)
+        content = self._content(ending)
+        with replacing(_OPERATION, target, force=force) as file:
+            file.write(content)
+        return target
+
+    def show(self, file: TextIO | None = None, width: int | None = None) -> None:
+        """Print the picture in a terminal.
+
+        Parameters
+        ----------
+        file : text file, optional
+            ``sys.stdout`` if left out. Colours are used where it is a terminal and ``NO_COLOR`` is not set.
+        width : int, optional
+            Characters in a line; the terminal's if left out.
+
+        Raises
+        ------
+        MissingExtraError
+            If rich is not installed.
+        """
+        from .terminal import show_scene
+
+        show_scene(self.scene, self._lang, file=file, width=width)
+
+    def _content(self, ending: str) -> bytes:
+        if ending == ".svg":
+            return self._repr_svg_().encode()
+        if ending == ".html":
+            from .page import page_html
+
+            page = page_html(
+                self._layer,
+                chapter=self.scene.chapter,
+                selection=self._selection,
+                lang=self._lang,
+                **self._options,
+            )
+            return page.encode()
+        from .raster import frames_to_gif, svg_to_png
+        from .svg import draw
+
+        if ending == ".png":
+            return svg_to_png(draw(self.scene, lang=self._lang, colours=self._colours))
+        frames = [
+            draw(scene, lang=self._lang, colours=self._colours, filled=scene.selection.position)
+            for scene in self._frames()
+        ]
+        return frames_to_gif(frames, milliseconds=800)
+
+    def _frames(self) -> list[Scene]:
+        """Return the scene at every position."""
+        from .story import make_scene
+
+        steps = self.scene.steps
+        if steps > MOST_FRAMES:
+            raise ArgumentError(
+                f"{_OPERATION}: the animation would have {steps:,} steps but at most {MOST_FRAMES} are drawn; use a "
+                "smaller image or a greater stride, or save one step, or the explorer as .html"
+            )
+        return [
+            make_scene(
+                _OPERATION,
+                self._layer,
+                self.scene.chapter,
+                self._selection._replace(position=step),
+                **self._options,
+            )
+            for step in range(steps)
+        ]
+
+
+def illustrate(
+    x: ArrayLike,
+    w: ArrayLike,
+    *,
+    chapter: str = "matmul-channels",
+    step: int | Literal["all"] | None = 0,
+    filter: int = 0,  # noqa: A002 (the field's word; a number out of the filters)
+    channel: int = 0,
+    image: int = 0,
+    labels: Labels = "values",
+    colours: Colours = "channels",
+    lang: str = "en",
+    stride: Window = 1,
+    padding: Padding = 0,
+    dilation: Window = 1,
+    groups: int = 1,
+    padding_mode: PaddingMode = "constant",
+    padding_value: complex = 0,
+    layout: str | None = None,
+    orientation: Orientation = "rows",
+    tap_order: TapOrder = "channel-first",
+) -> Illustration:
+    """Draw a convolution as matrix multiplication: one step of the story, for these arrays.
+
+    Parameters
+    ----------
+    x : array_like
+        The image, of one to three spatial axes, as for `conv`; or a plain image for a plain kernel.
+    w : array_like, (n, C/groups, *kernel)
+        The filters; or a plain kernel, (k,) or (kh, kw).
+    chapter : str
+        ``"slide"``, ``"decompose"``, ``"matrix"``, ``"matmul"`` and ``"padding-stride"`` draw one channel and one
+        kernel; ``"channels"``, ``"concat"``, ``"filters"``, ``"matmul-channels"``, ``"fold"`` and ``"view"`` the layer.
+    step : int, "all" or None
+        Which position is highlighted, from 0, in row-major order of the output; ``"all"`` animates; None highlights
+        nothing.
+    filter, channel, image : int
+        Which filter is highlighted, which channel is drawn where only one is, and which image of a batch, from 0.
+    labels : {"values", "letters"}
+        Numbers, or letters with indices, for papers.
+    colours : {"channels", "values"}
+        Backgrounds tell the channel, or the value: blue below zero, orange above.
+    lang : str
+        ``"en"`` or ``"zh"``.
+    stride, padding, dilation, groups, padding_mode, padding_value, layout
+        As for `conv`.
+    orientation, tap_order
+        As for `im2col`.
+
+    Returns
+    -------
+    Illustration
+        It shows itself in notebooks; ``.save("x.svg")``, ``".png"``, ``".gif"`` or ``".html"`` (the explorer) writes
+        it, ``.show()`` prints it in a terminal, ``.scene.to_json()`` is what it shows, as plain data.
+
+    Raises
+    ------
+    ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
+        If an argument does not fit.
+
+    Examples
+    --------
+    >>> from im2col import illustrate
+    >>> picture = illustrate([[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[1, 0], [0, -1]], chapter="matmul")
+    >>> [panel.kind for panel in picture.scene.panels]
+    ['matrix', 'weights', 'product', 'maps']
+    >>> picture.scene.formula.result, picture.scene.formula.terms
+    ('−4', (('1', '1'), ('2', '0'), ('4', '0'), ('5', '−1')))
+    """
+    from .layer import make_layer
+    from .scene import NOTHING, Selection
+    from .text import dictionary
+
+    op = _OPERATION
+    layer = make_layer(
+        op,
+        x,
+        w,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
+        padding_value=padding_value,
+        layout=layout,
+        orientation=orientation,
+        tap_order=tap_order,
+    )
+    check_choice(op, "labels", labels, get_args(Labels))
+    check_choice(op, "colours", colours, get_args(Colours))
+    dictionary(op, lang)
+    _below(op, "filter", filter, layer.filters)
+    _below(op, "channel", channel, layer.channels)
+    _below(op, "image", image, layer.batch)
+    selection = NOTHING._replace(image=image)
+    if step is not None:
+        at = 0 if step == "all" else _below(op, "step", step, layer.positions)
+        selection = Selection(image, at, None, filter)
+    return Illustration(
+        layer,
+        chapter,
+        selection,
+        channel=channel,
+        labels=labels,
+        colours=colours,
+        lang=lang,
+        animated=step == "all",
+    )
+
+
+def _below(operation: str, name: str, value: object, count: int) -> int:
+    """Return a number out of `count`, or say which there are."""
+    number = integer(operation, name, value, 0, "an integer" if name != "step" else 'an integer, "all" or None')
+    if number >= count:
+        raise ArgumentError(
+            f"{operation}: {name} counts from 0 and there are {count} here, so it must be below {count}; got {number}"
+        )
+    return number
