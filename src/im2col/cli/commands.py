@@ -18,7 +18,24 @@ from ..errors import ArgumentError
 from ..matrix_file import describe, write_matrix
 from ..photo.filtering import filter_file
 from ..photo.kernels import KERNELS
-from .options import LAYER_COLUMNS, parse_padding, parse_shape, parse_window, read_layers
+from .options import LAYER_COLUMNS, parse_shape, parse_window, read_layers, window_options
+from .parameters import (  # noqa: TC001 (typer reads them)
+    Dilation,
+    DtypeOption,
+    Force,
+    Json,
+    KernelSize,
+    Large,
+    LayoutOption,
+    OrientationOption,
+    Out,
+    PaddingModeOption,
+    PaddingOption,
+    Stride,
+    TapOrderOption,
+    Threads,
+)
+from .pictures import add_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,26 +44,6 @@ if TYPE_CHECKING:
 
 _LONG = 1.0
 """Seconds after which work is long enough for a progress bar."""
-
-Stride = Annotated[str, typer.Option(metavar="N[,N]", help="Pixels between neighbouring positions.")]
-Dilation = Annotated[str, typer.Option(metavar="N[,N]", help="Pixels between neighbouring taps.")]
-PaddingOption = Annotated[
-    str,
-    typer.Option(
-        metavar="P", help="Pixels around the image: 1, or 1,2, or before:after as in 1:2,0:3, or same, valid, full."
-    ),
-]
-PaddingModeOption = Annotated[str, typer.Option(metavar="MODE", help="constant, edge, reflect, symmetric or wrap.")]
-KernelSize = Annotated[str, typer.Option(metavar="N[,N]", help="Taps along each axis.")]
-LayoutOption = Annotated[str | None, typer.Option(metavar="AXES", help="The axes, such as NHWC.")]
-OrientationOption = Annotated[str, typer.Option(metavar="O", help="rows: a patch is a row; columns: a column.")]
-TapOrderOption = Annotated[str, typer.Option(metavar="O", help="channel-first or channel-last.")]
-DtypeOption = Annotated[str, typer.Option(metavar="DTYPE", help="Of the image, such as float32.")]
-Threads = Annotated[int | None, typer.Option(metavar="N", help="How many threads may work.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
-Large = Annotated[bool, typer.Option("--large", help="Trust a photograph of more than 89 million pixels.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Out = Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Where to write.")]
 
 app = typer.Typer(
     name="im2col",
@@ -90,7 +87,7 @@ def filter_command(
     large: Large = False,
 ) -> None:
     """Filter a photograph with a kernel, each colour by itself."""
-    window: dict[str, Any] = _window("filter", stride, padding, dilation) | {"padding_mode": padding_mode}
+    window: dict[str, Any] = window_options("filter", stride, padding, dilation) | {"padding_mode": padding_mode}
     start = time.perf_counter()
     with _progress_bar("filtering") as progress:
         before, after = filter_file(
@@ -140,7 +137,7 @@ def matrix_command(
             threads=threads,
             progress=progress,
             **choices,
-            **_window("matrix", stride, padding, dilation),
+            **window_options("matrix", stride, padding, dilation),
         )
     typer.echo(f"{written}\n{'written':<14} {out}, {time.perf_counter() - start:.2f} s")
 
@@ -164,7 +161,7 @@ def shape_command(
         parse_window("shape", "--kernel-size", kernel_size),
         layout=layout,
         **choices,
-        **_window("shape", stride, padding, dilation),
+        **window_options("shape", stride, padding, dilation),
     )
     typer.echo(json.dumps(shape.as_dict()) if as_json else str(shape))
 
@@ -193,7 +190,7 @@ def cost_command(
     as_json: Json = False,
 ) -> None:
     """Show what a convolution costs: operations, bytes, workspace."""
-    options = _window("cost", stride, padding, dilation) | {
+    options = window_options("cost", stride, padding, dilation) | {
         "groups": groups,
         "dtype": as_dtype("cost", "--dtype", dtype),
     }
@@ -250,14 +247,6 @@ def _listed(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _window(command: str, stride: str, padding: str, dilation: str) -> dict[str, Any]:
-    return {
-        "stride": parse_window(command, "--stride", stride),
-        "padding": parse_padding(command, "--padding", padding),
-        "dilation": parse_window(command, "--dilation", dilation),
-    }
-
-
 @contextmanager
 def _progress_bar(label: str) -> Iterator[Progress | None]:
     """Yield what shows the progress of long work on a terminal; None where standard error is none."""
@@ -281,3 +270,6 @@ def _progress_bar(label: str) -> Iterator[Progress | None]:
         yield progress
     finally:
         bar.stop()
+
+
+add_commands(app)

@@ -106,6 +106,28 @@ def parse_padding(operation: str, name: str, text: str) -> Padding:
     return entries if len(entries) > 1 or isinstance(entries[0], tuple) else entries[0]
 
 
+def window_options(command: str, stride: str, padding: str, dilation: str) -> dict[str, Any]:
+    """Return the window's options as keywords of the library's functions.
+
+    Parameters
+    ----------
+    command : str
+        What an error names.
+    stride, padding, dilation : str
+        What the user wrote.
+
+    Raises
+    ------
+    ArgumentError
+        As `parse_window` and `parse_padding`.
+    """
+    return {
+        "stride": parse_window(command, "--stride", stride),
+        "padding": parse_padding(command, "--padding", padding),
+        "dilation": parse_window(command, "--dilation", dilation),
+    }
+
+
 def _side(text: str) -> Any:
     before, colon, after = text.partition(":")
     return (_integer(before), _integer(after)) if colon else _integer(before)

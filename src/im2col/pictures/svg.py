@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from base64 import b64encode
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -9,18 +10,19 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from .arrange import CELL_TEXT, SMALL_TEXT, PlacedPlane, Word, arrange
+from .arrange import arrange
 from .colours import CHANNELS, FAINT, INK, LINE, PADDING, PAPER, channel_band, channel_tint, heat, mix, value_colour
 from .highlight import FOCUS, highlight
 from .metrics import FONT_FAMILY
+from .place import BASELINE, CELL_TEXT, HEADER, SMALL_TEXT, Box, PlacedPlane, Word
 from .text import dictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from .arrange import Box, Figure
+    from .arrange import Figure
     from .highlight import Light
     from .illustration import Colours
     from .scene import Scene
@@ -43,71 +45,71 @@ def draw(scene: Scene, *, lang: str, colours: Colours = "channels", filled: int 
         Outputs of later positions are left empty, as in the frames of an animation.
     """
     figure = arrange(scene, dictionary("draw", lang))
-    root = _document(figure, lang)
-    for placed in figure.panels:
-        for plane in placed.planes:
-            _draw_plane(root, plane, colours, filled)
-            _draw_light(root, plane, highlight(scene.layer, plane.plane, scene.selection))
+    root = _document(figure, lang, (figure.width, figure.height))
+    root.extend(_elements(figure, colours, filled))
     return _text(root)
 
 
 def animate(frames: Sequence[Scene], *, lang: str, colours: Colours = "channels") -> str:
-    """Return scenes that differ in their selection only as one SVG document that steps through them for ever.
+    """Return scenes as one SVG document that steps through them for ever.
+
+    What stands in every frame is drawn once; everything else is shown during the frames that have it.
 
     Parameters
     ----------
     frames : sequence of Scene
-        Of the same chapter; nothing in them is elided.
     lang, colours
         As for `draw`.
     """
     words = dictionary("draw", lang)
     figures = [arrange(scene, words) for scene in frames]
-    tallest = max(figures, key=lambda figure: figure.height)
-    root = _document(tallest, lang, with_words=False)
-    common = set(tallest.words)
-    for figure in figures:
-        common &= set(figure.words)
-    for word in tallest.words:
-        if word in common:
-            _write(root, word)
-    outputs: list[tuple[ET.Element, int]] = []
-    for placed in tallest.panels:
-        for plane in placed.planes:
-            outputs += _draw_plane(root, plane, colours, None)
-    for text, position in outputs:
-        _timed(text, position, len(frames), to_the_end=True)
+    root = _document(figures[0], lang, (max(f.width for f in figures), max(f.height for f in figures)))
+    found: dict[str, tuple[ET.Element, set[int]]] = {}
     for i, figure in enumerate(figures):
-        step = ET.SubElement(root, "g", {"visibility": "hidden"})
-        _timed(step, i, len(frames))
-        for word in figure.words:
-            if word not in common:
-                _write(step, word)
-        for placed in figure.panels:
-            for plane in placed.planes:
-                _draw_light(step, plane, highlight(figure.scene.layer, plane.plane, figure.scene.selection))
+        for element in _elements(figure, colours, figure.scene.selection.position):
+            found.setdefault(ET.tostring(element, "unicode"), (element, set()))[1].add(i)
+    for element, present in found.values():
+        root.append(element)
+        if len(present) < len(figures):
+            _show_during(element, [i in present for i in range(len(figures))])
     return _text(root)
 
 
-def _timed(element: ET.Element, step: int, steps: int, *, to_the_end: bool = False) -> None:
-    """Show an element during one step of the animation, or from it on."""
-    values = ["hidden"] * steps
-    values[step:] = ["visible"] * (steps - step) if to_the_end else ["visible", *values[step + 1 :]]
+def _show_during(element: ET.Element, shown: Sequence[bool]) -> None:
+    """Make an element visible in some frames of an animation."""
+    changes = [i for i in range(len(shown)) if i == 0 or shown[i] != shown[i - 1]]
+    element.set("visibility", "visible" if shown[0] else "hidden")
     ET.SubElement(
         element,
         "animate",
         {
             "attributeName": "visibility",
             "calcMode": "discrete",
-            "dur": f"{_number(steps * STEP_SECONDS)}s",
+            "dur": f"{_number(len(shown) * STEP_SECONDS)}s",
             "repeatCount": "indefinite",
-            "values": ";".join(values),
+            "keyTimes": ";".join(f"{i / len(shown):.6g}" for i in changes),
+            "values": ";".join("visible" if shown[i] else "hidden" for i in changes),
         },
     )
 
 
-def _document(figure: Figure, lang: str, *, with_words: bool = True) -> ET.Element:
-    width, height = _number(figure.width), _number(figure.height)
+def _elements(figure: Figure, colours: Colours, filled: int | None) -> Iterator[ET.Element]:
+    """Yield what stands in a figure, from the ground up: planes, words, outputs that may come later, outlines."""
+    planes = [plane for panel in figure.panels for plane in panel.planes]
+    for plane in planes:
+        yield _draw_plane(plane, colours)
+    for word in itertools.chain(figure.words, *(panel.words for panel in figure.panels)):
+        yield _word(word)
+    for plane in planes:
+        yield from _draw_outputs(plane, filled)
+    for plane in planes:
+        light = highlight(figure.scene.layer, plane.plane, figure.scene.selection)
+        if light.level.any():
+            yield _draw_light(plane, light)
+
+
+def _document(figure: Figure, lang: str, size: tuple[float, float]) -> ET.Element:
+    width, height = map(_number, size)
     root = ET.Element(
         "svg",
         {
@@ -126,12 +128,6 @@ def _document(figure: Figure, lang: str, *, with_words: bool = True) -> ET.Eleme
     ET.SubElement(root, "desc", {"id": "im2col-description"}).text = figure.description
     _patterns(root, figure)
     ET.SubElement(root, "rect", {"width": width, "height": height, "fill": PAPER})
-    for placed in figure.panels:
-        for word in placed.words:
-            _write(root, word)
-    if with_words:
-        for word in figure.words:
-            _write(root, word)
     return root
 
 
@@ -160,61 +156,81 @@ def _fill(channel: int, *, band: bool) -> str:
     return channel_band(channel) if band else channel_tint(channel)
 
 
-def _draw_plane(
-    parent: ET.Element, placed: PlacedPlane, colours: Colours, filled: int | None
-) -> list[tuple[ET.Element, int]]:
-    """Draw a plane; return the texts of its outputs with their positions."""
+def _draw_plane(placed: PlacedPlane, colours: Colours) -> ET.Element:
     plane = placed.plane
-    group = ET.SubElement(parent, "g")
+    group = ET.Element("g")
     if placed.band is not None:
         own = plane.channel[0, 0] if plane.channel.size and (plane.channel == plane.channel[0, 0]).all() else -1
         _rectangle(group, placed.band, fill=_fill(int(own), band=True))
     if plane.mode == "digits":
-        outputs = _draw_cells(group, placed, colours, filled)
+        _draw_cells(group, placed, colours)
     else:
-        outputs = []
         if plane.mode == "heat":
             _draw_heat(group, placed, colours)
         _rectangle(group, placed.cells, fill="none" if plane.mode == "heat" else mix(LINE, 0.3), stroke=FAINT)
-    for word in placed.words:
-        _write(group, word)
-    return outputs
+    _draw_header_bands(group, placed)
+    group.extend(map(_word, placed.words))
+    if plane.what != "output":
+        group.extend(element for element, _ in _labels(placed))
+    return group
 
 
-def _draw_cells(
-    group: ET.Element, placed: PlacedPlane, colours: Colours, filled: int | None
-) -> list[tuple[ET.Element, int]]:
-    plane, outputs = placed.plane, []
+def _draw_outputs(placed: PlacedPlane, filled: int | None) -> Iterator[ET.Element]:
+    """Yield the labels of outputs up to a position."""
+    if placed.plane.what == "output":
+        for element, position in _labels(placed):
+            if filled is None or position <= filled:
+                yield element
+
+
+def _labels(placed: PlacedPlane) -> Iterator[tuple[ET.Element, int]]:
+    """Yield the text of every cell, with its position in the output where it has one."""
+    plane = placed.plane
+    if plane.text is None:
+        return
+    position = plane.coordinate("position")
+    for row, column in np.ndindex(plane.shape):
+        label = str(plane.text[row, column])
+        if label:
+            x, y = placed.lefts[column] + placed.cell_width / 2, placed.tops[row] + BASELINE
+            yield _word(Word(label, x, y, CELL_TEXT, "middle")), -1 if position is None else int(position[row, column])
+
+
+def _draw_header_bands(group: ET.Element, placed: PlacedPlane) -> None:
+    """Put the channel's colour behind the numbers of a table's rows or columns, where each has one channel."""
+    channel, cells = placed.plane.channel, placed.cells
+    if placed.plane.column_headers and (channel >= 0).all() and (channel == channel[:1]).all():
+        for x, own in zip(placed.lefts, channel[0], strict=True):
+            band = Box(x + 0.5, cells.y - HEADER + 1, placed.cell_width - 1, HEADER - 3)
+            _rectangle(group, band, fill=_fill(int(own), band=True))
+    elif placed.plane.row_headers and (channel >= 0).all() and (channel == channel[:, :1]).all():
+        for y, own in zip(placed.tops, channel[:, 0], strict=True):
+            band = Box(cells.x - 4, y + 0.5, 3, placed.cell_height - 1)
+            _rectangle(group, band, fill=_fill(int(own), band=True))
+
+
+def _draw_cells(group: ET.Element, placed: PlacedPlane, colours: Colours) -> None:
+    plane = placed.plane
     values = np.zeros(plane.shape) if plane.values is None else plane.values
     largest = float(np.abs(values[np.isfinite(values)]).max(initial=0))
-    text = np.asarray(plane.text)
-    position = plane.coordinate("position") if plane.what == "output" else None
+    size = {"width": _number(placed.cell_width), "height": _number(placed.cell_height)}
+    inner = {"width": _number(placed.cell_width - 1), "height": _number(placed.cell_height - 1)}
     padded = []
     for row, column in np.ndindex(plane.shape):
         at = (row, column)
         x, y = placed.lefts[column], placed.tops[row]
         if plane.padding[at]:
             fill = "url(#im2col-padding)"
-            padded.append((x, y))
+            padded.append({"x": _number(x + 0.5), "y": _number(y + 0.5), **inner})
         elif plane.blank[at]:
             fill = PAPER
         elif colours == "values":
             fill = value_colour(float(values[at]), largest)
         else:
             fill = _fill(int(plane.channel[at]), band=False)
-        cell = {"x": _number(x), "y": _number(y)}
-        size = {"width": _number(placed.cell_width), "height": _number(placed.cell_height)}
-        ET.SubElement(group, "rect", {**cell, **size, "fill": fill, "stroke": LINE})
-        if text[at] and not (position is not None and filled is not None and position[at] > filled):
-            word = Word(str(text[at]), x + placed.cell_width / 2, y + placed.cell_height / 2 + 4.3, CELL_TEXT, "middle")
-            element = _write(group, word)
-            if position is not None:
-                outputs.append((element, int(position[at])))
-    for x, y in padded:  # above the lines of the neighbours
-        inner = {"x": _number(x + 0.5), "y": _number(y + 0.5)}
-        size = {"width": _number(placed.cell_width - 1), "height": _number(placed.cell_height - 1)}
-        ET.SubElement(group, "rect", {**inner, **size, "fill": "none", "stroke": FAINT, "stroke-dasharray": "3 2.5"})
-    return outputs
+        ET.SubElement(group, "rect", {"x": _number(x), "y": _number(y), **size, "fill": fill, "stroke": LINE})
+    for dashed in padded:  # above the lines of the neighbours
+        ET.SubElement(group, "rect", {**dashed, "fill": "none", "stroke": FAINT, "stroke-dasharray": "3 2.5"})
 
 
 def _draw_heat(group: ET.Element, placed: PlacedPlane, colours: Colours) -> None:
@@ -222,7 +238,8 @@ def _draw_heat(group: ET.Element, placed: PlacedPlane, colours: Colours) -> None
 
     plane = placed.plane
     values = np.zeros(plane.shape) if plane.values is None else plane.values
-    pixels = heat(values, int(plane.channel[0, 0]), by_value=colours == "values")
+    own = int(plane.channel[0, 0]) if plane.what in {"pixel", "mean"} else -1
+    pixels = heat(values, own, by_value=colours == "values")
     pixels[plane.padding] = 235
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG", optimize=True)
@@ -238,26 +255,21 @@ def _draw_heat(group: ET.Element, placed: PlacedPlane, colours: Colours) -> None
     )
 
 
-def _draw_light(parent: ET.Element, placed: PlacedPlane, light: Light) -> None:
+def _draw_light(placed: PlacedPlane, light: Light) -> ET.Element:
     """Draw the outline around lit cells, a second one around the cell that is pointed at, and the order's numbers."""
-    if not light.level.any():
-        return
-    group = ET.SubElement(parent, "g", {"fill": "none", "stroke": INK, "stroke-width": "2", "stroke-linecap": "square"})
-    ET.SubElement(group, "path", {"d": _outline(placed, light.level > 0)})
+    group = ET.Element("g")
+    lines = ET.SubElement(group, "g", {"fill": "none", "stroke": INK, "stroke-width": "2", "stroke-linecap": "square"})
+    ET.SubElement(lines, "path", {"d": _outline(placed, light.level > 0)})
+    inset = 3.0 if placed.plane.mode == "digits" else 0.0
     for row, column in np.argwhere(light.level == FOCUS).tolist():
-        inset = 3.0 if placed.cell_width > 10 else 0.0
-        box = {
-            "x": _number(placed.lefts[column] + inset),
-            "y": _number(placed.tops[row] + inset),
-            "width": _number(placed.cell_width - 2 * inset),
-            "height": _number(placed.cell_height - 2 * inset),
-        }
-        ET.SubElement(group, "rect", {**box, "stroke-width": "1.2"})
-    if placed.plane.mode != "digits":
-        return
-    for row, column in np.argwhere(light.order > 0).tolist():
-        number = str(light.order[row, column])
-        _write(parent, Word(number, placed.lefts[column] + 2.5, placed.tops[row] + 8, SMALL_TEXT - 0.5, faint=True))
+        width, height = placed.cell_width - 2 * inset, placed.cell_height - 2 * inset
+        box = Box(placed.lefts[column] + inset, placed.tops[row] + inset, width, height)
+        _rectangle(lines, box, **{"stroke-width": "1.2"})
+    if placed.plane.mode == "digits":
+        for row, column in np.argwhere(light.order > 0).tolist():
+            x, y = placed.lefts[column] + 3, placed.tops[row] + 9
+            group.append(_word(Word(str(light.order[row, column]), x, y, SMALL_TEXT, faint=True)))
+    return group
 
 
 def _outline(placed: PlacedPlane, lit: NDArray[np.bool_]) -> str:
@@ -280,7 +292,7 @@ def _outline(placed: PlacedPlane, lit: NDArray[np.bool_]) -> str:
     return "".join(path)
 
 
-def _write(parent: ET.Element, word: Word) -> ET.Element:
+def _word(word: Word) -> ET.Element:
     attributes = {"x": _number(word.x), "y": _number(word.y), "font-size": _number(word.size)}
     attributes["fill"] = FAINT if word.faint else INK
     if word.anchor != "start":
@@ -290,7 +302,7 @@ def _write(parent: ET.Element, word: Word) -> ET.Element:
     if not word.upright:
         attributes["transform"] = f"rotate(90 {_number(word.x)} {_number(word.y)})"
         attributes["dy"] = "3.5"
-    element = ET.SubElement(parent, "text", attributes)
+    element = ET.Element("text", attributes)
     element.text = word.text
     return element
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .scene import Scene
     from .terminal_blocks import Block
-    from .terminal_planes import Look
+    from .terminal_table import Look
 
 NARROWEST = 40
 """Columns that a picture needs."""
@@ -51,7 +51,7 @@ def show_scene(scene: Scene, lang: str, *, file: TextIO | None = None, width: in
         from rich.text import Text as RichText
 
         from .terminal_blocks import Characters
-        from .terminal_planes import Look
+        from .terminal_table import Look
     except ImportError as cause:
         raise MissingExtraError(
             "show: pictures in a terminal need rich; install it with pip install 'im2col[draw]'"
@@ -91,15 +91,16 @@ def _scene_block(scene: Scene, look: Look, width: int) -> Block:
         message = adapt(look.words["terminal.says"].format(message=message, formula=formula))
     if message:
         block += [[], *_paragraph(message, width, "bold")]
+    signs = {
+        "lit": "[ ]",
+        "marked": look.characters.cross,
+        "focus": " ".join(look.characters.focus),
+        "padding": look.characters.padding + "0",
+    }
+    found = {name: sign for name, sign in signs.items() if name in look.seen}
+    lit = " ".join(found.pop(name) for name in ("lit", "marked") if name in found)
     legend = "   ".join(
-        f"{sign} {adapt(look.words[f'terminal.{name}'])}"
-        for name, sign in (
-            ("lit", "[ ]"),
-            ("focus", " ".join(look.characters.focus)),
-            ("marked", look.characters.cross),
-            ("padding", look.characters.padding + "0"),
-        )
-        if name in look.seen
+        f"{sign} {adapt(look.words[f'terminal.{name}'])}" for name, sign in {"lit": lit, **found}.items() if sign
     )
     return [*block, *_paragraph(legend, width, "dim")]
 

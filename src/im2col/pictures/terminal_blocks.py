@@ -1,7 +1,7 @@
 """Blocks of styled lines, and what characters a terminal has: what pictures in a terminal are set from.
 
-A block is a list of lines, a line a list of (text, style) as rich names styles. Widths count columns of the terminal, of
-which a Chinese character takes two.
+A block is a list of lines, a line a list of (text, style) as rich names styles. Widths count columns of the terminal,
+of which a Chinese character takes two.
 """
 
 from __future__ import annotations

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.cells import cell_len
 
-from .colours import CHANNELS, INK, PAPER, channel_band, channel_tint, heat
-from .highlight import FOCUS, LIT, highlight
-from .scene import Text
-from .terminal_blocks import beside, block_width, flowing, left, lowered, right, wrapped
-from .text import say
+from .colours import heat
+from .highlight import highlight
+from .terminal_blocks import beside, block_width, flowing, left, lowered, wrapped
+from .terminal_table import FOCUS_STYLE, boxed, cell_texts, fitting, table_block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from .layer import Layer
-    from .scene import Axis, Panel, Plane, Selection
-    from .terminal_blocks import Block, Characters, Line
+    from .scene import Axis, Panel, Plane
+    from .terminal_blocks import Block, Line
+    from .terminal_table import Look
 
 PLANE_GAP = 2
 WIDEST_PICTURE, TALLEST_PICTURE = 48, 64
@@ -49,7 +46,13 @@ def panel_block(panel: Panel, look: Look, width: int) -> Block:
 def _body(panel: Panel, look: Look, width: int) -> Block:
     # Planes that number nothing get cells of one width, so that pictures of the same size look so.
     cell = max(
-        (cell_len(text) for plane in panel.planes if not plane.column_headers for text in cell_texts(plane, look).flat),
+        (
+            cell_len(t)
+            for plane in panel.planes
+            if not plane.column_headers
+            for row in cell_texts(plane, look)
+            for t in row
+        ),
         default=1,
     )
     block: Block = []

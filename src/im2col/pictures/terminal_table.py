@@ -1,6 +1,28 @@
-"""A plane of digits as lines: a table in a box, brackets around what is lit, columns left out where there is no room."""
+"""A plane of digits as lines: a table in a box, brackets around what is lit, and columns left out for want of room."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.cells import cell_len
+
+from .colours import CHANNELS, INK, PAPER, channel_band, channel_tint
+from .highlight import FOCUS, LIT, highlight
+from .scene import Text
+from .terminal_blocks import left, right
+from .text import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from .layer import Layer
+    from .scene import Axis, Plane, Selection
+    from .terminal_blocks import Block, Characters, Line
 
 _YELLOW = "#F0E442"
 """The colour of Okabe and Ito that no channel has."""
@@ -60,7 +82,7 @@ def boxed(lines: Block, look: Look, width: int, indent: int = 0) -> Block:
     """Return lines in a box of so many columns inside; each line but those of the box has its indent already."""
     c = look.characters
     space = " " * indent
-    top, bottom = (f"{space}{a}{c.horizontal * width}{b}" for a, b in (c.corners[:2], c.corners[2:]))
+    top, bottom = (f"{space}{c.corners[i]}{c.horizontal * width}{c.corners[i + 1]}" for i in (0, 2))
     return [[(top, "dim")], *lines, [(bottom, "dim")]]
 
 
@@ -97,15 +119,13 @@ def fitting(
     return axis._replace(shown=tuple(axis.shown[i] for i in kept))
 
 
-def cellcell_texts(plane: Plane, look: Look) -> NDArray[np.object_]:
-    """Return the labels of the shown cells as they are printed, shape (rows, columns)."""
-    if plane.text is None:
-        return np.empty((0, 0), object)
+def cell_texts(plane: Plane, look: Look) -> list[list[str]]:
+    """Return the labels of the shown cells as they are printed, a list for each row; empty without digits."""
     mark, adapt = look.characters.padding, look.characters.adapt
-    texts = np.empty(plane.shape, object)
-    for at in np.ndindex(plane.shape):
-        texts[at] = (mark if plane.padding[at] else "") + adapt(str(plane.text[at]))
-    return texts
+    return [
+        [(mark if padding else "") + adapt(str(text)) for text, padding in zip(texts, paddings, strict=True)]
+        for texts, paddings in zip(plane.text if plane.text is not None else (), plane.padding, strict=False)
+    ]
 
 
 @dataclass
@@ -114,7 +134,7 @@ class _Table:
 
     plane: Plane
     look: Look
-    texts: NDArray[np.object_]
+    texts: list[list[str]]
     level: NDArray[np.int64]
     widths: list[int]
     items: list[int | None]
@@ -134,7 +154,7 @@ class _Table:
                 continue
             channel, padding = int(self.plane.channel[row, item]), bool(self.plane.padding[row, item])
             style = "" if self.plane.blank[row, item] else self.look.cell_style(channel, level, padding=padding)
-            cells.append((right(self.texts[row, item], self.widths[item]), style))
+            cells.append((right(self.texts[row][item], self.widths[item]), style))
             if level:
                 self.look.seen.add("focus" if level == FOCUS else "lit")
             if padding:
@@ -149,7 +169,7 @@ class _Table:
 
     def _mark(self, before: int, after: int) -> tuple[str, str]:
         """Return what stands between two cells."""
-        opening, closing = self.look.characters.focus
+        opening, closing = self.look.characters.focus[0], self.look.characters.focus[1]
         if FOCUS in {before, after}:
             return opening if after == FOCUS else closing, "bold"
         return ("[" if after > before else "]" if before > after else " "), "bold" if before != after else ""
@@ -166,13 +186,17 @@ class _Table:
     def header(self, indent: int) -> Line:
         """Return the numbers of the columns."""
         line: Line = [(" " * (indent + 1), "")]
+        by_columns = _by_columns(self.plane.channel)
+        before = None
         for item in self.items:
             if item is None:
                 line.append((" " * (1 + self.width_of(None)), ""))
+                before = None
                 continue
-            channel = int(self.plane.channel[0, item]) if _by_columns(self.plane.channel) else -1
-            number = right(self.plane.column_headers[item], self.widths[item])
-            line += [(" ", ""), (number, self.look.band_style(channel))]
+            channel = int(self.plane.channel[0, item]) if by_columns else -1
+            number, style = right(self.plane.column_headers[item], self.widths[item]), self.look.band_style(channel)
+            line += [(" ", style if channel == before else ""), (number, style)]
+            before = channel
         return line
 
     def band(self, indent: int) -> Line:
@@ -196,8 +220,9 @@ def _by_columns(channel: NDArray[np.int64]) -> bool:
 
 
 def _channel_name(channel: int, look: Look, width: int) -> str:
-    full = look.say(Text("plane.channel", {"number": channel + 1}))
-    return full if cell_len(full) <= width else right(str(channel + 1), width)
+    number = str(channel + 1)
+    names = (look.say(Text("plane.channel", {"number": number})), f"c{number}")
+    return next((name for name in names if cell_len(name) <= width), right(number, width))
 
 
 def table_block(plane: Plane, look: Look, width: int, cell: int) -> Block:
@@ -216,7 +241,7 @@ def table_block(plane: Plane, look: Look, width: int, cell: int) -> Block:
     rows, columns = plane.shape
     by_columns = _by_columns(plane.channel)
     several = len(np.unique(plane.channel)) > 1
-    widths = [max(map(cell_len, texts[:, c])) for c in range(columns)]
+    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
     if plane.column_headers:
         widths = [max(pair) for pair in zip(widths, map(len, plane.column_headers), strict=True)]
     else:

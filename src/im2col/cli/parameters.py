@@ -1,0 +1,28 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Stride = Annotated[str, typer.Option(metavar="N[,N]", help="Pixels between neighbouring positions.")]
+Dilation = Annotated[str, typer.Option(metavar="N[,N]", help="Pixels between neighbouring taps.")]
+PaddingOption = Annotated[
+    str,
+    typer.Option(
+        metavar="P", help="Pixels around the image: 1, or 1,2, or before:after as in 1:2,0:3, or same, valid, full."
+    ),
+]
+PaddingModeOption = Annotated[str, typer.Option(metavar="MODE", help="constant, edge, reflect, symmetric or wrap.")]
+KernelSize = Annotated[str, typer.Option(metavar="N[,N]", help="Taps along each axis.")]
+LayoutOption = Annotated[str | None, typer.Option(metavar="AXES", help="The axes, such as NHWC.")]
+OrientationOption = Annotated[str, typer.Option(metavar="O", help="rows: a patch is a row; columns: a column.")]
+TapOrderOption = Annotated[str, typer.Option(metavar="O", help="channel-first or channel-last.")]
+DtypeOption = Annotated[str, typer.Option(metavar="DTYPE", help="Of the image, such as float32.")]
+Threads = Annotated[int | None, typer.Option(metavar="N", help="How many threads may work.")]
+Groups = Annotated[int | None, typer.Option(metavar="N", help="Groups of channels and filters.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
+Large = Annotated[bool, typer.Option("--large", help="Trust a photograph of more than 89 million pixels.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Out = Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Where to write.")]

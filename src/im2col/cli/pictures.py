@@ -1,0 +1,261 @@
+"""The commands that draw: `draw` into a file, `show` in the terminal, `explore` as a page."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import ArgumentError
+from ..pictures.illustration import illustrate
+from .options import window_options
+from .parameters import (  # noqa: TC001 (typer reads them)
+    Dilation,
+    Force,
+    Groups,
+    Large,
+    LayoutOption,
+    OrientationOption,
+    Out,
+    PaddingModeOption,
+    PaddingOption,
+    Stride,
+    TapOrderOption,
+)
+from .sources import read_filters, read_image
+
+if TYPE_CHECKING:
+    from ..pictures.illustration import Illustration
+
+SMALL = (1, 1, 6, 6), 1
+"""The samples that `draw` and `show` draw where nothing is named: the image's shape, and how many filters."""
+PAGE = (1, 3, 8, 8), 4
+"""Those that `explore` shows."""
+
+ChapterArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CHAPTER",
+        help="slide, decompose, matrix, matmul, channels, concat, filters, matmul-channels, padding-stride, fold or "
+        "view.",
+    ),
+]
+ChapterOption = Annotated[str, typer.Option(metavar="CHAPTER", help="Where the page opens; see `im2col draw --help`.")]
+Shape = Annotated[
+    str | None, typer.Option(metavar="SHAPE", help="Of a sample image, such as 1,3,8,8; the image if none is named.")
+]
+ImageOption = Annotated[
+    str | None, typer.Option("--image", metavar="PHOTO", help="An image file, scaled down to 224 pixels.")
+]
+ArrayOption = Annotated[str | None, typer.Option("--array", metavar="FILE.npy", help="An array as the image.")]
+KernelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="K",
+        help="A shape of sample weights, such as 4,3,3,3 (filters, channels/groups, kernel); a .npy file; or a name "
+        "(see `im2col kernels`), which without --groups is applied to each channel by itself.",
+    ),
+]
+Step = Annotated[str, typer.Option(metavar="N|none", help="Which position is highlighted, from 0, or none.")]
+DrawStep = Annotated[
+    str,
+    typer.Option(metavar="N|none|all", help="Which position is highlighted, from 0, or none; all animates an SVG."),
+]
+FilterOption = Annotated[int, typer.Option("--filter", metavar="N", help="Which filter is highlighted, from 0.")]
+Channel = Annotated[int, typer.Option(metavar="N", help="Which channel is drawn where only one is, from 0.")]
+LabelsOption = Annotated[str, typer.Option("--labels", metavar="L", help="values, or letters with indices.")]
+Lang = Annotated[str, typer.Option(metavar="L", help="en or zh.")]
+PageOut = Annotated[str, typer.Option("-o", "--out", metavar="FILE.html", help="Where to write.")]
+Open = Annotated[
+    bool | None,
+    typer.Option(
+        "--open/--no-open", help="Open the page in a browser; if neither is given, where a person is at a screen."
+    ),
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to the program's."""
+    app.command("draw")(draw_command)
+    app.command("show")(show_command)
+    app.command("explore")(explore_command)
+
+
+def draw_command(
+    chapter: ChapterArgument,
+    out: Out,
+    shape: Shape = None,
+    image: ImageOption = None,
+    array: ArrayOption = None,
+    kernel: KernelOption = None,
+    stride: Stride = "1",
+    padding: PaddingOption = "0",
+    dilation: Dilation = "1",
+    groups: Groups = None,
+    padding_mode: PaddingModeOption = "constant",
+    layout: LayoutOption = None,
+    orientation: OrientationOption = "rows",
+    tap_order: TapOrderOption = "channel-first",
+    step: DrawStep = "0",
+    filter_: FilterOption = 0,
+    channel: Channel = 0,
+    labels: LabelsOption = "values",
+    lang: Lang = "en",
+    force: Force = False,
+    large: Large = False,
+) -> None:
+    """Draw a chapter of the story: how convolution becomes a matrix product.
+
+    The ending of FILE is .svg, .png, .gif (which steps through all positions) or .html (the explorer).
+    """
+    source = _Source("draw", shape, image, array, kernel, layout, groups, large)
+    picture = source.illustrate(
+        SMALL,
+        chapter=chapter,
+        step=_step("draw", step),
+        filter=filter_,
+        channel=channel,
+        labels=labels,
+        lang=lang,
+        padding_mode=padding_mode,
+        orientation=orientation,
+        tap_order=tap_order,
+        **window_options("draw", stride, padding, dilation),
+    )
+    picture.save(out, force=force)
+    typer.echo(f"{source.summary(chapter)} → {out}")
+
+
+def show_command(
+    chapter: ChapterArgument,
+    shape: Shape = None,
+    image: ImageOption = None,
+    array: ArrayOption = None,
+    kernel: KernelOption = None,
+    stride: Stride = "1",
+    padding: PaddingOption = "0",
+    dilation: Dilation = "1",
+    groups: Groups = None,
+    padding_mode: PaddingModeOption = "constant",
+    layout: LayoutOption = None,
+    orientation: OrientationOption = "rows",
+    tap_order: TapOrderOption = "channel-first",
+    step: Step = "0",
+    filter_: FilterOption = 0,
+    channel: Channel = 0,
+    labels: LabelsOption = "values",
+    lang: Lang = "en",
+    large: Large = False,
+) -> None:
+    """Show a chapter of the story in the terminal."""
+    source = _Source("show", shape, image, array, kernel, layout, groups, large)
+    picture = source.illustrate(
+        SMALL,
+        chapter=chapter,
+        step=_step("show", step),
+        filter=filter_,
+        channel=channel,
+        labels=labels,
+        lang=lang,
+        padding_mode=padding_mode,
+        orientation=orientation,
+        tap_order=tap_order,
+        **window_options("show", stride, padding, dilation),
+    )
+    picture.show()
+
+
+def explore_command(
+    chapter: ChapterOption = "slide",
+    out: PageOut = "im2col-explorer.html",
+    shape: Shape = None,
+    image: ImageOption = None,
+    array: ArrayOption = None,
+    kernel: KernelOption = None,
+    stride: Stride = "1",
+    padding: PaddingOption = "0",
+    dilation: Dilation = "1",
+    groups: Groups = None,
+    padding_mode: PaddingModeOption = "constant",
+    layout: LayoutOption = None,
+    orientation: OrientationOption = "rows",
+    tap_order: TapOrderOption = "channel-first",
+    lang: Lang = "en",
+    force: Force = False,
+    large: Large = False,
+    open_: Open = None,
+) -> None:
+    """Write the explorer, an interactive page that needs no network, and open it."""
+    source = _Source("explore", shape, image, array, kernel, layout, groups, large)
+    picture = source.illustrate(
+        PAGE,
+        chapter=chapter,
+        lang=lang,
+        padding_mode=padding_mode,
+        orientation=orientation,
+        tap_order=tap_order,
+        **window_options("explore", stride, padding, dilation),
+    )
+    page = picture.save(out, force=force).resolve()
+    typer.echo(f"{source.summary(chapter)} → {page}")
+    if _someone_looks() if open_ is None else open_:
+        webbrowser.open(page.as_uri())
+
+
+@dataclass
+class _Source:
+    """What the user named as arrays."""
+
+    command: str
+    shape: str | None
+    image: str | None
+    array: str | None
+    kernel: str | None
+    layout: str | None
+    groups: int | None
+    large: bool
+    _shapes: str = ""
+
+    def illustrate(self, sample: tuple[tuple[int, ...], int], **options: Any) -> Illustration:
+        """Return the picture of these arrays, of samples where nothing is named."""
+        default_shape, default_filters = sample
+        x = read_image(
+            self.command,
+            shape=self.shape,
+            image=self.image,
+            array=self.array,
+            large=self.large,
+            default=default_shape,
+        )
+        w, groups = read_filters(
+            self.command, self.kernel, x, layout=self.layout, groups=self.groups, default=default_filters
+        )
+        self._shapes = f"{x.shape} by {w.shape}"
+        return illustrate(x, w, layout=self.layout, groups=groups, **options)
+
+    def summary(self, chapter: str) -> str:
+        """Return one line of what was drawn."""
+        return f"{chapter}: {self._shapes}"
+
+
+def _step(command: str, text: str) -> Any:
+    """Return a step as `illustrate` takes it."""
+    if text == "none":
+        return None
+    if text == "all" and command == "draw":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        words = "a whole number, none or all" if command == "draw" else "a whole number or none"
+        raise ArgumentError(f"{command}: --step must be {words}; got {text!r}") from None
+
+
+def _someone_looks() -> bool:
+    """Say whether a browser could appear before somebody's eyes."""
+    has_screen = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    return sys.stdout.isatty() and has_screen and not os.environ.get("CI")

@@ -1,0 +1,159 @@
+"""The arrays of a picture: from a shape, a photograph, a file, or a kernel's name."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..files import open_npy
+from ..layout import parse, resolve
+from ..photo.image_files import pillow, read_photo
+from ..photo.kernels import find_kernel
+from ..pictures.samples import sample_image, sample_weights
+from .options import parse_shape
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+LONGEST = 224
+"""Pixels of a photograph's longer side in a picture."""
+
+
+def read_image(
+    command: str, *, shape: str | None, image: str | None, array: str | None, large: bool, default: tuple[int, ...]
+) -> NDArray[Any]:
+    """Return the image that the user named.
+
+    Parameters
+    ----------
+    command : str
+        What an error names.
+    shape : str or None
+        Of a sample image.
+    image : str or None
+        The path of a photograph.
+    array : str or None
+        The path of a .npy file.
+    large : bool
+        As for `read_photo`.
+    default : tuple of int
+        The shape of the sample where nothing is named.
+
+    Raises
+    ------
+    ArgumentError
+        If several are named, or the shape is none.
+    PhotoError, MissingExtraError, MemoryBudgetError
+        If a file cannot be read, or the image would not fit the memory.
+    """
+    if sum(source is not None for source in (shape, image, array)) > 1:
+        raise ArgumentError(f"{command}: name one image: --shape, --image or --array")
+    if image is not None:
+        return photo_image(image, large=large)
+    if array is not None:
+        return open_npy(command, array)
+    return sample_image(default if shape is None else _sample_shape(command, "--shape", shape))
+
+
+def read_filters(
+    command: str, kernel: str | None, x: NDArray[Any], *, layout: str | None, groups: int | None, default: int
+) -> tuple[NDArray[Any], int]:
+    """Return the weights that the user named, and the groups they go with.
+
+    Parameters
+    ----------
+    command : str
+        What an error names.
+    kernel : str or None
+        A shape of sample weights, such as ``4,3,3,3``; the name of a kernel; or the path of a .npy file.
+    x : ndarray
+        The image.
+    layout : str or None
+        Its axes.
+    groups : int or None
+        A kernel that has a name is applied to each channel by itself unless this says otherwise; then each group has
+        one filter, which reads all of its channels with that kernel.
+    default : int
+        Where none is named: about how many filters of sample weights, 3 wide, which fit the image.
+
+    Returns
+    -------
+    weights : ndarray, (n, C/groups, *kernel), or a plain kernel
+    groups : int
+
+    Raises
+    ------
+    ArgumentError, LayoutError
+        If it is none of these, or the image has other axes.
+    PhotoError
+        If a file cannot be read.
+    """
+    given = 1 if groups is None else groups
+    if kernel is None:
+        spatial = max(min(x.ndim, 2), x.ndim - 2) if layout is None else len(parse(command, layout).spatial)
+        channels = _group_channels(command, x, layout, spatial, given)
+        filters = -(-default // max(given, 1)) * given
+        return sample_weights((max(filters, 1), channels, *(3,) * spatial)), given
+    if re.fullmatch(r"[\d,x×-]*\d[\d,x×-]*", kernel):
+        return sample_weights(_sample_shape(command, "--kernel", kernel)), given
+    if kernel.lower().endswith(".npy"):
+        return open_npy(command, kernel), given
+    named = find_kernel(kernel)
+    # Without a divisor the weights are integers, and read as such.
+    weights = named.weights.astype(np.int64) if named.divisor == 1 else named.weights / named.divisor
+    if groups is None:
+        given = resolve(command, layout, x.ndim, weights.ndim).size("C", x.shape)
+    channels = _group_channels(command, x, layout, weights.ndim, given)
+    return np.broadcast_to(weights, (max(given, 1), channels, *weights.shape)), given
+
+
+def _group_channels(command: str, x: NDArray[Any], layout: str | None, spatial: int, groups: int) -> int:
+    """Return the channels that a filter reads; groups that do not divide them are refused where they are used."""
+    return max(resolve(command, layout, x.ndim, spatial).size("C", x.shape) // max(groups, 1), 1)
+
+
+def photo_image(path: str | os.PathLike[str], longest: int = LONGEST, *, large: bool = False) -> NDArray[np.uint8]:
+    """Return a photograph as an array, scaled down where it is larger than a picture can show.
+
+    Parameters
+    ----------
+    path : path-like
+        What `read_photo` reads. Transparency is left out, 16 bits become 8.
+    longest : int
+        Pixels of the longer side.
+    large : bool
+        As for `read_photo`.
+
+    Returns
+    -------
+    ndarray of uint8, (C, H, W)
+        C is 1 for grey and 3 for colour.
+
+    Raises
+    ------
+    PhotoError, MissingExtraError, MemoryBudgetError
+        As `read_photo`.
+    """
+    samples = read_photo(path, large=large).samples
+    if samples.dtype != np.uint8:
+        samples = (samples >> 8).astype(np.uint8)
+    height, width = samples.shape[:2]
+    scale = longest / max(height, width)
+    if scale < 1:
+        pil = pillow("read_photo")
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        plain = pil.Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
+        samples = np.asarray(plain.resize(size, pil.Image.Resampling.BOX)).reshape(size[1], size[0], -1)
+    return np.ascontiguousarray(samples.transpose(2, 0, 1))
+
+
+def _sample_shape(command: str, name: str, text: str) -> tuple[int, ...]:
+    shape = parse_shape(command, name, text)
+    if min(shape) < 1:
+        raise ArgumentError(f"{command}: {name} must be at least 1 along each axis; got {text!r}")
+    return shape

@@ -1,0 +1,176 @@
+// @ts-check
+// What cells show, and which rows and columns are shown: the twin of Builder in panels.py.
+
+import { letter, short } from "./labels.js";
+import { unravel } from "./geometry.js";
+import { Plane, axis, sentence } from "./scene.js";
+
+/** Rows or columns of a table that are shown whole. */
+export const LONGEST_AXIS = 48;
+/** Channels, slices, images or filters that are shown whole. */
+export const MOST_PLANES = 8;
+
+/** Makes the planes of one scene: of a layer, a selection that elision must not hide, and "values" or "letters". */
+export class Builder {
+  constructor(layer, selection, labels = "values") {
+    this.layer = layer;
+    this.selection = selection;
+    this.labels = labels;
+  }
+
+  /** Return a plane whose cells have these coordinates; `headers` names those that number its rows and columns. */
+  plane(what, place, label, rows, columns, coordinates, mode = "digits", headers = ["", ""]) {
+    const numbered = ({ shown }, name) => (name && mode !== "block" ? shown.map((i) => String(i + 1)) : []);
+    const row_headers = numbered(rows, headers[0]);
+    const column_headers = numbered(columns, headers[1]);
+    return new Plane(this, { place, what, label, rows, columns, mode, coordinates, row_headers, column_headers });
+  }
+
+  // Values and labels of a cell, by its coordinates.
+
+  /** Return all that a cell shows. */
+  cell(what, at) {
+    const pixel = this.pixelOf(what, at);
+    return {
+      text: this.text(what, at),
+      value: this.isBlank(what, at) ? 0 : this.value(what, at),
+      channel: this.channel(at),
+      padding: pixel !== null && this.layer.isPadding(pixel),
+      blank: this.isBlank(what, at),
+    };
+  }
+
+  /** Return the pixel that a cell shows, null where it shows none. */
+  pixelOf(what, at) {
+    if ("pixel" in at) return at.pixel;
+    return what.startsWith("entry") ? this.layer.positionPixel(at.position) + this.layer.tapPixel(at.tap) : null;
+  }
+
+  /** Return a cell's number. */
+  value(what, at) {
+    const { layer } = this;
+    switch (what) {
+      case "pixel":
+      case "entry":
+        return layer.pixel(at.image, this.pixelOf(what, at));
+      case "weight":
+        return layer.weight(at.tap, at.filter);
+      case "output":
+        return layer.output(at.image, at.filter, at.position);
+      case "partial":
+        return layer.partial(at.image, at.filter, at.channel, at.position);
+      case "stop":
+        return at.position + 1;
+      case "position-offset":
+        return layer.positionAddress(at.position);
+      case "tap-offset":
+        return layer.tapAddress(at.tap);
+      case "entry-address":
+        return layer.positionAddress(at.position) + layer.tapAddress(at.tap);
+      case "address":
+        return layer.address(at.pixel);
+      case "count":
+        return layer.count(layer.coordinates(at.pixel));
+      default: // "sum" and "mean"
+        return layer.folded(what, at.image, at.pixel);
+    }
+  }
+
+  /** Return whether a cell holds nothing: a weight of a channel that its filter does not read. */
+  isBlank(what, at) {
+    return what === "weight" && !this.layer.reads(at.filter, at.tap);
+  }
+
+  /** Return the number of the input channel that a cell belongs to, -1 for none. */
+  channel(at) {
+    const { layer } = this;
+    if ("pixel" in at) return layer.channelNumbers[Math.floor(at.pixel / layer.channelPixels)];
+    if ("tap" in at) return layer.channelNumbers[layer.tapChannel(at.tap)];
+    return "channel" in at ? layer.channelNumbers[at.channel] : -1;
+  }
+
+  /** Return a cell's label. */
+  text(what, at) {
+    if (this.isBlank(what, at)) return "";
+    return (this.labels === "letters" && this.letter(what, at)) || short(this.value(what, at));
+  }
+
+  /** Return a cell's letter, or "" where it shows a number all the same. */
+  letter(what, at) {
+    const { layer } = this;
+    const g = layer.geometry;
+    if (["pixel", "entry", "sum", "mean"].includes(what)) {
+      const found = layer.coordinates(this.pixelOf(what, at));
+      if (!layer.isInside(found)) return "";
+      const [channel, ...axes] = found;
+      const number = layer.channels > 1 ? layer.channelNumbers[channel] : channel;
+      const name = letter("x", [at.image, number, ...axes], [layer.batch, layer.channels, ...g.spatialShape]);
+      return what === "sum" ? `${layer.count(found)}·${name}` : name;
+    }
+    if (what === "weight") {
+      const channel = layer.tapChannel(at.tap) - layer.firstChannel(at.filter);
+      const axes = unravel(layer.tapKernel(at.tap), g.kernelSize);
+      return letter("w", [at.filter, channel, ...axes], [layer.filters, layer.groupChannels, ...g.kernelSize]);
+    }
+    if (what === "output") {
+      const axes = unravel(at.position, g.outputShape);
+      return letter("y", [at.image, at.filter, ...axes], [layer.batch, layer.filters, ...g.outputShape]);
+    }
+    if (what === "partial") {
+      const index = [at.image, at.filter, at.channel, ...unravel(at.position, g.outputShape)];
+      return letter("z", index, [layer.batch, layer.filters, layer.channels, ...g.outputShape]);
+    }
+    return "";
+  }
+
+  // Axes.
+
+  /** Return the positions as an axis of a table. */
+  positions(unit, limit = LONGEST_AXIS) {
+    return axis(this.layer.positions, unit, limit, [this.selection.position]);
+  }
+
+  /** Return taps as an axis of a table. */
+  taps(count, unit, chosen) {
+    return axis(count, unit, LONGEST_AXIS, [chosen]);
+  }
+
+  /** Return the filters as an axis. */
+  filterAxis(unit, limit) {
+    return axis(this.layer.filters, unit, limit, [this.selection.filter]);
+  }
+
+  /** Return the channels as an axis of planes. */
+  channelAxis() {
+    const { pixel, tap, filter } = this.selection;
+    const chosen = [];
+    if (pixel !== null) chosen.push(Math.floor(pixel / this.layer.channelPixels));
+    else if (tap !== null) chosen.push(this.layer.tapChannel(tap));
+    else if (filter !== null) chosen.push(this.layer.firstChannel(filter));
+    return axis(this.layer.channels, "channels", MOST_PLANES, chosen);
+  }
+
+  /** Return the words of a plane's label: those parts of which there are several. */
+  label(numbers) {
+    const { batch, channels, filters, channelNumbers, filterNumbers } = this.layer;
+    const counts = {
+      image: batch,
+      channel: Math.max(channels, 1 + Math.max(...channelNumbers)),
+      filter: Math.max(filters, 1 + Math.max(...filterNumbers)),
+    };
+    const names = { channel: channelNumbers, filter: filterNumbers };
+    return Object.entries(numbers)
+      .filter(([name]) => (counts[name] ?? 2) > 1)
+      .map(([name, i]) => sentence(`plane.${name}`, { number: (names[name] ? names[name][i] : i) + 1 }));
+  }
+
+  /** Return the last coordinates of the selected window's pixels, or of the selected pixel, in the padded image. */
+  windowPixels() {
+    const { layer, selection } = this;
+    const width = layer.paddedShape.at(-1);
+    if (selection.position === null) return selection.pixel === null ? [] : [selection.pixel % width];
+    const start = layer.positionPixel(selection.position);
+    const step = layer.tapOrder === "channel-first" ? 1 : layer.channels; // the taps of the first channel
+    return Array.from({ length: layer.geometry.taps }, (_, kernel) => (start + layer.tapPixel(kernel * step)) % width);
+  }
+}

@@ -1,0 +1,255 @@
+// @ts-check
+// The panels that chapters are made of: the twin of panels.py. A new figure is a new list of them, in chapters/.
+
+import { LONGEST_AXIS, MOST_PLANES } from "./builder.js";
+import { prod } from "./geometry.js";
+import { axis, sentence, wholeAxis } from "./scene.js";
+
+const MOST_PATCHES = 12;
+const MOST_DIGITS = 2_500; // cells of a panel that show digits
+const MOST_HEAT = 100_000; // cells of a plane that show colours
+
+/** Return a panel by its name in the chapters; `b` is the scene's Builder. */
+export function makePanel(b, kind) {
+  return PANELS[kind](b);
+}
+
+const times = (sizes) => sentence("size", { shape: sizes.join(" × ") });
+
+const several = (...sizes) => sizes.filter((n) => n > 1);
+
+// --- pictures: one plane for each channel (or filter), image and slice
+
+/** Return a panel of pictures; `steps(line, image, slice)` and `label(line)` are a plane's coordinates and its name. */
+function picturesPanel(b, kind, what, lines, shape, steps, label, offset = 0) {
+  const depth = shape.length === 3 ? shape[0] : 1;
+  const [height, width] = [1, ...shape].slice(-2);
+  const unit = depth > 1 ? "slices" : "images";
+  const images = axis(b.layer.batch * depth, unit, MOST_PLANES, [b.selection.image * depth]);
+  const cells = height * width;
+  let columns = wholeAxis(width, "columns");
+  let mode = "digits";
+  if (shape.length === 1) {
+    const pixels = "pixel" in steps(0, 0, 0);
+    const chosen = pixels ? b.windowPixels().map((p) => p - offset) : [b.selection.position];
+    columns = axis(width, "columns", LONGEST_AXIS, chosen.filter((p) => p !== null && p >= 0 && p < width));
+  } else if (cells * lines.shown.length * images.shown.length > MOST_DIGITS) {
+    mode = cells <= MOST_HEAT ? "heat" : "block";
+  }
+  const rows = wholeAxis(height, "rows");
+  const planes = lines.shown.flatMap((line) =>
+    images.shown.map((column) => {
+      const image = Math.floor(column / depth);
+      const slice = column % depth;
+      const names = b.label({ ...label(line), image, ...(depth > 1 ? { slice } : {}) });
+      return b.plane(what, [line, column], names, rows, columns, steps(line, image, slice), mode);
+    }),
+  );
+  const leading = b.layer.batch > 1 ? [b.layer.batch, lines.length] : several(lines.length);
+  const size = times([...leading, ...shape]);
+  return { kind, title: sentence(`panel.${kind}`), size, rows: lines, columns: images, planes };
+}
+
+/** Return the image, or sums over it, channel by channel. */
+function imagePanel(b, kind, what, padded) {
+  const g = b.layer.geometry;
+  const before = g.padding.map((pair) => (padded ? 0 : pair[0]));
+  const [height, width] = [1, ...g.paddedShape].slice(-2);
+  const [above, left] = [0, ...before].slice(-2);
+  const steps = (channel, image, slice) => {
+    const top = g.ndim === 3 ? slice + before[0] : 0;
+    const corner = channel * b.layer.channelPixels + top * height * width + above * width + left;
+    return { pixel: [corner, width, 1], image: [image, 0, 0] };
+  };
+  const shape = padded ? g.paddedShape : g.spatialShape;
+  return picturesPanel(b, kind, what, b.channelAxis(), shape, steps, (channel) => ({ channel }), before.at(-1));
+}
+
+/** Return pictures of the output's shape; `here(line)` are a plane's coordinates beside its positions and its image. */
+function outputsPanel(b, kind, what, lines, here, label) {
+  const { outputShape } = b.layer.geometry;
+  const [height, width] = [1, ...outputShape].slice(-2);
+  const steps = (line, image, slice) => {
+    return { position: [slice * height * width, width, 1], ...here(line), image: [image, 0, 0] };
+  };
+  return picturesPanel(b, kind, what, lines, outputShape, steps, label);
+}
+
+function mapsPanel(b) {
+  const lines = b.filterAxis("filters", MOST_PLANES);
+  return outputsPanel(b, "maps", "output", lines, (f) => ({ filter: [f, 0, 0] }), (filter) => ({ filter }));
+}
+
+function partialsPanel(b) {
+  const filter = b.selection.filter ?? 0;
+  const first = b.layer.firstChannel(filter);
+  const here = (line) => ({ channel: [first + line, 0, 0], filter: [filter, 0, 0] });
+  const lines = axis(b.layer.groupChannels, "channels", MOST_PLANES);
+  return outputsPanel(b, "partials", "partial", lines, here, (line) => ({ channel: first + line }));
+}
+
+function stopsPanel(b) {
+  return outputsPanel(b, "stops", "stop", wholeAxis(1, "rows"), () => ({}), () => ({}));
+}
+
+// --- small windows: patches and filters, their slices one below the other
+
+/** Return the tap of a window's cell; rows run through all axes but the last. */
+function windowSteps(b, channel) {
+  const { kernelSize, taps } = b.layer.geometry;
+  const width = kernelSize.at(-1);
+  if (b.layer.tapOrder === "channel-first") return [channel * taps, width, 1];
+  return [channel, width * b.layer.channels, b.layer.channels];
+}
+
+function windowAxes(b) {
+  const { kernelSize } = b.layer.geometry;
+  return [axis(prod(kernelSize.slice(0, -1)), "rows", LONGEST_AXIS), axis(kernelSize.at(-1), "columns", LONGEST_AXIS)];
+}
+
+function filtersPanel(b) {
+  const { layer } = b;
+  const lines = b.filterAxis("filters", MOST_PLANES);
+  const across = axis(layer.groupChannels, "channels", MOST_PLANES);
+  const axes = windowAxes(b);
+  const planes = lines.shown.flatMap((filter) =>
+    across.shown.map((c) => {
+      const channel = layer.firstChannel(filter) + c;
+      const steps = { tap: windowSteps(b, channel), filter: [filter, 0, 0] };
+      return b.plane("weight", [filter, c], b.label({ filter, channel }), ...axes, steps);
+    }),
+  );
+  const title = sentence(layer.filters === 1 && layer.channels === 1 ? "panel.kernel" : "panel.filters");
+  const size = times([...several(layer.filters, layer.groupChannels), ...layer.geometry.kernelSize]);
+  return { kind: "filters", title, size, rows: lines, columns: across, planes };
+}
+
+function patchesPanel(b) {
+  const { outputShape, kernelSize, taps } = b.layer.geometry;
+  const down = prod(outputShape.slice(0, -1));
+  const width = outputShape.at(-1);
+  const { image, position } = b.selection;
+  const alongDown = (limit) => axis(down, "patches", limit, [position === null ? null : Math.floor(position / width)]);
+  const alongWidth = (limit) => axis(width, "patches", limit, [position === null ? null : position % width]);
+  let lines = alongDown(MOST_PATCHES);
+  let across = alongWidth(MOST_PATCHES);
+  if (lines.shown.length * across.shown.length * taps > MOST_DIGITS) {
+    if (down > 6) lines = alongDown(0);
+    if (width > 6) across = alongWidth(0);
+  }
+  const axes = windowAxes(b);
+  const planes = lines.shown.flatMap((y) =>
+    across.shown.map((x) => {
+      const name = sentence("plane.patch", { number: y * width + x + 1 });
+      const steps = { position: [y * width + x, 0, 0], tap: windowSteps(b, 0), image: [image, 0, 0] };
+      return b.plane("entry", [y, x], [name], ...axes, steps);
+    }),
+  );
+  const size = times([...outputShape, ...kernelSize]);
+  return { kind: "patches", title: sentence("panel.patches"), size, rows: lines, columns: across, planes };
+}
+
+function patchPanel(b) {
+  const { layer } = b;
+  const position = b.selection.position ?? 0;
+  const lines = b.channelAxis();
+  const axes = windowAxes(b);
+  const planes = lines.shown.map((channel) => {
+    const steps = { position: [position, 0, 0], tap: windowSteps(b, channel), image: [b.selection.image, 0, 0] };
+    return b.plane("entry", [channel, 0], b.label({ channel }), ...axes, steps);
+  });
+  const title = sentence("panel.patch", { number: position + 1 });
+  const size = times([...several(layer.channels), ...layer.geometry.kernelSize]);
+  return { kind: "patch", title, size, rows: lines, columns: wholeAxis(1, "images"), planes };
+}
+
+// --- tables: the column matrix, the weights, the product
+
+/**
+ * Return a panel of tables whose rows and columns have a coordinate each, "" for none. With orientation "columns" they
+ * change places. `parts` tables stand beside each other, their coordinates given by `bases`; one for each image below.
+ */
+function tablePanel(b, kind, what, down, across, { perImage, parts = 1, bases = () => ({}) }) {
+  const turned = b.layer.orientation === "columns";
+  const { batch } = b.layer;
+  const images = axis(perImage ? batch : 1, "images", MOST_PLANES, [b.selection.image]);
+  const beside = axis(parts, "channels", MOST_PLANES);
+  const [[rowsName, rows], [columnsName, columns]] = turned ? [across, down] : [down, across];
+  const axes = [{ ...rows, unit: "rows" }, { ...columns, unit: "columns" }];
+  const table = (image, part) => {
+    const steps = { [down[0]]: [0, 1, 0], [across[0]]: [0, 0, 1], ...bases(part) };
+    delete steps[""];
+    if (turned) for (const name in steps) steps[name] = [steps[name][0], steps[name][2], steps[name][1]];
+    if (perImage) steps.image = [image, 0, 0];
+    const names = b.label({ ...(perImage ? { image } : {}), ...(parts > 1 ? { channel: part } : {}) });
+    const place = turned ? [part, image] : [image, part];
+    return b.plane(what, place, names, ...axes, steps, "digits", [rowsName, columnsName]);
+  };
+  const planes = turned
+    ? beside.shown.flatMap((part) => images.shown.map((image) => table(image, part)))
+    : images.shown.flatMap((image) => beside.shown.map((part) => table(image, part)));
+  const sides = [down[1].length, across[1].length * parts];
+  const size = times([...(perImage ? several(batch) : []), ...(turned ? sides.reverse() : sides)]);
+  const arrangement = turned ? { rows: beside, columns: images } : { rows: images, columns: beside };
+  return { kind, title: sentence(`panel.${kind}`), size, ...arrangement, planes };
+}
+
+function matrixPanel(b, kind = "matrix", what = "entry") {
+  const down = ["position", b.positions("rows")];
+  const across = ["tap", b.taps(b.layer.taps, "columns", b.selection.tap)];
+  return tablePanel(b, kind, what, down, across, { perImage: what === "entry" });
+}
+
+/** Return each channel's column matrix, one beside the other. */
+function matricesPanel(b) {
+  const { channels, tapOrder, geometry } = b.layer;
+  const first = tapOrder === "channel-first";
+  const bases = (channel) => ({ tap: first ? [channel * geometry.taps, 0, 1] : [channel, 0, channels] });
+  const down = ["position", b.positions("rows")];
+  const across = ["tap", b.taps(geometry.taps, "columns", null)];
+  return tablePanel(b, "matrices", "entry", down, across, { perImage: true, parts: channels, bases });
+}
+
+function weightsPanel(b) {
+  const down = ["tap", b.taps(b.layer.taps, "rows", b.selection.tap)];
+  const across = ["filter", b.filterAxis("columns", LONGEST_AXIS)];
+  return tablePanel(b, "weights", "weight", down, across, { perImage: false });
+}
+
+function productPanel(b) {
+  const across = ["filter", b.filterAxis("columns", LONGEST_AXIS)];
+  return tablePanel(b, "product", "output", ["position", b.positions("rows")], across, { perImage: true });
+}
+
+function positionOffsetsPanel(b) {
+  const down = ["position", b.positions("rows")];
+  return tablePanel(b, "position-offsets", "position-offset", down, ["", wholeAxis(1, "columns")], { perImage: false });
+}
+
+function tapOffsetsPanel(b) {
+  const across = ["tap", b.taps(b.layer.taps, "columns", b.selection.tap)];
+  return tablePanel(b, "tap-offsets", "tap-offset", ["", wholeAxis(1, "columns")], across, { perImage: false });
+}
+
+/** The panels by their names in the chapters. */
+const PANELS = {
+  image: (b) => imagePanel(b, b.layer.geometry.isPadded ? "padded" : "image", "pixel", true),
+  "bare-image": (b) => imagePanel(b, "image", "pixel", false),
+  memory: (b) => imagePanel(b, "memory", "address", true),
+  sums: (b) => imagePanel(b, "sums", "sum", false),
+  counts: (b) => imagePanel(b, "counts", "count", false),
+  means: (b) => imagePanel(b, "means", "mean", false),
+  filters: filtersPanel,
+  patches: patchesPanel,
+  patch: patchPanel,
+  matrix: (b) => matrixPanel(b),
+  matrices: matricesPanel,
+  addresses: (b) => matrixPanel(b, "addresses", "entry-address"),
+  "position-offsets": positionOffsetsPanel,
+  "tap-offsets": tapOffsetsPanel,
+  weights: weightsPanel,
+  product: productPanel,
+  partials: partialsPanel,
+  maps: mapsPanel,
+  stops: stopsPanel,
+};
