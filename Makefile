@@ -39,7 +39,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[cli]'
+	$(PIP) --editable '.[cli,draw]'
 	touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python

@@ -256,6 +256,48 @@ MUTATIONS = [
         "leaky_relu is steep below zero",
         "test_activation.py",
     ),
+    Mutation(
+        "pictures/layer.py",
+        'order = self.memory if "C" in self.memory else "C" + self.memory',
+        'order = "C" + self.memory.replace("C", "")',
+        "addresses are those of channels first, whatever the layout",
+        "test_scene.py",
+    ),
+    Mutation(
+        "pictures/layer.py",
+        "return filter_ // (self.filters // self.groups) * self.group_channels",
+        "return filter_ // self.groups * self.group_channels",
+        "a filter of the last group reads another group's channels",
+        "test_scene.py",
+    ),
+    Mutation(
+        "pictures/panels.py",
+        "return (channel, width * b.layer.channels, b.layer.channels)",
+        "return (channel, width * b.layer.channels, 1)",
+        "windows number their taps channel-first, whatever the order",
+        "test_scene.py",
+    ),
+    Mutation(
+        "pictures/panels.py",
+        "inside = (corner[0] if g.ndim > 1 else 0) * width + corner[1]",
+        "inside = corner[1]",
+        "the image without its padding is shown a few rows too high",
+        "test_scene.py",
+    ),
+    Mutation(
+        "pictures/highlight.py",
+        "light.order[here] = ranks[tap]",
+        "light.order[here] = tap + 1",
+        "the order in a patch counts channels that the filter does not read",
+        "test_scene.py",
+    ),
+    Mutation(
+        "pictures/scene.py",
+        "kept.update(range(max(0, one - 1), min(length, one + 2)))",
+        "kept.update(range(max(0, one - 1), min(length, one + 1)))",
+        "the row after the selection is left out",
+        "test_scene.py",
+    ),
 ]
 
 
@@ -275,7 +317,7 @@ def run_tests(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
 
 def copy_repository(folder: Path) -> Path:
     """Copy what the tests need into `folder`."""
-    for name in ("src", "tests"):
+    for name in ("src", "tests", "docs"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
     return folder
