@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ArgumentError
+from .builder import Builder
 from .chapters import SIGNS, chapters
 from .highlight import tap_ranks
 from .labels import short
-from .panels import Builder
+from .panels import make_panel
 from .scene import NOTHING, Axis, Formula, Panel, Scene, Text, axis
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def make_scene(
     if layer.orientation == "columns" and "×" in names:  # the weights stand on the left then
         at = names.index("×")
         names[at - 1], names[at + 1] = names[at + 1], names[at - 1]
-    parts: list[Panel | str] = [name if name in SIGNS else builder.panel(name) for name in names]
+    parts: list[Panel | str] = [name if name in SIGNS else make_panel(builder, name) for name in names]
     # A picture without digits is read through its patch.
     first = parts[0]
     if (
@@ -77,7 +78,7 @@ def make_scene(
         and "image" in names
         and selection.position is not None
     ):
-        parts[1:1] = ["→", builder.panel("patch")]
+        parts[1:1] = ["→", make_panel(builder, "patch")]
     has_weights = "filters" in names or "weights" in names
     return Scene(
         chapter=chapter,

@@ -1,8 +1,8 @@
 // @ts-check
 // A scene: what a picture shows, as plain data; the twin of scene.py.
 //
-// A plane holds no arrays here. Its cells are computed when they are drawn: plane.cell(r, c), by their indices among the
-// rows and columns that are shown.
+// A plane holds no arrays here: plane.cell(r, c) computes a cell when it is drawn, by its indices among the rows and
+// columns that are shown.
 
 import { highlight } from "./highlight.js";
 import { stridesOf } from "./geometry.js";
