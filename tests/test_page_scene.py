@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -47,7 +48,7 @@ NAMES = "short, letter, sourceIndex, Geometry, makeLayer, makeScene, sceneToJson
 def page(browser: Browser) -> Iterator[Any]:
     """Open a blank page that has the modules' functions as globals."""
     page = browser.new_page()
-    script = inline_modules(PAGE, "story.js", "texts.js")
+    script = inline_modules(PAGE, "layer.js", "story.js", "texts.js")
     page.evaluate(f"""() => {{ "use strict"; {script}; Object.assign(window, {{ {NAMES} }}); }}""")
     plans = {path.stem: json.loads(path.read_text("utf-8")) for path in (PICTURES / "chapters").glob("*.json")}
     page.evaluate("(plans) => { window.plans = plans; }", plans)
@@ -81,8 +82,13 @@ def data_of(layer: Layer) -> list[Any]:
         "tap_order": layer.tap_order,
         "memory": layer.memory,
     }
-    plain = [[v if math.isfinite(v) else str(v) for v in a.ravel().tolist()] for a in (layer.image, layer.weights)]
-    return [description, *(json.loads(json.dumps(p).replace('"inf"', '"Infinity"')) for p in plain)]
+    arrays = ([numeral(v) for v in array.ravel().tolist()] for array in (layer.image, layer.weights))
+    return [description, *arrays]
+
+
+def numeral(value: float) -> float | str:
+    """Return a number for JSON: what JSON lacks as JavaScript reads it from a string."""
+    return value if math.isfinite(value) else str(value).replace("inf", "Infinity")
 
 
 # --- numbers and letters
@@ -137,9 +143,9 @@ def test_texts_say_the_same(page: Any) -> None:
 @pytest.mark.parametrize("mode", PADDING_MODES)
 def test_padding_shows_the_same_pixels(page: Any, mode: str) -> None:
     """As np.pad pads, however long the padding is."""
-    cases = [[n, a, b, mode] for n in range(1, 6) for a in range(14) for b in (0, 1, 5, 13)]
-    found = of_page(page, "(cases) => cases.map((c) => [...sourceIndex(...c)])", cases)
-    assert found == [source_index(n, a, b, mode).tolist() for n, a, b, mode in cases]
+    cases = list(itertools.product(range(1, 6), range(14), (0, 1, 5, 13)))
+    found = of_page(page, f"(cases) => cases.map((c) => [...sourceIndex(...c, '{mode}')])", cases)
+    assert found == [source_index(*case, mode).tolist() for case in cases]
 
 
 def test_which_windows_are_valid(page: Any) -> None:
@@ -152,7 +158,8 @@ def test_which_windows_are_valid(page: Any) -> None:
 
     def shape(case: list[Any]) -> list[int] | None:
         try:
-            return list(Geometry(*(tuple(v) for v in case)).output_shape)
+            spatial_shape, kernel_size, stride, padding, dilation = (tuple(v) for v in case)
+            return list(Geometry(spatial_shape, kernel_size, stride, padding, dilation).output_shape)
         except im2col.GeometryError:
             return None
 
@@ -242,9 +249,10 @@ CASES: dict[str, Case] = {
     "many filters": Case(whole((1, 7, 60), 31), whole((70, 1, 1, 2), 32), {"stride": (2, 3)}),
     "many images": Case(whole((10, 1, 3, 4), 33), whole((1, 1, 2, 2), 34), {"orientation": "columns"}),
     "many patches": Case(whole((30, 9), 35), whole((4, 5), 36), {}),
-    "great patches": Case(whole((22, 22), 37), whole((8, 9), 38), {}, chapters=("decompose", "matrix", "slide")),
+    "great patches": Case(whole((17, 18), 37), whole((8, 9), 38), {}, chapters=("decompose", "matrix", "slide")),
+    "a line of great patches": Case(whole((14, 15), 47), whole((9, 9), 48), {}, chapters=("decompose",)),
     "colours": Case(
-        whole((3, 33, 40), 39), whole((2, 3, 3, 3), 40), {"padding": 1}, chapters=("channels", "fold", "slide", "view")
+        whole((2, 54, 49), 39), whole((2, 2, 3, 3), 40), {"padding": 1}, chapters=("channels", "fold", "slide", "view")
     ),
     "blocks": Case(whole((330, 310), 41), whole((3, 3), 42), {}, chapters=("padding-stride", "matmul")),
     "empty": Case(whole((1, 0, 3), 43), whole((1, 1, 2, 2), 44), {"padding": ((2, 1), 0)}),
@@ -363,7 +371,7 @@ def test_turning_a_layer_shares_what_was_computed(page: Any) -> None:
         ):
             ours = plain(make_scene("test", layer, chapter))
             assert shared
-            assert values == x[0].ravel().tolist() == sum(ours["parts"][0]["planes"][0]["values"], [])
+            assert values == x[0].ravel().tolist()
             compare(ours, theirs)
 
 
@@ -374,7 +382,8 @@ def test_cells_are_found_by_their_coordinates(page: Any) -> None:
         let compared = 0;
         for (const chapter in plans) {
             const planes = panelsOf(makeScene(layerOf(data), plans, chapter)).flatMap((panel) => panel.planes);
-            for (const plane of planes) for (const name in plane.coordinates) for (let value = -2; value < 150; value++) {
+            const named = planes.flatMap((plane) => Object.keys(plane.coordinates).map((name) => [plane, name]));
+            for (const [plane, name] of named) for (let value = -2; value < 150; value++) {
                 const searched = plane.cells().filter(([r, c]) => plane.at(r, c)[name] === value);
                 const found = plane.cellsWith(name, value);
                 if (JSON.stringify(found) !== JSON.stringify(searched)) return [chapter, plane.what, name, value];
@@ -409,7 +418,6 @@ def test_a_photo_makes_its_scene_within_a_frame(page: Any) -> None:
         }));
     }"""
     times = of_page(page, function, data_of(layer))
-    print(times)
     assert max(times.values()) < 16, times
 
 
@@ -427,14 +435,12 @@ def test_modules_follow_those_that_they_import(tmp_path: Path) -> None:
     """Each stands once, behind its imports, without import lines and the word export."""
     folder = written(
         tmp_path,
-        a='// @ts-check\nimport { two, three } from "./c.js";\nimport { one } from "./b.js";\n\nconst four = one + three;\n',
+        a='// @ts-check\nimport { two, Three } from "./c.js";\nimport { one } from "./b.js";\n\nconst four = 4;\n',
         b='import { two } from "./c.js";\nexport const one = 1;\n',
-        c="export function two() {\n  const one = 1;\n}\nexport class three {}\n",
+        c="export function two() {\n  const one = 1;\n}\nexport class Three {}\n",
         d="export async function five() {}\n",
     )
-    whole_text = (
-        "function two() {\n  const one = 1;\n}\nclass three {}\n\nconst one = 1;\n\nconst four = one + three;\n"
-    )
+    whole_text = "function two() {\n  const one = 1;\n}\nclass Three {}\n\nconst one = 1;\n\nconst four = 4;\n"
     assert inline_modules(folder, "a.js") == whole_text
     assert inline_modules(folder) == whole_text + "\nasync function five() {}\n"
 

@@ -244,6 +244,14 @@ channel 2            3 │ 3 6 1 4 │  3 │ 9 7 7 6 │     4 │ 6 7 4 2 7 0 
     )
 
 
+def test_interleaved_channels_above_columns() -> None:
+    """One form of the name for all: the letter only where every column has room for it."""
+    w = np.array([1, -1, 1, 1, -1, -1, 1, 1]).reshape(1, 2, 2, 2)
+    for factor, names in ((1, "    1  2  1  2 1 2 1 2\n"), (10, "    c1 c2  c1  c2  c1 c2 c1 c2\n")):
+        picture = scene("filters", (1, 2, 3, 3), w * factor, orientation="columns", tap_order="channel-last")
+        assert names in picture_of(shown(picture))
+
+
 def test_patches_with_gaps() -> None:
     """Patches keep their places; those that are left out are counted."""
     assert (
@@ -506,7 +514,7 @@ def test_numbers_that_are_not_finite_have_a_place() -> None:
     x = np.full((1, 1, 64, 64), np.nan)
     x[0, 0, 0, :2] = np.inf, -np.inf
     assert "▒" in shown(scene("slide", x, np.ones((1, 1, 2, 2)), selection=NOTHING))
-    assert "│ −∞ NaN │" in shown(scene("decompose", x[..., :2, 1:4], np.ones((1, 1, 2, 2)), selection=NOTHING))
+    assert "│  −∞ NaN │" in shown(scene("decompose", x[..., :2, 1:4], np.ones((1, 1, 2, 2)), selection=NOTHING))
 
 
 # --- characters

@@ -177,7 +177,7 @@ class Plane:
     def the(self, name: str) -> NDArray[np.int64]:
         """Return a coordinate that these cells are known to have, shape (rows, columns)."""
         base, down, right = self.coordinates[name]
-        rows, columns = np.array(self.rows.shown), np.array(self.columns.shown)
+        rows, columns = (np.array(a.shown, np.int64) for a in (self.rows, self.columns))
         return np.asarray(base + np.add.outer(rows * down, columns * right))
 
     def to_json(self) -> dict[str, Any]:

@@ -203,14 +203,17 @@ class _Table:
         """Return the names of the channels above the columns."""
         line: Line = [(" " * (indent + 1), "")]
         channels = [None if item is None else int(self.plane.channel[0, item]) for item in self.items]
+        runs: list[tuple[int | None, int]] = []
         start = 0
         for channel, run in groupby(channels):
             stop = start + len(list(run))
-            width = sum(map(self.width_of, self.items[start:stop])) + stop - start - 1
-            name = "" if channel is None else _channel_name(channel, self.look, width)
+            runs.append((channel, sum(map(self.width_of, self.items[start:stop])) + stop - start - 1))
+            start = stop
+        letters = all(channel is None or len(f"c{channel + 1}") <= width for channel, width in runs)
+        for channel, width in runs:
+            name = "" if channel is None else _channel_name(channel, self.look, width, letters=letters)
             style = "" if channel is None else self.look.band_style(channel)
             line += [(" ", ""), (left(name, width), style)]
-            start = stop
         return line
 
 
@@ -219,10 +222,11 @@ def _by_columns(channel: NDArray[np.int64]) -> bool:
     return bool((channel == channel[:1]).all())
 
 
-def _channel_name(channel: int, look: Look, width: int) -> str:
-    number = str(channel + 1)
-    names = (look.say(Text("plane.channel", {"number": number})), f"c{number}")
-    return next((name for name in names if cell_len(name) <= width), right(number, width))
+def _channel_name(channel: int, look: Look, width: int, *, letters: bool = True) -> str:
+    """Return a channel's name, with a letter or nothing for the word where that has no room."""
+    full = look.say(Text("plane.channel", {"number": channel + 1}))
+    short = f"c{channel + 1}" if letters else right(str(channel + 1), width)
+    return full if cell_len(full) <= width else short
 
 
 def table_block(plane: Plane, look: Look, width: int, cell: int) -> Block:

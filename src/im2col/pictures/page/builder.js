@@ -103,8 +103,7 @@ export class Builder {
       const found = layer.coordinates(this.pixelOf(what, at));
       if (!layer.isInside(found)) return "";
       const [channel, ...axes] = found;
-      const number = layer.channels > 1 ? layer.channelNumbers[channel] : channel;
-      const name = letter("x", [at.image, number, ...axes], [layer.batch, layer.channels, ...g.spatialShape]);
+      const name = letter("x", [at.image, layer.channelNumbers[channel], ...axes], [layer.batch, layer.channels, ...g.spatialShape]);
       return what === "sum" ? `${layer.count(found)}·${name}` : name;
     }
     if (what === "weight") {

@@ -31,6 +31,7 @@ export class Layer {
     this.paddedShape = [this.channels, ...this.geometry.paddedShape];
     this.channelPixels = prod(this.geometry.paddedShape);
     this.kept = kept;
+    this.three = undefined;
     const strides = stridesOf(this.paddedShape);
     this.positionStrides = this.geometry.positionStrides(strides.slice(1));
     this.tapStrides = this.geometry.tapStrides(strides.slice(1));
@@ -152,20 +153,8 @@ export class Layer {
 
   /** Kernel, stride, dilation, image and output as three axes, and which pixel each padded element shows. */
   get inThree() {
-    return this.keep("in three", () => {
-      const g = this.geometry;
-      const fill = (values, one) => [...Array(3 - g.ndim).fill(one), ...values];
-      const sources = g.spatialShape.map((n, i) => sourceIndex(n, ...g.padding[i], this.paddingMode));
-      return {
-        kernel: fill(g.kernelSize, 1),
-        stride: fill(g.stride, 1),
-        dilation: fill(g.dilation, 1),
-        image: fill(g.spatialShape, 1),
-        output: fill(g.outputShape, 1),
-        padded: fill(g.paddedShape, 1),
-        sources: fill(sources, Int32Array.of(0)),
-      };
-    });
+    this.three ??= inThreeAxes(this.geometry, this.paddingMode);
+    return this.three;
   }
 
   /** Return the value of a pixel of a padded image. */
@@ -232,6 +221,19 @@ export class Layer {
     const count = this.count(this.coordinates(pixel));
     return count ? this.pixel(image, pixel) * (reduce === "sum" ? count : 1) : 0;
   }
+}
+
+function inThreeAxes(g, mode) {
+  const fill = (values, one) => [...Array(3 - g.ndim).fill(one), ...values];
+  return {
+    kernel: fill(g.kernelSize, 1),
+    stride: fill(g.stride, 1),
+    dilation: fill(g.dilation, 1),
+    image: fill(g.spatialShape, 1),
+    output: fill(g.outputShape, 1),
+    padded: fill(g.paddedShape, 1),
+    sources: fill(g.spatialShape.map((n, i) => sourceIndex(n, ...g.padding[i], mode)), Int32Array.of(0)),
+  };
 }
 
 function channelOf(layer, channel, size) {

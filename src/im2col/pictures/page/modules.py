@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _IMPORT = re.compile(r'import \{ ((?:\w+, )*\w+) \} from "\./([\w-]+\.js)";')
 _DECLARATION = re.compile(r"(export )?(?:async )?(?:function\*?|class|const|let) (\w+)\b")
-_UNKNOWN = re.compile(r"(?:import|export|var|(?:const|let) *[\[{]).*|.*(?<![\w.])import *\(.*")
+_UNKNOWN = re.compile(r"""\s*(?:import|export)[\s{*"'].*|var\s.*|(?:const|let)\s*[\[{].*|.*(?<![\w.])import\s*\(.*""")
 
 
 def inline_modules(folder: Traversable, *entries: str) -> str:

@@ -169,18 +169,18 @@ function patchPanel(b) {
  * Return a panel of tables whose rows and columns have a coordinate each, "" for none. With orientation "columns" they
  * change places. `parts` tables stand beside each other, their coordinates given by `bases`; one for each image below.
  */
-function tablePanel(b, kind, what, down, across, { perImage, parts = 1, bases = () => ({}) }) {
+function tablePanel(b, kind, what, down, across, { perImage, parts = 1, bases = (_) => ({}) }) {
   const turned = b.layer.orientation === "columns";
   const { batch } = b.layer;
   const images = axis(perImage ? batch : 1, "images", MOST_PLANES, [b.selection.image]);
   const beside = axis(parts, "channels", MOST_PLANES);
   const [[rowsName, rows], [columnsName, columns]] = turned ? [across, down] : [down, across];
   const axes = [{ ...rows, unit: "rows" }, { ...columns, unit: "columns" }];
+  const ofImage = (image) => (perImage ? { image: [image, 0, 0] } : {});
   const table = (image, part) => {
-    const steps = { [down[0]]: [0, 1, 0], [across[0]]: [0, 0, 1], ...bases(part) };
-    delete steps[""];
-    if (turned) for (const name in steps) steps[name] = [steps[name][0], steps[name][2], steps[name][1]];
-    if (perImage) steps.image = [image, 0, 0];
+    const own = { [down[0]]: [0, 1, 0], [across[0]]: [0, 0, 1], ...bases(part), ...ofImage(image) };
+    const named = Object.entries(own).filter(([name]) => name);
+    const steps = Object.fromEntries(named.map(([name, [base, i, j]]) => [name, turned ? [base, j, i] : [base, i, j]]));
     const names = b.label({ ...(perImage ? { image } : {}), ...(parts > 1 ? { channel: part } : {}) });
     const place = turned ? [part, image] : [image, part];
     return b.plane(what, place, names, ...axes, steps, "digits", [rowsName, columnsName]);

@@ -14,7 +14,9 @@ export function sentence(key, values = {}) {
   return { key, values };
 }
 
-/** Nothing is selected; a selection is this with some of its nulls replaced by numbers. */
+/** @typedef {{ image: number, position: ?number, tap: ?number, filter: ?number, pixel: ?number }} Selected */
+
+/** Nothing is selected; a selection is this with some of its nulls replaced. @type {Readonly<Selected>} */
 export const NOTHING = Object.freeze({ image: 0, position: null, tap: null, filter: null, pixel: null });
 
 /** Return an axis that shows everything, or the first three, the last two and what is chosen with its neighbours. */

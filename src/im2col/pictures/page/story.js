@@ -17,7 +17,7 @@ export function makeScene(layer, chapters, chapter, selection = NOTHING, { chann
   selection = { ...NOTHING, ...selection };
   if (plan.scope === "channel") {
     layer = layer.one(channel, selection.filter ?? 0);
-    if (selection.filter !== null) selection.filter = 0;
+    if (selection.filter !== null) selection = { ...selection, filter: 0 };
   }
   const builder = new Builder(layer, selection, labels);
   const names = [...plan.parts];

@@ -1,0 +1,151 @@
+"""The explorer: one HTML file, made of the modules, the style and the data of this folder; nothing is built or fetched."""
+
+from __future__ import annotations
+
+import html
+import json
+import zlib
+from base64 import b64encode
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import ArgumentError
+from ..chapters import chapters
+from ..colours import CHANNELS
+from ..text import dictionary, languages
+from .modules import inline_modules
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..illustration import Labels
+    from ..layer import Layer
+    from ..scene import Selection
+
+_KINDS = tuple(map(np.dtype, ("u1", "i1", "<i2", "<i4", "<f4", "<f8")))
+"""What the page reads, smallest first."""
+
+
+def page_html(
+    layer: Layer, *, chapter: str, selection: Selection, lang: str, channel: int = 0, labels: Labels = "values"
+) -> str:
+    """Return the explorer of a layer as an HTML document.
+
+    Parameters
+    ----------
+    layer : Layer
+    chapter : str
+        The one that it opens with.
+    selection : Selection
+        Its image, position and filter are where the explorer begins.
+    lang : str
+    channel : int
+        The one that is drawn where only one is.
+    labels : {"values", "letters"}
+
+    Returns
+    -------
+    str
+        Self-contained: no network, no other file.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is complex, or an integer that JavaScript's numbers cannot hold.
+    """
+    g = layer.geometry
+    data = {
+        "lang": lang,
+        "chapter": chapter,
+        "channel": channel,
+        "labels": labels,
+        "selection": {"image": selection.image, "position": selection.position, "filter": selection.filter},
+        "languages": {name: dictionary("illustrate", name) for name in languages()},
+        "chapters": {name: {"scope": one.scope, "parts": one.parts} for name, one in chapters().items()},
+        "layer": {
+            "batch": layer.batch,
+            "channels": layer.channels,
+            "filters": layer.filters,
+            "groups": layer.groups,
+            "spatial_shape": g.spatial_shape,
+            "kernel_size": g.kernel_size,
+            "stride": g.stride,
+            "padding": g.padding,
+            "dilation": g.dilation,
+            "padding_mode": layer.padding_mode,
+            "padding_value": float(_exact("padding_value", layer.padding_value.reshape(1))[0]),
+            "orientation": layer.orientation,
+            "tap_order": layer.tap_order,
+            "memory": layer.memory,
+        },
+        "image": _packed("x", layer.image),
+        "weights": _packed("w", layer.weights),
+    }
+    folder = files(__name__)
+    words = dictionary("illustrate", lang)
+    parts = {
+        "lang": lang,
+        "title": html.escape(words["title"]),
+        "noscript": html.escape(words["page.noscript"]),
+        "style": (folder / "style.css").read_text("utf-8") + _channel_rules(),
+        "stripes": _stripes(),
+        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        "script": inline_modules(folder),
+    }
+    page = (folder / "template.html").read_text("utf-8")
+    for name, part in parts.items():
+        before, _, after = page.partition("{" + name + "}")
+        page = before + part + after
+    return page
+
+
+def _exact(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers as float64, if those are the same."""
+    if np.iscomplexobj(values):
+        raise ArgumentError(
+            f"illustrate: the explorer computes with real numbers but {name} is {values.dtype}; save .svg, or pass "
+            f"{name}.real"
+        )
+    exact = values.astype(np.float64)
+    if values.dtype.kind in "iu" and values.size and int(np.abs(exact).max()) >= 1 << 53:
+        raise ArgumentError(
+            f"illustrate: the explorer's numbers are exact up to 2**53 but {name} of {values.dtype} holds "
+            f"{int(np.abs(exact).max())}; save .svg, or scale it down"
+        )
+    return exact
+
+
+def _packed(name: str, values: NDArray[Any]) -> dict[str, str]:
+    """Return an array as base64 of its compressed bytes, in the smallest dtype that holds it."""
+    exact = _exact(name, values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        kind = next(kind for kind in _KINDS if np.array_equal(exact.astype(kind), exact, equal_nan=True))
+    packed = zlib.compress(np.ascontiguousarray(exact.astype(kind)).tobytes(), 9)
+    return {"dtype": kind.name, "base64": b64encode(packed).decode()}
+
+
+def _channel_rules() -> str:
+    """Return the colours of cells and bands, channel by channel."""
+    rules = []
+    for i in range(len(CHANNELS)):
+        tint, band = (f"color-mix(in srgb, var(--c{i}) var(--{name}), var(--paper))" for name in ("tint", "band"))
+        rules += [
+            f".grid .c{i} {{ fill: {tint}; }}",
+            f".band.b{i} {{ background: {band}; }}",
+            f".grid .headings .b{i}, .stripe-{i} {{ fill: {band}; }}",
+            f".ground-{i} {{ fill: {tint}; }}",
+            f'.grid .c{i}.again {{ fill: url("#stripe-{i}"); }}',
+        ]
+    return "\n".join(rules) + "\n"
+
+
+def _stripes() -> str:
+    """Return the patterns of channels whose colours come again."""
+    attributes = 'patternUnits="userSpaceOnUse" width="6" height="6" patternTransform="rotate(45)"'
+    return "\n".join(
+        f'<pattern id="stripe-{i}" {attributes}><rect class="ground-{i}" width="6" height="6"/>'
+        f'<rect class="stripe-{i}" width="1.5" height="6"/></pattern>'
+        for i in range(len(CHANNELS))
+    )

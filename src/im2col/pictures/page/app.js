@@ -1,0 +1,189 @@
+// @ts-check
+// The explorer: it wires the store, the stage and the controls together.
+
+import { fragmentOf, readFragment } from "./address.js";
+import { Chapters, ShapeForm, makeChoices } from "./controls.js";
+import { embedded } from "./data.js";
+import { element, put, write } from "./dom.js";
+import { makeEditor } from "./edit.js";
+import { codeOf, download, pngOf, svgOf } from "./export.js";
+import { takeFiles } from "./files.js";
+import { formulaText, told } from "./formula.js";
+import { listenToKeys } from "./keyboard.js";
+import { Player } from "./player.js";
+import { Stage } from "./stage.js";
+import { Store } from "./store.js";
+import { say } from "./texts.js";
+
+const THEMES = ["auto", "light", "dark"];
+const HELP = ["arrows", "pages", "ends", "space", "brackets", "enter", "escape", "edit", "l", "d", "e", "question"];
+
+/** Build the explorer. */
+export async function startExplorer() {
+  const store = new Store(await embedded());
+  const root = document.getElementById("im2col");
+  const title = element("h1");
+  const heading = element("h2", { class: "heading" });
+  const caption = element("p", { class: "caption" });
+  const counter = element("p", { class: "counter" });
+  const message = element("p", { class: "message" });
+  const formula = element("p", { class: "formula" });
+  const live = element("p", { class: "live", "aria-live": "polite" });
+  const notice = element("p", { class: "notice", role: "status" });
+  const stageRoot = element("div", { class: "stage" });
+  const stage = new Stage(store, stageRoot);
+  stage.edit = makeEditor(store, stage);
+  const player = new Player(store);
+  const chapters = new Chapters(store);
+  const choices = makeChoices(store);
+  const shape = new ShapeForm(store);
+  const file = takeFiles(store, root, (key) => say_(key));
+  const channel = element("select", { change: () => store.setLook({ channel: Number(channel.value) }) });
+  const channelField = element("label", { class: "field channel" }, element("span"), channel);
+  let scene = null;
+  let quiet = 0;
+
+  const say_ = (key) => {
+    write(notice, store.dictionary[key]);
+    window.clearTimeout(quiet);
+    quiet = window.setTimeout(() => write(notice, ""), 4000);
+  };
+  const copy = async (text, key) => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // Pages that were opened as files may not write to the clipboard; an old way works there.
+      const area = element("textarea", { class: "copy" });
+      area.value = text;
+      root.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    say_(key);
+  };
+  const address = () => {
+    window.history.replaceState(null, "", `#${fragmentOf(store)}`);
+    return window.location.href;
+  };
+  const exportsOf = {
+    svg: () => download(`im2col-${store.chapter}.svg`, svgOf(store, stage, scene), "image/svg+xml"),
+    png: async () => download(`im2col-${store.chapter}.png`, await pngOf(svgOf(store, stage, scene)), "image/png"),
+    link: () => copy(address(), "page.copied.link"),
+    code: () => copy(codeOf(store), "page.copied.code"),
+  };
+  const entries = Object.entries(exportsOf).map(([name, run]) => {
+    return { name, button: element("button", { type: "button", role: "menuitem", click: () => (menu.hidden = true, run()) }) };
+  });
+  const menu = element("div", { class: "menu", role: "menu", hidden: true }, ...entries.map(({ button }) => button));
+  const tool = (action) => element("button", { type: "button", class: "tool", click: action });
+  const actions = {
+    language: () => {
+      const languages = Object.keys(store.words);
+      store.setLook({ lang: languages[(languages.indexOf(store.lang) + 1) % languages.length] });
+    },
+    theme: () => store.setLook({ theme: THEMES[(THEMES.indexOf(store.theme) + 1) % THEMES.length] }),
+    exports: () => {
+      menu.hidden = !menu.hidden;
+      if (!menu.hidden) entries[0].button.focus();
+    },
+    help: () => (help.open ? help.close() : help.showModal()),
+  };
+  const tools = { language: tool(actions.language), theme: tool(actions.theme), exports: tool(actions.exports), help: tool(actions.help) };
+  const helpTitle = element("h2");
+  const helpRows = HELP.map((name) => ({ name, key: element("dt"), text: element("dd") }));
+  const helpList = element("dl", {}, ...helpRows.flatMap(({ key, text }) => [key, text]));
+  const closeHelp = element("button", { type: "button", click: () => help.close() });
+  const help = element("dialog", { class: "help" }, helpTitle, helpList, closeHelp);
+  menu.addEventListener("keydown", (event) => {
+    const at = entries.findIndex(({ button }) => button === document.activeElement);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) entries[(at + step + entries.length) % entries.length].button.focus();
+    else if (event.key === "Escape") (menu.hidden = true), tools.exports.focus();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  root.replaceChildren(
+    element(
+      "header",
+      {},
+      title,
+      element("div", { class: "tools" }, tools.language, tools.theme, element("div", { class: "export" }, tools.exports, menu), tools.help),
+    ),
+    chapters.root,
+    element("main", {}, heading, caption, counter, stageRoot, element("div", { class: "said" }, message, formula), player.root),
+    element("aside", {}, element("div", { class: "choices" }, ...choices.map((c) => c.root)), channelField, shape.root,
+      element("div", { class: "row" }, file.root, shape.reset)),
+    live,
+    notice,
+    help,
+  );
+  stageRoot.addEventListener("pointerenter", () => (player.isHeld = true));
+  stageRoot.addEventListener("pointerleave", () => (player.isHeld = false));
+
+  const drawWords = () => {
+    const words = store.dictionary;
+    document.documentElement.lang = store.lang;
+    document.documentElement.dataset.theme = store.theme;
+    document.title = words.title;
+    write(title, words.title);
+    put(root, "aria-label", words.title);
+    write(tools.language, words["page.language"]);
+    put(tools.language, "aria-label", `${words["page.language.name"]}: ${words.language}`);
+    write(tools.theme, { auto: "◐", light: "☀", dark: "☾" }[store.theme]);
+    put(tools.theme, "aria-label", `${words["page.theme"]}: ${words[`page.theme.${store.theme}`]}`);
+    write(tools.exports, words["page.export"]);
+    write(tools.help, "?");
+    put(tools.help, "aria-label", words["page.help"]);
+    put(menu, "aria-label", words["page.export"]);
+    for (const { name, button } of entries) write(button, words[`page.export.${name}`]);
+    write(helpTitle, words["page.help"]);
+    write(closeHelp, words["page.close"]);
+    for (const { name, key, text } of helpRows) {
+      write(key, words[`page.key.${name}`]);
+      write(text, words[`page.help.${name}`]);
+    }
+    write(file.button, words["page.photo"]);
+    write(shape.reset, words["page.reset"]);
+    put(stageRoot, "aria-label", words["page.stage"]);
+    chapters.draw();
+    for (const choice of choices) choice.draw();
+    shape.draw();
+    write(channelField.firstChild, words["page.channel"]);
+    const { channels } = store.layer;
+    if (channel.options.length !== channels) {
+      channel.replaceChildren(...Array.from({ length: channels }, (_, i) => element("option", { value: i }, String(i + 1))));
+    }
+    channel.value = String(store.channel);
+    channelField.hidden = channels === 1 || !store.isOne;
+  };
+  const draw = () => {
+    const words = store.dictionary;
+    scene = stage.draw();
+    write(heading, say(words, scene.title));
+    write(caption, say(words, scene.caption));
+    write(counter, say(words, scene.counter));
+    write(message, say(words, scene.message));
+    write(formula, formulaText(scene.formula, words));
+    if (!player.isPlaying) write(live, told(scene, words));
+    player.draw();
+  };
+  let saved = 0;
+  store.listen((change) => {
+    if (change === "layer") player.stop();
+    if (change !== "selection") drawWords();
+    draw();
+    window.clearTimeout(saved);
+    saved = window.setTimeout(address, 250);
+  });
+  listenToKeys(root, { store, player, chapters, actions });
+  readFragment(store, window.location.hash);
+  window.addEventListener("hashchange", () => readFragment(store, window.location.hash));
+  drawWords();
+  draw();
+  root.dataset.ready = "true";
+}
+
+startExplorer();

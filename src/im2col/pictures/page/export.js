@@ -1,0 +1,185 @@
+// @ts-check
+// What can be taken away: the picture as SVG and PNG, a link, and NumPy code that computes what is shown.
+
+import { formulaText } from "./formula.js";
+import { vector } from "./dom.js";
+import { imageShape, weightsShape } from "./store.js";
+import { say } from "./texts.js";
+
+const MARGIN = 28;
+const FONT = 'system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
+const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-weight", "text-anchor"];
+const MOST_VALUES = 400;
+
+/** Return the picture on the stage as an SVG document with literal colours, on light paper. */
+export function svgOf(store, stage, scene) {
+  const theme = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+  try {
+    return new XMLSerializer().serializeToString(composed(store, stage, scene));
+  } finally {
+    document.documentElement.dataset.theme = theme;
+  }
+}
+
+function composed(store, stage, scene) {
+  const words = store.dictionary;
+  const frame = stage.root.getBoundingClientRect();
+  const title = say(words, scene.title);
+  const lines = [say(words, scene.message), formulaText(scene.formula, words)].filter(Boolean);
+  const width = Math.max(frame.width, 480) + 2 * MARGIN;
+  const caption = wrapped(say(words, scene.caption), width - 2 * MARGIN);
+  const foot = lines.flatMap((line) => wrapped(line, width - 2 * MARGIN));
+  const top = MARGIN + 34 + 19 * (caption.length + 1);
+  const height = top + frame.height + 16 + 19 * foot.length + MARGIN;
+  const svg = vector("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "font-family": FONT, lang: store.lang });
+  svg.append(described("title", title), described("desc", [say(words, scene.caption), ...lines].join(" ")));
+  svg.append(copied(document.getElementById("im2col-patterns").querySelector("defs")));
+  svg.append(vector("rect", { width, height, fill: "#ffffff" }));
+  svg.append(lineOf(title, MARGIN, MARGIN + 18, 20, { "font-weight": "600" }));
+  [...caption, say(words, scene.counter)].forEach((line, i) => svg.append(lineOf(line, MARGIN, MARGIN + 46 + 19 * i, 13)));
+  const place = (node) => {
+    const box = node.getBoundingClientRect();
+    return [box.left - frame.left + MARGIN, box.top - frame.top + top, box.width, box.height];
+  };
+  for (const node of stage.root.querySelectorAll("figcaption span, .sign, .band, .note")) {
+    if (!node.textContent || node.hidden) continue;
+    const [x, y, w, h] = place(node);
+    const style = getComputedStyle(node);
+    if (node.classList.contains("band")) svg.append(vector("rect", { x, y, width: w, height: h, fill: hex(style.backgroundColor) }));
+    const size = parseFloat(style.fontSize);
+    const inset = parseFloat(style.paddingLeft);
+    svg.append(lineOf(node.textContent, x + inset, y + h / 2 + size * 0.36, size, { fill: hex(style.color) }));
+  }
+  for (const canvas of stage.root.querySelectorAll("canvas")) {
+    const [x, y, w, h] = place(canvas);
+    const style = "image-rendering: pixelated";
+    svg.append(vector("image", { x, y, width: w, height: h, href: canvas.toDataURL(), preserveAspectRatio: "none", style }));
+  }
+  for (const plane of stage.root.querySelectorAll(".grid > svg")) {
+    const [x, y] = place(plane);
+    const group = vector("g", { transform: `translate(${x} ${y})` });
+    for (const child of plane.children) group.append(copied(child));
+    svg.append(group);
+  }
+  return svg;
+}
+
+/** Return a copy of an element whose colours are literal. */
+function copied(node) {
+  const copy = node.cloneNode(false);
+  for (const name of ["class", "style", "role", "id", "aria-hidden"]) if (name !== "id" || !node.closest("defs")) copy.removeAttribute(name);
+  if (["rect", "text", "path"].includes(node.localName)) {
+    const style = getComputedStyle(node);
+    for (const name of STYLES) {
+      const value = style.getPropertyValue(name);
+      if (value && value !== "none" && !(name === "font-weight" && value === "400")) copy.setAttribute(name, hex(value));
+      else if (name === "fill") copy.setAttribute(name, "none");
+    }
+  }
+  for (const child of node.childNodes) copy.append(child.nodeType === Node.TEXT_NODE ? child.cloneNode() : copied(child));
+  return copy;
+}
+
+/** Return a colour as #rrggbb, and anything else as it is. */
+function hex(value) {
+  if (value.startsWith("url(")) return value.replace(/url\("?[^#]*(#[^")]+)"?\).*/, "url($1)");
+  const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  if (!/^(rgb|color|#)/.test(value)) return value;
+  context.fillStyle = value;
+  context.fillRect(0, 0, 1, 1);
+  return `#${[...context.getImageData(0, 0, 1, 1).data.slice(0, 3)].map((n) => n.toString(16).padStart(2, "0")).join("")}`;
+}
+
+function described(name, text) {
+  const node = vector(name);
+  node.textContent = text;
+  return node;
+}
+
+function lineOf(text, x, y, size, attributes = {}) {
+  const node = vector("text", { x, y, "font-size": size, fill: "#1f2430", ...attributes });
+  node.textContent = text;
+  return node;
+}
+
+function wrapped(text, width) {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = `13px ${FONT}`;
+  const lines = [];
+  let line = "";
+  for (const piece of text.match(/[\u2e80-\uffef][，。、；：）]*|[^\s\u2e80-\uffef]+\s*|\s+/g) ?? []) {
+    if (line && context.measureText(line + piece).width > width) {
+      lines.push(line.trimEnd());
+      line = piece;
+    } else {
+      line += piece;
+    }
+  }
+  return line ? [...lines, line] : lines;
+}
+
+/** Return an SVG document as a PNG, twice its size. */
+export async function pngOf(svg) {
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [2 * image.width, 2 * image.height];
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}
+
+/** Return Python code that computes what is shown. */
+export function codeOf(store) {
+  const { shape, layer, cursor } = store;
+  const tuple = (values) => `(${values.join(", ")}${values.length === 1 ? "," : ""})`;
+  const pairs = tuple(shape.padding.map(tuple));
+  const window = `stride=${tuple(shape.stride)}, padding=${pairs}, dilation=${tuple(shape.dilation)}`;
+  const mode = shape.paddingMode === "constant" ? "" : `, padding_mode="${shape.paddingMode}"`;
+  const value = shape.paddingMode === "constant" && shape.paddingValue ? `, padding_value=${shape.paddingValue}` : "";
+  const order = `orientation="${shape.orientation}", tap_order="${shape.tapOrder}"`;
+  const groups = shape.groups > 1 ? `, groups=${shape.groups}` : "";
+  const kernel = shape.kernel.length > 1 ? tuple(shape.kernel) : `${shape.kernel[0]},`;
+  const isWhole = layer.image.length <= MOST_VALUES && layer.weights.length <= MOST_VALUES;
+  const product = shape.orientation === "rows" ? "columns @ weights" : "weights @ columns";
+  const { image, filter, position } = cursor;
+  const at = shape.orientation === "rows" ? `${image}, ${position}, ${filter}` : `${image}, ${filter}, ${position}`;
+  const arrays = isWhole
+    ? [
+        `x = np.array(${listOf(layer.image)}).reshape(${tuple(imageShape(shape))})`,
+        `w = np.array(${listOf(layer.weights)}).reshape(${tuple(weightsShape(shape))})`,
+      ]
+    : [
+        `x = np.random.default_rng(0).random(${tuple(imageShape(shape))})  # your image`,
+        `w = np.random.default_rng(1).random(${tuple(weightsShape(shape))})  # your filters`,
+      ];
+  return [
+    "import numpy as np",
+    "from im2col import conv, im2col, weight_matrix",
+    "",
+    ...arrays,
+    `window = dict(${window}${mode}${value})`,
+    `columns = im2col(x, ${shape.kernel.length > 1 ? kernel : `(${kernel})`}, ${order}, **window)`,
+    `weights = weight_matrix(w, orientation="${shape.orientation}", tap_order="${shape.tapOrder}"${groups})`,
+    `product = ${product}  # the whole layer`,
+    `y = conv(x, w${groups}, **window)  # the same, through a view: no column matrix is made`,
+    `assert np.allclose(product${shape.orientation === "rows" ? ".transpose(0, 2, 1)" : ""}.reshape(y.shape), y)`,
+    ...(isWhole ? [`assert np.isclose(product[${at}], ${layer.output(image, filter, position)})`] : []),
+    "",
+  ].join("\n");
+}
+
+function listOf(values) {
+  const special = (value) => (Number.isNaN(value) ? "np.nan" : value === Infinity ? "np.inf" : value === -Infinity ? "-np.inf" : value);
+  return `[${[...values].map(special).join(", ")}]`;
+}
+
+/** Let the browser save a file. */
+export function download(name, content, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([content], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
