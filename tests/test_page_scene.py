@@ -296,11 +296,8 @@ def requests(case: Case, layer: Layer) -> list[dict[str, Any]]:
     for chapter in case.chapters:
         scope = chapters()[chapter].scope
         for i, selection in enumerate(selections(layer, layer if scope == "layer" else layer.one(0, 0))):
-            channel = i % layer.channels
-            found += [
-                {"chapter": chapter, "selection": selection._asdict(), "channel": channel, "labels": labels}
-                for labels in case.labels
-            ]
+            channel, labels = i % layer.channels, case.labels[i % len(case.labels)]
+            found.append({"chapter": chapter, "selection": selection._asdict(), "channel": channel, "labels": labels})
     great = math.prod(layer.geometry.padded_shape) > 1000
     return found[:: 4 if great else 1]
 

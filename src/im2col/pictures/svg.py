@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .illustration import Colours
     from .scene import Scene
 
+SMALL, MANY, LEAST_FRAME = 3.0, 400, 13.0
+"""Cells smaller than this, if they are not too many, get a frame of at least that size."""
 STEP_SECONDS = 0.8
 """How long an animation rests on each step."""
 
@@ -258,10 +260,14 @@ def _draw_heat(group: ET.Element, placed: PlacedPlane, colours: Colours) -> None
 def _draw_light(placed: PlacedPlane, light: Light) -> ET.Element:
     """Draw the outline around lit cells, a second one around the cell that is pointed at, and the order's numbers."""
     group = ET.Element("g")
+    small = placed.plane.mode == "heat" and placed.cell_width < SMALL and (light.level > 0).sum() < MANY
+    path = _frame(placed, light.level > 0) if small else _outline(placed, light.level > 0)
+    if placed.plane.mode == "heat":
+        ET.SubElement(group, "path", {"d": path, "fill": "none", "stroke": PAPER, "stroke-width": "5"})
     lines = ET.SubElement(group, "g", {"fill": "none", "stroke": INK, "stroke-width": "2", "stroke-linecap": "square"})
-    ET.SubElement(lines, "path", {"d": _outline(placed, light.level > 0)})
+    ET.SubElement(lines, "path", {"d": path})
     inset = 3.0 if placed.plane.mode == "digits" else 0.0
-    for row, column in np.argwhere(light.level == FOCUS).tolist():
+    for row, column in [] if small else np.argwhere(light.level == FOCUS).tolist():
         width, height = placed.cell_width - 2 * inset, placed.cell_height - 2 * inset
         box = Box(placed.lefts[column] + inset, placed.tops[row] + inset, width, height)
         _rectangle(lines, box, **{"stroke-width": "1.2"})
@@ -270,6 +276,18 @@ def _draw_light(placed: PlacedPlane, light: Light) -> ET.Element:
             x, y = placed.lefts[column] + 3, placed.tops[row] + 9
             group.append(_word(Word(str(light.order[row, column]), x, y, SMALL_TEXT, faint=True)))
     return group
+
+
+def _frame(placed: PlacedPlane, lit: NDArray[np.bool_]) -> str:
+    """Return a frame around pixels that are too small to be seen, wide enough to be found."""
+    sides = []
+    for starts, along in ((placed.lefts, lit.any(axis=0)), (placed.tops, lit.any(axis=1))):
+        found = np.flatnonzero(along)
+        first, last = starts[found[0]], starts[found[-1]] + placed.cell_width
+        extra = max(0.0, LEAST_FRAME - (last - first)) / 2
+        sides.append((first - extra, last + extra))
+    (left, right), (top, bottom) = sides
+    return f"M{_number(left)} {_number(top)}H{_number(right)}V{_number(bottom)}H{_number(left)}Z"
 
 
 def _outline(placed: PlacedPlane, lit: NDArray[np.bool_]) -> str:

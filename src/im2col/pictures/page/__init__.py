@@ -1,9 +1,10 @@
-"""The explorer: one HTML file, made of the modules, the style and the data of this folder; nothing is built or fetched."""
+"""The explorer: one HTML file of the modules, the style and the data; nothing is built or fetched."""
 
 from __future__ import annotations
 
 import html
 import json
+import re
 import zlib
 from base64 import b64encode
 from importlib.resources import files
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ..layer import Layer
     from ..scene import Selection
 
+_COMMENT = re.compile(r"^(?: *(?://.*|/\*\*.*\*/) *)?\n", re.MULTILINE)
+"""Lines of the modules that hold nothing but a comment, or nothing at all: they are for readers of the source."""
 _KINDS = tuple(map(np.dtype, ("u1", "i1", "<i2", "<i4", "<f4", "<f8")))
 """What the page reads, smallest first."""
 
@@ -92,7 +95,7 @@ def page_html(
         "style": (folder / "style.css").read_text("utf-8") + _channel_rules(),
         "stripes": _stripes(),
         "data": json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-        "script": inline_modules(folder),
+        "script": _COMMENT.sub("", inline_modules(folder)),
     }
     page = (folder / "template.html").read_text("utf-8")
     for name, part in parts.items():

@@ -14,6 +14,9 @@ const HEADER = 15;
 const GAP = 22;
 const PICTURE = 216;
 const BLOCK = 150;
+const SMALL = 3; // pixels of a cell below which a frame shows where it is
+const MANY = 400;
+const LEAST_FRAME = 13;
 
 /** Return the width of cells whose longest label has so many characters. */
 export function cellWidthFor(length) {
@@ -21,11 +24,11 @@ export function cellWidthFor(length) {
 }
 
 /** Return what must be the same for a view to be updated and not built anew. */
-export function planeShape(plane, cellWidth, labelLength) {
-  const { what, mode, rows, columns, row_headers: left, column_headers: top } = plane;
+export function planeShape(plane, cellWidth) {
+  const { what, mode, label, rows, columns, row_headers: left, column_headers: top } = plane;
   const gaps = [rows, columns].map((axis) => gapsOf(axis).map(([after]) => after));
   const sizes = mode === "block" ? [rows.length, columns.length] : [rows.shown.length, columns.shown.length];
-  return JSON.stringify([what, mode, sizes, gaps, left.length, top.length, cellWidth, labelLength]);
+  return JSON.stringify([what, mode, sizes, gaps, left.length, top.length, cellWidth, label.length]);
 }
 
 /** A plane's elements, and where its cells are. */
@@ -45,8 +48,9 @@ export class PlaneView {
     put(this.svg, "height", this.height);
     if (plane.mode === "digits") this.buildCells(plane);
     this.light = vector("g", { class: "light", "aria-hidden": "true" });
+    this.halo = vector("path", { class: "halo" });
     this.outline = vector("path", { class: "lit" });
-    this.light.append(this.outline);
+    this.light.append(this.halo, this.outline);
     this.numbers = [];
     this.points = [];
     this.svg.append(this.light);
@@ -203,8 +207,11 @@ export class PlaneView {
 
   showLight(plane, lit) {
     const marked = new Map(lit.map(([r, c, level, order]) => [r * 1e6 + c, [level, order]]));
-    put(this.outline, "d", lit.length ? this.outlineOf(plane, marked) : "");
-    const points = lit.filter(([, , level]) => level === FOCUS);
+    const isSmall = plane.mode === "heat" && this.cellWidth < SMALL && lit.length > 0 && lit.length < MANY;
+    const path = lit.length === 0 ? "" : isSmall ? this.frameOf(lit) : this.outlineOf(plane, marked);
+    put(this.outline, "d", path);
+    put(this.halo, "d", plane.mode === "heat" ? path : "");
+    const points = isSmall ? [] : lit.filter(([, , level]) => level === FOCUS);
     fit(this.points, points.length, this.light, () => vector("rect", { class: "point" }));
     const inset = plane.mode === "digits" ? 3 : 0;
     points.forEach(([r, c], i) => {
@@ -220,6 +227,18 @@ export class PlaneView {
       put(this.numbers[i], "y", this.tops[r] + 9);
       write(this.numbers[i], String(order));
     });
+  }
+
+  /** Return a frame around pixels that are too small to be seen, wide enough to be found. */
+  frameOf(lit) {
+    const spread = (starts, list) => {
+      const [first, last] = [starts[Math.min(...list)], starts[Math.max(...list)] + this.cellWidth];
+      const extra = Math.max(0, LEAST_FRAME - (last - first)) / 2;
+      return [first - extra, last + extra];
+    };
+    const [left, right] = spread(this.lefts, lit.map(([, c]) => c));
+    const [top, bottom] = spread(this.tops, lit.map(([r]) => r));
+    return `M${left} ${top}H${right}V${bottom}H${left}Z`;
   }
 
   /** Return the edges between lit cells and others. */

@@ -8,7 +8,7 @@ import { NOTHING, gapsOf } from "./scene.js";
 import { makeScene } from "./story.js";
 import { say } from "./texts.js";
 
-const TALLEST = 620; // pixels of one column of planes
+const TALLEST = 780; // pixels of one column of planes
 
 /** The panels on the page; it draws the store's scene and turns pointing into selections. */
 export class Stage {
@@ -47,11 +47,14 @@ export class Stage {
       this.shape = kinds;
       this.panels = [];
       this.root.replaceChildren(
-        ...scene.parts.map((part, i) => {
-          if (typeof part === "string") return element("span", { class: "sign", "aria-hidden": "true" }, part);
+        ...scene.parts.flatMap((part, i) => {
+          if (typeof part === "string") return [];
           const panel = new PanelView(part.kind, `panel-${i}`, this);
           this.panels.push(panel);
-          return panel.root;
+          // A sign stays with the panel that follows it.
+          const before = scene.parts[i - 1];
+          const sign = before === undefined ? null : element("span", { class: "sign", "aria-hidden": "true" }, before);
+          return [element("div", { class: "part" }, sign, panel.root)];
         }),
       );
     }
@@ -148,9 +151,8 @@ class PanelView {
     for (const plane of panel.planes) this.measure(plane); // cells only grow while the scrubber runs
     const width = cellWidthFor(this.labelLength);
     const gaps = [panel.rows, panel.columns].map(gapsOf);
-    const bands = panel.planes.map((plane) => plane.label.length);
-    const shapes = panel.planes.map((plane) => planeShape(plane, width, plane.label.length));
-    const shape = JSON.stringify([shapes, bands, panel.planes.map((p) => p.place[1]), gaps.map((g) => g.map(([i]) => i))]);
+    const shapes = panel.planes.map((plane) => planeShape(plane, width));
+    const shape = JSON.stringify([shapes, panel.columns.shown.length, gaps.map((list) => list.map(([after]) => after))]);
     if (shape !== this.shape) {
       this.shape = shape;
       this.build(panel, width);
@@ -172,10 +174,10 @@ class PanelView {
 
   build(panel, width) {
     this.views = panel.planes.map((plane, i) => new PlaneView(plane, width, `${this.name}-${i}`));
-    const across = [...new Set(panel.planes.map((plane) => plane.place[1]))];
+    const across = panel.columns.shown.length;
     const total = this.views.reduce((sum, view) => sum + view.height + 34, 0);
-    const isFlowing = across.length === 1 && total > TALLEST;
-    const columns = isFlowing ? Math.min(this.views.length, Math.ceil(total / TALLEST)) : across.length;
+    const isFlowing = across === 1 && total > TALLEST;
+    const columns = isFlowing ? Math.min(this.views.length, Math.ceil(total / TALLEST)) : across;
     this.grid.style.gridTemplateColumns = `repeat(${columns}, max-content)`;
     this.notes = [];
     const children = this.views.map((view) => view.root);
