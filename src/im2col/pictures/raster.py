@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
+from collections import Counter
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import MissingExtraError
-from .metrics import FONT_FAMILY, FONT_FILE
+from .metrics import font_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+    from numpy.typing import NDArray
+
 _FAMILY = "im2col Sans"
-_COLOURS = 128
+_COLOURS, _EXACT = 256, 128
+"""A GIF's colours, and how many of them are colours of the frames as they are, if not all can be."""
 
 
-def svg_to_png(svg: str, *, scale: float = 2.0) -> bytes:
-    """Return an SVG document as a PNG file.
+def svg_to_png(svg: str, *, scale: float = 2.0, background: str | None = "white") -> bytes:
+    """Return an SVG document as a PNG file, its text in the bundled font whatever font it asks for.
 
     Parameters
     ----------
@@ -26,6 +31,8 @@ def svg_to_png(svg: str, *, scale: float = 2.0) -> bytes:
         As `svg.draw` writes it.
     scale : float
         Pixels for each unit of the document.
+    background : str or None
+        The paper's colour, as CSS writes it; None leaves it transparent.
 
     Raises
     ------
@@ -33,20 +40,19 @@ def svg_to_png(svg: str, *, scale: float = 2.0) -> bytes:
         If resvg is not installed.
     """
     resvg = _resvg()
-    with as_file(files("im2col") / "data" / FONT_FILE) as path:
-        # A family that resvg does not find draws no text and says nothing, so the document names the one that is there.
+    with font_path() as path:
         drawn = resvg.svg_to_bytes(
-            svg_string=svg.replace(_attribute(FONT_FAMILY), _attribute(_FAMILY)),
+            svg_string=svg,
+            background=background,
             zoom=scale,
             skip_system_fonts=True,
             font_files=[str(path)],
             font_family=_FAMILY,
+            # resvg tries its serif font after all families of the document. Where it has none, it draws no text and
+            # says nothing.
+            serif_family=_FAMILY,
         )
     return bytes(drawn)
-
-
-def _attribute(family: str) -> str:
-    return 'font-family="' + family.replace('"', "&quot;") + '"'
 
 
 def frames_to_gif(frames: Sequence[str], milliseconds: int, *, scale: float = 1.0) -> bytes:
@@ -55,9 +61,9 @@ def frames_to_gif(frames: Sequence[str], milliseconds: int, *, scale: float = 1.
     Parameters
     ----------
     frames : sequence of str
-        Smaller ones get white paper around them.
+        At least one. Smaller ones get white paper around them. Equal ones in a row become one that rests as long.
     milliseconds : int
-        For each frame.
+        For each frame; a GIF counts in hundredths of a second.
     scale : float
         Pixels for each unit of the documents.
 
@@ -73,21 +79,54 @@ def frames_to_gif(frames: Sequence[str], milliseconds: int, *, scale: float = 1.
         raise MissingExtraError("illustrate: this needs Pillow; install it with pip install 'im2col[draw]'") from cause
     pictures = [Image.open(BytesIO(png)).convert("RGB") for png in pngs]
     width, height = (max(p.size[side] for p in pictures) for side in (0, 1))
-    # One palette for all frames: colours that are chosen anew for each would flicker.
-    strip = Image.new("RGB", (width, height * min(len(pictures), 8)), "white")
-    for i, picture in enumerate(pictures[:8]):
-        strip.paste(picture, (0, i * height))
-    palette = strip.quantize(_COLOURS, Image.Quantize.MEDIANCUT)
-    paletted = []
+    sheets = []
     for picture in pictures:
         sheet = Image.new("RGB", (width, height), "white")
         sheet.paste(picture)
-        paletted.append(sheet.quantize(palette=palette, dither=Image.Dither.NONE))
+        sheets.append(sheet)
+    # One palette for all frames: colours that are chosen anew for each would flicker.
+    colours, numbers = _palette(sheets)
+    paletted = []
+    for sheet in sheets:
+        frame = Image.fromarray(numbers[_packed(np.asarray(sheet))])
+        frame.putpalette(colours.tobytes())
+        paletted.append(frame)
     file = BytesIO()
     first, *rest = paletted
     options: dict[str, Any] = {"duration": milliseconds, "loop": 0, "optimize": False, "disposal": 1}
     first.save(file, "GIF", save_all=True, append_images=rest, **options)
     return file.getvalue()
+
+
+def _palette(sheets: Sequence[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return at most 256 colours for all frames, and for each packed colour of a frame the number of the nearest one.
+
+    The paper and the grounds of cells stay exactly what they are; only edges of letters and heat maps are rounded.
+    Pillow's own matching of a palette is coarse: it makes white paper grey.
+    """
+    from PIL import Image
+
+    area: Counter[tuple[int, int, int]] = Counter()
+    for sheet in sheets:
+        for count, colour in sheet.getcolors(sheet.width * sheet.height):
+            # In the frame that shows most of it, so that what appears late counts as much as what stays.
+            area[colour] = max(area[colour], count)
+    found = np.array(sorted(area, key=lambda colour: (-area[colour], colour)), np.uint8)
+    colours = found
+    if len(found) > _COLOURS:
+        rest = Image.fromarray(found[None, _EXACT:]).quantize(_COLOURS - _EXACT, Image.Quantize.MEDIANCUT)
+        colours = np.concatenate([found[:_EXACT], np.array(rest.getpalette(), np.uint8).reshape(-1, 3)])
+    numbers = np.zeros(1 << 24, np.uint8)
+    for some in np.array_split(found, -(-len(found) // 4096)):  # a heat map has many
+        distance = np.square(some[:, None].astype(np.int32) - colours).sum(-1)
+        numbers[_packed(some)] = distance.argmin(1)
+    return colours, numbers
+
+
+def _packed(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return each colour as one number."""
+    red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
+    return red << 16 | green << 8 | blue
 
 
 def _resvg() -> ModuleType:
