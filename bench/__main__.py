@@ -1,4 +1,4 @@
-"""The command: ``python -m bench transforms``, or ``python -m bench convolution``."""
+"""The command: ``python -m bench transforms``, ``convolution`` or ``page``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from . import page
 from .contestants import WrongResultError
 from .convolution import contest as convolution
 from .transforms import contest as transforms
@@ -13,7 +14,7 @@ from .transforms import contest as transforms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CONTESTS = {"transforms": transforms, "convolution": convolution}
+CONTESTS = {"transforms": transforms, "convolution": convolution, "page": page}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -392,32 +392,6 @@ def test_cells_are_found_by_their_coordinates(page: Any) -> None:
     assert of_page(page, function, data_of(layer)) > 1000
 
 
-def test_a_photo_makes_its_scene_within_a_frame(page: Any) -> None:
-    """A step through 224 × 224 × 3 pixels takes a fraction of a frame of 16 ms: nothing is searched, nothing copied."""
-    layer = make_layer("test", whole((3, 224, 224), 1), whole((4, 3, 3, 3), 2), padding=1)
-    function = """(data) => {
-        const layer = layerOf(data);
-        const step = (chapter, position) => {
-            const selection = { image: 0, position, tap: null, filter: position % 4, pixel: null };
-            const scene = makeScene(layer, plans, chapter, selection);
-            for (const panel of panelsOf(scene)) {
-                for (const plane of panel.planes) highlight(scene.layer, plane, scene.selection);
-            }
-        };
-        return Object.fromEntries(Object.keys(plans).map((chapter) => {
-            const times = [];
-            for (let i = 0; i < 15; i++) {
-                const start = performance.now();
-                for (let j = 0; j < 4; j++) step(chapter, 997 * (4 * i + j));
-                times.push((performance.now() - start) / 4);
-            }
-            return [chapter, times.sort((a, b) => a - b)[7]];
-        }));
-    }"""
-    times = of_page(page, function, data_of(layer))
-    assert max(times.values()) < 16, times
-
-
 # --- the modules in one file
 
 

@@ -180,7 +180,7 @@ class Builder:
             channel, *axes = (int(a) for a in layer.coordinates(np.array(pixel)))
             if any(not 0 <= a < n for a, n in zip(axes, g.spatial_shape, strict=True)):
                 return ""
-            number = layer.channel_numbers[channel] if self._whole else channel
+            number = layer.channel_numbers[channel]
             name = letter("x", (cell["image"], number, *axes), (layer.batch, layer.channels, *g.spatial_shape))
             return f"{layer.counts[tuple(axes)]}·{name}" if what == "sum" else name
         if what == "weight":
@@ -198,10 +198,6 @@ class Builder:
             shape = (layer.batch, layer.filters, layer.channels, *g.output_shape)
             return letter("z", (cell["image"], cell["filter"], cell["channel"], *axes), shape)
         return ""
-
-    @property
-    def _whole(self) -> bool:
-        return self.layer.channels > 1
 
     # Axes.
 

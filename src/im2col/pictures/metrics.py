@@ -65,7 +65,7 @@ def _advance(character: str) -> float:
     """Return a character's width in thousandths of the font's size."""
     if character >= _WIDE:
         return float(_EM)
-    return max(SAFETY * font().getlength(character), float(_WIDER.get(character, 0)))
+    return max(SAFETY * float(font().getlength(character)), _WIDER.get(character, 0))
 
 
 def font_path() -> AbstractContextManager[Path]:

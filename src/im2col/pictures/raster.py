@@ -94,6 +94,7 @@ def frames_to_gif(frames: Sequence[str], milliseconds: int, *, scale: float = 1.
     file = BytesIO()
     first, *rest = paletted
     options: dict[str, Any] = {"duration": milliseconds, "loop": 0, "optimize": False, "disposal": 1}
+    options["palette"] = colours.tobytes()  # or Pillow would write it again for each frame
     first.save(file, "GIF", save_all=True, append_images=rest, **options)
     return file.getvalue()
 
@@ -115,7 +116,8 @@ def _palette(sheets: Sequence[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8
     colours = found
     if len(found) > _COLOURS:
         rest = Image.fromarray(found[None, _EXACT:]).quantize(_COLOURS - _EXACT, Image.Quantize.MEDIANCUT)
-        colours = np.concatenate([found[:_EXACT], np.array(rest.getpalette(), np.uint8).reshape(-1, 3)])
+        medians = np.array(rest.getpalette(), np.uint8).reshape(-1, 3)
+        colours = np.unique(np.concatenate([found[:_EXACT], medians]), axis=0)
     numbers = np.zeros(1 << 24, np.uint8)
     for some in np.array_split(found, -(-len(found) // 4096)):  # a heat map has many
         distance = np.square(some[:, None].astype(np.int32) - colours).sum(-1)
@@ -125,8 +127,8 @@ def _palette(sheets: Sequence[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8
 
 def _packed(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Return each colour as one number."""
-    red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
-    return red << 16 | green << 8 | blue
+    wide = colours.astype(np.int32)
+    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 
 
 def _resvg() -> ModuleType:

@@ -1,0 +1,723 @@
+"""The explorer in a real browser: what lights up, what keys and controls do, what can be taken away, and that all may use it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from im2col import ArgumentError, conv2d, illustrate
+from im2col.pictures.chapters import chapters
+from im2col.pictures.layer import make_layer
+from im2col.pictures.page import page_html
+from im2col.pictures.scene import Selection
+from im2col.pictures.text import dictionary, languages
+
+from .browser import browser as browser
+from .conftest import raises_exactly, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+CHAPTERS = tuple(chapters())
+MOST_BYTES = 150_000
+X = np.random.default_rng(0).integers(0, 10, (2, 5, 6))
+W = np.random.default_rng(1).integers(-2, 3, (3, 2, 3, 2))
+LIT = """() => Object.fromEntries([...document.querySelectorAll(".panel")].map((panel) => [
+  panel.className.split(" ")[1],
+  [...panel.querySelectorAll(".plane")].map((plane) => {
+    const orders = [...plane.querySelectorAll(".order")].map((text) => +text.textContent);
+    const path = plane.querySelector(".lit").getAttribute("d") ?? "";
+    const svg = plane.querySelector("svg"), cells = [...svg.querySelectorAll("[role=gridcell]")];
+    const outline = new Path2D(path), inside = (rect) => {
+      const x = +rect.getAttribute("x"), y = +rect.getAttribute("y");
+      const w = +rect.getAttribute("width"), h = +rect.getAttribute("height");
+      return [`M${x} ${y}H${x + w}`, `M${x} ${y + h}H${x + w}`, `M${x} ${y}V${y + h}`, `M${x + w} ${y}V${y + h}`];
+    };
+    return {orders, edges: path ? path.split("M").length - 1 : 0, points: plane.querySelectorAll(".point").length};
+  }),
+]))"""
+
+
+@pytest.fixture
+def explore(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Return what opens the explorer of a layer; no test may leave an error or a request behind."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    wrong: list[str] = []
+
+    def explore(
+        x: Any = X, w: Any = W, *, fragment: str = "", media: dict[str, str] | None = None, **options: Any
+    ) -> Any:
+        path = illustrate(x, w, **options).save(tmp_path / "page.html", force=True)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if message.type in {"error", "warning"} else None)
+        page.on("request", lambda request: wrong.append(request.url) if _is_outside(request.url) else None)
+        page.emulate_media(**(media or {}))
+        page.goto(path.as_uri() + fragment)
+        page.wait_for_selector("[data-ready]")
+        return page
+
+    yield explore
+    context.close()
+    assert wrong == []
+
+
+def _is_outside(url: str) -> bool:
+    return not url.startswith(("file:", "data:", "blob:"))
+
+
+def cell(page: Any, panel: str, plane: int, row: int, column: int) -> Any:
+    """Return the rectangle of a cell."""
+    views = page.locator(f".panel.{panel} .plane").nth(plane)
+    return views.locator("[role=row]").nth(row).locator("[role=gridcell] rect").nth(column)
+
+
+def labels(page: Any, panel: str, plane: int = 0) -> list[list[str]]:
+    """Return the texts of a plane's cells, row by row."""
+    rows: list[list[str]] = (
+        page.locator(f".panel.{panel} .plane")
+        .nth(plane)
+        .evaluate(
+            """(plane) => [...plane.querySelectorAll("[role=row]")].map((row) =>
+          [...row.querySelectorAll("[role=gridcell] .label")].map((text) => text.textContent))"""
+        )
+    )
+    return rows
+
+
+def numbers(page: Any, panel: str, plane: int = 0) -> NDArray[np.int64]:
+    """Return the numbers in a plane's cells."""
+    return np.array([[int(text.replace("−", "-")) for text in row] for row in labels(page, panel, plane)])
+
+
+def orders(page: Any, panel: str, plane: int = 0) -> dict[tuple[int, int], int]:
+    """Return the small numbers in a plane's cells, by row and column."""
+    found: list[list[int]] = (
+        page.locator(f".panel.{panel} .plane")
+        .nth(plane)
+        .evaluate(
+            """(plane) => {
+          const svg = plane.querySelector("svg"), box = (node) => node.getBoundingClientRect();
+          const rows = [...svg.querySelectorAll("[role=row]")].map((row) => [...row.querySelectorAll("rect")].map(box));
+          return [...svg.querySelectorAll(".order")].map((text) => {
+            const at = box(text), x = at.left + 1, y = (at.top + at.bottom) / 2;
+            const r = rows.findIndex((row) => y >= row[0].top && y <= row[0].bottom);
+            return [r, rows[r].findIndex((cell) => x >= cell.left && x <= cell.right), +text.textContent];
+          });
+        }"""
+        )
+    )
+    return {(row, column): number for row, column, number in found}
+
+
+def outlined(page: Any, panel: str, plane: int = 0) -> set[tuple[int, int]]:
+    """Return the cells inside the outline of a plane: those whose middle has an odd number of edges above it."""
+    found: list[list[int]] = (
+        page.locator(f".panel.{panel} .plane")
+        .nth(plane)
+        .evaluate(
+            """(plane) => {
+          const edges = (plane.querySelector(".lit").getAttribute("d") ?? "").split("M").slice(1)
+            .map((edge) => edge.match(/^([\\d.]+) ([\\d.]+)H([\\d.]+)/)).filter(Boolean).map((m) => m.slice(1).map(Number));
+          const inside = [];
+          [...plane.querySelectorAll("[role=row]")].forEach((row, r) => [...row.querySelectorAll("rect")].forEach((rect, c) => {
+            const [x, y, w, h] = ["x", "y", "width", "height"].map((name) => +rect.getAttribute(name));
+            const above = edges.filter(([left, top, right]) => left <= x + w / 2 && right >= x + w / 2 && top < y + h / 2);
+            if (above.length % 2) inside.push([r, c]);
+          }));
+          return inside;
+        }"""
+        )
+    )
+    return {(row, column) for row, column in found}
+
+
+def said(page: Any) -> str:
+    """Return what the selection says, and its formula."""
+    return f"{page.inner_text('.message')} {page.inner_text('.formula')}".strip()
+
+
+# --- the file
+
+
+def test_the_file_is_small_and_alone() -> None:
+    """Less than 150 KB beside the arrays; nothing in it leads out; twice the same."""
+    layer = make_layer("test", X, W)
+    arguments: dict[str, Any] = {"chapter": "matmul", "selection": Selection(0, 0, None, 0), "lang": "en"}
+    page = page_html(layer, **arguments)
+    data = json.loads(page.partition('id="im2col-data">')[2].partition("</script>")[0])
+    arrays = len(data["image"]["base64"]) + len(data["weights"]["base64"])
+    assert len(page.encode()) - arrays < MOST_BYTES
+    assert page == page_html(layer, **arguments)
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)|@import|url\((?!"#)""", page)
+    outside = set(re.findall(r"https?://[^\s\"'`]+", page))
+    assert outside == {"http://www.w3.org/2000/svg"}
+    assert data["image"]["dtype"] == "uint8"
+    assert set(data["languages"]) == set(languages())
+
+
+def test_a_photo_stays_as_small_as_itself() -> None:
+    """The column matrix is not in the page."""
+    photo = np.random.default_rng(0).integers(0, 256, (3, 224, 224), np.uint8)
+    page = page_html(
+        make_layer("test", photo, W.repeat(2, 1)[:, :3]), chapter="slide", selection=Selection(), lang="en"
+    )
+    assert len(page) < MOST_BYTES + 4 / 3 * 1.01 * photo.nbytes
+
+
+def test_what_a_page_cannot_hold() -> None:
+    """Complex numbers, and integers beyond a double's."""
+    with raises_exactly(
+        ArgumentError,
+        "illustrate: the explorer computes with real numbers but x is complex128; save .svg, or pass x.real",
+    ):
+        page_html(make_layer("test", X * 1j, W), chapter="slide", selection=Selection(), lang="en")
+    with raises_exactly(
+        ArgumentError,
+        "illustrate: the explorer's numbers are exact up to 2**53 but w of int64 holds 9007199254740992; save .svg, or "
+        "scale it down",
+    ):
+        page_html(make_layer("test", X, W + (1 << 53)), chapter="slide", selection=Selection(), lang="en")
+
+
+def test_words_cannot_end_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence may hold any characters."""
+    words = {**dictionary("test", "en"), "title": "</script><script>alert(1)</script>"}
+    monkeypatch.setattr("im2col.pictures.page.dictionary", lambda *_: words)
+    page = page_html(make_layer("test", X, W), chapter="slide", selection=Selection(), lang="en")
+    assert "<script>alert" not in page
+
+
+# --- linked highlighting
+
+
+def patch_pixels(position: int, width: int = 5) -> list[tuple[int, int]]:
+    """Return the pixels (row, column) under a window of 3 × 2 at a position, in flattening order, by plain loops."""
+    top, left = divmod(position, width)
+    return [(top + i, left + j) for i in range(3) for j in range(2)]
+
+
+def test_an_output_cell(explore: Callable[..., Any]) -> None:
+    """It lights its patch in each channel, its row, its filter's column, and the formula in flattening order."""
+    page = explore(chapter="matmul-channels")
+    cell(page, "maps", 2, 1, 3).hover()  # filter 3, position 8
+    position = 1 * 5 + 3
+    assert outlined(page, "matrix") == {(position, tap) for tap in range(12)}
+    assert orders(page, "matrix") == {(position, tap): tap + 1 for tap in range(12)}
+    assert outlined(page, "weights") == {(tap, 2) for tap in range(12)}
+    assert outlined(page, "product") == {(position, 2)}
+    assert [outlined(page, "maps", plane) for plane in range(3)] == [set(), set(), {(1, 3)}]
+    pixels = [int(X[c][at]) for c in range(2) for at in patch_pixels(position)]
+    result = sum(p * v for p, v in zip(pixels, W[2].reshape(-1).tolist(), strict=True))
+    terms = " + ".join(f"{p}×{v}" if v >= 0 else f"{p}×({v})" for p, v in zip(pixels, W[2].reshape(-1), strict=True))
+    assert said(page) == f"output row 2, column 4, filter 3 {result} = {terms}".replace("-", "−")
+    page.get_by_role("button", name="Channels", exact=False).first.click()
+    cell(page, "maps", 2, 1, 3).hover()
+    for channel in range(2):
+        expected = {at: 6 * channel + i + 1 for i, at in enumerate(patch_pixels(position))}
+        assert orders(page, "image", channel) == expected
+        assert outlined(page, "image", channel) == set(expected)
+
+
+def test_a_matrix_row_and_a_column(explore: Callable[..., Any]) -> None:
+    """A row lights its patch and its pixel in all maps; a column its tap, and the strided sub-grid that it reads."""
+    page = explore(chapter="matmul-channels", stride=2)
+    page.locator(".panel.matrix svg").hover(position={"x": 8, "y": 15 + 30 * 4 + 12})  # the header of row 5
+    assert outlined(page, "matrix") == {(4, tap) for tap in range(12)}
+    assert [outlined(page, "maps", plane) for plane in range(3)] == [{(1, 1)}] * 3
+    assert said(page) == "patch 5: output row 2, column 2"
+    box = page.locator(".panel.matrix svg").bounding_box()
+    first = cell(page, "matrix", 0, 0, 7).bounding_box()
+    page.mouse.move(first["x"] + 10, box["y"] + 5)  # the header of tap 8
+    assert outlined(page, "matrix") == {(position, 7) for position in range(6)}
+    assert said(page) == "tap 8 (channel 2, row 1, column 2): one pixel of every patch, 6 in all"
+    page = explore(chapter="concat", stride=2)
+    box = page.locator(".panel.matrix svg").bounding_box()
+    page.mouse.move(cell(page, "matrix", 0, 0, 7).bounding_box()["x"] + 10, box["y"] + 5)
+    assert outlined(page, "image", 0) == set()
+    assert outlined(page, "image", 1) == {(2 * y, 2 * x + 1) for y in range(2) for x in range(3)}
+
+
+def test_a_pixel_and_a_filter_element(explore: Callable[..., Any]) -> None:
+    """A pixel lights every copy of it; a filter element its column and its products."""
+    page = explore(chapter="concat")
+    cell(page, "image", 1, 2, 3).hover()
+    copies = {(p, 6 + tap) for p in range(15) for tap, at in enumerate(patch_pixels(p)) if at == (2, 3)}
+    assert len(copies) == 6
+    assert outlined(page, "matrix") == copies
+    assert said(page) == f"pixel row 3, column 4, channel 2: {X[1, 2, 3]}, copied 6×"
+    page = explore(chapter="matmul-channels")
+    cell(page, "weights", 0, 8, 1).hover()
+    assert outlined(page, "matrix") == {(p, 8) for p in range(15)}
+    assert outlined(page, "weights") == {(8, 1)}
+    weight = int(W[1].reshape(-1)[8])
+    assert said(page).startswith(f"filter 2, channel 2, row 2, column 1: the weight {weight} meets".replace("-", "−"))
+    assert f"{X[1, 1, 0]}×" in said(page)
+
+
+def test_click_pins_and_escape_clears(explore: Callable[..., Any]) -> None:
+    """What is pinned stays when the pointer leaves; Enter pins too; hover alone does not last."""
+    page = explore(chapter="matmul-channels")
+    start = said(page)
+    cell(page, "weights", 0, 3, 0).hover()
+    assert said(page) != start
+    page.mouse.move(5, 5)
+    assert said(page) == start
+    cell(page, "weights", 0, 3, 0).click()
+    pinned = said(page)
+    cell(page, "maps", 1, 0, 0).hover()
+    assert said(page) == pinned
+    page.keyboard.press("Escape")
+    page.mouse.move(5, 5)
+    assert said(page) == start
+    page.locator(".panel.weights [role=grid]").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    focused = said(page)
+    page.locator(".panel.matrix [role=grid]").focus()
+    assert said(page) == focused
+    assert focused.startswith("filter 1, channel 1, row 1, column 2: the weight")
+
+
+def test_touch_is_the_same(browser: Any, tmp_path: Path) -> None:
+    """A tap on a cell pins it."""
+    path = illustrate(X, W, chapter="matmul-channels").save(tmp_path / "touch.html")
+    context = browser.new_context(has_touch=True, viewport={"width": 900, "height": 900})
+    page = context.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector("[data-ready]")
+    cell(page, "product", 0, 4, 2).tap()
+    assert page.inner_text(".message") == "output row 1, column 5, filter 3"
+    context.close()
+
+
+# --- what moves
+
+
+def test_the_scrubber(explore: Callable[..., Any]) -> None:
+    """It runs over all positions; every panel follows."""
+    page = explore(chapter="matrix")
+    scrubber = page.locator(".scrubber")
+    assert (scrubber.get_attribute("min"), scrubber.get_attribute("max")) == ("0", "14")
+    for position in (14, 0, 7):
+        scrubber.fill(str(position))
+        assert outlined(page, "matrix") == {(position, tap) for tap in range(6)}
+        assert numbers(page, "patch").reshape(-1).tolist() == [int(X[0][at]) for at in patch_pixels(position)]
+        assert page.inner_text(".count") == f"{position + 1} / 15"
+
+
+def test_playing(explore: Callable[..., Any]) -> None:
+    """It plays from where it is, faster if asked, pauses under the pointer, stops at the end, and never by itself."""
+    page = explore(chapter="slide", media={"reduced_motion": "reduce"})
+    page.wait_for_timeout(300)
+    assert page.inner_text(".count") == "1 / 15"
+    page.select_option(".speed", "4")
+    assert page.locator(".speed option").all_inner_texts() == ["0.25×", "0.5×", "1×", "2×", "4×"]
+    page.locator(".play").click()
+    page.wait_for_function("document.querySelector('.count').textContent.startsWith('3 ')")
+    page.locator(".stage").hover(position={"x": 1, "y": 1})
+    held = page.inner_text(".count")
+    page.wait_for_timeout(600)
+    assert page.inner_text(".count") == held
+    page.mouse.move(5, 5)
+    page.wait_for_function(f"document.querySelector('.count').textContent !== '{held}'")
+    page.locator(".play").click()
+    stopped = page.inner_text(".count")
+    page.wait_for_timeout(500)
+    assert page.inner_text(".count") == stopped
+    page.locator(".scrubber").fill("13")
+    page.locator(".play").click()
+    page.wait_for_function("document.querySelector('.play').getAttribute('aria-label') === 'Play'")
+    assert page.inner_text(".count") == "15 / 15"
+
+
+def test_keys(explore: Callable[..., Any]) -> None:
+    """Each key of the list; none while the focus is elsewhere."""
+    page = explore(chapter="matmul-channels")
+
+    def at() -> tuple[str, str]:
+        return page.inner_text(".count").split()[0], re.sub(r".*filter (\d).*", r"\1", page.inner_text(".message"))
+
+    page.keyboard.press("ArrowRight")
+    assert at() == ("1", "1")  # the explorer has no focus yet
+    page.locator(".panel.maps [role=grid]").focus()
+    for key, expected in {
+        "ArrowRight": ("2", "1"),
+        "ArrowDown": ("7", "1"),
+        "PageDown": ("7", "2"),
+        "End": ("15", "2"),
+        "ArrowUp": ("10", "2"),
+        "ArrowLeft": ("9", "2"),
+        "PageUp": ("9", "1"),
+        "Home": ("1", "1"),
+    }.items():
+        page.keyboard.press(key)
+        assert at() == expected, key
+    page.keyboard.press("Space")
+    assert page.locator(".play").get_attribute("aria-label") == "Pause"
+    page.keyboard.press("Space")
+    for key, name in {"]": "Padding and stride", "[": "The whole layer is one product"}.items():
+        page.keyboard.press(key)
+        assert page.inner_text(".heading") == name
+    page.locator(".panel.maps [role=grid]").focus()
+    page.keyboard.press("l")
+    assert page.locator("html").get_attribute("lang") == "zh"
+    page.keyboard.press("L")
+    page.keyboard.press("d")
+    assert page.locator("html").get_attribute("data-theme") == "light"
+    page.keyboard.press("d")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    page.keyboard.press("e")
+    assert page.locator(".menu").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator(".menu").is_visible()
+    page.keyboard.press("?")
+    assert page.locator("dialog").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible()
+    page.locator(".stepper input").first.focus()
+    page.keyboard.press("l")
+    assert page.locator("html").get_attribute("lang") == "en"  # a letter in a field is a letter
+
+
+def test_one_tab_stop_a_panel(explore: Callable[..., Any]) -> None:
+    """Each panel is one stop; the focus moves inside it, and the grid names the cell that has it."""
+    page = explore(chapter="matmul-channels")
+    page.locator(".panel.matrix [role=grid]").focus()
+    for kind in ("weights", "product", "maps"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('.panel').className") == f"panel {kind}"
+    page.locator(".panel.matrix [role=grid]").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    active = page.locator(".panel.matrix [role=grid]").get_attribute("aria-activedescendant")
+    assert page.locator(f"#{active}").text_content() == str(X[0, 0, 2])
+    page.wait_for_function("document.querySelector('.live').textContent.startsWith('patch 2')")
+    assert page.locator(".live").get_attribute("aria-live") == "polite"
+
+
+# --- what can be chosen
+
+
+def test_orders_and_looks(explore: Callable[..., Any]) -> None:
+    """Rows and columns, channel first and last, letters, colours: the matrix is NumPy's in each order."""
+    page = explore(chapter="matmul-channels")
+    windows = np.lib.stride_tricks.sliding_window_view(X, (3, 2), axis=(1, 2))  # (C, oy, ox, ky, kx)
+    first = windows.transpose(1, 2, 0, 3, 4).reshape(15, 12)
+    last = windows.transpose(1, 2, 3, 4, 0).reshape(15, 12)
+    for taps, orientation in itertools.product(("first", "last"), ("row", "column")):
+        page.locator(".choice").nth(1).get_by_role("button", name=taps, exact=True).click()
+        page.locator(".choice").nth(0).get_by_role("button", name=orientation, exact=True).click()
+        expected = first if taps == "first" else last
+        np.testing.assert_array_equal(numbers(page, "matrix"), expected if orientation == "row" else expected.T)
+        product = numbers(page, "product")
+        np.testing.assert_array_equal(product if orientation == "row" else product.T, first @ W.reshape(3, 12).T)
+    page.locator(".choice").nth(2).get_by_role("button", name="letters").click()
+    assert labels(page, "product")[0][:2] == ["y000", "y001"]
+    page.locator(".choice").nth(3).get_by_role("button", name="value").click()
+    assert page.locator(".panel.matrix .c0").count() == 0
+    page.locator(".choice").nth(3).get_by_role("button", name="channel").click()
+    assert page.locator(".panel.matrix .c0").count() == 90
+
+
+def test_shapes(explore: Callable[..., Any]) -> None:
+    """Numbers go as far as something can be drawn; the outputs are those of the library's own convolution."""
+    page = explore(X[0], W[0, 0], chapter="slide")
+    stepper = page.locator(".field").nth(0).locator(".stepper").nth(0)  # the image's height
+    while stepper.locator(".less").is_enabled():
+        stepper.locator(".less").click()
+    assert stepper.locator("input").input_value() == "3"  # the kernel's height
+    stepper.locator("input").fill("2")
+    stepper.locator("input").press("Enter")
+    assert stepper.locator("input").input_value() == "3"
+    stepper.locator("input").fill("7")
+    stepper.locator("input").press("Enter")
+    for field, value in ((4, "2"), (5, "1"), (6, "2")):  # stride, padding, dilation
+        for i in range(2):
+            entry = page.locator(".field").nth(field).locator("input").nth(i)
+            entry.fill(value)
+            entry.press("Enter")
+    image = numbers(page, "padded")[1:-1, 1:-1]
+    kernel = numbers(page, "filters")
+    np.testing.assert_array_equal(numbers(page, "maps"), conv2d(image, kernel, stride=2, padding=1, dilation=2))
+    assert (
+        page.locator("html").evaluate("() => location.hash").count("stride=2,2") == 1
+        or page.wait_for_timeout(400) is None
+    )
+    page.select_option("select >> nth=1", "reflect")
+    mode: Any = "reflect"
+    expected = conv2d(image, kernel, stride=2, padding=1, dilation=2, padding_mode=mode)
+    np.testing.assert_array_equal(numbers(page, "maps"), expected)
+    page.get_by_role("button", name="Start again").click()
+    np.testing.assert_array_equal(numbers(page, "image"), X[0])
+
+
+def test_presets(explore: Callable[..., Any]) -> None:
+    """Kernels to choose from do what their names say."""
+    page = explore(X[0], np.ones((3, 3), int), chapter="slide")
+    image, weights = page.locator("select").nth(2), page.locator("select").nth(3)
+    weights.select_option("identity")
+    np.testing.assert_array_equal(numbers(page, "maps"), X[0][1:-1, 1:-1])
+    image.select_option("ramp")
+    np.testing.assert_array_equal(numbers(page, "image"), np.arange(30).reshape(5, 6))
+    weights.select_option("sobel")
+    np.testing.assert_array_equal(numbers(page, "filters"), [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    weights.select_option("laplace")
+    assert numbers(page, "filters").sum() == 0
+    weights.select_option("sharpen")
+    assert numbers(page, "filters").sum() == 1
+
+
+def test_editing(explore: Callable[..., Any]) -> None:
+    """A pixel and a weight can be changed; what is no number changes nothing."""
+    page = explore(X[0], W[0, 0], chapter="slide", padding=1)
+    x, w = X[0].copy(), W[0, 0].copy()
+    cell(page, "padded", 0, 2, 3).dblclick()
+    page.keyboard.type("−7")
+    page.keyboard.press("Enter")
+    x[1, 2] = -7
+    np.testing.assert_array_equal(numbers(page, "maps"), conv2d(x, w, padding=1))
+    page.keyboard.press("Escape")
+    page.locator(".panel.filters [role=grid]").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("F2")
+    page.keyboard.type("3")
+    page.keyboard.press("Enter")
+    assert (np.flatnonzero((numbers(page, "filters") != w).reshape(-1)).tolist()) in ([0], [1])
+    w = numbers(page, "filters")
+    np.testing.assert_array_equal(numbers(page, "maps"), conv2d(x, w, padding=1))
+    cell(page, "padded", 0, 2, 3).dblclick()
+    page.keyboard.type("x")
+    page.keyboard.press("Enter")
+    np.testing.assert_array_equal(numbers(page, "maps"), conv2d(x, w, padding=1))
+    cell(page, "padded", 0, 0, 0).dblclick()
+    assert page.locator(".editor").count() == 0  # padding is no value of the image
+
+
+def test_a_dropped_image(explore: Callable[..., Any]) -> None:
+    """Its pixels are the image, channel by channel; a large one is scaled down; what is no image is refused."""
+    page = explore(X, W, chapter="channels")
+    drop = """async ([width, height, type]) => {
+      const canvas = new OffscreenCanvas(width, height), context = canvas.getContext("2d");
+      context.fillStyle = "rgb(10, 20, 30)";
+      context.fillRect(0, 0, width, height);
+      const bytes = type === "image/png" ? await canvas.convertToBlob() : new Blob(["no image"]);
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([bytes], "a.png", {type}));
+      const event = new DragEvent("drop", {bubbles: true, cancelable: true, dataTransfer: transfer});
+      document.querySelector(".stage").dispatchEvent(event);
+    }"""
+    page.evaluate(drop, [7, 5, "image/png"])
+    page.wait_for_function("document.querySelectorAll('.panel.image .plane').length === 3")
+    for channel in range(3):
+        assert (numbers(page, "image", channel) == 10 * (channel + 1)).all()
+    page.evaluate(drop, [448, 100, "image/png"])
+    page.wait_for_function("document.querySelector('.panel.image .size').textContent === '3 × 50 × 224'")
+    assert page.locator(".panel.image canvas").count() == 3
+    page.evaluate(drop, [5, 5, "text/plain"])
+    page.wait_for_function("document.querySelector('.notice').textContent.includes('no picture')")
+
+
+def test_great_shapes(explore: Callable[..., Any]) -> None:
+    """A photo is a canvas, its matrix the first rows, the last and the selection; gaps say how much is hidden."""
+    x = np.arange(3 * 224 * 224, dtype=np.int64).reshape(3, 224, 224) % 251
+    page = explore(x, W.repeat(2, 1)[:, :3], chapter="matmul-channels", step=30_000)
+    assert page.locator(".panel.maps canvas").count() == 3
+    headers = page.locator(".panel.matrix .header.end").all_inner_texts()
+    assert headers == ["1", "2", "3", "30000", "30001", "30002", "49505", "49506"]
+    assert page.locator(".panel.matrix .gap").all_text_contents() == ["⋯ 29,996 rows", "⋯ 19,502 rows"]
+    top, left = divmod(30_000, 223)
+    assert numbers(page, "matrix")[4].tolist() == x[:, top : top + 3, left : left + 2].reshape(-1).tolist()
+    page = explore(np.zeros((400, 300), np.uint8), W[0, 0], chapter="slide")
+    assert page.locator(".panel.image .size").last.text_content() == "400 × 300"
+
+
+def test_more_channels_than_colours(explore: Callable[..., Any]) -> None:
+    """Their colours come again with a pattern, and many are elided."""
+    page = explore(np.ones((8, 3, 3), int), np.ones((1, 8, 2, 2), int), chapter="channels")
+    assert page.locator(".panel.image .plane").nth(6).locator("rect.again").count() == 9
+    assert "stripe-0" in page.locator(".panel.image rect.again").first.evaluate("(node) => getComputedStyle(node).fill")
+    page = explore(np.ones((70, 3, 3), int), np.ones((1, 70, 2, 2), int), chapter="channels")
+    assert page.locator(".panel.image .note").all_text_contents() == ["⋯ 65 channels"]
+
+
+# --- what can be taken away
+
+
+def test_the_address(explore: Callable[..., Any]) -> None:
+    """Shape, window, presets, chapter, selection and language come back from the address; values are never in it."""
+    page = explore(X * 1000 + 123, W, chapter="slide")
+    page.locator(".field").nth(5).locator("input").nth(1).fill("2")
+    page.keyboard.press("Enter")
+    page.locator(".field").nth(0).locator(".more").nth(0).click()  # another shape has values of its own
+    page.select_option("select >> nth=2", "ramp")
+    page.get_by_role("button", name="8 Layer").click()
+    page.locator(".choice").nth(1).get_by_role("button", name="last").click()
+    page.get_by_role("button", name="Language").click()
+    cell(page, "weights", 0, 4, 2).click()
+    page.wait_for_function("location.hash.includes('pin=,4,2,')")
+    fragment = unquote(page.evaluate("location.hash"))
+    assert "123" not in fragment
+    assert "padding=0:0,2:2" in fragment
+    again = explore(X * 1000 + 123, W, chapter="slide", fragment=fragment)
+    for one in (".heading", ".message", ".count", ".caption"):
+        assert again.inner_text(one) == page.inner_text(one)
+    for panel in ("matrix", "weights", "product"):
+        assert labels(again, panel) == labels(page, panel)
+    assert again.locator("html").get_attribute("lang") == "zh"
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "#x=1,2,1000000000,6&w=3,2,3,2&stride=1,1&padding=0:0,0:0&dilation=1,1",
+        "#x=1,2,-5,6&w=3,2,3,2&stride=0,1&padding=0:0,0:0&dilation=1,1",
+        "#x=NaN&w=&at=1e9,-1,x&chapter=<script>&lang=__proto__&image=constructor",
+        "#pin=99,99,99,99&at=0,99,99&channel=7",
+        "#%%%",
+    ],
+)
+def test_a_hostile_address(explore: Callable[..., Any], fragment: str) -> None:
+    """What cannot be drawn is left as it was."""
+    page = explore(chapter="matmul-channels", fragment=fragment)
+    assert page.inner_text(".heading") == "The whole layer is one product"
+    assert numbers(page, "matrix").shape == (15, 12)
+
+
+def test_exports(explore: Callable[..., Any], tmp_path: Path) -> None:
+    """The picture has literal colours and all its numbers; the code runs and agrees; the link is the address."""
+    page = explore(chapter="matmul-channels", padding=1, media={"color_scheme": "dark"})
+
+    def export(name: str) -> Path:
+        page.get_by_role("button", name="Export").click()
+        with page.expect_download() as download:
+            page.get_by_role("menuitem", name=name).click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        return path
+
+    svg = export("Picture as SVG").read_text("utf-8")
+    root = ET.fromstring(svg)  # noqa: S314 (written by our own page)
+    texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert page.inner_text(".heading") in texts
+    assert "var(" not in svg
+    assert "color-mix" not in svg
+    assert "class=" not in svg
+    assert set(re.findall(r'fill="([^"]+)"', svg)) >= {"#ffffff", "#1f2430", "none"}
+    for panel in ("matrix", "weights", "product"):
+        for text in itertools.chain(*labels(page, panel)):
+            assert text in texts
+    from PIL import Image
+
+    with Image.open(export("Picture as PNG")) as image:
+        pixels = np.asarray(image.convert("L"))
+    assert pixels[0, 0] == 255
+    assert (pixels < 90).sum() > 5_000
+    page.evaluate(
+        "Object.defineProperty(navigator, 'clipboard', {value: {writeText: async (text) => { window.copied = text; }}})"
+    )
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("menuitem", name="Copy NumPy code").click()
+    page.wait_for_function("window.copied")
+    code = page.evaluate("window.copied")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert code.count("assert") == 2
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("menuitem", name="Copy link").click()
+    page.wait_for_function("window.copied.startsWith('file:')")
+    assert "chapter=matmul-channels" in page.evaluate("window.copied")
+
+
+@pytest.mark.parametrize(
+    ("turned", "taps"), list(itertools.product(["rows", "columns"], ["channel-first", "channel-last"]))
+)
+def test_the_code_of_every_order(explore: Callable[..., Any], turned: Any, taps: Any) -> None:
+    """Groups, padding modes and one axis too."""
+    options: dict[str, Any] = {"orientation": turned, "tap_order": taps, "padding_mode": "wrap", "padding": 2}
+    x, w = X.reshape(2, 30), W.reshape(3, 2, 6)[:2, :1]
+    page = explore(x, w, chapter="slide", groups=2, stride=3, step=4, filter=1, **options)
+    page.evaluate(
+        "Object.defineProperty(navigator, 'clipboard', {value: {writeText: async (text) => { window.copied = text; }}})"
+    )
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("menuitem", name="Copy NumPy code").click()
+    page.wait_for_function("window.copied")
+    done = subprocess.run(
+        [sys.executable, "-c", page.evaluate("window.copied")], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+
+
+# --- for all
+
+
+@pytest.mark.parametrize(("lang", "theme"), list(itertools.product(languages(), ["light", "dark"])))
+def test_no_axe_violations(explore: Callable[..., Any], lang: str, theme: str) -> None:
+    """In each language and theme, in every chapter; with the menu and the help open; with a photo."""
+    axe = require("axe_playwright_python.sync_playwright").Axe()
+
+    def check(what: str) -> None:
+        found = axe.run(page)
+        wrong = [(v["id"], [node["html"][:160] for node in v["nodes"][:2]]) for v in found.response["violations"]]
+        assert wrong == [], what
+
+    page = explore(lang=lang, media={"color_scheme": theme}, chapter="slide", padding=1)
+    for chapter in CHAPTERS:
+        page.evaluate("(name) => { location.hash = `chapter=${name}`; }", chapter)
+        page.wait_for_function(
+            "(text) => document.querySelector('.heading').textContent === text",
+            arg=dictionary("test", lang)[f"chapter.{chapter}"],
+        )
+        check(chapter)
+    page.locator(".panel [role=grid]").first.focus()
+    page.keyboard.press("e")
+    check("menu")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    check("help")
+    photo = np.random.default_rng(0).integers(0, 256, (3, 60, 60), np.uint8)
+    page = explore(photo, W.repeat(2, 1)[:, :3], lang=lang, media={"color_scheme": theme}, chapter="channels")
+    check("photo")
+
+
+@pytest.mark.parametrize("lang", languages())
+@pytest.mark.parametrize("width", [1280, 900, 390])
+def test_no_words_overflow(explore: Callable[..., Any], lang: str, width: int) -> None:
+    """No control is cut off, and the page is no wider than the window."""
+    page = explore(X, W, lang=lang, chapter="slide")
+    page.set_viewport_size({"width": width, "height": 900})
+    for chapter in CHAPTERS:
+        page.evaluate("(name) => { location.hash = `chapter=${name}`; }", chapter)
+        page.wait_for_function(
+            "(text) => document.querySelector('.heading').textContent === text",
+            arg=dictionary("test", lang)[f"chapter.{chapter}"],
+        )
+        wrong = page.evaluate(
+            """() => [...document.querySelectorAll("button, select, p, h1, h2, label, .field, .choice, .band, figcaption")]
+              .filter((node) => node.offsetParent && node.scrollWidth > node.clientWidth + 1 && !node.matches(".live"))
+              .map((node) => node.outerHTML.slice(0, 120))"""
+        )
+        assert wrong == [], chapter
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_languages_change_everything(explore: Callable[..., Any]) -> None:
+    """No English word is left in Chinese."""
+    page = explore(chapter="channels", lang="zh")
+    assert page.title() == dictionary("test", "zh")["title"]
+    text = page.inner_text("#im2col")
+    assert set(re.findall(r"[A-Za-z]{2,}", text)) <= {"English", "Sobel"}
