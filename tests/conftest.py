@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -37,6 +38,17 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("IM2COL_TEST_PROFILE", "default"))
 
+_QUIET = (
+    "no-sandbox",
+    "disable-gpu",
+    "disable-quic",
+    "no-first-run",
+    "disable-background-networking",
+    "disable-component-update",
+    "disable-sync",
+)
+"""What keeps Chromium from asking the network for anything of its own."""
+
 
 def missing(what: str) -> NoReturn:
     """Skip the running test because a part is missing; fail it where IM2COL_REQUIRE_ALL is set."""
@@ -57,6 +69,19 @@ def require(name: str) -> Any:
 def torch() -> Any:
     """Return torch, where it is installed."""
     return require("torch")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Start headless Chromium once for all tests of a process; see `missing` for when there is none."""
+    api = require("playwright.sync_api")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        missing("Chromium is not installed")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=[f"--{name}" for name in _QUIET])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="module", params=["default", "kernels"])

@@ -10,7 +10,6 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from im2col.pictures.metrics import text_width
 from PIL import Image
 
 import im2col
@@ -18,10 +17,10 @@ from im2col import ArgumentError, MissingExtraError, PhotoError, illustrate
 from im2col.pictures.arrange import arrange, formula_text, wrapped
 from im2col.pictures.chapters import chapters
 from im2col.pictures.colours import CHANNELS, channel_band, channel_tint, heat, mix, value_colour
+from im2col.pictures.metrics import text_width
 from im2col.pictures.scene import Formula
 from im2col.pictures.text import dictionary, languages
 
-from .browser import browser  # noqa: F401 (the fixture)
 from .conftest import raises_exactly
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .browser import Browser
 
 CHAPTERS = tuple(chapters())
 SVG = "{http://www.w3.org/2000/svg}"
@@ -115,7 +113,7 @@ def test_nothing_overlaps_and_nothing_is_cut_off(name: str, chapter: str, lang: 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 @pytest.mark.parametrize("lang", languages())
-def test_nothing_overlaps_in_a_browser(browser: Browser, chapter: str, lang: str) -> None:  # noqa: F811
+def test_nothing_overlaps_in_a_browser(browser: Any, chapter: str, lang: str) -> None:
     """The same with the fonts that a reader's machine has: boxes as Chromium measures them."""
     page = browser.new_page()
     for name in SHAPES:

@@ -23,7 +23,6 @@ from im2col.pictures.scene import NOTHING, Selection, Text
 from im2col.pictures.story import make_scene
 from im2col.pictures.text import dictionary, languages, say
 
-from .browser import browser as browser  # noqa: PLC0414 (a fixture)
 from .strategies import PADDING_MODES
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from im2col.pictures.layer import Layer
     from im2col.pictures.scene import Scene
 
-    from .browser import Browser
-
     Array = NDArray[Any]
 
 PICTURES = Path(im2col.pictures.__file__).parent
@@ -45,7 +42,7 @@ NAMES = "short, letter, sourceIndex, Geometry, makeLayer, makeScene, sceneToJson
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser) -> Iterator[Any]:
+def page(browser: Any) -> Iterator[Any]:
     """Open a blank page that has the modules' functions as globals."""
     page = browser.new_page()
     script = inline_modules(PAGE, "layer.js", "story.js", "texts.js")
@@ -96,7 +93,7 @@ def numeral(value: float) -> float | str:
 
 def test_numbers_are_as_short_as_in_python(page: Any) -> None:
     """Thousands of numbers of all magnitudes, ties among them, read alike in both languages."""
-    rng = random.Random(1)  # noqa: S311
+    rng = random.Random(1)  # noqa: S311 (no secrets)
     values: list[float] = [0.125, 1.125, -2.5, 1e-7, 123456.5, 99999.5, 99949.5, 9.995, 0.0009995, 1234.5, 1235.5]
     values += [0, -0.0, 99_999, 100_000, -100_000, 123_456_789, 2**53, 5e-324, 1.7976931348623157e308, 1 / 3]
     values += [rng.uniform(-1, 1) * 10.0 ** rng.randint(-12, 12) for _ in range(3000)]
@@ -150,7 +147,7 @@ def test_padding_shows_the_same_pixels(page: Any, mode: str) -> None:
 
 def test_which_windows_are_valid(page: Any) -> None:
     """The page allows just those windows that the library makes a geometry of."""
-    rng = random.Random(2)  # noqa: S311
+    rng = random.Random(2)  # noqa: S311 (no secrets)
     cases = [
         [[rng.randint(0, 5)], [rng.randint(0, 4)], [rng.randint(0, 2)], [[0, rng.randint(-1, 2)]], [rng.randint(0, 2)]]
         for _ in range(300)

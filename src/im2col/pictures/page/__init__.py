@@ -59,6 +59,7 @@ def page_html(
         If a number is complex, or an integer that JavaScript's numbers cannot hold.
     """
     g = layer.geometry
+    image, weights = _packed("x", layer.image), _packed("w", layer.weights)
     data = {
         "lang": lang,
         "chapter": chapter,
@@ -83,8 +84,8 @@ def page_html(
             "tap_order": layer.tap_order,
             "memory": layer.memory,
         },
-        "image": _packed("x", layer.image),
-        "weights": _packed("w", layer.weights),
+        "image": image,
+        "weights": weights,
     }
     folder = files(__name__)
     words = dictionary("illustrate", lang)

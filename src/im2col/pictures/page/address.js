@@ -34,7 +34,7 @@ export function readFragment(store, fragment) {
   const parts = Object.fromEntries(fragment.replace(/^#/, "").split("&").map((part) => part.split("=")));
   const numbers = (text) => (text ?? "").split(",").map(Number);
   const look = {};
-  if (parts.lang in store.words) look.lang = parts.lang;
+  if (Object.hasOwn(store.words, parts.lang ?? "")) look.lang = parts.lang;
   if (["values", "letters"].includes(parts.labels)) look.labels = parts.labels;
   if (Object.keys(look).length) store.setLook(look);
   if (parts.x && parts.w) {

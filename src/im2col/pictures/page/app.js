@@ -30,7 +30,7 @@ export async function startExplorer() {
   const formula = element("p", { class: "formula" });
   const live = element("p", { class: "live", "aria-live": "polite" });
   const notice = element("p", { class: "notice", role: "status" });
-  const stageRoot = element("div", { class: "stage" });
+  const stageRoot = element("div", { class: "stage", role: "group", tabindex: "-1" });
   const stage = new Stage(store, stageRoot);
   stage.edit = makeEditor(store, stage);
   const player = new Player(store);
@@ -113,12 +113,10 @@ export async function startExplorer() {
       element("div", { class: "tools" }, tools.language, tools.theme, element("div", { class: "export" }, tools.exports, menu), tools.help),
     ),
     chapters.root,
-    element("main", {}, heading, caption, counter, stageRoot, element("div", { class: "said" }, message, formula), player.root),
+    element("main", {}, heading, caption, counter, stageRoot, element("div", { class: "said" }, message, formula), player.root,
+      live, notice, help),
     element("aside", {}, element("div", { class: "choices" }, ...choices.map((c) => c.root)), channelField, shape.root,
       element("div", { class: "row" }, file.root, shape.reset)),
-    live,
-    notice,
-    help,
   );
   stageRoot.addEventListener("pointerenter", () => (player.isHeld = true));
   stageRoot.addEventListener("pointerleave", () => (player.isHeld = false));
@@ -129,7 +127,6 @@ export async function startExplorer() {
     document.documentElement.dataset.theme = store.theme;
     document.title = words.title;
     write(title, words.title);
-    put(root, "aria-label", words.title);
     write(tools.language, words["page.language"]);
     put(tools.language, "aria-label", `${words["page.language.name"]}: ${words.language}`);
     write(tools.theme, { auto: "◐", light: "☀", dark: "☾" }[store.theme]);

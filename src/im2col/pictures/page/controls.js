@@ -169,7 +169,7 @@ export class ShapeForm {
       const name = words[field.key];
       if (field.label) {
         write(field.label, name);
-        put(field.label.parentElement, "aria-label", name);
+        put(field.select ?? field.label.parentElement, "aria-label", name);
       }
       if (field.select) {
         field.options.forEach((option) => write(option, words[`page.option.${option.value}`]));

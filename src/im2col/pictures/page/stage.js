@@ -46,6 +46,7 @@ export class Stage {
     if (kinds !== this.shape) {
       this.shape = kinds;
       this.panels = [];
+      const hadFocus = this.root.contains(document.activeElement);
       this.root.replaceChildren(
         ...scene.parts.flatMap((part, i) => {
           if (typeof part === "string") return [];
@@ -57,6 +58,7 @@ export class Stage {
           return [element("div", { class: "part" }, sign, panel.root)];
         }),
       );
+      if (hadFocus) this.root.focus({ preventScroll: true }); // so that the explorer's keys go on working
     }
   }
 

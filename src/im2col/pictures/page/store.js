@@ -60,7 +60,7 @@ export class Store {
   }
 
   setChapter(name) {
-    if (name === this.chapter || !(name in this.chapters)) return;
+    if (name === this.chapter || !Object.hasOwn(this.chapters, name)) return;
     const wasOne = this.isOne;
     this.chapter = name;
     // Pixels and taps have other numbers where another number of channels is drawn.
