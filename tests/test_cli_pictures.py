@@ -13,8 +13,9 @@ from PIL import Image
 import im2col
 from im2col import illustrate
 from im2col.cli import main, pictures
-from im2col.cli.sources import photo_image, read_filters
+from im2col.cli.sources import read_filters
 from im2col.photo.kernels import KERNELS
+from im2col.photo.scaled import photo_image
 from im2col.pictures.chapters import chapters
 from im2col.pictures.illustration import Illustration
 from im2col.pictures.samples import sample_image, sample_weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import im2col.demo
 from im2col import PhotoError, algorithms
 from im2col.algorithms import registry
 from im2col.cli import main
-from im2col.demo import Report, layer_weights, numpy_layer, run_demo, tiles
+from im2col.demo import Report, explored_weights, layer_weights, numpy_layer, run_demo, tiles
 from im2col.photo.contact_sheet import Tile, write_contact_sheet
 from im2col.photo.image_files import Photo
 from im2col.photo.kernels import KERNELS
@@ -92,7 +93,8 @@ def test_the_report_says_it_all(report: Report) -> None:
         "33900 positions × 75 taps, 9.7 MiB in float32; it holds each sample 6.26 times\n",
         "work           0.168 GFLOP\n",
         f"{report.ways[0].tolerance:.2g} is allowed",
-        f"contact sheet  {report.sheet}",
+        f"contact sheet  {report.sheet}\n",
+        f"explorer       {report.page}: ",
     ):
         assert part in text
     for way in report.ways:
@@ -128,7 +130,7 @@ def test_the_pictures_are_the_maps() -> None:
 def test_the_contact_sheet(report: Report) -> None:
     """A PNG file of twelve pictures that are not empty."""
     assert report.sheet.name == "contact-sheet.png"
-    assert [path.name for path in report.sheet.parent.iterdir()] == ["contact-sheet.png"]
+    assert {path.name for path in report.sheet.parent.iterdir()} == {"contact-sheet.png", "explorer.html"}
     with Image.open(report.sheet) as sheet:
         assert sheet.format == "PNG"
         assert sheet.mode == "RGB"
@@ -138,6 +140,17 @@ def test_the_contact_sheet(report: Report) -> None:
         top, left = 98 + i // 4 * (150 + 46 + 22), 28 + i % 4 * (226 + 22)
         assert pixels[top : top + 150, left : left + 226].std() > 5
         assert (pixels[top : top + 150, left - 2] == 255).all()
+
+
+def test_the_illustrated_page(report: Report) -> None:
+    """The explorer holds the photograph, scaled down, and the four filters."""
+    page = report.page.read_text("utf-8")
+    data = json.loads(page.partition('id="im2col-data">')[2].partition("</script>")[0])
+    assert (data["layer"]["channels"], data["layer"]["filters"]) == (3, 4)
+    assert data["layer"]["spatial_shape"] == [149, 224]
+    assert data["chapter"] == "matmul-channels"
+    assert (explored_weights()[:, 0] == explored_weights()[:, 2]).all()
+    np.testing.assert_array_equal(explored_weights()[1, 0], KERNELS["sobel-x"].weights)
 
 
 def test_a_sheet_of_any_number_of_pictures(tmp_path: Path) -> None:

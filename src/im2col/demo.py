@@ -18,6 +18,8 @@ from .errors import PhotoError
 from .photo.contact_sheet import Tile, write_contact_sheet
 from .photo.image_files import read_photo
 from .photo.kernels import KERNELS
+from .photo.scaled import photo_image
+from .pictures.illustration import illustrate
 from .plans import plan
 from .transform import im2col, weight_matrix
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 SIZE, STRIDE, PADDING = 5, 2, 2
 """Of the layer; its windows are as wide as the widest named kernel."""
 PADDING_MODE: PaddingMode = "edge"
+EXPLORED = ("sharpen", "sobel-x", "sobel-y", "laplacian")
+"""The filters of the illustrated page, each over all colours."""
 CROP = np.s_[:, 84:100, 164:180]
 """What the plain loops convolve: around an eye."""
 _REPEAT_SECONDS = 0.3
@@ -93,6 +97,8 @@ class Report:
         One for each algorithm, the whole matrix, and NumPy's own.
     sheet : Path
         The contact sheet.
+    page : Path
+        The explorer of the photograph.
     """
 
     photo: str
@@ -100,6 +106,7 @@ class Report:
     cost: Cost
     ways: tuple[Way, ...]
     sheet: Path
+    page: Path
 
     @property
     def passed(self) -> bool:
@@ -129,6 +136,7 @@ class Report:
                 f"the bound for sums of {taps} products in float32.",
                 "",
                 f"contact sheet  {self.sheet}",
+                f"explorer       {self.page}: every step of it, in a browser",
             )
         )
 
@@ -162,7 +170,7 @@ def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
     Parameters
     ----------
     folder : path-like
-        Where to write ``contact-sheet.png``; made if it is missing.
+        Where to write ``contact-sheet.png`` and ``explorer.html``; made if it is missing.
 
     Returns
     -------
@@ -172,7 +180,7 @@ def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
     Raises
     ------
     PhotoError
-        If the picture cannot be written.
+        If a file cannot be written.
     MissingExtraError
         If Pillow is not installed.
     """
@@ -181,7 +189,7 @@ def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
     except OSError as cause:
         raise PhotoError(f"run_demo: cannot make the folder {str(folder)!r}: {cause.strerror}; name another") from cause
     with as_file(files(__package__) / "data/chelsea.jpg") as path:
-        photo = read_photo(path)
+        photo, small = read_photo(path), photo_image(path)
     bank = [kernel for kernel in KERNELS.values() if kernel.name != "identity"]
     w = layer_weights(bank)
     image = np.ascontiguousarray(photo.samples.transpose(2, 0, 1), np.float32)
@@ -198,7 +206,22 @@ def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
         tiles(photo, bank, maps),
         force=True,
     )
-    return Report(f"chelsea.jpg, {photo}", tuple(k.name for k in bank), layer, ways, sheet)
+    eye = small.shape[2] * (small.shape[1] // 3) + small.shape[2] // 2
+    explorer = illustrate(small, explored_weights(), padding=1, step=eye)
+    page = explorer.save(Path(folder) / "explorer.html", force=True)
+    return Report(f"chelsea.jpg, {photo}", tuple(k.name for k in bank), layer, ways, sheet, page)
+
+
+def explored_weights() -> NDArray[np.int64]:
+    """Return the filters of the illustrated page.
+
+    Returns
+    -------
+    ndarray, (4, 3, 3, 3), int64
+        Each filter has one kernel for all three colours.
+    """
+    kernels = [KERNELS[name].weights for name in EXPLORED]
+    return np.stack([np.broadcast_to(kernel, (3, *kernel.shape)) for kernel in kernels]).astype(np.int64)
 
 
 def layer_weights(bank: Sequence[Kernel]) -> NDArray[np.float32]:
