@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 import im2col
 from im2col import ArgumentError, MissingExtraError, PhotoError, illustrate
+from im2col.cli import main
 from im2col.pictures.arrange import arrange, formula_text, wrapped
 from im2col.pictures.chapters import chapters
 from im2col.pictures.colours import CHANNELS, channel_band, channel_tint, heat, mix, value_colour
@@ -25,7 +27,6 @@ from .conftest import raises_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -360,3 +361,18 @@ def test_show_and_repr() -> None:
     assert picture.scene.formula is not None
     assert picture.scene.formula.result in text
     assert repr(picture) == "<Illustration 'matmul' of (1, 1, 6, 6) by (1, 1, 3, 3)>"
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("slide", "draw slide --step all --shape 5,5 --kernel 3,3"),
+        ("matmul-channels", "draw matmul-channels --shape 3,4,4 --kernel 2,3,2,2 --step 4"),
+    ],
+)
+def test_the_figures_in_the_documentation(tmp_path: Path, name: str, command: str) -> None:
+    """They are what the library draws today."""
+    path = tmp_path / f"{name}.svg"
+    assert main([*command.split(), "-o", str(path)]) == 0
+    figure = Path(__file__).parents[1] / "docs/figures" / path.name
+    assert path.read_text("utf-8") == figure.read_text("utf-8"), f"im2col {command} -o docs/figures/{path.name} --force"
