@@ -77,11 +77,12 @@ export async function startExplorer() {
   });
   const menu = element("div", { class: "menu", role: "menu", hidden: true }, ...entries.map(({ button }) => button));
   const tool = (action) => element("button", { type: "button", class: "tool", click: action });
+  const nextLanguage = () => {
+    const languages = Object.keys(store.words);
+    return languages[(languages.indexOf(store.lang) + 1) % languages.length];
+  };
   const actions = {
-    language: () => {
-      const languages = Object.keys(store.words);
-      store.setLook({ lang: languages[(languages.indexOf(store.lang) + 1) % languages.length] });
-    },
+    language: () => store.setLook({ lang: nextLanguage() }),
     theme: () => store.setLook({ theme: THEMES[(THEMES.indexOf(store.theme) + 1) % THEMES.length] }),
     exports: () => {
       menu.hidden = !menu.hidden;
@@ -127,8 +128,8 @@ export async function startExplorer() {
     document.documentElement.dataset.theme = store.theme;
     document.title = words.title;
     write(title, words.title);
-    write(tools.language, words["page.language"]);
-    put(tools.language, "aria-label", `${words["page.language.name"]}: ${words.language}`);
+    write(tools.language, store.words[nextLanguage()].language);
+    put(tools.language, "aria-label", `${words["page.language"]}: ${words.language}`);
     write(tools.theme, { auto: "◐", light: "☀", dark: "☾" }[store.theme]);
     put(tools.theme, "aria-label", `${words["page.theme"]}: ${words[`page.theme.${store.theme}`]}`);
     write(tools.exports, words["page.export"]);

@@ -66,7 +66,6 @@ class Choice {
 
 /** The choices of order and look. */
 export function makeChoices(store) {
-  const { shape } = store;
   const order = (value) => store.setOrder(value, store.shape.tapOrder);
   const taps = (value) => store.setOrder(store.shape.orientation, value);
   return [
@@ -76,7 +75,7 @@ export function makeChoices(store) {
     new Choice(store, "page.colours", ["by-channel", "by-value"], () => `by-${store.colours.slice(0, -1)}`, (value) =>
       store.setLook({ colours: `${value.slice(3)}s` }),
     ),
-  ].filter(() => shape !== null);
+  ];
 }
 
 /** The numbers of the shape: each offers what can be drawn, and no more. */
@@ -86,7 +85,7 @@ export class ShapeForm {
     this.fields = [];
     this.title = element("h2");
     this.rows = element("div", { class: "fields" });
-    this.reset = element("button", { type: "button", click: () => store.setGiven() });
+    this.reset = element("button", { type: "button", click: () => store.startAgain() });
     this.root = element("section", { class: "shape" }, this.title, this.rows);
     this.ndim = 0;
   }

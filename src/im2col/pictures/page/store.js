@@ -17,7 +17,8 @@ export class Store {
   constructor(data) {
     this.words = data.languages;
     this.chapters = data.chapters;
-    this.given = { description: data.layer, image: data.image, weights: data.weights };
+    this.start = { description: data.layer, image: data.image, weights: data.weights };
+    this.given = this.start;
     this.lang = data.lang;
     this.chapter = data.chapter;
     this.channel = data.channel;
@@ -145,48 +146,57 @@ export class Store {
     return true;
   }
 
+  /** Fill the image anew; "given" is what was brought or edited, in its own shape. */
   setImagePreset(name) {
+    const { description, image } = this.given;
+    const fits = sameNumbers(imageShape(shapeOf(description)), imageShape(this.shape));
     if (!IMAGE_PRESETS.includes(name)) return;
-    if (name === "given") {
-      this.setGiven("image");
+    if (name === "given" && !fits) {
+      this.take(this.given);
       return;
     }
     this.imagePreset = name;
-    this.setArrays(presetImage(name, imageShape(this.shape)), this.layer.weights);
+    this.setArrays(name === "given" ? image : presetImage(name, imageShape(this.shape)), this.layer.weights);
   }
 
+  /** Fill the weights anew. */
   setKernelPreset(name) {
+    const { description, weights } = this.given;
+    const fits = sameNumbers(weightsShape(shapeOf(description)), weightsShape(this.shape));
     if (!KERNEL_PRESETS.includes(name)) return;
-    if (name === "given") {
-      this.setGiven("weights");
+    if (name === "given" && !fits) {
+      this.take(this.given);
       return;
     }
     this.kernelPreset = name;
-    this.setArrays(this.layer.image, presetWeights(name, weightsShape(this.shape)));
+    this.setArrays(this.layer.image, name === "given" ? weights : presetWeights(name, weightsShape(this.shape)));
   }
 
-  /** Go back to what was brought, with its own shape. */
-  setGiven() {
-    this.shape = { ...shapeOf(this.given.description), orientation: this.shape.orientation, tapOrder: this.shape.tapOrder };
+  /** Go back to what Python, or a dropped file, brought. */
+  startAgain() {
+    this.take(this.start);
+  }
+
+  take(data) {
+    const { orientation, tapOrder } = this.shape;
+    this.given = data;
+    this.shape = { ...shapeOf(data.description), orientation, tapOrder };
     this.imagePreset = this.kernelPreset = "given";
-    this.setArrays(this.given.image, this.given.weights);
+    this.setArrays(data.image, data.weights);
   }
 
-  /** Take an image of (channels, height, width) in; weights that do not fit it are made anew. */
+  /** Take an image of (channels, height, width) in, if the window fits it; weights for other channels are made anew. */
   bring(image, channels, height, width) {
-    const weights = [this.shape.filters, channels, ...this.shape.kernel];
-    const fits = this.shape.channels === channels && this.shape.groups === 1 && this.shape.spatial.length === 2;
-    const kernel = this.shape.spatial.length === 2 ? this.shape.kernel : [3, 3];
-    const window = this.shape.spatial.length === 2 ? {} : { stride: [1, 1], padding: [[0, 0], [0, 0]], dilation: [1, 1] };
-    const shape = { ...this.shape, ...window, batch: 1, channels, spatial: [height, width], kernel, groups: 1 };
+    const isFlat = this.shape.spatial.length === 2;
+    const fits = isFlat && this.shape.channels === channels && this.shape.groups === 1;
+    const pairs = [[0, 0], [0, 0]];
+    const window = isFlat ? {} : { kernel: [3, 3], stride: [1, 1], padding: pairs, dilation: [1, 1], memory: "CHW" };
+    const shape = { ...this.shape, ...window, batch: 1, channels, spatial: [height, width], groups: 1 };
     if (!this.allows(shape)) return false;
-    this.shape = shape;
-    this.imagePreset = "given";
-    const kept = fits ? this.layer.weights : presetWeights("digits", [shape.filters, channels, ...kernel]);
-    if (!fits) this.kernelPreset = "digits";
-    this.given = { description: { ...this.descriptionOf(shape) }, image, weights: kept };
-    this.setArrays(image, kept);
-    return weights.length > 0;
+    const weights = fits ? this.layer.weights : presetWeights("digits", weightsShape(shape));
+    this.start = { description: this.descriptionOf(shape), image, weights };
+    this.startAgain();
+    return true;
   }
 
   /** Change one number of the image (by its pixel) or of the weights (by tap and filter), in the layer that is drawn. */
