@@ -131,15 +131,19 @@ def _packed(name: str, values: NDArray[Any]) -> dict[str, str]:
 
 
 def _channel_rules() -> str:
-    """Return the colours of cells and bands, channel by channel."""
+    """Return the colours of cells and bands, channel by channel; darker paper takes more of a colour."""
+
+    def mixed(colour: str, light: int, dark: int) -> str:
+        shares = (f"color-mix(in srgb, {colour} {share}%, var(--paper))" for share in (light, dark))
+        return f"light-dark({', '.join(shares)})"
+
     rules = []
-    for i in range(len(CHANNELS)):
-        tint, band = (f"color-mix(in srgb, var(--c{i}) var(--{name}), var(--paper))" for name in ("tint", "band"))
+    for i, colour in enumerate(CHANNELS):
+        tint, band = mixed(colour, 16, 30), mixed(colour, 42, 55)
         rules += [
-            f".grid .c{i} {{ fill: {tint}; }}",
+            f".grid .c{i}, .ground-{i} {{ fill: {tint}; }}",
             f".band.b{i} {{ background: {band}; }}",
             f".grid .headings .b{i}, .stripe-{i} {{ fill: {band}; }}",
-            f".ground-{i} {{ fill: {tint}; }}",
             f'.grid .c{i}.again {{ fill: url("#stripe-{i}"); }}',
         ]
     return "\n".join(rules) + "\n"

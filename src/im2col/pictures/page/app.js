@@ -178,7 +178,10 @@ export async function startExplorer() {
   });
   listenToKeys(root, { store, player, chapters, actions });
   readFragment(store, window.location.hash);
-  window.addEventListener("hashchange", () => readFragment(store, window.location.hash));
+  window.addEventListener("hashchange", (event) => {
+    window.clearTimeout(saved); // or the address of a moment ago would take the place of the one that is asked for
+    readFragment(store, new URL(event.newURL).hash);
+  });
   drawWords();
   draw();
   root.dataset.ready = "true";
