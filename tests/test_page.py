@@ -72,7 +72,7 @@ def _is_outside(url: str) -> bool:
 def cell(page: Any, panel: str, plane: int, row: int, column: int) -> Any:
     """Return the rectangle of a cell."""
     views = page.locator(f".panel.{panel} .plane").nth(plane)
-    return views.locator("[role=row]").nth(row).locator("[role=gridcell] rect").nth(column)
+    return views.locator("[role=row]:has([role=gridcell])").nth(row).locator("[role=gridcell] rect").nth(column)
 
 
 def labels(page: Any, panel: str, plane: int = 0) -> list[list[str]]:
@@ -81,7 +81,7 @@ def labels(page: Any, panel: str, plane: int = 0) -> list[list[str]]:
         page.locator(f".panel.{panel} .plane")
         .nth(plane)
         .evaluate(
-            """(plane) => [...plane.querySelectorAll("[role=row]")].map((row) =>
+            """(plane) => [...plane.querySelectorAll("[role=row]:has([role=gridcell])")].map((row) =>
           [...row.querySelectorAll("[role=gridcell] .label")].map((text) => text.textContent))"""
         )
     )
@@ -101,7 +101,8 @@ def orders(page: Any, panel: str, plane: int = 0) -> dict[tuple[int, int], int]:
         .evaluate(
             """(plane) => {
           const svg = plane.querySelector("svg"), box = (node) => node.getBoundingClientRect();
-          const rows = [...svg.querySelectorAll("[role=row]")].map((row) => [...row.querySelectorAll("rect")].map(box));
+          const rows = [...svg.querySelectorAll("[role=row]:has([role=gridcell])")]
+            .map((row) => [...row.querySelectorAll("[role=gridcell] rect")].map(box));
           return [...svg.querySelectorAll(".order")].map((text) => {
             const at = box(text), x = at.left + 1, y = (at.top + at.bottom) / 2;
             const r = rows.findIndex((row) => y >= row[0].top && y <= row[0].bottom);
@@ -128,7 +129,8 @@ def outlined(page: Any, panel: str, plane: int = 0) -> set[tuple[int, int]]:
             const middle = [x + w / 2, y + h / 2];
             return flat.filter(([l, t, r]) => l <= middle[0] && r >= middle[0] && t < middle[1]).length % 2 === 1;
           };
-          const rows = [...plane.querySelectorAll("[role=row]")].map((row) => [...row.querySelectorAll("rect")]);
+          const rows = [...plane.querySelectorAll("[role=row]:has([role=gridcell])")]
+            .map((row) => [...row.querySelectorAll("[role=gridcell] rect")]);
           return rows.flatMap((row, r) => row.flatMap((rect, c) => (isInside(rect) ? [[r, c]] : [])));
         }"""
         )
@@ -230,7 +232,8 @@ def test_an_output_cell(explore: Callable[..., Any]) -> None:
 def test_a_matrix_row_and_a_column(explore: Callable[..., Any]) -> None:
     """A row lights its patch and its pixel in all maps; a column its tap, and the strided sub-grid that it reads."""
     page = explore(chapter="matmul-channels", stride=2)
-    page.locator(".panel.matrix svg").hover(position={"x": 8, "y": 15 + 30 * 4 + 12})  # the header of row 5
+    header = page.locator(".panel.matrix [role=rowheader]").nth(4).bounding_box()  # of row 5
+    page.mouse.move(header["x"] + 2, header["y"] + header["height"] / 2)
     assert outlined(page, "matrix") == {(4, tap) for tap in range(12)}
     assert [outlined(page, "maps", plane) for plane in range(3)] == [{(1, 1)}] * 3
     assert said(page) == "patch 5: output row 2, column 2"

@@ -22,7 +22,7 @@ def mix(colour: str, amount: float, paper: str = PAPER) -> str:
     Examples
     --------
     >>> mix("#0072B2", 0.5)
-    '#80b8d8'
+    '#80b9d9'
     """
     parts = zip(_rgb(colour), _rgb(paper), strict=True)
     return "#" + "".join(f"{int(p + (c - p) * amount + 0.5):02x}" for c, p in parts)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from ..layer import Layer
     from ..scene import Selection
 
-_COMMENT = re.compile(r"^(?: *(?://.*|/\*\*.*\*/) *)?\n", re.MULTILINE)
-"""Lines of the modules that hold nothing but a comment, or nothing at all: they are for readers of the source."""
+_BLOCK = re.compile(r"^ */\*\*.*?\*/ *$", re.MULTILINE | re.DOTALL)
+_REMARK = re.compile(r" // [^\"'`]*$")
+"""A comment at the end of a line; strings that hold two slashes end with a quote."""
 _KINDS = tuple(map(np.dtype, ("u1", "i1", "<i2", "<i4", "<f4", "<f8")))
 """What the page reads, smallest first."""
 
@@ -66,7 +67,7 @@ def page_html(
         "channel": channel,
         "labels": labels,
         "selection": {"image": selection.image, "position": selection.position, "filter": selection.filter},
-        "languages": {name: dictionary("illustrate", name) for name in languages()},
+        "languages": {name: _words(name) for name in languages()},
         "chapters": {name: {"scope": one.scope, "parts": one.parts} for name, one in chapters().items()},
         "layer": {
             "batch": layer.batch,
@@ -79,7 +80,7 @@ def page_html(
             "padding": g.padding,
             "dilation": g.dilation,
             "padding_mode": layer.padding_mode,
-            "padding_value": float(_exact("padding_value", layer.padding_value.reshape(1))[0]),
+            "padding_value": _plain(float(_exact("padding_value", layer.padding_value.reshape(1))[0])),
             "orientation": layer.orientation,
             "tap_order": layer.tap_order,
             "memory": layer.memory,
@@ -93,16 +94,32 @@ def page_html(
         "lang": lang,
         "title": html.escape(words["title"]),
         "noscript": html.escape(words["page.noscript"]),
-        "style": (folder / "style.css").read_text("utf-8") + _channel_rules(),
+        "style": _bare((folder / "style.css").read_text("utf-8")) + _channel_rules(),
         "stripes": _stripes(),
         "data": json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-        "script": _COMMENT.sub("", inline_modules(folder)),
+        "script": _bare(inline_modules(folder)),
     }
     page = (folder / "template.html").read_text("utf-8")
     for name, part in parts.items():
         before, _, after = page.partition("{" + name + "}")
         page = before + part + after
     return page
+
+
+def _words(lang: str) -> dict[str, str]:
+    """Return the sentences of a language that the page may say."""
+    return {key: text for key, text in dictionary("illustrate", lang).items() if not key.startswith("terminal.")}
+
+
+def _bare(source: str) -> str:
+    """Return source without what is for its readers: indentation, comments and empty lines."""
+    lines = (_REMARK.sub("", line.strip()) for line in _BLOCK.sub("", source).splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
+
+
+def _plain(value: float) -> float | str:
+    """Return a number as JSON has it: NaN and the infinities as JavaScript's words for them."""
+    return value if np.isfinite(value) else "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _exact(name: str, values: NDArray[Any]) -> NDArray[Any]:
@@ -144,6 +161,7 @@ def _channel_rules() -> str:
             f".grid .c{i}, .ground-{i} {{ fill: {tint}; }}",
             f".band.b{i} {{ background: {band}; }}",
             f".grid .headings .b{i}, .stripe-{i} {{ fill: {band}; }}",
+            f".formula .tint-{i} {{ background: {tint}; }}",
             f'.grid .c{i}.again {{ fill: url("#stripe-{i}"); }}',
         ]
     return "\n".join(rules) + "\n"

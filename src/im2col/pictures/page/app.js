@@ -8,7 +8,7 @@ import { element, put, write } from "./dom.js";
 import { makeEditor } from "./edit.js";
 import { codeOf, download, pngOf, svgOf } from "./export.js";
 import { takeFiles } from "./files.js";
-import { formulaText, told } from "./formula.js";
+import { FormulaView, told } from "./formula.js";
 import { listenToKeys } from "./keyboard.js";
 import { Player } from "./player.js";
 import { Stage } from "./stage.js";
@@ -27,7 +27,7 @@ export async function startExplorer() {
   const caption = element("p", { class: "caption" });
   const counter = element("p", { class: "counter" });
   const message = element("p", { class: "message" });
-  const formula = element("p", { class: "formula" });
+  const formula = new FormulaView(store);
   const live = element("p", { class: "live", "aria-live": "polite" });
   const notice = element("p", { class: "notice", role: "status" });
   const stageRoot = element("div", { class: "stage", role: "group", tabindex: "-1" });
@@ -114,10 +114,18 @@ export async function startExplorer() {
       element("div", { class: "tools" }, tools.language, tools.theme, element("div", { class: "export" }, tools.exports, menu), tools.help),
     ),
     chapters.root,
-    element("main", {}, heading, caption, counter, stageRoot, element("div", { class: "said" }, message, formula), player.root,
-      live, notice, help),
-    element("aside", {}, element("div", { class: "choices" }, ...choices.map((c) => c.root)), channelField, shape.root,
-      element("div", { class: "row" }, file.root, shape.reset)),
+    element(
+      "main",
+      {},
+      element("div", { class: "story" }, heading, caption, counter),
+      element("div", { class: "choices" }, ...choices.map((c) => c.root), channelField),
+      stageRoot,
+      element("div", { class: "bar" }, element("div", { class: "said" }, message, formula.root), player.root),
+      live,
+      notice,
+      help,
+    ),
+    element("aside", {}, shape.root, element("div", { class: "row" }, file.root, shape.reset)),
   );
   stageRoot.addEventListener("pointerenter", () => (player.isHeld = true));
   stageRoot.addEventListener("pointerleave", () => (player.isHeld = false));
@@ -161,10 +169,10 @@ export async function startExplorer() {
     const words = store.dictionary;
     scene = stage.draw();
     write(heading, say(words, scene.title));
-    write(caption, say(words, scene.caption));
+    write(caption, say(words, scene.caption).replace(/ × /g, "\u00a0×\u00a0")); // sizes stay on one line
     write(counter, say(words, scene.counter));
     write(message, say(words, scene.message));
-    write(formula, formulaText(scene.formula, words));
+    formula.draw(scene);
     if (!player.isPlaying) write(live, told(scene, words));
     player.draw();
   };

@@ -7,6 +7,11 @@ export const CHANNEL_COLOURS = CHANNELS.length;
 const LOW = [0, 114, 178];
 const HIGH = [230, 159, 0];
 
+/** Return the class of what has a channel's tint. */
+export function tintOf(channel) {
+  return channel < 0 ? "" : `tint-${channel % CHANNEL_COLOURS}`;
+}
+
 /** Return the CSS colour of a value: from blue through paper to orange, the fuller the larger. */
 export function valueColour(value, largest) {
   if (Number.isNaN(value)) return "var(--line)";

@@ -12,7 +12,7 @@ export class Chapters {
   constructor(store) {
     this.store = store;
     this.buttons = Object.keys(store.chapters).map((name, i) => {
-      const text = element("span");
+      const text = element("span", { class: "word" });
       const number = element("span", { class: "number" }, String(i + 1));
       const button = element("button", { type: "button", click: () => store.setChapter(name) }, number, text);
       return { name, button, text };
@@ -23,8 +23,10 @@ export class Chapters {
   draw() {
     const { store } = this;
     put(this.root, "aria-label", store.dictionary["page.chapters"]);
-    for (const { name, button, text } of this.buttons) {
-      write(text, store.dictionary[`page.chapter.${name}`] ?? store.dictionary[`chapter.${name}`]);
+    for (const [i, { name, button, text }] of this.buttons.entries()) {
+      const word = store.dictionary[`page.chapter.${name}`] ?? store.dictionary[`chapter.${name}`];
+      write(text, word);
+      put(button, "aria-label", `${i + 1} ${word}`); // on small screens only its number is seen
       put(button, "title", store.dictionary[`chapter.${name}`]);
       if (name === store.chapter) put(button, "aria-current", "step");
       else button.removeAttribute("aria-current");

@@ -5,6 +5,7 @@
 export async function embedded() {
   const data = JSON.parse(document.getElementById("im2col-data").textContent);
   const [image, weights] = await Promise.all([numbersOf(data.image), numbersOf(data.weights)]);
+  data.layer.padding_value = Number(data.layer.padding_value); // "NaN" and "Infinity" are words in JSON
   return { ...data, image, weights };
 }
 

@@ -27,17 +27,21 @@ function composed(store, stage, scene) {
   const frame = stage.root.getBoundingClientRect();
   const title = say(words, scene.title);
   const lines = [say(words, scene.message), formulaText(scene.formula, words)].filter(Boolean);
-  const width = Math.max(frame.width, 480) + 2 * MARGIN;
+  // What can be scrolled to is in the picture too.
+  const rights = [...stage.root.querySelectorAll(".grid > svg, .band, figcaption span")].map((node) => node.getBoundingClientRect().right);
+  const width = Math.max(480, ...rights.map((right) => Math.ceil(right - frame.left))) + 2 * MARGIN;
   const caption = wrapped(say(words, scene.caption), width - 2 * MARGIN);
   const foot = lines.flatMap((line) => wrapped(line, width - 2 * MARGIN));
-  const top = MARGIN + 34 + 19 * (caption.length + 1);
-  const height = top + frame.height + 16 + 19 * foot.length + MARGIN;
+  const top = MARGIN + 54 + 19 * (caption.length + 1);
+  const bottom = top + frame.height + 30;
+  const height = bottom + 19 * foot.length + MARGIN - 14;
   const svg = vector("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "font-family": FONT, lang: store.lang });
   svg.append(described("title", title), described("desc", [say(words, scene.caption), ...lines].join(" ")));
   svg.append(copied(document.getElementById("im2col-patterns").querySelector("defs")));
   svg.append(vector("rect", { width, height, fill: "#ffffff" }));
   svg.append(lineOf(title, MARGIN, MARGIN + 18, 20, { "font-weight": "600" }));
   [...caption, say(words, scene.counter)].forEach((line, i) => svg.append(lineOf(line, MARGIN, MARGIN + 46 + 19 * i, 13)));
+  foot.forEach((line, i) => svg.append(lineOf(line, MARGIN, bottom + 19 * i, 13)));
   const place = (node) => {
     const box = node.getBoundingClientRect();
     return [box.left - frame.left + MARGIN, box.top - frame.top + top, box.width, box.height];
@@ -49,7 +53,13 @@ function composed(store, stage, scene) {
     if (node.classList.contains("band")) svg.append(vector("rect", { x, y, width: w, height: h, fill: hex(style.backgroundColor) }));
     const size = parseFloat(style.fontSize);
     const inset = parseFloat(style.paddingLeft);
-    svg.append(lineOf(node.textContent, x + inset, y + h / 2 + size * 0.36, size, { fill: hex(style.color) }));
+    const look = { fill: hex(style.color), "font-weight": style.fontWeight };
+    if (style.writingMode.startsWith("vertical")) {
+      const middle = { transform: `translate(${x + w / 2 - size * 0.36} ${y + h / 2}) rotate(90)`, "text-anchor": "middle" };
+      svg.append(lineOf(node.textContent, 0, 0, size, { ...look, ...middle }));
+    } else {
+      svg.append(lineOf(node.textContent, x + inset, y + h / 2 + size * 0.36, size, look));
+    }
   }
   for (const canvas of stage.root.querySelectorAll("canvas")) {
     const [x, y, w, h] = place(canvas);
@@ -58,26 +68,28 @@ function composed(store, stage, scene) {
   }
   for (const plane of stage.root.querySelectorAll(".grid > svg")) {
     const [x, y] = place(plane);
-    const group = vector("g", { transform: `translate(${x} ${y})` });
-    for (const child of plane.children) group.append(copied(child));
+    const scale = plane.getAttribute("width") / plane.viewBox.baseVal.width;
+    const group = vector("g", { transform: `translate(${x} ${y}) scale(${scale})` });
+    for (const child of plane.children) group.append(copied(child, scale));
     svg.append(group);
   }
   return svg;
 }
 
-/** Return a copy of an element whose colours are literal. */
-function copied(node) {
+/** Return a copy of an element whose colours are literal; strokes are as wide whatever the scale. */
+function copied(node, scale = 1) {
   const copy = node.cloneNode(false);
   for (const name of ["class", "style", "role", "id", "aria-hidden"]) if (name !== "id" || !node.closest("defs")) copy.removeAttribute(name);
   if (["rect", "text", "path"].includes(node.localName)) {
     const style = getComputedStyle(node);
     for (const name of STYLES) {
       const value = style.getPropertyValue(name);
-      if (value && value !== "none" && !(name === "font-weight" && value === "400")) copy.setAttribute(name, hex(value));
+      if (name === "stroke-width") copy.setAttribute(name, parseFloat(value) / scale);
+      else if (value && value !== "none" && !(name === "font-weight" && value === "400")) copy.setAttribute(name, hex(value));
       else if (name === "fill") copy.setAttribute(name, "none");
     }
   }
-  for (const child of node.childNodes) copy.append(child.nodeType === Node.TEXT_NODE ? child.cloneNode() : copied(child));
+  for (const child of node.childNodes) copy.append(child.nodeType === Node.TEXT_NODE ? child.cloneNode() : copied(child, scale));
   return copy;
 }
 
@@ -132,19 +144,22 @@ export async function pngOf(svg) {
 
 /** Return Python code that computes what is shown. */
 export function codeOf(store) {
-  const { shape, layer, cursor } = store;
+  const { shape, layer } = store;
   const tuple = (values) => `(${values.join(", ")}${values.length === 1 ? "," : ""})`;
   const pairs = tuple(shape.padding.map(tuple));
   const window = `stride=${tuple(shape.stride)}, padding=${pairs}, dilation=${tuple(shape.dilation)}`;
   const mode = shape.paddingMode === "constant" ? "" : `, padding_mode="${shape.paddingMode}"`;
-  const value = shape.paddingMode === "constant" && shape.paddingValue ? `, padding_value=${shape.paddingValue}` : "";
+  const value = shape.paddingMode === "constant" && shape.paddingValue !== 0 ? `, padding_value=${pythonNumber(shape.paddingValue)}` : "";
   const order = `orientation="${shape.orientation}", tap_order="${shape.tapOrder}"`;
   const groups = shape.groups > 1 ? `, groups=${shape.groups}` : "";
   const kernel = shape.kernel.length > 1 ? tuple(shape.kernel) : `${shape.kernel[0]},`;
-  const isWhole = layer.image.length <= MOST_VALUES && layer.weights.length <= MOST_VALUES;
+  const outputCount = shape.batch * shape.filters * layer.positions;
+  const isWhole = Math.max(layer.image.length, layer.weights.length, outputCount) <= MOST_VALUES;
   const product = shape.orientation === "rows" ? "columns @ weights" : "weights @ columns";
-  const { image, filter, position } = cursor;
-  const at = shape.orientation === "rows" ? `${image}, ${position}, ${filter}` : `${image}, ${filter}, ${position}`;
+  const outputs = Array.from({ length: isWhole ? outputCount : 0 }, (_, i) => {
+    const map = Math.floor(i / layer.positions);
+    return layer.output(Math.floor(map / shape.filters), map % shape.filters, i % layer.positions);
+  });
   const arrays = isWhole
     ? [
         `x = np.array(${listOf(layer.image)}).reshape(${tuple(imageShape(shape))})`,
@@ -164,15 +179,18 @@ export function codeOf(store) {
     `weights = weight_matrix(w, orientation="${shape.orientation}", tap_order="${shape.tapOrder}"${groups})`,
     `product = ${product}  # the whole layer`,
     `y = conv(x, w${groups}, **window)  # the same, through a view: no column matrix is made`,
-    `assert np.allclose(product${shape.orientation === "rows" ? ".transpose(0, 2, 1)" : ""}.reshape(y.shape), y)`,
-    ...(isWhole ? [`assert np.isclose(product[${at}], ${layer.output(image, filter, position)})`] : []),
+    `assert np.allclose(product${shape.orientation === "rows" ? ".transpose(0, 2, 1)" : ""}.reshape(y.shape), y, equal_nan=True)`,
+    ...(isWhole ? [`assert np.allclose(y.ravel(), ${listOf(outputs)}, equal_nan=True)  # what the page shows`] : []),
     "",
   ].join("\n");
 }
 
 function listOf(values) {
-  const special = (value) => (Number.isNaN(value) ? "np.nan" : value === Infinity ? "np.inf" : value === -Infinity ? "-np.inf" : value);
-  return `[${[...values].map(special).join(", ")}]`;
+  return `[${[...values].map(pythonNumber).join(", ")}]`;
+}
+
+function pythonNumber(value) {
+  return Number.isNaN(value) ? "np.nan" : value === Infinity ? "np.inf" : value === -Infinity ? "-np.inf" : String(value);
 }
 
 /** Let the browser save a file. */

@@ -5,7 +5,7 @@ import { element } from "./dom.js";
 
 const LONGEST = 224;
 
-/** Take image files that are dropped on an element, and return a button to choose one. */
+/** Take image files that are dropped anywhere, and return a button to choose one; `root` shows that it would. */
 export function takeFiles(store, root, report) {
   const input = element("input", { type: "file", accept: "image/*", hidden: true, change: () => take(input.files[0]) });
   const button = element("button", { type: "button", click: () => input.click() });
@@ -20,15 +20,15 @@ export function takeFiles(store, root, report) {
     input.value = "";
   };
   const isFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-  root.addEventListener("dragover", (event) => {
+  document.addEventListener("dragover", (event) => {
     if (!isFile(event)) return;
     event.preventDefault();
     root.classList.add("dropping");
   });
-  root.addEventListener("dragleave", (event) => {
-    if (!root.contains(event.relatedTarget)) root.classList.remove("dropping");
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) root.classList.remove("dropping");
   });
-  root.addEventListener("drop", (event) => {
+  document.addEventListener("drop", (event) => {
     if (!isFile(event)) return;
     event.preventDefault();
     root.classList.remove("dropping");

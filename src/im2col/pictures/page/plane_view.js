@@ -16,6 +16,7 @@ const PICTURE = 216;
 const BLOCK = 150;
 const SMALL = 3; // pixels of a cell below which a frame shows where it is
 const MANY = 400;
+const LONGEST_WORDS = 84; // pixels of "⋯ 50,171 rows"
 const LEAST_FRAME = 13;
 
 /** Return the width of cells whose longest label has so many characters. */
@@ -36,16 +37,18 @@ export class PlaneView {
   /** Build the view of a plane; `name` begins the ids of its cells. */
   constructor(plane, cellWidth, name) {
     this.name = name;
+    this.mode = plane.mode;
     this.cellWidth = cellWidth;
     this.drawn = null;
+    this.first = [0, 0];
     this.band = element("div", { class: "band" });
     this.svg = vector("svg", { role: "rowgroup" });
     this.root = element("div", { class: `plane ${plane.mode}` }, this.band, element("div", { class: "grid" }, this.svg));
     if (plane.mode === "digits") this.measure(plane, cellWidth, CELL_HEIGHT);
     else if (plane.mode === "heat") this.measurePicture(plane);
     else this.measureBlock(plane);
-    put(this.svg, "width", this.width);
-    put(this.svg, "height", this.height);
+    put(this.svg, "viewBox", `0 0 ${this.width} ${this.height}`);
+    this.resize(1);
     if (plane.mode === "digits") this.buildCells(plane);
     this.light = vector("g", { class: "light", "aria-hidden": "true" });
     this.halo = vector("path", { class: "halo" });
@@ -54,6 +57,15 @@ export class PlaneView {
     this.numbers = [];
     this.points = [];
     this.svg.append(this.light);
+  }
+
+  /** Draw everything larger or smaller. */
+  resize(scale) {
+    put(this.svg, "width", this.width * scale);
+    put(this.svg, "height", this.height * scale);
+    if (!this.canvas) return;
+    const [width, height] = [this.width - 2, this.height - 2].map((size) => size * scale);
+    this.canvas.style.cssText = `left:${scale}px;top:${scale}px;width:${width}px;height:${height}px`;
   }
 
   measure(plane, width, height) {
@@ -67,7 +79,8 @@ export class PlaneView {
     this.lefts = startsOf(plane.columns, width, this.left, this.columnGap);
     this.tops = startsOf(plane.rows, height, this.top, GAP);
     this.cellHeight = height;
-    this.width = this.lefts.at(-1) + width + 1;
+    const words = gapsOf(plane.rows).length ? this.left + LONGEST_WORDS : 0;
+    this.width = Math.max(this.lefts.at(-1) + width + 1, words);
     this.height = this.tops.at(-1) + height + 1;
   }
 
@@ -80,7 +93,6 @@ export class PlaneView {
     this.width = plane.columns.length * size + 2;
     this.height = plane.rows.length * size + 2;
     this.canvas = element("canvas", { width: plane.columns.length, height: plane.rows.length, "aria-hidden": "true" });
-    this.canvas.style.cssText = `width:${this.width - 2}px;height:${this.height - 2}px`;
     this.svg.before(this.canvas);
     this.current = vector("g", { role: "gridcell", id: `${this.name}-current` });
     this.svg.append(vector("g", { role: "row" }, this.current));
@@ -103,21 +115,25 @@ export class PlaneView {
     this.headers = [[], []];
     this.gaps = [];
     const headings = vector("g", { class: "headings", "aria-hidden": "true" });
+    const top = vector("g", { role: "row", class: "headings" });
     plane.column_headers.forEach((_, c) => {
       const band = vector("rect", { x: this.lefts[c] + 0.5, y: 0, width: this.cellWidth - 1, height: HEADER - 2 });
       const text = vector("text", { x: this.lefts[c] + this.cellWidth / 2, y: 10, class: "header middle" });
-      headings.append(band, text);
+      top.append(vector("g", { role: "columnheader", id: this.idOf(-1, c) }, band, text));
       this.headers[1].push({ band, text });
     });
-    plane.row_headers.forEach((_, r) => {
-      const middle = this.tops[r] + this.cellHeight / 2;
-      const band = vector("rect", { x: this.left - 4, y: this.tops[r] + 0.5, width: 3, height: this.cellHeight - 1 });
-      const text = vector("text", { x: this.left - 7, y: middle + 3, class: "header end" });
-      headings.append(band, text);
-      this.headers[0].push({ band, text });
-    });
+    if (plane.column_headers.length) this.svg.append(top);
+    /** The first row and column that can have the focus: -1 is a header. */
+    this.first = [plane.column_headers.length ? -1 : 0, plane.row_headers.length ? -1 : 0];
     this.cells = plane.rows.shown.map((_, r) => {
       const row = vector("g", { role: "row" });
+      if (plane.row_headers.length) {
+        const middle = this.tops[r] + this.cellHeight / 2;
+        const band = vector("rect", { x: this.left - 4, y: this.tops[r] + 0.5, width: 3, height: this.cellHeight - 1 });
+        const text = vector("text", { x: this.left - 7, y: middle + 3, class: "header end" });
+        row.append(vector("g", { role: "rowheader", class: "headings", id: this.idOf(r, -1) }, band, text));
+        this.headers[0].push({ band, text });
+      }
       const cells = plane.columns.shown.map((_, c) => {
         const box = { x: this.lefts[c], y: this.tops[r], width: this.cellWidth, height: this.cellHeight };
         const rect = vector("rect", box);
@@ -223,8 +239,8 @@ export class PlaneView {
     const orders = plane.mode === "digits" ? lit.filter(([, , , order]) => order > 0) : [];
     fit(this.numbers, orders.length, this.light, () => vector("text", { class: "order" }));
     orders.forEach(([r, c, , order], i) => {
-      put(this.numbers[i], "x", this.lefts[c] + 3);
-      put(this.numbers[i], "y", this.tops[r] + 9);
+      put(this.numbers[i], "x", this.lefts[c] + 4);
+      put(this.numbers[i], "y", this.tops[r] + 9.5);
       write(this.numbers[i], String(order));
     });
   }
@@ -272,7 +288,7 @@ export class PlaneView {
 
   /** Return the id of a cell, which the panel names as its active one. */
   idOf(r, c) {
-    if (this.plane.mode === "digits") return `${this.name}-${r}-${c}`;
+    if (this.mode === "digits") return `${this.name}-${r}-${c}`;
     if (this.plane.mode === "heat") put(this.current, "aria-label", this.plane.cell(r, c).text);
     return `${this.name}-current`;
   }

@@ -1,10 +1,12 @@
 // @ts-check
 // The scrubber over all positions: play, pause, speed.
 
-import { element, put, write } from "./dom.js";
+import { element, put, vector, write } from "./dom.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
 const STEP = 800; // milliseconds at speed 1
+const TRIANGLE = "M4 2L14 8L4 14Z";
+const BARS = "M3 2H7V14H3ZM10 2H14V14H10Z";
 
 /** The scrubber; it moves the store's cursor. */
 export class Player {
@@ -12,7 +14,9 @@ export class Player {
     this.store = store;
     this.timer = 0;
     this.isHeld = false; // the pointer is on the stage
-    this.button = element("button", { type: "button", class: "play", click: () => this.toggle() });
+    this.icon = vector("path");
+    const icon = vector("svg", { width: 16, height: 16, viewBox: "0 0 17 16", "aria-hidden": "true" }, this.icon);
+    this.button = element("button", { type: "button", class: "play", click: () => this.toggle() }, icon);
     this.range = element("input", {
       type: "range",
       min: "0",
@@ -60,7 +64,7 @@ export class Player {
     const { store } = this;
     const words = store.dictionary;
     const label = words[this.isPlaying ? "page.pause" : "page.play"];
-    write(this.button, this.isPlaying ? "❚❚" : "▶");
+    put(this.icon, "d", this.isPlaying ? BARS : TRIANGLE);
     put(this.button, "aria-label", label);
     put(this.button, "title", `${label} (${words["page.key.space"]})`);
     put(this.range, "max", store.layer.positions - 1);

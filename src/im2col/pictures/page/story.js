@@ -9,7 +9,8 @@ import { makePanel } from "./panels.js";
 import { NOTHING, axis, gapsOf, sentence } from "./scene.js";
 
 const SIGNS = ["→", "∗", "×", "=", "+", "÷", "Σ"];
-const MOST_TERMS = 12; // products that a formula shows
+/** Products that a formula shows. */
+export const MOST_TERMS = 12;
 
 /** Return the scene of a chapter; `chapters` are the chapters' JSON files by name, see story.py's make_scene. */
 export function makeScene(layer, chapters, chapter, selection = NOTHING, { channel = 0, labels = "values" } = {}) {
