@@ -307,6 +307,12 @@ def test_selections_light_what_belongs_together(case: Case, data: st.DataObject)
     )
     inside = oracles.Window(*(v[: len(case.window.stride)] for v in vars(inside).values()))
     pixel_of = oracles.im2col(own, case.layout, inside, tap_order=case.tap_order)[0]
+    # The pixel that each padded pixel is a copy of; under a constant, padding is a copy of nothing.
+    mode: Any = case.mode
+    plain = np.arange(case.x[0].size).reshape(case.x[0].shape)
+    pads = ((0, 0), *case.window.padding)
+    copy_of = np.pad(plain, pads, mode=mode) if mode != "constant" else np.pad(plain, pads, constant_values=-1)
+    copy_of = np.where(copy_of < 0, -1 - np.arange(copy_of.size).reshape(copy_of.shape), copy_of).reshape(-1)
     reads = case_reads(case, selection.filter)
     for chapter in ("channels", "concat", "matmul-channels", "fold"):
         scene = scene_of(case.layer, chapter, selection)
@@ -316,7 +322,7 @@ def test_selections_light_what_belongs_together(case: Case, data: st.DataObject)
                 if at.get("image", selection.image) != selection.image:
                     assert (int(lit), int(number)) == (0, 0)
                 else:
-                    expected = expected_light(at, plane, selection, pixel_of, reads)
+                    expected = expected_light(at, plane, selection, pixel_of, copy_of, reads)
                     assert (int(lit), int(number)) == expected, (chapter, plane.what, at, selection)
 
 
@@ -329,20 +335,22 @@ def case_reads(case: Case, filter_: int | None) -> list[bool]:
 
 
 def expected_light(
-    at: dict[str, int], plane: Plane, s: Selection, pixel_of: Array, reads: list[bool]
+    at: dict[str, int], plane: Plane, s: Selection, pixel_of: Array, copy_of: Array, reads: list[bool]
 ) -> tuple[int, int]:
     """Return a cell's level and its number in the flattened patch, by the rules in words."""
     ranks = [sum(reads[: t + 1]) if reads[t] else 0 for t in range(len(reads))]
     if plane.what in {"pixel", "sum", "count", "mean"}:
         if s.pixel is not None:
-            return (FOCUS if at["pixel"] == s.pixel else 0), 0
+            if at["pixel"] == s.pixel:
+                return FOCUS, 0
+            return (LIT if copy_of[at["pixel"]] == copy_of[s.pixel] else 0), 0
         if s.position is not None:
             here = [t for t in range(len(reads)) if reads[t] and pixel_of[s.position, t] == at["pixel"]]
             return (LIT, ranks[here[0]]) if here else (0, 0)
         return (LIT if at["pixel"] in pixel_of[:, s.tap] else 0), 0
     if plane.what == "entry":
         if s.pixel is not None:
-            return (LIT if pixel_of[at["position"], at["tap"]] == s.pixel else 0), 0
+            return (LIT if copy_of[pixel_of[at["position"], at["tap"]]] == copy_of[s.pixel] else 0), 0
         if s.position is not None:
             lit = at["position"] == s.position and reads[at["tap"]]
             return (LIT, ranks[at["tap"]]) if lit else (0, 0)
@@ -482,20 +490,43 @@ def test_messages() -> None:
     assert say(dictionary("test", "en"), scene_of(layer, "slide").counter) == "9 pixels → 64 matrix cells, 7.11×"
 
 
-def test_copies_of_a_pixel_in_a_great_matrix() -> None:
-    """They are counted by axes where the matrix is too large to be searched; both ways agree."""
-    x = np.zeros((1, 2048, 2048), np.uint8)
-    layer = make_layer("illustrate", x, np.ones((1, 1, 3, 3), int), stride=(1, 2), dilation=(1, 2), padding=1)
-    small = make_layer(
-        "illustrate", x[:, :40, :40], np.ones((1, 1, 3, 3), int), stride=(1, 2), dilation=(1, 2), padding=1
-    )
-    words = dictionary("test", "en")
-    for y, x_ in itertools.product(range(6), range(6)):
-        messages = [
-            say(words, scene_of(one, "slide", Selection(pixel=y * one.padded_shape[2] + x_)).message)
-            for one in (layer, small)
-        ]
-        assert messages[0] == messages[1]
+@settings(max_examples=40)
+@given(layers(), st.data())
+def test_the_copies_of_a_pixel_are_counted(case: Case, data: st.DataObject) -> None:
+    """The message counts what stands in the matrix of the pixels' own numbers, copies in the padding included."""
+    channel = data.draw(st.integers(0, 1))
+    at = tuple(data.draw(st.integers(0, n - 1)) for n in case.window.spatial_shape)
+    numbered = np.arange(case.x[0].size).reshape(1, *case.x.shape[1:])
+    matrix = oracles.im2col(numbered, case.layout, case.window, mode=case.mode, value=-1)
+    padded = tuple(a + before for a, (before, _) in zip(at, case.window.padding, strict=True))
+    pixel = int(np.ravel_multi_index((channel, *padded), case.padded.shape[1:]))
+    scene = scene_of(case.layer, "concat", Selection(pixel=pixel))
+    assert scene.message is not None
+    assert scene.message.values["count"] == (matrix == numbered[(0, channel, *at)]).sum()
+
+
+def test_copies_are_kept_in_sight() -> None:
+    """A pixel's rows are not elided, nor a tap's column and channel."""
+    layer = make_layer("illustrate", np.arange(10 * 400).reshape(10, 20, 20), np.ones((1, 10, 3, 3), int))
+    scene = scene_of(layer, "concat", Selection(pixel=7 * 400 + 10 * 20 + 10))
+    rows = panel_of(scene, "matrix").planes[0].rows.shown
+    assert {8 * 18 + 8, 9 * 18 + 9, 10 * 18 + 10} <= set(rows)
+    assert 7 in panel_of(scene, "matrices").columns.shown
+    scene = scene_of(layer, "concat", Selection(tap=5 * 9 + 4))
+    assert 5 in panel_of(scene, "matrices").columns.shown
+    assert 5 in panel_of(scene_of(layer, "filters", Selection(tap=5 * 9 + 4)), "filters").columns.shown
+    wide = make_layer("illustrate", np.ones((1, 60, 60), int), np.ones((1, 1, 50, 50), int))
+    scene = scene_of(wide, "concat", Selection(tap=1234))
+    assert 1234 in panel_of(scene, "matrices").planes[0].columns.shown
+
+
+def test_windows_are_elided_where_there_are_too_many_cells() -> None:
+    """Filters and patches of 2,500 cells show them all, more of them the ends of each window."""
+    layer = make_layer("illustrate", np.ones((8, 48, 48), int), np.ones((8, 8, 40, 40), int))
+    for chapter, kind in (("filters", "filters"), ("decompose", "patches"), ("matrix", "patch")):
+        panel = panel_of(scene_of(layer, chapter, Selection(0, 3, None, 0)), kind)
+        assert sum(plane.rows.length >= len(plane.rows.shown) for plane in panel.planes)
+        assert sum(len(p.rows.shown) * len(p.columns.shown) for p in panel.planes) <= 2_500, kind
 
 
 # --- elision

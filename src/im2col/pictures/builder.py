@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LONGEST_AXIS = 48
 """Rows or columns of a table that are shown whole."""
+MOST_READERS = 9
+"""Positions that read a selected pixel and are kept in sight."""
 MOST_PLANES = 8
 """Channels, slices, images or filters that are shown whole."""
 
@@ -203,7 +205,17 @@ class Builder:
 
     def positions(self, unit: str, limit: int = LONGEST_AXIS) -> Axis:
         """Return the positions as an axis of a table."""
-        return axis(self.layer.positions, unit, limit, [self.selection.position])
+        return axis(self.layer.positions, unit, limit, [self.selection.position, *self._readers()])
+
+    def _readers(self) -> list[int]:
+        """Return the positions that read the selected pixel, if they are few."""
+        if self.selection.pixel is None:
+            return []
+        stops = [np.unique(found) for found in self.layer.readers(self.selection.pixel)]
+        if not 0 < math.prod(map(len, stops)) <= MOST_READERS:
+            return []
+        grid = np.meshgrid(*stops, indexing="ij")
+        return [int(p) for p in np.ravel_multi_index(grid, self.layer.geometry.output_shape).reshape(-1)]
 
     def taps(self, count: int, unit: str, chosen: int | None) -> Axis:
         """Return taps as an axis of a table."""
@@ -215,14 +227,15 @@ class Builder:
 
     def channel_axis(self) -> Axis:
         """Return the channels as an axis of planes."""
-        chosen: list[int | None] = []
+        return axis(self.layer.channels, "channels", MOST_PLANES, [self.chosen_channel()])
+
+    def chosen_channel(self) -> int | None:
+        """Return the channel of the selected pixel or tap, or the first that the selected filter reads."""
         if self.selection.pixel is not None:
-            chosen = [self.selection.pixel // math.prod(self.layer.padded_shape[1:])]
-        elif self.selection.tap is not None:
-            chosen = [int(self.layer.tap_channels[self.selection.tap])]
-        elif self.selection.filter is not None:
-            chosen = [self.layer.first_channel(self.selection.filter)]
-        return axis(self.layer.channels, "channels", MOST_PLANES, chosen)
+            return self.selection.pixel // math.prod(self.layer.padded_shape[1:])
+        if self.selection.tap is not None:
+            return int(self.layer.tap_channels[self.selection.tap])
+        return None if self.selection.filter is None else self.layer.first_channel(self.selection.filter)
 
     def label(self, **numbers: int) -> tuple[Text, ...]:
         """Return the words of a plane's label: those parts of which there are several."""

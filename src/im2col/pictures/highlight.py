@@ -78,6 +78,7 @@ def tap_ranks(layer: Layer, filter_: int | None) -> NDArray[np.int64]:
 def _light_pixels(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
     pixel = plane.the("pixel")
     if s.pixel is not None:
+        light.level[layer.sources[pixel] == layer.sources[s.pixel]] = LIT  # its copies in the padding, too
         light.level[pixel == s.pixel] = FOCUS
     elif s.position is not None:
         for tap in np.flatnonzero(ranks):
@@ -91,7 +92,8 @@ def _light_pixels(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.in
 def _light_entries(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
     position, tap = plane.the("position"), plane.the("tap")
     if s.pixel is not None:
-        light.level[layer.position_pixels[position] + layer.tap_pixels[tap] == s.pixel] = LIT
+        shown = layer.position_pixels[position] + layer.tap_pixels[tap]
+        light.level[layer.sources[shown] == layer.sources[s.pixel]] = LIT
     elif s.position is not None:
         row = (position == s.position) & (ranks[tap] > 0)
         light.level[row] = LIT

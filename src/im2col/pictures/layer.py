@@ -19,7 +19,7 @@ from ..convolution import conv
 from ..errors import ShapeError
 from ..fold import overlap
 from ..frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
-from ..padding import pad_image
+from ..padding import pad_image, source_index
 from ..problem import make_problem
 from ..transform import col2im, im2col, weight_matrix
 
@@ -184,6 +184,32 @@ class Layer:
         for coordinate, n in zip(axes, self.geometry.spatial_shape, strict=True):
             outside |= (coordinate < 0) | (coordinate >= n)
         return outside
+
+    @cached_property
+    def _axis_sources(self) -> list[NDArray[np.int64]]:
+        """For each axis, a number for each padded coordinate, the same for a pixel and its copies in the padding."""
+        found = []
+        for n, (before, after) in zip(self.geometry.spatial_shape, self.geometry.padding, strict=True):
+            source = source_index(n, before, after, self.padding_mode)
+            found.append(np.where(source < 0, n + np.arange(len(source)), source))
+        return found
+
+    @cached_property
+    def sources(self) -> NDArray[np.int64]:
+        """A number for each pixel, the same for a pixel and its copies in the padding; shape (pixels,)."""
+        total = np.arange(self.channels)
+        for source in self._axis_sources:
+            total = np.add.outer(total * (1 + source.max(initial=0)), source)
+        return np.asarray(total.reshape(-1))
+
+    def readers(self, pixel: int) -> list[NDArray[np.int64]]:
+        """Return, for each axis, the stops at which a tap reads a pixel or a copy of it: as often as it does."""
+        _, *axes = np.unravel_index(pixel, self.padded_shape)
+        found, g = [], self.geometry
+        for i, (at, source) in enumerate(zip(axes, self._axis_sources, strict=True)):
+            stops, taps = np.arange(g.output_shape[i]) * g.stride[i], np.arange(g.kernel_size[i]) * g.dilation[i]
+            found.append(np.nonzero(source[np.add.outer(stops, taps)] == source[at])[0])
+        return found
 
     def reads(self, filter_: int) -> NDArray[np.bool_]:
         """Return which taps a filter reads; shape (taps,)."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .builder import Builder, Steps
     from .scene import Mode
 
+SHORTEST_AXIS = 6
+"""Rows, columns or patches that are shown whole where there would be too many cells."""
 MOST_PATCHES = 12
 """Rows or columns of patches that are shown whole."""
 MOST_DIGITS, MOST_HEAT = 2_500, 100_000
@@ -170,15 +172,19 @@ def _window_steps(b: Builder, channel: int) -> tuple[int, int, int]:
     return (channel, width * b.layer.channels, b.layer.channels)
 
 
-def _window_axes(b: Builder) -> tuple[Axis, Axis]:
+def _window_axes(b: Builder, windows: int) -> tuple[Axis, Axis]:
+    """Return the rows and columns of each of so many windows."""
     kernel = b.layer.geometry.kernel_size
-    return axis(math.prod(kernel[:-1]), "rows", LONGEST_AXIS), axis(kernel[-1], "columns", LONGEST_AXIS)
+    limit = LONGEST_AXIS if windows * b.layer.geometry.taps <= MOST_DIGITS else SHORTEST_AXIS
+    return axis(math.prod(kernel[:-1]), "rows", limit), axis(kernel[-1], "columns", limit)
 
 
 def _filters(b: Builder) -> Panel:
     layer = b.layer
-    lines, across = b.filter_axis("filters", MOST_PLANES), axis(layer.group_channels, "channels", MOST_PLANES)
-    rows, columns = _window_axes(b)
+    channel_ = b.chosen_channel()
+    own = None if channel_ is None else channel_ % layer.group_channels
+    lines, across = b.filter_axis("filters", MOST_PLANES), axis(layer.group_channels, "channels", MOST_PLANES, [own])
+    rows, columns = _window_axes(b, len(lines.shown) * len(across.shown))
     planes = []
     for f in lines.shown:
         for c in across.shown:
@@ -197,12 +203,12 @@ def _patches(b: Builder) -> Panel:
     down, width = math.prod(shape[:-1]), shape[-1]
     at = b.selection.position
     images = b.selection.image
-    lines = axis(down, "patches", MOST_PATCHES, [None if at is None else at // width])
+    lines = axis(down, "patch-rows", MOST_PATCHES, [None if at is None else at // width])
     across = axis(width, "patches", MOST_PATCHES, [None if at is None else at % width])
     if len(lines.shown) * len(across.shown) * layer.geometry.taps > MOST_DIGITS:
-        lines = axis(down, "patches", 0, [None if at is None else at // width]) if down > 6 else lines
-        across = axis(width, "patches", 0, [None if at is None else at % width]) if width > 6 else across
-    rows, columns = _window_axes(b)
+        lines = axis(down, "patch-rows", SHORTEST_AXIS, [None if at is None else at // width])
+        across = axis(width, "patches", SHORTEST_AXIS, [None if at is None else at % width])
+    rows, columns = _window_axes(b, len(lines.shown) * len(across.shown))
     planes = [
         b.plane(
             "entry",
@@ -223,7 +229,7 @@ def _patch(b: Builder) -> Panel:
     layer = b.layer
     position = b.selection.position or 0
     lines, across = b.channel_axis(), Axis(1, (0,), "images")
-    rows, columns = _window_axes(b)
+    rows, columns = _window_axes(b, len(lines.shown))
     planes = []
     for channel in lines.shown:
         steps = {"position": (position, 0, 0), "tap": _window_steps(b, channel), "image": (b.selection.image, 0, 0)}
@@ -256,7 +262,7 @@ def _table(
     """
     turned = b.layer.orientation == "columns"
     images = axis(b.layer.batch if per_image else 1, "images", MOST_PLANES, [b.selection.image])
-    beside = axis(parts, "channels", MOST_PLANES)
+    beside = axis(parts, "channels", MOST_PLANES, [b.chosen_channel() if parts > 1 else None])
     planes = []
     for image in images.shown:
         for part in beside.shown:
@@ -302,7 +308,9 @@ def _matrices(b: Builder) -> Panel:
     def bases(channel: int) -> Steps:
         return {"tap": (channel * layer.geometry.taps, 0, 1) if first else (channel, 0, layer.channels)}
 
-    down, across = ("position", b.positions("rows")), ("tap", b.taps(layer.geometry.taps, "columns", None))
+    tap, taps = b.selection.tap, layer.geometry.taps
+    own = None if tap is None else tap % taps if first else tap // layer.channels
+    down, across = ("position", b.positions("rows")), ("tap", b.taps(taps, "columns", own))
     return _table(b, "matrices", "entry", down, across, per_image=True, parts=layer.channels, bases=bases)
 
 

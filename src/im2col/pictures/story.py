@@ -154,8 +154,7 @@ def _place(coordinates: Sequence[int]) -> Text:
 def _message(b: Builder, *, has_weights: bool) -> Text | None:
     layer, s, g = b.layer, b.selection, b.layer.geometry
     if s.pixel is not None:
-        found = layer.position_pixels[:, None] + layer.tap_pixels if layer.positions * layer.taps <= 1 << 22 else None
-        count = _copies(layer, s.pixel) if found is None else int((found == s.pixel).sum())
+        count = math.prod(map(len, layer.readers(s.pixel)))
         channel, *axes = (int(a) for a in layer.coordinates(np.array(s.pixel)))
         value = short(layer.pixels[s.image, s.pixel])
         if layer.is_padding(np.array(s.pixel)):
@@ -179,19 +178,6 @@ def _message(b: Builder, *, has_weights: bool) -> Text | None:
             return Text("say.weight", {**tap, "filter": layer.filter_numbers[s.filter] + 1, "weight": weight})
         return Text("say.tap", {**tap, "number": s.tap + 1})
     return None
-
-
-def _copies(layer: Layer, pixel: int) -> int:
-    """Return how often a padded pixel stands in a matrix too large to be searched."""
-    _, *axes = np.unravel_index(pixel, layer.padded_shape)
-    g = layer.geometry
-    count = 1
-    for at, kernel, stride, dilation, stops in zip(
-        axes, g.kernel_size, g.stride, g.dilation, g.output_shape, strict=True
-    ):
-        starts = int(at) - np.arange(kernel) * dilation
-        count *= int(((starts % stride == 0) & (starts >= 0) & (starts // stride < stops)).sum())
-    return count
 
 
 def _shown_terms(count: int) -> Axis:

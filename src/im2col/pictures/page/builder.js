@@ -1,12 +1,14 @@
 // @ts-check
-// What cells show, and which rows and columns are shown: the twin of Builder in panels.py.
+// What cells show, and which rows and columns are shown: the twin of builder.py.
 
 import { letter, short } from "./labels.js";
-import { unravel } from "./geometry.js";
+import { combinations, prod, unravel } from "./geometry.js";
 import { Plane, axis, sentence } from "./scene.js";
 
 /** Rows or columns of a table that are shown whole. */
 export const LONGEST_AXIS = 48;
+/** Positions that read a selected pixel and are kept in sight. */
+const MOST_READERS = 9;
 /** Channels, slices, images or filters that are shown whole. */
 export const MOST_PLANES = 8;
 
@@ -126,7 +128,17 @@ export class Builder {
 
   /** Return the positions as an axis of a table. */
   positions(unit, limit = LONGEST_AXIS) {
-    return axis(this.layer.positions, unit, limit, [this.selection.position]);
+    return axis(this.layer.positions, unit, limit, [this.selection.position, ...this.readers()]);
+  }
+
+  /** Return the positions that read the selected pixel, if they are few. */
+  readers() {
+    if (this.selection.pixel === null) return [];
+    const stops = this.layer.readers(this.selection.pixel).map((found) => [...new Set(found)]);
+    const count = prod(stops.map((found) => found.length));
+    if (count === 0 || count > MOST_READERS) return [];
+    const { outputShape } = this.layer.geometry;
+    return combinations(stops).map((at) => at.reduce((position, a, i) => position * outputShape[i] + a, 0));
   }
 
   /** Return taps as an axis of a table. */
@@ -141,12 +153,15 @@ export class Builder {
 
   /** Return the channels as an axis of planes. */
   channelAxis() {
+    return axis(this.layer.channels, "channels", MOST_PLANES, [this.chosenChannel()]);
+  }
+
+  /** Return the channel of the selected pixel or tap, or the first that the selected filter reads. */
+  chosenChannel() {
     const { pixel, tap, filter } = this.selection;
-    const chosen = [];
-    if (pixel !== null) chosen.push(Math.floor(pixel / this.layer.channelPixels));
-    else if (tap !== null) chosen.push(this.layer.tapChannel(tap));
-    else if (filter !== null) chosen.push(this.layer.firstChannel(filter));
-    return axis(this.layer.channels, "channels", MOST_PLANES, chosen);
+    if (pixel !== null) return Math.floor(pixel / this.layer.channelPixels);
+    if (tap !== null) return this.layer.tapChannel(tap);
+    return filter === null ? null : this.layer.firstChannel(filter);
   }
 
   /** Return the words of a plane's label: those parts of which there are several. */

@@ -21,6 +21,11 @@ export function unravel(index, shape) {
   return found;
 }
 
+/** Return every way to take one of each list, the last list fastest. */
+export function combinations(lists) {
+  return lists.reduce((found, list) => found.flatMap((one) => list.map((item) => [...one, item])), [[]]);
+}
+
 /** Return the offset of an element of a strided array by its number in row-major order. */
 export function offsetOf(index, shape, strides) {
   let offset = 0;

@@ -3,6 +3,8 @@
 //
 // Coordinates are affine, so planes find cells by inverting them: a picture of 224 × 224 pixels is never searched.
 
+import { combinations, unravel } from "./geometry.js";
+
 /** How a cell is lit: not, as one that belongs to the selection, as the one cell that is pointed at. */
 export const NOT = 0;
 export const LIT = 1;
@@ -36,8 +38,12 @@ function litPixels(layer, plane, s, ranks) {
     for (const [r, c] of plane.cellsWith("pixel", pixel)) lit.push([r, c, level, order]);
   };
   const here = (tap) => layer.tapChannel(tap) === Math.floor(plane.coordinates.pixel[0] / layer.channelPixels);
-  if (s.pixel !== null) {
-    light(s.pixel, FOCUS, 0);
+  if (s.pixel !== null) { // and its copies in the padding
+    const channel = Math.floor(s.pixel / layer.channelPixels);
+    for (const at of combinations(layer.copiesOf(s.pixel))) {
+      const pixel = at.reduce((offset, a, i) => offset * layer.paddedShape[i + 1] + a, channel);
+      light(pixel, pixel === s.pixel ? FOCUS : LIT, 0);
+    }
   } else if (s.position !== null) {
     const start = layer.positionPixel(s.position);
     ranks.forEach((rank, tap) => {
@@ -52,9 +58,12 @@ function litPixels(layer, plane, s, ranks) {
 
 function litEntries(layer, plane, s, ranks) {
   if (s.pixel !== null) {
+    const [channel, ...axes] = unravel(s.pixel, layer.paddedShape);
+    const own = axes.map((at, i) => layer.axisSources[i][at]);
     const copies = plane.cells().filter(([r, c]) => {
       const { position, tap } = plane.at(r, c);
-      return layer.positionPixel(position) + layer.tapPixel(tap) === s.pixel;
+      const [other, ...shown] = unravel(layer.positionPixel(position) + layer.tapPixel(tap), layer.paddedShape);
+      return other === channel && shown.every((at, i) => layer.axisSources[i][at] === own[i]);
     });
     return copies.map(([r, c]) => [r, c, LIT, 0]);
   }

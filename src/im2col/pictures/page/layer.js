@@ -143,6 +143,29 @@ export class Layer {
     return axes.every((at, i) => at >= 0 && at < this.geometry.spatialShape[i]);
   }
 
+  /** For each axis, a number for each padded coordinate, the same for a pixel and its copies in the padding. */
+  get axisSources() {
+    return this.keep("axis sources", () => {
+      const { spatialShape, padding } = this.geometry;
+      return spatialShape.map((n, i) => sourceIndex(n, ...padding[i], this.paddingMode).map((at, j) => (at < 0 ? n + j : at)));
+    });
+  }
+
+  /** Return, for each axis, the padded coordinates of a pixel and of its copies in the padding. */
+  copiesOf(pixel) {
+    const [, ...axes] = unravel(pixel, this.paddedShape);
+    return this.axisSources.map((source, i) => [...source.keys()].filter((at) => source[at] === source[axes[i]]));
+  }
+
+  /** Return, for each axis, the stops at which a tap reads a pixel or a copy of it: as often as it does. */
+  readers(pixel) {
+    const { kernelSize, stride, dilation, outputShape } = this.geometry;
+    return this.copiesOf(pixel).map((copies, i) => {
+      const stops = Array.from({ length: kernelSize[i] }, (_, tap) => copies.map((at) => (at - tap * dilation[i]) / stride[i]));
+      return stops.flat().filter((stop) => Number.isInteger(stop) && stop >= 0 && stop < outputShape[i]);
+    });
+  }
+
   /** Return whether a filter reads a tap. */
   reads(filter, tap) {
     const channel = this.tapChannel(tap) - this.firstChannel(filter);

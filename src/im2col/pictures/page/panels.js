@@ -5,6 +5,7 @@ import { LONGEST_AXIS, MOST_PLANES } from "./builder.js";
 import { prod } from "./geometry.js";
 import { axis, sentence, wholeAxis } from "./scene.js";
 
+const SHORTEST_AXIS = 6; // what is shown whole where there would be too many cells
 const MOST_PATCHES = 12;
 const MOST_DIGITS = 2_500; // cells of a panel that show digits
 const MOST_HEAT = 100_000; // cells of a plane that show colours
@@ -102,16 +103,19 @@ function windowSteps(b, channel) {
   return [channel, width * b.layer.channels, b.layer.channels];
 }
 
-function windowAxes(b) {
-  const { kernelSize } = b.layer.geometry;
-  return [axis(prod(kernelSize.slice(0, -1)), "rows", LONGEST_AXIS), axis(kernelSize.at(-1), "columns", LONGEST_AXIS)];
+/** Return the rows and columns of each of so many windows. */
+function windowAxes(b, windows) {
+  const { kernelSize, taps } = b.layer.geometry;
+  const limit = windows * taps <= MOST_DIGITS ? LONGEST_AXIS : SHORTEST_AXIS;
+  return [axis(prod(kernelSize.slice(0, -1)), "rows", limit), axis(kernelSize.at(-1), "columns", limit)];
 }
 
 function filtersPanel(b) {
   const { layer } = b;
   const lines = b.filterAxis("filters", MOST_PLANES);
-  const across = axis(layer.groupChannels, "channels", MOST_PLANES);
-  const axes = windowAxes(b);
+  const own = b.chosenChannel();
+  const across = axis(layer.groupChannels, "channels", MOST_PLANES, [own === null ? null : own % layer.groupChannels]);
+  const axes = windowAxes(b, lines.shown.length * across.shown.length);
   const planes = lines.shown.flatMap((filter) =>
     across.shown.map((c) => {
       const channel = layer.firstChannel(filter) + c;
@@ -129,15 +133,15 @@ function patchesPanel(b) {
   const down = prod(outputShape.slice(0, -1));
   const width = outputShape.at(-1);
   const { image, position } = b.selection;
-  const alongDown = (limit) => axis(down, "patches", limit, [position === null ? null : Math.floor(position / width)]);
+  const alongDown = (limit) => axis(down, "patch-rows", limit, [position === null ? null : Math.floor(position / width)]);
   const alongWidth = (limit) => axis(width, "patches", limit, [position === null ? null : position % width]);
   let lines = alongDown(MOST_PATCHES);
   let across = alongWidth(MOST_PATCHES);
   if (lines.shown.length * across.shown.length * taps > MOST_DIGITS) {
-    if (down > 6) lines = alongDown(0);
-    if (width > 6) across = alongWidth(0);
+    lines = alongDown(SHORTEST_AXIS);
+    across = alongWidth(SHORTEST_AXIS);
   }
-  const axes = windowAxes(b);
+  const axes = windowAxes(b, lines.shown.length * across.shown.length);
   const planes = lines.shown.flatMap((y) =>
     across.shown.map((x) => {
       const name = sentence("plane.patch", { number: y * width + x + 1 });
@@ -153,7 +157,7 @@ function patchPanel(b) {
   const { layer } = b;
   const position = b.selection.position ?? 0;
   const lines = b.channelAxis();
-  const axes = windowAxes(b);
+  const axes = windowAxes(b, lines.shown.length);
   const planes = lines.shown.map((channel) => {
     const steps = { position: [position, 0, 0], tap: windowSteps(b, channel), image: [b.selection.image, 0, 0] };
     return b.plane("entry", [channel, 0], b.label({ channel }), ...axes, steps);
@@ -173,7 +177,7 @@ function tablePanel(b, kind, what, down, across, { perImage, parts = 1, bases = 
   const turned = b.layer.orientation === "columns";
   const { batch } = b.layer;
   const images = axis(perImage ? batch : 1, "images", MOST_PLANES, [b.selection.image]);
-  const beside = axis(parts, "channels", MOST_PLANES);
+  const beside = axis(parts, "channels", MOST_PLANES, [parts > 1 ? b.chosenChannel() : null]);
   const [[rowsName, rows], [columnsName, columns]] = turned ? [across, down] : [down, across];
   const axes = [{ ...rows, unit: "rows" }, { ...columns, unit: "columns" }];
   const ofImage = (image) => (perImage ? { image: [image, 0, 0] } : {});
@@ -206,7 +210,8 @@ function matricesPanel(b) {
   const first = tapOrder === "channel-first";
   const bases = (channel) => ({ tap: first ? [channel * geometry.taps, 0, 1] : [channel, 0, channels] });
   const down = ["position", b.positions("rows")];
-  const across = ["tap", b.taps(geometry.taps, "columns", null)];
+  const { tap } = b.selection;
+  const across = ["tap", b.taps(geometry.taps, "columns", tap === null ? null : b.layer.tapKernel(tap))];
   return tablePanel(b, "matrices", "entry", down, across, { perImage: true, parts: channels, bases });
 }
 

@@ -99,7 +99,7 @@ function placeOf(coordinates) {
 function messageOf({ layer, selection: s }, hasWeights) {
   const g = layer.geometry;
   if (s.pixel !== null) {
-    const count = copiesOf(layer, s.pixel);
+    const count = prod(layer.readers(s.pixel).map((stops) => stops.length));
     const value = short(layer.pixel(s.image, s.pixel));
     if (layer.isPadding(s.pixel)) return sentence("say.padding", { value, count });
     const [channel, ...axes] = layer.coordinates(s.pixel);
@@ -118,17 +118,6 @@ function messageOf({ layer, selection: s }, hasWeights) {
     return sentence("say.weight", { ...tap, filter: layer.filterNumbers[s.filter] + 1, weight });
   }
   return null;
-}
-
-/** Return how often a padded pixel stands in the matrix: counted axis by axis. */
-function copiesOf(layer, pixel) {
-  const { kernelSize, stride, dilation, outputShape } = layer.geometry;
-  const [, ...axes] = unravel(pixel, layer.paddedShape);
-  const along = axes.map((at, i) => {
-    const starts = Array.from({ length: kernelSize[i] }, (_, tap) => at - tap * dilation[i]);
-    return starts.filter((start) => start >= 0 && start % stride[i] === 0 && start / stride[i] < outputShape[i]).length;
-  });
-  return prod(along);
 }
 
 /** Return the sum behind the selected output cell, or the products of the selected filter element. */
