@@ -266,6 +266,43 @@ def test_a_pixel_and_a_filter_element(explore: Callable[..., Any]) -> None:
     assert f"{X[1, 1, 0]}×" in said(page)
 
 
+def test_headers_have_the_focus_too(explore: Callable[..., Any]) -> None:
+    """From the first row the focus moves up to a column's header, from the first column left to a row's."""
+    page = explore(chapter="matmul-channels")
+    page.locator(".panel.matrix [role=grid]").focus()
+    for key in ("ArrowRight", "ArrowUp", "ArrowRight", "ArrowUp"):
+        page.keyboard.press(key)
+    assert outlined(page, "matrix") == {(position, 2) for position in range(15)}
+    active = page.locator(".panel.matrix [role=grid]").get_attribute("aria-activedescendant")
+    assert page.locator(f"#{active}").get_attribute("role") == "columnheader"
+    for key in ("ArrowDown", "ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    assert outlined(page, "matrix") == {(1, tap) for tap in range(12)}
+    assert [outlined(page, "maps", plane) for plane in range(3)] == [{(0, 1)}] * 3
+    active = page.locator(".panel.matrix [role=grid]").get_attribute("aria-activedescendant")
+    assert page.locator(f"#{active}").get_attribute("role") == "rowheader"
+
+
+def test_pointing_at_a_product(explore: Callable[..., Any]) -> None:
+    """A product of the formula has its channel's tint, and lights its two factors."""
+    page = explore(chapter="matmul-channels", step=3, filter=1)
+    terms = page.locator(".formula .term")
+    assert [term.split()[1] for term in terms.evaluate_all("(all) => all.map((one) => one.className)")] == (
+        ["tint-0"] * 6 + ["tint-1"] * 6
+    )
+    terms.nth(7).hover()
+    assert page.locator(".formula .pointed").all_text_contents() == [terms.nth(7).text_content()]
+    for panel, at in (("matrix", (3, 7)), ("weights", (7, 1))):
+        point, its_cell = (
+            page.locator(f".panel.{panel} .point").bounding_box(),
+            cell(page, panel, 0, *at).bounding_box(),
+        )
+        assert its_cell["x"] < point["x"] < its_cell["x"] + its_cell["width"]
+        assert its_cell["y"] < point["y"] < its_cell["y"] + its_cell["height"]
+    page.mouse.move(5, 5)
+    assert page.locator(".formula .pointed").count() == 0
+
+
 def test_click_pins_and_escape_clears(explore: Callable[..., Any]) -> None:
     """What is pinned stays when the pointer leaves; Enter pins too; hover alone does not last."""
     page = explore(chapter="matmul-channels")
@@ -407,6 +444,22 @@ def test_one_tab_stop_a_panel(explore: Callable[..., Any]) -> None:
     assert page.locator(".live").get_attribute("aria-live") == "polite"
 
 
+def test_pictures_fit_the_page(explore: Callable[..., Any]) -> None:
+    """Small ones are enlarged; those that fit in one row are drawn in one; none is cut that could be read smaller."""
+    page = explore(X[0], W[0, 0], chapter="slide")
+    width = "(rect) => rect.getBoundingClientRect().width / rect.getAttribute('width')"
+    assert cell(page, "image", 0, 0, 0).evaluate(width) > 1.2
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_function(f"({width})(document.querySelector('.panel.image rect')) <= 1.01")
+    page = explore(chapter="matmul-channels")
+    tops = "(all) => all.map((one) => one.getBoundingClientRect().top)"
+    assert len({round(top) for top in page.locator(".panel").evaluate_all(tops)}) <= 2
+    page = explore(X.astype(float) / 7, W, chapter="matmul-channels")
+    page.set_viewport_size({"width": 700, "height": 800})
+    page.wait_for_function("document.querySelector('.panel.matrix .planes').scrollWidth <= 680")
+    assert page.locator(".panel.matrix [role=grid]").evaluate("(grid) => grid.scrollWidth <= grid.clientWidth")
+
+
 # --- what can be chosen
 
 
@@ -535,6 +588,12 @@ def test_great_shapes(explore: Callable[..., Any]) -> None:
     assert page.locator(".panel.matrix .gap").all_text_contents() == ["⋯ 29,996 rows", "⋯ 19,502 rows"]
     top, left = divmod(30_000, 223)
     assert numbers(page, "matrix")[4].tolist() == x[:, top : top + 3, left : left + 2].reshape(-1).tolist()
+    page = explore(x, W.repeat(2, 1)[:, :3], chapter="slide", step=30_000)
+    before = page.locator(".panel :is(figcaption, .label)").all_text_contents()
+    page.locator(".panel.image svg").hover(position={"x": 100, "y": 100})
+    assert "copied" in said(page)
+    after = page.locator(".panel :is(figcaption, .label)").all_text_contents()
+    assert after == before  # the patch stays: nothing jumps under the pointer
     page = explore(np.zeros((400, 300), np.uint8), W[0, 0], chapter="slide")
     assert page.locator(".panel.image .size").last.text_content() == "400 × 300"
 
@@ -607,6 +666,9 @@ def test_exports(explore: Callable[..., Any], tmp_path: Path) -> None:
     root = ET.fromstring(svg)  # noqa: S314 (written by our own page)
     texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
     assert page.inner_text(".heading") in texts
+    assert page.inner_text(".message") in texts
+    formula = page.inner_text(".formula")
+    assert formula in "".join(f"{text} " for text in texts)
     assert "var(" not in svg
     assert "color-mix" not in svg
     assert "class=" not in svg
@@ -629,10 +691,32 @@ def test_exports(explore: Callable[..., Any], tmp_path: Path) -> None:
     assert done.stderr == ""
     assert done.returncode == 0
     assert code.count("assert") == 2
+    shown = [int(text.replace("−", "-")) for plane in range(3) for row in labels(page, "maps", plane) for text in row]
+    assert f"assert np.allclose(y.ravel(), {shown}" in code
     page.get_by_role("button", name="Export").click()
     page.get_by_role("menuitem", name="Copy link").click()
     page.wait_for_function("window.copied.startsWith('file:')")
     assert "chapter=matmul-channels" in page.evaluate("window.copied")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.5])
+def test_padding_values_that_json_does_not_know(explore: Callable[..., Any], value: float) -> None:
+    """They pad all the same, and the code writes them as Python does."""
+    x, w = X[0].astype(float), np.zeros((2, 2))
+    page = explore(x, w, chapter="slide", padding=1, padding_value=value)
+    corner = labels(page, "padded")[0][0]
+    assert corner == {"nan": "NaN", "inf": "∞", "-inf": "−∞", "-1.5": "−1.5"}[str(value)]
+    page.evaluate(CATCH_COPIES)
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("menuitem", name="Copy NumPy code").click()
+    page.wait_for_function("window.copied")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", page.evaluate("window.copied")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -63,10 +63,10 @@ export function readFragment(store, fragment) {
   if (Number.isInteger(channel) && channel >= 0 && channel < store.layer.channels) store.setLook({ channel });
   const [image, position, filter] = numbers(parts.at);
   if ([image, position, filter].every(Number.isInteger)) store.moveTo({ image, position, filter });
-  if (parts.pin) pinFrom(store, parts.pin, image);
+  if (parts.pin) pinFrom(store, parts.pin);
 }
 
-function pinFrom(store, text, image) {
+function pinFrom(store, text) {
   const [position, tap, filter, pixel] = text.split(",").map((n) => (/^\d+$/.test(n) ? Number(n) : null));
   const { layer } = store;
   const inside = (value, count) => value === null || value < count;
@@ -77,5 +77,5 @@ function pinFrom(store, text, image) {
     inside(filter, layer.filters) &&
     inside(pixel, channels * layer.channelPixels);
   const isSomething = [position, tap, pixel].some((one) => one !== null);
-  if (fits && isSomething) store.pin({ image: image || 0, position, tap, filter, pixel });
+  if (fits && isSomething) store.pin({ image: store.cursor.image, position, tap, filter, pixel });
 }

@@ -10,12 +10,12 @@ import { codeOf, download, pngOf, svgOf } from "./export.js";
 import { takeFiles } from "./files.js";
 import { FormulaView, told } from "./formula.js";
 import { listenToKeys } from "./keyboard.js";
+import { Menu } from "./menu.js";
 import { Player } from "./player.js";
 import { Stage } from "./stage.js";
 import { Store } from "./store.js";
 import { say } from "./texts.js";
 
-const THEMES = ["auto", "light", "dark"];
 const HELP = ["arrows", "pages", "ends", "space", "brackets", "enter", "escape", "edit", "l", "d", "e", "question"];
 
 /** Build the explorer. */
@@ -32,7 +32,7 @@ export async function startExplorer() {
   const notice = element("p", { class: "notice", role: "status" });
   const stageRoot = element("div", { class: "stage", role: "group", tabindex: "-1" });
   const stage = new Stage(store, stageRoot);
-  stage.edit = makeEditor(store, stage);
+  stage.edit = makeEditor(store, stage, (key) => say_(key));
   const player = new Player(store);
   const chapters = new Chapters(store);
   const choices = makeChoices(store);
@@ -59,6 +59,7 @@ export async function startExplorer() {
       area.select();
       document.execCommand("copy");
       area.remove();
+      menu.button.focus();
     }
     say_(key);
   };
@@ -72,10 +73,7 @@ export async function startExplorer() {
     link: () => copy(address(), "page.copied.link"),
     code: () => copy(codeOf(store), "page.copied.code"),
   };
-  const entries = Object.entries(exportsOf).map(([name, run]) => {
-    return { name, button: element("button", { type: "button", role: "menuitem", click: () => (menu.hidden = true, run()) }) };
-  });
-  const menu = element("div", { class: "menu", role: "menu", hidden: true }, ...entries.map(({ button }) => button));
+  const menu = new Menu(store, exportsOf);
   const tool = (action) => element("button", { type: "button", class: "tool", click: action });
   const nextLanguage = () => {
     const languages = Object.keys(store.words);
@@ -83,35 +81,22 @@ export async function startExplorer() {
   };
   const actions = {
     language: () => store.setLook({ lang: nextLanguage() }),
-    theme: () => store.setLook({ theme: THEMES[(THEMES.indexOf(store.theme) + 1) % THEMES.length] }),
-    exports: () => {
-      menu.hidden = !menu.hidden;
-      if (!menu.hidden) entries[0].button.focus();
-    },
+    theme: () => store.setLook({ theme: nextTheme(store.theme) }),
+    exports: () => menu.toggle(),
     help: () => (help.open ? help.close() : help.showModal()),
   };
-  const tools = { language: tool(actions.language), theme: tool(actions.theme), exports: tool(actions.exports), help: tool(actions.help) };
+  const tools = { language: tool(actions.language), theme: tool(actions.theme), help: tool(actions.help) };
   const helpTitle = element("h2");
   const helpRows = HELP.map((name) => ({ name, key: element("dt"), text: element("dd") }));
   const helpList = element("dl", {}, ...helpRows.flatMap(({ key, text }) => [key, text]));
   const closeHelp = element("button", { type: "button", click: () => help.close() });
   const help = element("dialog", { class: "help" }, helpTitle, helpList, closeHelp);
-  menu.addEventListener("keydown", (event) => {
-    const at = entries.findIndex(({ button }) => button === document.activeElement);
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) entries[(at + step + entries.length) % entries.length].button.focus();
-    else if (event.key === "Escape") (menu.hidden = true), tools.exports.focus();
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  });
-
   root.replaceChildren(
     element(
       "header",
       {},
       title,
-      element("div", { class: "tools" }, tools.language, tools.theme, element("div", { class: "export" }, tools.exports, menu), tools.help),
+      element("div", { class: "tools" }, tools.language, tools.theme, menu.root, tools.help),
     ),
     chapters.root,
     element(
@@ -140,11 +125,9 @@ export async function startExplorer() {
     put(tools.language, "aria-label", `${words["page.language"]}: ${words.language}`);
     write(tools.theme, { auto: "◐", light: "☀", dark: "☾" }[store.theme]);
     put(tools.theme, "aria-label", `${words["page.theme"]}: ${words[`page.theme.${store.theme}`]}`);
-    write(tools.exports, words["page.export"]);
+    menu.draw();
     write(tools.help, "?");
     put(tools.help, "aria-label", words["page.help"]);
-    put(menu, "aria-label", words["page.export"]);
-    for (const { name, button } of entries) write(button, words[`page.export.${name}`]);
     write(helpTitle, words["page.help"]);
     write(closeHelp, words["page.close"]);
     for (const { name, key, text } of helpRows) {
@@ -184,6 +167,7 @@ export async function startExplorer() {
     window.clearTimeout(saved);
     saved = window.setTimeout(address, 250);
   });
+  player.onStop = () => write(live, told(scene, store.dictionary));
   listenToKeys(root, { store, player, chapters, actions });
   readFragment(store, window.location.hash);
   window.addEventListener("hashchange", (event) => {
@@ -193,6 +177,12 @@ export async function startExplorer() {
   drawWords();
   draw();
   root.dataset.ready = "true";
+}
+
+/** Return the theme after another: from the system's to the other one, and through light and dark. */
+function nextTheme(theme) {
+  if (theme !== "auto") return theme === "light" ? "dark" : "light";
+  return window.matchMedia("(prefers-color-scheme: dark)").matches ? "light" : "dark";
 }
 
 startExplorer();

@@ -3,9 +3,9 @@
 
 import { element, put, write } from "./dom.js";
 import { IMAGE_PRESETS, KERNEL_PRESETS } from "./presets.js";
+import { LARGEST } from "./store.js";
 
 const MODES = ["constant", "edge", "reflect", "symmetric", "wrap"];
-const LARGEST = 512;
 
 /** The steps of the story. */
 export class Chapters {

@@ -1,10 +1,10 @@
 // @ts-check
-// Values are edited where they stand: in cells of the image, of patches' pixels and of the filters.
+// Values are edited where they stand: in cells of the image and of the filters.
 
 import { element } from "./dom.js";
 
 /** Let the stage edit a cell: it returns whether that cell can be. */
-export function makeEditor(store, stage) {
+export function makeEditor(store, stage, report) {
   return (view, r, c, typed = null) => {
     const { plane } = view;
     const at = plane.at(r, c);
@@ -26,6 +26,7 @@ export function makeEditor(store, stage) {
       const hadFocus = document.activeElement === input;
       input.remove();
       if (isKept && isNumber) store.edit(layer, at, value);
+      else if (isKept) report("page.edit.wrong");
       if (hadFocus) panel.focus();
     };
     input.addEventListener("keydown", (event) => {

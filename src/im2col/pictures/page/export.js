@@ -160,9 +160,10 @@ export function codeOf(store) {
     const map = Math.floor(i / layer.positions);
     return layer.output(Math.floor(map / shape.filters), map % shape.filters, i % layer.positions);
   });
+  const dtype = value && !Number.isInteger(shape.paddingValue) ? ", float" : ""; // that can hold what pads it
   const arrays = isWhole
     ? [
-        `x = np.array(${listOf(layer.image)}).reshape(${tuple(imageShape(shape))})`,
+        `x = np.array(${listOf(layer.image)}${dtype}).reshape(${tuple(imageShape(shape))})`,
         `w = np.array(${listOf(layer.weights)}).reshape(${tuple(weightsShape(shape))})`,
       ]
     : [

@@ -13,7 +13,7 @@ export function takeFiles(store, root, report) {
     if (!file) return;
     try {
       const { image, height, width } = await pixelsOf(file);
-      if (!store.bring(image, 3, height, width)) report("page.dropped.small");
+      report(store.bring(image, 3, height, width) ? "page.dropped" : "page.dropped.small");
     } catch {
       report("page.dropped.wrong");
     }

@@ -70,7 +70,10 @@ export class PanelView {
     panel.planes.forEach((plane, i) => {
       this.views[i].update(plane, highlight(told.layer, plane, told.selection), words, store);
     });
-    if (document.activeElement === this.grid) this.showFocus();
+    if (document.activeElement === this.grid) {
+      if (this.isOutput) this.focusOnCursor();
+      this.showFocus();
+    }
   }
 
   /** Make room for a plane's labels; what was measured once is not measured again. */
@@ -98,7 +101,10 @@ export class PanelView {
     for (const [after] of gapsOf(panel.rows)) addNote(isFlowing ? after : (after + 1) * columns - columns, panel.rows.unit, true);
     for (const [after] of gapsOf(panel.columns)) addNote(after, panel.columns.unit, false);
     this.grid.replaceChildren(...children);
-    this.focus = [Math.min(this.focus[0], this.views.length - 1), 0, 0];
+    const [i, r, c] = this.focus;
+    const view = this.views[Math.min(i, this.views.length - 1)];
+    const within = (at, list) => Math.max(0, Math.min(at, list.length - 1));
+    this.focus = [this.views.indexOf(view), within(r, view.tops), within(c, view.lefts)];
     this.natural = sizeOf(this.views, columns);
     this.asked = 0; // a scale, from the stage
   }
@@ -199,7 +205,7 @@ export class PanelView {
       const isInside = row >= top && row < view.tops.length && column >= left && column < view.lefts.length && !isCorner;
       if (isInside) this.focus = [i, row, column];
       else this.focus = this.beyond(i, step, r, c);
-      this.stage.store.pinned = null;
+      this.stage.store.unpin();
       this.showFocus();
       this.pointAtFocus();
     } else {

@@ -14,6 +14,7 @@ export class Player {
     this.store = store;
     this.timer = 0;
     this.isHeld = false; // the pointer is on the stage
+    this.onStop = () => {};
     this.icon = vector("path");
     const icon = vector("svg", { width: 16, height: 16, viewBox: "0 0 17 16", "aria-hidden": "true" }, this.icon);
     this.button = element("button", { type: "button", class: "play", click: () => this.toggle() }, icon);
@@ -57,6 +58,7 @@ export class Player {
     window.clearTimeout(this.timer);
     this.timer = 0;
     this.draw();
+    this.onStop();
   }
 
   /** Show where the cursor is. */

@@ -37,15 +37,16 @@ export class Stage {
     const active = store.selection;
     // Rows that are shown stay where they are while the pointer is among them.
     const isAmongThem = store.hover !== null && store.pinned === null && this.pointsIntoElided;
-    const anchor = isAmongThem ? { ...NOTHING, ...store.cursor } : active;
+    const cursor = { ...NOTHING, ...store.cursor };
+    const anchor = isAmongThem ? cursor : active.position === null ? { ...cursor, ...toldBy(active) } : active;
     const scene = makeScene(store.layer, store.chapters, store.chapter, anchor, options);
     const told = anchor === active ? scene : makeScene(store.layer, store.chapters, store.chapter, active, options);
     this.place(scene);
+    this.scene = scene;
     let i = 0;
     for (const part of scene.parts) {
       if (typeof part !== "string") this.panels[i++].update(part, told, store);
     }
-    this.scene = scene;
     this.fit();
     return told;
   }
@@ -146,4 +147,9 @@ export class Stage {
     this.pointsIntoElided = false;
     this.store.pin(this.selectionOf(view.plane, ...cell));
   }
+}
+
+/** Return what a selection says: its numbers without the nulls. */
+function toldBy(selection) {
+  return Object.fromEntries(Object.entries(selection).filter(([, number]) => number !== null));
 }

@@ -4,13 +4,15 @@
 // Three selections lie over each other: the cursor (an output cell, which the scrubber and the arrows move), what the
 // pointer or the focus is on, and what was pinned.
 
-import { Geometry } from "./geometry.js";
+import { Geometry, prod } from "./geometry.js";
 import { makeLayer } from "./layer.js";
 import { IMAGE_PRESETS, KERNEL_PRESETS, presetImage, presetWeights } from "./presets.js";
 import { NOTHING } from "./scene.js";
 
 /** How many cells of image, output or weights may be asked for on the page. */
 const MOST_CELLS = 1 << 22;
+/** The largest number that may be asked for, unless Python brought a larger one. */
+export const LARGEST = 512;
 
 /** The state, and those who are told when it changes. */
 export class Store {
@@ -65,9 +67,14 @@ export class Store {
     const wasOne = this.isOne;
     this.chapter = name;
     // Pixels and taps have other numbers where another number of channels is drawn.
-    if (wasOne !== this.isOne && this.pinned && this.pinned.position === null) this.pinned = null;
+    if (wasOne !== this.isOne) this.forgetTap();
     this.hover = null;
     this.tell("chapter");
+  }
+
+  /** Keep of what is pinned only what has the same number in another order, or among other channels. */
+  forgetTap() {
+    if (this.pinned) this.pinned = this.pinned.position === null ? null : { ...this.pinned, tap: null };
   }
 
   setLook(look) {
@@ -78,7 +85,7 @@ export class Store {
   setOrder(orientation, tapOrder) {
     this.layer = this.layer.arranged(orientation, tapOrder);
     Object.assign(this.shape, { orientation, tapOrder });
-    if (this.pinned?.position === null) this.pinned = null; // taps have other numbers
+    this.forgetTap(); // taps have other numbers now
     this.hover = null;
     this.tell("chapter");
   }
@@ -91,8 +98,7 @@ export class Store {
       position: within(position, this.layer.positions),
       filter: within(filter, this.layer.filters),
     };
-    if (this.pinned?.position !== null) this.pinned = null;
-    this.hover = null;
+    this.pinned = this.hover = null;
     this.tell("selection");
   }
 
@@ -110,6 +116,11 @@ export class Store {
     this.tell("selection");
   }
 
+  /** Let go of what is pinned, before something else is pointed at. */
+  unpin() {
+    this.pinned = this.hover = null;
+  }
+
   clear() {
     this.pinned = this.hover = null;
     this.tell("selection");
@@ -120,13 +131,17 @@ export class Store {
     const { spatial, kernel, stride, padding, dilation, channels, filters, groups } = shape;
     const geometry = new Geometry(spatial, kernel, stride, padding, dilation);
     const counts = [channels, filters, groups, ...spatial];
-    const cells = (batch) => shape.batch * batch * spatial.reduce((a, b) => a * b, 1);
+    const every = [...counts, ...kernel, ...stride, ...dilation, ...padding.flat()];
+    const largest = Math.max(LARGEST, ...imageShape(shapeOf(this.start.description)), this.start.description.filters);
     return (
+      every.every((n) => n <= largest) &&
       counts.every((n) => Number.isInteger(n) && n >= 1) &&
       channels % groups === 0 &&
       filters % groups === 0 &&
       geometry.isValid &&
-      Math.max(cells(channels), cells(filters), filters * channels * geometry.taps) <= MOST_CELLS
+      shape.batch * channels * prod(geometry.paddedShape) <= MOST_CELLS &&
+      shape.batch * filters * geometry.positions <= MOST_CELLS &&
+      filters * channels * geometry.taps <= MOST_CELLS
     );
   }
 
@@ -203,8 +218,9 @@ export class Store {
   edit(layer, at, value) {
     const image = this.layer.image.slice();
     const weights = this.layer.weights.slice();
+    const isImage = "pixel" in at;
     const channelOf = (channel) => layer.channelNumbers[channel];
-    if ("pixel" in at) {
+    if (isImage) {
       const [channel, ...axes] = layer.coordinates(at.pixel);
       const inside = axes.reduce((offset, a, i) => offset * layer.geometry.spatialShape[i] + a, 0);
       const plane = this.layer.geometry.spatialShape.reduce((a, b) => a * b, 1);
@@ -217,7 +233,14 @@ export class Store {
       weights[kernel * layer.geometry.taps + layer.tapKernel(at.tap)] = value;
       this.kernelPreset = "given";
     }
-    this.given = { description: this.descriptionOf(this.shape), image, weights };
+    // What was not edited stays what was brought, if that still fits.
+    const before = shapeOf(this.given.description);
+    const isSame = (shapeOfArray) => sameNumbers(shapeOfArray(before), shapeOfArray(this.shape));
+    this.given = {
+      description: this.descriptionOf(this.shape),
+      image: isImage || !isSame(imageShape) ? image : this.given.image,
+      weights: isImage && isSame(weightsShape) ? this.given.weights : weights,
+    };
     this.setArrays(image, weights);
   }
 
