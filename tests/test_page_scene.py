@@ -45,7 +45,7 @@ NAMES = "short, letter, sourceIndex, Geometry, makeLayer, makeScene, sceneToJson
 def page(browser: Any) -> Iterator[Any]:
     """Open a blank page that has the modules' functions as globals."""
     page = browser.new_page()
-    script = inline_modules(PAGE, "layer.js", "story.js", "texts.js")
+    script = inline_modules(PAGE, "layer.js", "scene_json.js", "story.js", "texts.js")
     page.evaluate(f"""() => {{ "use strict"; {script}; Object.assign(window, {{ {NAMES} }}); }}""")
     plans = {path.stem: json.loads(path.read_text("utf-8")) for path in (PICTURES / "chapters").glob("*.json")}
     page.evaluate("(plans) => { window.plans = plans; }", plans)

@@ -94,10 +94,10 @@ def page_html(
         "lang": lang,
         "title": html.escape(words["title"]),
         "noscript": html.escape(words["page.noscript"]),
-        "style": _bare((folder / "style.css").read_text("utf-8")) + _channel_rules(),
+        "style": _joined(_bare((folder / "style.css").read_text("utf-8") + _channel_rules())),
         "stripes": _stripes(),
         "data": json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-        "script": _bare(inline_modules(folder)),
+        "script": _bare(inline_modules(folder, "app.js")),
     }
     page = (folder / "template.html").read_text("utf-8")
     for name, part in parts.items():
@@ -115,6 +115,11 @@ def _bare(source: str) -> str:
     """Return source without what is for its readers: indentation, comments and empty lines."""
     lines = (_REMARK.sub("", line.strip()) for line in _BLOCK.sub("", source).splitlines())
     return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
+
+
+def _joined(rules: str) -> str:
+    """Return CSS rules without the spaces and the line ends that mean nothing."""
+    return rules.replace(": ", ":").replace(" {", "{").replace("\n", "") + "\n"
 
 
 def _plain(value: float) -> float | str:
