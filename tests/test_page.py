@@ -459,6 +459,47 @@ def test_pictures_fit_the_page(explore: Callable[..., Any]) -> None:
     assert page.locator(".panel.matrix [role=grid]").evaluate("(grid) => grid.scrollWidth <= grid.clientWidth")
 
 
+def test_the_focus_follows_the_cursor(explore: Callable[..., Any]) -> None:
+    """In an output the active cell is the one that the keys moved to, and Enter pins that one."""
+    page = explore(chapter="matmul-channels")
+    grid = page.locator(".panel.maps [role=grid]")
+    grid.focus()
+    for key in ("ArrowRight", "ArrowRight", "PageDown"):
+        page.keyboard.press(key)
+    active = grid.get_attribute("aria-activedescendant")
+    assert page.locator(f"#{active}").text_content() == labels(page, "maps", 1)[0][2]
+    page.keyboard.press("Enter")
+    assert page.inner_text(".message") == "output row 1, column 3, filter 2"
+    assert page.inner_text(".count").startswith("3 ")
+
+
+def test_copies_in_the_padding(explore: Callable[..., Any]) -> None:
+    """Under a mode that copies pixels into the padding, those are copies too, and their number is the fold's."""
+    page = explore(np.arange(16).reshape(4, 4), np.ones((3, 3), int), chapter="fold", padding=1, padding_mode="wrap")
+    cell(page, "sums", 0, 1, 1).hover()
+    assert "copied 9×" in said(page)
+    assert numbers(page, "counts")[1, 1] == 9
+    assert len(outlined(page, "matrix")) == 9
+
+
+def test_the_menu_and_the_focus(explore: Callable[..., Any]) -> None:
+    """The menu closes when it is left, and the keys go on working after each of its entries."""
+    page = explore(chapter="slide")
+    page.evaluate(CATCH_COPIES)
+    button = page.get_by_role("button", name="Export")
+    button.click()
+    assert button.get_attribute("aria-expanded") == "true"
+    page.locator(".caption").click()
+    assert not page.locator(".menu").is_visible()
+    button.focus()
+    page.keyboard.press("e")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_function("window.copied")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text(".count").startswith("2 ")
+
+
 # --- what can be chosen
 
 
@@ -495,7 +536,7 @@ def test_shapes(explore: Callable[..., Any]) -> None:
     assert stepper.locator("input").input_value() == "3"
     stepper.locator("input").fill("7")
     stepper.locator("input").press("Enter")
-    for field, value in ((4, "2"), (5, "1"), (6, "2")):  # stride, padding, dilation
+    for field, value in ((4, "2"), (5, "1"), (6, "1"), (7, "2")):  # stride, padding before and after, dilation
         for i in range(2):
             entry = page.locator(".fields .field").nth(field).locator("input").nth(i)
             entry.fill(value)
@@ -548,6 +589,7 @@ def test_editing(explore: Callable[..., Any]) -> None:
     cell(page, "padded", 0, 2, 3).dblclick()
     page.keyboard.type("x")
     page.keyboard.press("Enter")
+    assert page.inner_text(".notice") == dictionary("test", "en")["page.edit.wrong"]
     np.testing.assert_array_equal(numbers(page, "maps"), conv2d(x, w, padding=1))
     cell(page, "padded", 0, 0, 0).dblclick()
     assert page.locator(".editor").count() == 0  # padding is no value of the image
@@ -623,7 +665,7 @@ def test_the_address(explore: Callable[..., Any]) -> None:
     page.wait_for_function("location.hash.includes('pin=,4,2,')")
     fragment = unquote(page.evaluate("location.hash"))
     assert "123" not in fragment
-    assert "padding=0:0,2:2" in fragment
+    assert "padding=0:0,2:0" in fragment
     again = explore(X * 1000 + 123, W, chapter="slide", fragment=fragment)
     for one in (".heading", ".message", ".count", ".caption"):
         assert again.inner_text(one) == page.inner_text(one)
@@ -640,6 +682,10 @@ def test_the_address(explore: Callable[..., Any]) -> None:
         "#x=NaN&w=&at=1e9,-1,x&chapter=<script>&lang=__proto__&image=constructor",
         "#pin=99,99,99,99&at=0,99,99&channel=7",
         "#%%%",
+        "#x=1,2,5,6&w=3,2,3,2&stride=1,1&padding=1000000000:1000000000,1:1&dilation=1,1",
+        "#x=1,1000000,1,1&w=1,1000000,1,1&stride=1,1&padding=0:0,0:0&dilation=1,1",
+        "#x=1,2,5,6&w=1000000,2,3,2&stride=1,1&padding=0:0,0:0&dilation=1,1",
+        "#at=-3,0,0&pin=0,,0,",
     ],
 )
 def test_a_hostile_address(explore: Callable[..., Any], fragment: str) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .scene import Scene
 
 SMALL, MANY, LEAST_FRAME = 3.0, 400, 13.0
-"""Cells smaller than this, if they are not too many, get a frame of at least that size."""
+"""Cells smaller than this get a frame of at least that size, or are filled where they are many."""
 STEP_SECONDS = 0.8
 """How long an animation rests on each step."""
 
@@ -260,8 +260,12 @@ def _draw_heat(group: ET.Element, placed: PlacedPlane, colours: Colours) -> None
 def _draw_light(placed: PlacedPlane, light: Light) -> ET.Element:
     """Draw the outline around lit cells, a second one around the cell that is pointed at, and the order's numbers."""
     group = ET.Element("g")
-    small = placed.plane.mode == "heat" and placed.cell_width < SMALL and (light.level > 0).sum() < MANY
-    path = _frame(placed, light.level > 0) if small else _outline(placed, light.level > 0)
+    lit = light.level > 0
+    small = placed.plane.mode == "heat" and placed.cell_width < SMALL
+    if small and lit.sum() >= MANY:
+        ET.SubElement(group, "path", {"d": _spots(placed, lit), "fill": INK, "fill-opacity": "0.55"})
+        return group
+    path = _frame(placed, lit) if small else _outline(placed, lit)
     if placed.plane.mode == "heat":
         ET.SubElement(group, "path", {"d": path, "fill": "none", "stroke": PAPER, "stroke-width": "5"})
     lines = ET.SubElement(group, "g", {"fill": "none", "stroke": INK, "stroke-width": "2", "stroke-linecap": "square"})
@@ -276,6 +280,14 @@ def _draw_light(placed: PlacedPlane, light: Light) -> ET.Element:
             x, y = placed.lefts[column] + 3, placed.tops[row] + 9
             group.append(_word(Word(str(light.order[row, column]), x, y, SMALL_TEXT, faint=True)))
     return group
+
+
+def _spots(placed: PlacedPlane, lit: NDArray[np.bool_]) -> str:
+    """Return every lit pixel, where they are too many and too small for edges."""
+    size = _number(placed.cell_width)
+    return "".join(
+        f"M{_number(placed.lefts[c])} {_number(placed.tops[r])}h{size}v{size}h-{size}z" for r, c in np.argwhere(lit)
+    )
 
 
 def _frame(placed: PlacedPlane, lit: NDArray[np.bool_]) -> str:

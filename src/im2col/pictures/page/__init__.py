@@ -161,13 +161,13 @@ def _channel_rules() -> str:
 
     rules = []
     for i, colour in enumerate(CHANNELS):
-        tint, band = mixed(colour, 16, 30), mixed(colour, 42, 55)
         rules += [
-            f".grid .c{i}, .ground-{i} {{ fill: {tint}; }}",
-            f".band.b{i} {{ background: {band}; }}",
-            f".grid .headings .b{i}, .stripe-{i} {{ fill: {band}; }}",
-            f".formula .tint-{i} {{ background: {tint}; }}",
-            f'.grid .c{i}.again {{ fill: url("#stripe-{i}"); }}',
+            f":root {{ --tint-{i}: {mixed(colour, 16, 30)}; --band-{i}: {mixed(colour, 42, 55)}; }}",
+            f".grid .c{i}, .ground-{i} {{ fill: var(--tint-{i}); }}",
+            f".formula .tint-{i} {{ background: var(--tint-{i}); }}",
+            f".band.b{i} {{ background-color: var(--band-{i}); }}",
+            f".grid .headings .b{i}, .stripe-{i} {{ fill: var(--band-{i}); }}",
+            f'.grid .c{i}.again, .grid .headings .b{i}.again {{ fill: url("#stripe-{i}"); }}',
         ]
     return "\n".join(rules) + "\n"
 

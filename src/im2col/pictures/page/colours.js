@@ -16,7 +16,8 @@ export function tintOf(channel) {
 export function valueColour(value, largest) {
   if (Number.isNaN(value)) return "var(--line)";
   const share = largest === 0 ? 0 : Math.min(1, Math.abs(value) / largest);
-  return `color-mix(in srgb, ${value > 0 ? "#E69F00" : "#0072B2"} ${(75 * share).toFixed(1)}%, var(--paper))`;
+  const mixed = (most) => `color-mix(in srgb, ${value > 0 ? "#E69F00" : "#0072B2"} ${(most * share).toFixed(1)}%, var(--paper))`;
+  return `light-dark(${mixed(62)}, ${mixed(42)})`; // digits are to be read on it
 }
 
 /** Draw a heat map of a plane's values: an image from dark to light in its channel's hue, results around white. */

@@ -104,9 +104,9 @@ export class ShapeForm {
     };
     const list = (name) => [(axis) => store.shape[name][axis], (axis, n) => ({ [name]: replaced(store.shape[name], axis, n) })];
     const one = (name) => [() => store.shape[name], (_, n) => ({ [name]: n })];
-    const padding = [
-      (axis) => Math.min(...store.shape.padding[axis]),
-      (axis, n) => ({ padding: replaced(store.shape.padding, axis, [n, n]) }),
+    const padding = (side) => [
+      (axis) => store.shape.padding[axis][side],
+      (axis, n) => ({ padding: replaced(store.shape.padding, axis, replaced(store.shape.padding[axis], side, n)) }),
     ];
     const select = (key, values, get, set) => {
       const options = values.map((value) => element("option", { value }));
@@ -122,7 +122,8 @@ export class ShapeForm {
       numbers("page.filters", ...one("filters"), square),
       numbers("page.kernel", ...list("kernel")),
       numbers("page.stride", ...list("stride")),
-      numbers("page.padding", ...padding),
+      numbers("page.padding.before", ...padding(0)),
+      numbers("page.padding.after", ...padding(1)),
       numbers("page.dilation", ...list("dilation")),
       numbers("page.groups", ...one("groups"), square),
       select("page.mode", MODES, () => store.shape.paddingMode, (paddingMode) => store.setShape({ paddingMode })),
@@ -183,8 +184,11 @@ export class ShapeForm {
         put(field.input, "aria-label", `${name}${axis}`);
         put(field.less, "aria-label", `${name}${axis} −`);
         put(field.more, "aria-label", `${name}${axis} +`);
-        field.less.disabled = field.next(field.get(field.axis), -1) === null;
-        field.more.disabled = field.next(field.get(field.axis), 1) === null;
+        for (const [button, by] of [[field.less, -1], [field.more, 1]]) {
+          const isLast = field.next(field.get(field.axis), by) === null;
+          if (isLast && document.activeElement === button) field.input.focus(); // a disabled button has no focus
+          button.disabled = isLast;
+        }
       }
     }
   }

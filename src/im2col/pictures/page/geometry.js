@@ -88,11 +88,6 @@ export class Geometry {
     );
   }
 
-  /** Whether the padding can be made so: only a constant needs no pixels to copy. */
-  allows(mode) {
-    return mode === "constant" || this.spatialShape.every((n, i) => n > 0 || this.padding[i].every((p) => p === 0));
-  }
-
   /** Return the steps of the output's axes through the padded image's memory. */
   positionStrides(pixelStrides) {
     return pixelStrides.map((p, i) => p * this.stride[i]);

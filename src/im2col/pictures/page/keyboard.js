@@ -37,7 +37,8 @@ export function listenToKeys(root, { store, player, chapters, actions }) {
 
 /** Whether a control needs a key itself. */
 function isTaken(target, key) {
-  if (target.closest("dialog, .menu")) return !["e", "?", "escape"].includes(key.toLowerCase());
+  if (target.closest("dialog")) return key !== "?";
+  if (target.closest(".menu")) return key !== "e";
   if (target.matches("input:not([type=range]), select, textarea")) return key !== "Escape";
   if (target.matches("button, a, summary")) return key === " " || key === "Enter";
   return target.matches("input[type=range]") && key.startsWith("Arrow");

@@ -223,10 +223,13 @@ export class PlaneView {
 
   showLight(plane, lit) {
     const marked = new Map(lit.map(([r, c, level, order]) => [r * 1e6 + c, [level, order]]));
-    const isSmall = plane.mode === "heat" && this.cellWidth < SMALL && lit.length > 0 && lit.length < MANY;
-    const path = lit.length === 0 ? "" : isSmall ? this.frameOf(lit) : this.outlineOf(plane, marked);
+    const isSmall = plane.mode === "heat" && this.cellWidth < SMALL && lit.length > 0;
+    const isMany = isSmall && lit.length >= MANY;
+    const small = () => (isMany ? this.spotsOf(lit) : this.frameOf(lit));
+    const path = lit.length === 0 ? "" : isSmall ? small() : this.outlineOf(plane, marked);
     put(this.outline, "d", path);
-    put(this.halo, "d", plane.mode === "heat" ? path : "");
+    put(this.outline, "class", isMany ? "many" : "lit");
+    put(this.halo, "d", plane.mode === "heat" && !isMany ? path : "");
     const points = isSmall ? [] : lit.filter(([, , level]) => level === FOCUS);
     fit(this.points, points.length, this.light, () => vector("rect", { class: "point" }));
     const inset = plane.mode === "digits" ? 3 : 0;
@@ -243,6 +246,12 @@ export class PlaneView {
       put(this.numbers[i], "y", this.tops[r] + 9.5);
       write(this.numbers[i], String(order));
     });
+  }
+
+  /** Return every lit pixel, where they are too many and too small for edges. */
+  spotsOf(lit) {
+    const size = this.cellWidth;
+    return lit.map(([r, c]) => `M${this.lefts[c]} ${this.tops[r]}h${size}v${size}h${-size}z`).join("");
   }
 
   /** Return a frame around pixels that are too small to be seen, wide enough to be found. */

@@ -109,8 +109,3 @@ export class Plane {
     return builder.layer.keep(`${what} ${JSON.stringify(this.coordinates)}`, compute);
   }
 }
-
-/** Return the panels of a scene: its parts without the signs. */
-export function panelsOf(scene) {
-  return scene.parts.filter((part) => typeof part !== "string");
-}

@@ -3,9 +3,13 @@
 
 import { highlight } from "./highlight.js";
 import { stridesOf } from "./geometry.js";
-import { panelsOf } from "./scene.js";
 
 const SCHEMA = 1;
+
+/** Return the panels of a scene: its parts without the signs. */
+export function panelsOf(scene) {
+  return scene.parts.filter((part) => typeof part !== "string");
+}
 
 /** Return the scene as plain data, exactly as Python's Scene.to_json(): docs/scene.schema.json describes it. */
 export function sceneToJson(scene) {
