@@ -214,6 +214,14 @@ def test_heat_maps() -> None:
     assert len(set(CHANNELS)) == 6
 
 
+def test_an_image_without_pixels() -> None:
+    """An axis of length 0 has nothing but its padding; the picture of it is empty, and drawn."""
+    for chapter in CHAPTERS:
+        picture = illustrate(np.ones((1, 0, 3)), np.ones((1, 1, 2, 2)), padding=((2, 1), 0), chapter=chapter)
+        assert parsed(picture._repr_svg_()).get("role") == "img"
+        picture.show(file=io.StringIO(), width=100)
+
+
 # --- text
 
 

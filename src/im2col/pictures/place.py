@@ -251,7 +251,8 @@ def _place(plane: Plane, cell_width: float, picture: float, words: Mapping[str, 
         notes.append(Word(size, cells.x + cells.width / 2, cells.y + cells.height / 2 + 4, LABEL_TEXT, "middle"))
         lefts, tops = (), ()
     else:
-        cells = Box(left, top + head, lefts[-1] + width - left, tops[-1] + height - top - head)
+        right, bottom = (lefts[-1] + width if lefts else left), (tops[-1] + height if tops else top + head)
+        cells = Box(left, top + head, right - left, bottom - top - head)
     band = Box(0.0, 0.0, max(cells.x + cells.width, text_width(label, LABEL_TEXT) + 8), 17.0) if label else None
     if label:
         notes.append(Word(label, 4, 12.5, LABEL_TEXT))

@@ -241,8 +241,10 @@ def table_block(plane: Plane, look: Look, width: int, cell: int) -> Block:
     cell : int
         The least width of a cell of a plane whose columns have no numbers.
     """
-    texts, level = cell_texts(plane, look), highlight(look.layer, plane, look.selection).level
     rows, columns = plane.shape
+    if not rows * columns:  # an image without pixels
+        return [[(look.characters.adapt(f"{rows} × {columns}"), "dim")]]
+    texts, level = cell_texts(plane, look), highlight(look.layer, plane, look.selection).level
     by_columns = _by_columns(plane.channel)
     several = len(np.unique(plane.channel)) > 1
     widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
