@@ -110,7 +110,7 @@ def axis(length: int, unit: str, limit: int, chosen: Iterable[int | None] = ()) 
     >>> axis(100, "rows", 48, [50]).shown
     (0, 1, 2, 49, 50, 51, 98, 99)
     """
-    if length <= limit:
+    if length <= max(limit, FIRST + LAST):
         return Axis(length, tuple(range(length)), unit)
     kept = {*range(FIRST), *range(length - LAST, length)}
     for one in chosen:

@@ -16,7 +16,7 @@ export const NOTHING = Object.freeze({ image: 0, position: null, tap: null, filt
 
 /** Return an axis that shows everything, or the first three, the last two and what is chosen with its neighbours. */
 export function axis(length, unit, limit, chosen = []) {
-  if (length <= limit) return wholeAxis(length, unit);
+  if (length <= Math.max(limit, 5)) return wholeAxis(length, unit);
   const kept = new Set([0, 1, 2, length - 2, length - 1]);
   for (const one of chosen) {
     if (one !== null) for (let i = Math.max(0, one - 1); i < Math.min(length, one + 2); i++) kept.add(i);
