@@ -169,6 +169,18 @@ def test_the_document(name: str, chapter: str) -> None:
                     written.remove(label)
 
 
+def test_pictures_beside_each_other() -> None:
+    """In one notebook each is labelled by its own title; what has the same id is the same."""
+    pages = [parsed(drawn("layer", chapter, "en")._repr_svg_()) for chapter in CHAPTERS]
+    labels = [page.get("aria-labelledby") for page in pages]
+    assert len(set(labels)) == len(CHAPTERS)
+    definitions: dict[str, bytes] = {}
+    for page in pages:
+        for pattern in page.iter(f"{SVG}pattern"):
+            text = ET.tostring(pattern)
+            assert definitions.setdefault(pattern.get("id", ""), text) == text
+
+
 def test_colours_and_marks() -> None:
     """Channels have their tints, padding its hatching and its dashes, a lit patch its outline and its numbers."""
     svg = drawn("layer", "channels", "en", step=4)._repr_svg_()

@@ -7,6 +7,7 @@ from base64 import b64encode
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
+from zlib import crc32
 
 import numpy as np
 
@@ -112,6 +113,8 @@ def _elements(figure: Figure, colours: Colours, filled: int | None) -> Iterator[
 
 def _document(figure: Figure, lang: str, size: tuple[float, float]) -> ET.Element:
     width, height = map(_number, size)
+    # Several pictures may stand in one notebook, whose ids must differ.
+    name = f"im2col-{crc32((figure.title + figure.description).encode()):08x}"
     root = ET.Element(
         "svg",
         {
@@ -121,13 +124,13 @@ def _document(figure: Figure, lang: str, size: tuple[float, float]) -> ET.Elemen
             "height": height,
             "viewBox": f"0 0 {width} {height}",
             "role": "img",
-            "aria-labelledby": "im2col-title im2col-description",
+            "aria-labelledby": f"{name}-title {name}-description",
             "font-family": FONT_FAMILY,
             "style": "font-variant-numeric: tabular-nums",
         },
     )
-    ET.SubElement(root, "title", {"id": "im2col-title"}).text = figure.title
-    ET.SubElement(root, "desc", {"id": "im2col-description"}).text = figure.description
+    ET.SubElement(root, "title", {"id": f"{name}-title"}).text = figure.title
+    ET.SubElement(root, "desc", {"id": f"{name}-description"}).text = figure.description
     _patterns(root, figure)
     ET.SubElement(root, "rect", {"width": width, "height": height, "fill": PAPER})
     return root
