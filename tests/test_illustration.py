@@ -262,6 +262,7 @@ def test_formulas() -> None:
 
     assert formula("12", (("5", "−2"), ("1+2i", "3")), None) == "12 = 5×(−2) + (1+2i)×3"
     assert formula("1", (("1", "1"), ("2", "2")), (1, 1200)) == "1 = 1×1 + ⋯ 1,200 terms + 2×2"
+    assert formula("−1−3i", (("1−1i", "1−2i"),), None) == "−1−3i = (1−1i)×(1−2i)"
     assert formula("", (("1", "3"), ("2", "3")), None) == "1×3, 2×3"
     object.__setattr__(scene, "formula", None)
     assert formula_text(scene, words) == ""
@@ -303,6 +304,8 @@ def test_an_animation_of_what_changes_shape(tmp_path: Path) -> None:
     picture = illustrate(x, np.ones((2, 2), int), chapter="matrix", step="all")
     root = parsed(picture.save(tmp_path / "a.svg").read_text("utf-8"))
     assert {"⋯ 43 rows", "⋯ 42 rows", "⋯ 20 rows"} <= {text for text, _ in texts(root)}
+    kinds = [element.get("class") or element.tag for element in root if element.tag in {f"{SVG}g", f"{SVG}text"}]
+    assert kinds == sorted(kinds, key=[f"{SVG}g", f"{SVG}text", "light"].index)  # no plane covers an outline
 
 
 def test_the_gif(tmp_path: Path) -> None:

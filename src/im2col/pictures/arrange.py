@@ -104,7 +104,7 @@ def formula_text(scene: Scene, words: Mapping[str, str]) -> str:
 
 
 def _factor(label: str) -> str:
-    return f"({label})" if label.startswith("−") or "+" in label else label
+    return f"({label})" if label.startswith("−") or label.endswith("i") else label
 
 
 def wrapped(text: str, size: float, width: float) -> list[str]:

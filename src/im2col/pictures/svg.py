@@ -68,10 +68,14 @@ def animate(frames: Sequence[Scene], *, lang: str, colours: Colours = "channels"
     figures = [arrange(scene, words) for scene in frames]
     root = _document(figures[0], lang, (max(f.width for f in figures), max(f.height for f in figures)))
     found: dict[str, tuple[ET.Element, set[int]]] = {}
+    outlines: dict[str, tuple[ET.Element, set[int]]] = {}  # above all else: a plane may appear later than an outline
     for i, figure in enumerate(figures):
         for element in _elements(figure, colours, figure.scene.selection.position):
-            found.setdefault(ET.tostring(element, "unicode"), (element, set()))[1].add(i)
-    for element, present in found.values():
+            layer = outlines if element.get("class") == "light" else found
+            layer.setdefault(ET.tostring(element, "unicode"), (element, set()))[1].add(i)
+    for element, present in itertools.chain(
+        sorted(found.values(), key=lambda item: item[0].tag != "g"), outlines.values()
+    ):
         root.append(element)
         if len(present) < len(figures):
             _show_during(element, [i in present for i in range(len(figures))])
@@ -262,7 +266,7 @@ def _draw_heat(group: ET.Element, placed: PlacedPlane, colours: Colours) -> None
 
 def _draw_light(placed: PlacedPlane, light: Light) -> ET.Element:
     """Draw the outline around lit cells, a second one around the cell that is pointed at, and the order's numbers."""
-    group = ET.Element("g")
+    group = ET.Element("g", {"class": "light"})
     lit = light.level > 0
     small = placed.plane.mode == "heat" and placed.cell_width < SMALL
     if small and lit.sum() >= MANY:
