@@ -223,6 +223,9 @@ def test_heat_maps() -> None:
     assert result[0, 0, 2] > result[0, 0, 0]
     assert result[0, 2, 0] > result[0, 2, 2]
     assert heat(np.array([[np.nan, np.inf, -np.inf]]), -1, by_value=True).shape == (1, 3, 3)
+    one = heat(np.array([[1.0, 2.0, np.inf, np.nan]]), 0, by_value=False)
+    assert (one[0, :2] == heat(np.array([[1.0, 2.0]]), 0, by_value=False)[0]).all()  # one infinity erases nothing
+    assert one[0, 3].tolist() == [0xC9, 0xCE, 0xD8]
     assert len(set(CHANNELS)) == 6
 
 
@@ -357,6 +360,8 @@ def test_files(tmp_path: Path) -> None:
         ".html, as in a.svg",
     ):
         picture.save("a.pdf")
+    with pytest.raises(PhotoError, match=r"as in picture\.svg$"):
+        picture.save("")
     with raises_exactly(
         ArgumentError,
         "illustrate: the animation would have 5,120 steps but at most 256 are drawn; use a smaller image or a greater "

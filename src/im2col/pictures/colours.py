@@ -74,14 +74,20 @@ def heat(values: NDArray[np.float64], channel: int, *, by_value: bool) -> NDArra
     -------
     ndarray, (H, W, 3), uint8
     """
-    finite = np.nan_to_num(values, posinf=3e38, neginf=-3e38)
-    low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
+    # Infinities are as full as the fullest number, and leave the others their colours.
+    numbers = values[np.isfinite(values)]
+    low, high = float(numbers.min(initial=0)), float(numbers.max(initial=0))
+    finite = np.nan_to_num(values, posinf=high, neginf=low)
     if channel >= 0 and low >= 0 and not by_value:
         share = (finite / high if high else finite)[..., None]
         light = np.array(_rgb(mix(CHANNELS[channel % len(CHANNELS)], 0.25)), np.float64)
         dark = np.array(_rgb(mix(CHANNELS[channel % len(CHANNELS)], 0.35, "#0b0d12")), np.float64)
-        return np.asarray(dark + (light - dark) * share + 0.5).astype(np.uint8)
+        picture = np.asarray(dark + (light - dark) * share + 0.5).astype(np.uint8)
+        picture[np.isnan(values)] = _rgb(LINE)
+        return picture
     largest = max(-low, high) or 1.0
     share = 0.9 * np.abs(finite / largest)[..., None]
     hue = np.where((finite > 0)[..., None], np.array(_rgb(HIGH)), np.array(_rgb(LOW)))
-    return np.asarray(255 + (hue - 255) * share + 0.5).astype(np.uint8)
+    picture = np.asarray(255 + (hue - 255) * share + 0.5).astype(np.uint8)
+    picture[np.isnan(values)] = _rgb(LINE)
+    return picture

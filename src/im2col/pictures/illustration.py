@@ -108,7 +108,7 @@ class Illustration:
         if ending not in ENDINGS:
             raise PhotoError(
                 f"{_OPERATION}: the ending {target.suffix!r} of {path} means no picture that is written here; use one "
-                f"of {', '.join(ENDINGS)}, as in {target.with_suffix('.svg')}"
+                f"of {', '.join(ENDINGS)}, as in {target.stem or 'picture'}.svg"
             )
         check_target(_OPERATION, target, force=force)
         content = self._content(ending)
