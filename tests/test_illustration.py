@@ -21,7 +21,7 @@ from im2col.pictures.chapters import chapters
 from im2col.pictures.colours import CHANNELS, channel_band, channel_tint, heat, mix, value_colour
 from im2col.pictures.metrics import text_width
 from im2col.pictures.scene import Formula
-from im2col.pictures.text import dictionary, languages
+from im2col.pictures.text import dictionary, languages, say
 
 from .conftest import raises_exactly
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from im2col.pictures.place import PlacedPanel
 
 
 CHAPTERS = tuple(chapters())
@@ -232,9 +234,67 @@ def test_heat_maps() -> None:
 def test_an_image_without_pixels() -> None:
     """An axis of length 0 has nothing but its padding; the picture of it is empty, and drawn."""
     for chapter in CHAPTERS:
-        picture = illustrate(np.ones((1, 0, 3)), np.ones((1, 1, 2, 2)), padding=((2, 1), 0), chapter=chapter)
-        assert parsed(picture._repr_svg_()).get("role") == "img"
-        picture.show(file=io.StringIO(), width=100)
+        for shape, padding in (((1, 0, 3), ((2, 1), 0)), ((1, 3, 0), (0, (2, 1)))):
+            picture = illustrate(np.ones(shape), np.ones((1, 1, 2, 2)), padding=padding, chapter=chapter)
+            assert parsed(picture._repr_svg_()).get("role") == "img"
+            picture.show(file=io.StringIO(), width=100)
+
+
+# --- where planes stand
+
+
+def placed(kind: str, x: Any, w: Any, **options: Any) -> PlacedPanel:
+    """Return a panel with its place."""
+    figure = arrange(illustrate(x, w, **options).scene, dictionary("test", "en"))
+    (panel,) = (panel for panel in figure.panels if panel.panel.kind == kind)
+    return panel
+
+
+@pytest.mark.parametrize("orientation", ["rows", "columns"])
+def test_tables_stay_where_they_are(orientation: Any) -> None:
+    """The channels' matrices make one, side by side or one below the other, however tall that is."""
+    x, w = np.ones((8, 4, 4), int), np.ones((1, 8, 3, 3), int)
+    planes = placed("matrices", x, w, chapter="concat", orientation=orientation).planes
+    across, down = ({plane.cells[side] for plane in planes} for side in (0, 1))
+    assert (len(across), len(down)) == ((8, 1) if orientation == "rows" else (1, 8))
+
+
+def test_a_gap_begins_a_new_row() -> None:
+    """Where a column of pictures is folded, what is left out stands between the rows around it."""
+    panel = placed("padded", np.ones((70, 9, 9), int), np.ones((1, 70, 3, 3), int), chapter="channels", padding=1)
+    where = {plane.plane.place[0]: (plane.cells.x, plane.cells.y) for plane in panel.planes}
+    assert sorted(where) == [0, 1, 2, 68, 69]
+    assert len({y for _, y in where.values()}) < 5  # it is folded
+    assert where[68][1] > max(where[i][1] for i in (0, 1, 2))
+    assert where[68][0] == where[0][0]
+    (note,) = (word for word in panel.words if word.text.startswith("⋯"))
+    last = max((plane for plane in panel.planes if plane.plane.place[0] < 3), key=lambda plane: plane.plane.place)
+    first = next(plane for plane in panel.planes if plane.plane.place[0] == 68)
+    assert last.cells.y + last.cells.height < note.y < first.cells.y
+    assert note.x == last.cells.x
+
+
+@pytest.mark.parametrize("orientation", ["rows", "columns"])
+def test_a_wide_panel_is_drawn_smaller(orientation: Any) -> None:
+    """No wider than a figure, nothing is cut off, and its title keeps its size."""
+    x, w = np.full((1, 49, 1), 1234), np.ones((1, 1, 2, 1), int)
+    panel = placed("matrix", x, w, chapter="matmul-channels", orientation=orientation)
+    title = next(word for word in panel.words if word.text == "column matrix")
+    (plane,) = panel.planes
+    scale = plane.cell_height / 30
+    assert (scale < 1) == (orientation == "columns")
+    assert title.size == 13
+    assert {word.size for word in plane.words} == {8 * scale}
+    assert all(word.y > title.y for word in plane.words)
+    assert panel.box.width <= 1240
+    root = parsed(illustrate(x, w, chapter="matmul-channels", orientation=orientation)._repr_svg_())
+    assert float(root.get("width", "0")) <= 1240 + 2 * 28
+    sizes = [float(e.get("font-size", "0")) for e in root.iter(f"{SVG}text") if e.text == "1234"]
+    assert sizes == pytest.approx([12 * scale] * 96, abs=0.01)
+    found = sorted(texts(root), key=lambda item: item[1].left)
+    for i, (text, box) in enumerate(found):
+        for other, against in found[i + 1 :]:
+            assert not box.overlaps(against), (text, other)
 
 
 # --- text
@@ -301,6 +361,26 @@ def test_the_animated_svg() -> None:
         assert sorted(shown.get(str(value).replace("-", "−"), [])) == sorted(expected)
 
 
+def test_what_is_said_to_those_who_do_not_see_it() -> None:
+    """The selection and its sum are one sentence; an animation tells how many steps there are, the first and last."""
+    x, w = np.arange(9).reshape(3, 3), np.array([[1, 0], [0, 2]])
+    for lang, colon, steps in (
+        ("en", ": ", " 4 steps; the first is {}; the last is {}."),
+        ("zh", "：", " 共 4 步；第一步是{}；最后一步是{}。"),
+    ):
+        words = dictionary("test", lang)
+        told = []
+        for step in (0, 3):
+            picture = illustrate(x, w, chapter="slide", step=step, lang=lang)
+            message = parsed(picture._repr_svg_())[1].text or ""
+            said = say(words, picture.scene.message) + colon + formula_text(picture.scene, words)
+            assert message.endswith(" " + said)
+            told.append(said)
+        description = parsed(illustrate(x, w, chapter="slide", step="all", lang=lang)._repr_svg_())[1].text or ""
+        assert description.endswith(steps.format(*told))
+        assert description.startswith(say(words, picture.scene.caption))
+
+
 def test_an_animation_of_what_changes_shape(tmp_path: Path) -> None:
     """Where rows are left out around the selection, each frame shows its own."""
     x = np.arange(64).reshape(8, 8)
@@ -364,10 +444,12 @@ def test_files(tmp_path: Path) -> None:
         picture.save("")
     with raises_exactly(
         ArgumentError,
-        "illustrate: the animation would have 5,120 steps but at most 256 are drawn; use a smaller image or a greater "
+        "illustrate: the animation would have 5,120 steps but at most 64 are drawn; use a smaller image or a greater "
         "stride, or save one step, or the explorer as .html",
     ):
         drawn("great", "slide", "en").save(tmp_path / "a.gif")
+    with pytest.raises(PhotoError, match=r"^illustrate: cannot write '.*a\\x00\.svg': .*null"):
+        picture.save(f"{tmp_path}/a\0.svg")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.svg"]
 
 

@@ -188,6 +188,11 @@ def test_what_a_page_cannot_hold() -> None:
         "scale it down",
     ):
         page_html(make_layer("test", X, np.full_like(W, 1 << 53)), chapter="slide", selection=Selection(), lang="en")
+    with np.errstate(over="ignore"):
+        great = np.longdouble(np.finfo(np.float64).max) * 2
+    if np.isfinite(great):  # where a long double has more exponents than a double
+        with pytest.raises(ArgumentError, match=r"^illustrate: the explorer's numbers end at 1\.8e308 but x of "):
+            page_html(make_layer("test", X * great, W), chapter="slide", selection=Selection(), lang="en")
 
 
 def test_words_cannot_end_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -648,6 +653,27 @@ def test_more_channels_than_colours(explore: Callable[..., Any]) -> None:
     assert page.locator(".panel.image .note").all_text_contents() == ["⋯ 65 channels"]
 
 
+def places(page: Any, panel: str) -> list[list[float]]:
+    """Return where each plane of a panel begins: left and top."""
+    found: list[list[float]] = page.locator(f".panel.{panel} .plane").evaluate_all(
+        "(planes) => planes.map((plane) => plane.getBoundingClientRect()).map((box) => [box.left, box.top])"
+    )
+    return found
+
+
+def test_folded_planes_and_tables(explore: Callable[..., Any]) -> None:
+    """A tall column of pictures is folded, with a new row after what is left out; tables stay below each other."""
+    page = explore(np.ones((70, 9, 9), int), np.ones((1, 70, 3, 3), int), chapter="channels", padding=1)
+    planes = places(page, "padded")
+    assert len({round(top) for _, top in planes}) < len(planes) == 5
+    assert planes[3][0] == planes[0][0]
+    assert planes[3][1] > max(top for _, top in planes[:3])
+    page = explore(np.ones((8, 4, 4), int), np.ones((1, 8, 3, 3), int), chapter="concat", orientation="columns")
+    planes = places(page, "matrices")
+    assert len({left for left, _ in planes}) == 1
+    assert len({top for _, top in planes}) == 8
+
+
 # --- what can be taken away
 
 
@@ -714,6 +740,8 @@ def test_exports(explore: Callable[..., Any], tmp_path: Path) -> None:
     assert page.inner_text(".message") in texts
     formula = page.inner_text(".formula")
     assert formula in "".join(f"{text} " for text in texts)
+    description = root.findtext("{http://www.w3.org/2000/svg}desc", "")
+    assert description.endswith(f". {page.inner_text('.message')}: {formula}")
     assert "var(" not in svg
     assert "color-mix" not in svg
     assert "class=" not in svg

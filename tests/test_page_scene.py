@@ -16,6 +16,7 @@ import im2col.pictures
 from im2col.geometry import Geometry
 from im2col.padding import source_index
 from im2col.pictures.chapters import chapters
+from im2col.pictures.colours import heat
 from im2col.pictures.labels import letter, short
 from im2col.pictures.layer import make_layer
 from im2col.pictures.page.modules import inline_modules
@@ -38,14 +39,14 @@ if TYPE_CHECKING:
 PICTURES = Path(im2col.pictures.__file__).parent
 PAGE = PICTURES / "page"
 CHAPTERS = tuple(chapters())
-NAMES = "short, letter, sourceIndex, Geometry, makeLayer, makeScene, sceneToJson, panelsOf, highlight, say"
+NAMES = "drawHeat, short, letter, sourceIndex, Geometry, makeLayer, makeScene, sceneToJson, panelsOf, highlight, say"
 
 
 @pytest.fixture(scope="module")
 def page(browser: Any) -> Iterator[Any]:
     """Open a blank page that has the modules' functions as globals."""
     page = browser.new_page()
-    script = inline_modules(PAGE, "layer.js", "scene_json.js", "story.js", "texts.js")
+    script = inline_modules(PAGE, "colours.js", "layer.js", "scene_json.js", "story.js", "texts.js")
     page.evaluate(f"""() => {{ "use strict"; {script}; Object.assign(window, {{ {NAMES} }}); }}""")
     plans = {path.stem: json.loads(path.read_text("utf-8")) for path in (PICTURES / "chapters").glob("*.json")}
     page.evaluate("(plans) => { window.plans = plans; }", plans)
@@ -214,6 +215,7 @@ CASES: dict[str, Case] = {
         whole((2, 2, 4, 5), 13),
         whole((3, 2, 2, 2), 14),
         {"orientation": "columns", "padding": 1, "padding_mode": "edge"},
+        labels=("values", "letters"),
     ),
     "columns, channel-last": Case(
         whole((2, 3, 5, 4), 15),
@@ -232,11 +234,18 @@ CASES: dict[str, Case] = {
         whole((2, 1, 2, 2, 1), 20),
         {"groups": 2, "dilation": (2, 1, 1), "orientation": "columns", "tap_order": "channel-last"},
     ),
-    "reflect": Case(whole((5, 5), 21), whole((2, 2), 22), {"padding": 3, "padding_mode": "reflect", "stride": 3}),
+    "reflect": Case(
+        whole((5, 5), 21),
+        whole((2, 2), 22),
+        {"padding": 3, "padding_mode": "reflect", "stride": 3},
+        labels=("letters", "values"),
+    ),
     "channels last in memory": Case(
         whole((5, 4, 3), 23), whole((2, 3, 2, 2), 24), {"layout": "HWC", "padding": ((1, 0), (0, 1))}
     ),
-    "pixels that nothing reads": Case(whole((7, 8), 25), whole((2, 2), 26), {"stride": 3}),
+    "pixels that nothing reads": Case(
+        whole((7, 8), 25), whole((2, 2), 26), {"stride": 3}, labels=("letters", "values")
+    ),
     "fractions": Case(dyadic((2, 6, 6), 27), dyadic((3, 2, 3, 3), 28), {"padding": 1, "padding_value": 0.125}),
     "special": Case(SPECIAL, np.array([[1.0, 0.5], [0.25, 2]]), {"padding": 1}),
     "no numbers": Case(STRANGE, np.array([[1.0, 2]]), {}),
@@ -338,6 +347,26 @@ def test_the_page_shows_what_the_library_computes(page: Any, name: str) -> None:
             compare(ours, theirs)
         except AssertionError as difference:
             raise AssertionError(f"{name}: {request}") from difference
+
+
+@pytest.mark.parametrize("channel", [-1, 1])
+def test_heat_maps_have_the_colours_of_python(page: Any, channel: int) -> None:
+    """An infinity is as full as the fullest number, NaN is grey, and neither takes the others' colours."""
+    pictures: list[list[float]] = [[0, 1, 2, 3], [0, 1, 2, math.inf], [-4, 1, math.nan, 3]]
+    pictures += [[-math.inf, -2, 1, math.inf], [math.inf, -math.inf, 0, math.nan], [5, 2, -math.inf, math.nan]]
+    pictures += [[math.nan] * 4]
+    function = """([pictures, channel]) => pictures.map((values) => {
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [2, 2];
+        drawHeat(canvas, Float64Array.from(values), 2, 2, channel, () => false);
+        return [...canvas.getContext("2d").getImageData(0, 0, 2, 2).data];
+    })"""
+    found = of_page(page, function, [[[numeral(v) for v in picture] for picture in pictures], channel])
+    for picture, data in zip(pictures, found, strict=True):
+        wanted = heat(np.array(picture, np.float64).reshape(2, 2), channel, by_value=False)
+        shown = np.array(data).reshape(2, 2, 4)
+        assert np.abs(shown[..., :3] - wanted.astype(int)).max() <= 1, picture  # halves are rounded another way
+        assert (shown[..., 3] == 255).all()
 
 
 def test_turning_a_layer_shares_what_was_computed(page: Any) -> None:

@@ -285,6 +285,94 @@ def test_letters() -> None:
     assert letter("x", (0, 0), (1, 1)) == "x0"
 
 
+@settings(max_examples=40)
+@given(layers())
+def test_letters_of_copies(case: Case) -> None:
+    """A copy in the padding has its pixel's letter; a constant is a number, and so is the sum of no copies."""
+    shape = case.x.shape
+    names = np.array([letter("x", at, shape) for at in np.ndindex(shape)], object)
+    numbered = np.arange(case.x.size).reshape(shape)
+    matrix = oracles.im2col(numbered, case.layout, case.window, mode=case.mode, value=-1, tap_order=case.tap_order)
+    counts = oracles.overlap_count(case.window, case.mode)
+    scene = scene_of(case.layer, "fold", labels="letters")
+    for plane in panel_of(scene, "matrix").planes:
+        for at, _, text in cells(plane):
+            pixel = matrix[at["image"], at["position"], at["tap"]]
+            assert text == (names[pixel] if pixel >= 0 else "0")
+    for kind, times in (("sums", True), ("means", False)):
+        for plane in panel_of(scene, kind).planes:
+            channel = int(plane.coordinates["pixel"][0] // case.padded[0, 0].size)
+            here, image = counts.reshape(-1, *counts.shape[-1:]), plane.coordinates["image"][0]
+            rows = names.reshape(2, 2, -1, counts.shape[-1])[image, channel]
+            if counts.ndim == 3:  # a slice
+                depth = plane.place[1] % counts.shape[0]
+                part = slice(depth * counts.shape[1], (depth + 1) * counts.shape[1])
+                here, rows = here[part], rows[part]
+            wanted = [
+                [("" if not times else f"{n}·") + name if n else "0" for n, name in zip(*line, strict=True)]
+                for line in zip(here, rows, strict=True)
+            ]
+            assert plane.text is not None
+            assert plane.text.tolist() == wanted
+
+
+def test_what_nothing_copied_is_zero() -> None:
+    """The way back leaves pixels that no window reads at 0, whatever the labels, and the caption says so."""
+    layer = make_layer("illustrate", np.full((3, 3), np.inf), np.ones((1, 2)), stride=(2, 3))
+    for labels in ("values", "letters"):
+        for kind in ("sums", "means"):
+            text = panel_of(scene_of(layer, "fold", labels=labels), kind).planes[0].text
+            assert text is not None
+            read = [False, False, True]
+            assert [[cell == "0" for cell in row] for row in text] == [read, [True] * 3, read]
+    scene = scene_of(layer, "fold")
+    assert "wherever a pixel was copied" in say(dictionary("test", "en"), scene.caption)
+    assert "凡是复制过的像素" in say(dictionary("test", "zh"), scene.caption)
+
+
+@pytest.mark.parametrize("chapter", ["concat", "filters"])
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_stands_below_is_not_called_beside(chapter: str, lang: str) -> None:
+    """The words follow the orientation, and the title holds in both."""
+    words = dictionary("test", lang)
+    beside, below = words["word.beside"], words["word.below"]
+    for orientation, word, other in (("rows", beside, below), ("columns", below, beside)):
+        options: Any = {"orientation": orientation}
+        layer = make_layer("illustrate", np.ones((2, 3, 3), int), np.ones((3, 2, 2, 2), int), **options)
+        scene = scene_of(layer, chapter)
+        assert word in say(words, scene.caption)
+        assert other not in say(words, scene.caption)
+        for either in (beside, below, "side", "并排"):
+            assert either not in say(words, scene.title)
+        for panel in scene.panels:
+            if panel.kind == "matrices":
+                assert (len(panel.rows.shown), len(panel.columns.shown)) == ((1, 2) if word == beside else (2, 1))
+
+
+def test_stops_are_drawn_once() -> None:
+    """They are the same in every image of a batch, and the selected one is lit whichever image is looked at."""
+    layer = make_layer("illustrate", np.ones((3, 1, 4, 4), int), np.ones((1, 1, 3, 3), int))
+    panel = panel_of(scene_of(layer, "padding-stride", Selection(2, 1)), "stops")
+    (plane,) = panel.planes
+    assert say(dictionary("test", "en"), panel.size) == "2 × 2"
+    assert plane.label == ()
+    assert np.argwhere(highlight(layer, plane, Selection(2, 1)).level > 0).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float16, np.float32, np.complex64], ids=str)
+def test_the_way_back_in_every_dtype(dtype: Any) -> None:
+    """Sums and means have the values and the dtypes of the matrix's own way back."""
+    x = np.arange(2 * 5 * 6).reshape(1, 2, 5, 6).astype(dtype)
+    layer = make_layer("illustrate", x, np.ones((1, 2, 2, 3), dtype), stride=2, padding=1, padding_mode="reflect")
+    options: Any = {"stride": 2, "padding": 1, "padding_mode": "reflect"}
+    columns = im2col.im2col(x, (2, 3), **options)
+    for reduce in ("sum", "mean"):
+        wanted = im2col.col2im(columns, x.shape, (2, 3), reduce=reduce, **options)
+        found = layer.folded(reduce)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+
+
 # --- what is lit
 
 
@@ -671,6 +759,25 @@ def test_short_numbers(value: Any, text: str) -> None:
     assert short(value) == text
 
 
+def test_numbers_beyond_float64() -> None:
+    """Where a long double has more exponents than a double, its digits are shown, without a warning."""
+    if np.finfo(np.longdouble).maxexp == np.finfo(np.float64).maxexp:
+        pytest.skip("a long double is a double here")
+    great = np.longdouble("1.2345e400")
+    assert [short(great), short(-great), short(np.longdouble(0.125)), short(np.longdouble("inf"))] == [
+        "1.23e400",
+        "−1.23e400",
+        "0.125",
+        "∞",
+    ]
+    assert short(np.clongdouble(great)) == "1.23e400+0i"
+    layer = make_layer("illustrate", np.array([great, 1]), np.ones(1, np.longdouble))
+    plane = panel_of(scene_of(layer, "slide"), "image").planes[0]
+    assert plane.text is not None
+    assert plane.text.tolist() == [["1.23e400", "1"]]
+    assert np.asarray(plane.values).tolist() == [[np.inf, 1]]
+
+
 def placeholders(text: str) -> set[str]:
     """Return the names in a text's braces."""
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
@@ -741,8 +848,16 @@ def test_wrong_arguments() -> None:
         ArgumentError, "illustrate: step counts from 0 and there are 9 here, so it must be below 9; got 9"
     ):
         illustrate(x, w, step=9)
-    with raises_exactly(im2col.GeometryError, "illustrate: step must be an integer, \"all\" or None, got 'some'"):
+    with raises_exactly(ArgumentError, "illustrate: step must be an integer, \"all\" or None, got 'some'"):
         illustrate(x, w, step="some")  # type: ignore[arg-type]  # that is tried
+    with raises_exactly(ArgumentError, "illustrate: step must be at least 0, got -1"):
+        illustrate(x, w, step=-1)
+    with raises_exactly(ArgumentError, 'illustrate: step must be an integer, "all" or None, got array([1, 2])'):
+        illustrate(x, w, step=np.array([1, 2]))  # type: ignore[arg-type]  # that is tried
+    with raises_exactly(ArgumentError, f"illustrate: chapter must be one of {CHAPTERS}, got ['matmul']"):
+        illustrate(x, w, chapter=["matmul"])  # type: ignore[arg-type]  # that is tried
+    with raises_exactly(ArgumentError, "illustrate: lang must be one of ('en', 'zh'), got []"):
+        illustrate(x, w, lang=[])  # type: ignore[arg-type]  # that is tried
     with raises_exactly(ArgumentError, "illustrate: labels must be 'values' or 'letters', got 'words'"):
         illustrate(x, w, labels="words")  # type: ignore[arg-type]  # that is tried
     with raises_exactly(

@@ -29,6 +29,8 @@ from im2col.pictures.text import dictionary
 from .conftest import raises_exactly
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from im2col.pictures.scene import Scene
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -444,7 +446,7 @@ def test_both_languages_have_the_words_of_terminals() -> None:
         words = json.loads((files("im2col.pictures.text") / f"{lang}.json").read_text("utf-8"))
         found.append({k: sorted(re.findall(r"{\w+}", v)) for k, v in words.items() if k.startswith("terminal.")})
     assert found[0] == found[1]
-    assert len(found[0]) == 6
+    assert len(found[0]) == 5
 
 
 def test_it_is_the_same_every_time() -> None:
@@ -517,6 +519,24 @@ def test_numbers_that_are_not_finite_have_a_place() -> None:
     assert "│  −∞ NaN │" in shown(scene("decompose", x[..., :2, 1:4], np.ones((1, 1, 2, 2)), selection=NOTHING))
 
 
+def test_one_infinity_leaves_a_picture_its_shades() -> None:
+    """The finite values range from dark to light; infinities are at the ends, NaN is in the middle."""
+    x = np.zeros((1, 1, 64, 96))
+    x[..., 48:] = 1
+    w = np.ones((1, 1, 2, 2))
+    plain = shown(scene("slide", x, w, selection=NOTHING), width=60).splitlines()
+    first = next(i for i, line in enumerate(plain) if line.startswith("┌"))
+    x[..., :32, :24], x[..., :32, -24:], x[..., 32:, :24] = np.inf, -np.inf, np.nan
+    lines = shown(scene("slide", x, w, selection=NOTHING), width=60).splitlines()
+    assert plain[first + 1][:50] == "│" + " " * 24 + "█" * 24 + "│"
+    assert lines[first + 1][:50] == "│" + "█" * 12 + " " * 12 + "█" * 12 + " " * 12 + "│"
+    assert lines[first + 16][:50] == "│" + "▒" * 12 + " " * 12 + "█" * 24 + "│"
+    x[:] = np.linspace(-1.7, 1.7, 96) * 1e308  # whose range is no float64
+    wide = shown(scene("padding-stride", x, w, selection=NOTHING), width=60).splitlines()
+    first = next(i for i, line in enumerate(wide) if line.startswith("┌"))
+    assert (wide[first + 1][1], wide[first + 1][48]) == (" ", "█")
+
+
 # --- characters
 
 
@@ -554,6 +574,23 @@ def test_an_unknown_language() -> None:
     """The languages are named."""
     with raises_exactly(ArgumentError, "show: lang must be one of ('en', 'zh'), got 'tlh'"):
         shown(scene("slide"), "tlh")
+
+
+@pytest.mark.parametrize("width", ["x", 0, -3, 1.5, True])
+def test_a_width_that_is_none(width: Any) -> None:
+    """It is an integer of at least 1."""
+    with pytest.raises(ArgumentError, match=r"^show: width must be (an integer or None|at least 1), got "):
+        shown(scene("slide"), width=width)
+
+
+def test_a_file_that_takes_no_text(tmp_path: Path) -> None:
+    """Neither is a file of bytes, nor one that is open for reading, nor a path."""
+    path = tmp_path / "a.txt"
+    path.write_text("")
+    with path.open() as reading:
+        for file in (io.BytesIO(), reading, path, 3):
+            with pytest.raises(ArgumentError, match=r"^show: file must be open for writing text, such as open\(path"):
+                show_scene(scene("slide"), "en", file=file)  # type: ignore[arg-type]  # that is tried
 
 
 def test_rich_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

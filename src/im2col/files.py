@@ -53,7 +53,7 @@ def check_target(operation: str, path: str | os.PathLike[str], *, force: bool) -
             problem = "it exists already; name another file, or pass force (--force) to replace it"
         else:
             return target
-    except (OSError, RuntimeError) as cause:  # a loop of links is a RuntimeError before Python 3.13
+    except (OSError, RuntimeError, ValueError) as cause:  # a loop of links, before Python 3.13; a null byte
         problem = _reason(cause)
     raise PhotoError(f"{operation}: cannot write {str(path)!r}: {problem}")
 

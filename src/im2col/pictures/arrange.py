@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from .metrics import text_width
-from .place import NOTE_TEXT, PlacedPanel, Word, moved_panel, place_panel
+from .place import NOTE_TEXT, SIGN, WIDEST, PlacedPanel, Word, moved_panel, place_panel
 from .scene import Panel
 from .text import say
 
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from .scene import Scene
 
 HEADING_TEXT = 20.0
-MARGIN, WIDEST = 28.0, 1240.0
-"""Around the figure; a row of panels is broken before it grows wider."""
+MARGIN = 28.0
 _LEAST = 620.0
-_SIGN, _PANEL_GAP, _LINE = 44.0, 26.0, 19.0
+_PANEL_GAP, _LINE = 26.0, 19.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,15 +78,21 @@ def arrange(scene: Scene, words: Mapping[str, str]) -> Figure:
             if isinstance(part, PlacedPanel):
                 placed.append(moved_panel(part, x, y + (tallest - part.box.height) / 2))
             else:
-                lines.append(Word(part, x + _SIGN / 2, y + tallest / 2 + 8, 22, "middle", faint=True))
+                lines.append(Word(part, x + SIGN / 2, y + tallest / 2 + 8, 22, "middle", faint=True))
             x += _width(part)
         y += tallest + _PANEL_GAP
     for text, bold in ((message, True), (formula, False)):
         for line in wrapped(text, NOTE_TEXT, width):
             lines.append(Word(line, MARGIN, y, NOTE_TEXT, bold=bold))
             y += _LINE
-    description = " ".join(part for part in (caption, counter, message, formula) if part)
+    description = " ".join(part for part in (caption, counter, told(scene, words)) if part)
     return Figure(scene, width + 2 * MARGIN, y - _LINE + MARGIN, tuple(placed), tuple(lines), title, description)
+
+
+def told(scene: Scene, words: Mapping[str, str]) -> str:
+    """Return what a selection says, and its formula, as one sentence; "" where nothing is selected."""
+    message, formula = say(words, scene.message), formula_text(scene, words)
+    return words["draw.told"].format(message=message, formula=formula) if formula else message
 
 
 def formula_text(scene: Scene, words: Mapping[str, str]) -> str:
@@ -137,7 +142,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _width(part: PlacedPanel | str) -> float:
-    return part.box.width if isinstance(part, PlacedPanel) else _SIGN
+    return part.box.width if isinstance(part, PlacedPanel) else SIGN
 
 
 def _broken(parts: Sequence[PlacedPanel | str]) -> list[list[PlacedPanel | str]]:
@@ -146,7 +151,7 @@ def _broken(parts: Sequence[PlacedPanel | str]) -> list[list[PlacedPanel | str]]
     for i, part in enumerate(parts):
         group = 0.0 if isinstance(part, PlacedPanel) and i else _width(part)
         if isinstance(part, str):
-            group = _SIGN + _width(parts[i + 1])
+            group = SIGN + _width(parts[i + 1])
         if rows[-1] and sum(map(_width, rows[-1])) + group > WIDEST:
             rows.append([])
         rows[-1].append(part)

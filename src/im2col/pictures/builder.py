@@ -86,7 +86,7 @@ class Builder:
             mode,
             steps,
             self._text(what, c, values, blank) if mode == "digits" else None,
-            np.where(blank, 0, np.abs(values) if np.iscomplexobj(values) else values).astype(np.float64),
+            _coloured(np.where(blank, 0, values)),
             self._channel(c, shape),
             self._padding(what, c, shape),
             blank,
@@ -179,12 +179,16 @@ class Builder:
         if what == "entry":
             pixel = int(layer.position_pixels[cell["position"]] + layer.tap_pixels[cell["tap"]])
         if what in {"pixel", "entry", "sum", "mean"} and pixel is not None:
-            channel, *axes = (int(a) for a in layer.coordinates(np.array(pixel)))
-            if any(not 0 <= a < n for a, n in zip(axes, g.spatial_shape, strict=True)):
+            channel, *padded = (int(a) for a in np.unravel_index(pixel, layer.padded_shape))
+            axes = [int(source[at]) for source, at in zip(layer.axis_sources, padded, strict=True)]
+            if any(a >= n for a, n in zip(axes, g.spatial_shape, strict=True)):
+                return ""
+            count = layer.counts[tuple(axes)]
+            if what in {"sum", "mean"} and count == 0:
                 return ""
             number = layer.channel_numbers[channel]
             name = letter("x", (cell["image"], number, *axes), (layer.batch, layer.channels, *g.spatial_shape))
-            return f"{layer.counts[tuple(axes)]}·{name}" if what == "sum" else name
+            return f"{count}·{name}" if what == "sum" else name
         if what == "weight":
             channel = int(layer.tap_channels[cell["tap"]]) - layer.first_channel(cell["filter"])
             kernel = cell["tap"] % g.taps if layer.tap_order == "channel-first" else cell["tap"] // layer.channels
@@ -258,3 +262,9 @@ class Builder:
         start = int(self.layer.position_pixels[self.selection.position])
         found = start + self.layer.tap_pixels[:: self.layer.channels if self.layer.tap_order != "channel-first" else 1]
         return [int(p) for p in np.unique(found % self.layer.padded_shape[-1])]
+
+
+def _coloured(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return values as colours tell them: complex ones by their modulus, what is beyond float64 as infinite."""
+    with np.errstate(over="ignore"):
+        return (np.abs(values) if np.iscomplexobj(values) else values).astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -81,10 +82,13 @@ def _light_pixels(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.in
         light.level[layer.sources[pixel] == layer.sources[s.pixel]] = LIT  # its copies in the padding, too
         light.level[pixel == s.pixel] = FOCUS
     elif s.position is not None:
-        for tap in np.flatnonzero(ranks):
-            here = pixel == layer.position_pixels[s.position] + layer.tap_pixels[tap]
-            light.level[here] = FOCUS if tap == s.tap else LIT
-            light.order[here] = ranks[tap]
+        window = layer.position_pixels[s.position] + layer.tap_pixels
+        by_pixel = np.zeros(math.prod(layer.padded_shape), np.int64)
+        by_pixel[window] = ranks
+        light.order[...] = by_pixel[pixel]
+        light.level[light.order > 0] = LIT
+        if s.tap is not None:
+            light.level[(light.order > 0) & (pixel == window[s.tap])] = FOCUS
     elif s.tap is not None:
         light.level[np.isin(pixel, layer.position_pixels + layer.tap_pixels[s.tap])] = LIT
 

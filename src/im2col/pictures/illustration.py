@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ..errors import ArgumentError, PhotoError
+from ..errors import ArgumentError, GeometryError, PhotoError
 from ..frame import check_choice
 from ..geometry import integer
 
@@ -25,8 +25,8 @@ Labels = Literal["values", "letters"]
 Colours = Literal["channels", "values"]
 
 ENDINGS = (".svg", ".png", ".gif", ".html")
-MOST_FRAMES = 256
-"""Steps that an animation may have."""
+MOST_FRAMES = 64
+"""Steps that an animation may have: 256 of a small layer would be a file of 5 to 16 MB."""
 _OPERATION = "illustrate"
 
 
@@ -81,7 +81,7 @@ class Illustration:
         ----------
         path : path-like
             Its ending names the format: ``.svg``; ``.png``, twice as large in pixels; ``.gif``, which steps through all
-            positions; ``.html``, the explorer, an interactive page that needs no network.
+            positions, at most 64; ``.html``, the explorer, an interactive page that needs no network.
         force : bool
             Replace a file that exists.
 
@@ -128,6 +128,8 @@ class Illustration:
 
         Raises
         ------
+        ArgumentError
+            If `file` takes no text, or `width` is no integer of at least 1.
         MissingExtraError
             If rich is not installed.
         """
@@ -216,8 +218,8 @@ def illustrate(
         ``"slide"``, ``"decompose"``, ``"matrix"``, ``"matmul"`` and ``"padding-stride"`` draw one channel and one
         kernel; ``"channels"``, ``"concat"``, ``"filters"``, ``"matmul-channels"``, ``"fold"`` and ``"view"`` the layer.
     step : int, "all" or None
-        Which position is highlighted, from 0, in row-major order of the output; ``"all"`` animates; None highlights
-        nothing.
+        Which position is highlighted, from 0, in row-major order of the output; ``"all"`` animates, where
+        there are at most 64; None highlights nothing.
     filter, channel, image : int
         Which filter is highlighted, which channel is drawn where only one is, and which image of a batch, from 0.
     labels : {"values", "letters"}
@@ -277,8 +279,9 @@ def illustrate(
     _below(op, "channel", channel, layer.channels)
     _below(op, "image", image, layer.batch)
     selection = NOTHING._replace(image=image)
+    is_animated = isinstance(step, str) and step == "all"
     if step is not None:
-        at = 0 if step == "all" else _below(op, "step", step, layer.positions)
+        at = 0 if is_animated else _below(op, "step", step, layer.positions)
         selection = Selection(image, at, None, filter)
     return Illustration(
         layer,
@@ -288,13 +291,16 @@ def illustrate(
         labels=labels,
         colours=colours,
         lang=lang,
-        animated=step == "all",
+        animated=is_animated,
     )
 
 
 def _below(operation: str, name: str, value: object, count: int) -> int:
     """Return a number out of `count`, or say which there are."""
-    number = integer(operation, name, value, 0, "an integer" if name != "step" else 'an integer, "all" or None')
+    try:
+        number = integer(operation, name, value, 0, "an integer" if name != "step" else 'an integer, "all" or None')
+    except GeometryError as cause:  # the window's word for a wrong number
+        raise ArgumentError(str(cause)) from None
     if number >= count:
         raise ArgumentError(
             f"{operation}: {name} counts from 0 and there are {count} here, so it must be below {count}; got {number}"

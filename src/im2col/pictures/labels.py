@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -36,18 +37,21 @@ def short(value: Any) -> str:
     ['1', '−12', '0.25', '0.667', '1235', '1e−7', '1.23e8', '1.5−2i', 'NaN']
     """
     if isinstance(value, complex | np.complexfloating):
-        imaginary = _real(float(value.imag))
-        return f"{_real(float(value.real))}{'' if imaginary[0] == '−' else '+'}{imaginary}i"
+        imaginary = _real(value.imag)
+        return f"{_real(value.real)}{'' if imaginary[0] == '−' else '+'}{imaginary}i"
     if isinstance(value, bool | int | np.bool_ | np.integer):
         return _integer(int(value))
-    return _real(float(value))
+    return _real(value)
 
 
 def _integer(value: int) -> str:
     return str(value).replace("-", "−") if abs(value) < _LONGEST_INTEGER else _rounded(Decimal(value))
 
 
-def _real(value: float) -> str:
+def _real(number: Any) -> str:
+    if isinstance(number, np.longdouble) and np.isfinite(number) and abs(number) > sys.float_info.max:
+        return _rounded(Decimal(str(number)))
+    value = float(number)
     if value != value:  # noqa: PLR0124 (NaN is the number that differs from itself)
         return "NaN"
     if abs(value) == float("inf"):

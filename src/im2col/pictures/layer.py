@@ -17,11 +17,11 @@ import numpy as np
 from ..arrays import as_array, native
 from ..convolution import conv
 from ..errors import ShapeError
-from ..fold import overlap
+from ..fold import overlap, sum_dtype
 from ..frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
 from ..padding import pad_image, source_index
 from ..problem import make_problem
-from ..transform import col2im, im2col, weight_matrix
+from ..transform import weight_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -186,8 +186,8 @@ class Layer:
         return outside
 
     @cached_property
-    def _axis_sources(self) -> list[NDArray[np.int64]]:
-        """For each axis, a number for each padded coordinate, the same for a pixel and its copies in the padding."""
+    def axis_sources(self) -> list[NDArray[np.int64]]:
+        """For each axis, which pixel each padded coordinate shows; where it shows the constant, a number of its own."""
         found = []
         for n, (before, after) in zip(self.geometry.spatial_shape, self.geometry.padding, strict=True):
             source = source_index(n, before, after, self.padding_mode)
@@ -198,7 +198,7 @@ class Layer:
     def sources(self) -> NDArray[np.int64]:
         """A number for each pixel, the same for a pixel and its copies in the padding; shape (pixels,)."""
         total = np.arange(self.channels)
-        for source in self._axis_sources:
+        for source in self.axis_sources:
             total = np.add.outer(total * (1 + source.max(initial=0)), source)
         return np.asarray(total.reshape(-1))
 
@@ -206,7 +206,7 @@ class Layer:
         """Return, for each axis, the stops at which a tap reads a pixel or a copy of it: as often as it does."""
         _, *axes = np.unravel_index(pixel, self.padded_shape)
         found, g = [], self.geometry
-        for i, (at, source) in enumerate(zip(axes, self._axis_sources, strict=True)):
+        for i, (at, source) in enumerate(zip(axes, self.axis_sources, strict=True)):
             stops, taps = np.arange(g.output_shape[i]) * g.stride[i], np.arange(g.kernel_size[i]) * g.dilation[i]
             found.append(np.nonzero(source[np.add.outer(stops, taps)] == source[at])[0])
         return found
@@ -260,16 +260,22 @@ class Layer:
         return overlap(self.geometry, self.padding_mode)
 
     def folded(self, reduce: Literal["sum", "mean"]) -> NDArray[Any]:
-        """Return `col2im` of the column matrix; shape (N, C, *spatial)."""
-        g = self.geometry
-        window: dict[str, Any] = {
-            "stride": g.stride,
-            "padding": g.padding,
-            "dilation": g.dilation,
-            "padding_mode": self.padding_mode,
-        }
-        columns = im2col(self.image, g.kernel_size, padding_value=self.padding_value.item(), **window)
-        return col2im(columns, self.image.shape, g.kernel_size, reduce=reduce, **window)
+        """Return `col2im` of the column matrix, which is not made: all copies of a pixel are alike.
+
+        Parameters
+        ----------
+        reduce : {"sum", "mean"}
+
+        Returns
+        -------
+        ndarray, (N, C, *spatial)
+        """
+        read = self.counts > 0
+        if reduce == "mean":
+            return np.asarray(np.where(read, self.image, self.image.dtype.type(0)))
+        dtype = sum_dtype(self.image.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(np.where(read, self.image.astype(dtype) * self.counts.astype(dtype), dtype.type(0)))
 
 
 def strides_of(shape: Any) -> tuple[int, ...]:

@@ -58,7 +58,7 @@ def _pictures(
     shape : tuple of int
         Of one picture, one to three axes; slices lie side by side, and so do images.
     steps : callable
-        ``steps(line, image, slice)``: a plane's coordinates.
+        ``steps(line, image, slice)``: a plane's coordinates; without an image's, it is drawn once for all.
     label : callable
         ``label(line)``: what names the line.
     offset : int
@@ -66,7 +66,8 @@ def _pictures(
     """
     depth = shape[0] if len(shape) == 3 else 1
     height, width = (1, *shape)[-2:]
-    images = axis(b.layer.batch * depth, "slices" if depth > 1 else "images", MOST_PLANES, [b.selection.image * depth])
+    batch = b.layer.batch if "image" in steps(0, 0, 0) else 1
+    images = axis(batch * depth, "slices" if depth > 1 else "images", MOST_PLANES, [b.selection.image * depth])
     cells, planes = height * width, len(lines.shown) * len(images.shown)
     if len(shape) == 1:
         chosen = (
@@ -83,14 +84,18 @@ def _pictures(
     return Panel(
         kind,
         Text(f"panel.{kind}"),
-        Text("size", {"shape": " × ".join(map(str, _counted(b, lines, shape)))}),
+        Text("size", {"shape": " × ".join(map(str, _counted(batch, lines, shape)))}),
         lines,
         images,
         tuple(
             b.plane(
                 what,
                 (line, column),
-                b.label(**label(line), image=column // depth, **({"slice": column % depth} if depth > 1 else {})),
+                b.label(
+                    **label(line),
+                    **({"image": column // depth} if batch > 1 else {}),
+                    **({"slice": column % depth} if depth > 1 else {}),
+                ),
                 rows,
                 columns,
                 steps(line, column // depth, column % depth),
@@ -102,8 +107,8 @@ def _pictures(
     )
 
 
-def _counted(b: Builder, lines: Axis, shape: tuple[int, ...]) -> tuple[int, ...]:
-    leading = (b.layer.batch, lines.length) if b.layer.batch > 1 else (lines.length,) if lines.length > 1 else ()
+def _counted(batch: int, lines: Axis, shape: tuple[int, ...]) -> tuple[int, ...]:
+    leading = (batch, lines.length) if batch > 1 else (lines.length,) if lines.length > 1 else ()
     return (*leading, *shape)
 
 
@@ -154,8 +159,8 @@ def _stops(b: Builder) -> Panel:
     width = b.layer.geometry.output_shape[-1]
     plane = math.prod((1, *b.layer.geometry.output_shape)[-2:])
 
-    def steps(_: int, image: int, slice_: int) -> Steps:
-        return {"position": (slice_ * plane, width, 1), "image": (image, 0, 0)}
+    def steps(_: int, _image: int, slice_: int) -> Steps:
+        return {"position": (slice_ * plane, width, 1)}  # the same in every image
 
     lines = Axis(1, (0,), "rows")
     return _pictures(b, "stops", "stop", lines, b.layer.geometry.output_shape, steps, lambda _: {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +28,8 @@ _PICTURE, _SMALL_PICTURE, _BLOCK, _FEW = 224.0, 144.0, 150.0, 3
 """Longest side of a heat map, of one among more than a few, and of a block."""
 _TALLEST = 780.0
 """Height of one column of planes."""
+WIDEST, SIGN, _SMALLEST = 1240.0, 44.0, 0.5
+"""A row of panels, a sign before a panel; a panel that is wider than both is drawn smaller, down to half its size."""
 
 
 class Box(NamedTuple):
@@ -84,6 +85,8 @@ class PlacedPlane:
         The header band, where the plane has a label.
     words : tuple of Word
         Its label, headers, gaps, and the dimensions of a block.
+    scale : float
+        How large everything in it is, 1 unless its panel were too wide.
     """
 
     plane: Plane
@@ -94,6 +97,7 @@ class PlacedPlane:
     cell_height: float
     band: Box | None
     words: tuple[Word, ...]
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,12 +160,14 @@ def place_panel(panel: Panel, words: Mapping[str, str]) -> PlacedPanel:
     grid = _grid(planes)
     widths = [max(_extent(p)[0] for p, at in zip(planes, grid, strict=True) if at[1] == i) for i in _counted(grid, 1)]
     heights = [max(_extent(p)[1] for p, at in zip(planes, grid, strict=True) if at[0] == i) for i in _counted(grid, 0)]
-    lines = {p.plane.place[0]: at for p, at in zip(planes, grid, strict=True)}
+    lines: dict[int, tuple[int, int]] = {}
+    for p, at in zip(planes, grid, strict=True):
+        lines.setdefault(p.plane.place[0], at)
     # A gap between rows of planes takes a band below the row that it follows.
     below = {lines[panel.rows.shown[after]]: count for after, count in panel.rows.gaps}
     beside = dict(panel.columns.gaps)
     lefts = _starts(widths, set(beside), 0.0)
-    tops = _starts(heights, {row for row, _ in below}, 1.6 * NOTE_TEXT)
+    tops = _starts(heights, {row for row, _ in below}, 0.0)
     bottom = tops[-1] + heights[-1] + (_GAP_BAND if any(row == len(tops) - 1 for row, _ in below) else 0)
     notes = [
         _gap(panel.rows, count, words, lefts[column], tops[row] + heights[row] + 16, upright=True)
@@ -172,7 +178,35 @@ def place_panel(panel: Panel, words: Mapping[str, str]) -> PlacedPanel:
         x = lefts[after] + widths[after] + (_PLANE_GAP + _GAP_BAND) / 2
         notes.append(_gap(panel.columns, count, words, x, (tops[0] + bottom) / 2, upright=False))
     placed = tuple(moved_plane(p, lefts[at[1]], tops[at[0]]) for p, at in zip(planes, grid, strict=True))
-    return _titled(PlacedPanel(panel, Box(0, 0, width, bottom), placed, tuple(notes)), words)
+    return _titled(_fitted(PlacedPanel(panel, Box(0, 0, width, bottom), placed, tuple(notes))), words)
+
+
+def _fitted(panel: PlacedPanel) -> PlacedPanel:
+    """Return a panel in which everything is smaller where it were wider than a figure."""
+    room = WIDEST - SIGN
+    scale = max(_SMALLEST, room / panel.box.width) if panel.box.width > room else 1.0
+
+    def box(whole: Box) -> Box:
+        return Box(*(side * scale for side in whole))
+
+    def smaller(words: tuple[Word, ...]) -> tuple[Word, ...]:
+        return tuple(w._replace(x=w.x * scale, y=w.y * scale, size=w.size * scale) for w in words)
+
+    planes = tuple(
+        PlacedPlane(
+            plane.plane,
+            box(plane.cells),
+            tuple(x * scale for x in plane.lefts),
+            tuple(y * scale for y in plane.tops),
+            plane.cell_width * scale,
+            plane.cell_height * scale,
+            None if plane.band is None else box(plane.band),
+            smaller(plane.words),
+            scale,
+        )
+        for plane in panel.planes
+    )
+    return PlacedPanel(panel.panel, box(panel.box), planes, smaller(panel.words))
 
 
 def _titled(panel: PlacedPanel, words: Mapping[str, str]) -> PlacedPanel:
@@ -182,24 +216,44 @@ def _titled(panel: PlacedPanel, words: Mapping[str, str]) -> PlacedPanel:
     both = title_width + 8 + size_width
     one_line = both <= max(panel.box.width, _TITLE)
     heading = Word(title, 0, 12, NOTE_TEXT, bold=True)
+    shift = 1.6 * NOTE_TEXT
     if one_line:
-        titles, shift = (heading, Word(size, title_width + 8, 12, LABEL_TEXT, faint=True)), 0.0
+        titles = (heading, Word(size, title_width + 8, 12, LABEL_TEXT, faint=True))
     else:
-        titles, shift = (heading, Word(size, 0, 27, LABEL_TEXT, faint=True)), 16.0
+        titles, shift = (heading, Word(size, 0, 27, LABEL_TEXT, faint=True)), shift + 16.0
     width = max(panel.box.width, both if one_line else max(title_width, size_width))
     lower = moved_panel(panel, 0, shift)
     return PlacedPanel(panel.panel, Box(0, 0, width, panel.box.height + shift), lower.planes, (*titles, *lower.words))
 
 
 def _grid(planes: Sequence[PlacedPlane]) -> list[tuple[int, int]]:
-    """Return the row and column of each plane: its place, or several beside each other where one column is too tall."""
+    """Return the row and column of each plane: its place, or several beside each other where one column is too tall.
+
+    Tables with headers stay where they are: they make one matrix.
+    """
     across = sorted({p.plane.place[1] for p in planes})
     down = sorted({p.plane.place[0] for p in planes})
-    total = sum(_extent(p)[1] + _PLANE_GAP for p in planes)
-    if len(across) == 1 and total > _TALLEST:
-        columns = min(len(planes), math.ceil(total / _TALLEST))
-        return [divmod(i, columns) for i in range(len(planes))]
-    return [(down.index(p.plane.place[0]), across.index(p.plane.place[1])) for p in planes]
+    grid = [(down.index(p.plane.place[0]), across.index(p.plane.place[1])) for p in planes]
+    if len(across) > 1 or any(p.plane.row_headers or p.plane.column_headers for p in planes):
+        return grid
+    columns = 1
+    tallest = max(_extent(p)[1] for p in planes) + _PLANE_GAP
+    while (1 + grid[-1][0]) * tallest > _TALLEST and columns < len(planes):
+        columns += 1
+        grid = _folded(planes, columns)
+    return grid
+
+
+def _folded(planes: Sequence[PlacedPlane], columns: int) -> list[tuple[int, int]]:
+    """Return planes of one column in several; a new row begins after each gap."""
+    row, column, before = 0, -1, planes[0].plane.place[0]
+    grid = []
+    for p in planes:
+        here = p.plane.place[0]
+        row, column = (row + 1, 0) if column == columns - 1 or here > before + 1 else (row, column + 1)
+        grid.append((row, column))
+        before = here
+    return grid
 
 
 def _counted(grid: Sequence[tuple[int, int]], side: int) -> range:

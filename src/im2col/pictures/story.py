@@ -57,7 +57,7 @@ def make_scene(
     ArgumentError
         If there is no such chapter.
     """
-    if chapter not in chapters():
+    if not isinstance(chapter, str) or chapter not in chapters():
         raise ArgumentError(f"{operation}: chapter must be one of {tuple(chapters())}, got {chapter!r}")
     plan = chapters()[chapter]
     if plan.scope == "channel":
@@ -110,6 +110,7 @@ def _numbers(layer: Layer) -> dict[str, object]:
     product = sides(layer.positions, layer.filters)
     left, right = (weights, matrix) if turned else (matrix, weights)
     row, column = Text("word.row"), Text("word.column")
+    beside = Text("word.below" if turned else "word.beside")
     stops = [
         f"⌊({n} + {a + b} − {d}·({k}−1) − 1) / {s}⌋ + 1 = {o}"
         for n, (a, b), d, k, s, o in zip(
@@ -130,6 +131,7 @@ def _numbers(layer: Layer) -> dict[str, object]:
         "product_shape": f"({left}) · ({right}) = ({product})",
         "line": column if turned else row,
         "result_line": row if turned else column,
+        "beside": beside,
         "spatial": _times(g.spatial_shape),
         "padded": _times(g.padded_shape),
         "span": _times(g.span),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from base64 import b64encode
+from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -11,15 +12,16 @@ from zlib import crc32
 
 import numpy as np
 
-from .arrange import arrange
+from .arrange import arrange, told
 from .colours import CHANNELS, FAINT, INK, LINE, PADDING, PAPER, channel_band, channel_tint, heat, mix, value_colour
 from .highlight import FOCUS, highlight
 from .metrics import FONT_FAMILY
 from .place import BASELINE, CELL_TEXT, HEADER, SMALL_TEXT, Box, PlacedPlane, Word
-from .text import dictionary
+from .scene import Text
+from .text import dictionary, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,7 +68,8 @@ def animate(frames: Sequence[Scene], *, lang: str, colours: Colours = "channels"
     """
     words = dictionary("draw", lang)
     figures = [arrange(scene, words) for scene in frames]
-    root = _document(figures[0], lang, (max(f.width for f in figures), max(f.height for f in figures)))
+    size = max(f.width for f in figures), max(f.height for f in figures)
+    root = _document(replace(figures[0], description=_described(frames, words)), lang, size)
     found: dict[str, tuple[ET.Element, set[int]]] = {}
     outlines: dict[str, tuple[ET.Element, set[int]]] = {}  # above all else: a plane may appear later than an outline
     for i, figure in enumerate(figures):
@@ -80,6 +83,13 @@ def animate(frames: Sequence[Scene], *, lang: str, colours: Colours = "channels"
         if len(present) < len(figures):
             _show_during(element, [i in present for i in range(len(figures))])
     return _text(root)
+
+
+def _described(frames: Sequence[Scene], words: Mapping[str, str]) -> str:
+    """Return what an animation shows, for those who do not see it: how many steps, the first and the last."""
+    first, last = (told(frames[i], words) for i in (0, -1))
+    steps = Text("draw.steps", {"steps": len(frames), "first": first, "last": last})
+    return " ".join(say(words, text) for text in (frames[0].caption, frames[0].counter, steps))
 
 
 def _show_during(element: ET.Element, shown: Sequence[bool]) -> None:
@@ -198,23 +208,24 @@ def _labels(placed: PlacedPlane) -> Iterator[tuple[ET.Element, int]]:
     if plane.text is None:
         return
     position = plane.coordinate("position")
+    size, below = CELL_TEXT * placed.scale, BASELINE * placed.scale
     for row, column in np.ndindex(plane.shape):
         label = str(plane.text[row, column])
         if label:
-            x, y = placed.lefts[column] + placed.cell_width / 2, placed.tops[row] + BASELINE
-            yield _word(Word(label, x, y, CELL_TEXT, "middle")), -1 if position is None else int(position[row, column])
+            x, y = placed.lefts[column] + placed.cell_width / 2, placed.tops[row] + below
+            yield _word(Word(label, x, y, size, "middle")), -1 if position is None else int(position[row, column])
 
 
 def _draw_header_bands(group: ET.Element, placed: PlacedPlane) -> None:
     """Put the channel's colour behind the numbers of a table's rows or columns, where each has one channel."""
-    channel, cells = placed.plane.channel, placed.cells
+    channel, cells, scale = placed.plane.channel, placed.cells, placed.scale
     if placed.plane.column_headers and (channel >= 0).all() and (channel == channel[:1]).all():
         for x, own in zip(placed.lefts, channel[0], strict=True):
-            band = Box(x + 0.5, cells.y - HEADER + 1, placed.cell_width - 1, HEADER - 3)
+            band = Box(x + 0.5, cells.y - (HEADER - 1) * scale, placed.cell_width - 1, (HEADER - 3) * scale)
             _rectangle(group, band, fill=_fill(int(own), band=True))
     elif placed.plane.row_headers and (channel >= 0).all() and (channel == channel[:, :1]).all():
         for y, own in zip(placed.tops, channel[:, 0], strict=True):
-            band = Box(cells.x - 4, y + 0.5, 3, placed.cell_height - 1)
+            band = Box(cells.x - 4 * scale, y + 0.5, 3 * scale, placed.cell_height - 1)
             _rectangle(group, band, fill=_fill(int(own), band=True))
 
 
@@ -277,15 +288,16 @@ def _draw_light(placed: PlacedPlane, light: Light) -> ET.Element:
         ET.SubElement(group, "path", {"d": path, "fill": "none", "stroke": PAPER, "stroke-width": "5"})
     lines = ET.SubElement(group, "g", {"fill": "none", "stroke": INK, "stroke-width": "2", "stroke-linecap": "square"})
     ET.SubElement(lines, "path", {"d": path})
-    inset = 3.0 if placed.plane.mode == "digits" else 0.0
+    scale = placed.scale
+    inset = 3.0 * scale if placed.plane.mode == "digits" else 0.0
     for row, column in [] if small else np.argwhere(light.level == FOCUS).tolist():
         width, height = placed.cell_width - 2 * inset, placed.cell_height - 2 * inset
         box = Box(placed.lefts[column] + inset, placed.tops[row] + inset, width, height)
         _rectangle(lines, box, **{"stroke-width": "1.2"})
     if placed.plane.mode == "digits":
         for row, column in np.argwhere(light.order > 0).tolist():
-            x, y = placed.lefts[column] + 3, placed.tops[row] + 9
-            group.append(_word(Word(str(light.order[row, column]), x, y, SMALL_TEXT, faint=True)))
+            x, y = placed.lefts[column] + 3 * scale, placed.tops[row] + 9 * scale
+            group.append(_word(Word(str(light.order[row, column]), x, y, SMALL_TEXT * scale, faint=True)))
     return group
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import MissingExtraError
+from ..errors import ArgumentError, GeometryError, MissingExtraError
+from ..geometry import integer
 from .scene import Text
 from .text import dictionary
 
@@ -44,7 +45,7 @@ def show_scene(scene: Scene, lang: str, *, file: TextIO | None = None, width: in
     MissingExtraError
         If rich is not installed.
     ArgumentError
-        If there is no such language.
+        If there is no such language, `file` takes no text, or `width` is no integer of at least 1.
     """
     try:
         from rich.console import Console
@@ -57,6 +58,7 @@ def show_scene(scene: Scene, lang: str, *, file: TextIO | None = None, width: in
             "show: pictures in a terminal need rich; install it with pip install 'im2col[draw]'"
         ) from cause
     words = dictionary("show", lang)
+    _check(file, width)
     console = Console(
         file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True, force_jupyter=False
     )
@@ -77,18 +79,32 @@ def show_scene(scene: Scene, lang: str, *, file: TextIO | None = None, width: in
         console.print(text)
 
 
+def _check(file: object, width: object) -> None:
+    """Raise `ArgumentError` where nothing can be printed."""
+    if width is not None:
+        try:
+            integer("show", "width", width, 1, "an integer or None")
+        except GeometryError as cause:  # the window's word for a wrong number
+            raise ArgumentError(str(cause)) from None
+    if file is not None:
+        try:
+            file.write("")  # type: ignore[attr-defined]  # that is tried
+        except (AttributeError, TypeError, ValueError) as cause:
+            raise ArgumentError(
+                f"show: file must be open for writing text, such as open(path, 'w') or io.StringIO(), got {file!r}"
+            ) from cause
+
+
 def _scene_block(scene: Scene, look: Look, width: int) -> Block:
     """Return the whole picture."""
-    from .arrange import formula_text
+    from .arrange import told
 
     adapt = look.characters.adapt
     block = _paragraph(look.say(scene.title), width, "bold")
     block += _paragraph(look.say(scene.caption), width, "")
     block += _paragraph(look.say(scene.counter), width, "dim")
     block += [[], *_panels(scene, look, width)]
-    message, formula = look.say(scene.message), adapt(formula_text(scene, look.words))
-    if message and formula:
-        message = adapt(look.words["terminal.says"].format(message=message, formula=formula))
+    message = adapt(told(scene, look.words))
     if message:
         block += [[], *_paragraph(message, width, "bold")]
     signs = {

@@ -139,9 +139,7 @@ def _picture(plane: Plane, look: Look, width: int) -> Block:
         colours = _reduced(heat(values, channel, by_value=False), rows, columns).astype(int)
         block = [_half_blocks(colours[2 * i : 2 * i + 2], marked[i], look) for i in range(lines)]
     else:
-        finite = np.nan_to_num(values, posinf=3e38, neginf=-3e38)
-        low, high = float(finite.min()), float(finite.max())
-        shares = _reduced((finite - low) / ((high - low) or 1.0), lines, columns)
+        shares = _reduced(_shares(values), lines, columns)
         shades = look.characters.shades
         # A tiny bit less than the next shade, so that a mean of equal values does not depend on its rounding.
         indices = np.minimum((shares * len(shades) + 1e-9).astype(int), len(shades) - 1)
@@ -153,6 +151,15 @@ def _picture(plane: Plane, look: Look, width: int) -> Block:
             for row, crosses in zip(indices, marked, strict=True)
         ]
     return boxed([[edge, *line, edge] for line in block], look, columns)
+
+
+def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how light each value is, from 0 to 1 over the finite ones; NaN in the middle, infinities at the ends."""
+    numbers = values[np.isfinite(values)]
+    # Halves, whose difference is finite whatever the values.
+    low, high = (float(end / 2) for end in ((numbers.min(), numbers.max()) if numbers.size else (0.0, 0.0)))
+    shares = np.clip((values / 2 - low) / ((high - low) or 1.0), 0, 1)
+    return np.where(np.isnan(values), 0.5, shares)
 
 
 def _half_blocks(colours: NDArray[np.int64], marked: NDArray[np.bool_], look: Look) -> Line:

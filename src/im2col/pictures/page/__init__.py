@@ -57,7 +57,7 @@ def page_html(
     Raises
     ------
     ArgumentError
-        If a number is complex, or an integer that JavaScript's numbers cannot hold.
+        If a number is complex, or one that JavaScript's numbers cannot hold.
     """
     g = layer.geometry
     image, weights = _packed("x", layer.image), _packed("w", layer.weights)
@@ -108,7 +108,8 @@ def page_html(
 
 def _words(lang: str) -> dict[str, str]:
     """Return the sentences of a language that the page may say."""
-    return {key: text for key, text in dictionary("illustrate", lang).items() if not key.startswith("terminal.")}
+    words = dictionary("illustrate", lang)
+    return {key: text for key, text in words.items() if not key.startswith(("draw.", "terminal."))}
 
 
 def _bare(source: str) -> str:
@@ -119,7 +120,9 @@ def _bare(source: str) -> str:
 
 def _joined(rules: str) -> str:
     """Return CSS rules without the spaces and the line ends that mean nothing."""
-    return rules.replace(": ", ":").replace(" {", "{").replace("\n", "") + "\n"
+    for spaced, close in ((": ", ":"), (" {", "{"), ("{ ", "{"), ("\n", ""), ("; }", "}"), (";}", "}")):
+        rules = rules.replace(spaced, close)
+    return rules + "\n"
 
 
 def _plain(value: float) -> float | str:
@@ -134,7 +137,13 @@ def _exact(name: str, values: NDArray[Any]) -> NDArray[Any]:
             f"illustrate: the explorer computes with real numbers but {name} is {values.dtype}; save .svg, or pass "
             f"{name}.real"
         )
-    exact = values.astype(np.float64)
+    with np.errstate(over="ignore"):
+        exact = values.astype(np.float64)
+    if not np.array_equal(np.isfinite(exact), np.isfinite(values)):
+        raise ArgumentError(
+            f"illustrate: the explorer's numbers end at 1.8e308 but {name} of {values.dtype} holds greater ones; save "
+            f".svg, or scale it down"
+        )
     if values.dtype.kind in "iu" and values.size and int(np.abs(exact).max()) >= 1 << 53:
         raise ArgumentError(
             f"illustrate: the explorer's numbers are exact up to 2**53 but {name} of {values.dtype} holds "

@@ -102,9 +102,11 @@ export class Builder {
     const { layer } = this;
     const g = layer.geometry;
     if (["pixel", "entry", "sum", "mean"].includes(what)) {
-      const found = layer.coordinates(this.pixelOf(what, at));
-      if (!layer.isInside(found)) return "";
-      const [channel, ...axes] = found;
+      const [channel, ...padded] = unravel(this.pixelOf(what, at), layer.paddedShape);
+      const axes = padded.map((at, i) => layer.axisSources[i][at]); // a copy in the padding has its pixel's letter
+      const found = [channel, ...axes];
+      const isEmpty = (what === "sum" || what === "mean") && !layer.count(found);
+      if (isEmpty || !layer.isInside(found)) return "";
       const name = letter("x", [at.image, layer.channelNumbers[channel], ...axes], [layer.batch, layer.channels, ...g.spatialShape]);
       return what === "sum" ? `${layer.count(found)}·${name}` : name;
     }

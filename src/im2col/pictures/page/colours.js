@@ -6,6 +6,8 @@ const CHANNELS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 export const CHANNEL_COLOURS = CHANNELS.length;
 const LOW = [0, 114, 178];
 const HIGH = [230, 159, 0];
+const GREY = [201, 206, 216]; // of what is no number
+const NIGHT = [11, 13, 18];
 
 /** Return the class of what has a channel's tint. */
 export function tintOf(channel) {
@@ -27,6 +29,7 @@ export function drawHeat(canvas, values, rows, columns, channel, isPadding) {
   let low = 0;
   let high = 0;
   for (const value of values) {
+    if (!Number.isFinite(value)) continue;
     if (value < low) low = value;
     if (value > high) high = value;
   }
@@ -34,16 +37,17 @@ export function drawHeat(canvas, values, rows, columns, channel, isPadding) {
   const bright = hue && low >= 0;
   const largest = Math.max(-low, high) || 1;
   for (let i = 0; i < values.length; i++) {
-    const share = Math.min(1, Math.abs(values[i]) / largest);
+    const value = Math.max(low, Math.min(high, values[i])); // infinities are as full as the fullest number
+    const share = Math.abs(value) / largest;
     for (let k = 0; k < 3; k++) {
       let shade;
       if (bright) {
-        const dark = 11 + (hue[k] - 11) * 0.35;
+        const dark = NIGHT[k] + (hue[k] - NIGHT[k]) * 0.35;
         shade = dark + (255 + (hue[k] - 255) * 0.25 - dark) * share;
       } else {
-        shade = 255 + ((values[i] > 0 ? HIGH : LOW)[k] - 255) * 0.9 * share;
+        shade = 255 + ((value > 0 ? HIGH : LOW)[k] - 255) * 0.9 * share;
       }
-      picture.data[4 * i + k] = isPadding(i) ? 235 : shade;
+      picture.data[4 * i + k] = isPadding(i) ? 235 : Number.isNaN(value) ? GREY[k] : shade;
     }
     picture.data[4 * i + 3] = 255;
   }

@@ -1,7 +1,7 @@
 // @ts-check
 // What can be taken away: the picture as SVG and PNG, a link, and NumPy code that computes what is shown.
 
-import { formulaText } from "./formula.js";
+import { formulaText, told } from "./formula.js";
 import { vector } from "./dom.js";
 import { imageShape, weightsShape } from "./store.js";
 import { say } from "./texts.js";
@@ -36,7 +36,7 @@ function composed(store, stage, scene) {
   const bottom = top + frame.height + 30;
   const height = bottom + 19 * foot.length + MARGIN - 14;
   const svg = vector("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "font-family": FONT, lang: store.lang });
-  svg.append(described("title", title), described("desc", [say(words, scene.caption), ...lines].join(" ")));
+  svg.append(described("title", title), described("desc", `${say(words, scene.caption)} ${told(scene, words)}`));
   svg.append(copied(document.getElementById("im2col-patterns").querySelector("defs")));
   svg.append(vector("rect", { width, height, fill: "#ffffff" }));
   svg.append(lineOf(title, MARGIN, MARGIN + 18, 20, { "font-weight": "600" }));

@@ -143,7 +143,7 @@ export class Layer {
     return axes.every((at, i) => at >= 0 && at < this.geometry.spatialShape[i]);
   }
 
-  /** For each axis, a number for each padded coordinate, the same for a pixel and its copies in the padding. */
+  /** For each axis, which pixel each padded coordinate shows; where it shows the constant, a number of its own. */
   get axisSources() {
     return this.keep("axis sources", () => {
       const { spatialShape, padding } = this.geometry;

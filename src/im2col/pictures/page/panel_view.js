@@ -88,7 +88,8 @@ export class PanelView {
     this.views = panel.planes.map((plane, i) => new PlaneView(plane, width, `${this.name}-${i}`));
     const across = panel.columns.shown.length;
     const total = this.views.reduce((sum, view) => sum + view.height + 34, 0);
-    const isFlowing = across === 1 && total > TALLEST;
+    const hasHeaders = panel.planes.some((plane) => plane.row_headers.length + plane.column_headers.length > 0);
+    const isFlowing = across === 1 && total > TALLEST && !hasHeaders;
     const columns = isFlowing ? Math.min(this.views.length, Math.ceil(total / TALLEST)) : across;
     this.grid.style.gridTemplateColumns = `repeat(${columns}, max-content)`;
     this.notes = [];
@@ -98,6 +99,8 @@ export class PanelView {
       this.notes.push([note, unit]);
       children[after].append(note);
     };
+    const firsts = isFlowing ? gapsOf(panel.rows).map(([after]) => after + 1) : []; // each begins a new row
+    for (const i of firsts) children[i].style.gridColumn = "1";
     for (const [after] of gapsOf(panel.rows)) addNote(isFlowing ? after : (after + 1) * columns - columns, panel.rows.unit, true);
     for (const [after] of gapsOf(panel.columns)) addNote(after, panel.columns.unit, false);
     this.grid.replaceChildren(...children);
@@ -105,7 +108,7 @@ export class PanelView {
     const view = this.views[Math.min(i, this.views.length - 1)];
     const within = (at, list) => Math.max(0, Math.min(at, list.length - 1));
     this.focus = [this.views.indexOf(view), within(r, view.tops), within(c, view.lefts)];
-    this.natural = sizeOf(this.views, columns);
+    this.natural = sizeOf(this.views, columns, firsts);
     this.asked = 0; // a scale, from the stage
   }
 
@@ -226,11 +229,14 @@ export class PanelView {
 }
 
 /** Return how wide and high planes are together, before they are scaled. */
-function sizeOf(views, columns) {
+function sizeOf(views, columns, firsts) {
   const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
-  const inColumn = (c) => views.filter((_, i) => i % columns === c);
-  const inRow = (r) => views.slice(r * columns, (r + 1) * columns);
-  const rows = Array.from({ length: Math.ceil(views.length / columns) }, (_, r) => Math.max(...inRow(r).map((view) => view.height)));
-  const widths = Array.from({ length: columns }, (_, c) => Math.max(...inColumn(c).map((view) => view.width)));
-  return { width: sum(widths), height: sum(rows) + BETWEEN * (rows.length - 1) };
+  const rows = [];
+  views.forEach((view, i) => {
+    if (i === 0 || firsts.includes(i) || rows.at(-1).length === columns) rows.push([]);
+    rows.at(-1).push(view);
+  });
+  const heights = rows.map((row) => Math.max(...row.map((view) => view.height)));
+  const widths = Array.from({ length: columns }, (_, c) => Math.max(...rows.map((row) => row[c]?.width ?? 0)));
+  return { width: sum(widths), height: sum(heights) + BETWEEN * (rows.length - 1) };
 }

@@ -26,13 +26,14 @@ function picturesPanel(b, kind, what, lines, shape, steps, label, offset = 0) {
   const depth = shape.length === 3 ? shape[0] : 1;
   const [height, width] = [1, ...shape].slice(-2);
   const unit = depth > 1 ? "slices" : "images";
-  const images = axis(b.layer.batch * depth, unit, MOST_PLANES, [b.selection.image * depth]);
+  const own = steps(0, 0, 0);
+  const batch = own.image ? b.layer.batch : 1;
+  const images = axis(batch * depth, unit, MOST_PLANES, [b.selection.image * depth]);
   const cells = height * width;
   let columns = wholeAxis(width, "columns");
   let mode = "digits";
   if (shape.length === 1) {
-    const pixels = "pixel" in steps(0, 0, 0);
-    const chosen = pixels ? b.windowPixels().map((p) => p - offset) : [b.selection.position];
+    const chosen = own.pixel ? b.windowPixels().map((p) => p - offset) : [b.selection.position];
     columns = axis(width, "columns", LONGEST_AXIS, chosen.filter((p) => p !== null && p >= 0 && p < width));
   } else if (cells * lines.shown.length * images.shown.length > MOST_DIGITS) {
     mode = cells <= MOST_HEAT ? "heat" : "block";
@@ -42,11 +43,11 @@ function picturesPanel(b, kind, what, lines, shape, steps, label, offset = 0) {
     images.shown.map((column) => {
       const image = Math.floor(column / depth);
       const slice = column % depth;
-      const names = b.label({ ...label(line), image, ...(depth > 1 ? { slice } : {}) });
+      const names = b.label({ ...label(line), ...(batch > 1 ? { image } : {}), ...(depth > 1 ? { slice } : {}) });
       return b.plane(what, [line, column], names, rows, columns, steps(line, image, slice), mode);
     }),
   );
-  const leading = b.layer.batch > 1 ? [b.layer.batch, lines.length] : several(lines.length);
+  const leading = batch > 1 ? [batch, lines.length] : several(lines.length);
   const size = times([...leading, ...shape]);
   return { kind, title: sentence(`panel.${kind}`), size, rows: lines, columns: images, planes };
 }
@@ -66,25 +67,25 @@ function imagePanel(b, kind, what, padded) {
   return picturesPanel(b, kind, what, b.channelAxis(), shape, steps, (channel) => ({ channel }), before.at(-1));
 }
 
-/** Return pictures of the output's shape; `here(line)` are a plane's coordinates beside its positions and its image. */
+/** Return pictures of the output's shape; `here(line, image)` are a plane's coordinates beside its positions. */
 function outputsPanel(b, kind, what, lines, here, label) {
   const { outputShape } = b.layer.geometry;
   const [height, width] = [1, ...outputShape].slice(-2);
   const steps = (line, image, slice) => {
-    return { position: [slice * height * width, width, 1], ...here(line), image: [image, 0, 0] };
+    return { position: [slice * height * width, width, 1], ...here(line, [image, 0, 0]) };
   };
   return picturesPanel(b, kind, what, lines, outputShape, steps, label);
 }
 
 function mapsPanel(b) {
   const lines = b.filterAxis("filters", MOST_PLANES);
-  return outputsPanel(b, "maps", "output", lines, (f) => ({ filter: [f, 0, 0] }), (filter) => ({ filter }));
+  return outputsPanel(b, "maps", "output", lines, (f, image) => ({ filter: [f, 0, 0], image }), (filter) => ({ filter }));
 }
 
 function partialsPanel(b) {
   const filter = b.selection.filter ?? 0;
   const first = b.layer.firstChannel(filter);
-  const here = (line) => ({ channel: [first + line, 0, 0], filter: [filter, 0, 0] });
+  const here = (line, image) => ({ channel: [first + line, 0, 0], filter: [filter, 0, 0], image });
   const lines = axis(b.layer.groupChannels, "channels", MOST_PLANES);
   return outputsPanel(b, "partials", "partial", lines, here, (line) => ({ channel: first + line }));
 }

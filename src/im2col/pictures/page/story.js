@@ -76,6 +76,7 @@ function captionNumbers(layer) {
     product_shape: `(${left}) · (${right}) = (${product})`,
     line: turned ? column : row,
     result_line: turned ? row : column,
+    beside: sentence(turned ? "word.below" : "word.beside"),
     spatial: times(g.spatialShape),
     padded: times(g.paddedShape),
     span: times(g.span),

@@ -23,7 +23,6 @@ def languages() -> tuple[str, ...]:
     )
 
 
-@cache
 def dictionary(operation: str, lang: str) -> Mapping[str, str]:
     """Return a language's dictionary.
 
@@ -32,8 +31,13 @@ def dictionary(operation: str, lang: str) -> Mapping[str, str]:
     ArgumentError
         If there is none.
     """
-    if lang not in languages():
+    if not isinstance(lang, str) or lang not in languages():
         raise ArgumentError(f"{operation}: lang must be one of {languages()}, got {lang!r}")
+    return _read(lang)
+
+
+@cache
+def _read(lang: str) -> Mapping[str, str]:
     found: dict[str, str] = json.loads((files(__name__) / f"{lang}.json").read_text("utf-8"))
     return found
 
