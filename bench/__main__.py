@@ -1,4 +1,4 @@
-"""The command: ``python -m bench transforms``, ``convolution`` or ``page``."""
+"""The command: ``python -m bench`` and the name of a contest, or ``page``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING
 from . import page
 from .contestants import WrongResultError
 from .convolution import contest as convolution
+from .gradients import contest as gradients
+from .narrow import contest as narrow
 from .transforms import contest as transforms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CONTESTS = {"transforms": transforms, "convolution": convolution, "page": page}
+CONTESTS = {
+    "transforms": transforms,
+    "convolution": convolution,
+    "gradients": gradients,
+    "narrow": narrow,
+    "page": page,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

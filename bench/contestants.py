@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import ModuleType
 
+    import numpy as np
     from numpy.typing import NDArray
 
 ProblemT = TypeVar("ProblemT")
+Layout = Literal["NCHW", "NHWC"]
+"""Where the channels stand, before or behind the spatial axes, however many these are."""
 
 
 class WrongResultError(Exception):
@@ -59,6 +63,77 @@ class Contestant(Generic[ProblemT]):
             return metadata.version(self.distribution)
         except metadata.PackageNotFoundError:
             return None
+
+
+class Work(Protocol):
+    """What is asked of every contestant, a row of the tables; hashable, and it travels to other processes."""
+
+    @property
+    def name(self) -> str:
+        """As the tables call it."""
+
+    @property
+    def kind(self) -> str:
+        """The class by which results are summed up."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the patterns of the command are compared with."""
+
+    @property
+    def flops(self) -> int:
+        """Operations in name."""
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of the packed weights and of the padded image."""
+
+    def miniature(self) -> Any:
+        """Return work of the same kind whose memory is no help to this one."""
+
+
+class JudgedProblem(Protocol):
+    """What a contestant with a process of its own is given."""
+
+    @property
+    def out(self) -> NDArray[Any]:
+        """Where the result belongs, if the library can write where it is told."""
+
+    def complaint(self, result: NDArray[Any], right: NDArray[np.float64]) -> str | None:
+        """Return what is wrong with a result, if anything."""
+
+
+WorkT = TypeVar("WorkT", bound=Work)
+JudgedT = TypeVar("JudgedT", bound=JudgedProblem)
+
+
+@dataclass(frozen=True)
+class SeatedContestant(Contestant[JudgedT], ABC, Generic[WorkT, JudgedT]):
+    """A contestant with a process of its own, in which it makes its problems; see `Contestant` for other parameters.
+
+    Parameters
+    ----------
+    layout : {"NCHW", "NHWC"}
+        Of the images that it is given and that it returns.
+    is_one_shot : bool
+        Whether the weights come with every call; else they are prepared beforehand.
+    """
+
+    layout: Layout = "NCHW"
+    is_one_shot: bool = False
+
+    @property
+    @abstractmethod
+    def is_compared(self) -> bool:
+        """Whether it is one of ours that are set beside the best peer, or one of the peers that may be the best."""
+
+    @abstractmethod
+    def give(self, work: WorkT, threads: int) -> JudgedT:
+        """Return the problem that it is given, the same numbers in every process."""
+
+    def copied_bytes(self, problem: JudgedT) -> int:  # noqa: ARG002 (for those that copy)
+        """Return how much of what its library keeps is a copy of the problem, which is not counted as its memory."""
+        return 0
 
 
 def discover(package: ModuleType) -> list[Any]:

@@ -223,7 +223,7 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/implicit/calls.py",
-        "part.first * prog.op.out_filter",
+        "part.first * prog.out_filter",
         "0",
         "every part of the filters writes the first part's maps",
         "test_implicit.py::test_every_number_of_filters",
@@ -286,8 +286,8 @@ MUTATIONS = [
     ),
     Mutation(
         "pictures/highlight.py",
-        "light.order[here] = ranks[tap]",
-        "light.order[here] = tap + 1",
+        "by_pixel[window] = ranks",
+        "by_pixel[window] = np.arange(len(ranks)) + 1",
         "the order in a patch counts channels that the filter does not read",
         "test_scene.py",
     ),

@@ -306,3 +306,242 @@ def activated(a: NDArray[Any], name: str | None, slope: float = 0.0) -> NDArray[
             return a * np.where(a < -3, zero, np.where(a > 3, a.dtype.type(1), (a + 3) / 6))
         sigmoid: NDArray[Any] = 1 / (1 + np.exp(-a))
         return sigmoid if name == "sigmoid" else a * sigmoid
+
+
+def python_numbers(a: NDArray[Any]) -> NDArray[np.object_]:
+    """Return exact Python numbers; a registered dtype, such as bfloat16, goes through float32."""
+    return (a.astype(np.float32) if a.dtype.kind == "V" else a).astype(object)
+
+
+def products(
+    image_shape: Sequence[int],
+    weight_shape: Sequence[int],
+    layout: str,
+    window: Window,
+    *,
+    groups: int = 1,
+    mode: str = "constant",
+    flip: bool = False,
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...] | None, tuple[int, ...]]]:
+    """Yield every product of a convolution as three indices: of the output, the pixel and the weight.
+
+    The pixel's is None where a window sees the constant padding.
+    """
+    sizes = dict(zip(layout, image_shape, strict=True))
+    axes = [axis for axis in layout if axis not in "NC"]
+    filters, per_group, *kernel = weight_shape
+    outputs = list(np.ndindex(*window.output_shape))
+    for position, stop in zip(outputs, itertools.product(*window.stops), strict=True):
+        for tap in np.ndindex(*kernel):
+            seen = [source(steps[t], sizes[axis], mode) for axis, steps, t in zip(axes, stop, tap, strict=True)]
+            weight = tuple(k - 1 - t for k, t in zip(kernel, tap, strict=True)) if flip else tap
+            for image, f, c in itertools.product(range(sizes.get("N", 1)), range(filters), range(per_group)):
+                channel = f // (filters // groups) * per_group + c
+                pixel = None if None in seen else _index(layout, axes, image, channel, seen)
+                yield _index(layout, axes, image, f, position), pixel, (f, c, *weight)
+
+
+def _index(layout: str, axes: list[str], image: int, channel: int, place: Sequence[Any]) -> tuple[int, ...]:
+    at = {"N": image, "C": channel} | dict(zip(axes, place, strict=True))
+    return tuple(at[axis] for axis in layout)
+
+
+def input_gradient(
+    grad: NDArray[Any], w: NDArray[Any], image_shape: Sequence[int], layout: str, window: Window, **options: Any
+) -> NDArray[np.object_]:
+    """Return what each pixel of the image contributes: the sum of grad · conj(w) over the products that it is in.
+
+    `options` are those of `products`; the result holds Python numbers.
+    """
+    ys, ws, result = python_numbers(grad), python_numbers(w), np.full(image_shape, 0, object)
+    for output, pixel, weight in products(image_shape, w.shape, layout, window, **options):
+        if pixel is not None:
+            result[pixel] += ys[output] * ws[weight].conjugate()
+    return result
+
+
+def weight_gradient(
+    x: NDArray[Any],
+    grad: NDArray[Any],
+    weight_shape: Sequence[int],
+    layout: str,
+    window: Window,
+    *,
+    value: complex = 0,
+    **options: Any,
+) -> NDArray[np.object_]:
+    """Return what each weight contributes: the sum of conj(x) · grad over the products that it is in.
+
+    `value` is what the constant padding holds; `options` are those of `products`; the result holds Python numbers.
+    """
+    xs, ys, result = python_numbers(x), python_numbers(grad), np.full(weight_shape, 0, object)
+    for output, pixel, weight in products(x.shape, weight_shape, layout, window, **options):
+        result[weight] += (value if pixel is None else xs[pixel]).conjugate() * ys[output]
+    return result
+
+
+def conv_transpose(
+    x: NDArray[Any],
+    w: NDArray[Any],
+    layout: str,
+    output: Sequence[int],
+    before: Sequence[int],
+    *,
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    groups: int = 1,
+    flip: bool = False,
+    bias: NDArray[Any] | None = None,
+) -> NDArray[np.object_]:
+    """Return the transposed convolution as Python numbers: every pixel adds the kernel, times its value.
+
+    Tap t of the kernel at pixel i falls on ``i·stride + t·dilation - before``; what falls outside of `output`, the
+    result's spatial axes, is lost.
+    """
+    xs, ws = python_numbers(x), python_numbers(w)
+    axes = [axis for axis in layout if axis not in "NC"]
+    sizes = dict(zip(layout, x.shape, strict=True)) | dict(zip(axes, output, strict=True)) | {"C": groups * w.shape[1]}
+    result = np.full([sizes[axis] for axis in layout], 0, object)
+    if bias is not None:
+        line = [-1 if axis == "C" else 1 for axis in layout]
+        result += python_numbers(bias).reshape(line)
+    for index in np.ndindex(*x.shape):
+        at = dict(zip(layout, index, strict=True))
+        f = at.get("C", 0)
+        for c, *tap in np.ndindex(*w.shape[1:]):
+            steps = zip(axes, tap, stride, dilation, before, strict=True)
+            place = [at[axis] * s + t * d - b for axis, t, s, d, b in steps]
+            if all(0 <= p < n for p, n in zip(place, output, strict=True)):
+                weight = [k - 1 - t for k, t in zip(w.shape[2:], tap, strict=True)] if flip else tap
+                channel = f // (len(w) // groups) * w.shape[1] + c
+                result[_index(layout, axes, at.get("N", 0), channel, place)] += xs[index] * ws[(f, c, *weight)]
+    return result
+
+
+def wide(a: NDArray[Any]) -> NDArray[Any]:
+    """Return small integers of any dtype in the widest dtype of their kind that BLAS multiplies, exactly."""
+    return a.astype(np.complex128 if a.dtype.kind == "c" else np.float64)
+
+
+def transposed_sums(
+    x: NDArray[Any], w: NDArray[Any], *, stride: int, dilation: int, groups: int, conjugate: bool
+) -> NDArray[Any]:
+    """Return all that a transposed convolution of (N, F, H, W) spreads over the plane, tap by tap.
+
+    For layers too large for plain loops: small integers, so that every sum is exact.
+    """
+    batch, filters, *spatial = x.shape
+    whole = [stride * (n - 1) + dilation * (k - 1) + 1 for n, k in zip(spatial, w.shape[2:], strict=True)]
+    maps = wide(x).reshape(batch, groups, filters // groups, *spatial)
+    factors = wide(w).reshape(groups, filters // groups, *w.shape[1:])
+    result = np.zeros((batch, groups, w.shape[1], *whole), maps.dtype)
+    for tap in np.ndindex(*w.shape[2:]):
+        place: list[Any] = [
+            slice(t * dilation, t * dilation + stride * n, stride) for t, n in zip(tap, spatial, strict=True)
+        ]
+        factor = factors[(..., *tap)].conj() if conjugate else factors[(..., *tap)]
+        result[(..., *place)] += np.einsum("ngfyx,gfc->ngcyx", maps, factor, optimize=True)
+    return result.reshape(batch, groups * w.shape[1], *whole)
+
+
+def quantized_sums(
+    x: NDArray[Any],
+    w: NDArray[Any],
+    layout: str,
+    window: Window,
+    *,
+    x_zero_point: int = 0,
+    w_zero_point: int | Sequence[int] = 0,
+    bias: NDArray[Any] | None = None,
+    value: int | None = None,
+    **options: Any,
+) -> NDArray[np.object_]:
+    """Return the sums of (x - x_zero_point)·(w - w_zero_point of the filter) as Python integers, term by term.
+
+    `value` is what the constant padding holds, the zero point if None; `options` are those of `products`.
+    """
+    axes = [axis for axis in layout if axis not in "NC"]
+    sizes = dict(zip(layout, x.shape, strict=True)) | dict(zip(axes, window.output_shape, strict=True))
+    sizes |= {"C": len(w)}
+    each = [w_zero_point] * len(w) if isinstance(w_zero_point, int) else list(w_zero_point)
+    xs, ws = python_numbers(x), python_numbers(w)
+    padded = x_zero_point if value is None else value
+    result = np.full([sizes[axis] for axis in layout], 0, object)
+    if bias is not None:
+        result += python_numbers(bias).reshape([-1 if axis == "C" else 1 for axis in layout])
+    for output, pixel, weight in products(x.shape, w.shape, layout, window, **options):
+        entry = padded if pixel is None else xs[pixel]
+        result[output] += (entry - x_zero_point) * (ws[weight] - int(each[weight[0]]))
+    return result
+
+
+def shifted_sums(
+    x: NDArray[Any],
+    w: NDArray[Any],
+    layout: str,
+    window: Window,
+    *,
+    x_zero_point: int = 0,
+    w_zero_point: int | Sequence[int] = 0,
+    bias: NDArray[Any] | None = None,
+    value: int | None = None,
+    **options: Any,
+) -> NDArray[np.int32]:
+    """Return `quantized_sums` in int32, for layers too large for plain loops: `layer_sums` of shifted arrays."""
+    image = x.astype(np.int64) - x_zero_point
+    filters = w.astype(np.int64) - np.reshape(w_zero_point, (-1, *[1] * (w.ndim - 1)))
+    constant = 0 if value is None else value - x_zero_point
+    sums, _ = layer_sums(image, filters, bias, layout, window, value=constant, **options)
+    return sums.astype(np.int32)
+
+
+def wrapped(sums: NDArray[np.object_]) -> NDArray[np.int32]:
+    """Return Python integers modulo 2³², as int32."""
+    values = [(v + 2**31) % 2**32 - 2**31 for v in sums.ravel().tolist()]
+    return np.array(values, np.int32).reshape(sums.shape)
+
+
+def requantized(
+    sums: NDArray[np.int32],
+    factors: Sequence[float],
+    zero_point: int,
+    dtype: np.dtype[Any],
+    channel: int | None = None,
+    relu: bool = False,
+) -> NDArray[Any]:
+    """Return ``saturate(round(float32(sum)·factor) + zero_point)``, one number at a time.
+
+    Parameters
+    ----------
+    sums : ndarray of int32
+    factors : sequence of float
+        Of each filter, numbers that float32 has; see `rescaling`.
+    zero_point : int
+    dtype : dtype
+        int8 or uint8.
+    channel : int, optional
+        The axis of the filters; None where there is one filter and no axis for it.
+    relu : bool
+        Whether numbers below 0 become 0.
+    """
+    least, most = (-128, 127) if dtype == np.int8 else (0, 255)
+    result = np.empty(sums.shape, dtype)
+    for index in np.ndindex(*sums.shape):
+        factor = factors[0 if channel is None else index[channel]]
+        # The product of two float32 numbers is exact in Python's floats; Python rounds halves to the even integer.
+        value = _float32(_float32(int(sums[index])) * factor)
+        rounded = round(min(max(value, 0 if relu else -1000), 1000))  # infinity is no integer
+        result[index] = min(max(rounded + zero_point, least), most)
+    return result
+
+
+def rescaling(x_scale: float, w_scale: Sequence[float], y_scale: float) -> list[float]:
+    """Return ``x_scale·w_scale/y_scale`` of each filter in float32, rounded after each of the two operations."""
+    x, y = _float32(x_scale), _float32(y_scale)
+    return [_float32(_float32(x * _float32(w)) / y) for w in w_scale]
+
+
+def _float32(value: float) -> float:
+    """Return the nearest number that float32 has, infinity beyond the largest."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))

@@ -219,3 +219,100 @@ def cases(
     }
     order = draw(memory_orders() if memory is None else memory)
     return Case(MEMORY_ORDERS[order](x), layout, window, arguments, value)
+
+
+def pairs_of_dtypes() -> st.SearchStrategy[tuple[np.dtype[Any], np.dtype[Any]]]:
+    """Draw two dtypes that have a common one."""
+    return st.tuples(dtypes(), dtypes()).filter(lambda pair: _promote(*pair))
+
+
+def _promote(a: np.dtype[Any], b: np.dtype[Any]) -> bool:
+    try:
+        np.result_type(a, b)
+    except TypeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution without its arrays: numbers for the oracles, and the same as a user writes them."""
+
+    layout: str
+    window: Window
+    image_shape: tuple[int, ...]
+    weight_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    groups: int
+    mode: str
+    flip: bool
+    arguments: dict[str, Any]
+    """What `conv` and both of its gradients take alike."""
+    dtypes: tuple[np.dtype[Any], np.dtype[Any]]
+    orders: tuple[str, str]
+    """Names of memory orders for two operands."""
+    seeds: tuple[int, int]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Groups, padding mode and flip for the oracles."""
+        return {"groups": self.groups, "mode": self.mode, "flip": self.flip}
+
+    def operands(self, first: tuple[int, ...], second: tuple[int, ...]) -> tuple[Array, Array]:
+        """Return two arrays of small integers of these shapes."""
+        a, b = (numbers(s, d, seed) for s, d, seed in zip((first, second), self.dtypes, self.seeds, strict=True))
+        return a, b
+
+    def laid_out(self, *operands: Array) -> list[Array]:
+        """Return the two arrays in their memory orders."""
+        return [MEMORY_ORDERS[order](a) for order, a in zip(self.orders, operands, strict=True)]
+
+
+@st.composite
+def convolutions(
+    draw: st.DrawFn,
+    pairs: st.SearchStrategy[tuple[np.dtype[Any], np.dtype[Any]]] | None = None,
+    modes: tuple[str, ...] = PADDING_MODES,
+) -> Convolution:
+    """Draw a convolution: any window, layout, groups, dtypes, memory orders; sometimes no images, channels, filters."""
+    k = draw(spatial_ndims())
+    name = draw(st.sampled_from([None, None, *PADDING_NAMES]))
+    window = draw(windows(k, name))
+    written = draw(st.none() | layouts(k))
+    layout = draw(st.sampled_from(["NC", "C", ""])) + "ABDE"[:k] if written is None else written
+    groups, per_group, maps = draw(channel_counts()) if "C" in layout else (1, 1, 1)
+    lengths = dict(zip((a for a in layout if a not in "NC"), window.spatial_shape, strict=True))
+    lengths |= {"N": draw(st.sampled_from([1, 2, 3, 0])), "C": groups * per_group}
+    outputs = lengths | {"C": groups * maps}
+    outputs |= dict(zip((a for a in layout if a not in "NC"), window.output_shape, strict=True))
+    mode, flip = draw(st.sampled_from(modes)), draw(st.booleans())
+    arguments = {
+        "stride": draw(spelled(window.stride)),
+        "dilation": draw(spelled(window.dilation)),
+        "padding": draw(spelled_padding(window.padding)) if name is None else name,
+        "padding_mode": mode,
+        "groups": groups,
+        "layout": written,
+        "flip": flip,
+    }
+    return Convolution(
+        layout=layout,
+        window=window,
+        image_shape=tuple(lengths[a] for a in layout),
+        weight_shape=(groups * maps, per_group, *window.kernel_size),
+        output_shape=tuple(outputs[a] for a in layout),
+        groups=groups,
+        mode=mode,
+        flip=flip,
+        arguments=arguments,
+        dtypes=draw(pairs_of_dtypes() if pairs is None else pairs),
+        orders=(draw(memory_orders()), draw(memory_orders())),
+        seeds=(draw(seeds()), draw(seeds())),
+    )
+
+
+@st.composite
+def channel_counts(draw: st.DrawFn) -> tuple[int, int, int]:
+    """Draw how many groups there are, and the channels and filters of each; sometimes none."""
+    groups, per_group, maps = (draw(st.sampled_from(sizes)) for sizes in ([1, 2, 3], [1, 2, 3, 0], [1, 2, 3, 0]))
+    return groups, per_group, maps

@@ -406,7 +406,7 @@ class Zeros:
     def workspace_bytes(self, problem, threads):
         return 12345
 
-    def prepare(self, problem, w, bias, threads):
+    def prepare(self, problem, w, bias, threads, scales=None):
         def run(x, out):
             out[...] = 0
 

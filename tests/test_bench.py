@@ -6,29 +6,38 @@ import csv
 import os
 import pickle
 import re
+import weakref
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from bench import match, seat
 from bench.__main__ import main
 from bench.clock import many_calls, take_turns
-from bench.contestants import Contestant, Role, WrongResultError, discover
+from bench.contestants import Contestant, JudgedProblem, Role, SeatedContestant, WorkT, WrongResultError, discover
 from bench.convolution import contest as convolution_contest
 from bench.convolution import contestants as convolution_contestants
 from bench.convolution import layers as convolution_layers
-from bench.convolution import measure as convolution_measure
 from bench.convolution import problems as convolution_problems
 from bench.convolution import report as convolution_report
-from bench.convolution import seat
 from bench.convolution.contestant import Convolver
 from bench.convolution.contestants import numpy_matrix
 from bench.convolution.layers import Layer as ConvolutionLayer
-from bench.convolution.measure import Measurement as ConvolutionMeasurement
-from bench.convolution.report import Round, rounds
+from bench.gradients import contest as gradients_contest
+from bench.gradients import contestants as gradients_contestants
+from bench.gradients import problems as gradients_problems
+from bench.gradients.contestant import Differentiator
+from bench.narrow import contest as narrow_contest
+from bench.narrow import contestants as narrow_contestants
+from bench.narrow import problems as narrow_problems
+from bench.narrow import report as narrow_report
+from bench.narrow.contestant import NarrowConvolver
 from bench.options import matches
 from bench.processes import fresh_process, in_fresh_process, usable_cpus
+from bench.rounds import Round, rounds
+from bench.tasks import Task
 from bench.transforms import contest, contestants
 from bench.transforms.contestants import numpy_strided, ours
 from bench.transforms.measure import OUTS, Measurement, measure
@@ -38,6 +47,7 @@ from bench.transforms.report import report
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import ModuleType
 
     from numpy.typing import NDArray
 
@@ -52,6 +62,11 @@ CONVOLUTIONS = [
     ConvolutionLayer("signal", "1d", 1, 3, (17,), 4, (3,), (2,), (1,), (1,)),
     ConvolutionLayer("volume", "3d", 1, 2, (5, 6, 7), 3, (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1)),
 ]
+
+
+FLAT = CONVOLUTIONS[:3]
+ADJOINTS = [Task(layer, kind) for layer in FLAT for kind in gradients_problems.KINDS]
+NARROW = [Task(layer, kind, itemsize) for layer in FLAT for kind, itemsize in narrow_problems.KINDS.items()]
 
 
 def prepare_off_by_one(problem: Problem) -> Callable[[], NDArray[np.float32]]:
@@ -291,7 +306,7 @@ def prepare_without_a_tap(problem: convolution_problems.Problem) -> Callable[[],
     return numpy_matrix.prepare(replace(problem, weight=weight))
 
 
-def prepare_nothing(problem: convolution_problems.Problem) -> Callable[[], NDArray[np.float32]]:
+def prepare_nothing(problem: JudgedProblem) -> Callable[[], NDArray[Any]]:
     """Return the out as it is, all NaN."""
     return lambda: problem.out
 
@@ -299,6 +314,13 @@ def prepare_nothing(problem: convolution_problems.Problem) -> Callable[[], NDArr
 def prepare_death(_problem: convolution_problems.Problem) -> None:
     """End the process, as a library that crashes does."""
     os._exit(1)
+
+
+def measure_planted(
+    contestant: SeatedContestant[WorkT, Any], work: WorkT, answer: Callable[[WorkT], NDArray[np.float64]]
+) -> None:
+    """Measure one contestant at some work, as a contest does."""
+    match.measure([work], [contestant], answer, 1, repeats=1, seconds=1)
 
 
 @pytest.mark.parametrize(
@@ -314,15 +336,13 @@ def test_a_wrong_convolution_is_caught(
     """A missing tap goes beyond the tolerance, and so does NaN; the message names contestant and layer."""
     message = re.escape(f"planted: wrong result of strided: {complaint}")
     with pytest.raises(WrongResultError, match=f"^{message}$"):
-        convolution_measure.measure(CONVOLUTIONS[:1], [Convolver("planted", "numpy", prepare)], 1, repeats=1, seconds=1)
+        measure_planted(Convolver("planted", "numpy", prepare), CONVOLUTIONS[0], convolution_problems.answer)
 
 
 def test_a_contestant_that_dies_is_named() -> None:
     """The error is the pool's; its note tells who and where."""
     with pytest.raises(BrokenExecutor) as caught:
-        convolution_measure.measure(
-            CONVOLUTIONS[:1], [Convolver("planted", "numpy", prepare_death)], 1, repeats=1, seconds=1
-        )
+        measure_planted(Convolver("planted", "numpy", prepare_death), CONVOLUTIONS[0], convolution_problems.answer)
     assert caught.value.__notes__ == ["planted at strided"]
 
 
@@ -351,7 +371,7 @@ def test_the_convolution_command_prints_tables_and_writes_the_csv(
     assert not list(tmp_path.glob("**/*.svg"))
 
 
-def played(*seconds: dict[str, float]) -> list[Round]:
+def played(*seconds: dict[str, float]) -> list[Round[ConvolutionLayer]]:
     """Return a round a dict, of one thread and more, in which each contestant took so long at the first layer."""
     entered = [
         Convolver("limit", "numpy", prepare_nothing, Role.LIMIT),
@@ -361,7 +381,7 @@ def played(*seconds: dict[str, float]) -> list[Round]:
     ]
     layer = next(layer for layer in convolution_layers.read_layers() if layer.name == "vgg_1_2")
     measured = [
-        ConvolutionMeasurement(threads, layer, name, (time, time))
+        match.Measurement(threads, layer, name, (time, time))
         for threads, times in enumerate(seconds, start=1)
         for name, time in times.items()
     ]
@@ -388,3 +408,226 @@ def test_the_chart_is_the_same_every_time(tmp_path: Path) -> None:
     first, second = (path.read_bytes() for path in paths)
     assert first == second
     assert first.startswith(b"<?xml")
+
+
+@pytest.mark.parametrize("block", [1, 1 << 17])
+@pytest.mark.parametrize("layer", CONVOLUTIONS, ids=lambda layer: layer.name)
+def test_the_answers_of_gradients_are_adjoint(
+    layer: ConvolutionLayer, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """<conv(x, w), g> = <x, dx(w, g)> = <w, dw(x, g)>, with all three drawn independently; in blocks, too."""
+    monkeypatch.setattr(convolution_problems, "_BLOCK_ELEMENTS", block)
+    rng = np.random.default_rng(1)
+    shapes = (layer.image_shape, layer.weight_shape, layer.output_shape)
+    image, weight, grad = (rng.integers(-9, 10, shape) for shape in shapes)
+    product = np.vdot(convolution_problems.convolution(layer, image, weight), grad)
+    assert np.vdot(gradients_problems.input_gradient(layer, weight, grad), image) == product
+    assert np.vdot(gradients_problems.weight_gradient(layer, image, grad), weight) == product
+
+
+def test_transposed_layers_enlarge_their_images_by_the_stride() -> None:
+    """Each stands in its table as the convolution of which it is the transpose."""
+    layers = convolution_layers.read_layers(gradients_problems.TRANSPOSED_LAYERS)
+    assert [layer.spatial[0] for layer in layers] == [56, 112, 224, 448, 16, 32, 64, 128, 224]
+    for layer in layers:
+        enlarged = tuple(n * s for n, s in zip(layer.output_spatial, layer.stride, strict=True))
+        assert enlarged == layer.spatial, layer
+    tasks = gradients_problems.tasks()
+    assert len({task.name for task in tasks}) == len(tasks) == 2 * 32 + len(layers)
+    assert len(narrow_problems.tasks()) == 4 * 32
+
+
+@pytest.mark.parametrize(
+    ("package", "ours", "count"),
+    [
+        (gradients_contestants, ["im2col", "im2col NHWC", "plan", "plan NHWC"], 10),
+        (narrow_contestants, ["conv", "conv NHWC", "plan", "plan NHWC"], 9),
+    ],
+)
+def test_every_file_of_the_other_contests_is_a_contestant(package: ModuleType, ours: list[str], count: int) -> None:
+    """Ours stand first; all of them travel to other processes."""
+    found = discover(package)
+    assert [c.name for c in found if c.role is Role.OURS] == [c.name for c in found[:4]] == ours
+    assert len({c.name for c in found}) == len(found) == count
+    assert [c.name for c in pickle.loads(pickle.dumps(found))] == [c.name for c in found]  # noqa: S301 (its own)
+
+
+def offered(
+    contestant: SeatedContestant[WorkT, Any],
+    works: list[WorkT],
+    answer: Callable[[WorkT], NDArray[np.float64]],
+    folder: Path,
+) -> list[WorkT]:
+    """Return the works that a contestant offers, each checked and timed."""
+    found = []
+    for work in works:
+        np.save(folder / "answer.npy", answer(work))
+        assert seat.prepare(contestant, work, 1, folder / "answer.npy") is None, work
+        if seat.is_ready():
+            assert min(seat.turn()) > 0
+            found.append(work)
+    return found
+
+
+@pytest.mark.parametrize("contestant", [c for c in discover(gradients_contestants) if c.version], ids=lambda c: c.name)
+def test_an_installed_contestant_differentiates_rightly(contestant: Differentiator, tmp_path: Path) -> None:
+    """Every kind at every layer for those with weights in every call; plans and engines know the transpose only."""
+    found = offered(contestant, ADJOINTS, gradients_problems.answer, tmp_path)
+    kinds = {task.kind for task in found}
+    assert kinds == (set(gradients_problems.KINDS) if contestant.is_one_shot else {gradients_problems.TRANSPOSE})
+    if contestant.role is Role.OURS:
+        assert len(found) == len(FLAT) * len(kinds)
+
+
+@pytest.mark.parametrize("contestant", [c for c in discover(narrow_contestants) if c.version], ids=lambda c: c.name)
+def test_an_installed_contestant_convolves_narrow_numbers_rightly(contestant: NarrowConvolver, tmp_path: Path) -> None:
+    """Every kind that it offers."""
+    assert offered(contestant, NARROW, narrow_problems.answer, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ORT", "OpenVINO", "OpenVINO NHWC"])
+def test_a_prepared_call_keeps_the_arrays_that_it_reads(name: str) -> None:
+    """Engines are told an address: an image that dies before the turns would be read all the same."""
+    contestant = next(c for c in discover(convolution_contestants) if c.name == name)
+    if not contestant.version:
+        pytest.skip(f"{contestant.distribution} is not installed")
+    problem = contestant.give(CONVOLUTIONS[0], 1)
+    image, call = weakref.ref(problem.image), contestant.prepare(problem)
+    del problem
+    assert image() is not None
+    del call
+    assert image() is None
+
+
+def prepare_without_sums(problem: gradients_problems.Problem) -> Callable[[], NDArray[np.float32]]:
+    """Return zeros for whatever is sought."""
+    return lambda: np.zeros_like(problem.out)
+
+
+def prepare_transposed(problem: gradients_problems.Problem) -> Callable[[], NDArray[np.float32]]:
+    """Return an array with its axes in the wrong order."""
+    return lambda: problem.out.T
+
+
+@pytest.mark.parametrize(
+    ("kind", "prepare", "complaint"),
+    [
+        ("dx", prepare_without_sums, r"432 of 432 elements are off by more than 2.6e-05, the worst by \S+"),
+        ("dw", prepare_without_sums, r"108 of 108 elements are off by more than 5.5e-05, the worst by \S+"),
+        ("transpose", prepare_transposed, r"its shape is \(8, 9, 3, 2\) instead of \(2, 3, 9, 8\)"),
+    ],
+)
+def test_a_wrong_gradient_is_caught(
+    kind: str, prepare: Callable[[gradients_problems.Problem], Callable[[], NDArray[np.float32]]], complaint: str
+) -> None:
+    """The message names contestant, layer and kind."""
+    planted = Differentiator("planted", "numpy", prepare)
+    with pytest.raises(WrongResultError, match=f"^planted: wrong result of strided {kind}: {complaint}$"):
+        measure_planted(planted, Task(CONVOLUTIONS[0], kind), gradients_problems.answer)
+
+
+@pytest.mark.parametrize(("kind", "step"), [("int32", 1), ("uint8", 1), ("bfloat16", 3), ("float32", 40)])
+def test_narrow_results_are_judged_by_what_their_dtype_can_hold(kind: str, step: int) -> None:
+    """The nearest numbers to the exact sums pass; a step away, in the last place, one element is wrong."""
+    task = Task(FLAT[0], kind)
+    problem, right = narrow_problems.make_problem(task, "NCHW", 1), narrow_problems.answer(task)
+    nearest = right.astype(np.float32)
+    result: NDArray[Any]
+    if kind == "int32":
+        result = right.astype(np.int32)
+    elif kind == "uint8":
+        scale = problem.x_scale * problem.w_scale.reshape(-1, 1, 1) / problem.y_scale
+        result = np.clip(np.round(nearest * scale), 0, 255).astype(np.uint8)
+    else:
+        result = nearest if kind == "float32" else ((nearest.view(np.uint32) + 0x8000) >> 16).astype(np.uint16)
+    assert problem.complaint(result, right) is None
+    index = np.unravel_index(np.argmax(right), right.shape)
+    bits = result.view(f"u{result.dtype.itemsize}")
+    bits[index] -= step
+    wrong = problem.complaint(result, right)
+    assert wrong is not None
+    assert wrong.startswith(f"1 of {right.size} elements are off by more than ")
+    assert problem.complaint(result.astype(np.float64), right) == (
+        f"it is float64 {right.shape} instead of {problem.out.dtype} {right.shape}"
+    )
+
+
+def test_small_integers_are_exact_in_bfloat16(torch: Any) -> None:
+    """As bits, there and back; torch reads the same numbers from them."""
+    integers = np.arange(-127, 256)
+    bits = narrow_problems.to_bits(integers)
+    assert np.array_equal(narrow_problems.from_bits(bits), integers)
+    read = torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16)
+    assert read.tolist() == integers.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "tested", "package", "tasks", "titles"),
+    [
+        (
+            "gradients",
+            gradients_contest,
+            gradients_contestants,
+            ADJOINTS,
+            [
+                "GFLOP/s of dx by the best call, threads: 1\n\nlayer ",
+                "Ours as a multiple of the faster of torch's two, threads: 1; geometric mean (worst layer)",
+                "im2col / explicit",
+            ],
+        ),
+        (
+            "narrow",
+            narrow_contest,
+            narrow_contestants,
+            NARROW,
+            [
+                "GOP/s of int32 by the median call, threads: 1\n\nlayer ",
+                "Ours as a multiple of the best peer with the same numbers, threads: 1; geometric mean (worst layer)",
+                "Ours as a multiple of itself with float32, threads: 1; geometric mean (worst layer), best calls",
+            ],
+        ),
+    ],
+)
+def test_the_other_commands_print_tables_and_write_the_csv(
+    name: str,
+    tested: ModuleType,
+    package: ModuleType,
+    tasks: list[Task],
+    titles: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line a cell of the layers and kinds that the options choose; memory of the tagged layers."""
+    entered = [c for c in discover(package) if c.role is Role.OURS or c.name == "explicit"]
+    monkeypatch.setattr(tested, "discover", lambda _: entered)
+    monkeypatch.setattr(tested, "tasks", lambda: tasks)
+    path = tmp_path / "new" / "cells.csv"
+    arguments = ["--layers", "strided", "--repeats", "1", "--seconds", "0.001", "--csv", str(path)]
+    assert main([name, *arguments, "--kinds", "d*,int32,float32", "--memory-layers", "tagged"]) == 0
+    printed = capsys.readouterr().out
+    assert all(title in printed for title in titles)
+    assert "Memory beyond image, weights and result, threads: 1" in printed
+    with path.open(encoding="utf-8") as file:
+        cells = list(csv.DictReader(file))
+    assert {cell["class"] for cell in cells} == ({"dx", "dw"} if name == "gradients" else {"int32", "float32"})
+    assert all(float(cell["best_gflop_per_second"]) > 0 for cell in cells)
+
+
+def test_narrow_numbers_are_compared_with_wide_ones_layer_by_layer() -> None:
+    """And with the best peer of the same kind only."""
+    entered = [
+        NarrowConvolver("plan", "numpy", prepare_nothing, Role.OURS),
+        NarrowConvolver("slow", "numpy", prepare_nothing),
+        NarrowConvolver("fast", "numpy", prepare_nothing),
+    ]
+    times = {"int32": {"plan": 1.0, "slow": 4.0, "fast": 3.0}, "float32": {"plan": 5.0}}
+    measured = [
+        match.Measurement(1, Task(FLAT[0], kind), name, (time, time))
+        for kind, cells in times.items()
+        for name, time in cells.items()
+    ]
+    printed = narrow_report.report(rounds(measured, entered))
+    assert "\nint32       1    best               0.0  3.00 (3.00)  3.00 (3.00)\n" in printed
+    assert "\nfloat32     1" not in printed
+    assert printed.endswith("\nplan        5.00 (5.00)")

@@ -475,7 +475,7 @@ def test_results_beyond_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
     image = np.broadcast_to(np.int8(1), (4096, 4096))
     message = (
         "conv2d: the result (4096, 4096) of int32 with its workspace would take 68.0 MiB but 1.0 MiB are available; "
-        "convolve the image in parts"
+        "lower workspace_limit, or work on fewer images at a time"
     )
     with raises_exactly(MemoryBudgetError, message):
         conv2d(image, np.ones((1, 1), np.int8), algorithm="explicit", threads=1)

@@ -187,7 +187,14 @@ class Planted:
         self.name, self.honest, self.spoil = "planted", honest, spoil
         self.suitability, self.workspace_bytes = honest.suitability, honest.workspace_bytes
 
-    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:
+    def prepare(
+        self,
+        problem: Problem,
+        w: NDArray[Any],
+        bias: NDArray[Any] | None,
+        threads: int,
+        scales: NDArray[Any] | None = None,  # noqa: ARG002 (the contract's)
+    ) -> Runner:
         """Return what runs the other algorithm and spoils its result."""
         run = self.honest.prepare(problem, w, bias, threads)
         assert run is not None

@@ -132,7 +132,14 @@ class Recorder:
         """Return a number that depends on both."""
         return problem.batch + threads
 
-    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:
+    def prepare(
+        self,
+        problem: Problem,
+        w: NDArray[Any],
+        bias: NDArray[Any] | None,
+        threads: int,
+        scales: NDArray[Any] | None = None,  # noqa: ARG002 (the contract's)
+    ) -> Runner:
         """Return a function that keeps its arguments."""
         assert (bias is not None, threads) == (problem.has_bias, 2)
         self.weights.append(w.ravel().tolist())
@@ -462,7 +469,7 @@ _FROZEN = np.full((1, 3, 3, 3), 7.0)
 _FROZEN.flags.writeable = False
 
 WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
-    (ShapeError, "conv2d: bias has shape (2,) but 3 filters need one value each, (3,)", {"bias": [1.0, 2.0]}),
+    (ShapeError, "conv2d: bias has shape (2,) but 3 output maps need one value each, (3,)", {"bias": [1.0, 2.0]}),
     (
         DTypeError,
         "conv2d: bias of complex128 cannot be added to sums of float64; convert the bias, or pass dtype='complex128'",

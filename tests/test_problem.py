@@ -33,7 +33,7 @@ def test_result_dtypes(x_dtype: np.dtype[Any], algorithm: str) -> None:
     for w_dtype in DTYPES:
         x, w = np.ones((1, 2, 2), x_dtype), np.ones((1, 1, 2, 2), w_dtype)
         if not promotes(x_dtype, w_dtype):
-            names = f"image dtype {x_dtype} and weight dtype {w_dtype}"
+            names = f"x of {x_dtype} and w of {w_dtype}"
             with raises_exactly(DTypeError, f"conv: {names} have no common dtype; convert one of them"):
                 conv_by(algorithm, x, w)
             continue
@@ -152,7 +152,7 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     ),
     (
         DTypeError,
-        "conv2d: image dtype bfloat16 and weight dtype int32 have no common dtype; convert one of them",
+        "conv2d: x of bfloat16 and w of int32 have no common dtype; convert one of them",
         {"x": X.astype(BFLOAT16), "w": W.astype(np.int32)},
     ),
     (
@@ -299,13 +299,13 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (DTypeError, "conv2d: dtype=object is not a number; pass one such as np.float32", {"dtype": object}),
     (
         DTypeError,
-        "conv2d: image dtype float64 and weight dtype float64 give float64, which dtype=int32 cannot hold; ask for a "
+        "conv2d: x of float64 and w of float64 give float64, which dtype=int32 cannot hold; ask for a "
         "wider dtype and convert the result",
         {"dtype": np.int32},
     ),
     (
         DTypeError,
-        "conv2d: image dtype bool and weight dtype bool give int32, which dtype=bool cannot hold; ask for a wider "
+        "conv2d: x of bool and w of bool give int32, which dtype=bool cannot hold; ask for a wider "
         "dtype and convert the result",
         {"x": X > 0, "w": W > 0, "dtype": bool},
     ),

@@ -84,7 +84,10 @@ def test_without_llvmlite(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_named_targets() -> None:
     """Those that tests look at have the vectors of their name, and typical caches."""
     sizes = {name: (t.vector_bytes, t.vector_registers) for name, t in NAMED.items()}
-    assert sizes == {"avx512": (64, 32), "avx2": (32, 16), "sse2": (16, 16), "neon": (16, 32)}
+    assert sizes == {"avx512": (64, 32), "avx2": (32, 16), "sse2": (16, 16), "neon": (16, 32)} | {
+        "zen4": (64, 32),
+        "avxvnni": (32, 16),
+    }
     assert {t.caches for t in NAMED.values()} == {TYPICAL}
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .report import Round
+    from ..rounds import Round
+    from .layers import Layer
 
 _OURS, _PEER, _LINE = "#c2410c", "#94a3b8", "#475569"
 
 
-def draw(r: Round, path: Path) -> None:
+def draw(r: Round[Layer], path: Path) -> None:
     """Draw a round into an SVG file; the same measurements give the same bytes.
 
     Parameters
@@ -28,13 +29,13 @@ def draw(r: Round, path: Path) -> None:
     from matplotlib import pyplot
 
     speed = attrgetter("best_speed")
-    kinds = {kind: layers for kind, layers in r.kinds().items() if kind != "all"}
+    kinds = r.kinds()
     # A bar for each layer, and room between classes.
     places, start = {}, 0
     for layers in kinds.values():
         places.update({layer: start + i for i, layer in enumerate(layers)})
         start += len(layers) + 1
-    ours = [max(speed(r.cells[layer][plan]) for plan in r.plans) for layer in places]
+    ours = [max(speed(r.cells[layer][plan]) for plan in r.ours) for layer in places]
     bests = [r.best_peer(layer, speed) for layer in places]
     path.parent.mkdir(parents=True, exist_ok=True)
     style = {"svg.hashsalt": "im2col", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}

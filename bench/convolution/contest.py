@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import options as common
-from ..contestants import Role, discover, versions
-from ..tables import machine
+from ..contest import add_arguments as add_common_arguments
+from ..contest import chosen, play
+from ..contestants import discover
 from . import contestants
 from .layers import read_layers
-from .measure import measure
-from .memory import memory_table
-from .report import report, rounds, write_csv
+from .problems import answer
+from .report import report
 
 if TYPE_CHECKING:
     import argparse
@@ -27,8 +26,7 @@ CHART = Path("docs", "convolution-chart.svg")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the contest's options."""
-    common.add_arguments(parser, layers="name, class or tag", seconds=0.3, csv=CSV)
-    parser.add_argument("--memory-layers", default="core", help="as --layers: of which the memory is measured")
+    add_common_arguments(parser, csv=CSV)
     parser.add_argument("--chart", type=Path, help=f"where it is drawn; by default {CHART} if all layers take part")
     parser.add_argument("--no-chart", action="store_true", help="draw none")
 
@@ -47,28 +45,12 @@ def run(options: argparse.Namespace) -> None:
         If a contestant's result is wrong; nothing has been printed about it then.
     """
     every = read_layers()
-    layers = [layer for layer in every if common.matches(options.layers, layer.name, layer.kind, *layer.tags)]
-    if not layers:
-        raise SystemExit(f"no layer's name, class or tag matches {options.layers!r}")
+    layers = chosen(every, options.layers)
     found: list[Convolver] = discover(contestants)
-    entered = [c for c in found if c.role is not Role.PEER or common.matches(options.contestants, c.name)]
-    print(machine())
-    print(versions(entered))
-    print(LEGEND)
-    ready = [c for c in entered if c.version]
-    measurements = []
-    for threads in options.threads:
-        measurements += measure(layers, ready, threads, options.repeats, options.seconds)
-    played = rounds(measurements, ready)
-    write_csv(options.csv, played)
-    print(f"\n{report(played)}\n\nEvery cell is in {options.csv}")
+    played = play(options, layers, found, legend=LEGEND, answer=answer, report=report)
     chart = options.chart or (CHART if layers == every else None)
     if chart and not options.no_chart:
         from .chart import draw
 
         draw(played[0], chart)
         print(f"The chart is in {chart}")
-    if options.memory:
-        some = [layer for layer in layers if common.matches(options.memory_layers, layer.name, layer.kind, *layer.tags)]
-        for r in played if some else []:
-            print(f"\n{memory_table(r, some)}")

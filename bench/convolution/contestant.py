@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..contestants import Contestant
-from .problems import Layout, Problem
+from ..contestants import Role, SeatedContestant
+from .layers import Layer
+from .problems import Problem, make_problem
 
 
 @dataclass(frozen=True)
-class Convolver(Contestant[Problem]):
-    """One way to convolve; see `Contestant` for the other parameters.
+class Convolver(SeatedContestant[Layer, Problem]):
+    """One way to convolve; see `SeatedContestant` for the other parameters.
 
     Parameters
     ----------
-    layout : {"NCHW", "NHWC"}
-        Of the image that it is given and of the result that it returns.
     is_direct : bool
         Whether it multiplies as often as the definition says: Winograd's algorithm and the frequency domain do not.
-    is_one_shot : bool
-        Whether the weights come with every call; else they are prepared beforehand.
     copies_image : bool
         Whether the library keeps a copy of the image from the preparation on, which is not counted as its memory.
     """
 
-    layout: Layout = "NCHW"
     is_direct: bool = True
-    is_one_shot: bool = False
     copies_image: bool = False
+
+    @property
+    def is_compared(self) -> bool:
+        """Ours with prepared weights, and the peers that multiply directly."""
+        return not self.is_one_shot if self.role is Role.OURS else self.is_direct
+
+    def give(self, work: Layer, threads: int) -> Problem:
+        """Return the layer with its data."""
+        return make_problem(work, self.layout, threads)
+
+    def copied_bytes(self, problem: Problem) -> int:
+        """Return the bytes of the image, if the library copies it."""
+        return problem.image.nbytes if self.copies_image else 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 LAYERS = Path(__file__).with_name("layers.tsv")
+_FEW = 8
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Layer:
     dilation: tuple[int, ...]
     groups: int = 1
     tags: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the patterns of the command are compared with."""
+        return self.name, self.kind, *self.tags
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -80,14 +86,10 @@ class Layer:
         return 2 * math.prod(self.output_shape) * self.terms
 
     @property
-    def weight_bytes(self) -> int:
-        """Bytes of the filters in float32."""
-        return 4 * math.prod(self.weight_shape)
-
-    @property
-    def padded_bytes(self) -> int:
-        """Bytes of the padded image in float32; 0 where there is no padding."""
-        return 4 * self.batch * self.channels * math.prod(self.padded_spatial) if any(self.padding) else 0
+    def packed_bytes(self) -> int:
+        """Bytes of the filters and of the padded image, if there is padding, in float32."""
+        padded = self.batch * self.channels * math.prod(self.padded_spatial) if any(self.padding) else 0
+        return 4 * (math.prod(self.weight_shape) + padded)
 
     @property
     def flops_a_byte(self) -> float:
@@ -108,6 +110,19 @@ class Layer:
             and len(self.spatial) == 2
             and self.stride == self.dilation == (1, 1)
             and all(k == 2 * p + 1 for k, p in zip(self.kernel, self.padding, strict=True))
+        )
+
+    def miniature(self) -> Layer:
+        """Return a layer of the same kind whose memory is no help to this one."""
+        groups = min(self.groups, _FEW)
+        spans = (d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return replace(
+            self,
+            batch=1,
+            channels=groups * min(self.channels // self.groups, _FEW),
+            filters=groups * min(self.filters // self.groups, _FEW),
+            spatial=tuple(min(n, span + _FEW) for n, span in zip(self.spatial, spans, strict=True)),
+            groups=groups,
         )
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .openvino_request import model_in_layout, prepare_request
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 def prepare(problem: Problem) -> Callable[[], NDArray[np.float32]]:
     """Compile the model for the layout of the problem, whose own arrays it reads and writes."""
-    import openvino
     from openvino import opset13 as operators
 
     layer = problem.layer
@@ -27,26 +28,5 @@ def prepare(problem: Problem) -> Callable[[], NDArray[np.float32]]:
     else:
         weight = problem.weight.reshape(layer.groups, -1, *problem.weight.shape[1:])
         result = operators.group_convolution(image, operators.constant(weight), *map(list, window))
-    model = openvino.Model([result], [image])
-    if problem.layout == "NHWC":
-        axes = "DHW"[-len(layer.spatial) :]
-        steps = openvino.preprocess.PrePostProcessor(model)
-        for end in (steps.input(), steps.output()):
-            end.tensor().set_layout(openvino.Layout(f"N{axes}C"))
-            end.model().set_layout(openvino.Layout(f"NC{axes}"))
-        model = steps.build()
-    settings = {
-        "INFERENCE_NUM_THREADS": problem.threads,
-        "NUM_STREAMS": 1,
-        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the CPU has it
-        "ENABLE_CPU_PINNING": False,  # the process is pinned
-    }
-    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
-    request.set_input_tensor(openvino.Tensor(problem.image, shared_memory=True))
-    request.set_output_tensor(openvino.Tensor(problem.out, shared_memory=True))
-
-    def call() -> NDArray[np.float32]:
-        request.infer()
-        return problem.out
-
-    return call
+    model = model_in_layout(result, image, problem.layout)
+    return prepare_request(model, problem.image, problem.out, problem.threads)

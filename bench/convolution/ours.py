@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..contestants import Layout
+    from .layers import Layer
     from .problems import Problem
 
 
@@ -27,14 +29,18 @@ def prepare_one_shot(problem: Problem) -> Callable[[], NDArray[np.float32]]:
     return partial(im2col.conv, problem.image, problem.weight, **_options(problem))
 
 
-def _options(problem: Problem) -> dict[str, Any]:
-    layer = problem.layer
+def window_options(layer: Layer, layout: Layout, threads: int) -> dict[str, Any]:
+    """Return the options that every function of the library takes, for a layer whose images have a layout."""
     axes = "DHW"[-len(layer.spatial) :]
     return {
         "stride": layer.stride,
         "padding": layer.padding,
         "dilation": layer.dilation,
         "groups": layer.groups,
-        "layout": problem.layout.replace("HW", axes),
-        "threads": problem.threads,
+        "layout": layout.replace("HW", axes),
+        "threads": threads,
     }
+
+
+def _options(problem: Problem) -> dict[str, Any]:
+    return window_options(problem.layer, problem.layout, problem.threads)

@@ -18,11 +18,23 @@ from .errors import (
     ShapeError,
 )
 from .geometry import Geometry
+from .gradients import (
+    conv_bias_gradient,
+    conv_input_gradient,
+    conv_weight_gradient,
+    plan_input_gradient,
+    plan_weight_gradient,
+)
+from .operators import conv_matrix, conv_operator
 from .padding import window_geometry
 from .pictures.illustration import Illustration, illustrate
 from .plans import Plan, plan
+from .quantized import plan_quantized, quantized_conv
 from .shapes import output_shape, overlap_count
 from .transform import col2im, im2col, patches, weight_matrix
+from .transposed_convolution import conv_transpose, plan_transpose
+from .transposed_plan import TransposedPlan
+from .weight_gradient_plan import WeightGradientPlan
 
 __all__ = [
     "ArgumentError",
@@ -41,12 +53,20 @@ __all__ = [
     "PhotoError",
     "Plan",
     "ShapeError",
+    "TransposedPlan",
+    "WeightGradientPlan",
     "clear_cache",
     "col2im",
     "conv",
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_bias_gradient",
+    "conv_input_gradient",
+    "conv_matrix",
+    "conv_operator",
+    "conv_transpose",
+    "conv_weight_gradient",
     "cost",
     "illustrate",
     "im2col",
@@ -54,6 +74,11 @@ __all__ = [
     "overlap_count",
     "patches",
     "plan",
+    "plan_input_gradient",
+    "plan_quantized",
+    "plan_transpose",
+    "plan_weight_gradient",
+    "quantized_conv",
     "set_threads",
     "show_config",
     "weight_matrix",

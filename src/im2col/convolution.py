@@ -27,11 +27,13 @@ def conv(
     dilation: Window = 1,
     groups: int = 1,
     padding_mode: PaddingMode = "constant",
-    padding_value: complex = 0,
+    padding_value: complex | None = None,
     layout: str | None = None,
     activation: ActivationArgument | None = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,
+    x_zero_point: int = 0,
+    w_zero_point: ArrayLike = 0,
     algorithm: str = "auto",
     workspace_limit: int = WORKSPACE_LIMIT,
     out: NDArray[Any] | None = None,
@@ -58,8 +60,8 @@ def conv(
         Into how many groups channels and filters are divided; ``groups=C`` is a depthwise convolution.
     padding_mode : str
         ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``.
-    padding_value : scalar
-        The constant, a value of x's dtype.
+    padding_value : scalar, optional
+        The constant, a value of x's dtype; `x_zero_point` if left out.
     layout : str, optional
         The axes of `x`, such as ``"NHWC"``.
     activation : str or tuple, optional
@@ -68,6 +70,8 @@ def conv(
         Flip the kernel along its spatial axes: the mathematicians' convolution.
     dtype : dtype, optional
         Of the result. If left out, ``np.result_type(x, w)``, but int32 for two operands of 8 bits.
+    x_zero_point, w_zero_point : int, or array_like (n,) for the filters
+        For int8 and uint8: what stands for 0, subtracted first. With them it is ONNX's ConvInteger.
     algorithm : str
         ``"auto"``, or one by name: ``"implicit"`` (compiled kernels that multiply through the view of the column
         matrix, which is never made), ``"explicit"`` (the column matrix, block by block, then BLAS), ``"reference"``
@@ -95,6 +99,7 @@ def conv(
     See Also
     --------
     plan : the same, prepared once and run many times.
+    quantized_conv : int8 or uint8 in and out.
     im2col, weight_matrix : the two factors of the product.
 
     Notes
@@ -125,6 +130,8 @@ def conv(
         activation=activation,
         flip=flip,
         dtype=dtype,
+        x_zero_point=x_zero_point,
+        w_zero_point=w_zero_point,
         algorithm=algorithm,
         workspace_limit=workspace_limit,
         out=out,

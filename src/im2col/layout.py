@@ -85,6 +85,45 @@ class Layout(NamedTuple):
         sizes = dict(zip(self.spatial, spatial, strict=True)) | {BATCH: batch, CHANNEL: channels}
         return tuple(sizes[a] for a in self.axes)
 
+    def strides(self, batch: int, channels: int, spatial: Sequence[int], size: int) -> tuple[int, ...]:
+        """Return the strides, with canonical axes, of a dense array in this layout; 0 along axes that it lacks.
+
+        Parameters
+        ----------
+        batch, channels : int
+        spatial : sequence of int
+            Its lengths.
+        size : int
+            Bytes of an element.
+        """
+        canonical = BATCH + CHANNEL + self.spatial
+        return dense_strides([canonical.index(a) for a in self.axes], (batch, channels, *spatial), size)
+
+
+def dense_strides(axes: Sequence[int], sizes: Sequence[int], size: int) -> tuple[int, ...]:
+    """Return the strides, in canonical order, of a dense array whose memory order is `axes`.
+
+    Parameters
+    ----------
+    axes : sequence of int
+        The canonical axes, outermost first.
+    sizes : sequence of int
+        Lengths of the canonical axes.
+    size : int
+        Bytes of an element.
+
+    Examples
+    --------
+    >>> dense_strides((0, 2, 1), (1, 3, 5), 4)
+    (60, 4, 12)
+    """
+    strides = [0] * len(sizes)
+    step = size
+    for axis in reversed(axes):
+        strides[axis] = step
+        step *= sizes[axis]
+    return tuple(strides)
+
 
 @cache
 def _way_to_canonical(axes: str) -> tuple[tuple[int, ...] | None, tuple[Any, ...] | None]:

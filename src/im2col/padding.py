@@ -75,7 +75,7 @@ def resolve_geometry(
     if isinstance(padding, str):
         pads = _named(operation, padding, spatial_shape, kernel, strides, dilations)
     else:
-        pads = _explicit(operation, padding, k)
+        pads = explicit_padding(operation, padding, k)
     return Geometry(spatial_shape, kernel, strides, pads, dilations, operation, axes)
 
 
@@ -151,7 +151,14 @@ def _named(
     return tuple(pairs)
 
 
-def _explicit(operation: str, padding: object, k: int) -> Pairs:
+def explicit_padding(operation: str, padding: object, k: int) -> Pairs:
+    """Return padding given in numbers as one (before, after) pair for each of k axes.
+
+    Raises
+    ------
+    GeometryError
+        If the count or a value is wrong.
+    """
     if not is_sequence(padding):
         p = integer(operation, "padding", padding, 0, INTEGER_OR_ONE_PER_AXIS)
         return ((p, p),) * k

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .algorithms import registry
-from .algorithms.contract import ONLY_BY_NAME, Compiled
-from .arrays import as_array, as_dtype, check_output, native
+from .algorithms.contract import Compiled
+from .arrays import as_array, as_dtype, native
 from .engine import compiler
 from .engine.host import format_bytes, require_memory
 from .engine.target import host
 from .engine.threads import resolve_threads
-from .errors import ArgumentError, DTypeError, ShapeError
+from .errors import ArgumentError
 from .memo import lazy, memoized
+from .planning import Frozen, checked_bias, digest, operand, result_array, taken, verdict_lines
 from .problem import Options, make_problem, refuse_unknown
+from .quantization import centred, check_bytes, zero_point
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from .problem import Problem
 
 
-class Plan:
+class Plan(Frozen):
     """A convolution prepared once and run many times: ``y = plan(x)``.
 
     Made by `im2col.plan`. Immutable; equal and hashable by what it was made from; picklable; safe to call from several
@@ -49,8 +51,11 @@ class Plan:
     _algorithm: Algorithm
     _w: NDArray[Any]
     _bias: NDArray[Any] | None
+    _scales: NDArray[Any] | None
 
-    def __init__(self, choice: _Choice, w: NDArray[Any], bias: NDArray[Any] | None) -> None:
+    def __init__(
+        self, choice: Choice, w: NDArray[Any], bias: NDArray[Any] | None, scales: NDArray[Any] | None = None
+    ) -> None:
         vars(self).update(  # which asks no __setattr__
             algorithm=choice.algorithm.name,
             threads=choice.threads,
@@ -60,6 +65,7 @@ class Plan:
             _algorithm=choice.algorithm,
             _w=w,
             _bias=bias,
+            _scales=scales,
         )
 
     @property
@@ -75,10 +81,10 @@ class Plan:
     @lazy
     def _run(self) -> Runner:
         """Return what the algorithm made of the weights, when it is first needed: after all checks."""
-        run = self._algorithm.prepare(self._problem, self._w, self._bias, self.threads)
+        run = self._algorithm.prepare(self._problem, self._w, self._bias, self.threads, self._scales)
         if run is None:
             # The engine has failed over this plan's kernels. Now that the algorithms know, the choice is another one.
-            another = _restored(self._problem, self._requested, self.threads, self._w, self._bias)
+            another = _restored(self._problem, self._requested, self.threads, self._w, self._bias, self._scales)
             vars(self).update(vars(another))
             run = another._run
         return run
@@ -106,18 +112,7 @@ class Plan:
             If the result would not fit the available memory.
         """
         p = self._problem
-        image = as_array(p.operation, "x", x)
-        if image.shape != p.x_shape:
-            raise ShapeError(
-                f"{p.operation}: x has shape {image.shape} but the plan was made for {p.x_shape}; make a plan for each "
-                "shape"
-            )
-        if image.dtype is not p.x_dtype and native(image.dtype) != p.x_dtype:
-            raise DTypeError(
-                f"{p.operation}: x has dtype {image.dtype} but the plan was made for {p.x_dtype}; convert x, or make "
-                f"the plan with x_dtype={str(image.dtype)!r}"
-            )
-        return self._into(image, out)
+        return self._into(operand(p.operation, "x", x, p.x_shape, p.x_dtype), out)
 
     def prepare(self) -> None:
         """Arrange the weights as the algorithm wants them, now instead of in the first call.
@@ -188,41 +183,16 @@ class Plan:
 
     def _into(self, image: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
         p = self._problem
-        shape = p.output_shape
-        if out is None:
-            size = self.workspace_bytes + p.output_bytes
-            way_out = "convolve the image in parts"
-            require_memory(p.operation, size, way_out, "the result {} of {} with its workspace", shape, p.dtype)
-            out = np.empty(shape, p.dtype)
-        else:
-            out = check_output(p.operation, out, shape, p.dtype, (image, self._w))
-            way_out = "lower workspace_limit, or convolve the image in parts"
-            require_memory(p.operation, self.workspace_bytes, way_out, "the workspace for {}", shape)
+        out = result_array(p.operation, out, p.output_shape, p.dtype, self.workspace_bytes, [image, self._w])
         self._run(p.layout.to_canonical(image), p.layout.to_canonical(out))
         return out
 
     @lazy
     def _key(self) -> tuple[object, ...]:
-        import hashlib
-
-        arrays = [self._w] if self._bias is None else [self._w, self._bias]
-        digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).digest()
-        return (self._problem, self._requested, self.threads, self._w.shape, digest)
-
-    def __eq__(self, other: object) -> bool:
-        return self._key == other._key if isinstance(other, Plan) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a plan cannot be changed: {name!r} cannot be set; make another plan")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a plan cannot be changed: {name!r} cannot be deleted")
+        return (self._problem, self._requested, self.threads, self._w.shape, digest(self._w, self._bias, self._scales))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self._problem, self._requested, self.threads, self._w, self._bias)
+        return _restored, (self._problem, self._requested, self.threads, self._w, self._bias, self._scales)
 
     def __repr__(self) -> str:
         p = self._problem
@@ -245,12 +215,10 @@ class Plan:
             f"{format_bytes(p.workspace_limit)})",
             f"  threads    {self.threads}",
         ]
-        for name, reason in _reasons(_verdicts(p)).items():
-            lines.append(f"  {'→' if name == self.algorithm else ' '} {name:<10} {reason}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *verdict_lines(verdicts(p), self.algorithm)])
 
 
-class _Choice(NamedTuple):
+class Choice(NamedTuple):
     """A convolution and how it will be computed: all that can be known before the weights."""
 
     problem: Problem
@@ -272,48 +240,33 @@ def decide(
     threads: int,
     engine_failure: str | None,  # noqa: ARG001 (algorithms may ask for it, so it is a part of what is remembered)
     **options: Any,
-) -> _Choice:
+) -> Choice:
     """Validate a convolution's arguments, all but the arrays' values, and choose the algorithm."""
     problem = make_problem(operation, x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
-    return _choose(problem, algorithm, threads)
+    return choose(problem, algorithm, threads)
 
 
-def _choose(problem: Problem, requested: str, threads: int) -> _Choice:
+def choose(problem: Problem, requested: str, threads: int) -> Choice:
     """Take the algorithm that the user names, or the one that suits the problem best."""
-    algorithms, name = registry(), requested
-    if requested == "auto":
-        verdicts = _verdicts(problem)
-        name = max(verdicts, key=lambda name: verdicts[name].rank)
-        if verdicts[name].rank <= ONLY_BY_NAME:
-            why = "; ".join(f"{name}: {reason}" for name, reason in _reasons(verdicts).items())
-            raise ArgumentError(
-                f"{problem.operation}: no algorithm suits this ({why}); raise workspace_limit, or name an algorithm"
-            )
-    elif not isinstance(requested, str) or requested not in algorithms:
-        raise ArgumentError(
-            f"{problem.operation}: algorithm must be 'auto' or one of {tuple(algorithms)}, got {requested!r}"
-        )
-    elif (verdict := algorithms[requested].suitability(problem)).rank == 0:
-        # No other is asked: whoever names an algorithm without the engine does not load it.
-        raise ArgumentError(
-            f"{problem.operation}: algorithm {requested!r} cannot solve this: {verdict.reason}; use algorithm='auto'"
-        )
-    algorithm = algorithms[name]
-    return _Choice(problem, requested, algorithm, threads, algorithm.workspace_bytes(problem, threads))
+    algorithm = taken(problem, requested, registry())
+    return Choice(problem, requested, algorithm, threads, algorithm.workspace_bytes(problem, threads))
 
 
-def _verdicts(problem: Problem) -> dict[str, Suitability]:
+def verdicts(problem: Problem) -> dict[str, Suitability]:
+    """Return what each algorithm says of a problem."""
     return {name: algorithm.suitability(problem) for name, algorithm in registry().items()}
 
 
-def _reasons(verdicts: dict[str, Suitability]) -> dict[str, str]:
-    """Return what each algorithm says of a problem, for people."""
-    return {name: v.reason if v.rank else f"cannot: {v.reason}" for name, v in verdicts.items()}
-
-
-def _restored(problem: Problem, requested: str, threads: int, w: NDArray[Any], bias: NDArray[Any] | None) -> Plan:
+def _restored(
+    problem: Problem,
+    requested: str,
+    threads: int,
+    w: NDArray[Any],
+    bias: NDArray[Any] | None,
+    scales: NDArray[Any] | None,
+) -> Plan:
     """Make a plan again from what it was made of; the best algorithm may be another one here and now."""
-    restored = Plan(_choose(problem, requested, threads), w, bias)
+    restored = Plan(choose(problem, requested, threads), w, bias, scales)
     restored.prepare()
     return restored
 
@@ -327,11 +280,19 @@ def make_plan(
     *,
     algorithm: str = "auto",
     threads: int | None = None,
+    x_zero_point: object = 0,
+    w_zero_point: object = 0,
+    scales: NDArray[Any] | None = None,
     **options: Any,
 ) -> Plan:
-    """Make a plan whose errors name `operation`; see `plan` for the arguments."""
+    """Make a plan whose errors name `operation`; see `plan` for the arguments, `quantization.factors` for `scales`."""
     filters = as_array(operation, "w", w)
     filters = filters.astype(native(filters.dtype), copy=False)
+    if scales is not None or np.any(x_zero_point) or np.any(w_zero_point):  # type: ignore[call-overload]  # checked there
+        check_bytes(operation, "zero points belong to", x=x_dtype, w=filters.dtype)
+        options["x_zero_point"] = zero_point(operation, "x_zero_point", x_zero_point, x_dtype)
+        filters = centred(operation, filters, w_zero_point)
+        options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
     choice = decide(
         operation,
         x_shape,
@@ -344,27 +305,8 @@ def make_plan(
         compiler.failure(),
         **options,
     )
-    offsets = None if bias is None else _checked_bias(bias, choice.problem)
-    return Plan(choice, filters, offsets)
-
-
-def _checked_bias(bias: ArrayLike, problem: Problem) -> NDArray[Any]:
-    """Return the bias in the accumulator's dtype."""
-    array = as_array(problem.operation, "bias", bias)
-    if array.shape != (problem.filters,):
-        raise ShapeError(
-            f"{problem.operation}: bias has shape {array.shape} but {problem.filters} filters need one value each, "
-            f"({problem.filters},)"
-        )
-    accumulator = problem.accumulator
-    both_integers = array.dtype.kind in "biu" and accumulator.kind in "iu"
-    if not (both_integers or np.can_cast(array.dtype, accumulator, "same_kind")):
-        raise DTypeError(
-            f"{problem.operation}: bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, "
-            f"or pass dtype={str(np.result_type(array.dtype, accumulator))!r}"
-        )
-    with np.errstate(all="ignore"):
-        return array.astype(accumulator)
+    p = choice.problem
+    return Plan(choice, filters, checked_bias(operation, bias, p.filters, p.accumulator), scales)
 
 
 def plan(
@@ -389,7 +331,7 @@ def plan(
         Of the image; the weights' dtype if left out.
     **options
         Every other keyword of `conv` but `out`: stride, padding, dilation, groups, padding_mode, padding_value, layout,
-        activation, flip, dtype, algorithm, workspace_limit, threads.
+        activation, flip, dtype, x_zero_point, w_zero_point, algorithm, workspace_limit, threads.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from .padding import check_mode, constant, resolve_geometry
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from .activation import Activation, ActivationArgument
     from .frame import Window
@@ -41,11 +41,13 @@ class Options(TypedDict, total=False):
     dilation: Window
     groups: int
     padding_mode: PaddingMode
-    padding_value: complex
+    padding_value: complex | None
     layout: str | None
     activation: ActivationArgument | None
     flip: bool
     dtype: DTypeLike | None
+    x_zero_point: int
+    w_zero_point: ArrayLike
     algorithm: str
     workspace_limit: int
     out: NDArray[Any] | None
@@ -88,6 +90,14 @@ class Problem:
     flip: bool
     has_bias: bool
     workspace_limit: int
+    strides: tuple[int, ...] | None = None
+    """Bytes between neighbours along (N, C, *spatial) in the array whose part the image is; None if it is all of it."""
+    out_strides: tuple[int, ...] | None = None
+    """The same along (N, filters, *output) of the result."""
+    x_zero_point: int = 0
+    """The pixel that stands for 0: it is taken off every pixel, also of the padding."""
+    zero_point: int | None = None
+    """Of a requantised result: where 0 stands in it; None for any other result."""
     operation: str = field(default="conv", compare=False)
 
     @cached_property
@@ -105,10 +115,14 @@ class Problem:
 
     @property
     def accumulator(self) -> np.dtype[Any]:
-        """The dtype of sums: the result's, but float32 for float16 and bfloat16."""
-        if self.dtype == np.float16 or is_registered(self.dtype):
-            return np.dtype(np.float32)
-        return self.dtype
+        """The dtype of sums: the result's, but float32 for float16 and bfloat16, int32 before they are requantised."""
+        return accumulator(self.dtype) if self.zero_point is None else np.dtype(np.int32)
+
+    @property
+    def pads_zeros(self) -> bool:
+        """Whether taps in the padding contribute nothing."""
+        zero = np.array(self.x_zero_point).astype(self.x_dtype).tobytes()
+        return not self.geometry.is_padded or (self.padding_mode == "constant" and self.padding_bytes == zero)
 
     @property
     def group_channels(self) -> int:
@@ -153,6 +167,11 @@ class Problem:
         return image + weight + self.output_bytes
 
 
+def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of sums for a result's dtype: itself, but float32 for float16 and bfloat16."""
+    return np.dtype(np.float32) if dtype == np.float16 or is_registered(dtype) else dtype
+
+
 def make_problem(
     operation: str,
     x_shape: tuple[int, ...],
@@ -165,13 +184,16 @@ def make_problem(
     dilation: object = 1,
     groups: int = 1,
     padding_mode: str = "constant",
-    padding_value: object = 0,
+    padding_value: object = None,
     layout: str | None = None,
     activation: object = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,
     workspace_limit: int = WORKSPACE_LIMIT,
     has_bias: bool = False,
+    x_zero_point: int = 0,
+    zero_point: int | None = None,
+    names: tuple[str, str] = ("x", "w"),
 ) -> Problem:
     """Validate the arguments of a convolution, all but the arrays' values.
 
@@ -187,6 +209,12 @@ def make_problem(
         As for `conv`.
     has_bias : bool
         Whether there will be a bias.
+    x_zero_point : int
+        The pixel that stands for 0, which is what pads by default.
+    zero_point : int, optional
+        Of a result that is requantised to `dtype`, int8 or uint8.
+    names : (str, str)
+        What errors call the arrays that have these dtypes.
 
     Returns
     -------
@@ -214,7 +242,9 @@ def make_problem(
     sizes = axes.spatial_shape(x_shape)
     geometry = resolve_geometry(operation, axes.spatial, sizes, w_shape[2:], stride, padding, dilation)
     check_mode(operation, padding_mode, geometry)
-    result = _result_dtype(operation, x_dtype, w_dtype, dtype)
+    requantised = zero_point is not None
+    result = np.dtype(dtype) if requantised else result_dtype(operation, x_dtype, w_dtype, dtype, names)
+    fill = x_zero_point if padding_value is None else padding_value
     return Problem(
         layout=axes,
         geometry=geometry,
@@ -226,11 +256,13 @@ def make_problem(
         w_dtype=native(w_dtype),
         dtype=result,
         padding_mode=padding_mode,
-        padding_bytes=constant(operation, padding_value, native(x_dtype)).tobytes(),
+        padding_bytes=constant(operation, fill, native(x_dtype)).tobytes(),
         activation=check_activation(operation, activation, result),
         flip=bool(flip),
         has_bias=has_bias,
         workspace_limit=integer(operation, "workspace_limit", workspace_limit, minimum=1),
+        x_zero_point=x_zero_point,
+        zero_point=zero_point,
         operation=operation,
     )
 
@@ -261,11 +293,21 @@ def _check_channels(
         )
 
 
-def _result_dtype(
-    operation: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any], dtype: DTypeLike | None
+def result_dtype(
+    operation: str,
+    x_dtype: np.dtype[Any],
+    w_dtype: np.dtype[Any],
+    dtype: DTypeLike | None,
+    names: tuple[str, str] = ("x", "w"),
 ) -> np.dtype[Any]:
-    """Return the dtype of the result: ``np.result_type``, but int32 for two 8-bit operands, unless `dtype` says."""
-    for name, operand in (("x", x_dtype), ("w", w_dtype)):
+    """Return the dtype of the result: ``np.result_type``, but int32 for two 8-bit operands, unless `dtype` says.
+
+    Raises
+    ------
+    DTypeError
+        If the operands, which errors call by `names`, have no common dtype, or `dtype` cannot hold it.
+    """
+    for name, operand in zip(names, (x_dtype, w_dtype), strict=True):
         if is_registered(operand) and not is_registered_float(operand):
             raise DTypeError(
                 f"{operation}: {name} has dtype {operand}, which convolutions do not take; convert it first, as in "
@@ -275,7 +317,8 @@ def _result_dtype(
         natural = native(np.result_type(x_dtype, w_dtype))
     except TypeError as cause:
         raise DTypeError(
-            f"{operation}: image dtype {x_dtype} and weight dtype {w_dtype} have no common dtype; convert one of them"
+            f"{operation}: {names[0]} of {x_dtype} and {names[1]} of {w_dtype} have no common dtype; convert one of "
+            "them"
         ) from cause
     if natural.kind in "biu" and x_dtype.itemsize == w_dtype.itemsize == 1:
         natural = np.dtype(np.int32)
@@ -285,7 +328,7 @@ def _result_dtype(
     both_integers = natural.kind in "iu" and wanted.kind in "iu"
     if not (both_integers or np.can_cast(natural, wanted, "same_kind")):
         raise DTypeError(
-            f"{operation}: image dtype {x_dtype} and weight dtype {w_dtype} give {natural}, which dtype={wanted} "
+            f"{operation}: {names[0]} of {x_dtype} and {names[1]} of {w_dtype} give {natural}, which dtype={wanted} "
             "cannot hold; ask for a wider dtype and convert the result"
         )
     return wanted

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .contract import Algorithm
+    from .contract import Algorithm, GradientAlgorithm
 
 
 @cache
@@ -22,8 +22,26 @@ def registry() -> Mapping[str, Algorithm]:
     mapping of str to Algorithm
         The ``ALGORITHM`` of each module of this package that has one.
     """
+    return _found(__name__)
+
+
+@cache
+def gradient_registry() -> Mapping[str, GradientAlgorithm]:
+    """Return every algorithm for the weights' gradient by its name, in alphabetical order.
+
+    Returns
+    -------
+    mapping of str to GradientAlgorithm
+        The ``ALGORITHM`` of each module of the package ``weight_gradient`` that has one.
+    """
+    return _found(f"{__name__}.weight_gradient")
+
+
+def _found(package: str) -> Mapping[str, Any]:
     import pkgutil  # takes a millisecond to import
 
-    modules = (import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__))
+    modules = (
+        import_module(f"{package}.{info.name}") for info in pkgutil.iter_modules(import_module(package).__path__)
+    )
     found = [module.ALGORITHM for module in modules if hasattr(module, "ALGORITHM")]
     return MappingProxyType({a.name: a for a in sorted(found, key=lambda a: a.name)})

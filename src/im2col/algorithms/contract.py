@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     Runner = Callable[[NDArray[Any], NDArray[Any]], None]
     """``run(x, out)``: canonical views (N, C, *spatial) and (N, filters, *output), any strides; overwrites `out`."""
 
+    GradientRunner = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], None]
+    """``run(x, grad, out)``: canonical views (N, C, *spatial), (N, filters, *output) and (filters, channels/groups,
+    *kernel), any strides; overwrites `out`."""
+
 ONLY_BY_NAME = 1
 
 
@@ -53,7 +57,14 @@ class Algorithm(Protocol):
         """Return the bytes allocated while it runs, packed weights included, image and result excluded."""
         ...
 
-    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner | None:
+    def prepare(
+        self,
+        problem: Problem,
+        w: NDArray[Any],
+        bias: NDArray[Any] | None,
+        threads: int,
+        scales: NDArray[Any] | None = None,
+    ) -> Runner | None:
         """Return a function that runs it, safe to call from several threads at once; or None.
 
         None means that the engine has failed meanwhile, over the kernels of this very problem: `suitability` says from
@@ -69,7 +80,32 @@ class Algorithm(Protocol):
             In the accumulator's dtype.
         threads : int
             How many threads may work. The result must not depend on it.
+        scales : ndarray of float32, (filters,), or None
+            What sums are multiplied with before they are rounded, where ``problem.zero_point`` says that they are
+            requantised.
         """
+        ...
+
+
+class GradientAlgorithm(Protocol):
+    """One way to compute the gradient of a convolution's weights.
+
+    A file of the folder ``weight_gradient`` that defines ``ALGORITHM``, an object with these members, is found by the
+    registry. A problem is the forward convolution whose `w_dtype` is that of the gradient of its result.
+    """
+
+    name: str
+
+    def suitability(self, problem: Problem) -> Suitability:
+        """Return whether the algorithm can solve the problem, and how well; see `Algorithm`."""
+        ...
+
+    def workspace_bytes(self, problem: Problem, threads: int) -> int:
+        """Return the bytes allocated while it runs, arguments and result excluded."""
+        ...
+
+    def prepare(self, problem: Problem, threads: int) -> GradientRunner | None:
+        """Return a function that runs it, safe to call from several threads at once; or None, as in `Algorithm`."""
         ...
 
 

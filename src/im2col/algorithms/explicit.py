@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..geometry import Geometry
     from ..problem import Problem
     from .contract import Runner
 
@@ -54,7 +53,14 @@ class Explicit:
         weights = problem.filters * problem.group_taps * blocks.dtype.itemsize
         return weights + blocks.workers(threads) * blocks.bytes + blocks.wave(threads) * blocks.padded_image_bytes
 
-    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:
+    def prepare(
+        self,
+        problem: Problem,
+        w: NDArray[Any],
+        bias: NDArray[Any] | None,
+        threads: int,
+        scales: NDArray[Any] | None = None,
+    ) -> Runner:
         """Return a function that runs the blocks, as many at once as threads and the workspace limit allow."""
         blocks = _Blocks.of(problem)
         kernel_axes = tuple(range(2, w.ndim))
@@ -69,9 +75,9 @@ class Explicit:
                     run_wave(x[first : first + wave], out[first : first + wave])
 
         def run_wave(x: NDArray[Any], out: NDArray[Any]) -> None:
-            views = [patch_view(_padded(x[n : n + 1], problem), problem.geometry)[0] for n in range(len(x))]
+            views = [patch_view(padded_image(x[n : n + 1], problem), problem.geometry)[0] for n in range(len(x))]
             tasks = (
-                partial(blocks.multiply, views[n], matrix, bias, out[n], group, box)
+                partial(blocks.multiply, views[n], matrix, bias, scales, out[n], group, box)
                 for n, group in itertools.product(range(len(x)), range(problem.groups))
                 for box in blocks.boxes()
             )
@@ -108,9 +114,9 @@ class _Blocks:
     @property
     def padded_image_bytes(self) -> int:
         """Bytes of the padded copy of one image; 0 where none is needed."""
-        g = self.problem.geometry
+        g, point = self.problem.geometry, self.problem.x_zero_point
         pixels = self.problem.channels * math.prod(g.padded_shape)
-        return pixels * self.problem.x_dtype.itemsize if g.is_padded else 0
+        return pixels * (4 if point else self.problem.x_dtype.itemsize) if g.is_padded or point else 0
 
     @property
     def count(self) -> int:
@@ -128,18 +134,16 @@ class _Blocks:
         return max(1, min(self.workers(threads), self.problem.batch) if self.padded_image_bytes else self.problem.batch)
 
     def boxes(self) -> Iterator[tuple[slice, ...]]:
-        """Yield boxes of output positions, at most `positions` each, that cover the map in order."""
+        """Return boxes of output positions, at most `positions` each, that cover the map in order."""
         shape = self.problem.geometry.output_shape
-        steps = box_steps(shape, self.positions)
-        counts = [-(-n // step) for n, step in zip(shape, steps, strict=True)]
-        for index in np.ndindex(*counts):  # itertools.product would hold the cuts of every axis
-            yield tuple(slice(i * step, min((i + 1) * step, n)) for i, step, n in zip(index, steps, shape, strict=True))
+        return boxes(shape, box_steps(shape, self.positions))
 
     def multiply(
         self,
         view: NDArray[Any],
         matrix: NDArray[Any],
         bias: NDArray[Any] | None,
+        scales: NDArray[Any] | None,
         out: NDArray[Any],
         group: int,
         box: tuple[slice, ...],
@@ -151,7 +155,7 @@ class _Blocks:
         view : ndarray, (C, *kernel, *output)
             The column matrix of one image as a view.
         matrix : ndarray, (filters, taps)
-        bias : ndarray, (filters,), or None
+        bias, scales : ndarray, (filters,), or None
         out : ndarray, (filters, *output)
         group : int
         box : tuple of slice
@@ -165,8 +169,9 @@ class _Blocks:
         with np.errstate(all="ignore"):
             gather.copy(columns, source, threads=1)
             product = matrix[filters] @ columns.reshape(p.group_taps, math.prod(target.shape[1:]))
-            sums = _accumulated(product, p.accumulator).reshape(target.shape)
-            finish(sums, None if bias is None else bias[filters], p.activation, target)
+            sums = accumulated(product, p.accumulator).reshape(target.shape)
+            offsets, factors = (None if each is None else each[filters] for each in (bias, scales))
+            finish(sums, offsets, p.activation, target, factors, p.zero_point or 0)
 
 
 def box_steps(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
@@ -196,6 +201,13 @@ def box_steps(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
     return tuple(reversed(steps))
 
 
+def boxes(shape: tuple[int, ...], steps: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Yield boxes of these sides that cover an array in row-major order; the last ones may be smaller."""
+    counts = [-(-n // step) for n, step in zip(shape, steps, strict=True)]
+    for index in np.ndindex(*counts):  # itertools.product would hold the cuts of every axis
+        yield tuple(slice(i * step, min((i + 1) * step, n)) for i, step, n in zip(index, steps, shape, strict=True))
+
+
 def _product_dtype(problem: Problem) -> np.dtype[Any]:
     """Return the dtype that BLAS multiplies in.
 
@@ -203,21 +215,22 @@ def _product_dtype(problem: Problem) -> np.dtype[Any]:
     """
     if problem.accumulator.kind not in "iu":
         return problem.accumulator
-    bound = problem.group_taps * _magnitude(problem.x_dtype) * _magnitude(problem.w_dtype)
+    bound = problem.group_taps * (magnitude(problem.x_dtype) + abs(problem.x_zero_point)) * magnitude(problem.w_dtype)
     for dtype, bits in ((np.float32, 24), (np.float64, 53)):
         if bound <= 1 << bits:
             return np.dtype(dtype)
     return problem.accumulator
 
 
-def _magnitude(dtype: np.dtype[Any]) -> int:
+def magnitude(dtype: np.dtype[Any]) -> int:
+    """Return the largest absolute value of an integer dtype."""
     if dtype.kind == "b":
         return 1
     info = np.iinfo(dtype)
     return max(-int(info.min), int(info.max))
 
 
-def _accumulated(product: NDArray[Any], accumulator: np.dtype[Any]) -> NDArray[Any]:
+def accumulated(product: NDArray[Any], accumulator: np.dtype[Any]) -> NDArray[Any]:
     """Return the product in the accumulator's dtype; a float that holds an integer wraps as integers do."""
     if product.dtype == accumulator:
         return product
@@ -234,11 +247,15 @@ def _row_bytes(problem: Problem, dtype: np.dtype[Any]) -> int:
     )
 
 
-def _padded(image: NDArray[Any], problem: Problem) -> NDArray[Any]:
-    g: Geometry = problem.geometry
+def padded_image(image: NDArray[Any], problem: Problem) -> NDArray[Any]:
+    """Return images (N, C, *spatial) with their padding, less their zero point: a copy unless they have neither."""
+    g, point = problem.geometry, problem.x_zero_point
+    fill = problem.padding_value
+    if point:
+        image, fill = image.astype(np.int16) - np.int16(point), np.int16(int(fill) - point)
     if not g.is_padded:
         return image
-    return pad_image(image, ((0, 0), (0, 0), *g.padding), problem.padding_mode, problem.padding_value)
+    return pad_image(image, ((0, 0), (0, 0), *g.padding), problem.padding_mode, fill)
 
 
 ALGORITHM = Explicit()

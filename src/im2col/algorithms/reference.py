@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .contract import Runner
 
 
-_NUMBER_BYTES = 40
+NUMBER_BYTES = 40
 """Of a Python number in an array: a pointer, and an object of up to 32 bytes unless it is a very large integer."""
 
 
@@ -40,17 +40,24 @@ class Reference:
         pixels = problem.batch * problem.channels * math.prod(g.spatial_shape)
         weights = problem.filters * problem.group_taps
         sums = problem.batch * problem.filters * g.positions
-        return (pixels + weights) * _NUMBER_BYTES + sums * problem.accumulator.itemsize
+        return (pixels + weights) * NUMBER_BYTES + sums * problem.accumulator.itemsize
 
-    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner:  # noqa: ARG002
+    def prepare(
+        self,
+        problem: Problem,
+        w: NDArray[Any],
+        bias: NDArray[Any] | None,
+        threads: int,  # noqa: ARG002 (the contract's arguments)
+        scales: NDArray[Any] | None = None,
+    ) -> Runner:
         """Return a function that runs the loops in one thread."""
-        weights = _python_numbers(w)
+        weights = python_numbers(w)
         sizes, kernel = problem.geometry.spatial_shape, problem.geometry.kernel_size
         fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
 
         @np.errstate(all="ignore")
         def run(x: NDArray[Any], out: NDArray[Any]) -> None:
-            image = _python_numbers(x)
+            image = python_numbers(x)
             sums = np.empty(out.shape, problem.accumulator)
             for n, f, *position in np.ndindex(*out.shape):
                 group = f // problem.group_filters
@@ -60,19 +67,21 @@ class Reference:
                     for axis, (stop, step) in enumerate(zip(position, tap, strict=True)):
                         geometry = problem.geometry
                         at = stop * geometry.stride[axis] + step * geometry.dilation[axis] - geometry.padding[axis][0]
-                        pixel.append(_inside(at, sizes[axis], problem.padding_mode))
+                        pixel.append(inside(at, sizes[axis], problem.padding_mode))
                     if problem.flip:
                         tap = [k - 1 - t for k, t in zip(kernel, tap, strict=True)]  # noqa: PLW2901 (the same tap, counted from the other end)
                     value = fill.item() if None in pixel else image[n][group * problem.group_channels + c][tuple(pixel)]
+                    if problem.x_zero_point:
+                        value -= problem.x_zero_point
                     total += value * weights[(f, c, *tap)]
-                sums[(n, f, *position)] = _rounded(total, problem.accumulator)
+                sums[(n, f, *position)] = rounded(total, problem.accumulator)
             for n in range(problem.batch):
-                finish(sums[n], bias, problem.activation, out[n])
+                finish(sums[n], bias, problem.activation, out[n], scales, problem.zero_point or 0)
 
         return run
 
 
-def _inside(at: int, size: int, mode: str) -> int | None:
+def inside(at: int, size: int, mode: str) -> int | None:
     """Return the pixel that coordinate `at` of a padded axis shows; None where it shows the constant."""
     if 0 <= at < size:
         return at
@@ -89,12 +98,12 @@ def _inside(at: int, size: int, mode: str) -> int | None:
     return cycle[at % len(cycle)]
 
 
-def _python_numbers(array: NDArray[Any]) -> NDArray[np.object_]:
+def python_numbers(array: NDArray[Any]) -> NDArray[np.object_]:
     """Return the array's elements as Python numbers, which neither round nor wrap."""
     return (array.astype(np.float32) if is_registered(array.dtype) else array).astype(object)
 
 
-def _rounded(total: Any, dtype: np.dtype[Any]) -> Any:
+def rounded(total: Any, dtype: np.dtype[Any]) -> Any:
     """Return a sum in the accumulator's dtype: integers wrap, floats round once."""
     if dtype.kind not in "iu":
         return total

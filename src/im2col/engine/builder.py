@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .numbers import Numbers, suffix
+from .numbers import Numbers, element_bytes, suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +152,41 @@ class Builder(Numbers):
             return
         mask = self._ir.Constant(self.vector(self._ir.IntType(1), lanes), [i < count for i in range(lanes)])
         self.masked_store(value, address, mask)
+
+    def store_apart(self, value: Value, address: Value, step: int, count: int, kept: Value | None = None) -> None:
+        """Write the first `count` lanes of a vector `step` elements apart, and touch no byte between or behind them.
+
+        The vector is spread over as many vectors as it then covers, each written through a mask; a scatter would write
+        lane by lane.
+
+        Parameters
+        ----------
+        value, address : Value
+        step, count : int
+        kept : Value, optional
+            A mask of the vector's lanes: the others are left out, too.
+        """
+        lanes = value.type.count
+        if step == 1 and kept is None:
+            self.store_first(value, address, count)
+            return
+        bits = self.vector(self._ir.IntType(1), lanes)
+        size = element_bytes(value.type)
+        for first in range(0, (count - 1) * step + 1, lanes):
+            where = [divmod(first + i, step) for i in range(lanes)]
+            source = [i if not rest and i < count else None for i, rest in where]
+            spread = self._shuffle(value, value, [i or 0 for i in source]) if step > 1 else value
+            at = self.at(address, self.constant(first * size))
+            taken = [i for i in source if i is not None]
+            if kept is not None:
+                none = self.zero(bits)
+                self.masked_store(spread, at, self._shuffle(kept, none, [lanes if i is None else i for i in source]))
+            elif len(taken) == 1:
+                lane = source.index(taken[0])
+                one = self._b.extract_element(spread, self._ir.IntType(32)(lane))
+                self.store(one, self.at(at, self.constant(lane * size)))
+            elif taken:
+                self.masked_store(spread, at, self._ir.Constant(bits, [i is not None for i in source]))
 
     def gather(self, address: Value, step: Value, kind: Value, mask: Value) -> Value:
         """Return a vector whose lanes lie `step` bytes apart; lanes outside the mask are not read, and are zero."""

@@ -132,7 +132,11 @@ def _tiles(axes: list[_Axis], across: _Axis, itemsize: int) -> tuple[Call, ...]:
     """Return the calls that copy tile by tile: every element of a row of the destination is an entry of a table."""
     calls: list[Call] = []
     around = [axis for axis in axes if axis is not across]
-    for outer, table, start in _nests(around, itemsize, across):
+    # An axis that the source walks backwards is walked from its other end.
+    end = (across.n - 1) * (across.src < 0)
+    across = across._replace(dst=-across.dst, src=-across.src) if end else across
+    for outer, table, (to, origin) in _nests(around, itemsize, across):
+        start = (to - end * across.dst, origin - end * across.src)
         entries = math.prod(axis.n for axis in table)
         side = min(entries, across.n, _TILE_BYTES // itemsize, _GREATEST_TILE)
         if side < _SMALLEST_TILE:
@@ -144,10 +148,10 @@ def _tiles(axes: list[_Axis], across: _Axis, itemsize: int) -> tuple[Call, ...]:
 
 
 def _across(axes: list[_Axis], itemsize: int) -> _Axis | None:
-    """Return the longest axis along which the source alone is contiguous, if it is worth a tile."""
+    """Return the longest axis along which the source alone is contiguous, either way, if it is worth a tile."""
     if itemsize * _SMALLEST_TILE > _TILE_BYTES:
         return None
-    candidates = [a for a in axes if a.src == itemsize != a.dst and a.n >= _SMALLEST_TILE]
+    candidates = [a for a in axes if abs(a.src) == itemsize != a.dst and a.n >= _SMALLEST_TILE]
     return max(candidates, key=lambda a: a.n, default=None)
 
 

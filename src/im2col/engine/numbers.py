@@ -136,6 +136,50 @@ class Numbers:
             return self._call(f"llvm.fma.{suffix(a.type)}", a.type, [a, b, c])
         return self._b.fadd(self._b.fmul(a, b), c)
 
+    def dot(self, dot: str, a: Value, b: Value, c: Value) -> Value:
+        """Return c plus the dot product of the numbers in each lane of a and b, which have 4 bytes.
+
+        Parameters
+        ----------
+        dot : str
+            ``u1i1``: four unsigned bytes times four signed ones, exact; ``i2``: two 16-bit integers, exact; ``b2``: two
+            bfloat16s, whose denormals count as 0, as do those among the sums.
+        a, b : Value
+            Vectors of 32-bit integers.
+        c : Value
+            A vector of 32-bit integers, or of float32 for ``b2``.
+        """
+        bits = 32 * c.type.count
+        if dot == "u1i1":
+            return self._call(f"llvm.x86.avx512.vpdpbusd.{bits}", c.type, [c, a, b])
+        if dot == "b2":
+            pairs = self.vector(_bfloat(self._ir), 2 * c.type.count)
+            operands = [c, self._b.bitcast(a, pairs), self._b.bitcast(b, pairs)]
+            return self._call(f"llvm.x86.avx512bf16.dpbf16ps.{bits}", c.type, operands)
+        name = {128: "sse2.pmadd.wd", 256: "avx2.pmadd.wd", 512: "avx512.pmaddw.d.512"}[bits]
+        pairs = self.vector(self._ir.IntType(16), 2 * c.type.count)
+        # LLVM makes one instruction of the two where the CPU has it.
+        return self._b.add(
+            c, self._call(f"llvm.x86.{name}", c.type, [self._b.bitcast(a, pairs), self._b.bitcast(b, pairs)])
+        )
+
+    def to_float(self, name: str, a: Value) -> Value:
+        """Return 32-bit integers called `name`, as the nearest float32s."""
+        convert = self._b.uitofp if name[0] == "u" else self._b.sitofp
+        return convert(a, self.vector(self._ir.FloatType(), a.type.count))
+
+    def rounded_integer(self, a: Value, offset: int) -> Value:
+        """Return float32s of at most 2²² rounded to integers, ties to even, plus an offset: as 32-bit integers."""
+        kind = self.vector(self._ir.IntType(32), a.type.count)
+        # In a sum this large the last bits are the integer.
+        shift = 1.5 * 2.0**23
+        bits = self._b.bitcast(self._b.fadd(a, self.numbers(shift, a.type)), kind)
+        return self._b.add(bits, self.numbers(offset - 0x4B400000, kind))
+
+    def narrowed(self, a: Value, nbytes: int) -> Value:
+        """Return integers cut to their lowest bytes."""
+        return self._b.trunc(a, self.vector(self.integer(nbytes), a.type.count))
+
     def sum(self, name: str, a: Value, b: Value) -> Value:
         """Return a + b for numbers called `name`; integers wrap."""
         return self._b.fadd(a, b) if name[0] == "f" else self._b.add(a, b)
@@ -163,12 +207,29 @@ class Numbers:
         return self._b.call(function, arguments)
 
 
+def _bfloat(ir: Any) -> Value:
+    """Return LLVM's bfloat, which llvmlite has no type for."""
+
+    class BFloat(ir.HalfType):  # type: ignore[misc]  # of an untyped library
+        intrinsic_name = "bf16"
+
+        def __str__(self) -> str:
+            return "bfloat"
+
+    return BFloat()
+
+
 def _float_bytes(kind: Value) -> int:
     return 4 if str(kind.element) == "float" else 8
 
 
 def _is_float(kind: Value) -> bool:
     return str(getattr(kind, "element", kind)) in ("float", "double")
+
+
+def element_bytes(kind: Value) -> int:
+    """Return the bytes of an element of a vector type."""
+    return {"half": 2, "float": 4, "double": 8}.get(str(kind.element)) or int(kind.element.width) // 8
 
 
 def suffix(kind: Value) -> str:

@@ -39,6 +39,25 @@ class Target(NamedTuple):
             return "w"
         return "v" if self.vector_bytes >= 64 else "x"
 
+    def vector_cycles(self, nbytes: int) -> float:
+        """Cycles that an operation on a vector of so many bytes takes, where nothing else holds it up.
+
+        Two of them end in a cycle; Zen 4 executes those of 64 bytes as two halves.
+        """
+        return 1.0 if nbytes >= 64 and self.cpu == "znver4" else 0.5
+
+    def has(self, feature: str) -> bool:
+        """Return whether the CPU has a feature that LLVM calls by this name."""
+        return f"+{feature}" in self.features.split(",")
+
+    def has_dot(self, dot: str) -> bool:
+        """Return whether there is an instruction for a dot product; see `Numbers.dot`."""
+        if dot == "u1i1":
+            return (self.has("avx512vnni") and self.has("avx512vl")) or self.has("avxvnni")
+        if dot == "b2":
+            return self.has("avx512bf16") and self.vector_bytes >= 64
+        return self.triple.startswith("x86")
+
     @property
     def has_fma(self) -> bool:
         """Whether a product and a sum are one instruction, rounded once."""
@@ -47,6 +66,8 @@ class Target(NamedTuple):
 
 NAMED = {
     "avx512": Target("x86_64-unknown-linux-gnu", "skylake-avx512", "", 64, 32),
+    "zen4": Target("x86_64-unknown-linux-gnu", "znver4", "+avx512vl,+avx512vnni,+avx512bf16", 64, 32),
+    "avxvnni": Target("x86_64-unknown-linux-gnu", "alderlake", "+avxvnni", 32, 16),
     "avx2": Target("x86_64-unknown-linux-gnu", "haswell", "", 32, 16),
     "sse2": Target("x86_64-unknown-linux-gnu", "x86-64", "", 16, 16),
     "neon": Target("aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32),

@@ -44,13 +44,20 @@ class Implicit:
 
         return arrange(problem).workspace_bytes
 
-    def prepare(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> Runner | None:
+    def prepare(
+        self,
+        problem: Problem,
+        w: NDArray[Any],
+        bias: NDArray[Any] | None,
+        threads: int,
+        scales: NDArray[Any] | None = None,
+    ) -> Runner | None:
         """Return a function that runs the kernels through the view; None where one of them cannot be compiled."""
         from .calls import EngineError
         from .runner import Prepared
 
         try:
-            return Prepared(problem, w, bias, threads)
+            return Prepared(problem, w, bias, threads, scales)
         except EngineError:
             return None
 

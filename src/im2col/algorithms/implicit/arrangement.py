@@ -11,15 +11,18 @@ import numpy as np
 from ...arrays import is_registered
 from ...engine.target import host
 from ...engine.tile.epilogue import Epilogue
+from ...layout import dense_strides
 from .channel_passes import ChannelShape
 from .choice import can_walk, choose
-from .operand import Layer, dense_strides, memory_order, operand
+from .dots import dot_of
+from .operand import Layer, memory_order, operand
 from .position_passes import PositionShape
 
 if TYPE_CHECKING:
     from ...geometry import Geometry
     from ...problem import Problem
     from .choice import Choice
+    from .dots import Dot
     from .operand import Operand
 
 LINE = 64
@@ -41,6 +44,8 @@ class Copy(NamedTuple):
     dtype : dtype
     padded : bool
         Whether the padding is part of the copy.
+    offset : int
+        What is added to each pixel.
     why : str
         For people.
     """
@@ -50,6 +55,7 @@ class Copy(NamedTuple):
     nbytes: int
     dtype: np.dtype[Any]
     padded: bool
+    offset: int
     why: str
 
 
@@ -64,12 +70,14 @@ class Arrangement(NamedTuple):
     op : Operand
     choice : Choice
     dtype : dtype
-        Of pixels and weights as the kernels see them.
+        Of the pixels as the kernels see them.
+    dot : Dot or None
+        The dot product that takes several channels at a time, as one.
     epilogue : Epilogue
     copy : Copy or None
     strides, out_strides : tuple of int
         Of (N, C, *spatial), of the image or its copy, and of (N, filters, *output): those of dense arrays in the
-        problem's layout.
+        problem's layout, or of parts of such arrays.
     """
 
     geometry: Geometry
@@ -77,6 +85,7 @@ class Arrangement(NamedTuple):
     op: Operand
     choice: Choice
     dtype: np.dtype[Any]
+    dot: Dot | None
     epilogue: Epilogue
     copy: Copy | None
     strides: tuple[int, ...]
@@ -86,7 +95,8 @@ class Arrangement(NamedTuple):
     def reason(self) -> str:
         """Why it was chosen, for people."""
         copied = f", from a copy of each image ({self.copy.why})" if self.copy else ""
-        return f"the view: {self.choice}{copied}"
+        dotted = f", {self.dot.channels} channels a product" if self.dot else ""
+        return f"the view: {self.choice}{dotted}{copied}"
 
     @property
     def workspace_bytes(self) -> int:
@@ -100,7 +110,10 @@ class Arrangement(NamedTuple):
 
     def walks(self, strides: tuple[int, ...], out_strides: tuple[int, ...]) -> Operand | None:
         """Return the operand for arrays of other strides, or None where the tile cannot walk them."""
-        op = operand(self.geometry, self.op.size, strides, self.op.out_size, out_strides)
+        lanes = _lane_strides(strides, self.dot)
+        if lanes is None:
+            return None
+        op = operand(self.geometry, self.op.size, lanes, self.op.out_size, out_strides)
         return op if op.geometry == self.op.geometry and can_walk(self.choice.shape, op) else None
 
 
@@ -117,7 +130,7 @@ def kernel_dtype(problem: Problem) -> np.dtype[Any] | None:
 def stored_as(problem: Problem) -> str | None:
     """Return what the kernels store, as `Epilogue` calls it, or None where they cannot."""
     dtype = problem.dtype
-    if dtype == problem.accumulator:
+    if problem.zero_point is not None or dtype == problem.accumulator:
         return f"{dtype.kind}{dtype.itemsize}"
     if dtype == np.float16:
         return "f2" if host().has_fma else None  # the same CPUs convert halves
@@ -130,53 +143,99 @@ def arrange(problem: Problem) -> Arrangement:
     return min(_candidates(problem), key=lambda pair: pair[1])[0]
 
 
+class _Way(NamedTuple):
+    """A way to read pixels: as numbers of the sums' dtype, or several at a time for a dot product."""
+
+    dtype: np.dtype[Any]
+    dot: Dot | None
+    offset: int
+
+    def padded(self, problem: Problem) -> bool:
+        """Whether padding has to be part of a copy, as taps there do contribute something."""
+        return problem.geometry.is_padded and (not problem.pads_zeros or bool(self.dot and self.dot.zero))
+
+
 def _candidates(problem: Problem) -> list[tuple[Arrangement, float]]:
     """Return arrangements with the cycles of their tiles and copies."""
-    g, dtype, result = problem.geometry, kernel_dtype(problem), stored_as(problem)
-    if dtype is None or result is None:
+    dtype = kernel_dtype(problem)
+    if dtype is None or stored_as(problem) is None:
         raise RuntimeError("the engine was given a problem that it does not take")
+    found = _read_as(problem, _Way(dtype, None, -problem.x_zero_point))
+    dot = dot_of(problem)
+    return found + (_read_as(problem, _Way(dot.dtype, dot, dot.offset)) if dot else [])
+
+
+def _read_as(problem: Problem, way: _Way) -> list[tuple[Arrangement, float]]:
+    """Return the arrangements that read pixels in one way: where they lie, or from a copy."""
+    g, dot, size = problem.geometry, way.dot, way.dtype.itemsize
     order = memory_order(problem)
     absent = [i for i, axis in enumerate("NC") if axis not in problem.layout.axes]
     out_shape = (problem.batch, problem.filters, *g.output_shape)
-    out_strides = _without(absent, dense_strides(order, out_shape, problem.dtype.itemsize))
-    layer = Layer(problem.groups, problem.group_channels, problem.group_filters)
-    activation = problem.activation
-    epilogue = Epilogue(
-        f"{dtype.kind}{dtype.itemsize}",
-        result,
-        problem.has_bias,
-        activation.name if activation else None,
-        activation.slope if activation else 0.0,
-    )
+    out_strides = problem.out_strides or _without(absent, dense_strides(order, out_shape, problem.dtype.itemsize))
+    channels = -(-problem.group_channels // dot.channels) if dot else problem.group_channels
+    layer = Layer(problem.groups, channels, problem.group_filters)
+    epilogue = _epilogue(problem, dot)
+    padded = way.padded(problem)
 
-    def arrangement(copy: Copy | None, geometry: Geometry, strides: tuple[int, ...]) -> tuple[Arrangement, float]:
-        op = operand(geometry, dtype.itemsize, strides, problem.dtype.itemsize, out_strides)
-        choice = choose(op, layer, host())
-        made = Arrangement(geometry, layer, op, choice, dtype, epilogue, copy, strides, out_strides)
+    def arrangement(
+        copy: Copy | None, geometry: Geometry, strides: tuple[int, ...]
+    ) -> tuple[Arrangement, float] | None:
+        lanes = _lane_strides(strides, dot)
+        if lanes is None:
+            return None
+        op = operand(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides)
+        choice = choose(op, layer, host(), dot is not None)
+        if choice is None:
+            return None
+        made = Arrangement(geometry, layer, op, choice, way.dtype, dot, epilogue, copy, strides, out_strides)
         return made, choice.cycles
 
-    pads_by_value = g.is_padded and (problem.padding_mode != "constant" or any(problem.padding_bytes))
     found = []
-    if problem.x_dtype == dtype and not pads_by_value:
-        strides = _without(
-            absent, dense_strides(order, (problem.batch, problem.channels, *g.spatial_shape), dtype.itemsize)
-        )
-        found.append(arrangement(None, g, strides))
-    geometry = g.unpadded() if pads_by_value else g
+    # Bytes without a sign are as they are, also if NumPy calls them booleans.
+    same = problem.x_dtype == way.dtype or (way.dtype == np.uint8 and problem.x_dtype.kind == "b")
+    converted = not same or way.offset != 0
+    whole = dot is None or problem.channels % dot.channels == 0
+    if not converted and not padded and whole:
+        x_shape = (problem.batch, problem.channels, *g.spatial_shape)
+        found.append(arrangement(None, g, problem.strides or _without(absent, dense_strides(order, x_shape, size))))
+    geometry = g.unpadded() if padded else g
     shape = (problem.channels, *geometry.spatial_shape)
+    room = shape if dot is None else (-(-shape[0] // dot.channels) * dot.channels, *shape[1:])
     numbers = math.prod(shape)
-    why = "converted" * (problem.x_dtype != dtype) or "padded" * pads_by_value
+    why = "converted" * converted or "padded" * padded or "in whole lanes" * (not whole)
     own = tuple(axis - 1 for axis in order if axis)
     last = (*range(1, len(shape)), 0)
-    for axes in {own, last} if not found else {last}:
+    for axes in {own, last} if not any(found) and dot is None else {last}:
         turned = axes != own
-        strides = _pitched(axes, shape, dtype.itemsize)
-        nbytes = max(s * n for s, n in zip(strides, shape, strict=True))
+        strides = _pitched(axes, room, size)
+        nbytes = max(s * n for s, n in zip(strides, room, strict=True))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
-        copy = Copy(shape, strides, nbytes, dtype, pads_by_value, reason)
-        chosen, cycles = arrangement(copy, geometry, (0, *strides))
-        found.append((chosen, cycles + numbers * (_TURNED_CYCLES if turned else _STRAIGHT_CYCLES)))
-    return found
+        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason)
+        candidate = arrangement(copy, geometry, (0, *strides))
+        if candidate is not None:
+            made, cycles = candidate
+            found.append((made, cycles + numbers * (_TURNED_CYCLES if turned else _STRAIGHT_CYCLES)))
+    return [pair for pair in found if pair is not None]
+
+
+def _epilogue(problem: Problem, dot: Dot | None) -> Epilogue:
+    sums, activation = problem.accumulator, problem.activation
+    requantised = problem.zero_point is not None
+    return Epilogue(
+        f"{sums.kind}{sums.itemsize}",
+        f"{problem.dtype.kind}1" if requantised else str(stored_as(problem)),
+        problem.has_bias or requantised or bool(dot and dot.zero),
+        activation.name if activation else None,
+        activation.slope if activation else 0.0,
+        problem.zero_point,
+    )
+
+
+def _lane_strides(strides: tuple[int, ...], dot: Dot | None) -> tuple[int, ...] | None:
+    """Return the strides of what a lane holds, or None where neighbouring channels do not lie side by side."""
+    if dot is None:
+        return strides
+    return (strides[0], 4, *strides[2:]) if strides[1] == dot.dtype.itemsize else None
 
 
 def _without(absent: list[int], strides: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,23 +3,57 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ...engine.compiler import load
 from ...engine.threads import run_parallel
-from .weights import packed_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ...engine.compiler import Kernel
-    from .program import Program
+    from .schedule import Part, Pass
+    from .weights import Slot
 
 _WORTH_A_TASK = 4e6
 """Operations from which a piece of work is worth waking a thread."""
 _TASKS_A_THREAD = 3
+
+
+class Tabulated(Protocol):
+    """What calls are made of: tables for kernels, and where their operands are packed."""
+
+    @property
+    def parts(self) -> list[Part]:
+        """How the filters of a group are packed."""
+        ...
+
+    @property
+    def passes(self) -> list[Pass]:
+        """What is called, each for all parts."""
+        ...
+
+    @property
+    def slots(self) -> list[Slot]:
+        """Where each part is packed."""
+        ...
+
+    @property
+    def groups(self) -> int:
+        """Groups that a kernel loops over."""
+        ...
+
+    @property
+    def out_filter(self) -> int:
+        """Bytes of the result from one filter to the next."""
+        ...
+
+    @property
+    def weights_outweigh(self) -> bool:
+        """Whether blocks of filters are cut rather than rows, where both would do."""
+        ...
 
 
 class _Call(NamedTuple):
@@ -66,7 +100,7 @@ class Calls:
 
     Parameters
     ----------
-    prog : Program
+    prog : Tabulated
     batch : int
         Images that one run covers.
     threads : int
@@ -79,13 +113,13 @@ class Calls:
         If a kernel cannot be compiled, after the engine's warning.
     """
 
-    def __init__(self, prog: Program, batch: int, threads: int, flops: int) -> None:
+    def __init__(self, prog: Tabulated, batch: int, threads: int, flops: int) -> None:
         self._keep: list[Any] = [prog]
         self._threads = threads
         wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
         self._tasks = [tuple(self._calls(prog, r)) for r in _cut(prog, batch, wanted)]
 
-    def _calls(self, prog: Program, ranges: _Ranges) -> Iterator[_Call]:
+    def _calls(self, prog: Tabulated, ranges: _Ranges) -> Iterator[_Call]:
         for each in prog.passes:
             first, stop = (each.rows * edge // ranges.pieces for edge in ranges.rows)
             before = 0
@@ -102,7 +136,7 @@ class Calls:
                     x,
                     slot.weights_at,
                     slot.bias_at,
-                    part.first * prog.op.out_filter,
+                    part.first * prog.out_filter,
                     job.ctypes.data,
                     task.ctypes.data,
                 )
@@ -120,9 +154,9 @@ def _run(calls: tuple[_Call, ...], x: int, w: int, bias: int, out: int) -> None:
         call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
 
 
-def _cut(prog: Program, batch: int, wanted: int) -> list[_Ranges]:
+def _cut(prog: Tabulated, batch: int, wanted: int) -> list[_Ranges]:
     """Cut a layer into about as many tasks as wanted, along one axis. No sum depends on it."""
-    groups = packed_layer(prog.arrangement.layer, prog.arrangement.choice.shape).groups
+    groups = prog.groups
     blocks = sum(part.blocks for part in prog.parts)
     rows = max(each.rows for each in prog.passes)
     lengths = {"images": batch, "groups": groups, "rows": rows, "blocks": blocks}

@@ -27,7 +27,13 @@ class ChannelShape(NamedTuple):
 
 
 def channel_passes(
-    op: Operand, shape: ChannelShape, parts: list[Part], epilogue: Epilogue, dtype: str, second_level: int
+    op: Operand,
+    shape: ChannelShape,
+    parts: list[Part],
+    epilogue: Epilogue,
+    dtype: str,
+    second_level: int,
+    scales_at: int,
 ) -> list[Pass]:
     """Return the passes over the map, each with its kernel for each part of the channels.
 
@@ -42,6 +48,8 @@ def channel_passes(
         Of the kernel's pixels and weights.
     second_level : int
         Bytes of the cache in which a block of rows should stay.
+    scales_at : int
+        Bytes from the packed bias to the factors of requantisation.
     """
     g = op.geometry
     lines = offsets(g.kernel_size[:-1], g.tap_strides(op.pixel)[:-1])
@@ -86,6 +94,7 @@ def channel_passes(
                     x_tile=op.pixel[-1] * stride * run.positions,
                     out_tile=op.out_position[-1] * run.positions,
                     out_step=op.out_position[-1],
+                    scales=scales_at,
                 )
                 calls.append((channel_lanes(tile), job, part.first * op.channel))
             passes.append(Pass(len(rows), tuple(calls), (lines, rows, spans)))

@@ -44,21 +44,25 @@ class Choice(NamedTuple):
         return f"{self.shape}: {self.cycles:.3g} cycles by the model{others}"
 
 
-def choose(op: Operand, layer: Layer, target: Target) -> Choice:
-    """Return the tile with the fewest cycles.
+def choose(op: Operand, layer: Layer, target: Target, dot: bool = False) -> Choice | None:
+    """Return the tile with the fewest cycles, or None if there is none.
 
     Parameters
     ----------
     op : Operand
     layer : Layer
     target : Target
+    dot : bool
+        Whether each lane holds several channels: filters are along the lanes then.
     """
     kinds: list[list[tuple[Shape, float]]] = [
         [(shape, channel_cycles(op, layer, shape, target)) for shape in channel_shapes(op, layer, target)],
         [(shape, filter_cycles(op, layer, shape, target)) for shape in filter_shapes(op, layer, target)],
         [(shape, position_cycles(op, layer, shape, target)) for shape in position_shapes(op, layer, target)],
     ]
-    best = [min(kind, key=lambda pair: pair[1]) for kind in kinds if kind]
+    best = [min(kind, key=lambda pair: pair[1]) for kind in (kinds[1:2] if dot else kinds) if kind]
+    if not best:
+        return None
     (shape, least), *others = sorted(best, key=lambda pair: pair[1])
     return Choice(shape, least, tuple(others))
 
@@ -66,10 +70,10 @@ def choose(op: Operand, layer: Layer, target: Target) -> Choice:
 def can_walk(shape: Shape, op: Operand) -> bool:
     """Whether what a tile loads or stores as a vector lies side by side in the arrays."""
     if isinstance(shape, PositionShape):
-        return op.pixel[-1] == op.size and op.out_position[-1] == op.out_size
+        return op.pixel[-1] == op.size and op.spread > 0
     if isinstance(shape, ChannelShape):
         return op.channel == op.size and op.out_filter == op.out_size
-    return op.out_size == (op.out_position[-1] if shape.transposed else op.out_filter)
+    return op.spread > 0 if shape.transposed else op.out_filter == op.out_size
 
 
 def channel_shapes(op: Operand, layer: Layer, target: Target) -> Iterator[ChannelShape]:
@@ -77,11 +81,11 @@ def channel_shapes(op: Operand, layer: Layer, target: Target) -> Iterator[Channe
     if not layer.channels == layer.filters == 1 < layer.groups or op.channel != op.size or op.out_filter != op.out_size:
         return
     columns = op.geometry.kernel_size[-1]
-    for lanes in _lane_counts(target.vector_bytes // op.size):
+    for lanes in lane_counts(target.vector_bytes // op.size):
         for vectors in range(1, min(_MOST_VECTORS, -(-layer.groups // lanes)) + 1):
             # The sums, a row of weights where they fit, and one pixel.
             weights = columns * vectors if columns <= _WEIGHTS_KEPT else 1
-            positions = (_registers(target) - vectors - weights) // vectors
+            positions = (registers(target) - vectors - weights) // vectors
             positions = min(positions, _MOST_POSITIONS, _MOST_PRODUCTS // columns)
             if positions >= 1:
                 yield ChannelShape(lanes, vectors, positions)
@@ -90,12 +94,12 @@ def channel_shapes(op: Operand, layer: Layer, target: Target) -> Iterator[Channe
 def filter_shapes(op: Operand, layer: Layer, target: Target) -> Iterator[FilterShape]:
     """Yield the tiles whose lanes are filters that fit the registers and the layer."""
     transposed = op.out_filter != op.out_size
-    if transposed and op.out_position[-1] != op.out_size:
+    if transposed and not op.spread:
         return
-    for lanes in _lane_counts(target.vector_bytes // op.size):
+    for lanes in lane_counts(target.vector_bytes // op.size):
         for vectors in range(1, min(_MOST_VECTORS, -(-layer.filters // lanes)) + 1):
             # The sums, a tap's weights, and one pixel; a single vector's pixels are broadcast by the product itself.
-            positions = min(_MOST_POSITIONS, (_registers(target) - vectors) // vectors)
+            positions = min(_MOST_POSITIONS, (registers(target) - vectors) // vectors)
             yield FilterShape(lanes, vectors, positions, transposed)
 
 
@@ -103,7 +107,7 @@ def position_shapes(op: Operand, layer: Layer, target: Target) -> Iterator[Posit
     """Yield the tiles whose lanes are positions that fit the registers and the layer."""
     g = op.geometry
     outer = max(0, g.ndim - 2)
-    if op.pixel[-1] != op.size or op.out_position[-1] != op.out_size or g.stride[-1] > _MOST_STRIDE:
+    if op.pixel[-1] != op.size or not op.spread or g.stride[-1] > _MOST_STRIDE:
         return
     if outer > 1 and any(any(pair) for pair in g.padding[:outer]):
         return
@@ -112,7 +116,7 @@ def position_shapes(op: Operand, layer: Layer, target: Target) -> Iterator[Posit
     may_shuffle = g.dilation[-1] == 1 < g.kernel_size[-1]
     sizes = sorted({split_evenly(layer.filters, most)[0][0] for most in _FILTERS})
     full = target.vector_bytes // op.size
-    for lanes in _lane_counts(full):
+    for lanes in lane_counts(full):
         vectors_needed = -(-columns // lanes)
         for vectors in sorted({split_evenly(vectors_needed, most)[0][0] for most in range(1, 9)}):
             for rows in _ROWS:
@@ -125,7 +129,7 @@ def position_shapes(op: Operand, layer: Layer, target: Target) -> Iterator[Posit
                             yield shape
 
 
-def _registers(target: Target) -> int:
+def registers(target: Target) -> int:
     """Return the vector registers that a tile may fill; the compiler needs some for itself."""
     if target.vector_bytes >= 64:
         return target.vector_registers - 1  # a product can read, and broadcast, its operand from memory
@@ -145,9 +149,9 @@ def _fits(g: Geometry, shape: PositionShape, target: Target) -> bool:
         pixels += shape.vectors * stride
     # Where several rows and filters meet, each line would need too many weights to read them anew.
     weights = rows * columns * shape.filters if shape.rows > 1 < shape.filters else 1
-    return sums + pixels + weights <= _registers(target)
+    return sums + pixels + weights <= registers(target)
 
 
-def _lane_counts(full: int) -> tuple[int, ...]:
+def lane_counts(full: int) -> tuple[int, ...]:
     """Return a whole vector's lanes, and a half's where half vectors are as fast by the lane."""
     return (full, full // 2) if full >= 8 else (full,)

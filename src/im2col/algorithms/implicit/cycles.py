@@ -27,6 +27,8 @@ _TAP_CYCLES = 0.5
 """Of a tap's own: its offset, its counter."""
 _LINE, _WAYS = 64, 8
 """Bytes of a line of the first-level cache, and lines of a set."""
+LOAD_CYCLES = 0.7
+"""Of a load, of a vector or of a pixel that is broadcast, where loads set the pace."""
 _STREAM = 20.0
 """Bytes a cycle of weights, which lie one behind the other."""
 _NEAR_LINE, _FAR_LINE = 5.0, 9.0
@@ -37,26 +39,21 @@ _NOT_HIDDEN, _UNALIGNED = 0.25, 1.05
 """The share of a window's loads that its products do not hide, and how much longer all of it takes."""
 
 
-def _cycles_of_a_vector(lanes: int, op: Operand, target: Target) -> float:
-    """Return the cycles that an operation on a vector takes: one for the widest, half for shorter ones."""
-    return 1.0 if lanes * op.size == target.vector_bytes >= 64 else 0.5
-
-
 def filter_cycles(op: Operand, layer: Layer, shape: FilterShape, target: Target) -> float:
     """Return the cycles of a layer whose lanes are filters."""
     g = op.geometry
-    per = _cycles_of_a_vector(shape.lanes, op, target)
+    per = target.vector_cycles(shape.lanes * op.size)
     taps = layer.channels * g.taps * share_inside(g)
     total = 0.0
     for vectors, blocks in split_evenly(-(-layer.filters // shape.lanes), shape.vectors):
         for size, tiles in split_evenly(g.output_shape[-1], shape.positions):
             weights = vectors * shape.lanes * op.size
-            tap = max(size * vectors * per, _LATENCY, vectors * per + size * 0.5, weights / _STREAM) + _TAP_CYCLES
+            tap = max(size * vectors * per, _LATENCY, (vectors + size) * LOAD_CYCLES, weights / _STREAM) + _TAP_CYCLES
             tap += _waiting(op, layer, weights, size, target)
             tap *= _conflicts(op.pixel[-1] * g.stride[-1], size, target)
             if shape.transposed:
                 rounds = math.ceil(size / shape.lanes) * shape.lanes
-                store = vectors * rounds * (math.log2(shape.lanes) + 2) * per
+                store = vectors * rounds * (math.log2(shape.lanes) + 2 * op.spread) * per
             else:
                 store = size * vectors * 1.5
             total += blocks * tiles * (taps * tap + store + _TILE_CYCLES)
@@ -66,7 +63,7 @@ def filter_cycles(op: Operand, layer: Layer, shape: FilterShape, target: Target)
 def channel_cycles(op: Operand, layer: Layer, shape: ChannelShape, target: Target) -> float:
     """Return the cycles of a layer whose lanes are channels."""
     g = op.geometry
-    per = _cycles_of_a_vector(shape.lanes, op, target)
+    per = target.vector_cycles(shape.lanes * op.size)
     lines = g.taps / g.kernel_size[-1] * share_inside(g)
     total = 0.0
     for vectors, blocks in split_evenly(-(-layer.groups // shape.lanes), shape.vectors):
@@ -108,7 +105,7 @@ def _narrow(lanes: int, op: Operand, target: Target) -> float:
 def position_cycles(op: Operand, layer: Layer, shape: PositionShape, target: Target) -> float:
     """Return the cycles of a layer whose lanes are positions."""
     g = op.geometry
-    per = _cycles_of_a_vector(shape.lanes, op, target)
+    per = target.vector_cycles(shape.lanes * op.size)
     kernel_rows, kernel_columns = (g.kernel_size[-2] if g.ndim > 1 else 1), g.kernel_size[-1]
     height = g.output_shape[-2] if g.ndim > 1 else 1
     stride = g.stride[-1]
@@ -136,7 +133,7 @@ def position_cycles(op: Operand, layer: Layer, shape: PositionShape, target: Tar
             weights *= shape.rows  # there is no register for them: each row reads them anew
         column = max(kernel_rows * max(chains * per, _LATENCY), loads + weights * 0.5)
         column += _NOT_HIDDEN * loads if window else 0.0
-        store = chains * 2 * per
+        store = chains * 2 * op.spread * per
         total += blocks * tiles * (planes * kernel_columns * column + store + _TILE_CYCLES)
     total *= layer.groups * -(-height // shape.rows) * math.prod(g.output_shape[:-2])
     total *= _UNALIGNED if window else 1.0

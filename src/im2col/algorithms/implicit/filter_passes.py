@@ -37,7 +37,15 @@ class FilterShape(NamedTuple):
 
 
 def filter_passes(
-    op: Operand, shape: FilterShape, channels: int, parts: list[Part], epilogue: Epilogue, dtype: str, second_level: int
+    op: Operand,
+    shape: FilterShape,
+    channels: int,
+    parts: list[Part],
+    epilogue: Epilogue,
+    dtype: str,
+    second_level: int,
+    scales_at: int,
+    dot: str | None,
 ) -> list[Pass]:
     """Return the passes over the map, each with its kernel for each part of the filters.
 
@@ -54,6 +62,10 @@ def filter_passes(
         Of the kernel's pixels and weights.
     second_level : int
         Bytes of the cache in which a block of rows should stay.
+    scales_at : int
+        Bytes from the packed bias to the factors of requantisation.
+    dot : str or None
+        As in `FilterTile`.
     """
     g = op.geometry
     taps = np.add.outer(g.tap_offsets(op.pixel), np.arange(channels) * op.channel).reshape(-1)
@@ -72,11 +84,12 @@ def filter_passes(
                     lanes=shape.lanes,
                     vectors=vectors,
                     last=last,
-                    pixel_step=step,
+                    pixels=tuple(m * step for m in range(run.positions)),
                     segments=tuple(mask for mask, _ in run.segments),
-                    positions=run.positions,
                     transposed=shape.transposed,
+                    spread=op.spread if shape.transposed else 1,
                     epilogue=epilogue,
+                    dot=dot,
                 )
                 packed = part.packed * g.taps * channels * op.size
                 job = job_table(
@@ -97,6 +110,7 @@ def filter_passes(
                     x_tile=step * run.positions,
                     out_tile=op.out_position[-1] * run.positions,
                     out_step=op.out_filter if shape.transposed else op.out_position[-1],
+                    scales=scales_at,
                 )
                 calls.append((filter_lanes(tile), job, 0))
             passes.append(Pass(len(rows), tuple(calls), (taps, rows, spans)))

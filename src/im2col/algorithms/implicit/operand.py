@@ -41,6 +41,12 @@ class Operand(NamedTuple):
     out_filter: int
     out_position: tuple[int, ...]
 
+    @property
+    def spread(self) -> int:
+        """Elements of the result from one position of a row to the next; 0 where it is no such number."""
+        step = self.out_position[-1]
+        return step // self.out_size if step > 0 and step % self.out_size == 0 else 0
+
 
 class Layer(NamedTuple):
     """How many groups there are, and channels and filters of each."""
@@ -85,26 +91,6 @@ def _merges(g: Geometry, pixel: tuple[int, ...], position: tuple[int, ...]) -> b
         and pixel[-2] == width * pixel[-1]
         and position[-2] == width * position[-1]
     )
-
-
-def dense_strides(axes: Sequence[int], sizes: Sequence[int], size: int) -> tuple[int, ...]:
-    """Return the strides, in canonical order, of a dense array whose memory order is `axes`.
-
-    Parameters
-    ----------
-    axes : sequence of int
-        The canonical axes, outermost first.
-    sizes : sequence of int
-        Lengths of the canonical axes.
-    size : int
-        Bytes of an element.
-    """
-    strides = [0] * len(sizes)
-    step = size
-    for axis in reversed(axes):
-        strides[axis] = step
-        step *= sizes[axis]
-    return tuple(strides)
 
 
 def memory_order(problem: Problem) -> tuple[int, ...]:

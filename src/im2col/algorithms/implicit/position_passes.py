@@ -55,6 +55,7 @@ def position_passes(
     epilogue: Epilogue,
     dtype: str,
     first_level: int,
+    scales_at: int,
 ) -> list[Pass]:
     """Return the pass over the map, with its kernel for each part of the filters.
 
@@ -72,6 +73,8 @@ def position_passes(
         Of the kernel's pixels and weights.
     first_level : int
         Bytes of the cache in which a piece of a row should stay while the filters pass over it.
+    scales_at : int
+        Bytes from the packed bias to the factors of requantisation.
     """
     op = _with_rows(op)
     g = op.geometry
@@ -100,6 +103,7 @@ def position_passes(
             stride=(g.stride[-2], g.stride[-1]),
             row_dilation=g.dilation[-2],
             shuffled=shape.shuffled,
+            spread=op.spread,
             lines=_lines(g, shape),
             epilogue=epilogue,
         )
@@ -123,6 +127,7 @@ def position_passes(
             out_filter=op.out_filter,
             out_row=op.out_position[-2],
             height=g.spatial_shape[-2],
+            scales=scales_at,
         )
         calls.append((position_lanes(tile), job, 0))
     return [Pass(len(rows), tuple(calls), (planes, rows, zeros, masks))]

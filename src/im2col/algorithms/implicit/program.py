@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...engine.target import host
 from .channel_passes import ChannelShape, channel_passes
 from .filter_passes import FilterShape, filter_passes
-from .position_passes import position_parts, position_passes
+from .position_passes import PositionShape, position_parts, position_passes
 from .schedule import vector_parts
-from .weights import slots
+from .weights import packed_layer, slots
 
 if TYPE_CHECKING:
     from ...engine.compiler import Kernel
@@ -47,6 +47,16 @@ class Program(NamedTuple):
         return tuple(dict.fromkeys(kernel for each in self.passes for kernel, *_ in each.calls))
 
     @property
+    def groups(self) -> int:
+        """Groups that a kernel loops over."""
+        return packed_layer(self.arrangement.layer, self.arrangement.choice.shape).groups
+
+    @property
+    def out_filter(self) -> int:
+        """Bytes of the result from one filter to the next."""
+        return self.op.out_filter
+
+    @property
     def weights_outweigh(self) -> bool:
         """Whether there is more to read of the weights than of the image."""
         g = self.op.geometry
@@ -56,14 +66,20 @@ class Program(NamedTuple):
 def tabulated(arrangement: Arrangement, op: Operand) -> Program:
     """Return the program for arrays of any strides that the arrangement walks."""
     layer, shape, epilogue = arrangement.layer, arrangement.choice.shape, arrangement.epilogue
-    dtype, caches = f"{arrangement.dtype.kind}{op.size}".replace("u", "i"), host().caches
+    dot = arrangement.dot
+    dtype, caches = "i4" if dot else f"{arrangement.dtype.kind}{op.size}".replace("u", "i"), host().caches
+    groups, channels, filters = packed_layer(layer, shape)
+    parts = (
+        position_parts(filters, shape)
+        if isinstance(shape, PositionShape)
+        else vector_parts(filters, shape.lanes, shape.vectors)
+    )
+    scales_at = op.size * groups * sum(part.blocks * part.packed for part in parts)
     if isinstance(shape, FilterShape):
-        parts = vector_parts(layer.filters, shape.lanes, shape.vectors)
-        passes = filter_passes(op, shape, layer.channels, parts, epilogue, dtype, caches[1])
+        name = dot.name if dot else None
+        passes = filter_passes(op, shape, channels, parts, epilogue, dtype, caches[1], scales_at, name)
     elif isinstance(shape, ChannelShape):
-        parts = vector_parts(layer.groups, shape.lanes, shape.vectors)
-        passes = channel_passes(op, shape, parts, epilogue, dtype, caches[1])
+        passes = channel_passes(op, shape, parts, epilogue, dtype, caches[1], scales_at)
     else:
-        parts = position_parts(layer.filters, shape)
-        passes = position_passes(op, shape, layer.channels, parts, epilogue, dtype, caches[0])
+        passes = position_passes(op, shape, channels, parts, epilogue, dtype, caches[0], scales_at)
     return Program(arrangement, op, parts, passes, slots(op, arrangement.layer, shape, parts))

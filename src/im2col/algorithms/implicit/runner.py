@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +12,7 @@ from ...engine import gather
 from ...padding import fill_padded
 from .arrangement import LINE, Copy, arrange
 from .calls import Calls, EngineError, required
+from .dots import corrected, interleaved
 from .program import tabulated
 from .weights import pack, packed_layer
 
@@ -64,15 +64,30 @@ class Prepared:
     w : ndarray, (filters, channels/groups, *kernel)
     bias : ndarray, (filters,), or None
     threads : int
+    scales : ndarray of float32, (filters,), or None
+        For requantisation.
     """
 
-    def __init__(self, problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, threads: int) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        w: NDArray[Any],
+        bias: NDArray[Any] | None,
+        threads: int,
+        scales: NDArray[np.float32] | None = None,
+    ) -> None:
         ready = _ready(problem, threads)
         self._problem, self._threads, self._arrangement, self._calls = problem, threads, ready.arrangement, ready.calls
         self._dtype = ready.arrangement.dtype
         self._strides = ready.arrangement.strides, ready.arrangement.out_strides
         filters = np.flip(w, tuple(range(2, w.ndim))) if problem.flip else w
-        self._packed = pack(ready.program.slots, ready.layer, filters, bias, self._dtype, threads)
+        dot, packed_as = ready.arrangement.dot, self._dtype
+        if dot is not None:
+            bias, packed_as = corrected(bias, filters, dot, problem.accumulator), np.dtype(np.int32)
+            filters = interleaved(filters, dot)
+        if scales is not None and bias is None:
+            bias = np.zeros(problem.filters, problem.accumulator)
+        self._packed = pack(ready.program.slots, ready.layer, filters, bias, packed_as, threads, scales)
         self._addresses = self._packed.weights.ctypes.data, self._packed.bias.ctypes.data
         self._arena = threading.local()
 
@@ -117,7 +132,7 @@ class Prepared:
         p = self._problem
         shape = (p.channels, *p.geometry.spatial_shape)
         strides = self._strides[0][1:]
-        return Copy(shape, strides, math.prod(shape) * self._dtype.itemsize, self._dtype, False, "strides")
+        return Copy(shape, strides, _reach(shape, strides, self._dtype.itemsize), self._dtype, False, 0, "strides")
 
     def _filled(self, copy: Copy, image: NDArray[Any]) -> NDArray[Any]:
         """Return this thread's copy of an image (C, *spatial)."""
@@ -126,9 +141,9 @@ class Prepared:
         if room is None:
             room = self._arena.copy = _allocate(copy)
             if copy.padded and p.padding_mode == "constant":
-                room[...] = p.padding_value.astype(self._dtype)
+                room[...] = _moved(p.padding_value, copy)
         pairs = ((0, 0), *(p.geometry.padding if copy.padded else ((0, 0),) * p.geometry.ndim))
-        fill_padded(room, image, pairs, p.padding_mode, partial(_convert, threads=self._threads))
+        fill_padded(room, image, pairs, p.padding_mode, partial(_convert, offset=copy.offset, threads=self._threads))
         return room
 
     @property
@@ -137,21 +152,41 @@ class Prepared:
         p = self._problem
         room = getattr(self._arena, "result", None)
         if room is None:
-            shape = (1, p.filters, *p.geometry.output_shape)
-            flat = np.empty(math.prod(shape), p.dtype)
-            room = self._arena.result = np.lib.stride_tricks.as_strided(flat, shape, (0, *self._strides[1][1:]))
+            shape, strides = (1, p.filters, *p.geometry.output_shape), (0, *self._strides[1][1:])
+            flat = np.empty(_reach(shape, strides, p.dtype.itemsize) // p.dtype.itemsize, p.dtype)
+            room = self._arena.result = np.lib.stride_tricks.as_strided(flat, shape, strides)
         return room
+
+
+def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:
+    """Return the bytes from an array's first element to the end of its last."""
+    return sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) + size
 
 
 def _allocate(copy: Copy) -> NDArray[Any]:
     """Return room for a copy: an array (C, *spatial) that starts at a line of the cache."""
-    room = np.empty(copy.nbytes + LINE, np.uint8)
+    room = np.zeros(copy.nbytes + LINE, np.uint8)  # lanes may hold more channels than there are
     start = -room.ctypes.data % LINE
     return np.lib.stride_tricks.as_strided(room[start : start + copy.nbytes].view(copy.dtype), copy.shape, copy.strides)
 
 
-def _convert(to: NDArray[Any], source: NDArray[Any], threads: int) -> None:
-    if to.dtype == source.dtype and source.dtype.isnative:
+def _moved(value: Any, copy: Copy) -> Any:
+    """Return a pixel as it stands in a copy."""
+    if copy.offset == 0:
+        return value.astype(copy.dtype)
+    return np.array(int(value) + copy.offset).astype(copy.dtype)
+
+
+def _convert(to: NDArray[Any], source: NDArray[Any], offset: int, threads: int) -> None:
+    """Copy pixels into another dtype, moved by an offset."""
+    if to.dtype == np.uint8:
+        # int8 becomes uint8: 128 more is the sign bit turned over.
+        gather.copy(to, source.view(np.uint8), threads)
+        if offset:
+            np.bitwise_xor(to, np.uint8(offset), out=to)
+    elif offset:
+        np.add(source, offset, out=to, dtype=to.dtype, casting="unsafe")
+    elif to.dtype == source.dtype and source.dtype.isnative:
         gather.copy(to, source, threads)
     else:
         with np.errstate(all="ignore"):

@@ -72,16 +72,22 @@ def slots(op: Operand, layer: Layer, shape: Shape, parts: list[Part]) -> list[Sl
 
 
 class Packed(NamedTuple):
-    """Packed weights and bias."""
+    """Packed weights, and packed bias with the factors of requantisation behind it."""
 
     weights: NDArray[Any]
     bias: NDArray[Any]
 
 
 def pack(
-    found: list[Slot], layer: Layer, w: NDArray[Any], bias: NDArray[Any] | None, dtype: np.dtype[Any], threads: int
+    found: list[Slot],
+    layer: Layer,
+    w: NDArray[Any],
+    bias: NDArray[Any] | None,
+    dtype: np.dtype[Any],
+    threads: int,
+    scales: NDArray[np.float32] | None = None,
 ) -> Packed:
-    """Arrange weights and bias as the kernels read them.
+    """Arrange weights, bias and factors as the kernels read them.
 
     Parameters
     ----------
@@ -90,9 +96,12 @@ def pack(
         As it is packed.
     w : ndarray, (filters, channels of a group, *kernel)
     bias : ndarray, (filters,), or None
+        In the sums' dtype.
     dtype : dtype
-        The kernels'.
+        Of packed weights.
     threads : int
+    scales : ndarray of float32, (filters,), or None
+        They come with a bias.
     """
     source = w.reshape(layer.groups, layer.filters, *w.shape[1:])
     if source.dtype != dtype:
@@ -108,11 +117,20 @@ def pack(
         gather.copy(to, source[:, slot.filters].reshape(slot.split).transpose(slot.order), threads)
     if bias is None:
         return Packed(weights, weights)
-    offsets = np.zeros(last.bias_at // dtype.itemsize + math.prod(last.packed[:2]) * last.packed[-1], dtype)
-    each = bias.reshape(layer.groups, layer.filters)
+    offsets = _by_filter(found, layer, bias)
+    if scales is not None:
+        offsets = np.concatenate([offsets, _by_filter(found, layer, scales).view(offsets.dtype)])
+    return Packed(weights, offsets)
+
+
+def _by_filter(found: list[Slot], layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
+    """Return one value a filter in the order of the packed filters, 0 for filters that are not there."""
+    last, size = found[-1], values.itemsize
+    packed = np.zeros(last.bias_at // size + math.prod(last.packed[:2]) * last.packed[-1], values.dtype)
+    each = values.reshape(layer.groups, layer.filters)
     for slot in found:
         shape = (*slot.packed[:2], slot.packed[-1])
-        first = slot.bias_at // dtype.itemsize
-        to = offsets[first : first + math.prod(shape)].reshape(shape)[..., : slot.split[2]]
+        first = slot.bias_at // size
+        to = packed[first : first + math.prod(shape)].reshape(shape)[..., : slot.split[2]]
         to[...] = each[:, slot.filters].reshape(slot.split[:3])
-    return Packed(weights, offsets)
+    return packed

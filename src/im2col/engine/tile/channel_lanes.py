@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..builder import Builder
 from ..compiler import Kernel
-from .epilogue import Epilogue, finish
+from .epilogue import Epilogue, finish, narrow, scale_vectors
 
 if TYPE_CHECKING:
     from ..numbers import Value
@@ -66,6 +66,7 @@ JOB = [
     "x_tile",
     "out_tile",
     "out_step",
+    "scales",
 ]
 TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row1"]
 
@@ -100,7 +101,8 @@ def _build(name: str, target: Target, tile: ChannelTile) -> str:
                     with b.loop(job["tiles"]) as number:
                         pixels = b.at(x_row, b.mul(number, job["x_tile"]))
                         sums = _sums(b, target, tile, pixels, w, bias, lines, spans, ranges)
-                        _store(b, target, tile, sums, b.at(out_row, b.mul(number, job["out_tile"])), job["out_step"])
+                        to, scales = b.at(out_row, b.mul(number, job["out_tile"])), b.at(bias, job["scales"])
+                        _store(b, target, tile, sums, to, job["out_step"], scales)
     return b.finish()
 
 
@@ -148,11 +150,15 @@ def _sums(
     return around.values
 
 
-def _store(b: Builder, target: Target, tile: ChannelTile, sums: list[Value], out: Value, step: Value) -> None:
+def _store(
+    b: Builder, target: Target, tile: ChannelTile, sums: list[Value], out: Value, step: Value, scales: Value
+) -> None:
     """Finish the sums and write them, once."""
     size = b.bytes_of(tile.epilogue.result)
+    factors = scale_vectors(b, tile.epilogue, scales, tile.lanes, tile.vectors)
     for i, value in enumerate(sums):
         m, v = divmod(i, tile.vectors)
         at = b.at(b.at(out, b.mul(step, m)), b.constant(v * tile.lanes * size))
         count = tile.last if v == tile.vectors - 1 else tile.lanes
-        b.store_first(finish(b, target, tile.epilogue, value), at, count)
+        done = narrow(b, tile.epilogue, finish(b, target, tile.epilogue, value, factors[v]))
+        b.store_first(done, at, count)

@@ -25,6 +25,9 @@ class Epilogue(NamedTuple):
         By name.
     slope : float
         Of ``leaky_relu``.
+    zero_point : int or None
+        For integer sums that are requantised: scaled, rounded to integers, ties to even, and moved by this; what does
+        not fit the result is its least or greatest value.
     """
 
     accumulator: str
@@ -32,16 +35,42 @@ class Epilogue(NamedTuple):
     bias: bool = False
     activation: str | None = None
     slope: float = 0.0
+    zero_point: int | None = None
 
 
-def finish(b: Builder, target: Target, epilogue: Epilogue, sums: Value) -> Value:
-    """Return what is stored of a vector of sums."""
+def finish(b: Builder, target: Target, epilogue: Epilogue, sums: Value, scale: Value | None = None) -> Value:
+    """Return what is stored of a vector of sums, which `scale` belongs to if they are requantised."""
     fused = target.has_fma
+    if epilogue.zero_point is not None:
+        return _requantised(b, epilogue, sums, scale)
     if epilogue.activation is not None:
         sums = _activate(b, epilogue, sums, fused)
     if epilogue.result == epilogue.accumulator:
         return sums
     return b.round_half(sums) if epilogue.result == "f2" else b.round_bfloat(sums)
+
+
+def scale_vectors(b: Builder, epilogue: Epilogue, scales: Value, lanes: int, vectors: int) -> list[Value | None]:
+    """Return the factors of neighbouring filters or channels, a vector each; None where nothing is requantised."""
+    if epilogue.zero_point is None:
+        return [None] * vectors
+    kind = b.vector(b.number("f4"), lanes)
+    return [b.load(b.at(scales, b.constant(v * lanes * 4)), kind) for v in range(vectors)]
+
+
+def narrow(b: Builder, epilogue: Epilogue, value: Value) -> Value:
+    """Return a finished vector in the size in which it is stored: where it was requantised, it had the sums' size."""
+    return value if epilogue.zero_point is None else b.narrowed(value, b.bytes_of(epilogue.result))
+
+
+def _requantised(b: Builder, epilogue: Epilogue, sums: Value, scale: Value) -> Value:
+    """Return sums as integers of the result's range, in the sums' own size: ONNX's QLinearConv."""
+    real = b.times(b.to_float(epilogue.accumulator, sums), scale)
+    signed, point = epilogue.result[0] == "i", epilogue.zero_point or 0
+    low, high = (-128, 127) if signed else (0, 255)
+    least = max(low - point, 0) if epilogue.activation == "relu" else low - point
+    bounded = b.minimum("f", b.maximum("f", real, b.numbers(least, real.type)), b.numbers(high - point, real.type))
+    return b.rounded_integer(bounded, point)
 
 
 def _activate(b: Builder, epilogue: Epilogue, a: Value, fused: bool) -> Value:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..builder import Builder
 from ..compiler import Kernel
-from .epilogue import Epilogue, finish
+from .epilogue import Epilogue, finish, narrow, scale_vectors
 
 if TYPE_CHECKING:
     from ..numbers import Value
@@ -31,28 +31,34 @@ class FilterTile(NamedTuple):
         NV: vectors of the tile.
     last : int
         Filters of the last vector that are there: `lanes`, unless it is a tail.
-    pixel_step : int
-        Bytes between the pixels of neighbouring positions.
+    pixels : tuple of int
+        Bytes from the tile's first pixel to that of each position: MR of them.
     segments : tuple of int
         Taps fall into segments, by which of the positions see the image there and which see padding; one mask each,
         bit m for position m. A tile away from the border has one segment, of all ones.
-    positions : int
-        MR: positions of the tile.
     transposed : bool
-        Neighbouring positions lie side by side in the result, and not neighbouring filters.
+        A vector of the result holds neighbouring positions, and not neighbouring filters.
+    spread : int
+        Elements from one position of such a vector to the next.
     epilogue : Epilogue
         What happens to the sums on their way out.
+    dot : str or None
+        What a lane holds, if it is several neighbouring channels and not one: see `Numbers.dot`. The dtype is i4 then.
+    adds : bool
+        Whether they are added to what the result holds; only with a spread of 1, and without an activation.
     """
 
     dtype: str
     lanes: int
     vectors: int
     last: int
-    pixel_step: int
+    pixels: tuple[int, ...]
     segments: tuple[int, ...]
-    positions: int
     transposed: bool
+    spread: int
     epilogue: Epilogue
+    dot: str | None = None
+    adds: bool = False
 
 
 JOB = [
@@ -72,6 +78,7 @@ JOB = [
     "x_tile",
     "out_tile",
     "out_step",
+    "scales",
 ]
 TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row1"]
 
@@ -107,7 +114,8 @@ def _build(name: str, target: Target, tile: FilterTile) -> str:
                         pixel = b.at(x_row, b.mul(number, job["x_tile"]))
                         target_at = b.at(out_row, b.mul(number, job["out_tile"]))
                         sums = _sums(b, target, tile, pixel, w_block, bias_block, taps, spans, ranges)
-                        _store(b, target, tile, sums, target_at, job["out_step"])
+                        scales = b.at(bias_block, job["scales"])
+                        _store(b, target, tile, sums, target_at, job["out_step"], scales)
     return b.finish()
 
 
@@ -125,10 +133,11 @@ def _sums(
     """Return the accumulators of a tile, position by position, after all taps."""
     kind = b.vector(b.number(tile.dtype), tile.lanes)
     nbytes = tile.lanes * b.bytes_of(tile.dtype)
-    initial = [b.zero(kind)] * tile.vectors
+    sum_kind = b.vector(b.number(tile.epilogue.accumulator), tile.lanes)
+    initial = [b.zero(sum_kind)] * tile.vectors
     if tile.epilogue.bias:
-        initial = [b.load(b.at(bias, b.constant(v * nbytes)), kind) for v in range(tile.vectors)]
-    sums: list[Value] = initial * tile.positions
+        initial = [b.load(b.at(bias, b.constant(v * nbytes)), sum_kind) for v in range(tile.vectors)]
+    sums: list[Value] = initial * len(tile.pixels)
     for number, mask in enumerate(tile.segments):
         index = b.add(ranges, b.constant(2 * number))
         first, last = b.entry(spans, index), b.entry(spans, b.add(index, b.constant(1)))
@@ -139,34 +148,48 @@ def _sums(
                 at = b.at(pixel, b.entry(taps, state.index))
                 row = b.at(weights, b.mul(state.index, tile.vectors * nbytes))
                 ws = [b.load(b.at(row, b.constant(v * nbytes)), kind) for v in range(tile.vectors)]
-                for m in range(tile.positions):
+                for m, offset in enumerate(tile.pixels):
                     if not mask >> m & 1:
                         continue
-                    here = b.at(at, b.constant(m * tile.pixel_step))
+                    here = b.at(at, b.constant(offset))
                     x = b.splat(b.load(here, b.number(tile.dtype)), tile.lanes)
                     for v in range(tile.vectors):
                         i = m * tile.vectors + v
-                        state.values[i] = b.multiply_add(x, ws[v], state.values[i], target.has_fma)
+                        if tile.dot:
+                            state.values[i] = b.dot(tile.dot, x, ws[v], state.values[i])
+                        else:
+                            state.values[i] = b.multiply_add(x, ws[v], state.values[i], target.has_fma)
             around.values[:] = state.values
         sums = around.values
     return sums
 
 
-def _store(b: Builder, target: Target, tile: FilterTile, sums: list[Value], out: Value, step: Value) -> None:
+def _store(
+    b: Builder, target: Target, tile: FilterTile, sums: list[Value], out: Value, step: Value, scales: Value
+) -> None:
     """Finish the sums and write them, once."""
     size = b.bytes_of(tile.epilogue.result)
-    done = [finish(b, target, tile.epilogue, value) for value in sums]
+    factors = scale_vectors(b, tile.epilogue, scales, tile.lanes, tile.vectors)
+    done = [finish(b, target, tile.epilogue, value, factors[i % tile.vectors]) for i, value in enumerate(sums)]
     for v in range(tile.vectors):
         filters = tile.last if v == tile.vectors - 1 else tile.lanes
         column = done[v :: tile.vectors]
         if not tile.transposed:
             for m, value in enumerate(column):
                 at = b.at(b.at(out, b.mul(step, m)), b.constant(v * tile.lanes * size))
-                b.store_first(value, at, filters)
+                b.store_first(narrow(b, tile.epilogue, _added(b, tile, value, at, filters)), at, filters)
             continue
-        for first in range(0, tile.positions, tile.lanes):
+        for first in range(0, len(tile.pixels), tile.lanes):
             part = column[first : first + tile.lanes]
             filled = part + [b.undefined(part[0].type)] * (tile.lanes - len(part))
             for f, value in enumerate(b.transpose(filled)[:filters]):
-                at = b.at(b.at(out, b.mul(step, v * tile.lanes + f)), b.constant(first * size))
-                b.store_first(value, at, len(part))
+                at = b.at(b.at(out, b.mul(step, v * tile.lanes + f)), b.constant(first * tile.spread * size))
+                stored = narrow(b, tile.epilogue, _added(b, tile, value, at, len(part)))
+                b.store_apart(stored, at, tile.spread, len(part))
+
+
+def _added(b: Builder, tile: FilterTile, value: Value, at: Value, count: int) -> Value:
+    """Return the first lanes of a vector, added to what the result holds if the tile adds."""
+    if not tile.adds:
+        return value
+    return b.sum(tile.epilogue.result, value, b.load_first(at, value.type, count))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..builder import Builder
 from ..compiler import Kernel
-from .epilogue import Epilogue, finish
+from .epilogue import Epilogue, finish, narrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +46,8 @@ class PositionTile(NamedTuple):
         Rows between neighbouring taps.
     shuffled : bool
         Whether the window's columns, one pixel apart, are shuffled out of one another's loads.
+    spread : int
+        Elements of the result from one position of a row to the next.
     lines : (int, int) or None
         Rows first <= i < stop of the image that are there for every tile, counted from the first that a tile reads; the
         others are padding, and are skipped. None where it differs from tile to tile.
@@ -62,6 +64,7 @@ class PositionTile(NamedTuple):
     stride: tuple[int, int]
     row_dilation: int
     shuffled: bool
+    spread: int
     lines: tuple[int, int] | None
     epilogue: Epilogue
 
@@ -84,6 +87,7 @@ JOB = [
     "out_filter",
     "out_row",
     "height",
+    "scales",
 ]
 TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row1"]
 ROW = ["x", "out", "y", "seen", "kept", "plane0", "plane1", "tiles", "plain0", "plain1"]
@@ -150,7 +154,7 @@ class _Writer:
         x, w, bias, out = at
         column = b.mul(number, tile.vectors * tile.lanes)
         x = b.at(x, b.mul(column, tile.stride[1] * self.size))
-        out = b.at(out, b.mul(column, b.bytes_of(tile.epilogue.result)))
+        out = b.at(out, b.mul(column, tile.spread * b.bytes_of(tile.epilogue.result)))
         sums = self._initial(bias)
         with b.accumulate(row["plane0"], row["plane1"], sums) as over_planes:
             plane = b.at(x, b.entry(self.planes, over_planes.index))
@@ -163,7 +167,12 @@ class _Writer:
                 with b.accumulate(b.constant(0), b.constant(columns), over_planes.values) as state:
                     state.values[:] = self._column(row, column, lines, weights, state.index, state.values, masked)
                 over_planes.values[:] = state.values
-        self._store(over_planes.values, out, b.add(row["kept"], b.mul(column, self.size)) if masked else None)
+        self._store(
+            over_planes.values,
+            out,
+            b.at(bias, self.job["scales"]),
+            b.add(row["kept"], b.mul(column, self.size)) if masked else None,
+        )
 
     @property
     def _column_bytes(self) -> int:
@@ -310,18 +319,27 @@ class _Writer:
         loaded = [self._load(b.at(at, o), None if seen is None else b.at(seen, o)) for o in offsets]
         return [b.every(vector, tile.stride[1]) for vector in loaded]
 
-    def _store(self, sums: list[Value], out: Value, kept: Value | None) -> None:
+    def _store(self, sums: list[Value], out: Value, scales: Value, kept: Value | None) -> None:
         b, tile, job = self.b, self.tile, self.job
+        factors = self._factors(scales)
         size = b.bytes_of(tile.epilogue.result)
         values = iter(sums)
         for f in range(tile.filters):
             for r in range(tile.rows):
                 line = b.at(out, b.add(b.mul(job["out_filter"], f), b.mul(job["out_row"], r)))
                 for v in range(tile.vectors):
-                    at = b.at(line, b.constant(v * tile.lanes * size))
-                    value = finish(b, self.target, tile.epilogue, next(values))
-                    if kept is None:
-                        b.store(value, at)
-                        continue
-                    mask = b.at(self.masks, b.add(kept, b.constant(v * tile.lanes * self.size)))
-                    b.masked_store(value, at, b.mask_at(mask, self.size, tile.lanes))
+                    at = b.at(line, b.constant(v * tile.lanes * tile.spread * size))
+                    value = narrow(b, tile.epilogue, finish(b, self.target, tile.epilogue, next(values), factors[f]))
+                    mask = None
+                    if kept is not None:
+                        there = b.at(self.masks, b.add(kept, b.constant(v * tile.lanes * self.size)))
+                        mask = b.mask_at(there, self.size, tile.lanes)
+                    b.store_apart(value, at, tile.spread, tile.lanes, mask)
+
+    def _factors(self, scales: Value) -> list[Value | None]:
+        """Return the factor of each filter in all lanes; None where nothing is requantised."""
+        b, tile = self.b, self.tile
+        if tile.epilogue.zero_point is None:
+            return [None] * tile.filters
+        each = [b.load(b.at(scales, b.constant(f * 4)), b.number("f4")) for f in range(tile.filters)]
+        return [b.splat(factor, tile.lanes) for factor in each]

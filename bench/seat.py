@@ -7,29 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..clock import many_calls
-from ..contestants import Role
-from .problems import complaint, make_problem
+from .clock import many_calls
+from .contestants import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .contestant import Convolver
-    from .layers import Layer
+    from .contestants import JudgedT, SeatedContestant, WorkT
 
 TURN_SECONDS = 0.004
 
 _prepared: dict[str, Callable[[], Any]] = {}
 
 
-def prepare(contestant: Convolver, layer: Layer, threads: int, answer: Path) -> str | None:
-    """Make this process ready for turns at a layer, and check what it computes.
+def prepare(contestant: SeatedContestant[WorkT, JudgedT], work: WorkT, threads: int, answer: Path) -> str | None:
+    """Make this process ready for turns at some work, and check what it computes.
 
     Parameters
     ----------
-    contestant : Convolver
-    layer : Layer
+    contestant : SeatedContestant
+    work : Work
     threads : int
     answer : Path
         Of the array of right results.
@@ -40,13 +38,13 @@ def prepare(contestant: Convolver, layer: Layer, threads: int, answer: Path) -> 
         What is wrong with the result, if anything.
     """
     _prepared.clear()
-    gc.collect()  # the last layer's memory is free before there is more
-    problem = make_problem(layer, contestant.layout, threads)
+    gc.collect()  # the last work's memory is free before there is more
+    problem = contestant.give(work, threads)
     call = contestant.prepare(problem)
     if call is None:
         return None
     if contestant.role is not Role.LIMIT:
-        wrong = complaint(problem, call(), np.load(answer, mmap_mode="r"))
+        wrong = problem.complaint(call(), np.load(answer, mmap_mode="r"))
         if wrong:
             return wrong
     _prepared["call"] = call
@@ -54,7 +52,7 @@ def prepare(contestant: Convolver, layer: Layer, threads: int, answer: Path) -> 
 
 
 def is_ready() -> bool:
-    """Return whether the contestant offers the layer that was last prepared."""
+    """Return whether the contestant offers the work that was last prepared."""
     return bool(_prepared)
 
 

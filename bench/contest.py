@@ -1,0 +1,103 @@
+"""What contests have in common whose contestants have processes of their own: options, and the way to the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import options as common
+from .contestants import Role, versions
+from .match import measure
+from .rise import memory_table
+from .rounds import rounds, write_csv
+from .tables import machine
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .contestants import SeatedContestant, WorkT
+    from .rounds import Round
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, csv: Path, kinds: Sequence[str] = ()) -> None:
+    """Declare the options.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    csv : Path
+        The file of every cell, by default.
+    kinds : sequence of str
+        What the contest asks of each layer, if it asks several things.
+    """
+    common.add_arguments(parser, layers="name, class or tag", seconds=0.3, csv=csv)
+    parser.add_argument("--memory-layers", default="core", help="as --layers: of which the memory is measured")
+    if kinds:
+        parser.add_argument("--kinds", default="*", help=f"only those of {', '.join(kinds)} that match")
+
+
+def chosen(every: Sequence[WorkT], patterns: str, kinds: str = "*") -> list[WorkT]:
+    """Return the works of which a name, class or tag matches one of the patterns, and the kind one of the kinds."""
+    return [work for work in every if common.matches(patterns, *work.words) and common.matches(kinds, work.kind)]
+
+
+def play(
+    options: argparse.Namespace,
+    works: Sequence[WorkT],
+    found: Sequence[SeatedContestant[WorkT, Any]],
+    *,
+    legend: str,
+    answer: Callable[[WorkT], NDArray[np.float64]],
+    report: Callable[[Sequence[Round[WorkT]]], str],
+) -> list[Round[WorkT]]:
+    """Check, measure, print and write.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        As `add_arguments` declares them.
+    works : sequence of Work
+        Those that the options choose.
+    found : sequence of SeatedContestant
+        All of the contest.
+    legend : str
+        What its numbers mean.
+    answer : callable
+        Computes the right result.
+    report : callable
+        Returns the tables of speeds.
+
+    Returns
+    -------
+    list of Round
+        One for each number of threads.
+
+    Raises
+    ------
+    SystemExit
+        If there are no works.
+    WrongResultError
+        If a contestant's result is wrong; nothing has been printed about it then.
+    """
+    if not works:
+        raise SystemExit(f"no layer's name, class or tag matches {options.layers!r}")
+    entered = [c for c in found if c.role is not Role.PEER or common.matches(options.contestants, c.name)]
+    print(machine())
+    print(versions(entered))
+    print(legend)
+    ready = [c for c in entered if c.version]
+    measurements = []
+    for threads in options.threads:
+        measurements += measure(works, ready, answer, threads, options.repeats, options.seconds)
+    played = rounds(measurements, ready)
+    write_csv(options.csv, played)
+    print(f"\n{report(played)}\n\nEvery cell is in {options.csv}")
+    if options.memory:
+        some = chosen(works, options.memory_layers)
+        for r in played if some else []:
+            print(f"\n{memory_table(r, some)}")
+    return played

@@ -1,0 +1,1 @@
+"""The contest of the adjoints: gradients of images and of weights, and transposed convolutions."""

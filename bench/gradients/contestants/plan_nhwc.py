@@ -1,0 +1,9 @@
+"""The library itself: a plan of a transposed convolution, channels last."""
+
+from __future__ import annotations
+
+from ...contestants import Role
+from ..contestant import Differentiator
+from ..ours import prepare_plan
+
+CONTESTANT = Differentiator("plan NHWC", "im2col", prepare_plan, Role.OURS, layout="NHWC")

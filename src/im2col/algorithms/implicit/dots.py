@@ -1,0 +1,104 @@
+"""Dot-product instructions: which problems they serve, and how weights and sums are arranged for them.
+
+Such an instruction multiplies several neighbouring channels in each lane and adds the products up. To the tile it is a
+convolution with fewer channels, each of 4 bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...engine.target import host
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...problem import Problem
+
+
+class Dot(NamedTuple):
+    """A dot product of neighbouring channels.
+
+    Parameters
+    ----------
+    name : str
+        As `Numbers.dot` calls it.
+    channels : int
+        How many numbers a lane holds.
+    dtype : dtype
+        Of the pixels as the kernels read them.
+    offset : int
+        What is added to a pixel before: int8 becomes uint8, and zero points are subtracted where there is room.
+    zero : int
+        The pixel, after that, which contributes nothing. Where it is not 0, padding is made of it, and its share is
+        taken off the bias.
+    """
+
+    name: str
+    channels: int
+    dtype: np.dtype[Any]
+    offset: int = 0
+    zero: int = 0
+
+
+def dot_of(problem: Problem) -> Dot | None:
+    """Return the dot product that a problem can use on this CPU, or None."""
+    x, w, sums = problem.x_dtype, problem.w_dtype, problem.accumulator
+    if x == w and x.name == "bfloat16" and sums == np.float32:
+        dot = Dot("b2", 2, x)
+    elif sums.kind in "iu" and sums.itemsize == 4 and _is_short(x) and _is_short(w):
+        dot = _integer_dot(problem)
+    else:
+        return None
+    alone = problem.groups == 1 or problem.group_channels % dot.channels == 0
+    return dot if alone and host().has_dot(dot.name) else None
+
+
+def _integer_dot(problem: Problem) -> Dot:
+    x, w, point = problem.x_dtype, problem.w_dtype, problem.x_zero_point
+    whole = problem.groups == 1 or problem.group_channels % 4 == 0
+    if x.itemsize == w.itemsize == 1 and w != np.uint8 and whole and host().has_dot("u1i1"):
+        shift = 128 if x == np.int8 else 0
+        return Dot("u1i1", 4, np.dtype(np.uint8), shift, point + shift)
+    return Dot("i2", 2, np.dtype(np.int16), -point)
+
+
+def _is_short(dtype: np.dtype[Any]) -> bool:
+    """Whether 16 bits hold every number of a dtype, with its sign."""
+    return (dtype.kind in "bi" and dtype.itemsize <= 2) or dtype == np.uint8
+
+
+def interleaved(w: NDArray[Any], dot: Dot) -> NDArray[np.int32]:
+    """Return weights (filters, channels, *kernel) with neighbouring channels in one 4-byte number.
+
+    Returns
+    -------
+    ndarray, (filters, ceil(channels / dot.channels), *kernel)
+        Missing channels are 0.
+    """
+    filters, channels, *kernel = w.shape
+    blocks = -(-channels // dot.channels)
+    narrow = dot.dtype if dot.name != "u1i1" else np.dtype(np.int8)
+    filled = np.zeros((filters, *kernel, blocks * dot.channels), narrow)
+    filled[..., :channels] = np.moveaxis(w, 1, -1)
+    return np.moveaxis(filled.view(np.int32), -1, 1)
+
+
+def corrected(bias: NDArray[Any] | None, w: NDArray[Any], dot: Dot, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return the bias less what every filter makes of pixels that should contribute nothing.
+
+    Parameters
+    ----------
+    bias : ndarray, (filters,), or None
+    w : ndarray, (filters, channels, *kernel)
+    dot : Dot
+    dtype : dtype
+        Of the sums, which wrap.
+    """
+    if dot.zero == 0:
+        return bias
+    share = -dot.zero * w.reshape(len(w), -1).sum(axis=1, dtype=np.int64)
+    total: NDArray[Any] = share if bias is None else share + bias
+    return total.astype(dtype)

@@ -1,0 +1,163 @@
+"""The weights' gradient by the column matrix, made block by block, then BLAS through NumPy."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...engine import gather
+from ...engine.blas import single_threaded_blas
+from ...engine.host import format_bytes
+from ...engine.threads import run_parallel
+from ...frame import patch_view
+from ..contract import Suitability
+from ..explicit import accumulated, box_steps, boxes, magnitude, padded_image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...problem import Problem
+    from ..contract import GradientRunner
+
+_BLOCK_BYTES = 4 << 20
+"""A block of the matrix that a core's caches can hold while BLAS reads it, as forwards."""
+
+
+class Explicit:
+    """The column matrix and one matrix product."""
+
+    name = "explicit"
+
+    def suitability(self, problem: Problem) -> Suitability:
+        """Return that it can solve every problem whose smallest block fits the workspace limit."""
+        least = _Blocks.of(problem)
+        if least.bytes > problem.workspace_limit:
+            return Suitability(
+                0,
+                f"one position of one channel's column matrix takes {format_bytes(least.bytes)} with its sums, more "
+                f"than workspace_limit={problem.workspace_limit}",
+            )
+        return Suitability(10, "the column matrix in blocks, then BLAS")
+
+    def workspace_bytes(self, problem: Problem, threads: int) -> int:
+        """Return the bytes of each thread's block, of the sums, and of the padded image in work."""
+        blocks, g = _Blocks.of(problem), problem.geometry
+        sums = problem.filters * problem.group_taps * problem.accumulator.itemsize
+        padded = problem.channels * math.prod(g.padded_shape) * problem.x_dtype.itemsize if g.is_padded else 0
+        return blocks.workers(threads) * blocks.bytes + sums + padded
+
+    def prepare(self, problem: Problem, threads: int) -> GradientRunner:
+        """Return a function that runs the blocks; a part of the channels is one task, and sums in one order."""
+        p, blocks = problem, _Blocks.of(problem)
+        workers = blocks.workers(threads)
+
+        def run(x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
+            result = np.flip(out, tuple(range(2, out.ndim))) if p.flip else out
+            total = np.zeros(out.shape, p.accumulator)
+            starts = range(0, p.group_channels, blocks.channels)
+            with single_threaded_blas():
+                for n in range(p.batch):
+                    view = patch_view(padded_image(x[n : n + 1], p), p.geometry)[0]
+                    tasks = (
+                        partial(_add, p, blocks, view, grad[n], total, group, first)
+                        for group, first in itertools.product(range(p.groups), starts)
+                    )
+                    run_parallel(tasks, workers)
+            with np.errstate(all="ignore"):
+                np.copyto(result, total, casting="unsafe")
+
+        return run
+
+
+class _Blocks(NamedTuple):
+    """How the column matrix of one group is cut: into so many channels, and so many positions, at a time."""
+
+    problem: Problem
+    dtype: np.dtype[Any]
+    channels: int
+    positions: int
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Blocks:
+        dtype, limit = _product_dtype(problem), min(_BLOCK_BYTES, problem.workspace_limit)
+        taps, filters = problem.geometry.taps, problem.group_filters
+        # The product of a block with its copies: filters × taps of the channels.
+        most = limit // 2 // max(1, 3 * 8 * filters * taps)
+        channels = max(1, min(problem.group_channels, most))
+        column = (taps * channels + filters) * dtype.itemsize
+        positions = min(problem.geometry.positions, _exact_terms(problem, dtype))
+        return cls(problem, dtype, channels, max(1, min(positions, limit // 2 // column)))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one block: its part of the matrix and of the gradient, and the product with its copies."""
+        taps, filters = self.problem.geometry.taps * self.channels, self.problem.group_filters
+        return (taps + filters) * self.positions * self.dtype.itemsize + 3 * 8 * filters * taps
+
+    def workers(self, threads: int) -> int:
+        """How many blocks may be in work at once."""
+        return max(1, min(threads, self.problem.workspace_limit // max(1, self.bytes)))
+
+
+def _add(
+    p: Problem,
+    blocks: _Blocks,
+    view: NDArray[Any],
+    grad: NDArray[Any],
+    total: NDArray[Any],
+    group: int,
+    first: int,
+) -> None:
+    """Add one image's share to the sums of one group's filters over some of its channels.
+
+    Parameters
+    ----------
+    p : Problem
+    blocks : _Blocks
+    view : ndarray, (C, *kernel, *output)
+        The column matrix of the image as a view.
+    grad : ndarray, (filters, *output)
+    total : ndarray, (filters, channels of a group, *kernel)
+    group, first : int
+    """
+    stop = min(first + blocks.channels, p.group_channels)
+    filters = slice(group * p.group_filters, (group + 1) * p.group_filters)
+    channels = slice(group * p.group_channels + first, group * p.group_channels + stop)
+    target = total[filters, first:stop]
+    shape = p.geometry.output_shape
+    every = (slice(None),) * p.geometry.ndim
+    with np.errstate(all="ignore"):
+        for box in boxes(shape, box_steps(shape, blocks.positions)):
+            source, gradient = view[(channels, *every, *box)], grad[(filters, *box)]
+            columns = np.empty(source.shape, blocks.dtype)
+            gather.copy(columns, source, threads=1)
+            matrix = columns.reshape(math.prod(target.shape[1:]), math.prod(gradient.shape[1:]))
+            if blocks.dtype.kind == "c":
+                np.conjugate(matrix, out=matrix)
+            rows = np.ascontiguousarray(gradient, blocks.dtype).reshape(len(gradient), matrix.shape[1])
+            target += accumulated(rows @ matrix.T, p.accumulator).reshape(target.shape)
+
+
+def _product_dtype(problem: Problem) -> np.dtype[Any]:
+    """Return the dtype that BLAS multiplies in: float64 for integers whose products it holds."""
+    if problem.accumulator.kind not in "iu":
+        return problem.accumulator
+    return np.dtype(np.float64) if _largest_product(problem) <= 1 << 53 else problem.accumulator
+
+
+def _exact_terms(problem: Problem, dtype: np.dtype[Any]) -> int:
+    """Return how many products a float may add up before an integer could be rounded; any number for others."""
+    if problem.accumulator.kind not in "iu" or dtype.kind != "f":
+        return problem.geometry.positions
+    return max(1, (1 << 53) // _largest_product(problem))
+
+
+def _largest_product(problem: Problem) -> int:
+    return magnitude(problem.x_dtype) * magnitude(problem.w_dtype)
+
+
+ALGORITHM = Explicit()

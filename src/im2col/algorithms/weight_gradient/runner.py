@@ -1,0 +1,104 @@
+"""A gradient made ready to run: the copy of an image where one is needed, the packed gradient, the calls."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...engine import gather
+from ...padding import fill_padded
+from ..explicit import boxes
+from ..implicit.calls import Calls, required
+from .tiles import arrange, tabulated
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...problem import Problem
+
+
+@lru_cache(maxsize=128)
+def _calls(problem: Problem, box: tuple[int, ...], adds: bool, threads: int) -> Calls:
+    """Return the calls for one box of positions."""
+    flops = 2 * problem.filters * problem.group_taps * math.prod(box)
+    return Calls(tabulated(arrange(problem), box, adds), 1, threads, flops)
+
+
+class Prepared:
+    """``run(x, grad, out)`` on canonical views (N, C, *spatial), (N, filters, *output), (filters, C/groups, *kernel).
+
+    Parameters
+    ----------
+    problem : Problem
+    threads : int
+    """
+
+    def __init__(self, problem: Problem, threads: int) -> None:
+        self._problem, self._threads, self._a = problem, threads, arrange(problem)
+        self._boxes = list(boxes((problem.batch, *problem.geometry.output_shape), self._a.box))
+        for adds in (False, True)[: len(self._boxes)]:  # now: a plan that was made never compiles
+            for kernel in tabulated(self._a, self._a.box, adds).kernels:
+                required(kernel)
+
+    def __call__(self, x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
+        """Overwrite `out` with the gradient; arrays of any strides."""
+        p, a = self._problem, self._a
+        direct = out.flags.c_contiguous and out.dtype == a.dtype and not p.flip
+        sums = out if direct else np.empty(out.shape, a.dtype)
+        panel = np.zeros(math.prod(a.box) * a.packed_filters, a.dtype)
+        in_place = not a.copied and x.strides == a.strides and x.dtype.isnative
+        copies, held = None if in_place else self._room(), slice(0, 0)
+        steps = p.geometry.position_strides(a.strides[2:])
+        for number, box in enumerate(self._boxes):
+            images, *positions = box
+            if copies is not None and images != held:
+                self._fill(copies[: images.stop - images.start], x[images])
+                held = images
+            shape = tuple(s.stop - s.start for s in box)
+            self._pack(panel, grad[(images, slice(None), *positions)], shape)
+            source = x[images] if copies is None else copies
+            first = sum(s.start * step for s, step in zip(positions, steps, strict=True))
+            calls = _calls(p, shape, number > 0, self._threads)
+            panel_at = panel.ctypes.data
+            calls.run(source.ctypes.data + first, panel_at, panel_at, sums.ctypes.data)
+        if not direct:
+            with np.errstate(all="ignore"):
+                np.copyto(np.flip(out, tuple(range(2, out.ndim))) if p.flip else out, sums, casting="unsafe")
+
+    def _room(self) -> NDArray[Any]:
+        """Return room for the images of a box as the kernels read them: padded, of their dtype and strides."""
+        p, a = self._problem, self._a
+        shape = (a.box[0], p.channels, *p.geometry.padded_shape)
+        flat = np.empty(math.prod(shape), a.dtype)
+        room = np.lib.stride_tricks.as_strided(flat, shape, a.strides)
+        if p.geometry.is_padded and p.padding_mode == "constant":
+            room[...] = p.padding_value.astype(a.dtype)
+        return room
+
+    def _fill(self, room: NDArray[Any], images: NDArray[Any]) -> None:
+        p = self._problem
+        pairs = ((0, 0), (0, 0), *p.geometry.padding)
+        fill_padded(room, images, pairs, p.padding_mode, partial(_convert, threads=self._threads))
+
+    def _pack(self, panel: NDArray[Any], grad: NDArray[Any], shape: tuple[int, ...]) -> None:
+        """Arrange the gradient (N, filters, *output) of a box as the kernels read it: filters innermost."""
+        p, a = self._problem, self._a
+        at = 0
+        for part in a.parts:
+            packed = (p.groups, part.blocks, *shape, part.packed)
+            room = panel[at : at + math.prod(packed)].reshape(packed)[..., : part.width]
+            at += math.prod(packed)
+            n, _, *positions = grad.shape
+            grouped = grad.reshape(n, p.groups, p.group_filters, *positions, copy=False)
+            taken = grouped[:, :, part.first : part.first + part.blocks * part.width]
+            split = taken.reshape(n, p.groups, part.blocks, part.width, *positions, copy=False)
+            order = (1, 2, 0, *range(4, split.ndim), 3)
+            _convert(room, split.transpose(order), self._threads)
+
+
+def _convert(to: NDArray[Any], source: NDArray[Any], threads: int) -> None:
+    with np.errstate(all="ignore"):
+        gather.copy(to, source, threads)

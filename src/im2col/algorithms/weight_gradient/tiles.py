@@ -1,0 +1,288 @@
+"""Which tile a gradient gets, and its tables.
+
+The lanes of a tile are filters; its positions are taps of some channels, as they lie side by side in the result; it
+sums over positions of the map. To the microkernel that is one more convolution: what it reads as weights is the
+gradient of the result, packed.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...engine.target import host
+from ...engine.tile.epilogue import Epilogue
+from ...engine.tile.filter_lanes import JOB, FilterTile, filter_lanes
+from ...geometry import offsets
+from ...layout import dense_strides
+from ..explicit import box_steps
+from ..implicit.arrangement import kernel_dtype
+from ..implicit.choice import lane_counts, registers
+from ..implicit.cycles import LOAD_CYCLES
+from ..implicit.operand import memory_order
+from ..implicit.schedule import Part, Pass, job_table, split_evenly, vector_parts
+from ..implicit.weights import Slot
+
+if TYPE_CHECKING:
+    from ...engine.compiler import Kernel
+    from ...problem import Problem
+
+_MOST_POSITIONS = 28
+_MOST_VECTORS = 4
+_MOST_PIECES = 8
+"""Pieces of a window of many taps, each with a kernel of its own; a larger window is cut along its rows."""
+_PANEL_BYTES = 1 << 20
+"""Of the packed part of the gradient: what the second level of cache holds."""
+_COPY_BYTES = 1 << 20
+"""Of copies of small images that are made at a time."""
+_FEWEST_TERMS = 512
+"""Positions that are summed at least before a tile is written and read again."""
+
+
+class Piece(NamedTuple):
+    """Taps of neighbouring channels that a tile computes, and where such tiles stand.
+
+    Parameters
+    ----------
+    taps : tuple of int
+        Flat numbers, in (channel, *kernel), of the tile's elements; neighbours in the result.
+    starts : tuple of int
+        Flat number of each tile's first element, less that of `taps`.
+    """
+
+    taps: tuple[int, ...]
+    starts: tuple[int, ...]
+
+
+class GradientShape(NamedTuple):
+    """A tile: VL, NV, and the most taps MR."""
+
+    lanes: int
+    vectors: int
+    taps: int
+
+    def __str__(self) -> str:
+        return f"filters along the lanes, {self.taps} taps × {self.vectors} × {self.lanes} filters"
+
+
+class Arrangement(NamedTuple):
+    """Everything that is decided about a gradient before any table is made.
+
+    Parameters
+    ----------
+    problem : Problem
+    dtype : dtype
+        Of the kernels.
+    shape : GradientShape
+    pieces : tuple of Piece
+    parts : list of Part
+        Of one group's filters.
+    copied : str
+        Why each image is copied first; empty where it is read where it lies.
+    strides : tuple of int
+        Bytes between neighbours along (N, C, *spatial) of the padded images, or of their copy.
+    box : tuple of int
+        Images, and positions along each axis, that are summed at a time; fewer at the end.
+    """
+
+    problem: Problem
+    dtype: np.dtype[Any]
+    shape: GradientShape
+    pieces: tuple[Piece, ...]
+    parts: list[Part]
+    copied: str
+    strides: tuple[int, ...]
+    box: tuple[int, ...]
+
+    @property
+    def reason(self) -> str:
+        """Why it was chosen, for people."""
+        copied = f", from a copy of each image ({self.copied})" if self.copied else ""
+        return f"the view: {self.shape}, {math.prod(self.box)} positions at a time{copied}"
+
+    @property
+    def packed_filters(self) -> int:
+        """Filters of all groups as they are packed."""
+        return self.problem.groups * sum(part.blocks * part.packed for part in self.parts)
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of the copy of the images that are in work at a time."""
+        return self.box[0] * _image_bytes(self.problem, self.dtype) if self.copied else 0
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Bytes of the packed gradient, of the copy of an image, and of sums that are no result yet."""
+        p = self.problem
+        panel = math.prod(self.box) * self.packed_filters * self.dtype.itemsize
+        sums = p.filters * p.group_taps * self.dtype.itemsize if p.flip or p.dtype != self.dtype else 0
+        return panel + self.image_bytes + sums
+
+
+class Program(NamedTuple):
+    """The tables for boxes of one shape; see `Tabulated` of the forward convolution's calls."""
+
+    parts: list[Part]
+    passes: list[Pass]
+    slots: list[Slot]
+    groups: int
+    out_filter: int
+    weights_outweigh: bool
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The kernels that it calls, each once."""
+        return tuple(dict.fromkeys(kernel for each in self.passes for kernel, *_ in each.calls))
+
+
+@lru_cache(maxsize=256)
+def arrange(problem: Problem) -> Arrangement:
+    """Return the arrangement of a problem that the engine takes."""
+    p, g, dtype = problem, problem.geometry, kernel_dtype(problem)
+    if dtype is None:
+        raise RuntimeError("the engine was given a problem that it does not take")
+    shape = _choose(p, dtype)
+    parts = vector_parts(p.group_filters, shape.lanes, shape.vectors)
+    copied = " and ".join(["converted"] * (p.x_dtype != dtype) + ["padded"] * g.is_padded)
+    if copied:
+        strides = dense_strides(memory_order(p), (p.batch, p.channels, *g.padded_shape), dtype.itemsize)
+    else:
+        strides = p.layout.strides(p.batch, p.channels, g.spatial_shape, dtype.itemsize)
+    position = p.groups * sum(part.blocks * part.packed for part in parts) * dtype.itemsize
+    most = min(max(_FEWEST_TERMS, _PANEL_BYTES // position), max(1, p.workspace_limit // position))
+    images, *box = box_steps((p.batch, *g.output_shape), most)
+    if copied:
+        images = max(1, min(images, _COPY_BYTES // _image_bytes(p, dtype)))
+    return Arrangement(p, dtype, shape, _pieces(p, shape.taps), parts, copied, strides, (images, *box))
+
+
+def _image_bytes(p: Problem, dtype: np.dtype[Any]) -> int:
+    return p.channels * math.prod(p.geometry.padded_shape) * dtype.itemsize
+
+
+def _choose(p: Problem, dtype: np.dtype[Any]) -> GradientShape:
+    """Return the tile with the fewest cycles."""
+    target = host()
+    found = []
+    for lanes in lane_counts(target.vector_bytes // dtype.itemsize):
+        needed = -(-p.group_filters // lanes)
+        for vectors in range(1, min(_MOST_VECTORS, needed) + 1):
+            most = min(_MOST_POSITIONS, (registers(target) - vectors) // vectors)
+            sizes = {len(piece.taps) for piece in _pieces(p, most)}
+            shape = GradientShape(lanes, vectors, most)
+            found.append((_cycles(p, shape, dtype.itemsize), shape._replace(taps=max(sizes))))
+    return min(found)[1]
+
+
+def _cycles(p: Problem, shape: GradientShape, size: int) -> float:
+    """Return the cycles of a group's gradient, by the model of the forward tile whose lanes are filters."""
+    per = host().vector_cycles(shape.lanes * size)
+    total = 0.0
+    for vectors, blocks in split_evenly(-(-p.group_filters // shape.lanes), shape.vectors):
+        for piece in _pieces(p, shape.taps):
+            taps = len(piece.taps)
+            term = max(taps * vectors * per, 4, (vectors + taps) * LOAD_CYCLES) + 0.5
+            rounds = math.ceil(taps / shape.lanes) * shape.lanes
+            store = vectors * rounds * (math.log2(shape.lanes) + 2) * per
+            total += blocks * len(piece.starts) * (p.geometry.positions * term + store + 25)
+    return total
+
+
+def _pieces(p: Problem, most: int) -> tuple[Piece, ...]:
+    """Cut (channels of a group, taps) into runs of at most `most` elements: no tile of a kind differs but in its start.
+
+    Whole windows of several channels where they fit; else parts of one window; else parts of its rows.
+    """
+    channels, taps, columns = p.group_channels, p.geometry.taps, p.geometry.kernel_size[-1]
+    pieces, first = [], 0
+    if taps <= most:
+        for size, count in split_evenly(channels, most // taps):
+            starts = tuple((first + i * size) * taps for i in range(count))
+            pieces.append(Piece(tuple(range(size * taps)), starts))
+            first += size * count
+        return tuple(pieces)
+    if taps <= most * _MOST_PIECES:
+        run, starts = taps, tuple(c * taps for c in range(channels))
+    else:
+        run, starts = columns, tuple(range(0, channels * taps, columns))
+    for size, count in split_evenly(run, most):
+        for _ in range(count):
+            # Taps that begin in the middle of a window keep their own numbers: they tell where the pixels are.
+            pieces.append(Piece(tuple(range(first, first + size)), starts))
+            first += size
+    return tuple(pieces)
+
+
+def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
+    """Return the tables for sums over a box of positions.
+
+    Parameters
+    ----------
+    a : Arrangement
+    box : tuple of int
+        Images, and positions along each axis.
+    adds : bool
+        Whether the sums are added to what the result holds.
+    """
+    p, g, size = a.problem, a.problem.geometry, a.dtype.itemsize
+    image, channel, *pixel = a.strides
+    terms = offsets(box, (image, *g.position_strides(pixel)))
+    pixels = np.add.outer(np.arange(p.group_channels) * channel, g.tap_offsets(pixel)).reshape(-1)
+    spans = np.array([1, 2, 0, len(terms)], np.int64)
+    filters = sum(part.width * part.blocks for part in a.parts)
+    packed = math.prod(box) * size
+    name = f"{a.dtype.kind}{size}".replace("u", "i")
+    out_filter = p.group_taps * size
+    slots, before = [], 0
+    for part in a.parts:
+        taken = slice(part.first, part.first + part.blocks * part.width)
+        slots.append(Slot(taken, (), (), (), before * packed, 0))
+        before += p.groups * part.blocks * part.packed
+    passes = []
+    for piece in a.pieces:
+        first = piece.taps[0]
+        # A tile starts at its first pixel; windows that begin in the middle have it elsewhere.
+        at = pixels[np.array(piece.starts) + first]
+        rows = np.stack([at, (np.array(piece.starts) + first) * size, np.zeros_like(at)], axis=1)
+        rows = np.ascontiguousarray(rows)
+        calls = []
+        for part in a.parts:
+            vectors, last = part.shape
+            tile = FilterTile(
+                dtype=name,
+                lanes=a.shape.lanes,
+                vectors=vectors,
+                last=last,
+                pixels=tuple(int(pixels[t] - pixels[first]) for t in piece.taps),
+                segments=((1 << len(piece.taps)) - 1,),
+                transposed=True,
+                spread=1,
+                epilogue=Epilogue(f"{a.dtype.kind}{size}", f"{a.dtype.kind}{size}"),
+                adds=adds,
+            )
+            job = job_table(
+                JOB,
+                taps=terms,
+                rows=rows,
+                spans=spans,
+                x_image=0,
+                x_group=channel * p.group_channels,
+                w_group=part.blocks * part.packed * packed,
+                w_block=part.packed * packed,
+                bias_group=0,
+                out_image=0,
+                out_group=out_filter * filters,
+                out_block=out_filter * part.width,
+                block=len(rows),
+                tiles=1,
+                x_tile=0,
+                out_tile=0,
+                out_step=out_filter,
+                scales=0,
+            )
+            calls.append((filter_lanes(tile), job, 0))
+        passes.append(Pass(len(rows), tuple(calls), (terms, rows, spans)))
+    return Program(a.parts, passes, slots, p.groups, out_filter, weights_outweigh=True)

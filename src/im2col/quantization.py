@@ -1,0 +1,124 @@
+"""Zero points and scales: what is checked of them, and what they make of weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .arrays import as_array
+from .errors import ArgumentError, DTypeError, ShapeError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def is_byte(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is one that quantised numbers have: int8 or uint8."""
+    return dtype.kind in "iu" and dtype.itemsize == 1
+
+
+def check_bytes(operation: str, why: str, **dtypes: np.dtype[Any]) -> None:
+    """Refuse operands that are not of int8 or uint8.
+
+    Raises
+    ------
+    DTypeError
+    """
+    for name, dtype in dtypes.items():
+        if not is_byte(dtype):
+            raise DTypeError(
+                f"{operation}: {name} has dtype {dtype} but {why} int8 or uint8; convert it, or leave the zero points "
+                "out"
+            )
+
+
+def zero_point(operation: str, name: str, value: object, dtype: np.dtype[Any]) -> int:
+    """Return a zero point as an int within the range of the dtype whose numbers it belongs to.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no integer, or out of range.
+    """
+    return int(_points(operation, name, value, dtype, ()).item())
+
+
+def _points(operation: str, name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    points = as_array(operation, name, value)
+    if points.dtype.kind not in "iu":
+        raise ArgumentError(f"{operation}: {name} must be an integer, got {value!r}")
+    if points.shape != ():
+        if shape == () and points.shape == (1,):
+            points = points.reshape(())
+        elif points.shape != shape:
+            wanted = f"one integer, or one for each filter, {shape}" if shape else "one integer"
+            raise ShapeError(f"{operation}: {name} has shape {points.shape} but must be {wanted}")
+    info = np.iinfo(dtype)
+    if points.size and not (info.min <= int(points.min()) and int(points.max()) <= info.max):
+        raise ArgumentError(
+            f"{operation}: {name} must lie in the range of {dtype}, {info.min} to {info.max}, got {value!r}"
+        )
+    return points
+
+
+def centred(operation: str, w: NDArray[Any], w_zero_point: object) -> NDArray[Any]:
+    """Return weights less their zero points, in as few bytes as hold them.
+
+    Parameters
+    ----------
+    operation : str
+    w : ndarray of int8 or uint8, (filters, ...)
+    w_zero_point : int or array_like, (filters,)
+
+    Returns
+    -------
+    ndarray of int8 or int16
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If a zero point does not fit.
+    """
+    points = _points(operation, "w_zero_point", w_zero_point, w.dtype, w.shape[:1])
+    if w.dtype == np.int8 and not points.any():
+        return w
+    moved = w.astype(np.int16) - points.astype(np.int16).reshape(-1, *[1] * (w.ndim - 1))
+    fits = moved.size == 0 or (moved.min() >= -128 and moved.max() <= 127)
+    return moved.astype(np.int8) if fits else moved
+
+
+def factors(operation: str, filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: ArrayLike) -> NDArray[Any]:
+    """Return what the sums of each filter are multiplied with: ``x_scale · w_scale / y_scale``, in float32.
+
+    Returns
+    -------
+    ndarray of float32, (filters,)
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If a scale is not positive and finite, or there is not one for each filter.
+    """
+    x, w, y = (
+        _scale(operation, name, value, shape)
+        for name, value, shape in (("x_scale", x_scale, ()), ("w_scale", w_scale, (filters,)), ("y_scale", y_scale, ()))
+    )
+    with np.errstate(all="ignore"):
+        return np.array(np.broadcast_to(x * w / y, (filters,)), np.float32)
+
+
+def _scale(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    scale = as_array(operation, name, value)
+    if scale.dtype.kind not in "iuf":
+        raise ArgumentError(f"{operation}: {name} must be a positive number, got {value!r}")
+    with np.errstate(all="ignore"):
+        scale = scale.astype(np.float32)
+    if scale.shape == (1,) and shape == ():
+        scale = scale.reshape(())
+    if scale.shape not in ((), shape):
+        wanted = f"one number, or one for each filter, {shape}" if shape else "one number"
+        raise ShapeError(f"{operation}: {name} has shape {scale.shape} but must be {wanted}")
+    if not bool(np.all(np.isfinite(scale) & (scale > 0))):
+        raise ArgumentError(f"{operation}: {name} must be positive and finite in float32, got {value!r}")
+    return scale

@@ -1,0 +1,312 @@
+"""The plan of a transposed convolution, or of an image's gradient: chosen, prepared once, run many times."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .engine.host import format_bytes, require_memory
+from .memo import lazy
+from .padding import fold_padding
+from .planning import Frozen, digest, operand, result_array, verdict_lines
+from .plans import Choice, choose, verdicts
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from .algorithms.contract import Runner
+    from .geometry import Geometry
+    from .transposed import Phase, Transposed
+
+
+class Folding(NamedTuple):
+    """How the gradient of a padded image becomes that of the image.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the forward convolution, with its padding.
+    mode : str
+        The padding mode.
+    batch : int
+        Images; the transposed convolution has one of them at a time.
+    dtype : dtype
+        Of the result.
+    """
+
+    geometry: Geometry
+    mode: str
+    batch: int
+    dtype: np.dtype[Any]
+
+
+class TransposedChoice(NamedTuple):
+    """A transposed convolution and how it will be computed: all that can be known before the weights.
+
+    Parameters
+    ----------
+    transposed : Transposed
+    folding : Folding or None
+    conjugate, flip : bool
+        What happens to the weights first.
+    requested : str
+        The algorithm that the user asked for.
+    phases : tuple of Choice or None
+        For each phase of the transposed convolution; None where no tap reaches its pixels.
+    threads : int
+    """
+
+    transposed: Transposed
+    folding: Folding | None
+    conjugate: bool
+    flip: bool
+    requested: str
+    phases: tuple[Choice | None, ...]
+    threads: int
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of the operand, in its layout."""
+        t = self.transposed
+        batch = self.folding.batch if self.folding else t.batch
+        return t.layout.from_canonical_shape(batch, t.filters, t.spatial_shape)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the result, in its layout."""
+        t, folding = self.transposed, self.folding
+        if folding is None:
+            return t.output_shape
+        return t.layout.from_canonical_shape(folding.batch, t.channels, folding.geometry.spatial_shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The result's dtype."""
+        return self.folding.dtype if self.folding else self.transposed.dtype
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Bytes allocated beyond operand and result, at most: for every phase, and for a padded image."""
+        t = self.transposed
+        padded = t.channels * math.prod(t.image) * t.dtype.itemsize if self.folding else 0
+        return padded + sum(choice.workspace_bytes for choice in self.phases if choice)
+
+
+def choose_phases(
+    transposed: Transposed, folding: Folding | None, conjugate: bool, flip: bool, requested: str, threads: int
+) -> TransposedChoice:
+    """Choose an algorithm for each phase of a transposed convolution; see `TransposedChoice`."""
+    phases = tuple(
+        None if phase.problem is None else choose(phase.problem, requested, threads) for phase in transposed.phases
+    )
+    return TransposedChoice(transposed, folding, conjugate, flip, requested, phases, threads)
+
+
+class TransposedPlan(Frozen):
+    """A transposed convolution, or an image's gradient, prepared once and run many times: ``y = plan(x)``.
+
+    Made by `im2col.plan_transpose` and `im2col.plan_input_gradient`. Immutable; equal and hashable by what it was made
+    from; picklable; safe to call from several threads at once.
+
+    Attributes
+    ----------
+    algorithm : str
+        The algorithm that runs; several, joined by ``+``, where the phases of the stride get different ones.
+    threads : int
+        How many threads may work.
+    workspace_bytes : int
+        Bytes allocated beyond operand and result, at most, the weights as the algorithms want them included.
+    """
+
+    algorithm: str
+    threads: int
+    workspace_bytes: int
+    _choice: TransposedChoice
+    _w: NDArray[Any]
+    _bias: NDArray[Any] | None
+
+    def __init__(self, choice: TransposedChoice, w: NDArray[Any], bias: NDArray[Any] | None) -> None:
+        names = dict.fromkeys(phase.algorithm.name for phase in choice.phases if phase)
+        vars(self).update(  # which asks no __setattr__
+            algorithm="+".join(names) or "none",
+            threads=choice.threads,
+            workspace_bytes=choice.workspace_bytes,
+            _choice=choice,
+            _w=w,
+            _bias=bias,
+        )
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of the operand."""
+        return self._choice.x_shape
+
+    @property
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+        return self._choice.transposed.flops * (self._choice.folding.batch if self._choice.folding else 1)
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: operand and weight read once, result written once."""
+        c = self._choice
+        return (
+            math.prod(c.x_shape) * c.transposed.x_dtype.itemsize
+            + self._w.nbytes
+            + math.prod(c.output_shape) * c.dtype.itemsize
+        )
+
+    @lazy
+    def _runners(self) -> tuple[Runner | None, ...]:
+        """Return what the algorithms made of the weights, phase by phase."""
+        c, t = self._choice, self._choice.transposed
+        kernel = tuple(range(2, self._w.ndim))
+        w = np.flip(self._w, kernel) if c.flip else self._w
+        with np.errstate(all="ignore"):
+            w = np.conjugate(w) if c.conjugate and w.dtype.kind == "c" else w
+        # (filters, channels of a group, *kernel) → (channels, filters of a group, *kernel)
+        grouped = w.reshape(t.groups, t.filters // t.groups, *w.shape[1:]).swapaxes(1, 2)
+        swapped = grouped.reshape(t.channels, t.filters // t.groups, *w.shape[2:])
+        return tuple(
+            None if choice is None else self._prepared(choice, swapped[(slice(None), slice(None), *phase.taps)])
+            for phase, choice in zip(t.phases, c.phases, strict=True)
+        )
+
+    def _prepared(self, choice: Choice, w: NDArray[Any]) -> Runner:
+        run = choice.algorithm.prepare(choice.problem, w, self._bias, self.threads)
+        if run is None:
+            # The engine has failed over these kernels. Now that the algorithms know, the choice is another one.
+            return self._prepared(choose(choice.problem, choice.requested, self.threads), w)
+        return run
+
+    def prepare(self) -> None:
+        """Arrange the weights as the algorithms want them, now instead of in the first call.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If the workspace would not fit the available memory.
+        """
+        c = self._choice
+        way_out = "lower workspace_limit, or work on fewer images at a time"
+        require_memory(c.transposed.operation, self.workspace_bytes, way_out, "the workspace for {}", c.output_shape)
+        _ = self._runners
+
+    def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Run one operand through it.
+
+        Parameters
+        ----------
+        x : array_like
+            Of the shape and dtype that the plan was made for: an image, or the gradient of a convolution's result.
+        out : ndarray, optional
+            Where to write; the result's shape and dtype, any strides, no memory shared with `x`.
+
+        Returns
+        -------
+        ndarray
+            A new array, or `out`.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutputError
+            If an array does not fit the plan; nothing has been written then.
+        MemoryBudgetError
+            If the result would not fit the available memory.
+        """
+        c, op = self._choice, self._choice.transposed.operation
+        array = operand(op, "grad" if op.endswith("gradient") else "x", x, c.x_shape, c.transposed.x_dtype)
+        out = result_array(op, out, c.output_shape, c.dtype, self.workspace_bytes, [array, self._w])
+        source, target = (c.transposed.layout.to_canonical(a) for a in (array, out))
+        if c.folding is None:
+            self._run_phases(source, target)
+            return out
+        padded = np.empty((1, c.transposed.channels, *c.transposed.image), c.transposed.dtype)
+        for n in range(c.folding.batch):
+            self._run_phases(source[n : n + 1], padded)
+            with np.errstate(all="ignore"):
+                folded = fold_padding(padded, 2, c.folding.geometry, c.folding.mode)
+                np.copyto(target[n : n + 1], folded, casting="unsafe")
+        return out
+
+    def _run_phases(self, x: NDArray[Any], out: NDArray[Any]) -> None:
+        every = (slice(None), slice(None))
+        for phase, run in zip(self._choice.transposed.phases, self._runners, strict=True):
+            target = out[(*every, *phase.pixels)]
+            if run is None:
+                target[...] = self._unreached
+            else:
+                run(x[(*every, *phase.seen)], target)
+
+    @lazy
+    def _unreached(self) -> NDArray[Any]:
+        """Return what stands where no tap reaches: the bias, and the activation of it."""
+        from .algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
+
+        t = self._choice.transposed
+        accumulator = np.float32 if self._bias is None else self._bias.dtype
+        sums = np.zeros((t.channels, *[1] * len(t.image)), accumulator)
+        value = np.empty(sums.shape, t.dtype)
+        with np.errstate(all="ignore"):
+            finish(sums, self._bias, t.activation, value)
+        return value
+
+    @lazy
+    def _key(self) -> tuple[object, ...]:
+        c = self._choice
+        made_from = (c.transposed, c.folding, c.conjugate, c.flip, c.requested, c.threads)
+        return (*made_from, self._w.shape, digest(self._w, self._bias))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        c = self._choice
+        return _restored, (c.transposed, c.folding, c.conjugate, c.flip, c.requested, c.threads, self._w, self._bias)
+
+    def __repr__(self) -> str:
+        c = self._choice
+        return f"<im2col.TransposedPlan {c.x_shape} → {c.output_shape}, {self.algorithm}, threads {self.threads}>"
+
+    def __str__(self) -> str:
+        c, t = self._choice, self._choice.transposed
+        tail = [str(part) for part in ("bias" * t.has_bias, t.activation) if part]
+        folded = f", folded back ({c.folding.mode})" if c.folding else ""
+        pads = c.folding.geometry.padding if c.folding else t.pads
+        lines = [
+            f"{t.operation} {t.layout.axes} {c.x_shape} → {c.output_shape}",
+            f"  window     kernel {t.kernel_size}, stride {t.stride}, dilation {t.dilation}, padding {pads}{folded}",
+            f"  layer      {t.filters} channels → {t.channels}, groups {t.groups}{', kernels flipped' * c.flip}"
+            + (f", then {', '.join(tail)}" if tail else ""),
+            f"  dtypes     {t.x_dtype} × {t.w_dtype} → {c.dtype}",
+            f"  cost       {self.flops / 1e9:.4g} GFLOP, {format_bytes(self.bytes_moved)} moved at least",
+            f"  workspace  {format_bytes(self.workspace_bytes)}",
+            f"  threads    {self.threads}",
+        ]
+        for phase, choice in zip(t.phases, c.phases, strict=True):
+            lines += _phase_lines(phase, choice)
+        return "\n".join(lines)
+
+
+def _phase_lines(phase: Phase, choice: Choice | None) -> list[str]:
+    """Return what a plan prints of one phase."""
+    where = ", ".join(f"{s.start}::{s.step}" if s.step > 1 else f"{s.start}:" for s in phase.pixels)
+    if choice is None:
+        return [f"  pixels [{where}]: no tap reaches them"]
+    g = choice.problem.geometry
+    title = f"  pixels [{where}]: a convolution with {g.kernel_size} taps, padding {g.padding}, dilation {g.dilation}"
+    return [title, *("  " + line for line in verdict_lines(verdicts(choice.problem), choice.algorithm.name))]
+
+
+def _restored(
+    transposed: Transposed,
+    folding: Folding | None,
+    conjugate: bool,
+    flip: bool,
+    requested: str,
+    threads: int,
+    w: NDArray[Any],
+    bias: NDArray[Any] | None,
+) -> TransposedPlan:
+    plan = TransposedPlan(choose_phases(transposed, folding, conjugate, flip, requested, threads), w, bias)
+    plan.prepare()
+    return plan
