@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .engine import gather
 from .engine.host import format_bytes, require_memory
 from .memo import lazy
 from .padding import fold_padding
@@ -166,6 +167,8 @@ class TransposedPlan(Frozen):
         w = np.flip(self._w, kernel) if c.flip else self._w
         with np.errstate(all="ignore"):
             w = np.conjugate(w) if c.conjugate and w.dtype.kind == "c" else w
+        if 1 < len(t.phases) < math.prod(t.kernel_size):
+            w = _channels_last(w, self.threads)
         # (filters, channels of a group, *kernel) → (channels, filters of a group, *kernel)
         grouped = w.reshape(t.groups, t.filters // t.groups, *w.shape[1:]).swapaxes(1, 2)
         swapped = grouped.reshape(t.channels, t.filters // t.groups, *w.shape[2:])
@@ -233,12 +236,11 @@ class TransposedPlan(Frozen):
 
     def _run_phases(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         every = (slice(None), slice(None))
+        if None in self._runners:
+            out[...] = self._unreached  # all of it: one run through memory, and not a strided one for each phase
         for phase, run in zip(self._choice.transposed.phases, self._runners, strict=True):
-            target = out[(*every, *phase.pixels)]
-            if run is None:
-                target[...] = self._unreached
-            else:
-                run(x[(*every, *phase.seen)], target)
+            if run is not None:
+                run(x[(*every, *phase.seen)], out[(*every, *phase.pixels)])
 
     @lazy
     def _unreached(self) -> NDArray[Any]:
@@ -285,6 +287,17 @@ class TransposedPlan(Frozen):
         for phase, choice in zip(t.phases, c.phases, strict=True):
             lines += _phase_lines(phase, choice)
         return "\n".join(lines)
+
+
+def _channels_last(w: NDArray[Any], threads: int) -> NDArray[Any]:
+    """Return weights (filters, channels, *kernel) whose channels lie side by side in memory.
+
+    Each phase takes some taps of the kernel, in an order of its own: runs of channels are copied far faster than taps
+    are picked one by one, and the taps are taken apart once for all phases.
+    """
+    room = np.empty((w.shape[0], *w.shape[2:], w.shape[1]), w.dtype)
+    gather.copy(room, np.moveaxis(w, 1, -1), threads)
+    return np.moveaxis(room, -1, 1)
 
 
 def _phase_lines(phase: Phase, choice: Choice | None) -> list[str]:

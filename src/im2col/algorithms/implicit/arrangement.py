@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 LINE = 64
 """Bytes of a cache line."""
-_STRAIGHT_CYCLES, _TURNED_CYCLES = 1.0, 2.5
-"""Of copying a number, as measured; see docs/decisions.md."""
+_STRAIGHT_CYCLES, _TURNED_CYCLES = 0.25, 0.625
+"""Of copying a byte, as measured; see docs/decisions.md."""
+_INTEGER_PRODUCT = 2.0
+"""Instructions for a product and a sum of integers, which are one for floats and in dot products."""
 
 
 class Copy(NamedTuple):
@@ -188,7 +190,8 @@ def _read_as(problem: Problem, way: _Way) -> list[tuple[Arrangement, float]]:
         if choice is None:
             return None
         made = Arrangement(geometry, layer, op, choice, way.dtype, dot, epilogue, copy, strides, out_strides)
-        return made, choice.cycles
+        alone = dot is None and way.dtype.kind in "iu"
+        return made, choice.cycles * (_INTEGER_PRODUCT if alone else 1.0)
 
     found = []
     # Bytes without a sign are as they are, also if NumPy calls them booleans.
@@ -201,7 +204,7 @@ def _read_as(problem: Problem, way: _Way) -> list[tuple[Arrangement, float]]:
     geometry = g.unpadded() if padded else g
     shape = (problem.channels, *geometry.spatial_shape)
     room = shape if dot is None else (-(-shape[0] // dot.channels) * dot.channels, *shape[1:])
-    numbers = math.prod(shape)
+    moved = math.prod(shape) * size
     why = "converted" * converted or "padded" * padded or "in whole lanes" * (not whole)
     own = tuple(axis - 1 for axis in order if axis)
     last = (*range(1, len(shape)), 0)
@@ -214,7 +217,7 @@ def _read_as(problem: Problem, way: _Way) -> list[tuple[Arrangement, float]]:
         candidate = arrangement(copy, geometry, (0, *strides))
         if candidate is not None:
             made, cycles = candidate
-            found.append((made, cycles + numbers * (_TURNED_CYCLES if turned else _STRAIGHT_CYCLES)))
+            found.append((made, cycles + moved * (_TURNED_CYCLES if turned else _STRAIGHT_CYCLES)))
     return [pair for pair in found if pair is not None]
 
 

@@ -144,7 +144,7 @@ def _fits(g: Geometry, shape: PositionShape, target: Target) -> bool:
     if shape.shuffled:
         if rows * columns * sums > _MOST_PRODUCTS or (columns - 1) // stride > shape.lanes:
             return False
-        pixels += stride * (shape.vectors + 1) + 2
+        pixels += stride * (shape.vectors + 1) + 3
     if target.vector_bytes < 64:  # masks are vectors too
         pixels += shape.vectors * stride
     # Where several rows and filters meet, each line would need too many weights to read them anew.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...engine import gather
 from ...engine.target import host
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _is_short(dtype: np.dtype[Any]) -> bool:
     return (dtype.kind in "bi" and dtype.itemsize <= 2) or dtype == np.uint8
 
 
-def interleaved(w: NDArray[Any], dot: Dot) -> NDArray[np.int32]:
+def interleaved(w: NDArray[Any], dot: Dot, threads: int) -> NDArray[np.int32]:
     """Return weights (filters, channels, *kernel) with neighbouring channels in one 4-byte number.
 
     Returns
@@ -82,7 +83,7 @@ def interleaved(w: NDArray[Any], dot: Dot) -> NDArray[np.int32]:
     blocks = -(-channels // dot.channels)
     narrow = dot.dtype if dot.name != "u1i1" else np.dtype(np.int8)
     filled = np.zeros((filters, *kernel, blocks * dot.channels), narrow)
-    filled[..., :channels] = np.moveaxis(w, 1, -1)
+    gather.copy(filled[..., :channels], np.moveaxis(w, 1, -1), threads)
     return np.moveaxis(filled.view(np.int32), -1, 1)
 
 
@@ -99,6 +100,7 @@ def corrected(bias: NDArray[Any] | None, w: NDArray[Any], dot: Dot, dtype: np.dt
     """
     if dot.zero == 0:
         return bias
-    share = -dot.zero * w.reshape(len(w), -1).sum(axis=1, dtype=np.int64)
+    # The sums wrap as int32 does, and so may this.
+    share = w.reshape(len(w), -1).sum(axis=1, dtype=np.int32) * np.int32(-dot.zero)
     total: NDArray[Any] = share if bias is None else share + bias
     return total.astype(dtype)

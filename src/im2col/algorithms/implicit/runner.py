@@ -84,7 +84,7 @@ class Prepared:
         dot, packed_as = ready.arrangement.dot, self._dtype
         if dot is not None:
             bias, packed_as = corrected(bias, filters, dot, problem.accumulator), np.dtype(np.int32)
-            filters = interleaved(filters, dot)
+            filters = interleaved(filters, dot, threads)
         if scales is not None and bias is None:
             bias = np.zeros(problem.filters, problem.accumulator)
         self._packed = pack(ready.program.slots, ready.layer, filters, bias, packed_as, threads, scales)

@@ -34,8 +34,8 @@ _MOST_POSITIONS = 28
 _MOST_VECTORS = 4
 _MOST_PIECES = 8
 """Pieces of a window of many taps, each with a kernel of its own; a larger window is cut along its rows."""
-_PANEL_BYTES = 1 << 20
-"""Of the packed part of the gradient: what the second level of cache holds."""
+_PANEL_BYTES = 2 << 20
+"""Of the packed part of the gradient: it is read once for each block of channels, from the nearer caches."""
 _COPY_BYTES = 1 << 20
 """Of copies of small images that are made at a time."""
 _FEWEST_TERMS = 512
