@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from im2col import (
     conv2d,
     conv3d,
     plan,
+    plan_quantized,
     quantized_conv,
 )
 
@@ -104,7 +106,7 @@ def filter_zero_points(dtype: np.dtype[Any], filters: int) -> st.SearchStrategy[
 
 
 @st.composite
-def layers(draw: st.DrawFn, padding_values: bool = True) -> Layer:
+def layers(draw: st.DrawFn) -> Layer:
     """Draw a layer of bytes: any window, layout, groups, padding, zero points, bias and memory orders."""
     drawn = draw(convolutions(pairs=st.sampled_from(PAIRS)))
     x_dtype, w_dtype = drawn.dtypes
@@ -116,7 +118,7 @@ def layers(draw: st.DrawFn, padding_values: bool = True) -> Layer:
     x_zero_point = draw(any_value(x_dtype))
     written, w_zero_point = draw(filter_zero_points(w_dtype, filters))
     offsets = bias if draw(st.booleans()) else None
-    value = draw(st.none() | any_value(x_dtype)) if padding_values else None
+    value = draw(st.none() | any_value(x_dtype))
     sums = quantized_sums(
         x,
         w,
@@ -157,7 +159,7 @@ def scales() -> st.SearchStrategy[float]:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS[1:])
-@given(layer=layers(padding_values=False), data=st.data())
+@given(layer=layers(), data=st.data())
 def test_quantized_conv_is_the_definition(algorithm: str, layer: Layer, data: st.DataObject) -> None:
     """Any layer is the sum that `conv` gives, rescaled, rounded half to even, shifted and saturated."""
     filters = layer.w.shape[0]
@@ -337,12 +339,30 @@ def test_plans_keep_their_zero_points() -> None:
     mine = each.copy()
     prepared = plan((2, 3, 6, 7), w, x_dtype=np.uint8, x_zero_point=77, w_zero_point=mine, padding=1)
     mine[:] = 0
+    pickled = pickle.loads(pickle.dumps(prepared))  # noqa: S301 (our own)
     for image in images:
         expected = conv(image, w, x_zero_point=77, w_zero_point=each, padding=1, algorithm="reference")
         np.testing.assert_array_equal(prepared(image), expected, strict=True)
+        np.testing.assert_array_equal(pickled(image), expected, strict=True)
         out = np.full((2, 4, 6, 7), 7, np.int32)
         assert prepared(image, out) is out
         np.testing.assert_array_equal(out, expected)
+
+
+def test_quantized_plans_are_quantized_conv() -> None:
+    """A plan and a pickle of it give what `quantized_conv` gives, whatever the caller's arrays become."""
+    w, each, bias, image = random_bytes(
+        13, ((4, 3, 3, 3), INT8), ((4,), INT8), ((4,), np.dtype(np.int16)), ((2, 3, 6, 7), UINT8)
+    )
+    options: dict[str, Any] = {"x_scale": 0.25, "y_scale": 60.0, "x_zero_point": 77, "y_zero_point": 99, "padding": 1}
+    scale = np.array([0.25, 0.5, 1, 2], np.float32)
+    expected = quantized_conv(image, w, bias, w_scale=scale, w_zero_point=each, **options)
+    assert len(np.unique(expected)) > 20
+    prepared = plan_quantized(image.shape, w, bias, w_scale=scale, w_zero_point=each, **options)
+    for mine in (w, each, bias, scale):
+        mine[...] = 1
+    for one in (prepared, pickle.loads(pickle.dumps(prepared))):  # noqa: S301 (our own)
+        np.testing.assert_array_equal(one(image), expected, strict=True)
 
 
 def test_calls_with_other_zero_points_do_not_mix() -> None:

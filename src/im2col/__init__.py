@@ -18,22 +18,18 @@ from .errors import (
     ShapeError,
 )
 from .geometry import Geometry
-from .gradients import (
-    conv_bias_gradient,
-    conv_input_gradient,
-    conv_weight_gradient,
-    plan_input_gradient,
-    plan_weight_gradient,
-)
-from .operators import conv_matrix, conv_operator
+from .input_gradient import conv_input_gradient, plan_input_gradient
+from .operators import conv_operator
 from .padding import window_geometry
 from .pictures.illustration import Illustration, illustrate
 from .plans import Plan, plan
 from .quantized import plan_quantized, quantized_conv
 from .shapes import output_shape, overlap_count
+from .sparse_matrix import conv_matrix
 from .transform import col2im, im2col, patches, weight_matrix
 from .transposed_convolution import conv_transpose, plan_transpose
 from .transposed_plan import TransposedPlan
+from .weight_gradient import conv_bias_gradient, conv_weight_gradient, plan_weight_gradient
 from .weight_gradient_plan import WeightGradientPlan
 
 __all__ = [

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .algorithms import registry
+from .algorithms import gradient_registry, registry
 from .arrays import as_dtype
 from .engine.host import format_bytes
 from .engine.threads import resolve_threads
 from .errors import ArgumentError
+from .frame import check_choice
+from .input_gradient import transposed_of
 from .problem import WINDOW_OPTIONS, WORKSPACE_LIMIT, make_problem, refuse_unknown
+from .transposed import make_transposed
+from .transposed_plan import choose_phases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +27,10 @@ if TYPE_CHECKING:
 
     from .frame import Window
     from .padding import Padding
+    from .transposed import Transposed
+    from .transposed_plan import Folding
+
+OPERATIONS = ("conv", "conv_transpose", "conv_input_gradient", "conv_weight_gradient")
 
 
 @dataclass(frozen=True)
@@ -159,6 +167,7 @@ def cost(
     workspace_limit: int = ...,
     threads: int | None = ...,
     name: str = ...,
+    operation: str = ...,
 ) -> Cost: ...
 def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     """Return what a convolution costs, without running it.
@@ -176,6 +185,9 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
         Of image and filters.
     name : str, default "layer"
         What the table calls the layer.
+    operation : str, default "conv"
+        ``"conv"``, ``"conv_input_gradient"`` or ``"conv_weight_gradient"`` of that convolution, or
+        ``"conv_transpose"``, of which `x_shape` and `w_shape` are the arguments' shapes.
 
     Returns
     -------
@@ -201,7 +213,7 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     >>> c.flops, c.matrix_shape, round(c.duplication, 3)
     (231211008, (1, 3136, 576), 9.0)
     """
-    known = {"dtype", "workspace_limit", "threads", "name", *WINDOW_OPTIONS}
+    known = {"dtype", "workspace_limit", "threads", "name", "operation", *WINDOW_OPTIONS}
     refuse_unknown("cost", options, known)
     if w_shape is not None:
         return _cost(x_shape, w_shape, **options)
@@ -228,23 +240,52 @@ def _cost(
     workspace_limit: int = WORKSPACE_LIMIT,
     threads: int | None = None,
     name: str = "layer",
+    operation: str = "conv",
     **window: Any,
 ) -> Cost:
-    element = as_dtype("cost", "dtype", dtype)
-    problem = make_problem("cost", x_shape, w_shape, element, element, workspace_limit=workspace_limit, **window)
-    workers = resolve_threads("cost", threads)
-    matrix = (problem.geometry.positions, problem.channels * problem.geometry.taps)
-    entries = problem.batch * math.prod(matrix)
-    pixels = problem.batch * problem.channels * math.prod(problem.geometry.spatial_shape)
+    op = "cost"
+    check_choice(op, "operation", operation, OPERATIONS)
+    element, workers = as_dtype(op, "dtype", dtype), resolve_threads(op, threads)
+    given = (op, x_shape, w_shape, element, element)
+    if operation == "conv_transpose":
+        t = make_transposed(*given, workspace_limit=workspace_limit, **window)
+        batch, channels, pixels, result = t.batch, t.channels, math.prod(t.image), t.output_shape
+        positions, taps, layout, flops = math.prod(t.spatial_shape), math.prod(t.kernel_size), t.layout, t.flops
+        workspace = _transposed_workspace(t, None, workers)
+        numbers = (t.x_shape, result, w_shape)
+    else:
+        p = make_problem(*given, workspace_limit=workspace_limit, **window)
+        batch, channels, pixels = p.batch, p.channels, math.prod(p.geometry.spatial_shape)
+        positions, taps, layout, flops = p.geometry.positions, p.geometry.taps, p.layout, p.flops
+        numbers = (p.x_shape, p.output_shape, w_shape)
+        result = {"conv_input_gradient": p.x_shape, "conv_weight_gradient": tuple(w_shape)}.get(
+            operation, p.output_shape
+        )
+        if operation == "conv_input_gradient":
+            workspace = _transposed_workspace(*transposed_of(p), workers)
+        else:
+            algorithms = (registry if operation == "conv" else gradient_registry)()
+            able = (a for a in algorithms.values() if a.suitability(p).rank)
+            workspace = {a.name: a.workspace_bytes(p, workers) for a in able}
+    matrix = (positions, channels * taps)
+    entries = batch * math.prod(matrix)
     return Cost(
         name=str(name),
-        output_shape=problem.output_shape,
-        matrix_shape=(problem.batch, *matrix) if problem.layout.has_batch else matrix,
-        flops=problem.flops,
-        bytes_moved=problem.bytes_moved,
+        output_shape=result,
+        matrix_shape=(batch, *matrix) if layout.has_batch else matrix,
+        flops=flops,
+        bytes_moved=sum(map(math.prod, numbers)) * element.itemsize,
         matrix_bytes=entries * element.itemsize,
-        duplication=entries / pixels if pixels else 0.0,
-        workspace_bytes={
-            a.name: a.workspace_bytes(problem, workers) for a in registry().values() if a.suitability(problem).rank
-        },
+        duplication=entries / (batch * channels * pixels) if batch * channels * pixels else 0.0,
+        workspace_bytes=workspace,
     )
+
+
+def _transposed_workspace(transposed: Transposed, folding: Folding | None, threads: int) -> dict[str, int]:
+    """Return the workspace of each algorithm that can solve every phase."""
+    able = (
+        name
+        for name, algorithm in registry().items()
+        if all(phase.problem is None or algorithm.suitability(phase.problem).rank for phase in transposed.phases)
+    )
+    return {name: choose_phases(transposed, folding, False, False, name, threads).workspace_bytes for name in able}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -310,10 +311,13 @@ def fill_padded(
                 lines[line] = lines[before + source]
 
 
-def _border(n: int, before: int, after: int, mode: str) -> list[tuple[int, int]]:
-    """Return every element of an axis's padding, with the pixel that it shows."""
+@lru_cache(maxsize=256)
+def _border(n: int, before: int, after: int, mode: str) -> tuple[tuple[int, int], ...]:
+    """Return every element of an axis's padding, with the pixel that it shows; remembered, as np.pad takes its time."""
+    if not before and not after:
+        return ()
     index = source_index(n, before, after, mode)
-    return [(i, int(index[i])) for i in (*range(before), *range(before + n, before + n + after))]
+    return tuple((i, int(index[i])) for i in (*range(before), *range(before + n, before + n + after)))
 
 
 def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:

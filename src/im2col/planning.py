@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from .algorithms.contract import ONLY_BY_NAME
+from .algorithms.contract import ONLY_BY_NAME, Compiled
 from .arrays import as_array, check_output, native
+from .engine import compiler
 from .engine.host import require_memory
+from .engine.target import host
 from .errors import ArgumentError, DTypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .algorithms.contract import Algorithm, GradientAlgorithm, Suitability
+    from .engine.compiler import Kernel
     from .problem import Problem
 
     A = TypeVar("A", Algorithm, GradientAlgorithm)
@@ -27,7 +30,56 @@ _WAY_OUT = "lower workspace_limit, or work on fewer images at a time"
 
 
 class Frozen:
-    """What every plan is: equal and hashable by what it was made from, and never changed."""
+    """What every plan is: equal and hashable by what it was made from, never changed, and open to be looked into."""
+
+    def ir(self) -> str:
+        """Return LLVM's IR of the kernels that the plan runs, as it is before the optimiser has seen it.
+
+        Returns
+        -------
+        str
+            One kernel after another: a second one where the layer leaves a smaller tile at an edge.
+
+        Raises
+        ------
+        ArgumentError
+            If the plan's algorithm runs no kernels of the engine.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import im2col
+        >>> p = im2col.plan((1, 8, 14, 14), np.ones((16, 8, 3, 3), np.float32))
+        >>> "define void @" in p.ir()
+        True
+        """
+        return "\n".join(kernel.ir(host()) for kernel in self._kernels("Plan.ir"))
+
+    def assembly(self) -> str:
+        """Return the assembly of the kernels that the plan runs, for this machine's CPU.
+
+        Returns
+        -------
+        str
+            One kernel after another, in the order of `ir`.
+
+        Raises
+        ------
+        ArgumentError
+            If the plan's algorithm runs no kernels of the engine.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import im2col
+        >>> p = im2col.plan((1, 8, 14, 14), np.ones((16, 8, 3, 3), np.float32))
+        >>> ".globl" in p.assembly()
+        True
+        """
+        return "\n".join(compiler.assembly(kernel, host()) for kernel in self._kernels("Plan.assembly"))
+
+    def _kernels(self, operation: str) -> tuple[Kernel, ...]:
+        raise NotImplementedError
 
     @property
     def _key(self) -> tuple[object, ...]:
@@ -44,6 +96,22 @@ class Frozen:
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a plan cannot be changed: {name!r} cannot be deleted")
+
+
+def kernels_of(operation: str, algorithm: Algorithm | GradientAlgorithm, problem: Problem) -> tuple[Kernel, ...]:
+    """Return the kernels of the engine that an algorithm runs for a problem, each once.
+
+    Raises
+    ------
+    ArgumentError
+        If it runs none.
+    """
+    if not isinstance(algorithm, Compiled):
+        raise ArgumentError(
+            f"{operation}: this plan runs algorithm {algorithm.name!r}, which has no kernels to show; make it with "
+            "algorithm='implicit'"
+        )
+    return algorithm.kernels(problem)
 
 
 def taken(problem: Problem, requested: str, algorithms: Mapping[str, A]) -> A:

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .algorithms import registry
-from .algorithms.contract import Compiled
 from .arrays import as_array, as_dtype, native
 from .engine import compiler
 from .engine.host import format_bytes, require_memory
-from .engine.target import host
 from .engine.threads import resolve_threads
-from .errors import ArgumentError
 from .memo import lazy, memoized
-from .planning import Frozen, checked_bias, digest, operand, result_array, taken, verdict_lines
+from .planning import Frozen, checked_bias, digest, kernels_of, operand, result_array, taken, verdict_lines
 from .problem import Options, make_problem, refuse_unknown
 from .quantization import centred, check_bytes, zero_point
 
@@ -127,59 +124,8 @@ class Plan(Frozen):
         require_memory(p.operation, self.workspace_bytes, way_out, "the workspace for {}", p.output_shape)
         _ = self._run
 
-    def ir(self) -> str:
-        """Return LLVM's IR of the kernels that the plan runs, as it is before the optimiser has seen it.
-
-        Returns
-        -------
-        str
-            One kernel after another: a second one where the layer leaves a smaller tile at an edge.
-
-        Raises
-        ------
-        ArgumentError
-            If the plan's algorithm runs no kernels of the engine.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import im2col
-        >>> p = im2col.plan((1, 8, 14, 14), np.ones((16, 8, 3, 3), np.float32))
-        >>> "define void @" in p.ir()
-        True
-        """
-        return "\n".join(kernel.ir(host()) for kernel in self._kernels("Plan.ir"))
-
-    def assembly(self) -> str:
-        """Return the assembly of the kernels that the plan runs, for this machine's CPU.
-
-        Returns
-        -------
-        str
-            One kernel after another, in the order of `ir`.
-
-        Raises
-        ------
-        ArgumentError
-            If the plan's algorithm runs no kernels of the engine.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import im2col
-        >>> p = im2col.plan((1, 8, 14, 14), np.ones((16, 8, 3, 3), np.float32))
-        >>> ".globl" in p.assembly()
-        True
-        """
-        return "\n".join(compiler.assembly(kernel, host()) for kernel in self._kernels("Plan.assembly"))
-
     def _kernels(self, operation: str) -> tuple[Kernel, ...]:
-        if not isinstance(self._algorithm, Compiled):
-            raise ArgumentError(
-                f"{operation}: this plan runs algorithm {self.algorithm!r}, which has no kernels to show; make it with "
-                "algorithm='implicit'"
-            )
-        return self._algorithm.kernels(self._problem)
+        return kernels_of(operation, self._algorithm, self._problem)
 
     def _into(self, image: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
         p = self._problem

@@ -14,11 +14,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .geometry import Geometry, Pairs
-from .problem import Problem
+from . import layout as layouts
+from .activation import check_activation
+from .arrays import native
+from .errors import ArgumentError, GeometryError, ShapeError
+from .geometry import Geometry, Pairs, integer, per_axis
+from .padding import explicit_padding
+from .problem import WORKSPACE_LIMIT, Problem, result_dtype
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import DTypeLike
 
     from .activation import Activation
     from .layout import Layout
@@ -205,3 +211,165 @@ class Transposed:
         ):
             pairs.append((before, (size - 1) * s + d * (k - 1) + 1 - before - n))
         return tuple(pairs)
+
+
+def make_transposed(
+    operation: str,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    w_dtype: np.dtype[Any],
+    *,
+    stride: object = 1,
+    padding: object = 0,
+    output_padding: object = 0,
+    output_size: object = None,
+    dilation: object = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    activation: object = None,
+    dtype: DTypeLike | None = None,
+    workspace_limit: int = WORKSPACE_LIMIT,
+    has_bias: bool = False,
+) -> Transposed:
+    """Validate the arguments of a transposed convolution, all but the arrays' values.
+
+    Parameters
+    ----------
+    operation : str
+        The public function that errors name.
+    x_shape, w_shape : tuple of int
+        Of the image, in `layout`, and of the weights (F, C/groups, *kernel).
+    x_dtype, w_dtype : dtype
+    stride, padding, output_padding, output_size, dilation, groups, layout, activation, dtype, workspace_limit
+        As for `conv_transpose`.
+    has_bias : bool
+
+    Raises
+    ------
+    ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
+        If an argument does not fit.
+    """
+    op = operation
+    if not isinstance(x_shape, tuple | list):
+        raise ArgumentError(f"{op}: the shape of x must be a tuple of integers, got {x_shape!r}")
+    x_shape = tuple(integer(op, "an entry of the image's shape", n, minimum=0) for n in x_shape)
+    if len(w_shape) < 3:
+        raise ShapeError(
+            f"{op}: w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes as "
+            "w[None, None]"
+        )
+    k = len(w_shape) - 2
+    groups = integer(op, "groups", groups, minimum=1)
+    axes = layouts.resolve(op, layout, len(x_shape), k)
+    filters, channels = w_shape[0], w_shape[1] * groups
+    _check_channels(op, x_shape, w_shape, axes, groups)
+    sizes = axes.spatial_shape(x_shape)
+    for axis, n in zip(axes.spatial, sizes, strict=True):
+        if n == 0:
+            raise GeometryError(f"{op}: axis {axis} of x has no elements to spread; pass at least one along each axis")
+    kernel = per_axis(op, "kernel_size", w_shape[2:], k, minimum=1)
+    strides, dilations = (per_axis(op, n, v, k, minimum=1) for n, v in (("stride", stride), ("dilation", dilation)))
+    extra = per_axis(op, "output_padding", output_padding, k, minimum=0)
+    for axis, e, s, d in zip(axes.spatial, extra, strides, dilations, strict=True):
+        if e >= max(s, d):
+            raise GeometryError(
+                f"{op}: output_padding {e} along axis {axis} must be less than the stride ({s}) or the dilation ({d}); "
+                "pad the result instead"
+            )
+    wanted = None if output_size is None else per_axis(op, "output_size", output_size, k, minimum=1)
+    before, image = _extent(op, axes.spatial, sizes, kernel, strides, dilations, padding, extra, wanted)
+    result = result_dtype(op, x_dtype, w_dtype, dtype)
+    return Transposed(
+        layout=axes,
+        spatial_shape=sizes,
+        image=image,
+        kernel_size=kernel,
+        stride=strides,
+        dilation=dilations,
+        before=before,
+        batch=axes.size(layouts.BATCH, x_shape),
+        filters=filters,
+        channels=channels,
+        groups=groups,
+        x_dtype=native(x_dtype),
+        w_dtype=native(w_dtype),
+        dtype=result,
+        activation=check_activation(op, activation, result),
+        has_bias=has_bias,
+        workspace_limit=integer(op, "workspace_limit", workspace_limit, minimum=1),
+        operation=op,
+    )
+
+
+def _check_channels(
+    operation: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: layouts.Layout, groups: int
+) -> None:
+    filters, channels = w_shape[0], axes.size(layouts.CHANNEL, x_shape)
+    if filters % groups:
+        raise ShapeError(
+            f"{operation}: {filters} filters do not divide into groups={groups}; the first axis of w must be a "
+            "multiple of groups"
+        )
+    if channels != filters:
+        hint = "pass w of shape (channels of x, channels of the result/groups, *kernel)"
+        if axes.axes == axes.canonical and axes.has_channels and x_shape[-1] == filters:
+            last = axes.canonical.replace(layouts.CHANNEL, "") + layouts.CHANNEL
+            hint = f"the last axis would fit: pass layout={last!r} if the channels come last"
+        raise ShapeError(
+            f"{operation}: the image {x_shape} has {channels} channels in layout {axes.axes!r} but the weights "
+            f"{w_shape} take {filters}; {hint}"
+        )
+    if not axes.has_channels and w_shape[1] * groups != 1:
+        raise ShapeError(
+            f"{operation}: the weights {w_shape} give {w_shape[1] * groups} output maps but layout {axes.axes!r} has "
+            "no channel axis for them; pass the image with a channel axis"
+        )
+
+
+def _extent(
+    operation: str,
+    axes: str,
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    padding: object,
+    extra: tuple[int, ...],
+    wanted: tuple[int, ...] | None,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the padding before each axis and the pixels of the result along it."""
+    k = len(axes)
+    whole = [(n - 1) * s + d * (t - 1) + 1 for n, t, s, d in zip(sizes, kernel, stride, dilation, strict=True)]
+    if isinstance(padding, str) and padding in ("same", "same_lower"):
+        image = wanted or tuple(n * s for n, s in zip(sizes, stride, strict=True))
+        total = [max(0, w + e - n) for w, e, n in zip(whole, extra, image, strict=True)]
+        return tuple(t // 2 if padding == "same" else t - t // 2 for t in total), image
+    if isinstance(padding, str) and padding != "valid":
+        raise ArgumentError(
+            f"{operation}: padding must be an integer, one entry per axis, 'valid', 'same' or 'same_lower'; got "
+            f"{padding!r}"
+        )
+    pads = ((0, 0),) * k if isinstance(padding, str) else explicit_padding(operation, padding, k)
+    least = [w - before - after for w, (before, after) in zip(whole, pads, strict=True)]
+    if wanted is None:
+        image = tuple(n + e for n, e in zip(least, extra, strict=True))
+    else:
+        if any(extra):
+            raise ArgumentError(
+                f"{operation}: output_size {wanted} and output_padding {extra} both say how large the result is; pass "
+                "one of them"
+            )
+        for axis, n, low, s in zip(axes, wanted, least, stride, strict=True):
+            if not low <= n < low + s:
+                raise GeometryError(
+                    f"{operation}: output_size {n} along axis {axis} is out of reach: with this window it is from "
+                    f"{low} to {low + s - 1}; change the padding, or pass padding='same' to have it set"
+                )
+        image = wanted
+    for axis, n in zip(axes, image, strict=True):
+        if n < 1:
+            raise GeometryError(
+                f"{operation}: the result would have {n} pixels along axis {axis}; lower the padding {pads}"
+            )
+    return tuple(before for before, _ in pads), image

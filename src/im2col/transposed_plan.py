@@ -11,13 +11,14 @@ from .engine import gather
 from .engine.host import format_bytes, require_memory
 from .memo import lazy
 from .padding import fold_padding
-from .planning import Frozen, digest, operand, result_array, verdict_lines
+from .planning import Frozen, digest, kernels_of, operand, result_array, verdict_lines
 from .plans import Choice, choose, verdicts
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .algorithms.contract import Runner
+    from .engine.compiler import Kernel
     from .geometry import Geometry
     from .transposed import Phase, Transposed
 
@@ -254,6 +255,11 @@ class TransposedPlan(Frozen):
         with np.errstate(all="ignore"):
             finish(sums, self._bias, t.activation, value)
         return value
+
+    def _kernels(self, operation: str) -> tuple[Kernel, ...]:
+        chosen = [choice for choice in self._choice.phases if choice]
+        every = [kernels_of(operation, choice.algorithm, choice.problem) for choice in chosen]
+        return tuple(dict.fromkeys(kernel for kernels in every for kernel in kernels))
 
     @lazy
     def _key(self) -> tuple[object, ...]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .algorithms import gradient_registry
 from .engine.host import format_bytes
 from .memo import lazy
-from .planning import Frozen, operand, result_array, taken, verdict_lines
+from .planning import Frozen, kernels_of, operand, result_array, taken, verdict_lines
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .algorithms.contract import GradientAlgorithm, GradientRunner
+    from .engine.compiler import Kernel
     from .problem import Problem
 
 
@@ -123,6 +124,9 @@ class WeightGradientPlan(Frozen):
         out = result_array(p.operation, out, shape, p.dtype, self.workspace_bytes, [image, gradient])
         self._run(p.layout.to_canonical(image), p.layout.to_canonical(gradient), out)
         return out
+
+    def _kernels(self, operation: str) -> tuple[Kernel, ...]:
+        return kernels_of(operation, self._choice.algorithm, self._choice.problem)
 
     @lazy
     def _key(self) -> tuple[object, ...]:

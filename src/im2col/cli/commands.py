@@ -27,6 +27,7 @@ from .parameters import (  # noqa: TC001 (typer reads them)
     KernelSize,
     Large,
     LayoutOption,
+    OperationOption,
     OrientationOption,
     Out,
     PaddingModeOption,
@@ -36,6 +37,7 @@ from .parameters import (  # noqa: TC001 (typer reads them)
     Threads,
 )
 from .pictures import add_commands
+from .planning import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,6 +182,7 @@ def cost_command(
     groups: Annotated[int, typer.Option(metavar="N", help="Groups of channels and filters.")] = 1,
     layout: LayoutOption = None,
     dtype: DtypeOption = "float32",
+    operation: OperationOption = "conv",
     layers: Annotated[
         str | None,
         typer.Option(
@@ -193,6 +196,7 @@ def cost_command(
     options = window_options("cost", stride, padding, dilation) | {
         "groups": groups,
         "dtype": as_dtype("cost", "--dtype", dtype),
+        "operation": operation,
     }
     if layers is not None and image_shape is None:
         table = read_layers(layers, layout=layout, **options)
@@ -204,6 +208,40 @@ def cost_command(
     shapes = parse_shape("cost", "IMAGE_SHAPE", image_shape), parse_shape("cost", "WEIGHT_SHAPE", weight_shape)
     one = cost_of(*shapes, layout=layout, **options)
     typer.echo(json.dumps(one.as_dict()) if as_json else str(one))
+
+
+@app.command("plan")
+def plan_command(
+    image_shape: Annotated[str, typer.Argument(metavar="IMAGE_SHAPE", help="Such as 1,3,224,224 or 1x3x224x224.")],
+    weight_shape: Annotated[str, typer.Argument(metavar="WEIGHT_SHAPE", help="Filters, channels/groups, kernel.")],
+    stride: Stride = "1",
+    padding: PaddingOption = "0",
+    dilation: Dilation = "1",
+    groups: Annotated[int, typer.Option(metavar="N", help="Groups of channels and filters.")] = 1,
+    padding_mode: PaddingModeOption = "constant",
+    layout: LayoutOption = None,
+    dtype: DtypeOption = "float32",
+    operation: OperationOption = "conv",
+    algorithm: Annotated[str, typer.Option(metavar="A", help="auto, implicit, explicit or reference.")] = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Show how a convolution, its transpose or a gradient would be computed, and why."""
+    made = plan_of(
+        "plan",
+        operation,
+        parse_shape("plan", "IMAGE_SHAPE", image_shape),
+        parse_shape("plan", "WEIGHT_SHAPE", weight_shape),
+        as_dtype("plan", "--dtype", dtype),
+        groups=groups,
+        padding_mode=padding_mode,
+        layout=layout,
+        algorithm=algorithm,
+        threads=threads,
+        **window_options("plan", stride, padding, dilation),
+    )
+    facts = {name: getattr(made, name) for name in ("algorithm", "threads", "workspace_bytes", "flops", "bytes_moved")}
+    typer.echo(json.dumps(facts) if as_json else str(made))
 
 
 @app.command("config")

@@ -20,6 +20,12 @@ LayoutOption = Annotated[str | None, typer.Option(metavar="AXES", help="The axes
 OrientationOption = Annotated[str, typer.Option(metavar="O", help="rows: a patch is a row; columns: a column.")]
 TapOrderOption = Annotated[str, typer.Option(metavar="O", help="channel-first or channel-last.")]
 DtypeOption = Annotated[str, typer.Option(metavar="DTYPE", help="Of the image, such as float32.")]
+OperationOption = Annotated[
+    str,
+    typer.Option(
+        metavar="OP", help="conv, conv_transpose, conv_input_gradient or conv_weight_gradient, of these shapes."
+    ),
+]
 Threads = Annotated[int | None, typer.Option(metavar="N", help="How many threads may work.")]
 Groups = Annotated[int | None, typer.Option(metavar="N", help="Groups of channels and filters.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
