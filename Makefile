@@ -22,6 +22,8 @@ check: $(VENV)/.test
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench transforms
 	$(BIN)/python -m bench convolution
+	$(BIN)/python -m bench gradients
+	$(BIN)/python -m bench narrow
 
 mutate: $(VENV)/.test
 	$(BIN)/python tests/mutate.py

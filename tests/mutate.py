@@ -36,6 +36,8 @@ class Mutation:
         The bug in words.
     tests : str
         The test files that must notice, in ``tests``, separated by spaces.
+    dot : str
+        The dot product that a CPU must have to run the line, as `Target.has_dot` calls it.
     """
 
     file: str
@@ -43,6 +45,7 @@ class Mutation:
     new: str
     why: str
     tests: str
+    dot: str = ""
 
 
 MUTATIONS = [
@@ -111,8 +114,8 @@ MUTATIONS = [
     ),
     Mutation(
         "padding.py",
-        "for i in (*range(before), *range(before + n, before + n + after))]",
-        "for i in (*range(before), *range(before + n, before + n + after - 1))]",
+        "*range(before + n, before + n + after)",
+        "*range(before + n, before + n + after - 1)",
         "the last pixel of the padding is left out",
         "test_padding.py",
     ),
@@ -297,6 +300,190 @@ MUTATIONS = [
         "kept.update(range(max(0, one - 1), min(length, one + 1)))",
         "the row after the selection is left out",
         "test_scene.py",
+    ),
+    Mutation(
+        "padding.py",
+        "inner[source] += moved[line]",
+        "inner[source] = moved[line]",
+        "what comes back from the padding takes the place of what the pixel had",
+        "test_input_gradient.py::test_by_hand",
+    ),
+    Mutation(
+        "transposed.py",
+        "first = (rest - before) % stride",
+        "first = rest",
+        "phases begin where they would without padding",
+        "test_transpose.py::test_padding_crops",
+    ),
+    Mutation(
+        "transposed.py",
+        "slice(tap, kernel, step), dilation",
+        "slice(0, kernel, step), dilation",
+        "every phase takes the taps of the first",
+        "test_transpose.py::test_by_hand",
+    ),
+    Mutation(
+        "transposed.py",
+        "dilation * step // stride",
+        "dilation",
+        "the taps of a phase are as far apart as those of the whole kernel",
+        "test_transpose.py::test_conv_transpose_is_the_definition",
+    ),
+    Mutation(
+        "transposed.py",
+        "(first + before - tap * dilation) // stride",
+        "(first + before) // stride",
+        "the window of a phase starts as if its first tap were the kernel's",
+        "test_transpose.py::test_conv_transpose_is_the_definition",
+    ),
+    Mutation(
+        "transposed.py",
+        "(low - start, stop - high)",
+        "(stop - high, low - start)",
+        "the padding of a phase is on the wrong side",
+        "test_transpose.py::test_by_hand",
+    ),
+    Mutation(
+        "transposed_plan.py",
+        "*w.shape[1:]).swapaxes(1, 2)",
+        "*w.shape[1:])",
+        "filters and channels do not change places",
+        "test_transpose.py::test_a_kernel_of_one_tap",
+    ),
+    Mutation(
+        "transposed_convolution.py",
+        "(n - 1) * s + d * (t - 1) + 1 for n",
+        "(n - 1) * s + d * t for n",
+        "the kernels of a transposed convolution reach d·k pixels",
+        "test_transpose.py::test_by_hand",
+    ),
+    Mutation(
+        "transposed_convolution.py",
+        't // 2 if padding == "same" else t - t // 2',
+        "t // 2",
+        '"same_lower" crops as "same" does',
+        "test_transpose.py::test_by_hand",
+    ),
+    Mutation(
+        "gradients.py",
+        "before=(0,) * g.ndim if folding else tuple",
+        "before=tuple",
+        "padding that is folded back is cut off, too",
+        "test_input_gradient.py::test_by_hand",
+    ),
+    Mutation(
+        "operators.py",
+        "nowhere = -math.prod(problem.x_shape)",
+        "nowhere = -1",
+        "a tap in the padding of one axis is a pixel by another",
+        "test_operators.py::test_the_matrix_is_canonical_as_scipy_finds",
+    ),
+    Mutation(
+        "operators.py",
+        "group_step = problem.group_channels * self._channel_step",
+        "group_step = self._channel_step",
+        "a group's rows start one channel after those of the group before",
+        "test_operators.py::test_the_matrix_is_the_convolution_of_the_identity",
+    ),
+    Mutation(
+        "quantization.py",
+        "moved.min() >= -128 and moved.max() <= 127",
+        "moved.max() <= 127",
+        "weights that their zero points take below int8 wrap",
+        "test_quantized.py::test_every_algorithm_takes_zero_points",
+    ),
+    Mutation(
+        "quantization.py",
+        "x * w / y,",
+        "x * (w / y),",
+        "scales are divided before they are multiplied",
+        "test_quantized.py::test_every_rounding_is_that_of_float32",
+    ),
+    Mutation(
+        "algorithms/weight_gradient/explicit.py",
+        "slice(group * p.group_channels + first, group * p.group_channels + stop)",
+        "slice(first, stop)",
+        "the weights of every group meet the first group's channels",
+        "test_weight_gradient.py::test_pixels_do_not_leak",
+    ),
+    Mutation(
+        "algorithms/weight_gradient/tiles.py",
+        "tuple((first + i * size) * taps for i in range(count))",
+        "tuple(i * size * taps for i in range(count))",
+        "tiles of fewer channels start at the first channel, too",
+        "test_weight_gradient.py::test_layers_of_many_channels",
+    ),
+    Mutation(
+        "algorithms/weight_gradient/tiles.py",
+        "pixels[np.array(piece.starts) + first]",
+        "pixels[np.array(piece.starts)]",
+        "a tile that begins in the middle of a window reads from its corner",
+        "test_weight_gradient.py::test_kernels_from_one_pixel_to_the_image",
+    ),
+    Mutation(
+        "algorithms/weight_gradient/tiles.py",
+        "(image, *g.position_strides(pixel))",
+        "(image, *g.tap_strides(pixel))",
+        "sums go from tap to tap, not from position to position",
+        "test_weight_gradient.py::test_kernels_from_one_pixel_to_the_image",
+    ),
+    Mutation(
+        "algorithms/weight_gradient/runner.py",
+        "first = sum(s.start * step for",
+        "first = sum(0 * step for",
+        "every block of positions meets the first block's pixels",
+        "test_weight_gradient.py::test_layers_of_many_channels",
+    ),
+    Mutation(
+        "algorithms/weight_gradient/runner.py",
+        "number > 0, self._threads",
+        "number > 1, self._threads",
+        "the second block of positions writes over the sums of the first",
+        "test_weight_gradient.py::test_short_floats_accumulate_in_float32",
+    ),
+    Mutation(
+        "algorithms/implicit/dots.py",
+        "narrow)\n    gather.copy(filled[..., :channels], np.moveaxis(w, 1, -1), threads)",
+        "narrow)\n    gather.copy(filled[..., -channels:], np.moveaxis(w, 1, -1), threads)",
+        "the channels that a lane lacks come first",
+        "test_dot.py::test_pairs_of_int16",
+    ),
+    Mutation(
+        "algorithms/implicit/dots.py",
+        "np.int32(-dot.zero)",
+        "np.int32(dot.zero)",
+        "what a moved zero adds to the sums is added once more",
+        "test_quantized.py::test_padding_is_the_zero_point",
+        "u1i1",
+    ),
+    Mutation(
+        "algorithms/implicit/runner.py",
+        "np.array(int(value) + copy.offset)",
+        "np.array(int(value))",
+        "padding is not moved as the pixels are",
+        "test_quantized.py::test_padding_is_the_zero_point",
+        "i2",
+    ),
+    Mutation(
+        "engine/tile/epilogue.py",
+        "b.numbers(high - point, real.type)",
+        "b.numbers(high, real.type)",
+        "the greatest byte is that before the zero point is added",
+        "test_quantized.py::test_results_saturate",
+    ),
+    Mutation(
+        "engine/builder.py",
+        "range(0, (count - 1) * step + 1, lanes)",
+        "range(0, (count - 1) * step, lanes)",
+        "the last lane of a vector that is stored apart is left out",
+        "test_transpose.py::test_a_kernel_of_one_tap",
+    ),
+    Mutation(
+        "engine/gather_plan.py",
+        "end = (across.n - 1) * (across.src < 0)",
+        "end = 0",
+        "an axis that the source walks backwards is read forwards",
+        "test_gather.py::test_any_copy",
     ),
 ]
 

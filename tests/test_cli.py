@@ -213,6 +213,32 @@ def test_cost(run: Callable[..., Result]) -> None:
     assert json.loads(done.out) == json.loads(json.dumps(expected.as_dict()))
 
 
+@pytest.mark.parametrize("operation", ["conv", "conv_transpose", "conv_input_gradient", "conv_weight_gradient"])
+def test_cost_and_plan_of_an_operation(run: Callable[..., Result], operation: str) -> None:
+    """What the library's own functions print of the same shapes."""
+    shapes, options = ("2x8x14x14", "8x4x3x3"), ("--stride", "2", "--padding", "1", "--groups", "2", "--operation")
+    layer: dict[str, Any] = {"stride": 2, "padding": 1, "groups": 2}
+    expected = im2col.cost((2, 8, 14, 14), (8, 4, 3, 3), operation=operation, **layer)
+    assert run("cost", *shapes, *options, operation) == Result(0, f"{expected}\n", "")
+    w = np.zeros((8, 4, 3, 3), np.float32)
+    make: dict[str, Callable[[], Any]] = {
+        "conv": lambda: im2col.plan((2, 8, 14, 14), w, **layer),
+        "conv_transpose": lambda: im2col.plan_transpose((2, 8, 14, 14), w, **layer),
+        "conv_input_gradient": lambda: im2col.plan_input_gradient((2, 8, 14, 14), w, **layer),
+        "conv_weight_gradient": lambda: im2col.plan_weight_gradient((2, 8, 14, 14), 8, 3, **layer),
+    }
+    made = make[operation]()
+    assert run("plan", *shapes, *options, operation) == Result(0, f"{made}\n", "")
+    found = json.loads(run("plan", *shapes, *options, operation, "--json").out)
+    assert found == {
+        "algorithm": made.algorithm,
+        "threads": made.threads,
+        "workspace_bytes": made.workspace_bytes,
+        "flops": made.flops,
+        "bytes_moved": made.bytes_moved,
+    }
+
+
 def test_cost_of_layers(run: Callable[..., Result], tmp_path: Path) -> None:
     """A file names layers; what it leaves out is taken from the options; there is a total."""
     (tmp_path / "net.tsv").write_text(
@@ -277,7 +303,7 @@ def test_version_and_help(run: Callable[..., Result]) -> None:
     assert run("--version") == Result(0, f"im2col {version('im2col')}\n", "")
     done = run("--help")
     assert done.status == 0
-    for command in ("filter", "matrix", "shape", "cost", "config", "kernels", "demo"):
+    for command in ("filter", "matrix", "shape", "cost", "plan", "config", "kernels", "demo"):
         assert f"  {command} " in done.out
         assert run(command, "--help").status == 0
 
@@ -400,6 +426,19 @@ def test_commands_work_in_typers_own_runner() -> None:
             "cost 1,4,8,8 1,3,3,3",
             "cost: the image (1, 4, 8, 8) has 4 channels in layout 'NCHW' but the filters (1, 3, 3, 3) with groups=1 "
             "read 3; pass w of shape (filters, channels/groups, *kernel)",
+        ),
+        (
+            "plan 1,1,8,8 3,3",
+            "plan: WEIGHT_SHAPE must be filters, channels/groups and the kernel, such as 64,3,7,7; got (3, 3)",
+        ),
+        (
+            "plan 1,1,8,8 1,1,3,3 --operation fold",
+            "plan: operation must be 'conv' or 'conv_transpose' or 'conv_input_gradient' or 'conv_weight_gradient', got "
+            "'fold'",
+        ),
+        (
+            "plan 1,1,8,8 1,1,3,3 --operation conv_transpose --padding-mode edge",
+            "plan: --padding-mode does not go with conv_transpose; leave it out",
         ),
         ("cost 1,1,8,8 1,1,3,3 --dtype U3", "cost: --dtype=<U3 is not a number; pass one such as np.float32"),
         (
