@@ -231,7 +231,7 @@ def test_it_is_the_adjoint_of_conv(case: Convolution, algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "float16", "longdouble"])
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "float16", "longdouble"])
 @pytest.mark.parametrize(("stride", "groups", "mode"), [(1, 1, "constant"), (2, 2, "constant"), (2, 1, "reflect")])
 def test_threads_do_not_change_a_bit(stride: int, groups: int, mode: str, dtype: str, algorithm: str) -> None:
     """Any number of threads gives the same bits, in small blocks too."""
@@ -281,15 +281,12 @@ def test_filters_do_not_leak(bad: float, algorithm: str) -> None:
 # Oracles from outside.
 
 
-@pytest.mark.parametrize("algorithm", ["auto", "explicit"])
 @pytest.mark.parametrize("k", [1, 2, 3])
 @pytest.mark.parametrize("mode", TORCH_MODES)
 @pytest.mark.parametrize(
     ("stride", "padding", "dilation", "groups"), [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 2), (3, 1, 1, 4), (2, 2, 2, 4)]
 )
-def test_torch(
-    torch: Any, mode: Any, k: int, stride: int, padding: int, dilation: int, groups: int, algorithm: str
-) -> None:
+def test_torch(torch: Any, mode: Any, k: int, stride: int, padding: int, dilation: int, groups: int) -> None:
     """Torch's autograd through its padding and conv1d, conv2d, conv3d gives our gradients, the bias's too."""
     rng = np.random.default_rng(0)
     x = torch.tensor(rng.standard_normal((2, 4, *(7, 6, 5)[:k])))
@@ -301,8 +298,9 @@ def test_torch(
     grad = torch.tensor(rng.standard_normal(tuple(y.shape)))
     theirs, of_bias = torch.autograd.grad(y, (w, bias), grad)
     options |= {"padding": ((padding, padding + 1),) * k, "padding_mode": mode}
-    result = by(algorithm, conv_weight_gradient, x.numpy(), grad.numpy(), tuple(w.shape[2:]), **options)
-    np.testing.assert_allclose(result, theirs.numpy(), rtol=1e-12, atol=1e-12)
+    for algorithm in ("auto", "explicit"):
+        result = by(algorithm, conv_weight_gradient, x.numpy(), grad.numpy(), tuple(w.shape[2:]), **options)
+        np.testing.assert_allclose(result, theirs.numpy(), rtol=1e-12, atol=1e-12)
     layout = "NC" + "DHW"[3 - k :]
     np.testing.assert_allclose(conv_bias_gradient(grad.numpy(), layout=layout), of_bias.numpy(), rtol=1e-12, atol=1e-12)
 

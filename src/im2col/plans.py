@@ -14,7 +14,7 @@ from .engine.threads import resolve_threads
 from .memo import lazy, memoized
 from .planning import Frozen, checked_bias, digest, kernels_of, operand, result_array, taken, verdict_lines
 from .problem import Options, make_problem, refuse_unknown
-from .quantization import centred, check_bytes, zero_point
+from .quantization import are_zero, centred, check_bytes, zero_point
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -49,9 +49,15 @@ class Plan(Frozen):
     _w: NDArray[Any]
     _bias: NDArray[Any] | None
     _scales: NDArray[Any] | None
+    _given: NDArray[Any]
 
     def __init__(
-        self, choice: Choice, w: NDArray[Any], bias: NDArray[Any] | None, scales: NDArray[Any] | None = None
+        self,
+        choice: Choice,
+        w: NDArray[Any],
+        bias: NDArray[Any] | None,
+        scales: NDArray[Any] | None = None,
+        given: NDArray[Any] | None = None,
     ) -> None:
         vars(self).update(  # which asks no __setattr__
             algorithm=choice.algorithm.name,
@@ -63,6 +69,7 @@ class Plan(Frozen):
             _w=w,
             _bias=bias,
             _scales=scales,
+            _given=w if given is None else given,  # what no result may overwrite
         )
 
     @property
@@ -129,7 +136,7 @@ class Plan(Frozen):
 
     def _into(self, image: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
         p = self._problem
-        out = result_array(p.operation, out, p.output_shape, p.dtype, self.workspace_bytes, [image, self._w])
+        out = result_array(p.operation, out, p.output_shape, p.dtype, self.workspace_bytes, [image, self._given])
         self._run(p.layout.to_canonical(image), p.layout.to_canonical(out))
         return out
 
@@ -234,8 +241,10 @@ def make_plan(
     """Make a plan whose errors name `operation`; see `plan` for the arguments, `quantization.factors` for `scales`."""
     filters = as_array(operation, "w", w)
     filters = filters.astype(native(filters.dtype), copy=False)
-    if scales is not None or np.any(x_zero_point) or np.any(w_zero_point):  # type: ignore[call-overload]  # checked there
-        check_bytes(operation, "zero points belong to", x=x_dtype, w=filters.dtype)
+    given = filters
+    count = len(filters) if filters.ndim else 0
+    if scales is not None or not are_zero(operation, count, x_zero_point, w_zero_point):
+        check_bytes(operation, "x_zero_point and w_zero_point belong to", x_dtype, filters.dtype)
         options["x_zero_point"] = zero_point(operation, "x_zero_point", x_zero_point, x_dtype)
         filters = centred(operation, filters, w_zero_point)
         options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
@@ -252,7 +261,7 @@ def make_plan(
         **options,
     )
     p = choice.problem
-    return Plan(choice, filters, checked_bias(operation, bias, p.filters, p.accumulator), scales)
+    return Plan(choice, filters, checked_bias(operation, bias, p.filters, p.accumulator), scales, given)
 
 
 def plan(

@@ -18,19 +18,33 @@ def is_byte(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "iu" and dtype.itemsize == 1
 
 
-def check_bytes(operation: str, why: str, **dtypes: np.dtype[Any]) -> None:
-    """Refuse operands that are not of int8 or uint8.
+def check_bytes(operation: str, what: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any]) -> None:
+    """Refuse operands that are not of int8 or uint8, which is what something takes or belongs to.
 
     Raises
     ------
     DTypeError
     """
-    for name, dtype in dtypes.items():
+    for name, dtype in (("x", x_dtype), ("w", w_dtype)):
         if not is_byte(dtype):
-            raise DTypeError(
-                f"{operation}: {name} has dtype {dtype} but {why} int8 or uint8; convert it, or leave the zero points "
-                "out"
-            )
+            raise DTypeError(f"{operation}: {name} has dtype {dtype} but {what} int8 and uint8; convert {name} first")
+
+
+def are_zero(operation: str, filters: int, x_zero_point: object, w_zero_point: object) -> bool:
+    """Whether zero points are integers, one or one a filter, and all of them 0: what every dtype has.
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If they are no such integers.
+    """
+    if type(x_zero_point) is int and type(w_zero_point) is int:  # all but the rare call
+        return x_zero_point == w_zero_point == 0
+    points = [
+        _points(operation, name, value, np.dtype(np.int64), shape)
+        for name, value, shape in (("x_zero_point", x_zero_point, ()), ("w_zero_point", w_zero_point, (filters,)))
+    ]
+    return not any(each.any() for each in points)
 
 
 def zero_point(operation: str, name: str, value: object, dtype: np.dtype[Any]) -> int:
@@ -45,7 +59,7 @@ def zero_point(operation: str, name: str, value: object, dtype: np.dtype[Any]) -
 
 
 def _points(operation: str, name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    points = as_array(operation, name, value)
+    points = as_array(operation, name, value) if value is not None else np.array(np.nan)
     if points.dtype.kind not in "iu":
         raise ArgumentError(f"{operation}: {name} must be an integer, got {value!r}")
     if points.shape != ():

@@ -210,7 +210,7 @@ def _make_plan(
     activation: object = None,
     **options: Any,
 ) -> Plan:
-    check_bytes(operation, "a quantised convolution takes", x=x_dtype, w=w.dtype)
+    check_bytes(operation, "a quantised convolution takes", x_dtype, w.dtype)
     result = x_dtype if dtype is None else as_dtype(operation, "dtype", dtype)
     if not is_byte(result):
         raise DTypeError(f"{operation}: dtype must be int8 or uint8, got {result}; conv returns the int32 sums")
