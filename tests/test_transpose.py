@@ -342,6 +342,8 @@ def test_threads_do_not_change_a_bit(stride: int, groups: int, dtype: str, algor
 @pytest.mark.parametrize(("stride", "groups", "channels"), [(1, 1, 5), (2, 1, 4), (2, 2, 8), (3, 4, 4)])
 def test_the_batch_does_not_change_a_bit(stride: int, groups: int, channels: int, dtype: str, algorithm: str) -> None:
     """An image gives the same bits alone and in a batch."""
+    if algorithm != "reference":
+        require("llvmlite")  # "explicit" leaves the sums to BLAS
     side = 5 if algorithm == "reference" else 17
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(s).astype(dtype) for s in ((3, channels, side, side), (channels, 3, 3, 3)))
@@ -638,7 +640,7 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (DTypeError, "w is a masked array", {"w": np.ma.masked_array(W)}),
     (DTypeError, "bias is a masked array", {"bias": np.ma.masked_array([1.0, 2.0])}),
     (DTypeError, "x has dtype object", {"x": X.astype(object)}),
-    (ShapeError, "3 channels .* 4|3 .* w .*4|4 .*3 channels", {"w": np.ones((4, 2, 3, 3))}),
+    (ShapeError, r"3 channels .*\(4, 2, 3, 3\)", {"w": np.ones((4, 2, 3, 3))}),
     (ShapeError, "bias", {"bias": [1.0, 2, 3]}),
     (ShapeError, "w must be", {"w": W[0, 0]}),
     (LayoutError, "axes", {"x": X[None, None]}),
@@ -664,6 +666,7 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (GeometryError, "output_size.* 5", {"output_size": (6, 5)}),
     (GeometryError, "output_size.* 11", {"output_size": 11, "stride": 2}),
     (GeometryError, "output_size", {"output_size": (6, 6, 6)}),
+    (ArgumentError, "output_size.*output_padding", {"output_size": 12, "output_padding": 1, "stride": 2}),
     (GeometryError, "output_size", {"output_size": 0, "padding": "same"}),
     (GeometryError, "output_size", {"output_size": -3, "padding": "same_lower"}),
     # An output of no pixels.

@@ -36,6 +36,8 @@ _MOST_PIECES = 8
 """Pieces of a window of many taps, each with a kernel of its own; a larger window is cut along its rows."""
 _PANEL_BYTES = 2 << 20
 """Of the packed part of the gradient: it is read once for each block of channels, from the nearer caches."""
+_CHANNELS_IN_A_LINE = 4
+"""Channels up to which a pixel with all of its channels is read as it lies."""
 _COPY_BYTES = 1 << 20
 """Of copies of small images that are made at a time."""
 _FEWEST_TERMS = 512
@@ -146,9 +148,13 @@ def arrange(problem: Problem) -> Arrangement:
         raise RuntimeError("the engine was given a problem that it does not take")
     shape = _choose(p, dtype)
     parts = vector_parts(p.group_filters, shape.lanes, shape.vectors)
-    copied = " and ".join(["converted"] * (p.x_dtype != dtype) + ["padded"] * g.is_padded)
+    order = memory_order(p)
+    # Taps of one channel at neighbouring positions should share cache lines, which channels innermost take away.
+    turned = order[-1] == 1 and p.channels > _CHANNELS_IN_A_LINE and g.taps > 1
+    copied = " and ".join(["converted"] * (p.x_dtype != dtype) + ["padded"] * g.is_padded + ["channels first"] * turned)
     if copied:
-        strides = dense_strides(memory_order(p), (p.batch, p.channels, *g.padded_shape), dtype.itemsize)
+        axes = (0, 1, *(axis for axis in order if axis > 1)) if turned else order
+        strides = dense_strides(axes, (p.batch, p.channels, *g.padded_shape), dtype.itemsize)
     else:
         strides = p.layout.strides(p.batch, p.channels, g.spatial_shape, dtype.itemsize)
     position = p.groups * sum(part.blocks * part.packed for part in parts) * dtype.itemsize
