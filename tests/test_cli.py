@@ -433,8 +433,8 @@ def test_commands_work_in_typers_own_runner() -> None:
         ),
         (
             "plan 1,1,8,8 1,1,3,3 --operation fold",
-            "plan: operation must be 'conv' or 'conv_transpose' or 'conv_input_gradient' or 'conv_weight_gradient', got "
-            "'fold'",
+            "plan: operation must be 'conv' or 'conv_transpose' or 'conv_input_gradient' or 'conv_weight_gradient', "
+            "got 'fold'",
         ),
         (
             "plan 1,1,8,8 1,1,3,3 --operation conv_transpose --padding-mode edge",

@@ -381,6 +381,9 @@ NESTS = {
     "tiles and a rest without one": (Copy(4, (9, 770), (4, 44), (3080, 4)), ["copy_tiles_4_8", "copy_short_runs_4"]),
     "tiles and a smaller one": (Copy(8, (5, 50, 17), (8, 49, 2501), (6800, 136, 8)), ["copy_tiles_8_4"] * 2),
     "tiles of too few elements": (Copy(4, (9, 3), (4, 44), (12, 4)), ["copy_short_runs_4"]),
+    "tiles read backwards": (Copy(4, (9, 5), (-4, 44), (20, 4)), ["copy_tiles_4_4"]),
+    "tiles and a rest, read backwards": (Copy(1, (9, 1000), (-1, 11), (1000, 1)), ["copy_tiles_1_8"] * 2),
+    "too few elements read backwards": (Copy(4, (9, 3), (-4, 44), (12, 4)), ["copy_short_runs_4"]),
     "a strided run with a table": (Copy(2, (300, 20), (121, 6), (40, 2)), ["copy_strided_runs_2"] * 2),
     "more loops of short runs": (
         Copy(1, (2, 3, 2, 2, 3, 2, 2, 5), (941, -6, 37, 1800, 211, 0, 97, 1), (1200, 390, 190, 90, 29, 14, 6, 1)),

@@ -68,7 +68,7 @@ def _requantised(b: Builder, epilogue: Epilogue, sums: Value, scale: Value) -> V
     real = b.times(b.to_float(epilogue.accumulator, sums), scale)
     signed, point = epilogue.result[0] == "i", epilogue.zero_point or 0
     low, high = (-128, 127) if signed else (0, 255)
-    least = max(low - point, 0) if epilogue.activation == "relu" else low - point
+    least = 0 if epilogue.activation == "relu" else low - point
     bounded = b.minimum("f", b.maximum("f", real, b.numbers(least, real.type)), b.numbers(high - point, real.type))
     return b.rounded_integer(bounded, point)
 
