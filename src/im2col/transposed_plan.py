@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .engine import gather
+from .engine import gather, scratch
 from .engine.host import format_bytes, require_memory
 from .memo import lazy
 from .padding import fold_padding
@@ -301,7 +301,7 @@ def _channels_last(w: NDArray[Any], threads: int) -> NDArray[Any]:
     Each phase takes some taps of the kernel, in an order of its own: runs of channels are copied far faster than taps
     are picked one by one, and the taps are taken apart once for all phases.
     """
-    room = np.empty((w.shape[0], *w.shape[2:], w.shape[1]), w.dtype)
+    room = scratch.empty((w.shape[0], *w.shape[2:], w.shape[1]), w.dtype)
     gather.copy(room, np.moveaxis(w, 1, -1), threads)
     return np.moveaxis(room, -1, 1)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...engine import gather
+from ...engine import gather, scratch
 from ...engine.target import host
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def interleaved(w: NDArray[Any], dot: Dot, threads: int) -> NDArray[np.int32]:
     filters, channels, *kernel = w.shape
     blocks = -(-channels // dot.channels)
     narrow = dot.dtype if dot.name != "u1i1" else np.dtype(np.int8)
-    filled = np.zeros((filters, *kernel, blocks * dot.channels), narrow)
+    filled = scratch.empty((filters, *kernel, blocks * dot.channels), narrow)
+    filled[..., channels:] = 0
     gather.copy(filled[..., :channels], np.moveaxis(w, 1, -1), threads)
     return np.moveaxis(filled.view(np.int32), -1, 1)
 

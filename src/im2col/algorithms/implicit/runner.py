@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...engine import gather
+from ...engine import gather, scratch
 from ...padding import fill_padded
 from .arrangement import LINE, Copy, arrange
 from .calls import Calls, EngineError, required
@@ -153,7 +153,7 @@ class Prepared:
         room = getattr(self._arena, "result", None)
         if room is None:
             shape, strides = (1, p.filters, *p.geometry.output_shape), (0, *self._strides[1][1:])
-            flat = np.empty(_reach(shape, strides, p.dtype.itemsize) // p.dtype.itemsize, p.dtype)
+            flat = scratch.empty(_reach(shape, strides, p.dtype.itemsize) // p.dtype.itemsize, p.dtype)
             room = self._arena.result = np.lib.stride_tricks.as_strided(flat, shape, strides)
         return room
 
@@ -165,7 +165,9 @@ def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:
 
 def _allocate(copy: Copy) -> NDArray[Any]:
     """Return room for a copy: an array (C, *spatial) that starts at a line of the cache."""
-    room = np.zeros(copy.nbytes + LINE, np.uint8)  # lanes may hold more channels than there are
+    room = scratch.empty(copy.nbytes + LINE, np.dtype(np.uint8))
+    if copy.strides[0] == copy.dtype.itemsize:
+        room[...] = 0  # lanes may hold more channels than there are
     start = -room.ctypes.data % LINE
     return np.lib.stride_tricks.as_strided(room[start : start + copy.nbytes].view(copy.dtype), copy.shape, copy.strides)
 

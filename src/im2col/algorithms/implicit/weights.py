@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...engine import gather
+from ...engine import gather, scratch
 from .channel_passes import ChannelShape
 from .operand import Layer
 from .position_passes import PositionShape
@@ -109,11 +109,12 @@ def pack(
             source = source.astype(dtype)
     last = found[-1]
     room = last.weights_at // dtype.itemsize + math.prod(last.packed)
-    is_full = all(slot.split[2] == slot.packed[-1] for slot in found)
-    weights = (np.empty if is_full else np.zeros)(room, dtype)
+    weights = scratch.empty(room, dtype)
     for slot in found:
         first = slot.weights_at // dtype.itemsize
-        to = weights[first : first + math.prod(slot.packed)].reshape(slot.packed)[..., : slot.split[2]]
+        whole = weights[first : first + math.prod(slot.packed)].reshape(slot.packed)
+        whole[..., slot.split[2] :] = 0
+        to = whole[..., : slot.split[2]]
         gather.copy(to, source[:, slot.filters].reshape(slot.split).transpose(slot.order), threads)
     if bias is None:
         return Packed(weights, weights)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...engine import gather
+from ...engine import gather, scratch
 from ...padding import fill_padded
 from ..explicit import boxes
 from ..implicit.calls import Calls, required
@@ -47,8 +47,8 @@ class Prepared:
         """Overwrite `out` with the gradient; arrays of any strides."""
         p, a = self._problem, self._a
         direct = out.flags.c_contiguous and out.dtype == a.dtype and not p.flip
-        sums = out if direct else np.empty(out.shape, a.dtype)
-        panel = np.zeros(math.prod(a.box) * a.packed_filters, a.dtype)
+        sums = out if direct else scratch.empty(out.shape, a.dtype)
+        panel = scratch.empty(math.prod(a.box) * a.packed_filters, a.dtype)
         in_place = not a.copied and x.strides == a.strides and x.dtype.isnative
         copies, held = None if in_place else self._room(), slice(0, 0)
         steps = p.geometry.position_strides(a.strides[2:])
@@ -72,7 +72,7 @@ class Prepared:
         """Return room for the images of a box as the kernels read them: padded, of their dtype and strides."""
         p, a = self._problem, self._a
         shape = (a.box[0], p.channels, *p.geometry.padded_shape)
-        flat = np.empty(math.prod(shape), a.dtype)
+        flat = scratch.empty(math.prod(shape), a.dtype)
         room = np.lib.stride_tricks.as_strided(flat, shape, a.strides)
         if p.geometry.is_padded and p.padding_mode == "constant":
             room[...] = p.padding_value.astype(a.dtype)
