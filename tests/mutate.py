@@ -319,8 +319,8 @@ MUTATIONS = [
     ),
     Mutation(
         "transposed.py",
-        "first = (rest - before) % stride",
-        "first = rest",
+        "first = (tap * dilation - before) % stride",
+        "first = tap * dilation % stride",
         "phases begin where they would without padding",
         "test_transpose.py::test_padding_crops",
     ),
@@ -389,8 +389,8 @@ MUTATIONS = [
     ),
     Mutation(
         "quantization.py",
-        "moved.min() >= -128 and moved.max() <= 127",
-        "moved.max() <= 127",
+        "min(map(np.min, bounds)) >= -128 and max(map(np.max, bounds)) <= 127",
+        "max(map(np.max, bounds)) <= 127",
         "weights that their zero points take below int8 wrap",
         "test_quantized.py::test_sums_wrap",
     ),

@@ -743,3 +743,12 @@ def test_unknown_keywords(keyword: str) -> None:
     arguments: dict[str, Any] = {keyword: 2}
     with pytest.raises(TypeError, match=re.escape(f"conv_transpose() got an unexpected keyword argument '{keyword}'")):
         conv_transpose(X, W, **arguments)
+
+
+def test_large_strides_cost_no_more_than_their_result() -> None:
+    """Only phases that a tap reaches are looked at; a result beyond memory is refused at once."""
+    result = conv_transpose(np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)), stride=300)
+    assert result.shape == (1, 1, 301, 301)
+    assert result.sum() == 4
+    with pytest.raises(MemoryBudgetError, match=r"\Aconv_transpose: the result \(1, 1, 200003, 200003\) of float64"):
+        conv_transpose(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)), stride=10**5)

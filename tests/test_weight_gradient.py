@@ -527,3 +527,35 @@ def test_unknown_keywords(keyword: str) -> None:
     message = rf"\Aconv_weight_gradient\(\) got an unexpected keyword argument '{keyword}'"
     with pytest.raises(TypeError, match=message):
         conv_weight_gradient(X, GRAD, 3, **arguments)
+
+
+@pytest.mark.parametrize("layout", ["CNHW", "CHWN", "HWCN", "HWNC", "NHWC", "NCHW"])
+@pytest.mark.parametrize("filters", [32, 5])
+@pytest.mark.parametrize("memory", ["C", "backwards", "swapped", "rotated"])
+def test_batches_anywhere_in_memory(layout: str, filters: int, memory: str) -> None:
+    """Large batches that are read in place or copied, with the batch axis outermost, innermost or between."""
+    x, grad = numbers((16, 20, 18, 17), np.dtype("f4"), 1), numbers((16, filters, 16, 15), np.dtype("f4"), 2)
+    expected = conv_weight_gradient(x.astype(np.int64), grad.astype(np.int64), 3, algorithm="explicit")
+    order = ["NCHW".index(axis) for axis in layout]
+    image, gradient = (MEMORY_ORDERS[memory](np.ascontiguousarray(a.transpose(order))) for a in (x, grad))
+    result = conv_weight_gradient(image, gradient, 3, layout=layout)
+    np.testing.assert_array_equal(result, expected.astype(np.float32), strict=True)
+
+
+def test_groups_may_be_numpys_integers() -> None:
+    """As every other number of a window."""
+    x, grad = numbers((2, 4, 6, 6), np.dtype("f8"), 1), numbers((2, 6, 4, 4), np.dtype("f8"), 2)
+    np.testing.assert_array_equal(
+        conv_weight_gradient(x, grad, 3, groups=np.int64(2)),  # type: ignore[arg-type]  # which users pass
+        conv_weight_gradient(x, grad, 3, groups=2),
+        strict=True,
+    )
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW", "CHWN"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_long_sums_of_a_bias_keep_their_digits(layout: str, dtype: str) -> None:
+    """Sums of 2²⁵ ones, which one float32 cannot count to one by one."""
+    grad = np.broadcast_to(np.ones((), dtype), [{"N": 2, "H": 4096, "W": 4096, "C": 2}[axis] for axis in layout])
+    result = conv_bias_gradient(np.ascontiguousarray(grad), layout=layout, dtype=np.float32)
+    np.testing.assert_array_equal(result, np.full(2, 2.0**25, np.float32), strict=True)

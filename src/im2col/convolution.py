@@ -106,6 +106,9 @@ def conv(
     -----
     ``y[n, f, o] = bias[f] + sum over c, t of x_padded[n, c, o·stride + t·dilation] · w[f, c, t]``
 
+    Where a CPU multiplies bfloat16 by an instruction of its own (AVX-512 BF16), `implicit` uses it: it takes denormal
+    pixels, weights and sums as 0. Elsewhere bfloat16 is widened to float32, as float16 always is.
+
     Examples
     --------
     >>> import numpy as np

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .transposed import Transposed
     from .transposed_plan import Folding
 
+_TRANSPOSE_OPTIONS = ("output_padding", "output_size")
 OPERATIONS = ("conv", "conv_transpose", "conv_input_gradient", "conv_weight_gradient")
 
 
@@ -187,7 +188,8 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
         What the table calls the layer.
     operation : str, default "conv"
         ``"conv"``, ``"conv_input_gradient"`` or ``"conv_weight_gradient"`` of that convolution, or
-        ``"conv_transpose"``, of which `x_shape` and `w_shape` are the arguments' shapes.
+        ``"conv_transpose"``, of which `x_shape` and `w_shape` are the arguments' shapes, and which also takes
+        `output_padding` and `output_size`.
 
     Returns
     -------
@@ -213,7 +215,7 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     >>> c.flops, c.matrix_shape, round(c.duplication, 3)
     (231211008, (1, 3136, 576), 9.0)
     """
-    known = {"dtype", "workspace_limit", "threads", "name", "operation", *WINDOW_OPTIONS}
+    known = {"dtype", "workspace_limit", "threads", "name", "operation", *WINDOW_OPTIONS, *_TRANSPOSE_OPTIONS}
     refuse_unknown("cost", options, known)
     if w_shape is not None:
         return _cost(x_shape, w_shape, **options)
@@ -245,6 +247,8 @@ def _cost(
 ) -> Cost:
     op = "cost"
     check_choice(op, "operation", operation, OPERATIONS)
+    if operation != "conv_transpose":
+        refuse_unknown(op, window, WINDOW_OPTIONS)
     element, workers = as_dtype(op, "dtype", dtype), resolve_threads(op, threads)
     given = (op, x_shape, w_shape, element, element)
     if operation == "conv_transpose":
@@ -286,6 +290,6 @@ def _transposed_workspace(transposed: Transposed, folding: Folding | None, threa
     able = (
         name
         for name, algorithm in registry().items()
-        if all(phase.problem is None or algorithm.suitability(phase.problem).rank for phase in transposed.phases)
+        if all(algorithm.suitability(phase.problem).rank for phase in transposed.phases)
     )
     return {name: choose_phases(transposed, folding, False, False, name, threads).workspace_bytes for name in able}

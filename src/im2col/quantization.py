@@ -63,7 +63,7 @@ def _points(operation: str, name: str, value: object, dtype: np.dtype[Any], shap
     if points.dtype.kind not in "iu":
         raise ArgumentError(f"{operation}: {name} must be an integer, got {value!r}")
     if points.shape != ():
-        if shape == () and points.shape == (1,):
+        if points.shape == (1,):  # one for all, as ONNX has it
             points = points.reshape(())
         elif points.shape != shape:
             wanted = f"one integer, or one for each filter, {shape}" if shape else "one integer"
@@ -97,9 +97,15 @@ def centred(operation: str, w: NDArray[Any], w_zero_point: object) -> NDArray[An
     points = _points(operation, "w_zero_point", w_zero_point, w.dtype, w.shape[:1])
     if w.dtype == np.int8 and not points.any():
         return w
-    moved = w.astype(np.int16) - points.astype(np.int16).reshape(-1, *[1] * (w.ndim - 1))
-    fits = moved.size == 0 or (moved.min() >= -128 and moved.max() <= 127)
-    return moved.astype(np.int8) if fits else moved
+    each = points.astype(np.int16).reshape(-1, *[1] * (w.ndim - 1))
+    bounds = [np.int16(0)]
+    if w.size:
+        others = tuple(range(1, w.ndim))
+        bounds = [(reduce(w, axis=others, keepdims=True) - each) for reduce in (np.min, np.max)]
+    fits = min(map(np.min, bounds)) >= -128 and max(map(np.max, bounds)) <= 127
+    moved = np.empty(w.shape, np.int8 if fits else np.int16)
+    np.subtract(w, each, out=moved, dtype=np.int16, casting="unsafe")  # in pieces: nothing of the size of w beside
+    return moved
 
 
 def factors(operation: str, filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: ArrayLike) -> NDArray[Any]:
@@ -128,7 +134,7 @@ def _scale(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...]) 
         raise ArgumentError(f"{operation}: {name} must be a positive number, got {value!r}")
     with np.errstate(all="ignore"):
         scale = scale.astype(np.float32)
-    if scale.shape == (1,) and shape == ():
+    if scale.shape == (1,):  # one for all, as ONNX has it
         scale = scale.reshape(())
     if scale.shape not in ((), shape):
         wanted = f"one number, or one for each filter, {shape}" if shape else "one number"

@@ -41,27 +41,27 @@ class Phase(NamedTuple):
         The part of the operand's spatial axes that these pixels depend on.
     taps : tuple of slice
         Of the kernel's axes.
-    problem : Problem or None
-        The convolution of the seen part with the flipped taps that gives the pixels; None where no tap reaches them.
+    problem : Problem
+        The convolution of the seen part with the flipped taps that gives the pixels.
     """
 
     pixels: tuple[slice, ...]
     seen: tuple[slice, ...]
     taps: tuple[slice, ...]
-    problem: Problem | None
+    problem: Problem
 
 
 class _AxisPhase(NamedTuple):
-    """One axis of a phase; `window` is None where no tap reaches the pixels, else size, taps, dilation and padding."""
+    """One axis of a phase; `window` is the part's size, its taps, dilation and padding."""
 
     pixels: slice
     seen: slice
     taps: slice
-    window: tuple[int, int, int, tuple[int, int]] | None
+    window: tuple[int, int, int, tuple[int, int]]
 
 
 def axis_phases(n: int, size: int, kernel: int, stride: int, dilation: int, before: int) -> list[_AxisPhase]:
-    """Return the phases of one axis.
+    """Return the phases of one axis that some tap reaches; there are no more of them than taps.
 
     Parameters
     ----------
@@ -77,27 +77,20 @@ def axis_phases(n: int, size: int, kernel: int, stride: int, dilation: int, befo
     """
     step = stride // math.gcd(stride, dilation)
     phases = []
-    for rest in range(stride):
-        first = (rest - before) % stride
+    for tap in range(min(step, kernel)):  # the first tap of each phase: those behind it repeat the phases
+        first = (tap * dilation - before) % stride
         if first >= n:
             continue
         pixels, count = slice(first, n, stride), -(-(n - first) // stride)
-        tap = next((t for t in range(min(step, kernel)) if (t * dilation - rest) % stride == 0), None)
-        nothing = _AxisPhase(pixels, slice(0, 0), slice(0, 0), None)
-        if tap is None:
-            phases.append(nothing)
-            continue
         taps, spacing = slice(tap, kernel, step), dilation * step // stride
         number = len(range(kernel)[taps])
         # The window of pixel m of the phase starts at element start + m; the padding may be negative, which cuts.
         start = (first + before - tap * dilation) // stride - (number - 1) * spacing
         stop = start + count - 1 + (number - 1) * spacing + 1
         low, high = max(0, start), min(size, stop)
-        if low >= high:
-            phases.append(nothing)
-            continue
-        window = (high - low, number, spacing, (low - start, stop - high))
-        phases.append(_AxisPhase(pixels, slice(low, high), taps, window))
+        if low < high:
+            window = (high - low, number, spacing, (low - start, stop - high))
+            phases.append(_AxisPhase(pixels, slice(low, high), taps, window))
     return phases
 
 
@@ -145,18 +138,23 @@ class Transposed:
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
-        """Every phase; together they cover the result, each pixel once."""
+        """Every phase that a tap reaches; no pixel is in two of them."""
         axes = zip(
             self.image, self.spatial_shape, self.kernel_size, self.stride, self.dilation, self.before, strict=True
         )
         return tuple(self._phase(axes) for axes in itertools.product(*(axis_phases(*axis) for axis in axes)))
 
+    @cached_property
+    def covers(self) -> bool:
+        """Whether every pixel of the result is in a phase."""
+        pixels = sum(
+            math.prod(len(range(n)[s]) for n, s in zip(self.image, p.pixels, strict=True)) for p in self.phases
+        )
+        return pixels == math.prod(self.image)
+
     def _phase(self, axes: tuple[_AxisPhase, ...]) -> Phase:
         pixels, seen, taps = (tuple(getattr(axis, name) for axis in axes) for name in ("pixels", "seen", "taps"))
-        windows = [axis.window for axis in axes if axis.window is not None]
-        if len(windows) < len(axes):
-            return Phase(pixels, seen, taps, None)
-        sizes, kernel, dilation, pads = zip(*windows, strict=True)
+        sizes, kernel, dilation, pads = zip(*(axis.window for axis in axes), strict=True)
         problem = Problem(
             layout=self.layout,
             geometry=Geometry(sizes, kernel, (1,) * len(axes), pads, dilation, self.operation, self.layout.spatial),

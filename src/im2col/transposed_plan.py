@@ -55,8 +55,8 @@ class TransposedChoice(NamedTuple):
         What happens to the weights first.
     requested : str
         The algorithm that the user asked for.
-    phases : tuple of Choice or None
-        For each phase of the transposed convolution; None where no tap reaches its pixels.
+    phases : tuple of Choice
+        For each phase of the transposed convolution.
     threads : int
     """
 
@@ -65,7 +65,7 @@ class TransposedChoice(NamedTuple):
     conjugate: bool
     flip: bool
     requested: str
-    phases: tuple[Choice | None, ...]
+    phases: tuple[Choice, ...]
     threads: int
 
     @property
@@ -90,19 +90,24 @@ class TransposedChoice(NamedTuple):
 
     @property
     def workspace_bytes(self) -> int:
-        """Bytes allocated beyond operand and result, at most: for every phase, and for a padded image."""
+        """Bytes allocated beyond operand and result, at most: for each phase, a padded image, and turned weights."""
         t = self.transposed
         padded = t.channels * math.prod(t.image) * t.dtype.itemsize if self.folding else 0
-        return padded + sum(choice.workspace_bytes for choice in self.phases if choice)
+        weights = t.filters * (t.channels // t.groups) * math.prod(t.kernel_size) * t.w_dtype.itemsize
+        turned = weights * (self.turns + (t.groups > 1))
+        return padded + turned + sum(choice.workspace_bytes for choice in self.phases)
+
+    @property
+    def turns(self) -> bool:
+        """Whether the weights' channels are brought side by side first, because a phase takes several of many taps."""
+        return 1 < len(self.phases) < math.prod(self.transposed.kernel_size)
 
 
 def choose_phases(
     transposed: Transposed, folding: Folding | None, conjugate: bool, flip: bool, requested: str, threads: int
 ) -> TransposedChoice:
     """Choose an algorithm for each phase of a transposed convolution; see `TransposedChoice`."""
-    phases = tuple(
-        None if phase.problem is None else choose(phase.problem, requested, threads) for phase in transposed.phases
-    )
+    phases = tuple(choose(phase.problem, requested, threads) for phase in transposed.phases)
     return TransposedChoice(transposed, folding, conjugate, flip, requested, phases, threads)
 
 
@@ -130,7 +135,7 @@ class TransposedPlan(Frozen):
     _bias: NDArray[Any] | None
 
     def __init__(self, choice: TransposedChoice, w: NDArray[Any], bias: NDArray[Any] | None) -> None:
-        names = dict.fromkeys(phase.algorithm.name for phase in choice.phases if phase)
+        names = dict.fromkeys(phase.algorithm.name for phase in choice.phases)
         vars(self).update(  # which asks no __setattr__
             algorithm="+".join(names) or "none",
             threads=choice.threads,
@@ -161,20 +166,20 @@ class TransposedPlan(Frozen):
         )
 
     @lazy
-    def _runners(self) -> tuple[Runner | None, ...]:
+    def _runners(self) -> tuple[Runner, ...]:
         """Return what the algorithms made of the weights, phase by phase."""
         c, t = self._choice, self._choice.transposed
         kernel = tuple(range(2, self._w.ndim))
         w = np.flip(self._w, kernel) if c.flip else self._w
         with np.errstate(all="ignore"):
             w = np.conjugate(w) if c.conjugate and w.dtype.kind == "c" else w
-        if 1 < len(t.phases) < math.prod(t.kernel_size):
+        if c.turns:
             w = _channels_last(w, self.threads)
         # (filters, channels of a group, *kernel) → (channels, filters of a group, *kernel)
         grouped = w.reshape(t.groups, t.filters // t.groups, *w.shape[1:]).swapaxes(1, 2)
         swapped = grouped.reshape(t.channels, t.filters // t.groups, *w.shape[2:])
         return tuple(
-            None if choice is None else self._prepared(choice, swapped[(slice(None), slice(None), *phase.taps)])
+            self._prepared(choice, swapped[(slice(None), slice(None), *phase.taps)])
             for phase, choice in zip(t.phases, c.phases, strict=True)
         )
 
@@ -237,11 +242,11 @@ class TransposedPlan(Frozen):
 
     def _run_phases(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         every = (slice(None), slice(None))
-        if None in self._runners:
+        t = self._choice.transposed
+        if not t.covers:
             out[...] = self._unreached  # all of it: one run through memory, and not a strided one for each phase
-        for phase, run in zip(self._choice.transposed.phases, self._runners, strict=True):
-            if run is not None:
-                run(x[(*every, *phase.seen)], out[(*every, *phase.pixels)])
+        for phase, run in zip(t.phases, self._runners, strict=True):
+            run(x[(*every, *phase.seen)], out[(*every, *phase.pixels)])
 
     @lazy
     def _unreached(self) -> NDArray[Any]:
@@ -257,8 +262,7 @@ class TransposedPlan(Frozen):
         return value
 
     def _kernels(self, operation: str) -> tuple[Kernel, ...]:
-        chosen = [choice for choice in self._choice.phases if choice]
-        every = [kernels_of(operation, choice.algorithm, choice.problem) for choice in chosen]
+        every = [kernels_of(operation, choice.algorithm, choice.problem) for choice in self._choice.phases]
         return tuple(dict.fromkeys(kernel for kernels in every for kernel in kernels))
 
     @lazy
@@ -292,6 +296,8 @@ class TransposedPlan(Frozen):
         ]
         for phase, choice in zip(t.phases, c.phases, strict=True):
             lines += _phase_lines(phase, choice)
+        if not t.covers:
+            lines.append("  all other pixels: no tap reaches them")
         return "\n".join(lines)
 
 
@@ -306,11 +312,9 @@ def _channels_last(w: NDArray[Any], threads: int) -> NDArray[Any]:
     return np.moveaxis(room, -1, 1)
 
 
-def _phase_lines(phase: Phase, choice: Choice | None) -> list[str]:
+def _phase_lines(phase: Phase, choice: Choice) -> list[str]:
     """Return what a plan prints of one phase."""
     where = ", ".join(f"{s.start}::{s.step}" if s.step > 1 else f"{s.start}:" for s in phase.pixels)
-    if choice is None:
-        return [f"  pixels [{where}]: no tap reaches them"]
     g = choice.problem.geometry
     title = f"  pixels [{where}]: a convolution with {g.kernel_size} taps, padding {g.padding}, dilation {g.dilation}"
     return [title, *("  " + line for line in verdict_lines(verdicts(choice.problem), choice.algorithm.name))]

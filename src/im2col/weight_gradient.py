@@ -11,7 +11,7 @@ from .arrays import as_array, as_dtype, check_output, native
 from .engine import compiler
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, DTypeError, GeometryError, ShapeError
-from .geometry import is_sequence, per_axis, plain
+from .geometry import integer, is_sequence, per_axis, plain
 from .memo import memoized
 from .problem import WORKSPACE_LIMIT, accumulator, make_problem, refuse_unknown
 from .weight_gradient_plan import GradientChoice, WeightGradientPlan, choose_gradient
@@ -26,6 +26,9 @@ _OPTIONS = (
     *("stride", "padding", "dilation", "groups", "padding_mode", "padding_value", "layout", "flip", "dtype"),
     *("algorithm", "workspace_limit", "threads"),
 )
+
+_TERMS = 4096
+"""Terms of a float32 sum before it goes on in float64."""
 
 
 def conv_weight_gradient(
@@ -164,11 +167,30 @@ def conv_bias_gradient(
     if out is not None:
         out = check_output(op, out, (view.shape[1],), result, [gradient])
     with np.errstate(all="ignore"):
-        sums: NDArray[Any] = view.sum(axis=(0, *range(2, view.ndim)), dtype=accumulator(result)).astype(result)
+        sums = _sums(view, accumulator(result)).astype(result)
     if out is None:
         return sums
     out[...] = sums
     return out
+
+
+def _sums(view: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the sum of each channel of an array (N, C, *spatial).
+
+    NumPy sums a contiguous axis in pairs, and any other one term by term, which loses digits of long float sums. So a
+    few thousand terms are summed at a time where channels lie innermost, and their sums in float64.
+    """
+    others = (0, *range(2, view.ndim))
+    if dtype.kind != "f" or dtype.itemsize > 4:
+        return np.asarray(view.sum(axis=others, dtype=dtype))
+    rows = np.moveaxis(view, 1, -1)
+    if not rows.flags.c_contiguous:
+        return np.asarray(view.reshape(*view.shape[:2], -1).sum(axis=2, dtype=dtype).sum(axis=0, dtype=np.float64))
+    flat = rows.reshape(-1, rows.shape[-1])
+    total = np.zeros(flat.shape[1])
+    for first in range(0, len(flat), _TERMS):
+        total += flat[first : first + _TERMS].sum(axis=0, dtype=dtype)
+    return total
 
 
 def plan_weight_gradient(
@@ -274,13 +296,13 @@ def _decide(
             )
         filters = axes.size(layouts.CHANNEL, grad_shape)
     channels = axes.size(layouts.CHANNEL, x_shape)
-    number = groups if isinstance(groups, int) and groups > 0 else 1
-    if channels % number:
+    groups = integer(operation, "groups", groups, minimum=1)
+    if channels % groups:
         raise ShapeError(
             f"{operation}: the image {tuple(x_shape)} has {channels} channels, which do not divide into "
             f"groups={groups}; the channels must be a multiple of groups"
         )
-    w_shape = (filters, channels // number, *kernel)
+    w_shape = (filters, channels // groups, *kernel)
     names = ("x", "grad")
     p = make_problem(
         operation, x_shape, w_shape, x_dtype, grad_dtype, layout=layout, groups=groups, names=names, **options

@@ -39,7 +39,7 @@ class Explicit:
     def suitability(self, problem: Problem) -> Suitability:
         """Return that it can solve every problem whose smallest block fits the workspace limit."""
         blocks = _Blocks.of(problem)
-        if blocks.bytes > problem.workspace_limit:
+        if problem.flops and blocks.bytes > problem.workspace_limit:
             return Suitability(
                 0,
                 f"one position of the column matrix with its sums takes {format_bytes(blocks.bytes)}, more than "

@@ -187,7 +187,7 @@ def _convert(to: NDArray[Any], source: NDArray[Any], offset: int, threads: int) 
         if offset:
             np.bitwise_xor(to, np.uint8(offset), out=to)
     elif offset:
-        np.add(source, offset, out=to, dtype=to.dtype, casting="unsafe")
+        np.add(source, np.array(offset).astype(to.dtype), out=to, dtype=to.dtype, casting="unsafe")
     elif to.dtype == source.dtype and source.dtype.isnative:
         gather.copy(to, source, threads)
     else:

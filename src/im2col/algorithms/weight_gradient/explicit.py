@@ -35,7 +35,7 @@ class Explicit:
     def suitability(self, problem: Problem) -> Suitability:
         """Return that it can solve every problem whose smallest block fits the workspace limit."""
         least = _Blocks.of(problem)
-        if least.bytes > problem.workspace_limit:
+        if problem.flops and least.bytes > problem.workspace_limit:
             return Suitability(
                 0,
                 f"one position of one channel's column matrix takes {format_bytes(least.bytes)} with its sums, more "

@@ -48,9 +48,12 @@ class Prepared:
         p, a = self._problem, self._a
         direct = out.flags.c_contiguous and out.dtype == a.dtype and not p.flip
         sums = out if direct else scratch.empty(out.shape, a.dtype)
-        panel = scratch.empty(math.prod(a.box) * a.packed_filters, a.dtype)
-        in_place = not a.copied and x.strides == a.strides and x.dtype.isnative
-        copies, held = None if in_place else self._room(), slice(0, 0)
+        panel = scratch.empty(math.prod(a.box) * a.packed_filters, a.dtype) if a.packed else None
+        if not a.packed:
+            grad = self._dense(grad, p.layout.strides(p.batch, p.filters, p.geometry.output_shape, a.dtype.itemsize))
+        if not a.copied:
+            x = self._dense(x, a.strides)
+        copies, held = self._room() if a.copied else None, slice(0, 0)
         steps = p.geometry.position_strides(a.strides[2:])
         for number, box in enumerate(self._boxes):
             images, *positions = box
@@ -58,15 +61,25 @@ class Prepared:
                 self._fill(copies[: images.stop - images.start], x[images])
                 held = images
             shape = tuple(s.stop - s.start for s in box)
-            self._pack(panel, grad[(images, slice(None), *positions)], shape)
+            if panel is not None:
+                self._pack(panel, grad[(images, slice(None), *positions)], shape)
             source = x[images] if copies is None else copies
             first = sum(s.start * step for s, step in zip(positions, steps, strict=True))
             calls = _calls(p, shape, number > 0, self._threads)
-            panel_at = panel.ctypes.data
-            calls.run(source.ctypes.data + first, panel_at, panel_at, sums.ctypes.data)
+            weights = (grad[images] if panel is None else panel).ctypes.data
+            calls.run(source.ctypes.data + first, weights, weights, sums.ctypes.data)
         if not direct:
             with np.errstate(all="ignore"):
                 np.copyto(np.flip(out, tuple(range(2, out.ndim))) if p.flip else out, sums, casting="unsafe")
+
+    def _dense(self, array: NDArray[Any], strides: tuple[int, ...]) -> NDArray[Any]:
+        """Return an array of the kernels' dtype as they read it in place: itself, or a copy with these strides."""
+        if array.strides == strides and array.dtype.isnative:
+            return array
+        flat = scratch.empty(array.size, self._a.dtype)  # dense, whatever the order of its axes
+        room = np.lib.stride_tricks.as_strided(flat, array.shape, strides)
+        _convert(room, array, self._threads)
+        return room
 
     def _room(self) -> NDArray[Any]:
         """Return room for the images of a box as the kernels read them: padded, of their dtype and strides."""

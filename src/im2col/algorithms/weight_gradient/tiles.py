@@ -17,7 +17,7 @@ from ...engine.target import host
 from ...engine.tile.epilogue import Epilogue
 from ...engine.tile.filter_lanes import JOB, FilterTile, filter_lanes
 from ...geometry import offsets
-from ...layout import dense_strides
+from ...layout import BATCH, CHANNEL, dense_strides
 from ..explicit import box_steps
 from ..implicit.arrangement import kernel_dtype
 from ..implicit.choice import lane_counts, registers
@@ -82,6 +82,8 @@ class Arrangement(NamedTuple):
     pieces : tuple of Piece
     parts : list of Part
         Of one group's filters.
+    packed : bool
+        Whether the gradient of the result is packed, part by part; else it is read where it lies, filters innermost.
     copied : str
         Why each image is copied first; empty where it is read where it lies.
     strides : tuple of int
@@ -95,6 +97,7 @@ class Arrangement(NamedTuple):
     shape: GradientShape
     pieces: tuple[Piece, ...]
     parts: list[Part]
+    packed: bool
     copied: str
     strides: tuple[int, ...]
     box: tuple[int, ...]
@@ -119,7 +122,7 @@ class Arrangement(NamedTuple):
     def workspace_bytes(self) -> int:
         """Bytes of the packed gradient, of the copy of an image, and of sums that are no result yet."""
         p = self.problem
-        panel = math.prod(self.box) * self.packed_filters * self.dtype.itemsize
+        panel = math.prod(self.box) * self.packed_filters * self.dtype.itemsize if self.packed else 0
         sums = p.filters * p.group_taps * self.dtype.itemsize if p.flip or p.dtype != self.dtype else 0
         return panel + self.image_bytes + sums
 
@@ -157,12 +160,17 @@ def arrange(problem: Problem) -> Arrangement:
         strides = dense_strides(axes, (p.batch, p.channels, *g.padded_shape), dtype.itemsize)
     else:
         strides = p.layout.strides(p.batch, p.channels, g.spatial_shape, dtype.itemsize)
-    position = p.groups * sum(part.blocks * part.packed for part in parts) * dtype.itemsize
-    most = min(max(_FEWEST_TERMS, _PANEL_BYTES // position), max(1, p.workspace_limit // position))
+    # Vectors of filters that are there, side by side in memory, need no packing, and sums no cut.
+    whole = p.group_filters % shape.lanes == 0 and p.w_dtype == dtype
+    packed = not (whole and p.layout.axes == BATCH * p.layout.has_batch + p.layout.spatial + CHANNEL)
+    most = p.batch * g.positions
+    if packed:
+        position = p.groups * sum(part.blocks * part.packed for part in parts) * dtype.itemsize
+        most = min(max(_FEWEST_TERMS, _PANEL_BYTES // position), max(1, p.workspace_limit // position))
     images, *box = box_steps((p.batch, *g.output_shape), most)
     if copied:
         images = max(1, min(images, _COPY_BYTES // _image_bytes(p, dtype)))
-    return Arrangement(p, dtype, shape, _pieces(p, shape.taps), parts, copied, strides, (images, *box))
+    return Arrangement(p, dtype, shape, _pieces(p, shape.taps), parts, packed, copied, strides, (images, *box))
 
 
 def _image_bytes(p: Problem, dtype: np.dtype[Any]) -> int:
@@ -245,7 +253,7 @@ def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
     slots, before = [], 0
     for part in a.parts:
         taken = slice(part.first, part.first + part.blocks * part.width)
-        slots.append(Slot(taken, (), (), (), before * packed, 0))
+        slots.append(Slot(taken, (), (), (), before * packed if a.packed else part.first * size, 0))
         before += p.groups * part.blocks * part.packed
     passes = []
     for piece in a.pieces:
@@ -267,6 +275,7 @@ def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
                 transposed=True,
                 spread=1,
                 epilogue=Epilogue(f"{a.dtype.kind}{size}", f"{a.dtype.kind}{size}"),
+                weight_step=0 if a.packed else p.filters * size,
                 adds=adds,
             )
             job = job_table(
@@ -276,8 +285,8 @@ def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
                 spans=spans,
                 x_image=0,
                 x_group=channel * p.group_channels,
-                w_group=part.blocks * part.packed * packed,
-                w_block=part.packed * packed,
+                w_group=part.blocks * part.packed * packed if a.packed else p.group_filters * size,
+                w_block=part.packed * (packed if a.packed else size),
                 bias_group=0,
                 out_image=0,
                 out_group=out_filter * filters,

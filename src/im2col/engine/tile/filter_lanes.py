@@ -44,6 +44,8 @@ class FilterTile(NamedTuple):
         What happens to the sums on their way out.
     dot : str or None
         What a lane holds, if it is several neighbouring channels and not one: see `Numbers.dot`. The dtype is i4 then.
+    weight_step : int
+        Bytes from the weights of one tap to those of the next, where other filters stand between them; 0 where none do.
     adds : bool
         Whether they are added to what the result holds; only with a spread of 1, and without an activation.
     """
@@ -58,6 +60,7 @@ class FilterTile(NamedTuple):
     spread: int
     epilogue: Epilogue
     dot: str | None = None
+    weight_step: int = 0
     adds: bool = False
 
 
@@ -146,7 +149,7 @@ def _sums(
             start, stop = b.entry(spans, span), b.entry(spans, b.add(span, b.constant(1)))
             with b.accumulate(start, stop, around.values) as state:
                 at = b.at(pixel, b.entry(taps, state.index))
-                row = b.at(weights, b.mul(state.index, tile.vectors * nbytes))
+                row = b.at(weights, b.mul(state.index, tile.weight_step or tile.vectors * nbytes))
                 ws = [b.load(b.at(row, b.constant(v * nbytes)), kind) for v in range(tile.vectors)]
                 for m, offset in enumerate(tile.pixels):
                     if not mask >> m & 1:
