@@ -70,6 +70,8 @@ def show_config() -> dict[str, Any]:
 def clear_cache() -> int:
     """Remove every compiled kernel from the user's cache folder; they are compiled again when they are needed.
 
+    Memory that is kept for later calls is freed, too.
+
     Returns
     -------
     int
@@ -81,6 +83,7 @@ def clear_cache() -> int:
     >>> im2col.clear_cache() >= 0
     True
     """
-    from .engine import cache  # as above
+    from .engine import cache, scratch  # as above
 
+    scratch.clear()
     return cache.clear()

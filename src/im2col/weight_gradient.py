@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -185,8 +186,9 @@ def _sums(view: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         return np.asarray(view.sum(axis=others, dtype=dtype))
     rows = np.moveaxis(view, 1, -1)
     if not rows.flags.c_contiguous:
-        return np.asarray(view.reshape(*view.shape[:2], -1).sum(axis=2, dtype=dtype).sum(axis=0, dtype=np.float64))
-    flat = rows.reshape(-1, rows.shape[-1])
+        maps = view.reshape(*view.shape[:2], math.prod(view.shape[2:]))
+        return np.asarray(maps.sum(axis=2, dtype=dtype).sum(axis=0, dtype=np.float64))
+    flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
     total = np.zeros(flat.shape[1])
     for first in range(0, len(flat), _TERMS):
         total += flat[first : first + _TERMS].sum(axis=0, dtype=dtype)

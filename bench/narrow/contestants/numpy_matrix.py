@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
+from ...convolution.column_matrix import column_product
 from ..contestant import NarrowConvolver
 
 if TYPE_CHECKING:
@@ -22,24 +21,11 @@ _MOST_FLOPS = 5e8
 
 
 def prepare(problem: Problem) -> Callable[[], NDArray[Any]] | None:
-    """Pad, copy and multiply in each call; None for all but the exact sums of small dense layers."""
-    layer = problem.layer
-    if problem.task.kind != "int32" or layer.groups > 1 or layer.batch > 1 or layer.flops > _MOST_FLOPS:
+    """Convert, pad, copy and multiply in each call; None for all but the exact sums of smaller layers."""
+    if problem.task.kind != "int32" or problem.layer.flops > _MOST_FLOPS:
         return None
-    axes = tuple(range(1, 1 + len(layer.spatial)))
-    strides = tuple(slice(None, None, s) for s in layer.stride)
-    taps_first = (0, *(axis + len(axes) for axis in axes), *axes)
-    weights = problem.weight.reshape(layer.filters, layer.terms).astype(np.int32)
-    pads = [(0, 0), *((p, p) for p in layer.padding)]
-    out = problem.out.reshape(layer.filters, math.prod(layer.output_spatial))
-
-    def call() -> NDArray[Any]:
-        padded = np.pad(problem.image[0].astype(np.int32), pads)
-        windows = sliding_window_view(padded, layer.kernel, axis=axes)[:, *strides]
-        np.matmul(weights, windows.transpose(taps_first).reshape(layer.terms, -1), out=out)
-        return problem.out
-
-    return call
+    multiply = column_product(problem.layer, problem.weight.astype(np.int32), problem.out)
+    return None if multiply is None else lambda: multiply(problem.image.astype(np.int32))
 
 
 CONTESTANT = NarrowConvolver("NumPy", "numpy", prepare)

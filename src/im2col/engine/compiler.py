@@ -23,7 +23,6 @@ _PIPELINE = {"vectorize": True}
 """How IR is optimised; a part of the cache's key."""
 _lock = threading.RLock()
 _loaded: dict[Kernel, Callable[..., None]] = {}
-_keep: list[Any] = []
 _state: dict[str, str] = {}
 
 
@@ -214,7 +213,7 @@ def _link(kernel: Kernel, code: bytes) -> Callable[..., None]:
     address = engine.get_function_address(kernel.name)
     if not address:
         raise RuntimeError(f"the object code of {kernel.name} does not define it")
-    _keep.append(engine)  # it owns the code
+    engine.detach()  # the code stays for the process's life: at its end llvmlite may be gone before what it would free
     import ctypes
 
     prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * kernel.arguments)

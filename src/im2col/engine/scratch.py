@@ -26,6 +26,7 @@ _SLACK = 2
 """How many times larger than what is asked for a block may be."""
 
 _free: list[NDArray[np.uint8]] = []
+_lent: dict[int, tuple[weakref.ref[Any], NDArray[np.uint8]]] = {}
 _lock = threading.RLock()
 
 
@@ -52,7 +53,8 @@ def empty(shape: int | tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         block = np.empty(nbytes, np.uint8)
     # Its base is no array, so every view of it, however far removed, keeps this one alive.
     array = np.frombuffer(memoryview(block), np.uint8, nbytes)  # type: ignore[arg-type]  # it has a buffer
-    weakref.finalize(array, _give_back, block).atexit = False
+    loan = weakref.ref(array, _give_back)
+    _lent[id(loan)] = loan, block
     return array.view(dtype).reshape(shape)
 
 
@@ -69,10 +71,10 @@ def _taken(nbytes: int) -> NDArray[np.uint8] | None:
         return _free.pop(min(fitting, key=lambda i: _free[i].nbytes)) if fitting else None
 
 
-def _give_back(block: NDArray[np.uint8]) -> None:
-    """Keep a block, and drop those that were given back longest ago beyond `KEPT_BYTES`."""
+def _give_back(loan: weakref.ref[Any]) -> None:
+    """Keep the block of an array that is gone, and drop those that were given back longest ago beyond `KEPT_BYTES`."""
     with _lock:
-        _free.append(block)
+        _free.append(_lent.pop(id(loan))[1])
         while _free and sum(each.nbytes for each in _free) > KEPT_BYTES:
             _free.pop(0)
 

@@ -99,6 +99,7 @@ def filter_passes(
                     spans=spans,
                     x_image=op.image,
                     x_group=op.channel * channels,
+                    x_block=0,
                     w_group=part.blocks * packed,
                     w_block=packed,
                     bias_group=part.blocks * part.packed * op.size,

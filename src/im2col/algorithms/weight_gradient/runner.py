@@ -98,16 +98,15 @@ class Prepared:
 
     def _pack(self, panel: NDArray[Any], grad: NDArray[Any], shape: tuple[int, ...]) -> None:
         """Arrange the gradient (N, filters, *output) of a box as the kernels read it: filters innermost."""
-        p, a = self._problem, self._a
-        at = 0
+        a, at = self._a, 0
         for part in a.parts:
-            packed = (p.groups, part.blocks, *shape, part.packed)
+            packed = (a.layer.groups, part.blocks, *shape, part.packed)
             room = panel[at : at + math.prod(packed)].reshape(packed)[..., : part.width]
             at += math.prod(packed)
             n, _, *positions = grad.shape
-            grouped = grad.reshape(n, p.groups, p.group_filters, *positions, copy=False)
+            grouped = grad.reshape(n, a.layer.groups, a.layer.filters, *positions, copy=False)
             taken = grouped[:, :, part.first : part.first + part.blocks * part.width]
-            split = taken.reshape(n, p.groups, part.blocks, part.width, *positions, copy=False)
+            split = taken.reshape(n, a.layer.groups, part.blocks, part.width, *positions, copy=False)
             order = (1, 2, 0, *range(4, split.ndim), 3)
             _convert(room, split.transpose(order), self._threads)
 

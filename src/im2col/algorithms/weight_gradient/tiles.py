@@ -22,7 +22,7 @@ from ..explicit import box_steps
 from ..implicit.arrangement import kernel_dtype
 from ..implicit.choice import lane_counts, registers
 from ..implicit.cycles import LOAD_CYCLES
-from ..implicit.operand import memory_order
+from ..implicit.operand import Layer, memory_order
 from ..implicit.schedule import Part, Pass, job_table, split_evenly, vector_parts
 from ..implicit.weights import Slot
 
@@ -78,6 +78,8 @@ class Arrangement(NamedTuple):
     problem : Problem
     dtype : dtype
         Of the kernels.
+    layer : Layer
+        As the tiles see it: of a depthwise convolution, all channels as the filters of one group.
     shape : GradientShape
     pieces : tuple of Piece
     parts : list of Part
@@ -94,6 +96,7 @@ class Arrangement(NamedTuple):
 
     problem: Problem
     dtype: np.dtype[Any]
+    layer: Layer
     shape: GradientShape
     pieces: tuple[Piece, ...]
     parts: list[Part]
@@ -111,7 +114,12 @@ class Arrangement(NamedTuple):
     @property
     def packed_filters(self) -> int:
         """Filters of all groups as they are packed."""
-        return self.problem.groups * sum(part.blocks * part.packed for part in self.parts)
+        return self.layer.groups * sum(part.blocks * part.packed for part in self.parts)
+
+    @property
+    def paired(self) -> bool:
+        """Whether lanes are channels and their filters at once."""
+        return self.layer.groups != self.problem.groups
 
     @property
     def image_bytes(self) -> int:
@@ -149,68 +157,78 @@ def arrange(problem: Problem) -> Arrangement:
     p, g, dtype = problem, problem.geometry, kernel_dtype(problem)
     if dtype is None:
         raise RuntimeError("the engine was given a problem that it does not take")
-    shape = _choose(p, dtype)
-    parts = vector_parts(p.group_filters, shape.lanes, shape.vectors)
+    layer = Layer(p.groups, p.group_channels, p.group_filters)
+    if p.groups > 1 and layer.channels == layer.filters == 1:
+        layer = Layer(1, 1, p.groups)
+    paired = layer.groups != p.groups
+    shape = _choose(p, layer, dtype)
+    parts = vector_parts(layer.filters, shape.lanes, shape.vectors)
     order = memory_order(p)
-    # Taps of one channel at neighbouring positions should share cache lines, which channels innermost take away.
-    turned = order[-1] == 1 and p.channels > _CHANNELS_IN_A_LINE and g.taps > 1
-    copied = " and ".join(["converted"] * (p.x_dtype != dtype) + ["padded"] * g.is_padded + ["channels first"] * turned)
+    # Lanes that are channels read them side by side. Else taps of one channel at neighbouring positions should share
+    # cache lines, which channels innermost take away.
+    last_first = order[-1] == 1 and p.channels > _CHANNELS_IN_A_LINE and g.taps > 1
+    turned = not p.layout.axes.endswith(CHANNEL) if paired else last_first
+    why = "channels last" if paired else "channels first"
+    copied = " and ".join(["converted"] * (p.x_dtype != dtype) + ["padded"] * g.is_padded + [why] * turned)
     if copied:
-        axes = (0, 1, *(axis for axis in order if axis > 1)) if turned else order
+        spatial = tuple(axis for axis in order if axis > 1)
+        axes = ((0, *spatial, 1) if paired else (0, 1, *spatial)) if turned else order
         strides = dense_strides(axes, (p.batch, p.channels, *g.padded_shape), dtype.itemsize)
     else:
         strides = p.layout.strides(p.batch, p.channels, g.spatial_shape, dtype.itemsize)
     # Vectors of filters that are there, side by side in memory, need no packing, and sums no cut.
-    whole = p.group_filters % shape.lanes == 0 and p.w_dtype == dtype
+    whole = layer.filters % shape.lanes == 0 and p.w_dtype == dtype
     packed = not (whole and p.layout.axes == BATCH * p.layout.has_batch + p.layout.spatial + CHANNEL)
     most = p.batch * g.positions
     if packed:
-        position = p.groups * sum(part.blocks * part.packed for part in parts) * dtype.itemsize
+        position = layer.groups * sum(part.blocks * part.packed for part in parts) * dtype.itemsize
         most = min(max(_FEWEST_TERMS, _PANEL_BYTES // position), max(1, p.workspace_limit // position))
     images, *box = box_steps((p.batch, *g.output_shape), most)
     if copied:
         images = max(1, min(images, _COPY_BYTES // _image_bytes(p, dtype)))
-    return Arrangement(p, dtype, shape, _pieces(p, shape.taps), parts, packed, copied, strides, (images, *box))
+    pieces = _pieces(p, layer, shape.taps)
+    return Arrangement(p, dtype, layer, shape, pieces, parts, packed, copied, strides, (images, *box))
 
 
 def _image_bytes(p: Problem, dtype: np.dtype[Any]) -> int:
     return p.channels * math.prod(p.geometry.padded_shape) * dtype.itemsize
 
 
-def _choose(p: Problem, dtype: np.dtype[Any]) -> GradientShape:
+def _choose(p: Problem, layer: Layer, dtype: np.dtype[Any]) -> GradientShape:
     """Return the tile with the fewest cycles."""
     target = host()
     found = []
     for lanes in lane_counts(target.vector_bytes // dtype.itemsize):
-        needed = -(-p.group_filters // lanes)
+        needed = -(-layer.filters // lanes)
         for vectors in range(1, min(_MOST_VECTORS, needed) + 1):
             most = min(_MOST_POSITIONS, (registers(target) - vectors) // vectors)
-            sizes = {len(piece.taps) for piece in _pieces(p, most)}
+            sizes = {len(piece.taps) for piece in _pieces(p, layer, most)}
             shape = GradientShape(lanes, vectors, most)
-            found.append((_cycles(p, shape, dtype.itemsize), shape._replace(taps=max(sizes))))
+            found.append((_cycles(p, layer, shape, dtype.itemsize), shape._replace(taps=max(sizes))))
     return min(found)[1]
 
 
-def _cycles(p: Problem, shape: GradientShape, size: int) -> float:
+def _cycles(p: Problem, layer: Layer, shape: GradientShape, size: int) -> float:
     """Return the cycles of a group's gradient, by the model of the forward tile whose lanes are filters."""
     per = host().vector_cycles(shape.lanes * size)
     total = 0.0
-    for vectors, blocks in split_evenly(-(-p.group_filters // shape.lanes), shape.vectors):
-        for piece in _pieces(p, shape.taps):
+    for vectors, blocks in split_evenly(-(-layer.filters // shape.lanes), shape.vectors):
+        for piece in _pieces(p, layer, shape.taps):
             taps = len(piece.taps)
-            term = max(taps * vectors * per, 4, (vectors + taps) * LOAD_CYCLES) + 0.5
+            loads = vectors + taps * (vectors if layer.groups != p.groups else 1)
+            term = max(taps * vectors * per, 4, loads * LOAD_CYCLES) + 0.5
             rounds = math.ceil(taps / shape.lanes) * shape.lanes
             store = vectors * rounds * (math.log2(shape.lanes) + 2) * per
             total += blocks * len(piece.starts) * (p.geometry.positions * term + store + 25)
     return total
 
 
-def _pieces(p: Problem, most: int) -> tuple[Piece, ...]:
+def _pieces(p: Problem, layer: Layer, most: int) -> tuple[Piece, ...]:
     """Cut (channels of a group, taps) into runs of at most `most` elements: no tile of a kind differs but in its start.
 
     Whole windows of several channels where they fit; else parts of one window; else parts of its rows.
     """
-    channels, taps, columns = p.group_channels, p.geometry.taps, p.geometry.kernel_size[-1]
+    channels, taps, columns = layer.channels, p.geometry.taps, p.geometry.kernel_size[-1]
     pieces, first = [], 0
     if taps <= most:
         for size, count in split_evenly(channels, most // taps):
@@ -241,10 +259,10 @@ def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
     adds : bool
         Whether the sums are added to what the result holds.
     """
-    p, g, size = a.problem, a.problem.geometry, a.dtype.itemsize
+    p, g, layer, size = a.problem, a.problem.geometry, a.layer, a.dtype.itemsize
     image, channel, *pixel = a.strides
     terms = offsets(box, (image, *g.position_strides(pixel)))
-    pixels = np.add.outer(np.arange(p.group_channels) * channel, g.tap_offsets(pixel)).reshape(-1)
+    pixels = np.add.outer(np.arange(layer.channels) * channel, g.tap_offsets(pixel)).reshape(-1)
     spans = np.array([1, 2, 0, len(terms)], np.int64)
     filters = sum(part.width * part.blocks for part in a.parts)
     packed = math.prod(box) * size
@@ -254,7 +272,7 @@ def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
     for part in a.parts:
         taken = slice(part.first, part.first + part.blocks * part.width)
         slots.append(Slot(taken, (), (), (), before * packed if a.packed else part.first * size, 0))
-        before += p.groups * part.blocks * part.packed
+        before += layer.groups * part.blocks * part.packed
     passes = []
     for piece in a.pieces:
         first = piece.taps[0]
@@ -276,6 +294,7 @@ def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
                 spread=1,
                 epilogue=Epilogue(f"{a.dtype.kind}{size}", f"{a.dtype.kind}{size}"),
                 weight_step=0 if a.packed else p.filters * size,
+                paired=a.paired,
                 adds=adds,
             )
             job = job_table(
@@ -284,8 +303,9 @@ def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
                 rows=rows,
                 spans=spans,
                 x_image=0,
-                x_group=channel * p.group_channels,
-                w_group=part.blocks * part.packed * packed if a.packed else p.group_filters * size,
+                x_group=channel * layer.channels,
+                x_block=part.width * size if a.paired else 0,
+                w_group=part.blocks * part.packed * packed if a.packed else layer.filters * size,
                 w_block=part.packed * (packed if a.packed else size),
                 bias_group=0,
                 out_image=0,
@@ -298,6 +318,6 @@ def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
                 out_step=out_filter,
                 scales=0,
             )
-            calls.append((filter_lanes(tile), job, 0))
+            calls.append((filter_lanes(tile), job, part.first * size if a.paired else 0))
         passes.append(Pass(len(rows), tuple(calls), (terms, rows, spans)))
-    return Program(a.parts, passes, slots, p.groups, out_filter, weights_outweigh=True)
+    return Program(a.parts, passes, slots, layer.groups, out_filter, weights_outweigh=True)

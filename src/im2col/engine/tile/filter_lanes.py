@@ -46,6 +46,8 @@ class FilterTile(NamedTuple):
         What a lane holds, if it is several neighbouring channels and not one: see `Numbers.dot`. The dtype is i4 then.
     weight_step : int
         Bytes from the weights of one tap to those of the next, where other filters stand between them; 0 where none do.
+    paired : bool
+        Whether each lane has a pixel of its own, side by side with its neighbours': the lanes are channels, too.
     adds : bool
         Whether they are added to what the result holds; only with a spread of 1, and without an activation.
     """
@@ -61,6 +63,7 @@ class FilterTile(NamedTuple):
     epilogue: Epilogue
     dot: str | None = None
     weight_step: int = 0
+    paired: bool = False
     adds: bool = False
 
 
@@ -70,6 +73,7 @@ JOB = [
     "spans",
     "x_image",
     "x_group",
+    "x_block",
     "w_group",
     "w_block",
     "bias_group",
@@ -108,9 +112,10 @@ def _build(name: str, target: Target, tile: FilterTile) -> str:
                 w_block = b.at(w, b.mul(block, job["w_block"]))
                 bias_block = b.at(bias, b.mul(block, tile.vectors * tile.lanes * b.bytes_of(tile.epilogue.accumulator)))
                 out_block = b.at(out, b.mul(block, job["out_block"]))
+                x_block = b.at(x, b.mul(block, job["x_block"]))
                 with b.loop(stop, first) as row:
                     entry = b.mul(row, 3)
-                    x_row = b.at(x, b.entry(rows, entry))
+                    x_row = b.at(x_block, b.entry(rows, entry))
                     out_row = b.at(out_block, b.entry(rows, b.add(entry, b.constant(1))))
                     ranges = b.entry(rows, b.add(entry, b.constant(2)))
                     with b.loop(job["tiles"]) as number:
@@ -154,17 +159,26 @@ def _sums(
                 for m, offset in enumerate(tile.pixels):
                     if not mask >> m & 1:
                         continue
-                    here = b.at(at, b.constant(offset))
-                    x = b.splat(b.load(here, b.number(tile.dtype)), tile.lanes)
+                    xs = _pixels(b, tile, b.at(at, b.constant(offset)))
                     for v in range(tile.vectors):
                         i = m * tile.vectors + v
                         if tile.dot:
-                            state.values[i] = b.dot(tile.dot, x, ws[v], state.values[i])
+                            state.values[i] = b.dot(tile.dot, xs[v], ws[v], state.values[i])
                         else:
-                            state.values[i] = b.multiply_add(x, ws[v], state.values[i], target.has_fma)
+                            state.values[i] = b.multiply_add(xs[v], ws[v], state.values[i], target.has_fma)
             around.values[:] = state.values
         sums = around.values
     return sums
+
+
+def _pixels(b: Builder, tile: FilterTile, at: Value) -> list[Value]:
+    """Return what each vector of weights is multiplied with: one pixel in all lanes, or one for each of them."""
+    number = b.number(tile.dtype)
+    if not tile.paired:
+        return [b.splat(b.load(at, number), tile.lanes)] * tile.vectors
+    kind, nbytes = b.vector(number, tile.lanes), tile.lanes * b.bytes_of(tile.dtype)
+    counts = [tile.lanes] * (tile.vectors - 1) + [tile.last]
+    return [b.load_first(b.at(at, b.constant(v * nbytes)), kind, n) for v, n in enumerate(counts)]
 
 
 def _store(
