@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .engine import gather, scratch
 from .engine.host import format_bytes, require_memory
 from .memo import lazy
 from .padding import fold_padding
@@ -90,17 +89,11 @@ class TransposedChoice(NamedTuple):
 
     @property
     def workspace_bytes(self) -> int:
-        """Bytes allocated beyond operand and result, at most: for each phase, a padded image, and turned weights."""
+        """Bytes allocated beyond operand and result, at most: for each phase, a padded image, and regrouped weights."""
         t = self.transposed
         padded = t.channels * math.prod(t.image) * t.dtype.itemsize if self.folding else 0
         weights = t.filters * (t.channels // t.groups) * math.prod(t.kernel_size) * t.w_dtype.itemsize
-        turned = weights * (self.turns + (t.groups > 1))
-        return padded + turned + sum(choice.workspace_bytes for choice in self.phases)
-
-    @property
-    def turns(self) -> bool:
-        """Whether the weights' channels are brought side by side first, because a phase takes several of many taps."""
-        return 1 < len(self.phases) < math.prod(self.transposed.kernel_size)
+        return padded + weights * (t.groups > 1) + sum(choice.workspace_bytes for choice in self.phases)
 
 
 def choose_phases(
@@ -173,8 +166,6 @@ class TransposedPlan(Frozen):
         w = np.flip(self._w, kernel) if c.flip else self._w
         with np.errstate(all="ignore"):
             w = np.conjugate(w) if c.conjugate and w.dtype.kind == "c" else w
-        if c.turns:
-            w = _channels_last(w, self.threads)
         # (filters, channels of a group, *kernel) → (channels, filters of a group, *kernel)
         grouped = w.reshape(t.groups, t.filters // t.groups, *w.shape[1:]).swapaxes(1, 2)
         swapped = grouped.reshape(t.channels, t.filters // t.groups, *w.shape[2:])
@@ -299,17 +290,6 @@ class TransposedPlan(Frozen):
         if not t.covers:
             lines.append("  all other pixels: no tap reaches them")
         return "\n".join(lines)
-
-
-def _channels_last(w: NDArray[Any], threads: int) -> NDArray[Any]:
-    """Return weights (filters, channels, *kernel) whose channels lie side by side in memory.
-
-    Each phase takes some taps of the kernel, in an order of its own: runs of channels are copied far faster than taps
-    are picked one by one, and the taps are taken apart once for all phases.
-    """
-    room = scratch.empty((w.shape[0], *w.shape[2:], w.shape[1]), w.dtype)
-    gather.copy(room, np.moveaxis(w, 1, -1), threads)
-    return np.moveaxis(room, -1, 1)
 
 
 def _phase_lines(phase: Phase, choice: Choice) -> list[str]:
