@@ -24,6 +24,7 @@ from im2col import (
     conv_transpose,
 )
 from im2col.engine import host
+from im2col.transposed_plan import _BAND_BYTES
 
 from . import oracles
 from .conftest import require
@@ -752,3 +753,19 @@ def test_large_strides_cost_no_more_than_their_result() -> None:
     assert result.sum() == 4
     with pytest.raises(MemoryBudgetError, match=r"\Aconv_transpose: the result \(1, 1, 200003, 200003\) of float64"):
         conv_transpose(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)), stride=10**5)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHW", "NCW"])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (4, 2, 1), (3, 3, 0), (5, 2, 4)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_images_go_band_by_band(layout: str, kernel: int, stride: int, padding: int, threads: int) -> None:
+    """All phases of some rows before the next rows: the same numbers, whoever does which."""
+    sizes = {"N": 1, "C": 40, "H": 61, "W": 57 if "H" in layout else 9001}
+    shape = tuple(sizes[axis] for axis in layout)
+    x = numbers(shape, np.dtype("f4"), 1)
+    w = numbers((40, 7, *[kernel] * (2 if "H" in layout else 1)), np.dtype("f4"), 2)
+    assert x.nbytes > 2 * _BAND_BYTES
+    options: dict[str, Any] = {"stride": stride, "padding": padding, "layout": layout}
+    expected = conv_transpose(x.astype(np.int64), w.astype(np.int64), algorithm="explicit", **options)
+    result = conv_transpose(x, w, threads=threads, **options)
+    np.testing.assert_array_equal(result, expected.astype(np.float32), strict=True)

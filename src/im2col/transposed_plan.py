@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .algorithms.contract import Banded
 from .engine.host import format_bytes, require_memory
+from .engine.threads import run_parallel
 from .memo import lazy
 from .padding import fold_padding
 from .planning import Frozen, digest, kernels_of, operand, result_array, verdict_lines
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from .engine.compiler import Kernel
     from .geometry import Geometry
     from .transposed import Phase, Transposed
+
+
+_BAND_BYTES = 256 << 10
+"""Of the operand: what a core's second level of cache holds while all phases read it."""
 
 
 class Folding(NamedTuple):
@@ -236,8 +242,19 @@ class TransposedPlan(Frozen):
         t = self._choice.transposed
         if not t.covers:
             out[...] = self._unreached  # all of it: one run through memory, and not a strided one for each phase
-        for phase, run in zip(t.phases, self._runners, strict=True):
-            run(x[(*every, *phase.seen)], out[(*every, *phase.pixels)])
+        work = [
+            (run, x[(*every, *phase.seen)], out[(*every, *phase.pixels)])
+            for phase, run in zip(t.phases, self._runners, strict=True)
+        ]
+        count = x.nbytes // _BAND_BYTES
+        if len(work) > 1 < count and x.shape[0] == 1:
+            # All phases of a band, while the caches hold what they read, before the next band.
+            bands = [run.bands(*arrays, count) if isinstance(run, Banded) else None for run, *arrays in work]
+            if None not in bands:
+                run_parallel([each for together in zip(*bands, strict=True) for each in together], self.threads)
+                return
+        for run, *arrays in work:
+            run(*arrays)
 
     @lazy
     def _unreached(self) -> NDArray[Any]:

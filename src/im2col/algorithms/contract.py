@@ -116,3 +116,12 @@ class Compiled(Protocol):
     def kernels(self, problem: Problem) -> tuple[Kernel, ...]:
         """Return the kernels that compute the problem, each once, in the order of their calls."""
         ...
+
+
+@runtime_checkable
+class Banded(Protocol):
+    """A runner that can also run band by band, so that several may take turns at what the caches hold."""
+
+    def bands(self, x: NDArray[Any], out: NDArray[Any], count: int) -> list[Callable[[], None]] | None:
+        """Return a function for each of `count` bands of the map, in order; None where it cannot for these arrays."""
+        ...

@@ -106,6 +106,8 @@ class Calls:
     threads : int
     flops : int
         Of those images.
+    bands : int
+        How many parts of the map there are to be, for `parts`; 0 where `run` runs them all.
 
     Raises
     ------
@@ -113,11 +115,12 @@ class Calls:
         If a kernel cannot be compiled, after the engine's warning.
     """
 
-    def __init__(self, prog: Tabulated, batch: int, threads: int, flops: int) -> None:
+    def __init__(self, prog: Tabulated, batch: int, threads: int, flops: int, bands: int = 0) -> None:
         self._keep: list[Any] = [prog]
         self._threads = threads
         wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
-        self._tasks = [tuple(self._calls(prog, r)) for r in _cut(prog, batch, wanted)]
+        ranges = _bands(prog, batch, bands) if bands else _cut(prog, batch, wanted)
+        self._tasks = [tuple(self._calls(prog, r)) for r in ranges]
 
     def _calls(self, prog: Tabulated, ranges: _Ranges) -> Iterator[_Call]:
         for each in prog.passes:
@@ -148,10 +151,20 @@ class Calls:
         else:
             run_parallel([partial(_run, task, x, w, bias, out) for task in self._tasks], self._threads)
 
+    def parts(self, x: int, w: int, bias: int, out: int) -> list[Callable[[], None]]:
+        """Return a function for each band of the map, for arrays at these addresses."""
+        return [partial(_run, task, x, w, bias, out) for task in self._tasks]
+
 
 def _run(calls: tuple[_Call, ...], x: int, w: int, bias: int, out: int) -> None:
     for call in calls:
         call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
+
+
+def _bands(prog: Tabulated, batch: int, count: int) -> list[_Ranges]:
+    """Cut a layer into so many bands of rows, each with all filters."""
+    whole = _Ranges((0, batch), (0, prog.groups), (0, sum(part.blocks for part in prog.parts)), (0, 1), count)
+    return [whole._replace(rows=(i, i + 1)) for i in range(count)]
 
 
 def _cut(prog: Tabulated, batch: int, wanted: int) -> list[_Ranges]:

@@ -17,6 +17,8 @@ from .program import tabulated
 from .weights import pack, packed_layer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from ...problem import Problem
@@ -53,6 +55,12 @@ def _calls_for_one(problem: Problem, threads: int, strides: Strides, out_strides
     arrangement = arrange(problem)
     op = arrangement.walks(strides, out_strides)
     return None if op is None else Calls(tabulated(arrangement, op), 1, threads, problem.flops // problem.batch)
+
+
+@lru_cache(maxsize=64)
+def _banded_calls(problem: Problem, threads: int, bands: int) -> Calls:
+    """Return the calls for dense arrays, band by band."""
+    return Calls(_ready(problem, threads).program, problem.batch, threads, problem.flops, bands)
 
 
 class Prepared:
@@ -98,6 +106,14 @@ class Prepared:
             return
         for n in range(self._problem.batch):
             self._one(x[n : n + 1], out[n : n + 1])
+
+    def bands(self, x: NDArray[Any], out: NDArray[Any], count: int) -> list[Callable[[], None]] | None:
+        """Return a function for each of so many bands of the map, or None where an image is copied first."""
+        dense = (x.strides, out.strides) == self._strides and x.dtype.isnative
+        if self._calls is None or not dense:
+            return None
+        calls = _banded_calls(self._problem, self._threads, count)
+        return calls.parts(x.ctypes.data, *self._addresses, out.ctypes.data)
 
     def _one(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Convolve one image: through a copy, and into a copy, where the program needs one."""
