@@ -427,14 +427,14 @@ MUTATIONS = [
         "first = sum(s.start * step for",
         "first = sum(0 * step for",
         "every block of positions meets the first block's pixels",
-        "test_weight_gradient.py::test_layers_of_many_channels",
+        "test_weight_gradient.py::test_sums_in_boxes_of_any_size",
     ),
     Mutation(
         "algorithms/weight_gradient/runner.py",
         "number > 0, self._threads",
         "number > 1, self._threads",
         "the second block of positions writes over the sums of the first",
-        "test_weight_gradient.py::test_layers_of_many_channels",
+        "test_weight_gradient.py::test_sums_in_boxes_of_any_size",
     ),
     Mutation(
         "algorithms/implicit/dots.py",

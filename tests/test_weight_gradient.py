@@ -559,3 +559,16 @@ def test_long_sums_of_a_bias_keep_their_digits(layout: str, dtype: str) -> None:
     grad = np.broadcast_to(np.ones((), dtype), [{"N": 2, "H": 4096, "W": 4096, "C": 2}[axis] for axis in layout])
     result = conv_bias_gradient(np.ascontiguousarray(grad), layout=layout, dtype=np.float32)
     np.testing.assert_array_equal(result, np.full(2, 2.0**25, np.float32), strict=True)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("limit", [1, 500, 5_000, 20_000, 100_000])
+def test_sums_in_boxes_of_any_size(layout: str, limit: int) -> None:
+    """However few positions the workspace holds at a time, each box of them meets its own pixels."""
+    x, grad = numbers((2, 3, 19, 23), np.dtype("f4"), 1), numbers((2, 20, 9, 11), np.dtype("f4"), 2)
+    options: dict[str, Any] = {"stride": 2, "layout": layout}
+    order = ["NCHW".index(axis) for axis in layout]
+    image, gradient = (np.ascontiguousarray(a.transpose(order)) for a in (x, grad))
+    expected = conv_weight_gradient(image.astype(np.int64), gradient.astype(np.int64), 3, **options)
+    result = conv_weight_gradient(image, gradient, 3, algorithm="implicit", workspace_limit=limit, **options)
+    np.testing.assert_array_equal(result, expected.astype(np.float32), strict=True)
