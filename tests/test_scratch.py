@@ -66,13 +66,13 @@ def test_no_more_is_kept_than_promised() -> None:
     addresses = [address(array) for array in arrays]
     while arrays:
         del arrays[0]
-    assert sum(block.nbytes for block in scratch._free) <= scratch.KEPT_BYTES
+    assert sum(block.nbytes for block in scratch._free.values()) <= scratch.KEPT_BYTES
     kept = len(scratch._free)
-    assert [address(block) for block in scratch._free] == addresses[-kept:]
+    assert [address(block) for block in scratch._free.values()] == addresses[-kept:]
     scratch.clear()
     whole = scratch.empty(scratch.KEPT_BYTES // 4 + 1, F4)
     del whole
-    assert scratch._free == []
+    assert scratch._free == {}
 
 
 def test_small_arrays_are_left_to_numpy() -> None:
@@ -94,3 +94,17 @@ def test_threads_never_share_a_block() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(8)))
+
+
+def test_garbage_that_is_collected_meanwhile_changes_nothing() -> None:
+    """An array in a cycle may be given back at any allocation, also while another block is looked for."""
+    for size in range(1, 200):
+        cycle: list[Any] = [scratch.empty(MIB // 4 + 64 * size, F4)]
+        cycle.append(cycle)
+        array = scratch.empty(MIB // 4 + 100 * size, F4)
+        array[...] = size
+        assert array.size == MIB // 4 + 100 * size
+        assert (array == size).all()
+        del cycle, array
+        if size % 50 == 0:
+            gc.collect()

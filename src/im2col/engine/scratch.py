@@ -25,7 +25,8 @@ _LEAST_BYTES = 128 << 10
 _SLACK = 2
 """How many times larger than what is asked for a block may be."""
 
-_free: list[NDArray[np.uint8]] = []
+_free: dict[int, NDArray[np.uint8]] = {}
+"""By identity, in the order in which they were given back."""
 _lent: dict[int, tuple[weakref.ref[Any], NDArray[np.uint8]]] = {}
 _lock = threading.RLock()
 
@@ -67,16 +68,19 @@ def clear() -> None:
 def _taken(nbytes: int) -> NDArray[np.uint8] | None:
     """Return the smallest free block that is large enough, and not far too large."""
     with _lock:
-        fitting = [i for i, block in enumerate(_free) if nbytes <= block.nbytes <= _SLACK * nbytes]
-        return _free.pop(min(fitting, key=lambda i: _free[i].nbytes)) if fitting else None
+        # By identity throughout: a collection of garbage in this very thread may give blocks back meanwhile.
+        fitting = [block for block in list(_free.values()) if nbytes <= block.nbytes <= _SLACK * nbytes]
+        best = min(fitting, key=lambda block: block.nbytes, default=None)
+        return None if best is None else _free.pop(id(best), None)
 
 
 def _give_back(loan: weakref.ref[Any]) -> None:
     """Keep the block of an array that is gone, and drop those that were given back longest ago beyond `KEPT_BYTES`."""
     with _lock:
-        _free.append(_lent.pop(id(loan))[1])
-        while _free and sum(each.nbytes for each in _free) > KEPT_BYTES:
-            _free.pop(0)
+        block = _lent.pop(id(loan))[1]
+        _free[id(block)] = block
+        while sum(each.nbytes for each in list(_free.values())) > KEPT_BYTES:
+            _free.pop(next(iter(_free)))
 
 
 def _forget() -> None:
