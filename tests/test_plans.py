@@ -23,7 +23,9 @@ from im2col import (
     conv,
     conv2d,
     plan,
+    plan_transpose,
     set_threads,
+    transposed_convolution,
 )
 from im2col.algorithms import registry
 from im2col.algorithms.contract import Suitability
@@ -196,12 +198,14 @@ class Failing(Recorder):
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
-    """Return the better one of two algorithms; the other one works."""
-    found = {"failing": Failing(), "explicit": registry()["explicit"]}
+    """Return the best of three algorithms; the other ones work."""
+    found = {"failing": Failing(), **{name: registry()[name] for name in ("explicit", "reference")}}
     monkeypatch.setattr("im2col.plans.registry", lambda: found)
-    decide.cache_clear()
+    for remembered in (decide, transposed_convolution._decide):
+        remembered.cache_clear()
     yield found["failing"]  # type: ignore[misc]  # it is the first of them
-    decide.cache_clear()
+    for remembered in (decide, transposed_convolution._decide):
+        remembered.cache_clear()
 
 
 @pytest.mark.usefixtures("failing")
@@ -219,6 +223,18 @@ def test_a_plan_tells_what_really_runs(failing: Failing) -> None:
     message = "plan: algorithm 'failing' cannot solve this: it has failed; use algorithm='auto'"
     with raises_exactly(ArgumentError, message):
         plan(X.shape, W, algorithm="failing")
+
+
+def test_a_transposed_plan_tells_what_really_runs(failing: Failing) -> None:
+    """All phases are chosen anew, and the plan says so."""
+    w = np.arange(18.0).reshape(1, 2, 3, 3)
+    prepared = plan_transpose((1, 1, 4, 4), w, stride=2)
+    assert failing.failed
+    assert prepared.algorithm == "explicit"
+    image = np.arange(16.0).reshape(1, 1, 4, 4)
+    np.testing.assert_array_equal(
+        prepared(image), plan_transpose((1, 1, 4, 4), w, stride=2, algorithm="reference")(image)
+    )
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _WAY_OUT = "lower workspace_limit, or work on fewer images at a time"
 
 
-class Frozen:
+class Frozen(ABC):
     """What every plan is: equal and hashable by what it was made from, never changed, and open to be looked into."""
 
     def ir(self) -> str:
@@ -78,12 +79,14 @@ class Frozen:
         """
         return "\n".join(compiler.assembly(kernel, host()) for kernel in self._kernels("Plan.assembly"))
 
+    @abstractmethod
     def _kernels(self, operation: str) -> tuple[Kernel, ...]:
-        raise NotImplementedError
+        """Return the kernels that the plan runs, each once; errors name `operation`."""
 
     @property
+    @abstractmethod
     def _key(self) -> tuple[object, ...]:
-        raise NotImplementedError
+        """What the plan was made from."""
 
     def __eq__(self, other: object) -> bool:
         return self._key == other._key if type(other) is type(self) else NotImplemented
@@ -194,8 +197,19 @@ def result_array(
         require_memory(operation, size, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
         return np.empty(shape, dtype)
     checked = check_output(operation, out, shape, dtype, inputs)
-    require_memory(operation, workspace, _WAY_OUT, "the workspace for {}", shape)
+    require_workspace(operation, workspace, shape)
     return checked
+
+
+def require_workspace(operation: str, workspace: int, shape: tuple[int, ...]) -> None:
+    """Look at the memory that a plan takes beside its arguments and its result, of this shape.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If it would not fit the available memory.
+    """
+    require_memory(operation, workspace, _WAY_OUT, "the workspace for {}", shape)
 
 
 def digest(*arrays: NDArray[Any] | None) -> bytes:

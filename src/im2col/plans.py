@@ -9,10 +9,20 @@ import numpy as np
 from .algorithms import registry
 from .arrays import as_array, as_dtype, native
 from .engine import compiler
-from .engine.host import format_bytes, require_memory
+from .engine.host import format_bytes
 from .engine.threads import resolve_threads
 from .memo import lazy, memoized
-from .planning import Frozen, checked_bias, digest, kernels_of, operand, result_array, taken, verdict_lines
+from .planning import (
+    Frozen,
+    checked_bias,
+    digest,
+    kernels_of,
+    operand,
+    require_workspace,
+    result_array,
+    taken,
+    verdict_lines,
+)
 from .problem import Options, make_problem, refuse_unknown
 from .quantization import are_zero, centred, check_bytes, zero_point
 
@@ -126,9 +136,7 @@ class Plan(Frozen):
         MemoryBudgetError
             If the workspace would not fit the available memory.
         """
-        p = self._problem
-        way_out = "lower workspace_limit, or convolve the image in parts"
-        require_memory(p.operation, self.workspace_bytes, way_out, "the workspace for {}", p.output_shape)
+        require_workspace(self._problem.operation, self.workspace_bytes, self._problem.output_shape)
         _ = self._run
 
     def _kernels(self, operation: str) -> tuple[Kernel, ...]:

@@ -197,7 +197,7 @@ class Transposed:
     @property
     def flops(self) -> int:
         """Two for each product of an element of the operand with a tap, whether its pixel is in the result or not."""
-        taps = math.prod(self.kernel_size) * (self.channels // self.groups if self.groups else 0)
+        taps = math.prod(self.kernel_size) * (self.channels // self.groups)
         return 2 * self.batch * self.filters * math.prod(self.spatial_shape) * taps
 
     @property

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .algorithms.contract import Banded
-from .engine.host import format_bytes, require_memory
+from .engine.host import format_bytes
 from .engine.threads import run_parallel
 from .memo import lazy
 from .padding import fold_padding
-from .planning import Frozen, digest, kernels_of, operand, result_array, verdict_lines
+from .planning import Frozen, digest, kernels_of, operand, require_workspace, result_array, verdict_lines
 from .plans import Choice, choose, verdicts
 
 if TYPE_CHECKING:
@@ -175,17 +175,17 @@ class TransposedPlan(Frozen):
         # (filters, channels of a group, *kernel) → (channels, filters of a group, *kernel)
         grouped = w.reshape(t.groups, t.filters // t.groups, *w.shape[1:]).swapaxes(1, 2)
         swapped = grouped.reshape(t.channels, t.filters // t.groups, *w.shape[2:])
-        return tuple(
-            self._prepared(choice, swapped[(slice(None), slice(None), *phase.taps)])
-            for phase, choice in zip(t.phases, c.phases, strict=True)
-        )
-
-    def _prepared(self, choice: Choice, w: NDArray[Any]) -> Runner:
-        run = choice.algorithm.prepare(choice.problem, w, self._bias, self.threads)
-        if run is None:
-            # The engine has failed over these kernels. Now that the algorithms know, the choice is another one.
-            return self._prepared(choose(choice.problem, choice.requested, self.threads), w)
-        return run
+        runners = []
+        for phase, choice in zip(t.phases, c.phases, strict=True):
+            part = swapped[(slice(None), slice(None), *phase.taps)]
+            run = choice.algorithm.prepare(choice.problem, part, self._bias, self.threads)
+            if run is None:
+                # The engine has failed over this plan's kernels. Now that the algorithms know, the choice is another.
+                another = _restored(*self.__reduce__()[1])
+                vars(self).update(vars(another))
+                return another._runners
+            runners.append(run)
+        return tuple(runners)
 
     def prepare(self) -> None:
         """Arrange the weights as the algorithms want them, now instead of in the first call.
@@ -195,9 +195,7 @@ class TransposedPlan(Frozen):
         MemoryBudgetError
             If the workspace would not fit the available memory.
         """
-        c = self._choice
-        way_out = "lower workspace_limit, or work on fewer images at a time"
-        require_memory(c.transposed.operation, self.workspace_bytes, way_out, "the workspace for {}", c.output_shape)
+        require_workspace(self._choice.transposed.operation, self.workspace_bytes, self._choice.output_shape)
         _ = self._runners
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:

@@ -40,6 +40,8 @@ _CHANNELS_IN_A_LINE = 4
 """Channels up to which a pixel with all of its channels is read as it lies."""
 _COPY_BYTES = 1 << 20
 """Of copies of small images that are made at a time."""
+_MOST_TERMS = 1 << 16
+"""Positions that are summed at most at a time, each an entry of a table that is kept for later calls."""
 _FEWEST_TERMS = 512
 """Positions that are summed at least before a tile is written and read again."""
 
@@ -176,10 +178,10 @@ def arrange(problem: Problem) -> Arrangement:
         strides = dense_strides(axes, (p.batch, p.channels, *g.padded_shape), dtype.itemsize)
     else:
         strides = p.layout.strides(p.batch, p.channels, g.spatial_shape, dtype.itemsize)
-    # Vectors of filters that are there, side by side in memory, need no packing, and sums no cut.
+    # Vectors of filters that are there, side by side in memory, need no packing.
     whole = layer.filters % shape.lanes == 0 and p.w_dtype == dtype
     packed = not (whole and p.layout.axes == BATCH * p.layout.has_batch + p.layout.spatial + CHANNEL)
-    most = p.batch * g.positions
+    most = _MOST_TERMS
     if packed:
         position = layer.groups * sum(part.blocks * part.packed for part in parts) * dtype.itemsize
         most = min(max(_FEWEST_TERMS, _PANEL_BYTES // position), max(1, p.workspace_limit // position))
