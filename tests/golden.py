@@ -19,7 +19,7 @@ from im2col.algorithms.implicit.arrangement import arrange, stored_as
 from im2col.algorithms.implicit.program import tabulated
 from im2col.algorithms.weight_gradient import tiles
 from im2col.engine.target import NAMED
-from im2col.transposed import make_transposed
+from im2col.spec.transposed import make_transposed
 
 from .fuzz import dtype_of
 from .test_implicit import LAYERS, last
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
-    from im2col.problem import Problem
+    from im2col.spec.problem import Problem
 
     from .fuzz import Case
 

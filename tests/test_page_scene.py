@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 
 import im2col.pictures
-from im2col.geometry import Geometry
-from im2col.padding import source_index
 from im2col.pictures.chapters import chapters
 from im2col.pictures.colours import heat
 from im2col.pictures.labels import letter, short
@@ -23,6 +21,8 @@ from im2col.pictures.page.modules import inline_modules
 from im2col.pictures.scene import NOTHING, Selection, Text
 from im2col.pictures.story import make_scene
 from im2col.pictures.text import dictionary, languages, say
+from im2col.spec.geometry import Geometry
+from im2col.spec.padding import source_index
 
 from .strategies import PADDING_MODES
 

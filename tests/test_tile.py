@@ -13,8 +13,8 @@ import pytest
 from im2col.algorithms import registry
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
-from im2col.plans import decide
-from im2col.problem import make_problem
+from im2col.layers.plan import decide
+from im2col.spec.problem import make_problem
 
 from . import test_implicit
 from .conftest import require
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
-    from im2col.problem import Problem
+    from im2col.spec.problem import Problem
 
 TARGETS = ("avx512", "avx2", "neon")
 
