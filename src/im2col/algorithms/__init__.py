@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .contract import Algorithm, GradientAlgorithm
+    from .contract import Algorithm, GradientRunner, Runner
 
 
 @cache
-def registry() -> Mapping[str, Algorithm]:
+def registry() -> Mapping[str, Algorithm[Runner]]:
     """Return every algorithm by its name, in alphabetical order.
 
     Returns
@@ -26,12 +26,12 @@ def registry() -> Mapping[str, Algorithm]:
 
 
 @cache
-def gradient_registry() -> Mapping[str, GradientAlgorithm]:
+def gradient_registry() -> Mapping[str, Algorithm[GradientRunner]]:
     """Return every algorithm for the weights' gradient by its name, in alphabetical order.
 
     Returns
     -------
-    mapping of str to GradientAlgorithm
+    mapping of str to Algorithm
         The ``ALGORITHM`` of each module of the package ``weight_gradient`` that has one.
     """
     return _found(f"{__name__}.weight_gradient")

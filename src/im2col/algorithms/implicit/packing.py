@@ -1,4 +1,4 @@
-"""Weights and bias as the kernels read them, block by block."""
+"""Weights and bias as the kernels read them, block by block of filters."""
 
 from __future__ import annotations
 
@@ -8,20 +8,44 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine import gather, scratch
-from .channel_passes import ChannelShape
-from .operand import Layer
-from .position_passes import PositionShape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .choice import Shape
-    from .operand import Operand
-    from .schedule import Part
+    from .view import GroupShape, View
 
 
-class Slot(NamedTuple):
-    """Where a part of the filters comes from, and where it is packed.
+class FilterBlocks(NamedTuple):
+    """Equal blocks of a group's filters.
+
+    Parameters
+    ----------
+    first : int
+        The first filter.
+    width : int
+        Filters of a block.
+    blocks : int
+        How many.
+    packed : int
+        Filters of a block as packed: a tail is filled with zeros.
+    shape : tuple of int
+        What its kernel is specialised for.
+    """
+
+    first: int
+    width: int
+    blocks: int
+    packed: int
+    shape: tuple[int, ...]
+
+    @property
+    def filters(self) -> slice:
+        """Those of the group that are in the blocks."""
+        return slice(self.first, self.first + self.blocks * self.width)
+
+
+class PackedAt(NamedTuple):
+    """Where blocks of filters come from, and where they are packed.
 
     Parameters
     ----------
@@ -45,29 +69,56 @@ class Slot(NamedTuple):
     bias_at: int
 
 
-def packed_layer(layer: Layer, shape: Shape) -> Layer:
-    """Return the groups, channels and filters as they are packed: where lanes are channels, as one group's filters."""
-    return Layer(1, 1, layer.groups) if isinstance(shape, ChannelShape) else layer
+def split_evenly(n: int, most: int) -> list[tuple[int, int]]:
+    """Cut n into as few pieces of at most `most` as possible, none of them more than one longer than another.
+
+    Returns
+    -------
+    list of (int, int)
+        Sizes and how many there are of each, the longer first.
+
+    Examples
+    --------
+    >>> split_evenly(55, 14), split_evenly(56, 14)
+    ([(14, 3), (13, 1)], [(14, 4)])
+    """
+    pieces = -(-n // most)
+    short, longer = divmod(n, pieces)
+    return [(size, count) for size, count in ((short + 1, longer), (short, pieces - longer)) if count]
 
 
-def slots(op: Operand, layer: Layer, shape: Shape, parts: list[Part]) -> list[Slot]:
-    """Return the slot of each part, one behind the other."""
-    groups, channels, _ = packed_layer(layer, shape)
-    kernel = op.geometry.kernel_size
-    k = len(kernel)
-    taps: tuple[int, ...] = (*range(4, 4 + k), 3)
-    if isinstance(shape, PositionShape):
-        # The planes (outer axes and channels), then the window's columns, then its rows.
-        taps = (*range(4, 2 + k), 3, *((3 + k, 2 + k) if k > 1 else (4,)))
-    order = (0, 1, *taps, 2)
+def vector_blocks(filters: int, lanes: int, most: int) -> list[FilterBlocks]:
+    """Return blocks of filters of at most `most` vectors, evenly filled; the last vector may be a tail.
+
+    The shape of blocks is their vectors and the filters of the last one that are there.
+    """
+    vectors = -(-filters // lanes)
+    tail = filters - (vectors - 1) * lanes
+    sizes = [size for size, count in split_evenly(vectors, most) for _ in range(count)]
+    found: list[FilterBlocks] = []
+    first = 0
+    for i, size in enumerate(sizes):
+        last = tail if i == len(sizes) - 1 else lanes
+        width = (size - 1) * lanes + last
+        if found and found[-1].shape == (size, last):
+            found[-1] = found[-1]._replace(blocks=found[-1].blocks + 1)
+        else:
+            found.append(FilterBlocks(first, width, 1, size * lanes, (size, last)))
+        first += width
+    return found
+
+
+def packed_at(view: View, group: GroupShape, tap_order: tuple[int, ...], blocks: list[FilterBlocks]) -> list[PackedAt]:
+    """Return where each of the blocks is packed, one behind the other; `group` is as it is packed."""
+    kernel = view.geometry.kernel_size
+    order = (0, 1, *tap_order, 2)
     found, filters = [], 0
-    for part in parts:
-        split = (groups, part.blocks, part.width, channels, *kernel)
-        packed = (*(split[axis] for axis in order[:-1]), part.packed)
-        taken = slice(part.first, part.first + part.blocks * part.width)
-        weights_at = filters * channels * math.prod(kernel) * op.size
-        found.append(Slot(taken, split, order, packed, weights_at, filters * op.size))
-        filters += groups * part.blocks * part.packed
+    for each in blocks:
+        split = (group.groups, each.blocks, each.width, group.channels, *kernel)
+        packed = (*(split[axis] for axis in order[:-1]), each.packed)
+        weights_at = filters * group.channels * math.prod(kernel) * view.size
+        found.append(PackedAt(each.filters, split, order, packed, weights_at, filters * view.size))
+        filters += group.groups * each.blocks * each.packed
     return found
 
 
@@ -79,8 +130,8 @@ class Packed(NamedTuple):
 
 
 def pack(
-    found: list[Slot],
-    layer: Layer,
+    places: list[PackedAt],
+    group: GroupShape,
     w: NDArray[Any],
     bias: NDArray[Any] | None,
     dtype: np.dtype[Any],
@@ -91,8 +142,8 @@ def pack(
 
     Parameters
     ----------
-    found : list of Slot
-    layer : Layer
+    places : list of PackedAt
+    group : GroupShape
         As it is packed.
     w : ndarray, (filters, channels of a group, *kernel)
     bias : ndarray, (filters,), or None
@@ -103,35 +154,35 @@ def pack(
     scales : ndarray of float32, (filters,), or None
         They come with a bias.
     """
-    source = w.reshape(layer.groups, layer.filters, *w.shape[1:])
+    source = w.reshape(group.groups, group.filters, *w.shape[1:])
     if source.dtype != dtype:
         with np.errstate(all="ignore"):
             source = source.astype(dtype)
-    last = found[-1]
+    last = places[-1]
     room = last.weights_at // dtype.itemsize + math.prod(last.packed)
     weights = scratch.empty(room, dtype)
-    for slot in found:
-        first = slot.weights_at // dtype.itemsize
-        whole = weights[first : first + math.prod(slot.packed)].reshape(slot.packed)
-        whole[..., slot.split[2] :] = 0
-        to = whole[..., : slot.split[2]]
-        gather.copy(to, source[:, slot.filters].reshape(slot.split).transpose(slot.order), threads)
+    for place in places:
+        first = place.weights_at // dtype.itemsize
+        whole = weights[first : first + math.prod(place.packed)].reshape(place.packed)
+        whole[..., place.split[2] :] = 0
+        to = whole[..., : place.split[2]]
+        gather.copy(to, source[:, place.filters].reshape(place.split).transpose(place.order), threads)
     if bias is None:
         return Packed(weights, weights)
-    offsets = _by_filter(found, layer, bias)
+    offsets = _by_filter(places, group, bias)
     if scales is not None:
-        offsets = np.concatenate([offsets, _by_filter(found, layer, scales).view(offsets.dtype)])
+        offsets = np.concatenate([offsets, _by_filter(places, group, scales).view(offsets.dtype)])
     return Packed(weights, offsets)
 
 
-def _by_filter(found: list[Slot], layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
+def _by_filter(places: list[PackedAt], group: GroupShape, values: NDArray[Any]) -> NDArray[Any]:
     """Return one value a filter in the order of the packed filters, 0 for filters that are not there."""
-    last, size = found[-1], values.itemsize
+    last, size = places[-1], values.itemsize
     packed = np.zeros(last.bias_at // size + math.prod(last.packed[:2]) * last.packed[-1], values.dtype)
-    each = values.reshape(layer.groups, layer.filters)
-    for slot in found:
-        shape = (*slot.packed[:2], slot.packed[-1])
-        first = slot.bias_at // size
-        to = packed[first : first + math.prod(shape)].reshape(shape)[..., : slot.split[2]]
-        to[...] = each[:, slot.filters].reshape(slot.split[:3])
+    each = values.reshape(group.groups, group.filters)
+    for place in places:
+        shape = (*place.packed[:2], place.packed[-1])
+        first = place.bias_at // size
+        to = packed[first : first + math.prod(shape)].reshape(shape)[..., : place.split[2]]
+        to[...] = each[:, place.filters].reshape(place.split[:3])
     return packed

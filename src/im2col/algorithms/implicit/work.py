@@ -1,59 +1,82 @@
-"""The calls of kernels that compute a layer, cut into tasks for threads."""
+"""What kernels are called with: tables, and the calls that compute a layer, cut into tasks for threads."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...engine.compiler import load
+from ...engine.compiler import required
 from ...engine.threads import run_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from ...engine.compiler import Kernel
-    from .schedule import Part, Pass
-    from .weights import Slot
+    from ...engine.target import Target
+    from .packing import FilterBlocks, PackedAt
 
 _WORTH_A_TASK = 4e6
 """Operations from which a piece of work is worth waking a thread."""
 _TASKS_A_THREAD = 3
 
 
-class Tabulated(Protocol):
-    """What calls are made of: tables for kernels, and where their operands are packed."""
+class TileRun(NamedTuple):
+    """Tiles of the map that one kernel computes, for each of the blocks of filters.
+
+    Parameters
+    ----------
+    rows : int
+        Of its table.
+    calls : tuple of (Kernel, ndarray, int)
+        For each of the blocks: the kernel, its job, and bytes by which its pixels start later.
+    tables : tuple of ndarray
+        What the jobs point at, kept alive.
+    """
+
+    rows: int
+    calls: tuple[tuple[Kernel, NDArray[np.int64], int], ...]
+    tables: tuple[NDArray[Any], ...]
+
+
+class Tables(NamedTuple):
+    """Everything that kernels are called with but the arrays' addresses and the weights' values.
+
+    Parameters
+    ----------
+    blocks : list of FilterBlocks
+        How the filters of a group are packed.
+    runs : list of TileRun
+        What is called, each for all blocks.
+    places : list of PackedAt
+        Where each of the blocks is packed.
+    groups : int
+        Groups that a kernel loops over.
+    out_filter : int
+        Bytes of the result from one filter to the next.
+    weights_outweigh : bool
+        Whether blocks of filters are cut for threads rather than rows, where both would do.
+    """
+
+    blocks: list[FilterBlocks]
+    runs: list[TileRun]
+    places: list[PackedAt]
+    groups: int
+    out_filter: int
+    weights_outweigh: bool
 
     @property
-    def parts(self) -> list[Part]:
-        """How the filters of a group are packed."""
-        ...
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The kernels that are called, each once."""
+        return tuple(dict.fromkeys(kernel for run in self.runs for kernel, *_ in run.calls))
 
-    @property
-    def passes(self) -> list[Pass]:
-        """What is called, each for all parts."""
-        ...
 
-    @property
-    def slots(self) -> list[Slot]:
-        """Where each part is packed."""
-        ...
-
-    @property
-    def groups(self) -> int:
-        """Groups that a kernel loops over."""
-        ...
-
-    @property
-    def out_filter(self) -> int:
-        """Bytes of the result from one filter to the next."""
-        ...
-
-    @property
-    def weights_outweigh(self) -> bool:
-        """Whether blocks of filters are cut rather than rows, where both would do."""
-        ...
+def job_table(words: Sequence[str], **values: Any) -> NDArray[np.int64]:
+    """Return a kernel's job: its words in order, tables by their addresses."""
+    return np.array([v.ctypes.data if isinstance(v := values[word], np.ndarray) else v for word in words], np.int64)
 
 
 class _Call(NamedTuple):
@@ -78,36 +101,21 @@ class _Ranges(NamedTuple):
     pieces: int
 
 
-class EngineError(RuntimeError):
-    """A kernel cannot be compiled; the engine has warned."""
-
-
-def required(kernel: Kernel) -> Callable[..., None]:
-    """Return a kernel as a function.
-
-    Raises
-    ------
-    EngineError
-    """
-    function = load(kernel)
-    if function is None:
-        raise EngineError(kernel.name)
-    return function
-
-
 class Calls:
-    """A program's calls, cut into tasks; no array's address is among them.
+    """The calls of a layer, cut into tasks; no array's address is among them.
 
     Parameters
     ----------
-    prog : Tabulated
+    tables : Tables
+    target : Target
+        The CPU that the kernels are for.
     batch : int
         Images that one run covers.
     threads : int
     flops : int
         Of those images.
     bands : int
-        How many parts of the map there are to be, for `parts`; 0 where `run` runs them all.
+        How many bands of the map there are to be, for `bands`; 0 where `run` runs them all.
 
     Raises
     ------
@@ -115,31 +123,31 @@ class Calls:
         If a kernel cannot be compiled, after the engine's warning.
     """
 
-    def __init__(self, prog: Tabulated, batch: int, threads: int, flops: int, bands: int = 0) -> None:
-        self._keep: list[Any] = [prog]
-        self._threads = threads
+    def __init__(self, tables: Tables, target: Target, batch: int, threads: int, flops: int, bands: int = 0) -> None:
+        self._keep: list[Any] = [tables]
+        self._target, self._threads = target, threads
         wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
-        ranges = _bands(prog, batch, bands) if bands else _cut(prog, batch, wanted)
-        self._tasks = [tuple(self._calls(prog, r)) for r in ranges]
+        ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted)
+        self._tasks = [tuple(self._calls(tables, r)) for r in ranges]
 
-    def _calls(self, prog: Tabulated, ranges: _Ranges) -> Iterator[_Call]:
-        for each in prog.passes:
-            first, stop = (each.rows * edge // ranges.pieces for edge in ranges.rows)
+    def _calls(self, tables: Tables, ranges: _Ranges) -> Iterator[_Call]:
+        for run in tables.runs:
+            first, stop = (run.rows * edge // ranges.pieces for edge in ranges.rows)
             before = 0
-            for part, slot, (kernel, job, x) in zip(prog.parts, prog.slots, each.calls, strict=True):
-                blocks = [min(max(edge - before, 0), part.blocks) for edge in ranges.blocks]
-                before += part.blocks
+            for each, place, (kernel, job, x) in zip(tables.blocks, tables.places, run.calls, strict=True):
+                blocks = [min(max(edge - before, 0), each.blocks) for edge in ranges.blocks]
+                before += each.blocks
                 if first == stop or blocks[0] == blocks[1]:
                     continue
-                function = required(kernel)
+                function = required(kernel, self._target)
                 task = np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64)
                 self._keep.append(task)
                 yield _Call(
                     function,
                     x,
-                    slot.weights_at,
-                    slot.bias_at,
-                    part.first * prog.out_filter,
+                    place.weights_at,
+                    place.bias_at,
+                    each.first * tables.out_filter,
                     job.ctypes.data,
                     task.ctypes.data,
                 )
@@ -151,7 +159,7 @@ class Calls:
         else:
             run_parallel([partial(_run, task, x, w, bias, out) for task in self._tasks], self._threads)
 
-    def parts(self, x: int, w: int, bias: int, out: int) -> list[Callable[[], None]]:
+    def bands(self, x: int, w: int, bias: int, out: int) -> list[Callable[[], None]]:
         """Return a function for each band of the map, for arrays at these addresses."""
         return [partial(_run, task, x, w, bias, out) for task in self._tasks]
 
@@ -161,19 +169,19 @@ def _run(calls: tuple[_Call, ...], x: int, w: int, bias: int, out: int) -> None:
         call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
 
 
-def _bands(prog: Tabulated, batch: int, count: int) -> list[_Ranges]:
+def _bands(tables: Tables, batch: int, count: int) -> list[_Ranges]:
     """Cut a layer into so many bands of rows, each with all filters."""
-    whole = _Ranges((0, batch), (0, prog.groups), (0, sum(part.blocks for part in prog.parts)), (0, 1), count)
+    whole = _Ranges((0, batch), (0, tables.groups), (0, sum(each.blocks for each in tables.blocks)), (0, 1), count)
     return [whole._replace(rows=(i, i + 1)) for i in range(count)]
 
 
-def _cut(prog: Tabulated, batch: int, wanted: int) -> list[_Ranges]:
+def _cut(tables: Tables, batch: int, wanted: int) -> list[_Ranges]:
     """Cut a layer into about as many tasks as wanted, along one axis. No sum depends on it."""
-    groups = prog.groups
-    blocks = sum(part.blocks for part in prog.parts)
-    rows = max(each.rows for each in prog.passes)
+    groups = tables.groups
+    blocks = sum(each.blocks for each in tables.blocks)
+    rows = max(run.rows for run in tables.runs)
     lengths = {"images": batch, "groups": groups, "rows": rows, "blocks": blocks}
-    if prog.weights_outweigh:
+    if tables.weights_outweigh:
         lengths = {"images": batch, "groups": groups, "blocks": blocks, "rows": rows}
     axis = next((name for name, n in lengths.items() if n >= wanted), max(lengths, key=lambda name: lengths[name]))
     pieces = min(wanted, lengths[axis])
