@@ -304,7 +304,7 @@ MUTATIONS = [
         "test_scene.py",
     ),
     Mutation(
-        "pictures/scene.py",
+        "pictures/plane.py",
         "kept.update(range(max(0, one - 1), min(length, one + 2)))",
         "kept.update(range(max(0, one - 1), min(length, one + 1)))",
         "the row after the selection is left out",

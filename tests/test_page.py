@@ -18,7 +18,7 @@ from im2col import ArgumentError, conv2d, illustrate
 from im2col.pictures.chapters import chapters
 from im2col.pictures.layer import make_layer
 from im2col.pictures.page import page_html
-from im2col.pictures.scene import Selection
+from im2col.pictures.plane import Selection
 from im2col.pictures.text import dictionary, languages
 
 from .conftest import raises_exactly, require

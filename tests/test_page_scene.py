@@ -20,9 +20,9 @@ from im2col.pictures.colours import heat
 from im2col.pictures.labels import letter, short
 from im2col.pictures.layer import make_layer
 from im2col.pictures.page.modules import inline_modules
-from im2col.pictures.scene import NOTHING, Selection, Text
+from im2col.pictures.plane import NOTHING, Selection
 from im2col.pictures.story import make_scene
-from im2col.pictures.text import dictionary, languages, say
+from im2col.pictures.text import Text, dictionary, languages, say
 
 from .strategies import PADDING_MODES
 

@@ -25,9 +25,9 @@ from im2col.pictures.highlight import FOCUS, LIT, highlight
 from im2col.pictures.labels import letter, short
 from im2col.pictures.layer import make_layer
 from im2col.pictures.panels import make_panel
-from im2col.pictures.scene import NOTHING, Panel, Plane, Scene, Selection, Text, axis
+from im2col.pictures.plane import NOTHING, Plane, Selection, axis
 from im2col.pictures.story import make_scene
-from im2col.pictures.text import dictionary, languages, say
+from im2col.pictures.text import Text, dictionary, languages, say
 
 from . import oracles
 from .conftest import raises_exactly
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from im2col.pictures.layer import Layer
+    from im2col.pictures.scene import Panel, Scene
 
     Array = NDArray[Any]
 

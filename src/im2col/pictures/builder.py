@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .labels import letter, short
-from .scene import Axis, Plane, Text, axis
+from .plane import Axis, Plane, axis
+from .text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from .illustration import Labels
+    from .labels import Labels
     from .layer import Layer
-    from .scene import Mode, Selection
+    from .plane import Mode, Selection
 
     Steps = dict[str, tuple[int, int, int]]
 

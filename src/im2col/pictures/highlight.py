@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .layer import Layer
-    from .scene import Plane, Selection
+    from .plane import Plane, Selection
 
 NOT, LIT, FOCUS = 0, 1, 2
 PIXELS = ("pixel", "address", "sum", "count", "mean")

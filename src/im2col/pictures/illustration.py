@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ArgumentError, GeometryError, PhotoError
 from ..frame import check_choice
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from ..frame import Orientation, TapOrder, Window
     from ..padding import Padding, PaddingMode
+    from .colours import Colours
+    from .labels import Labels
     from .layer import Layer
-    from .scene import Scene, Selection
-
-Labels = Literal["values", "letters"]
-Colours = Literal["channels", "values"]
+    from .plane import Selection
+    from .scene import Scene
 
 ENDINGS = (".svg", ".png", ".gif", ".html")
 MOST_FRAMES = 64
@@ -253,8 +253,10 @@ def illustrate(
     >>> picture.scene.formula.result, picture.scene.formula.terms
     ('−4', (('1', '1'), ('2', '0'), ('4', '0'), ('5', '−1')))
     """
+    from .colours import COLOURS
+    from .labels import LABELS
     from .layer import make_layer
-    from .scene import NOTHING, Selection
+    from .plane import NOTHING, Selection
     from .text import dictionary
 
     op = _OPERATION
@@ -272,8 +274,8 @@ def illustrate(
         orientation=orientation,
         tap_order=tap_order,
     )
-    check_choice(op, "labels", labels, get_args(Labels))
-    check_choice(op, "colours", colours, get_args(Colours))
+    check_choice(op, "labels", labels, LABELS)
+    check_choice(op, "colours", colours, COLOURS)
     dictionary(op, lang)
     _below(op, "filter", filter, layer.filters)
     _below(op, "channel", channel, layer.channels)

@@ -6,13 +6,15 @@ import math
 from typing import TYPE_CHECKING
 
 from .builder import LONGEST_AXIS, MOST_PLANES
-from .scene import Axis, Panel, Text, axis
+from .plane import Axis, axis
+from .scene import Panel
+from .text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .builder import Builder, Steps
-    from .scene import Mode
+    from .plane import Mode
 
 SHORTEST_AXIS = 6
 """Rows, columns or patches that are shown whole where there would be too many cells."""

@@ -13,14 +13,16 @@ from .chapters import SIGNS, chapters
 from .highlight import tap_ranks
 from .labels import short
 from .panels import make_panel
-from .scene import NOTHING, Axis, Formula, Panel, Scene, Text, axis
+from .plane import NOTHING, Axis, axis
+from .scene import Formula, Panel, Scene
+from .text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .illustration import Labels
+    from .labels import Labels
     from .layer import Layer
-    from .scene import Selection
+    from .plane import Selection
 
 MOST_TERMS = 12
 """Products that a formula shows."""

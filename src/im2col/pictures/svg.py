@@ -17,8 +17,7 @@ from .colours import CHANNELS, FAINT, INK, LINE, PADDING, PAPER, channel_band, c
 from .highlight import FOCUS, highlight
 from .metrics import FONT_FAMILY
 from .place import BASELINE, CELL_TEXT, HEADER, SMALL_TEXT, Box, PlacedPlane, Word
-from .scene import Text
-from .text import dictionary, say
+from .text import Text, dictionary, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .arrange import Figure
+    from .colours import Colours
     from .highlight import Light
-    from .illustration import Colours
     from .scene import Scene
 
 SMALL, MANY, LEAST_FRAME = 3.0, 400, 13.0

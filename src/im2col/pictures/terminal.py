@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, GeometryError, MissingExtraError
 from ..geometry import integer
-from .scene import Text
-from .text import dictionary
+from .text import Text, dictionary
 
 if TYPE_CHECKING:
     from typing import TextIO

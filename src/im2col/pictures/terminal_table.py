@@ -11,9 +11,8 @@ from rich.cells import cell_len
 
 from .colours import CHANNELS, INK, PAPER, channel_band, channel_tint
 from .highlight import FOCUS, LIT, highlight
-from .scene import Text
 from .terminal_blocks import left, right
-from .text import say
+from .text import Text, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .layer import Layer
-    from .scene import Axis, Plane, Selection
+    from .plane import Axis, Plane, Selection
     from .terminal_blocks import Block, Characters, Line
 
 _YELLOW = "#F0E442"

@@ -21,9 +21,9 @@ from .modules import inline_modules
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..illustration import Labels
+    from ..labels import Labels
     from ..layer import Layer
-    from ..scene import Selection
+    from ..plane import Selection
 
 _BLOCK = re.compile(r"^ */\*\*.*?\*/ *$", re.MULTILINE | re.DOTALL)
 _REMARK = re.compile(r" // [^\"'`]*$")
