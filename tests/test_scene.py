@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 import im2col
 from im2col import ArgumentError, ShapeError, illustrate
-from im2col.pictures.builder import Builder
 from im2col.pictures.chapters import SIGNS, chapters
 from im2col.pictures.highlight import FOCUS, LIT, highlight
 from im2col.pictures.labels import letter, short
 from im2col.pictures.layer import make_layer
+from im2col.pictures.panel_builder import PanelBuilder
 from im2col.pictures.panels import make_panel
 from im2col.pictures.plane import NOTHING, Plane, Selection, axis
 from im2col.pictures.story import make_scene
@@ -502,7 +502,7 @@ def test_filters_and_patches_of_the_layer(case: Case) -> None:
         np.testing.assert_array_equal(plane.values.reshape(kernel.shape), kernel)
         for at, value, _ in cells(plane):
             assert value == case.weights[at["tap"], at["filter"]]
-    patch = make_panel(Builder(case.layer, Selection(1, position)), "patch")
+    patch = make_panel(PanelBuilder(case.layer, Selection(1, position)), "patch")
     assert len(patch.planes) == 2
     for plane in patch.planes:
         for at, value, _ in cells(plane):

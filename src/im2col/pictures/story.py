@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ArgumentError
-from .builder import Builder
 from .chapters import SIGNS, chapters
 from .highlight import tap_ranks
 from .labels import short
+from .panel_builder import PanelBuilder
 from .panels import make_panel
 from .plane import NOTHING, Axis, axis
 from .scene import Formula, Panel, Scene
@@ -65,7 +65,7 @@ def make_scene(
     if plan.scope == "channel":
         layer = layer.one(channel, selection.filter or 0)
         selection = selection._replace(filter=None if selection.filter is None else 0)
-    builder = Builder(layer, selection, labels)
+    builder = PanelBuilder(layer, selection, labels)
     names = list(plan.parts)
     if layer.orientation == "columns" and "×" in names:  # the weights stand on the left then
         at = names.index("×")
@@ -155,7 +155,7 @@ def _place(coordinates: Sequence[int]) -> Text:
     )
 
 
-def _message(b: Builder, *, has_weights: bool) -> Text | None:
+def _message(b: PanelBuilder, *, has_weights: bool) -> Text | None:
     layer, s, g = b.layer, b.selection, b.layer.geometry
     if s.pixel is not None:
         count = math.prod(map(len, layer.readers(s.pixel)))
@@ -192,7 +192,7 @@ def _gap(terms: Axis) -> tuple[int, int] | None:
     return (terms.gaps[0][0] + 1, terms.gaps[0][1]) if terms.gaps else None
 
 
-def _formula(b: Builder) -> Formula | None:
+def _formula(b: PanelBuilder) -> Formula | None:
     """Return the sum behind the selected output cell, or the products of the selected filter element."""
     s, layer = b.selection, b.layer
     if s.filter is None:
@@ -208,6 +208,6 @@ def _formula(b: Builder) -> Formula | None:
     return None
 
 
-def _factors(b: Builder, position: int, tap: int, filter_: int) -> tuple[str, str]:
+def _factors(b: PanelBuilder, position: int, tap: int, filter_: int) -> tuple[str, str]:
     pixel = b.cell("entry", position=position, tap=tap, image=b.selection.image)
     return pixel, b.cell("weight", tap=tap, filter=filter_)

@@ -32,7 +32,7 @@ MOST_PLANES = 8
 
 
 @dataclass
-class Builder:
+class PanelBuilder:
     """Makes the panels of one scene.
 
     Parameters
