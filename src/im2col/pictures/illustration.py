@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..padding import Padding, PaddingMode
     from .colours import Colours
     from .labels import Labels
-    from .layer import Layer
+    from .pictured_layer import PicturedLayer
     from .plane import Selection
     from .scene import Scene
 
@@ -43,7 +43,7 @@ class Illustration:
 
     def __init__(
         self,
-        layer: Layer,
+        layer: PicturedLayer,
         chapter: str,
         selection: Selection,
         *,
@@ -255,12 +255,12 @@ def illustrate(
     """
     from .colours import COLOURS
     from .labels import LABELS
-    from .layer import make_layer
+    from .pictured_layer import make_pictured_layer
     from .plane import NOTHING, Selection
     from .text import dictionary
 
     op = _OPERATION
-    layer = make_layer(
+    layer = make_pictured_layer(
         op,
         x,
         w,

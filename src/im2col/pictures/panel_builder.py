@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .labels import Labels
-    from .layer import Layer
+    from .pictured_layer import PicturedLayer
     from .plane import Mode, Selection
 
     Steps = dict[str, tuple[int, int, int]]
@@ -37,13 +37,13 @@ class PanelBuilder:
 
     Parameters
     ----------
-    layer : Layer
+    layer : PicturedLayer
     selection : Selection
         What elision must not hide.
     labels : {"values", "letters"}
     """
 
-    layer: Layer
+    layer: PicturedLayer
     selection: Selection
     labels: Labels = "values"
     _computed: dict[str, NDArray[Any]] = field(default_factory=dict)

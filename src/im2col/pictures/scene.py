@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .highlight import highlight
-from .layer import strides_of
+from .pictured_layer import strides_of
 
 if TYPE_CHECKING:
-    from .layer import Layer
+    from .pictured_layer import PicturedLayer
     from .plane import Axis, Plane, Selection
     from .text import Text
 
@@ -83,7 +83,7 @@ class Scene:
     Parameters
     ----------
     chapter : str
-    layer : Layer
+    layer : PicturedLayer
         The convolution that is drawn, one channel and one kernel of it in the article's first steps.
     selection : Selection
         What is highlighted.
@@ -100,7 +100,7 @@ class Scene:
     """
 
     chapter: str
-    layer: Layer
+    layer: PicturedLayer
     selection: Selection
     steps: int
     parts: tuple[Panel | str, ...]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .labels import Labels
-    from .layer import Layer
+    from .pictured_layer import PicturedLayer
     from .plane import Selection
 
 MOST_TERMS = 12
@@ -30,7 +30,7 @@ MOST_TERMS = 12
 
 def make_scene(
     operation: str,
-    layer: Layer,
+    layer: PicturedLayer,
     chapter: str,
     selection: Selection = NOTHING,
     *,
@@ -43,7 +43,7 @@ def make_scene(
     ----------
     operation : str
         What an error names.
-    layer : Layer
+    layer : PicturedLayer
         The whole layer.
     chapter : str
         A name out of `chapters`.
@@ -100,7 +100,7 @@ def _times(sizes: Sequence[int]) -> str:
     return " × ".join(map(str, sizes))
 
 
-def _numbers(layer: Layer) -> dict[str, object]:
+def _numbers(layer: PicturedLayer) -> dict[str, object]:
     """Return what captions may say."""
     g = layer.geometry
     turned = layer.orientation == "columns"
@@ -142,7 +142,7 @@ def _numbers(layer: Layer) -> dict[str, object]:
     }
 
 
-def _counter(layer: Layer) -> Text:
+def _counter(layer: PicturedLayer) -> Text:
     pixels = layer.channels * math.prod(layer.geometry.spatial_shape)
     cells = layer.positions * layer.taps
     return Text("counter", {"pixels": pixels, "cells": cells, "ratio": short(cells / pixels) if pixels else "–"})

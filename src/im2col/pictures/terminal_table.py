@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .layer import Layer
+    from .pictured_layer import PicturedLayer
     from .plane import Axis, Plane, Selection
     from .terminal_blocks import Block, Characters, Line
 
@@ -39,7 +39,7 @@ class Look:
         The dictionary.
     colours : bool
         Whether there are enough for channels and values.
-    layer : Layer
+    layer : PicturedLayer
     selection : Selection
     seen : set of str
         Which signs were used, for the legend.
@@ -48,7 +48,7 @@ class Look:
     characters: Characters
     words: Mapping[str, str]
     colours: bool
-    layer: Layer
+    layer: PicturedLayer
     selection: Selection
     seen: set[str] = field(default_factory=set)
 

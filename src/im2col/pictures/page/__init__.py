@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..labels import Labels
-    from ..layer import Layer
+    from ..pictured_layer import PicturedLayer
     from ..plane import Selection
 
 _BLOCK = re.compile(r"^ */\*\*.*?\*/ *$", re.MULTILINE | re.DOTALL)
@@ -33,13 +33,13 @@ _KINDS = tuple(map(np.dtype, ("u1", "i1", "<i2", "<i4", "<f4", "<f8")))
 
 
 def page_html(
-    layer: Layer, *, chapter: str, selection: Selection, lang: str, channel: int = 0, labels: Labels = "values"
+    layer: PicturedLayer, *, chapter: str, selection: Selection, lang: str, channel: int = 0, labels: Labels = "values"
 ) -> str:
     """Return the explorer of a layer as an HTML document.
 
     Parameters
     ----------
-    layer : Layer
+    layer : PicturedLayer
     chapter : str
         The one that it opens with.
     selection : Selection

@@ -34,7 +34,7 @@ MOST_AXES = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class PicturedLayer:
     """One convolution, with all that a picture of it shows.
 
     Parameters
@@ -97,7 +97,7 @@ class Layer:
         """Taps of all channels: the length of a flattened patch."""
         return self.channels * self.geometry.taps
 
-    def one(self, channel: int, filter_: int) -> Layer:
+    def one(self, channel: int, filter_: int) -> PicturedLayer:
         """Return the layer of one channel and one kernel: the article's first steps.
 
         Parameters
@@ -283,7 +283,7 @@ def strides_of(shape: Any) -> tuple[int, ...]:
     return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
-def make_layer(
+def make_pictured_layer(
     operation: str,
     x: ArrayLike,
     w: ArrayLike,
@@ -297,7 +297,7 @@ def make_layer(
     layout: str | None = None,
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
-) -> Layer:
+) -> PicturedLayer:
     """Validate what is to be drawn.
 
     Parameters
@@ -345,7 +345,7 @@ def make_layer(
             "one of each"
         )
     axes = problem.layout
-    return Layer(
+    return PicturedLayer(
         image=axes.to_canonical(image).astype(native(image.dtype), copy=False),
         weights=weights,
         geometry=problem.geometry,
