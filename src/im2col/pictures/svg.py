@@ -12,8 +12,8 @@ from zlib import crc32
 
 import numpy as np
 
-from .arrange import arrange, told
 from .colours import CHANNELS, FAINT, INK, LINE, PADDING, PAPER, channel_band, channel_tint, heat, mix, value_colour
+from .figure import make_figure, told
 from .highlight import FOCUS, highlight
 from .metrics import FONT_FAMILY
 from .place import BASELINE, CELL_TEXT, HEADER, SMALL_TEXT, Box, PlacedPlane, Word
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .arrange import Figure
     from .colours import Colours
+    from .figure import Figure
     from .highlight import Light
     from .scene import Scene
 
@@ -48,7 +48,7 @@ def draw(scene: Scene, *, lang: str, colours: Colours = "channels", filled: int 
     filled : int, optional
         Outputs of later positions are left empty, as in the frames of an animation.
     """
-    figure = arrange(scene, dictionary("draw", lang))
+    figure = make_figure(scene, dictionary("draw", lang))
     root = _document(figure, lang, (figure.width, figure.height))
     root.extend(_elements(figure, colours, filled))
     return _text(root)
@@ -66,7 +66,7 @@ def animate(frames: Sequence[Scene], *, lang: str, colours: Colours = "channels"
         As for `draw`.
     """
     words = dictionary("draw", lang)
-    figures = [arrange(scene, words) for scene in frames]
+    figures = [make_figure(scene, words) for scene in frames]
     size = max(f.width for f in figures), max(f.height for f in figures)
     root = _document(replace(figures[0], description=_described(frames, words)), lang, size)
     found: dict[str, tuple[ET.Element, set[int]]] = {}

@@ -96,7 +96,7 @@ def _check(file: object, width: object) -> None:
 
 def _scene_block(scene: Scene, look: Look, width: int) -> Block:
     """Return the whole picture."""
-    from .arrange import told
+    from .figure import told
 
     adapt = look.characters.adapt
     block = _paragraph(look.say(scene.title), width, "bold")
