@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from ..padding import Padding, PaddingMode
 
 MOST_AXES = 3
+_FEW_OPERATIONS = 1 << 21
+"""Up to here the explicit product is done long before a kernel would be compiled, and no row of the matrix, 32 MiB at
+most, passes the workspace limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +234,7 @@ class PicturedLayer:
 
     def _convolved(self, image: NDArray[Any], weights: NDArray[Any], groups: int) -> NDArray[Any]:
         g = self.geometry
+        operations = 2 * len(image) * g.positions * weights.size
         result = conv(
             image,
             weights,
@@ -240,6 +244,7 @@ class PicturedLayer:
             groups=groups,
             padding_mode=self.padding_mode,
             padding_value=self.padding_value.item(),
+            algorithm="explicit" if operations <= _FEW_OPERATIONS else "auto",
         )
         return result.reshape(*result.shape[:2], -1)
 
