@@ -16,11 +16,11 @@ from PIL import Image
 import im2col
 from im2col import ArgumentError, MissingExtraError, PhotoError, illustrate
 from im2col.cli import main
-from im2col.pictures.chapters import chapters
 from im2col.pictures.colours import CHANNELS, channel_band, channel_tint, heat, mix, value_colour
 from im2col.pictures.figure import formula_text, make_figure, wrapped
 from im2col.pictures.metrics import text_width
 from im2col.pictures.scene import Formula
+from im2col.pictures.story import chapters
 from im2col.pictures.text import dictionary, languages, say
 
 from .conftest import raises_exactly

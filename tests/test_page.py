@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from im2col import ArgumentError, conv2d, illustrate
-from im2col.pictures.chapters import chapters
 from im2col.pictures.page import page_html
 from im2col.pictures.pictured_layer import make_pictured_layer
 from im2col.pictures.plane import Selection
+from im2col.pictures.story import chapters
 from im2col.pictures.text import dictionary, languages
 
 from .conftest import raises_exactly, require

@@ -15,13 +15,12 @@ import pytest
 import im2col.pictures
 from im2col.geometry import Geometry
 from im2col.padding import source_index
-from im2col.pictures.chapters import chapters
 from im2col.pictures.colours import heat
 from im2col.pictures.labels import letter, short
 from im2col.pictures.page.modules import inline_modules
 from im2col.pictures.pictured_layer import make_pictured_layer
 from im2col.pictures.plane import NOTHING, Selection
-from im2col.pictures.story import make_scene
+from im2col.pictures.story import chapters, make_scene
 from im2col.pictures.text import Text, dictionary, languages, say
 
 from .strategies import PADDING_MODES

@@ -19,14 +19,13 @@ from hypothesis import strategies as st
 
 import im2col
 from im2col import ArgumentError, ShapeError, illustrate
-from im2col.pictures.chapters import SIGNS, chapters
 from im2col.pictures.highlight import FOCUS, LIT, highlight
 from im2col.pictures.labels import letter, short
 from im2col.pictures.panel_builder import PanelBuilder
 from im2col.pictures.panels import make_panel
 from im2col.pictures.pictured_layer import make_pictured_layer
 from im2col.pictures.plane import NOTHING, Plane, Selection, axis
-from im2col.pictures.story import make_scene
+from im2col.pictures.story import SIGNS, chapters, make_scene
 from im2col.pictures.text import Text, dictionary, languages, say
 
 from . import oracles
@@ -883,5 +882,5 @@ def test_wrong_arguments() -> None:
 
 def test_the_package_ships_its_data() -> None:
     """Chapters and dictionaries are found as a package's resources."""
-    names = {entry.name for entry in files("im2col.pictures.chapters").iterdir()}
+    names = {entry.name for entry in (files("im2col.pictures") / "chapters").iterdir()}
     assert {f"{name}.json" for name in CHAPTERS} <= names

@@ -17,11 +17,10 @@ import pytest
 from rich.cells import cell_len
 
 from im2col import ArgumentError, MissingExtraError
-from im2col.pictures.chapters import chapters
 from im2col.pictures.pictured_layer import make_pictured_layer
 from im2col.pictures.plane import NOTHING, Selection
 from im2col.pictures.samples import sample_image, sample_weights
-from im2col.pictures.story import make_scene
+from im2col.pictures.story import chapters, make_scene
 from im2col.pictures.terminal import show_scene
 from im2col.pictures.terminal_blocks import Characters, wrapped
 from im2col.pictures.text import dictionary

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from ..errors import ArgumentError
-from .chapters import SIGNS, chapters
 from .highlight import tap_ranks
 from .labels import short
 from .panel_builder import PanelBuilder
@@ -18,7 +21,7 @@ from .scene import Formula, Panel, Scene
 from .text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .labels import Labels
     from .pictured_layer import PicturedLayer
@@ -26,6 +29,37 @@ if TYPE_CHECKING:
 
 MOST_TERMS = 12
 """Products that a formula shows."""
+SIGNS = ("→", "∗", "×", "=", "+", "÷", "Σ")
+
+
+class Chapter(NamedTuple):
+    """One step of the story: a JSON file in `chapters/`, which the page reads too.
+
+    Parameters
+    ----------
+    number : int
+        Its place, from 1.
+    scope : {"channel", "layer"}
+        Whether one channel and one kernel are drawn or the whole layer.
+    parts : tuple of str
+        Names of panels of `panels.py`, and of the signs between them.
+    """
+
+    number: int
+    scope: Literal["channel", "layer"]
+    parts: tuple[str, ...]
+
+
+@cache
+def chapters() -> Mapping[str, Chapter]:
+    """Return the chapters by name, in their order."""
+    found = {}
+    for entry in (files("im2col.pictures") / "chapters").iterdir():
+        if entry.name.endswith(".json"):
+            written = json.loads(entry.read_text("utf-8"))
+            chapter = Chapter(written["number"], written["scope"], tuple(written["parts"]))
+            found[entry.name.removesuffix(".json")] = chapter
+    return MappingProxyType(dict(sorted(found.items(), key=lambda item: item[1].number)))
 
 
 def make_scene(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ArgumentError
-from ..chapters import chapters
 from ..colours import CHANNELS
+from ..story import chapters
 from ..text import dictionary, languages
 from .modules import inline_modules
 
