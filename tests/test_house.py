@@ -269,6 +269,36 @@ def test_importing_loads_nothing_slow() -> None:
     assert not any(name.startswith("im2col.algorithms.") for name in loaded if name != "im2col.algorithms.contract")
 
 
+FIRST_FIGURE = """
+import sys
+from pathlib import Path
+import numpy as np
+import im2col
+
+package, found = Path(im2col.__file__).parent, set()
+
+def notice(frame, event, argument):
+    if event == "call":
+        found.add(frame.f_code.co_filename)
+
+sys.setprofile(notice)
+im2col.illustrate(np.ones((1, 4, 4)), np.ones((1, 1, 2, 2))).save(sys.argv[1])
+sys.setprofile(None)
+ours = sorted(str(Path(name).relative_to(package)) for name in found if Path(name).is_relative_to(package))
+print("llvmlite" in sys.modules, *ours)
+"""
+
+
+def test_a_first_figure_is_a_short_journey(tmp_path: Path) -> None:
+    """Drawing a small layer runs code of at most 40 files, modules that are imported for it included, and no engine."""
+    command = [sys.executable, "-c", FIRST_FIGURE, str(tmp_path / "figure.svg")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    engine, *run = done.stdout.split()
+    assert engine == "False"
+    assert Path("pictures/svg.py") in map(Path, run)
+    assert len(run) <= 40, run
+
+
 def test_all_is_complete_and_sorted() -> None:
     """`__all__` names every public attribute that is no module, in the order of str."""
     public = {n for n, v in vars(im2col).items() if not n.startswith("_") and not isinstance(v, ModuleType)}
