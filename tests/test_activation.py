@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from im2col import ArgumentError, DTypeError, conv
-from im2col.activation import Activation, check_activation
+from im2col.spec.activation import Activation, check_activation
 
 from .conftest import raises_exactly
 from .strategies import numbers

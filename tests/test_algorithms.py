@@ -22,8 +22,8 @@ from im2col import ArgumentError, conv, conv2d, plan
 from im2col.algorithms import explicit, registry
 from im2col.algorithms.explicit import box_steps
 from im2col.engine import gather
-from im2col.plans import decide
-from im2col.problem import make_problem
+from im2col.layers.plan import decide
+from im2col.spec.problem import make_problem
 
 from .conftest import raises_exactly
 from .oracles import Window

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from im2col import arrays
 from im2col.errors import DTypeError, OutputError
+from im2col.spec import arrays
 
 from .conftest import raises_exactly
 from .strategies import DTYPES, MEMORY_ORDERS, numbers

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from im2col import col2im, im2col
+from im2col.algorithms.implicit.tiles import filter_lanes
 from im2col.engine import cache as store
 from im2col.engine import compiler, gather, gather_kernels, scatter, scatter_kernels
 from im2col.engine.compiler import Kernel
@@ -45,6 +46,7 @@ _KERNELS = [
 ]
 KERNELS = {kernel.name: kernel for kernel in _KERNELS}
 SOME = gather_kernels.short_runs(7)
+TILE = filter_lanes.__name__
 
 
 @pytest.fixture(autouse=True)
@@ -263,7 +265,7 @@ def test_what_is_kept_depends_on_everything(monkeypatch: pytest.MonkeyPatch) -> 
     compiler.object_code(gather_kernels.short_runs(8), target)
     monkeypatch.setattr(compiler, "_llvm", lambda: SimpleNamespace(llvm_version_info=(99, 1, 2)))
     compiler.object_code(SOME, target)
-    monkeypatch.setattr(compiler, "_source_digest", lambda: "another source")
+    monkeypatch.setattr(compiler, "_source_digest", lambda _: "another source")
     compiler.object_code(SOME, target)
     assert len(set(keys)) == len(keys) == 7
     compiler.object_code(SOME, target)
@@ -272,26 +274,30 @@ def test_what_is_kept_depends_on_everything(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_source_is_known_by_every_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A change in any file of the engine, a new one and another name make another digest; nothing else does."""
-    monkeypatch.setattr(compiler, "__file__", str(tmp_path / "compiler.py"))
-    (tmp_path / "tile").mkdir()
+    """A change in a file of the engine or of a kernel's folder, a new one, another name: each makes another digest."""
+    engine, tiles = tmp_path / "engine", tmp_path / "tiles"
+    monkeypatch.setattr(compiler, "__file__", str(engine / "compiler.py"))
+    monkeypatch.setattr(filter_lanes, "__file__", str(tiles / "filter_lanes.py"))
+    for folder in (engine, tiles):
+        folder.mkdir()
     digests = []
     for name, text in [
-        ("compiler.py", "a"),
-        ("gather.py", "b"),
-        ("gather.py", "c"),
-        ("tile/lanes.py", "b"),
-        ("tile/lanes.py", "d"),
-        ("tile/notes.txt", "e"),
+        ("engine/compiler.py", "a"),
+        ("engine/gather.py", "b"),
+        ("engine/gather.py", "c"),
+        ("tiles/epilogue.py", "b"),
+        ("tiles/epilogue.py", "d"),
+        ("tiles/notes.txt", "e"),
     ]:
         (tmp_path / name).write_text(text)
-        digests.append(compiler._source_digest.__wrapped__())
-    (tmp_path / "gather.py").rename(tmp_path / "scatter.py")
-    digests.append(compiler._source_digest.__wrapped__())
+        digests.append(compiler._source_digest.__wrapped__(TILE))
+    (engine / "gather.py").rename(engine / "scatter.py")
+    digests.append(compiler._source_digest.__wrapped__(TILE))
     assert len(set(digests)) == 6
     assert digests[4] == digests[5]
     monkeypatch.undo()
-    assert compiler._source_digest() not in digests
+    assert compiler._source_digest(TILE) not in digests
+    assert compiler._source_digest(TILE) != compiler._source_digest(gather_kernels.__name__)
 
 
 @pytest.mark.usefixtures("cold")

@@ -27,7 +27,7 @@ from .test_implicit import LAYERS, last
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from im2col.plans import Plan
+    from im2col.layers.plan import Plan
 
     Array = NDArray[Any]
 

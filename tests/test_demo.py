@@ -15,10 +15,10 @@ from im2col import PhotoError, algorithms
 from im2col.algorithms import registry
 from im2col.cli import main
 from im2col.demo import Report, explored_weights, layer_weights, numpy_layer, run_demo, tiles
+from im2col.layers.plan import decide
 from im2col.photo.contact_sheet import Tile, write_contact_sheet
 from im2col.photo.image_files import Photo
 from im2col.photo.kernels import KERNELS
-from im2col.plans import decide
 
 from .conftest import raises_exactly, require
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from im2col.algorithms.contract import Algorithm, Runner
-    from im2col.problem import Problem
+    from im2col.spec.problem import Problem
 
 BANK = [kernel for kernel in KERNELS.values() if kernel.name != "identity"]
 

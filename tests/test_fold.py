@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col import col2im, fold, im2col, overlap_count
+from im2col import col2im, im2col, overlap_count
 from im2col.engine import host
 from im2col.errors import (
     ArgumentError,
@@ -21,6 +21,7 @@ from im2col.errors import (
     OutputError,
     ShapeError,
 )
+from im2col.matrix import fold
 
 from . import oracles
 from .conftest import raises_exactly, require

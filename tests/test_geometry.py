@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from im2col.errors import GeometryError
-from im2col.geometry import Geometry, integer, offsets, per_axis
+from im2col.spec.geometry import Geometry, integer, offsets, per_axis
 
 from .conftest import raises_exactly
 from .strategies import windows

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col import layout
 from im2col.errors import LayoutError
+from im2col.spec import layout
 
 from .conftest import raises_exactly
 from .strategies import layouts

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from im2col import im2col, memo
+from im2col import im2col
 from im2col.errors import GeometryError
-from im2col.memo import memoized
+from im2col.spec import memo
+from im2col.spec.memo import memoized
 
 from .conftest import raises_exactly
 

@@ -146,7 +146,7 @@ def pairs(layer: Layer, x: np.dtype[Any], y: np.dtype[Any], columns: int) -> tup
 def test_the_matrix_is_the_definition(layer: Layer, block: int) -> None:
     """Every pixel that a tap reaches, once, in order, with the sum of its weights; made in blocks of any size."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("im2col.sparse_matrix._BLOCK", block)
+        patch.setattr("im2col.layers.sparse_matrix._BLOCK", block)
         matrix = conv_matrix(layer.w, layer.shape, **layer.arguments)
         triplets = conv_matrix(layer.w, layer.shape, format="coo", **layer.arguments)
     dense, reached = layer.dense()
@@ -262,7 +262,7 @@ def test_the_memory_asked_for_is_enough(
 ) -> None:
     """All that is allocated while a matrix is made stays below what was asked for, and above half of it."""
     asked: list[int] = []
-    monkeypatch.setattr("im2col.sparse_matrix.require_memory", lambda _, nbytes, *__: asked.append(nbytes))
+    monkeypatch.setattr("im2col.layers.sparse_matrix.require_memory", lambda _, nbytes, *__: asked.append(nbytes))
     w = np.ones(w_shape)
     conv_matrix(np.ones((1, 1, 1)), (1,))  # what SciPy loads at the first call is not the matrix's
     asked.clear()
@@ -466,7 +466,7 @@ def test_without_scipy_the_error_says_what_to_install(function: Any, monkeypatch
 
 def test_importing_the_module_does_not_import_scipy() -> None:
     """A fresh interpreter has loaded the module and no SciPy."""
-    code = "import sys, im2col.operators, im2col.sparse_matrix; print('scipy' in sys.modules)"
+    code = "import sys, im2col.layers.operators, im2col.layers.sparse_matrix; print('scipy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "False\n"
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col import padding, window_geometry
+from im2col import window_geometry
 from im2col.errors import ArgumentError, DTypeError, GeometryError
+from im2col.spec import padding
 
 from . import oracles
 from .conftest import raises_exactly

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 
 import im2col.pictures
-from im2col.geometry import Geometry
-from im2col.padding import source_index
 from im2col.pictures.colours import heat
 from im2col.pictures.labels import letter, short
 from im2col.pictures.page.modules import inline_modules
@@ -22,6 +20,8 @@ from im2col.pictures.pictured_layer import make_pictured_layer
 from im2col.pictures.plane import NOTHING, Selection
 from im2col.pictures.story import chapters, make_scene
 from im2col.pictures.text import Text, dictionary, languages, say
+from im2col.spec.geometry import Geometry
+from im2col.spec.padding import source_index
 
 from .strategies import PADDING_MODES
 

@@ -25,14 +25,14 @@ from im2col import (
     plan,
     plan_transpose,
     set_threads,
-    transposed_convolution,
 )
 from im2col.algorithms import registry
 from im2col.algorithms.contract import Suitability
 from im2col.engine import compiler
 from im2col.engine.host import usable_cpus
-from im2col.plans import decide
-from im2col.problem import make_problem
+from im2col.layers import transpose as transposed_convolution
+from im2col.layers.plan import decide
+from im2col.spec.problem import make_problem
 
 from .conftest import raises_exactly
 from .strategies import MEMORY_ORDERS, numbers
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from im2col.algorithms.contract import Runner
-    from im2col.problem import Problem
+    from im2col.spec.problem import Problem
 
 FLOAT = np.dtype(float)
 IMAGE, FILTERS = numbers((2, 4, 7, 6), FLOAT, 0), numbers((6, 2, 3, 2), FLOAT, 1)
@@ -152,7 +152,7 @@ class Recorder:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     """Return the only algorithm that there is."""
     only = Recorder()
-    monkeypatch.setattr("im2col.plans.registry", lambda: {only.name: only})
+    monkeypatch.setattr("im2col.layers.plan.registry", lambda: {only.name: only})
     decide.cache_clear()
     yield only
     decide.cache_clear()
@@ -200,7 +200,7 @@ class Failing(Recorder):
 def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
     """Return the best of three algorithms; the other ones work."""
     found = {"failing": Failing(), **{name: registry()[name] for name in ("explicit", "reference")}}
-    monkeypatch.setattr("im2col.plans.registry", lambda: found)
+    monkeypatch.setattr("im2col.layers.plan.registry", lambda: found)
     for remembered in (decide, transposed_convolution._decide):
         remembered.cache_clear()
     yield found["failing"]  # type: ignore[misc]  # it is the first of them

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from im2col import ArgumentError, DTypeError, GeometryError, LayoutError, ShapeError, conv, conv2d, plan
-from im2col.problem import Problem, make_problem
+from im2col.spec.problem import Problem, make_problem
 
 from .conftest import raises_exactly
 from .strategies import DTYPES

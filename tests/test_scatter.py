@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col import fold
 from im2col.engine import compiler, scatter, scatter_kernels
 from im2col.engine.scatter_kernels import Element
-from im2col.frame import patch_view
-from im2col.padding import pad_image
+from im2col.matrix import fold
+from im2col.matrix.frame import patch_view
+from im2col.spec.padding import pad_image
 
 from .conftest import require
 from .oracles import Window

@@ -13,8 +13,8 @@ import pytest
 from im2col.algorithms import registry
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
-from im2col.plans import decide
-from im2col.problem import make_problem
+from im2col.layers.plan import decide
+from im2col.spec.problem import make_problem
 
 from . import test_implicit
 from .conftest import require
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
-    from im2col.problem import Problem
+    from im2col.spec.problem import Problem
 
 TARGETS = ("avx512", "avx2", "neon")
 
@@ -89,12 +89,12 @@ BROAD = (
 """A layer of every class, in NCHW and its kin."""
 
 
-def problem_of(case: Case, dtype: str) -> Problem:
-    """Return the problem of a case, as `im2col.conv` would make it."""
+def problem_of(case: Case, dtype: str, *, gradient: bool = False) -> Problem:
+    """Return the problem of a case, as `im2col.conv` would make it, or `im2col.conv_weight_gradient`."""
     kind = dtype_of(dtype)
     w_shape = (case.groups * case.filters, case.channels, *case.kernel)
-    options = case.options | {"layout": case.axes, "activation": "relu"}
-    return make_problem("conv", case.x_shape, w_shape, kind, kind, has_bias=True, **options)
+    options = case.options | {"layout": case.axes, "activation": None if gradient else "relu"}
+    return make_problem("conv", case.x_shape, w_shape, kind, kind, has_bias=not gradient, **options)
 
 
 def chosen(cases: Iterable[Case], dtype: str) -> dict[Kernel, str]:

@@ -1,8 +1,6 @@
 """Convolution as matrix multiplication: the column matrix, the way back, and the convolution between them."""
 
 from .configuration import clear_cache, show_config
-from .convolution import conv, conv1d, conv2d, conv3d
-from .costs import Cost, CostTable, cost
 from .engine.threads import set_threads
 from .errors import (
     ArgumentError,
@@ -17,20 +15,22 @@ from .errors import (
     PhotoError,
     ShapeError,
 )
-from .geometry import Geometry
-from .input_gradient import conv_input_gradient, plan_input_gradient
-from .operators import conv_operator
-from .padding import window_geometry
+from .layers.convolution import conv, conv1d, conv2d, conv3d
+from .layers.costs import Cost, CostTable, cost
+from .layers.input_gradient import conv_input_gradient, plan_input_gradient
+from .layers.operators import conv_operator
+from .layers.plan import Plan, plan
+from .layers.quantized import plan_quantized, quantized_conv
+from .layers.sparse_matrix import conv_matrix
+from .layers.transpose import conv_transpose, plan_transpose
+from .layers.transposed_plan import TransposedPlan
+from .layers.weight_gradient import conv_bias_gradient, conv_weight_gradient, plan_weight_gradient
+from .layers.weight_gradient_plan import WeightGradientPlan
+from .matrix.shapes import output_shape, overlap_count
+from .matrix.transform import col2im, im2col, patches, weight_matrix
 from .pictures.illustration import Illustration, illustrate
-from .plans import Plan, plan
-from .quantized import plan_quantized, quantized_conv
-from .shapes import output_shape, overlap_count
-from .sparse_matrix import conv_matrix
-from .transform import col2im, im2col, patches, weight_matrix
-from .transposed_convolution import conv_transpose, plan_transpose
-from .transposed_plan import TransposedPlan
-from .weight_gradient import conv_bias_gradient, conv_weight_gradient, plan_weight_gradient
-from .weight_gradient_plan import WeightGradientPlan
+from .spec.geometry import Geometry
+from .spec.padding import window_geometry
 
 __all__ = [
     "ArgumentError",

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .costs import cost
 from .engine.host import format_bytes
 from .errors import PhotoError
+from .layers.costs import cost
+from .layers.plan import plan
+from .matrix.transform import im2col, weight_matrix
 from .photo.contact_sheet import Tile, write_contact_sheet
 from .photo.image_files import read_photo
 from .photo.kernels import KERNELS
 from .photo.scaled import photo_image
 from .pictures.illustration import illustrate
-from .plans import plan
-from .transform import im2col, weight_matrix
 
 if TYPE_CHECKING:
     import os
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .costs import Cost
-    from .padding import PaddingMode
+    from .layers.costs import Cost
+    from .layers.plan import Plan
     from .photo.image_files import Photo
     from .photo.kernels import Kernel
-    from .plans import Plan
+    from .spec.padding import PaddingMode
 
 SIZE, STRIDE, PADDING = 5, 2, 2
 """Of the layer; its windows are as wide as the widest named kernel."""

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .algorithms.explicit import box_steps
-from .arrays import as_array, as_dtype, native
 from .engine import gather
 from .engine.host import format_bytes, require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, PhotoError
 from .files import check_target, open_npy, replacing
-from .frame import resolve_frame
-from .padding import check_mode
+from .matrix.frame import resolve_frame
 from .photo.image_files import read_photo
+from .spec.arrays import as_array, as_dtype, native
+from .spec.padding import check_mode
 
 if TYPE_CHECKING:
     import os
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from .files import Progress
-    from .frame import Frame, Orientation, TapOrder, Window
-    from .padding import Padding, PaddingMode
+    from .matrix.frame import Frame, Orientation, TapOrder
+    from .spec.geometry import Window
+    from .spec.padding import Padding, PaddingMode
 
 BLOCK_BYTES = 8 << 20
 """Of the matrix that is in memory at once."""

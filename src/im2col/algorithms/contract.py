@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..engine.compiler import Kernel
-    from ..problem import Problem
+    from ..spec.problem import Problem
 
     Runner = Callable[[NDArray[Any], NDArray[Any]], None]
     """``run(x, out)``: canonical views (N, C, *spatial) and (N, filters, *output), any strides; overwrites `out`."""

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..activation import Activation
+    from ..spec.activation import Activation
 
 
 def finish(

@@ -14,8 +14,8 @@ from ..engine import gather
 from ..engine.blas import single_threaded_blas
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
-from ..frame import patch_view
-from ..padding import pad_image
+from ..matrix.frame import patch_view
+from ..spec.padding import pad_image
 from .contract import Suitability
 from .epilogue import finish
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..problem import Problem
+    from ..spec.problem import Problem
     from .contract import Runner
 
 _BLOCK_BYTES = 4 << 20

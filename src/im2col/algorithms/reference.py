@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import is_registered
+from ..spec.arrays import is_registered
 from .contract import ONLY_BY_NAME, Suitability
 from .epilogue import finish
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..problem import Problem
+    from ..spec.problem import Problem
     from .contract import Runner
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..arrays import as_dtype
 from ..configuration import clear_cache, show_config
-from ..costs import cost as cost_of
 from ..demo import run_demo
 from ..errors import ArgumentError
+from ..layers.costs import cost as cost_of
 from ..matrix_file import describe, write_matrix
 from ..photo.filtering import filter_file
 from ..photo.kernels import KERNELS
+from ..spec.arrays import as_dtype
 from .options import LAYER_COLUMNS, parse_shape, parse_window, read_layers, window_options
 from .parameters import (  # noqa: TC001 (typer reads them)
     Dilation,

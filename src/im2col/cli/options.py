@@ -7,15 +7,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..costs import CostTable, cost
 from ..errors import ArgumentError, Im2colError
+from ..layers.costs import CostTable, cost
 
 if TYPE_CHECKING:
     import os
 
-    from ..costs import Cost
-    from ..frame import Window
-    from ..padding import Padding
+    from ..layers.costs import Cost
+    from ..spec.geometry import Window
+    from ..spec.padding import Padding
 
 LAYER_COLUMNS = ("name", "x_shape", "w_shape", "stride", "padding", "dilation", "groups")
 """Columns of a file of layers; all but the shapes may be left out, and cells left empty."""

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..costs import OPERATIONS
 from ..engine.host import require_memory
 from ..errors import ArgumentError, ShapeError
-from ..frame import check_choice
-from ..input_gradient import plan_input_gradient
-from ..plans import plan
-from ..transposed_convolution import plan_transpose
-from ..weight_gradient import plan_weight_gradient
+from ..layers.costs import OPERATIONS
+from ..layers.input_gradient import plan_input_gradient
+from ..layers.plan import plan
+from ..layers.transpose import plan_transpose
+from ..layers.weight_gradient import plan_weight_gradient
+from ..matrix.frame import check_choice
 
 if TYPE_CHECKING:
-    from ..plans import Plan
-    from ..transposed_plan import TransposedPlan
-    from ..weight_gradient_plan import WeightGradientPlan
+    from ..layers.plan import Plan
+    from ..layers.transposed_plan import TransposedPlan
+    from ..layers.weight_gradient_plan import WeightGradientPlan
 
 
 def plan_of(

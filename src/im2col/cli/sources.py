@@ -9,10 +9,10 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..files import open_npy
-from ..layout import parse, resolve
 from ..photo.kernels import find_kernel
 from ..photo.scaled import photo_image
 from ..pictures.samples import sample_image, sample_weights
+from ..spec.layout import parse, resolve
 from .options import parse_shape
 
 if TYPE_CHECKING:

@@ -127,9 +127,9 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
     versions = (*llvm.llvm_version_info, sys.version_info[:2])
     # What the kernel is made from stands for its IR, which takes longer to write than the object file to read.
     enclosed = [cell.cell_contents for cell in kernel.build.__closure__ or ()]
-    builder = marshal.dumps(kernel.build.__code__), enclosed
+    builder = marshal.dumps(kernel.build.__code__), enclosed, _source_digest(kernel.build.__module__)
     description = (kernel.name, kernel.parameters, kernel.speed_level, builder)
-    material = repr((description, target, versions, _PIPELINE, _source_digest()))
+    material = repr((description, target, versions, _PIPELINE))
     key = hashlib.sha256(material.encode()).hexdigest()
     code = None if "asm" in show else store.read(key)
     if code is None or "ir" in show:
@@ -146,14 +146,19 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
 
 
 @cache
-def _source_digest() -> str:
-    """Return what stands for the engine's source in the cache's key: no kernel outlives a change of what calls it."""
+def _source_digest(module: str) -> str:
+    """Return what stands in the cache's key for the source of the engine, and of the folder of a kernel's module.
+
+    No kernel outlives a change of what calls it.
+    """
     import hashlib
     from pathlib import Path
 
-    folder, digest = Path(__file__).parent, hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    home, digest = Path(__file__).parent, hashlib.sha256()
+    file = sys.modules[module].__file__
+    for folder in sorted({home, Path(file).parent if file else home}):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..files import check_target
-from ..padding import check_mode, resolve_geometry, source_index
-from ..plans import make_plan
+from ..layers.plan import make_plan
+from ..spec.padding import check_mode, resolve_geometry, source_index
 from .image_files import Photo, format_for, read_photo, write_photo
 from .kernels import Kernel, as_kernel, find_kernel
 
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..files import Progress
-    from ..frame import Window
-    from ..geometry import Geometry
-    from ..padding import Padding, PaddingMode
-    from ..plans import Plan
+    from ..layers.plan import Plan
+    from ..spec.geometry import Geometry, Window
+    from ..spec.padding import Padding, PaddingMode
 
 BAND_SAMPLES = 1 << 20
 """Samples of the photograph that are filtered at once: 4 MiB of float32."""

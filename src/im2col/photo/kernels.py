@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import as_array
 from ..errors import ArgumentError, DTypeError
 from ..files import open_npy
+from ..spec.arrays import as_array
 
 if TYPE_CHECKING:
     import os

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ArgumentError, GeometryError, PhotoError
-from ..frame import check_choice
-from ..geometry import integer
+from ..matrix.frame import check_choice
+from ..spec.geometry import integer
 
 # What draws is imported when something is drawn: importing the package takes milliseconds.
 if TYPE_CHECKING:
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from ..frame import Orientation, TapOrder, Window
-    from ..padding import Padding, PaddingMode
+    from ..matrix.frame import Orientation, TapOrder
+    from ..spec.geometry import Window
+    from ..spec.padding import Padding, PaddingMode
     from .colours import Colours
     from .labels import Labels
     from .pictured_layer import PicturedLayer

@@ -14,21 +14,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..arrays import as_array, native
-from ..convolution import conv
 from ..errors import ShapeError
-from ..fold import overlap, sum_dtype
-from ..frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
-from ..padding import pad_image, source_index
-from ..problem import make_problem
-from ..transform import weight_matrix
+from ..layers.convolution import conv
+from ..matrix.fold import overlap, sum_dtype
+from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
+from ..matrix.transform import weight_matrix
+from ..spec.arrays import as_array, native
+from ..spec.padding import pad_image, source_index
+from ..spec.problem import make_problem
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ..frame import Window
-    from ..geometry import Geometry
-    from ..padding import Padding, PaddingMode
+    from ..spec.geometry import Geometry, Window
+    from ..spec.padding import Padding, PaddingMode
 
 MOST_AXES = 3
 _FEW_OPERATIONS = 1 << 21

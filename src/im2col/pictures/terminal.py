@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, GeometryError, MissingExtraError
-from ..geometry import integer
+from ..spec.geometry import integer
 from .text import Text, dictionary
 
 if TYPE_CHECKING:

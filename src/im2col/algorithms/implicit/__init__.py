@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...engine.compiler import Kernel
-    from ...problem import Problem
+    from ...spec.problem import Problem
     from ..contract import Runner
 
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...arrays import is_registered
 from ...engine.target import host
-from ...engine.tile.epilogue import Epilogue
-from ...layout import dense_strides
+from ...spec.arrays import is_registered
+from ...spec.layout import dense_strides
 from .channel_passes import ChannelShape
 from .choice import can_walk, choose
 from .dots import dot_of
 from .operand import Layer, memory_order, operand
 from .position_passes import PositionShape
+from .tiles.epilogue import Epilogue
 
 if TYPE_CHECKING:
-    from ...geometry import Geometry
-    from ...problem import Problem
+    from ...spec.geometry import Geometry
+    from ...spec.problem import Problem
     from .choice import Choice
     from .dots import Dot
     from .operand import Operand

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...engine.tile.channel_lanes import JOB, ChannelTile, channel_lanes
-from ...geometry import offsets
+from ...spec.geometry import offsets
 from .rows import row_tables, tile_runs
 from .schedule import Part, Pass, job_table
+from .tiles.channel_lanes import JOB, ChannelTile, channel_lanes
 
 if TYPE_CHECKING:
-    from ...engine.tile.epilogue import Epilogue
     from .operand import Operand
+    from .tiles.epilogue import Epilogue
 
 
 class ChannelShape(NamedTuple):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...engine.target import Target
-    from ...geometry import Geometry
+    from ...spec.geometry import Geometry
     from .operand import Layer, Operand
 
 _MOST_POSITIONS = 28

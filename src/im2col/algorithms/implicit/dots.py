@@ -16,7 +16,7 @@ from ...engine.target import host
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...problem import Problem
+    from ...spec.problem import Problem
 
 
 class Dot(NamedTuple):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...engine.tile.filter_lanes import JOB, FilterTile, filter_lanes
 from .rows import row_tables, tile_runs
 from .schedule import Part, Pass, job_table
+from .tiles.filter_lanes import JOB, FilterTile, filter_lanes
 
 if TYPE_CHECKING:
-    from ...engine.tile.epilogue import Epilogue
     from .operand import Operand
+    from .tiles.epilogue import Epilogue
 
 
 class FilterShape(NamedTuple):

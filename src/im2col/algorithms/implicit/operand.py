@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...geometry import Geometry
+from ...spec.geometry import Geometry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...problem import Problem
+    from ...spec.problem import Problem
 
 
 class Operand(NamedTuple):

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...engine.tile.position_lanes import JOB, PositionTile, position_lanes
-from ...geometry import offsets
+from ...spec.geometry import offsets
 from .operand import visible
 from .schedule import Part, Pass, job_table, split_evenly
+from .tiles.position_lanes import JOB, PositionTile, position_lanes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...engine.tile.epilogue import Epilogue
-    from ...geometry import Geometry
+    from ...spec.geometry import Geometry
     from .operand import Operand
+    from .tiles.epilogue import Epilogue
 
 _MOST_TILES = 64
 """Tiles of a piece of a row: its table of masks stays short."""

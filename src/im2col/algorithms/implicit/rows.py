@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...geometry import offsets
+from ...spec.geometry import offsets
 from .operand import visible
 from .schedule import split_evenly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...geometry import Geometry
+    from ...spec.geometry import Geometry
     from .operand import Operand
 
 _FEWEST_ROWS = 64

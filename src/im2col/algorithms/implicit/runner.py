@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine import gather, scratch
-from ...padding import fill_padded
+from ...spec.padding import fill_padded
 from .arrangement import LINE, Copy, arrange
 from .calls import Calls, EngineError, required
 from .dots import corrected, interleaved
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...problem import Problem
+    from ...spec.problem import Problem
     from .arrangement import Arrangement
     from .operand import Layer
     from .program import Program

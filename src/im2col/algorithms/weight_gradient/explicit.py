@@ -13,14 +13,14 @@ from ...engine import gather
 from ...engine.blas import single_threaded_blas
 from ...engine.host import format_bytes
 from ...engine.threads import run_parallel
-from ...frame import patch_view
+from ...matrix.frame import patch_view
 from ..contract import Suitability
 from ..explicit import accumulated, box_steps, boxes, magnitude, padded_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...problem import Problem
+    from ...spec.problem import Problem
     from ..contract import GradientRunner
 
 _BLOCK_BYTES = 4 << 20

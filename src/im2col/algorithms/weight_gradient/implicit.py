@@ -9,7 +9,7 @@ from ..contract import Suitability
 
 if TYPE_CHECKING:
     from ...engine.compiler import Kernel
-    from ...problem import Problem
+    from ...spec.problem import Problem
     from ..contract import GradientRunner
 
 

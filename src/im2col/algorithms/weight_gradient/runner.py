@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...engine import gather, scratch
-from ...padding import fill_padded
+from ...spec.padding import fill_padded
 from ..explicit import boxes
 from ..implicit.calls import Calls, required
 from .tiles import arrange, tabulated
@@ -17,7 +17,7 @@ from .tiles import arrange, tabulated
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...problem import Problem
+    from ...spec.problem import Problem
 
 
 @lru_cache(maxsize=128)

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine.target import host
-from ...engine.tile.epilogue import Epilogue
-from ...engine.tile.filter_lanes import JOB, FilterTile, filter_lanes
-from ...geometry import offsets
-from ...layout import BATCH, CHANNEL, dense_strides
+from ...spec.geometry import offsets
+from ...spec.layout import BATCH, CHANNEL, dense_strides
 from ..explicit import box_steps
 from ..implicit.arrangement import kernel_dtype
 from ..implicit.choice import lane_counts, registers
 from ..implicit.cycles import LOAD_CYCLES
 from ..implicit.operand import Layer, memory_order
 from ..implicit.schedule import Part, Pass, job_table, split_evenly, vector_parts
+from ..implicit.tiles.epilogue import Epilogue
+from ..implicit.tiles.filter_lanes import JOB, FilterTile, filter_lanes
 from ..implicit.weights import Slot
 
 if TYPE_CHECKING:
     from ...engine.compiler import Kernel
-    from ...problem import Problem
+    from ...spec.problem import Problem
 
 _MOST_POSITIONS = 28
 _MOST_VECTORS = 4

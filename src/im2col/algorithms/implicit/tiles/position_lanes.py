@@ -1,0 +1,345 @@
+"""The microkernel whose lanes are positions: each weight is broadcast against vectors of pixels.
+
+A tile is F filters × R rows of the map × NV vectors of neighbouring positions, kept in registers while the loops over
+the taps run. It suits layers with few filters, or few taps: nothing has to be transposed on the way out, and a vector
+of pixels that several rows of the tile need is loaded once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ....engine.builder import Builder
+from ....engine.compiler import Kernel
+from .epilogue import Epilogue, finish, narrow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ....engine.numbers import Value
+    from ....engine.target import Target
+
+_UNROLLED = 160
+"""Multiplications of one pass over the window up to which its columns are unrolled."""
+
+
+class PositionTile(NamedTuple):
+    """What a kernel is specialised for.
+
+    Parameters
+    ----------
+    dtype : str
+        Of pixels and weights, as `Builder.number` calls it.
+    lanes : int
+        VL: neighbouring positions of one vector.
+    vectors : int
+        NV: vectors of one row of the tile.
+    rows : int
+        R: rows of the map.
+    filters : int
+        F.
+    kernel : (int, int)
+        Rows and columns of the window.
+    stride : (int, int)
+        Rows and columns between neighbouring positions.
+    row_dilation : int
+        Rows between neighbouring taps.
+    shuffled : bool
+        Whether the window's columns, one pixel apart, are shuffled out of one another's loads.
+    spread : int
+        Elements of the result from one position of a row to the next.
+    lines : (int, int) or None
+        Rows first <= i < stop of the image that are there for every tile, counted from the first that a tile reads; the
+        others are padding, and are skipped. None where it differs from tile to tile.
+    epilogue : Epilogue
+        What happens to the sums on their way out.
+    """
+
+    dtype: str
+    lanes: int
+    vectors: int
+    rows: int
+    filters: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    row_dilation: int
+    shuffled: bool
+    spread: int
+    lines: tuple[int, int] | None
+    epilogue: Epilogue
+
+
+JOB = [
+    "planes",
+    "rows",
+    "zeros",
+    "masks",
+    "x_image",
+    "x_group",
+    "x_row",
+    "x_tap",
+    "w_group",
+    "w_block",
+    "bias_group",
+    "out_image",
+    "out_group",
+    "out_block",
+    "out_filter",
+    "out_row",
+    "height",
+    "scales",
+]
+TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row1"]
+ROW = ["x", "out", "y", "seen", "kept", "plane0", "plane1", "tiles", "plain0", "plain1"]
+
+
+def position_lanes(tile: PositionTile) -> Kernel:
+    """Return the kernel of a tile, with the loops around it."""
+    return Kernel("position_lanes", _build, (tile,), 6, speed_level=1)
+
+
+def _build(name: str, target: Target, tile: PositionTile) -> str:
+    return _Writer(name, target, tile).write()
+
+
+def pixel_vectors(tile: PositionTile) -> int:
+    """Return how many vectors of pixels are at hand at a time: of one column, and of a line where it is shuffled."""
+    stride = tile.stride[1]
+    if tile.shuffled:
+        return tile.vectors + stride * (tile.vectors + (tile.kernel[1] > stride))
+    return tile.vectors + stride - 1
+
+
+class _Writer:
+    def __init__(self, name: str, target: Target, tile: PositionTile) -> None:
+        # Plain numbers for addresses: of what LLVM knows to be apart from all else, it would load ahead.
+        self.b = Builder(name, "x w bias out *job *task")
+        self.target, self.tile = target, tile
+        b = self.b
+        self.size = b.bytes_of(tile.dtype)
+        self.kind = b.vector(b.number(tile.dtype), tile.lanes)
+        self.job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(JOB)}
+        self.task = {word: b.entry(b["*task"], b.constant(i)) for i, word in enumerate(TASK)}
+        self.planes, self.rows, self.zeros, self.masks = (b.address(self.job[word]) for word in JOB[:4])
+
+    def write(self) -> str:
+        b, tile, job, task = self.b, self.tile, self.job, self.task
+        with b.loop(task["image1"], task["image0"]) as image, b.loop(task["group1"], task["group0"]) as group:
+            x = b.at(b.address(b["x"]), b.add(b.mul(image, job["x_image"]), b.mul(group, job["x_group"])))
+            out = b.at(b.address(b["out"]), b.add(b.mul(image, job["out_image"]), b.mul(group, job["out_group"])))
+            w = b.at(b.address(b["w"]), b.mul(group, job["w_group"]))
+            bias = b.at(b.address(b["bias"]), b.mul(group, job["bias_group"]))
+            with b.loop(task["row1"], task["row0"]) as number:
+                first = b.mul(number, len(ROW))
+                row = {word: b.entry(self.rows, b.add(first, b.constant(i))) for i, word in enumerate(ROW)}
+                plain = b.sub(row["plain1"], row["plain0"])
+                x_row, out_row = b.at(x, row["x"]), b.at(out, row["out"])
+                with b.loop(task["block1"], task["block0"]) as block:
+                    at = (
+                        x_row,
+                        b.at(w, b.mul(block, job["w_block"])),
+                        b.at(bias, b.mul(block, tile.filters * b.bytes_of(tile.epilogue.accumulator))),
+                        b.at(out_row, b.mul(block, job["out_block"])),
+                    )
+                    with b.loop(b.sub(row["tiles"], plain)) as i:
+                        # The tiles before and behind the plain ones, one after the other.
+                        self._tile(row, b.skip(i, row["plain0"], plain), at, masked=True)
+                    with b.loop(row["plain1"], row["plain0"]) as i:
+                        self._tile(row, i, at, masked=False)
+        return b.finish()
+
+    def _tile(self, row: dict[str, Value], number: Value, at: tuple[Value, ...], *, masked: bool) -> None:
+        """Compute one tile for all blocks of filters."""
+        b, tile = self.b, self.tile
+        x, w, bias, out = at
+        column = b.mul(number, tile.vectors * tile.lanes)
+        x = b.at(x, b.mul(column, tile.stride[1] * self.size))
+        out = b.at(out, b.mul(column, tile.spread * b.bytes_of(tile.epilogue.result)))
+        sums = self._initial(bias)
+        with b.accumulate(row["plane0"], row["plane1"], sums) as over_planes:
+            plane = b.at(x, b.entry(self.planes, over_planes.index))
+            columns = tile.kernel[1]
+            weights = b.at(w, b.mul(over_planes.index, columns * self._column_bytes))
+            lines = self._lines(row, plane)
+            if tile.shuffled or columns * tile.kernel[0] * len(sums) <= _UNROLLED:
+                over_planes.values[:] = self._window(row, column, lines, weights, over_planes.values, masked)
+            else:
+                with b.accumulate(b.constant(0), b.constant(columns), over_planes.values) as state:
+                    state.values[:] = self._column(row, column, lines, weights, state.index, state.values, masked)
+                over_planes.values[:] = state.values
+        self._store(
+            over_planes.values,
+            out,
+            b.at(bias, self.job["scales"]),
+            b.add(row["kept"], b.mul(column, self.size)) if masked else None,
+        )
+
+    @property
+    def _column_bytes(self) -> int:
+        return self.tile.kernel[0] * self.tile.filters * self.size
+
+    def _initial(self, bias: Value) -> list[Value]:
+        """Return the accumulators, filter by filter, row by row, before the first tap."""
+        b, tile = self.b, self.tile
+        if not tile.epilogue.bias:
+            return [b.zero(self.kind)] * (tile.filters * tile.rows * tile.vectors)
+        each = [
+            b.splat(b.load(b.at(bias, b.constant(f * self.size)), b.number(tile.dtype)), tile.lanes)
+            for f in range(tile.filters)
+        ]
+        return [value for value in each for _ in range(tile.rows * tile.vectors)]
+
+    def _needed(self) -> list[int]:
+        """Return the rows of the image that the tile reads, counted from the first."""
+        tile = self.tile
+        reads = {r * tile.stride[0] + k * tile.row_dilation for r in range(tile.rows) for k in range(tile.kernel[0])}
+        return sorted(i for i in reads if tile.lines is None or tile.lines[0] <= i < tile.lines[1])
+
+    def _lines(self, row: dict[str, Value], plane: Value) -> dict[int, Value]:
+        """Return where each row of the image starts; rows in the padding are zeros that stand elsewhere."""
+        b = self.b
+        lines = {}
+        for i in self._needed():
+            line = b.at(plane, b.mul(self.job["x_row"], i))
+            if self.tile.lines is None:
+                y = b.add(row["y"], b.constant(i))
+                line = b.choose(b.inside(y, self.job["height"]), line, self.zeros)
+            lines[i] = line
+        return lines
+
+    def _column(
+        self,
+        row: dict[str, Value],
+        column: Value,
+        lines: dict[int, Value],
+        weights: Value,
+        kx: Value,
+        sums: list[Value],
+        masked: bool,
+    ) -> list[Value]:
+        """Multiply one column of the window, which a loop counts."""
+        b, tile = self.b, self.tile
+        weights = b.at(weights, b.mul(kx, self._column_bytes))
+        step = b.mul(kx, self.job["x_tap"])
+        start = b.add(row["seen"], b.add(b.mul(column, tile.stride[1] * self.size), step))
+        seen = b.at(self.masks, start) if masked else None
+        held = self._held(weights, 1)
+        for i, line in lines.items():
+            sums = self._multiplied(i, self._pixels(b.at(line, step), seen), weights, 0, held, sums)
+            sums = b.settled(sums, self.target.register)
+        return sums
+
+    def _window(
+        self,
+        row: dict[str, Value],
+        column: Value,
+        lines: dict[int, Value],
+        weights: Value,
+        sums: list[Value],
+        masked: bool,
+    ) -> list[Value]:
+        """Multiply the whole window, row of the image by row."""
+        b, tile = self.b, self.tile
+        seen = b.at(self.masks, b.add(row["seen"], b.mul(column, tile.stride[1] * self.size))) if masked else None
+        held = self._held(weights, tile.kernel[1])
+        for i, line in lines.items():
+            columns = self._shuffled(line, seen) if tile.shuffled else self._loaded(line, seen)
+            for kx, pixels in enumerate(columns):
+                sums = self._multiplied(i, pixels, weights, kx, held, sums)
+                sums = b.settled(sums, self.target.register)
+        return sums
+
+    def _multiplied(
+        self, i: int, pixels: list[Value], weights: Value, kx: int, held: dict[int, Value], sums: list[Value]
+    ) -> list[Value]:
+        """Multiply the pixels of row i by column kx of the window."""
+        tile = self.tile
+        values = list(sums)
+        pairs = [(r, k, f) for r, k in self._meeting(i) for f in range(tile.filters)]
+        for r, k, f in pairs:
+            place = (kx * tile.kernel[0] + k) * tile.filters + f
+            weight = held[place] if held else self._weight(weights, place)
+            for v in range(tile.vectors):
+                n = (f * tile.rows + r) * tile.vectors + v
+                values[n] = self.b.multiply_add(pixels[v], weight, values[n], self.target.has_fma)
+        return values
+
+    def _weight(self, weights: Value, place: int) -> Value:
+        b, tile = self.b, self.tile
+        return b.splat(b.load(b.at(weights, b.constant(place * self.size)), b.number(tile.dtype)), tile.lanes)
+
+    def _held(self, weights: Value, columns: int) -> dict[int, Value]:
+        """Return the weights of so many columns in registers, where several rows use them and there is room for all."""
+        tile = self.tile
+        places = range(columns * tile.kernel[0] * tile.filters)
+        others = tile.filters * tile.rows * tile.vectors + pixel_vectors(tile)
+        if tile.rows == 1 or len(places) + others > self.target.vector_registers - 4:
+            return {}
+        return {place: self._weight(weights, place) for place in places}
+
+    def _meeting(self, i: int) -> list[tuple[int, int]]:
+        """Return the rows of the tile whose windows cover row i of the image, and by which of their rows."""
+        tile = self.tile
+        pairs = [(r, *divmod(i - r * tile.stride[0], tile.row_dilation)) for r in range(tile.rows)]
+        return [(r, k) for r, k, rest in pairs if not rest and 0 <= k < tile.kernel[0]]
+
+    def _loaded(self, line: Value, seen: Value | None) -> Iterator[list[Value]]:
+        """Yield the pixels under each column of the window, each loaded where it lies."""
+        b = self.b
+        for kx in range(self.tile.kernel[1]):
+            step = b.mul(self.job["x_tap"], kx)
+            yield self._pixels(b.at(line, step), None if seen is None else b.at(seen, step))
+
+    def _shuffled(self, line: Value, seen: Value | None) -> Iterator[list[Value]]:
+        """Yield the pixels under each column of the window, each loaded once: columns a stride apart share a vector."""
+        b, tile = self.b, self.tile
+        stride, columns = tile.stride[1], tile.kernel[1]
+        wide = tile.lanes * stride * self.size
+        offsets = [b.constant(v * wide) for v in range(tile.vectors + (columns > stride))]
+        whole = [self._load(b.at(line, o), None if seen is None else b.at(seen, o)) for o in offsets]
+        phases = [[b.every(vector, stride, phase) for vector in whole] for phase in range(min(stride, columns))]
+        for kx in range(columns):
+            shift, phase = divmod(kx, stride)
+            one = phases[phase]
+            yield [b.shifted(one[v], one[v + 1], shift) if shift else one[v] for v in range(tile.vectors)]
+
+    def _load(self, at: Value, mask: Value | None) -> Value:
+        """Return the pixels that a vector of positions steps over, as they lie."""
+        b, tile = self.b, self.tile
+        kind = b.vector(b.number(tile.dtype), tile.lanes * tile.stride[1])
+        if mask is None:
+            return b.load(at, kind)
+        return b.masked_load(at, kind, b.mask_at(mask, self.size, kind.count), b.zero(kind))
+
+    def _pixels(self, at: Value, seen: Value | None) -> list[Value]:
+        """Return the pixels of the tile's vectors of positions, from an address on."""
+        b, tile = self.b, self.tile
+        wide = tile.lanes * tile.stride[1] * self.size
+        offsets = [b.constant(v * wide) for v in range(tile.vectors)]
+        loaded = [self._load(b.at(at, o), None if seen is None else b.at(seen, o)) for o in offsets]
+        return [b.every(vector, tile.stride[1]) for vector in loaded]
+
+    def _store(self, sums: list[Value], out: Value, scales: Value, kept: Value | None) -> None:
+        b, tile, job = self.b, self.tile, self.job
+        factors = self._factors(scales)
+        size = b.bytes_of(tile.epilogue.result)
+        values = iter(sums)
+        for f in range(tile.filters):
+            for r in range(tile.rows):
+                line = b.at(out, b.add(b.mul(job["out_filter"], f), b.mul(job["out_row"], r)))
+                for v in range(tile.vectors):
+                    at = b.at(line, b.constant(v * tile.lanes * tile.spread * size))
+                    value = narrow(b, tile.epilogue, finish(b, self.target, tile.epilogue, next(values), factors[f]))
+                    mask = None
+                    if kept is not None:
+                        there = b.at(self.masks, b.add(kept, b.constant(v * tile.lanes * self.size)))
+                        mask = b.mask_at(there, self.size, tile.lanes)
+                    b.store_apart(value, at, tile.spread, tile.lanes, mask)
+
+    def _factors(self, scales: Value) -> list[Value | None]:
+        """Return the factor of each filter in all lanes; None where nothing is requantised."""
+        b, tile = self.b, self.tile
+        if tile.epilogue.zero_point is None:
+            return [None] * tile.filters
+        each = [b.load(b.at(scales, b.constant(f * 4)), b.number("f4")) for f in range(tile.filters)]
+        return [b.splat(factor, tile.lanes) for factor in each]

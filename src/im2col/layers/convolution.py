@@ -1,0 +1,276 @@
+"""The public convolutions: they check what the user passes, then run a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Unpack
+
+from ..errors import ShapeError
+from ..spec.arrays import as_array
+from ..spec.problem import WORKSPACE_LIMIT, Options, refuse_unknown
+from .plan import make_plan
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from ..spec.activation import ActivationArgument
+    from ..spec.geometry import Window
+    from ..spec.padding import Padding, PaddingMode
+
+
+def conv(
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    stride: Window = 1,
+    padding: Padding = 0,
+    dilation: Window = 1,
+    groups: int = 1,
+    padding_mode: PaddingMode = "constant",
+    padding_value: complex | None = None,
+    layout: str | None = None,
+    activation: ActivationArgument | None = None,
+    flip: bool = False,
+    dtype: DTypeLike | None = None,
+    x_zero_point: int = 0,
+    w_zero_point: ArrayLike = 0,
+    algorithm: str = "auto",
+    workspace_limit: int = WORKSPACE_LIMIT,
+    out: NDArray[Any] | None = None,
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Convolve an image with filters, over any number of spatial axes.
+
+    As in deep learning, the kernel is not flipped (signal processing calls that cross-correlation); `flip` flips it.
+
+    Parameters
+    ----------
+    x : array_like
+        The image: k spatial axes, or (C, *spatial), or (N, C, *spatial), or as `layout` says, with k = w.ndim - 2.
+    w : array_like, (n, C/groups, *kernel)
+        The filters. Group g of the filters reads group g of the channels.
+    bias : array_like, (n,), optional
+        Added to each output map.
+    stride, dilation : int or tuple of int
+        Pixels between neighbouring positions, and between neighbouring taps.
+    padding : int, tuple or str
+        Pixels around the image: an int; one entry an axis, each an int or a (before, after) pair; or ``"valid"``,
+        ``"same"``, ``"same_lower"``, ``"full"``, ``"causal"``.
+    groups : int
+        Into how many groups channels and filters are divided; ``groups=C`` is a depthwise convolution.
+    padding_mode : str
+        ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``.
+    padding_value : scalar, optional
+        The constant, a value of x's dtype; `x_zero_point` if left out.
+    layout : str, optional
+        The axes of `x`, such as ``"NHWC"``.
+    activation : str or tuple, optional
+        Applied last: ``"relu"``, ``"relu6"``, ``("leaky_relu", slope)``, ``"sigmoid"``, ``"silu"``, ``"hardswish"``.
+    flip : bool
+        Flip the kernel along its spatial axes: the mathematicians' convolution.
+    dtype : dtype, optional
+        Of the result. If left out, ``np.result_type(x, w)``, but int32 for two operands of 8 bits.
+    x_zero_point, w_zero_point : int, or array_like (n,) for the filters
+        For int8 and uint8: what stands for 0, subtracted first. With them it is ONNX's ConvInteger.
+    algorithm : str
+        ``"auto"``, or one by name: ``"implicit"`` (compiled kernels that multiply through the view of the column
+        matrix, which is never made), ``"explicit"`` (the column matrix, block by block, then BLAS), ``"reference"``
+        (plain loops).
+    workspace_limit : int
+        Bytes that blocks of the column matrix may take, all threads together.
+    out : ndarray, optional
+        Where to write; the result's shape and dtype, any strides, no memory shared with `x` or `w`.
+    threads : int, optional
+        How many threads may work; see `set_threads`. The result does not depend on it.
+
+    Returns
+    -------
+    ndarray
+        A new array (or `out`) in the layout of `x`: (N, n, *output) for (N, C, *spatial). Floats are summed in the
+        result's precision, float16 and bfloat16 in float32; integers are exact and wrap as NumPy's do.
+
+    Raises
+    ------
+    ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError, OutputError
+        If an argument does not fit; nothing has been written then.
+    MemoryBudgetError
+        If the result would not fit the available memory.
+
+    See Also
+    --------
+    plan : the same, prepared once and run many times.
+    quantized_conv : int8 or uint8 in and out.
+    im2col, weight_matrix : the two factors of the product.
+
+    Notes
+    -----
+    ``y[n, f, o] = bias[f] + sum over c, t of x_padded[n, c, o·stride + t·dilation] · w[f, c, t]``
+
+    Where a CPU multiplies bfloat16 by an instruction of its own (AVX-512 BF16), `implicit` uses it: it takes denormal
+    pixels, weights and sums as 0. Elsewhere bfloat16 is widened to float32, as float16 always is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from im2col import conv
+    >>> x = np.arange(32).reshape(2, 4, 4)
+    >>> conv(x, np.ones((1, 2, 3, 3), int), stride=1)
+    array([[[234, 252],
+            [306, 324]]])
+    """
+    return _convolve(
+        "conv",
+        x,
+        w,
+        bias,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
+        padding_value=padding_value,
+        layout=layout,
+        activation=activation,
+        flip=flip,
+        dtype=dtype,
+        x_zero_point=x_zero_point,
+        w_zero_point=w_zero_point,
+        algorithm=algorithm,
+        workspace_limit=workspace_limit,
+        out=out,
+        threads=threads,
+    )
+
+
+def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
+    """Convolve along one spatial axis: `conv`, which also takes a plain signal with a plain kernel.
+
+    Parameters
+    ----------
+    x : array_like
+        (W,), (C, W) or (N, C, W), or as `layout` says.
+    w : array_like, (n, C/groups, k) or (k,)
+        The filters; a plain kernel for a plain signal.
+    bias : array_like, (n,), optional
+        Added to each output map.
+    **options
+        Every keyword of `conv`.
+
+    Returns
+    -------
+    ndarray
+        As `conv`.
+
+    Raises
+    ------
+    Im2colError
+        As `conv`.
+
+    Examples
+    --------
+    >>> from im2col import conv1d
+    >>> conv1d([1, 2, 4, 8], [-1, 1])
+    array([1, 2, 4])
+    """
+    return _convolve("conv1d", x, w, bias, spatial=1, **options)
+
+
+def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
+    """Convolve along two spatial axes: `conv`, which also takes a plain image with a plain kernel.
+
+    Parameters
+    ----------
+    x : array_like
+        (H, W), (C, H, W) or (N, C, H, W), or as `layout` says.
+    w : array_like, (n, C/groups, kh, kw) or (kh, kw)
+        The filters; a plain kernel for a plain image.
+    bias : array_like, (n,), optional
+        Added to each output map.
+    **options
+        Every keyword of `conv`.
+
+    Returns
+    -------
+    ndarray
+        As `conv`.
+
+    Raises
+    ------
+    Im2colError
+        As `conv`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from im2col import conv2d
+    >>> conv2d(np.arange(9).reshape(3, 3), [[1, 0], [0, 1]])
+    array([[ 4,  6],
+           [10, 12]])
+    """
+    return _convolve("conv2d", x, w, bias, spatial=2, **options)
+
+
+def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
+    """Convolve along three spatial axes: `conv`, which also takes a plain volume with a plain kernel.
+
+    Parameters
+    ----------
+    x : array_like
+        (D, H, W), (C, D, H, W) or (N, C, D, H, W), or as `layout` says.
+    w : array_like, (n, C/groups, kd, kh, kw) or (kd, kh, kw)
+        The filters; a plain kernel for a plain volume.
+    bias : array_like, (n,), optional
+        Added to each output map.
+    **options
+        Every keyword of `conv`.
+
+    Returns
+    -------
+    ndarray
+        As `conv`.
+
+    Raises
+    ------
+    Im2colError
+        As `conv`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from im2col import conv3d
+    >>> conv3d(np.ones((3, 3, 3)), np.ones((2, 2, 2))).shape
+    (2, 2, 2)
+    """
+    return _convolve("conv3d", x, w, bias, spatial=3, **options)
+
+
+def _convolve(
+    operation: str,
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None,
+    *,
+    spatial: int | None = None,
+    out: NDArray[Any] | None = None,
+    **options: Any,
+) -> NDArray[Any]:
+    refuse_unknown(operation, options, Options.__annotations__)
+    image, filters = as_array(operation, "x", x), as_array(operation, "w", w)
+    if spatial is not None:
+        filters = _filters(operation, image, filters, spatial)
+    plan = make_plan(operation, image.shape, image.dtype, filters, bias, **options)
+    return plan(image, out)
+
+
+def _filters(operation: str, image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]:
+    """Return `w` with all its axes: a plain kernel, for a plain image, becomes one filter of one channel."""
+    if w.ndim == spatial and image.ndim == spatial:
+        return w[None, None]
+    if w.ndim != spatial + 2:
+        axes = "axis" if spatial == 1 else "axes"
+        plain = f", or a plain kernel of {spatial} {axes} for a plain image of {spatial}"
+        raise ShapeError(
+            f"{operation}: w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape "
+            f"{w.shape} with an image of shape {image.shape}"
+        )
+    return w

@@ -1,0 +1,242 @@
+"""The gradient of a convolution's image: its adjoint in `x`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine import compiler
+from ..engine.threads import resolve_threads
+from ..errors import ShapeError
+from ..matrix.shapes import checked_shape
+from ..spec.arrays import as_array, as_dtype, native
+from ..spec.memo import memoized
+from ..spec.problem import WORKSPACE_LIMIT, make_problem, refuse_unknown
+from ..spec.transposed import Transposed
+from .transposed_plan import Folding, TransposedChoice, TransposedPlan, choose_phases
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from ..spec.geometry import Window
+    from ..spec.padding import Padding, PaddingMode
+    from ..spec.problem import Problem
+
+_OPTIONS = (
+    *("stride", "padding", "dilation", "groups", "padding_mode", "layout", "flip", "dtype", "algorithm"),
+    *("workspace_limit", "threads"),
+)
+
+
+def conv_input_gradient(
+    grad: ArrayLike,
+    w: ArrayLike,
+    image_shape: tuple[int, ...],
+    *,
+    stride: Window = 1,
+    padding: Padding = 0,
+    dilation: Window = 1,
+    groups: int = 1,
+    padding_mode: PaddingMode = "constant",
+    layout: str | None = None,
+    flip: bool = False,
+    dtype: DTypeLike | None = None,
+    algorithm: str = "auto",
+    workspace_limit: int = WORKSPACE_LIMIT,
+    out: NDArray[Any] | None = None,
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Return the gradient of a convolution's image: the adjoint of `conv` in `x`.
+
+    Parameters
+    ----------
+    grad : array_like
+        The gradient of the convolution's result: of that result's shape.
+    w : array_like, (n, C/groups, *kernel)
+        The filters that the convolution used. Complex filters are conjugated.
+    image_shape : tuple of int
+        ``x.shape``, in `layout`.
+    stride, padding, dilation, groups, padding_mode, layout, flip
+        What the convolution used. The gradient of a pixel in the padding is added to the pixel that it was copied from;
+        in constant padding it is dropped.
+    dtype, algorithm, workspace_limit, threads
+        As for `conv`.
+    out : ndarray, optional
+        Where to write; the result's shape and dtype, any strides, no memory shared with `grad` or `w`.
+
+    Returns
+    -------
+    ndarray
+        A new array (or `out`) of shape `image_shape`.
+
+    Raises
+    ------
+    ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError, OutputError
+        If an argument does not fit; nothing has been written then.
+    MemoryBudgetError
+        If the result would not fit the available memory.
+
+    See Also
+    --------
+    conv_transpose : the same map as a layer, with a bias and a result of your own size.
+    plan_input_gradient : the same, prepared once and run many times.
+
+    Notes
+    -----
+    ``vdot(grad, conv(x, w)) == vdot(conv_input_gradient(grad, w, x.shape), x)`` for every x and grad: the definition of
+    the adjoint. In matrices: ``col2im(Wᴴ · G)``; here no column matrix is made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from im2col import conv_input_gradient
+    >>> conv_input_gradient(np.ones((2, 2), int), np.array([[[[1, 2], [3, 4]]]]), (3, 3))
+    array([[ 1,  3,  2],
+           [ 4, 10,  6],
+           [ 3,  7,  4]])
+    """
+    op = "conv_input_gradient"
+    gradient, filters = as_array(op, "grad", grad), as_array(op, "w", w)
+    made = _make_plan(
+        op,
+        image_shape,
+        gradient.dtype,
+        filters,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
+        layout=layout,
+        flip=flip,
+        dtype=dtype,
+        algorithm=algorithm,
+        workspace_limit=workspace_limit,
+        threads=threads,
+    )
+    _check_gradient(op, gradient, made.x_shape, image_shape)
+    return made(gradient, out)
+
+
+def plan_input_gradient(
+    image_shape: tuple[int, ...], w: ArrayLike, *, grad_dtype: DTypeLike | None = None, **options: Any
+) -> TransposedPlan:
+    """Prepare the gradient of a convolution's image once, to run it many times.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        ``x.shape``, in `layout`.
+    w : array_like, (n, C/groups, *kernel)
+        The filters; the plan keeps a copy of its own.
+    grad_dtype : dtype, optional
+        Of the gradient of the convolution's result; the weights' dtype if left out.
+    **options
+        Every other keyword of `conv_input_gradient` but `out`.
+
+    Returns
+    -------
+    TransposedPlan
+        Call it as ``plan(grad, out=None)``; ``print`` tells what each phase of the stride does.
+
+    Raises
+    ------
+    ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
+        If an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import im2col
+    >>> p = im2col.plan_input_gradient((1, 3, 8, 8), np.ones((4, 3, 3, 3)), padding=1)
+    >>> p(np.ones((1, 4, 8, 8))).shape
+    (1, 3, 8, 8)
+    """
+    op = "plan_input_gradient"
+    refuse_unknown(op, options, _OPTIONS)
+    filters = np.array(as_array(op, "w", w))
+    dtype = filters.dtype if grad_dtype is None else as_dtype(op, "grad_dtype", grad_dtype)
+    made = _make_plan(op, image_shape, dtype, filters, **options)
+    made.prepare()
+    return made
+
+
+def _check_gradient(
+    operation: str, grad: NDArray[Any], output_shape: tuple[int, ...], image_shape: tuple[int, ...]
+) -> None:
+    if grad.shape != output_shape:
+        raise ShapeError(
+            f"{operation}: grad has shape {grad.shape} but the convolution of an image {tuple(image_shape)} gives "
+            f"{output_shape}; pass the gradient of that result, and what the convolution was given"
+        )
+
+
+def _make_plan(
+    operation: str,
+    image_shape: tuple[int, ...],
+    grad_dtype: np.dtype[Any],
+    w: NDArray[Any],
+    *,
+    algorithm: str = "auto",
+    threads: int | None = None,
+    **options: Any,
+) -> TransposedPlan:
+    filters = w.astype(native(w.dtype), copy=False)
+    shape, workers = checked_shape(operation, image_shape), resolve_threads(operation, threads)
+    given = (operation, shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.failure())
+    return TransposedPlan(_decide(*given, **options), filters, None)
+
+
+@memoized
+def _decide(
+    operation: str,
+    image_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    grad_dtype: np.dtype[Any],
+    w_dtype: np.dtype[Any],
+    algorithm: str,
+    threads: int,
+    engine_failure: str | None,  # noqa: ARG001 (algorithms may ask for it, so it is a part of what is remembered)
+    flip: bool = False,
+    **options: Any,
+) -> TransposedChoice:
+    """Validate the arguments, all but the arrays' values, and choose the algorithms."""
+    names = ("grad", "w")
+    p = make_problem(operation, image_shape, w_shape, grad_dtype, w_dtype, names=names, **options)
+    return choose_phases(*transposed_of(p), True, bool(flip), algorithm, threads)
+
+
+def transposed_of(p: Problem) -> tuple[Transposed, Folding | None]:
+    """Return the transpose of a convolution, and how its result is folded where padding copies pixels.
+
+    Parameters
+    ----------
+    p : Problem
+        The convolution, with the dtype of its result's gradient as `x_dtype`.
+    """
+    g = p.geometry
+    folding = None
+    if p.padding_mode != "constant" and g.is_padded:
+        folding = Folding(g, p.padding_mode, p.batch, p.dtype)
+    transposed = Transposed(
+        layout=p.layout,
+        spatial_shape=g.output_shape,
+        image=g.padded_shape if folding else g.spatial_shape,
+        kernel_size=g.kernel_size,
+        stride=g.stride,
+        dilation=g.dilation,
+        before=(0,) * g.ndim if folding else tuple(before for before, _ in g.padding),
+        batch=min(p.batch, 1) if folding else p.batch,
+        filters=p.filters,
+        channels=p.channels,
+        groups=p.groups,
+        x_dtype=p.x_dtype,
+        w_dtype=p.w_dtype,
+        dtype=p.accumulator if folding else p.dtype,
+        activation=None,
+        has_bias=False,
+        workspace_limit=p.workspace_limit,
+        operation=p.operation,
+    )
+    return transposed, folding

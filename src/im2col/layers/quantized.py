@@ -1,0 +1,230 @@
+"""The quantised convolution: bytes in, bytes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError
+from ..spec.arrays import as_array, as_dtype
+from ..spec.problem import WORKSPACE_LIMIT, refuse_unknown
+from ..spec.quantization import check_bytes, factors, is_byte, zero_point
+from .plan import make_plan
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from ..spec.geometry import Window
+    from ..spec.padding import Padding, PaddingMode
+    from .plan import Plan
+
+_OPTIONS = (
+    *("stride", "padding", "dilation", "groups", "padding_mode", "padding_value", "layout", "activation", "flip"),
+    *("dtype", "x_zero_point", "w_zero_point", "y_zero_point", "algorithm", "workspace_limit", "threads"),
+)
+
+
+def quantized_conv(
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    x_scale: ArrayLike,
+    w_scale: ArrayLike,
+    y_scale: ArrayLike,
+    x_zero_point: int = 0,
+    w_zero_point: ArrayLike = 0,
+    y_zero_point: int = 0,
+    stride: Window = 1,
+    padding: Padding = 0,
+    dilation: Window = 1,
+    groups: int = 1,
+    padding_mode: PaddingMode = "constant",
+    padding_value: int | None = None,
+    layout: str | None = None,
+    activation: str | None = None,
+    flip: bool = False,
+    dtype: DTypeLike | None = None,
+    algorithm: str = "auto",
+    workspace_limit: int = WORKSPACE_LIMIT,
+    out: NDArray[Any] | None = None,
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Convolve quantised numbers, and quantise the result: int8 or uint8 all the way.
+
+    A byte q stands for the real number ``scale · (q - zero_point)``.
+
+    Parameters
+    ----------
+    x : array_like of int8 or uint8
+        The image, as for `conv`.
+    w : array_like of int8 or uint8, (n, C/groups, *kernel)
+        The filters.
+    bias : array_like of integers, (n,), optional
+        In units of ``x_scale · w_scale``, added to the int32 sums.
+    x_scale, y_scale : float
+        Of the image and of the result.
+    w_scale : float or array_like, (n,)
+        Of the filters.
+    x_zero_point, y_zero_point : int
+        Of the image and of the result, within the range of their dtypes. Padding is made of ``x_zero_point``.
+    w_zero_point : int or array_like, (n,)
+        Of the filters.
+    stride, padding, dilation, groups, padding_mode, layout, flip, algorithm, workspace_limit, threads
+        As for `conv`.
+    padding_value : int, optional
+        Another byte that pads.
+    activation : {None, "relu"}
+        ``"relu"``: nothing less than `y_zero_point`, which stands for 0.
+    dtype : dtype, optional
+        Of the result: int8 or uint8; that of `x` if left out.
+    out : ndarray, optional
+        Where to write; the result's shape and dtype, any strides, no memory shared with `x` or `w`.
+
+    Returns
+    -------
+    ndarray of int8 or uint8
+        A new array, or `out`, in the layout of `x`.
+
+    Raises
+    ------
+    ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError, OutputError
+        If an argument does not fit; nothing has been written then.
+    MemoryBudgetError
+        If the result would not fit the available memory.
+
+    See Also
+    --------
+    conv : with zero points it returns the int32 sums.
+    plan_quantized : the same, prepared once and run many times.
+
+    Notes
+    -----
+    ``saturate(round(sums · (x_scale · w_scale / y_scale)) + y_zero_point)`` with sums in int32, the factor and the
+    product in float32, ties rounded to even: ONNX's QLinearConv.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from im2col import quantized_conv
+    >>> x = np.array([[130, 140], [150, 160]], np.uint8)
+    >>> w = np.full((1, 1, 2, 2), 64, np.int8)
+    >>> quantized_conv(x, w, x_scale=0.1, w_scale=1 / 64, y_scale=0.1, x_zero_point=128, y_zero_point=128)
+    array([[196]], dtype=uint8)
+    """
+    op = "quantized_conv"
+    image = as_array(op, "x", x)
+    made = _make_plan(
+        op,
+        image.shape,
+        image.dtype,
+        as_array(op, "w", w),
+        bias,
+        x_scale,
+        w_scale,
+        y_scale,
+        x_zero_point=x_zero_point,
+        w_zero_point=w_zero_point,
+        y_zero_point=y_zero_point,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
+        padding_value=padding_value,
+        layout=layout,
+        activation=activation,
+        flip=flip,
+        dtype=dtype,
+        algorithm=algorithm,
+        workspace_limit=workspace_limit,
+        threads=threads,
+    )
+    return made(image, out)
+
+
+def plan_quantized(
+    x_shape: tuple[int, ...],
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    x_scale: ArrayLike,
+    w_scale: ArrayLike,
+    y_scale: ArrayLike,
+    x_dtype: DTypeLike = np.uint8,
+    **options: Any,
+) -> Plan:
+    """Prepare a quantised convolution once, to run it many times.
+
+    Parameters
+    ----------
+    x_shape : tuple of int
+        Shape of the image, in `layout`.
+    w, bias, x_scale, w_scale, y_scale
+        As for `quantized_conv`; the plan keeps copies of its own.
+    x_dtype : dtype
+        Of the image: uint8 or int8.
+    **options
+        Every other keyword of `quantized_conv` but `out`.
+
+    Returns
+    -------
+    Plan
+        Call it as ``plan(x, out=None)``.
+
+    Raises
+    ------
+    ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
+        If an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import im2col
+    >>> w = np.ones((4, 3, 3, 3), np.int8)
+    >>> p = im2col.plan_quantized((1, 3, 8, 8), w, x_scale=0.5, w_scale=0.5, y_scale=1, x_zero_point=128)
+    >>> p(np.full((1, 3, 8, 8), 130, np.uint8))[0, 0, 0, 0]
+    np.uint8(14)
+    """
+    op = "plan_quantized"
+    refuse_unknown(op, options, _OPTIONS)
+    filters, dtype = np.array(as_array(op, "w", w)), as_dtype(op, "x_dtype", x_dtype)
+    made = _make_plan(op, x_shape, dtype, filters, bias, x_scale, w_scale, y_scale, **options)
+    made.prepare()
+    return made
+
+
+def _make_plan(
+    operation: str,
+    x_shape: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    w: NDArray[Any],
+    bias: ArrayLike | None,
+    x_scale: ArrayLike,
+    w_scale: ArrayLike,
+    y_scale: ArrayLike,
+    *,
+    y_zero_point: object = 0,
+    dtype: DTypeLike | None = None,
+    activation: object = None,
+    **options: Any,
+) -> Plan:
+    check_bytes(operation, "a quantised convolution takes", x_dtype, w.dtype)
+    result = x_dtype if dtype is None else as_dtype(operation, "dtype", dtype)
+    if not is_byte(result):
+        raise DTypeError(f"{operation}: dtype must be int8 or uint8, got {result}; conv returns the int32 sums")
+    if activation not in (None, "relu"):
+        raise ArgumentError(f"{operation}: activation must be None or 'relu', got {activation!r}")
+    return make_plan(
+        operation,
+        x_shape,
+        x_dtype,
+        w,
+        bias,
+        scales=factors(operation, len(w) if w.ndim else 0, x_scale, w_scale, y_scale),
+        zero_point=zero_point(operation, "y_zero_point", y_zero_point, result),
+        dtype=result,
+        activation=activation,
+        **options,
+    )

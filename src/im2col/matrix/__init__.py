@@ -1,0 +1,1 @@
+"""The column matrix and the way back."""

@@ -1,0 +1,131 @@
+"""What a window makes of an image's shape: how often it stops, and how often each pixel is read."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ..engine.host import require_memory
+from ..errors import ArgumentError
+from ..spec.geometry import integer
+from ..spec.padding import check_mode
+from .fold import overlap
+from .frame import resolve_frame
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..spec.geometry import Window
+    from ..spec.padding import Padding, PaddingMode
+
+
+def overlap_count(
+    image_shape: tuple[int, ...],
+    kernel_size: Window,
+    *,
+    stride: Window = 1,
+    padding: Padding = 0,
+    dilation: Window = 1,
+    padding_mode: PaddingMode = "constant",
+    layout: str | None = None,
+) -> NDArray[np.int64]:
+    """Return how often each pixel stands in the column matrix of one channel.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        The image's shape, in `layout`.
+    kernel_size, stride, padding, dilation, padding_mode, layout
+        As for `im2col`.
+
+    Returns
+    -------
+    ndarray of int64
+        A new array over the spatial axes of the image: ``col2im`` of a matrix of ones.
+
+    Raises
+    ------
+    GeometryError, LayoutError, ArgumentError
+        If an argument does not fit.
+    MemoryBudgetError
+        If the counts would not fit the available memory.
+
+    Examples
+    --------
+    >>> from im2col import overlap_count
+    >>> overlap_count((4, 4), 3)
+    array([[1, 2, 2, 1],
+           [2, 4, 4, 2],
+           [2, 4, 4, 2],
+           [1, 2, 2, 1]])
+    """
+    op = "overlap_count"
+    frame = resolve_frame(op, checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
+    check_mode(op, padding_mode, frame.geometry)
+    g = frame.geometry
+    along = max(n + 2 * stops * k for n, stops, k in zip(g.padded_shape, g.output_shape, g.kernel_size, strict=True))
+    size = 8 * (math.prod(g.spatial_shape) + along)
+    require_memory(op, size, "ask for one axis at a time, with less padding", "the counts {} of int64", g.spatial_shape)
+    return overlap(frame.geometry, padding_mode)
+
+
+def output_shape(
+    image_shape: tuple[int, ...],
+    kernel_size: Window,
+    *,
+    stride: Window = 1,
+    padding: Padding = 0,
+    dilation: Window = 1,
+    layout: str | None = None,
+) -> tuple[int, ...]:
+    """Return how often the window stops along each spatial axis.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        The image's shape, in `layout`.
+    kernel_size, stride, padding, dilation, layout
+        As for `im2col`.
+
+    Returns
+    -------
+    tuple of int
+        Over the spatial axes: ``floor((n + padding - dilation·(k-1) - 1) / stride) + 1`` each; see `Geometry`.
+
+    Raises
+    ------
+    GeometryError, LayoutError, ArgumentError
+        If an argument does not fit.
+
+    Examples
+    --------
+    >>> from im2col import output_shape
+    >>> output_shape((1, 3, 224, 224), 7, stride=2, padding=3)
+    (112, 112)
+    """
+    op = "output_shape"
+    frame = resolve_frame(op, checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
+    return frame.geometry.output_shape
+
+
+def checked_shape(operation: str, image_shape: object) -> tuple[int, ...]:
+    """Return a user's `image_shape` as a tuple of int.
+
+    Parameters
+    ----------
+    operation : str
+        What an error names.
+    image_shape : tuple of int
+        The user's argument.
+
+    Raises
+    ------
+    ArgumentError, GeometryError
+        If it is no tuple, or an entry is no integer of at least 0.
+    """
+    if not isinstance(image_shape, list | tuple):
+        raise ArgumentError(
+            f"{operation}: image_shape must be a tuple of integers, the shape of the image; got {image_shape!r}"
+        )
+    return tuple(integer(operation, "an entry of image_shape", n, minimum=0) for n in image_shape)

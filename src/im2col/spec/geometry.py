@@ -1,0 +1,360 @@
+"""Which pixel goes where: the one index map that everything else reads."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import InitVar, dataclass
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import GeometryError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+INTEGER_OR_ONE_PER_AXIS = "an integer or one integer per axis"
+Pairs = tuple[tuple[int, int], ...]
+"""One (before, after) pair of pixel counts for each spatial axis."""
+Window = int | tuple[int, ...]
+"""A window argument: one value for all spatial axes, or one each."""
+
+
+def integer(operation: str, name: str, value: object, minimum: int, rule: str = "an integer") -> int:
+    """Return `value` as an int of at least `minimum`, or say why it is not one.
+
+    Parameters
+    ----------
+    operation, name : str
+        What the error names: the public function and its argument.
+    value : object
+        Anything that Python can use as an index, but not a bool.
+    minimum : int
+        The least value allowed.
+    rule : str
+        What the error says that the argument must be.
+
+    Raises
+    ------
+    GeometryError
+        If `value` is no integer or too small.
+
+    Examples
+    --------
+    >>> integer("conv2d", "stride", 2, minimum=1)
+    2
+    """
+    if type(value) is int and value >= minimum:  # all but the rare call
+        return value
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # that is tried
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | np.bool_):
+        raise GeometryError(f"{operation}: {name} must be {rule}, got {value!r}")
+    if number < minimum:
+        raise GeometryError(f"{operation}: {name} must be at least {minimum}, got {number}")
+    return number
+
+
+def per_axis(operation: str, name: str, value: object, ndim: int, minimum: int) -> tuple[int, ...]:
+    """Return a window argument as one int for each of `ndim` spatial axes.
+
+    Parameters
+    ----------
+    operation, name : str
+        What an error names.
+    value : int or sequence of int
+        An int stands for every axis.
+    ndim : int
+        How many spatial axes there are.
+    minimum : int
+        The least value allowed.
+
+    Returns
+    -------
+    tuple of int
+        `ndim` values.
+
+    Raises
+    ------
+    GeometryError
+        If the count or a value is wrong.
+
+    Examples
+    --------
+    >>> per_axis("conv2d", "stride", 2, ndim=2, minimum=1)
+    (2, 2)
+    """
+    if is_sequence(value):
+        values = plain(value)
+        if len(values) != ndim:
+            raise GeometryError(
+                f"{operation}: {name} has {len(values)} values {values!r} for {ndim} spatial "
+                f"{'axis' if ndim == 1 else 'axes'}; give one integer, or {ndim}"
+            )
+        return tuple(integer(operation, name, v, minimum) for v in values)
+    return (integer(operation, name, value, minimum, INTEGER_OR_ONE_PER_AXIS),) * ndim
+
+
+def is_sequence(value: object) -> bool:
+    """Whether a window argument gives a value for each axis: a list, a tuple, or an array of at least one axis."""
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def plain(values: Any) -> tuple[Any, ...]:
+    """Return a sequence as a tuple of Python's own values, as errors should show them."""
+    return tuple(values.tolist() if isinstance(values, np.ndarray) else values)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A window sliding over an image: from sizes to output shape and index map.
+
+    The object is immutable and hashable, so that plans and caches can be keyed by it. It is validated
+    when it is made; everything below trusts it. Users' arguments, with ints for all axes and padding
+    by name, become a geometry in `im2col.spec.padding.resolve_geometry`.
+
+    Parameters
+    ----------
+    spatial_shape : tuple of int
+        The image's spatial axes, in pixels, without padding.
+    kernel_size, stride, dilation : tuple of int
+        One value an axis, each at least 1.
+    padding : tuple of (int, int)
+        Pixels added (before, after) each axis, each at least 0.
+    operation : str, optional
+        The public function that errors name. It is no part of the geometry.
+    axes : str, optional
+        The letters of the spatial axes, for errors. No part of the geometry either.
+
+    Raises
+    ------
+    GeometryError
+        If the window spans more than the padded image along some axis.
+
+    Notes
+    -----
+    The number of stops along an axis is ``floor((n + p - d(k-1) - 1) / s) + 1`` with ``p`` the whole
+    padding of the axis. The form ``floor((n + p - k + 1) / s)``, often printed, is wrong when ``s > 1``
+    does not divide the numerator [1]_.
+
+    References
+    ----------
+    .. [1] V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning",
+       arXiv:1603.07285, relationship 6.
+
+    Examples
+    --------
+    >>> g = Geometry((5, 5), (3, 3), (2, 2), ((0, 0), (1, 1)), (1, 1))
+    >>> g.output_shape
+    (2, 3)
+    """
+
+    spatial_shape: tuple[int, ...]
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Pairs
+    dilation: tuple[int, ...]
+    operation: InitVar[str] = "Geometry"
+    axes: InitVar[str] = ""
+
+    def __post_init__(self, operation: str, axes: str) -> None:
+        fields = (self.spatial_shape, self.kernel_size, self.stride, self.padding, self.dilation)
+        lengths = [len(v) if is_sequence(v) else None for v in fields]
+        if lengths[0] in (0, None) or len(set(lengths)) != 1:
+            raise GeometryError(
+                f"{operation}: a geometry needs one value for each of its spatial axes, at least one axis; got "
+                f"{fields!r} for spatial_shape, kernel_size, stride, padding and dilation; window_geometry takes "
+                "integers for all axes and padding by name"
+            )
+        if any(not is_sequence(pair) or len(pair) != 2 for pair in self.padding):
+            raise GeometryError(
+                f"{operation}: padding must be one (before, after) pair for each spatial axis, got {self.padding!r}"
+            )
+        for name, minimum in (("spatial_shape", 0), ("kernel_size", 1), ("stride", 1), ("dilation", 1)):
+            values = tuple(integer(operation, name, v, minimum) for v in getattr(self, name))
+            object.__setattr__(self, name, values)
+        pads = tuple(
+            (integer(operation, "padding", a, 0), integer(operation, "padding", b, 0)) for a, b in self.padding
+        )
+        object.__setattr__(self, "padding", pads)
+        for i, (span, size) in enumerate(zip(self.span, self.padded_shape, strict=True)):
+            if span > size:
+                axis = axes[i] if axes else str(i)
+                kernel, dilation = self.kernel_size[i], self.dilation[i]
+                more = " more" if any(self.padding[i]) else ""
+                remedy = "lower the dilation" if dilation > 1 else "use a smaller kernel"
+                raise GeometryError(
+                    f"{operation}: the kernel spans {span} pixels (size {kernel}, dilation {dilation}) but axis "
+                    f"{axis} of the padded image has {size}; pad by at least {-((size - span) // 2)}{more} on "
+                    f"each side or {remedy}"
+                )
+
+    @property
+    def ndim(self) -> int:
+        """How many spatial axes there are."""
+        return len(self.spatial_shape)
+
+    @cached_property
+    def span(self) -> tuple[int, ...]:
+        """Pixels from a window's first tap to its last, ``d(k-1)+1``, for each axis."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
+
+    @cached_property
+    def padded_shape(self) -> tuple[int, ...]:
+        """The spatial axes with their padding."""
+        return tuple(n + a + b for n, (a, b) in zip(self.spatial_shape, self.padding, strict=True))
+
+    @cached_property
+    def output_shape(self) -> tuple[int, ...]:
+        """How often the window stops along each axis."""
+        return tuple((n - span) // s + 1 for n, span, s in zip(self.padded_shape, self.span, self.stride, strict=True))
+
+    @cached_property
+    def positions(self) -> int:
+        """Stops of the window in all: rows of the column matrix."""
+        return math.prod(self.output_shape)
+
+    @cached_property
+    def taps(self) -> int:
+        """Elements of the window in one channel."""
+        return math.prod(self.kernel_size)
+
+    @cached_property
+    def is_padded(self) -> bool:
+        """Whether any axis has padding."""
+        return any(a or b for a, b in self.padding)
+
+    def unpadded(self) -> Geometry:
+        """Return the same windows over the padded image, as a geometry that has no padding.
+
+        Returns
+        -------
+        Geometry
+            With ``spatial_shape = self.padded_shape``; output shape and taps are the same.
+        """
+        return Geometry(self.padded_shape, self.kernel_size, self.stride, ((0, 0),) * self.ndim, self.dilation)
+
+    # The index map. Position o and tap t of an axis meet at coordinate o·s + t·d of the padded image.
+
+    def position_strides(self, pixel_strides: Sequence[int]) -> tuple[int, ...]:
+        """Return the steps of the output's axes through the padded image's memory.
+
+        Parameters
+        ----------
+        pixel_strides : sequence of int
+            Strides of the padded image's spatial axes, in any unit (bytes or elements).
+
+        Returns
+        -------
+        tuple of int
+            In the same unit: moving one stop along axis i moves this far.
+        """
+        return tuple(p * s for p, s in zip(pixel_strides, self.stride, strict=True))
+
+    def tap_strides(self, pixel_strides: Sequence[int]) -> tuple[int, ...]:
+        """Return the steps of the kernel's axes through the padded image's memory.
+
+        Parameters
+        ----------
+        pixel_strides : sequence of int
+            Strides of the padded image's spatial axes, in any unit (bytes or elements).
+
+        Returns
+        -------
+        tuple of int
+            In the same unit: moving one tap along axis i moves this far.
+        """
+        return tuple(p * d for p, d in zip(pixel_strides, self.dilation, strict=True))
+
+    def position_offsets(self, pixel_strides: Sequence[int]) -> NDArray[np.int64]:
+        """Return where each position starts in the padded image's memory.
+
+        Parameters
+        ----------
+        pixel_strides : sequence of int
+            Strides of the padded image's spatial axes, in any unit.
+
+        Returns
+        -------
+        ndarray of int64, shape (positions,)
+            ``base + position_offsets[p] + tap_offsets[t]`` is the address of entry (p, t) of the column
+            matrix: this table and `tap_offsets` are im2col, as addresses.
+
+        Examples
+        --------
+        >>> g = Geometry((3, 4), (2, 2), (1, 2), ((0, 0), (0, 0)), (1, 1))
+        >>> g.position_offsets((4, 1))
+        array([0, 2, 4, 6])
+        >>> g.tap_offsets((4, 1))
+        array([0, 1, 4, 5])
+        """
+        return offsets(self.output_shape, self.position_strides(pixel_strides))
+
+    def tap_offsets(self, pixel_strides: Sequence[int]) -> NDArray[np.int64]:
+        """Return how far each tap lies from its position's first pixel.
+
+        Parameters
+        ----------
+        pixel_strides : sequence of int
+            Strides of the padded image's spatial axes, in any unit.
+
+        Returns
+        -------
+        ndarray of int64, shape (taps,)
+            In the order of the kernel's axes, the last one fastest.
+        """
+        return offsets(self.kernel_size, self.tap_strides(pixel_strides))
+
+    def pixel(self, position: int, tap: int) -> tuple[int, ...]:
+        """Return the image coordinates that one entry of the column matrix shows.
+
+        Parameters
+        ----------
+        position, tap : int
+            Row-major numbers, ``0 <= position < positions`` and ``0 <= tap < taps``.
+
+        Returns
+        -------
+        tuple of int
+            One coordinate an axis in the image without padding: below 0, or at least the axis's
+            length, where the entry lies in the padding.
+
+        Examples
+        --------
+        >>> Geometry((5, 5), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)).pixel(position=4, tap=0)
+        (1, 1)
+        """
+        stops = np.unravel_index(position, self.output_shape)
+        steps = np.unravel_index(tap, self.kernel_size)
+        return tuple(
+            int(o) * s + int(t) * d - before
+            for o, t, s, d, (before, _) in zip(stops, steps, self.stride, self.dilation, self.padding, strict=True)
+        )
+
+
+def offsets(shape: Sequence[int], strides: Sequence[int]) -> NDArray[np.int64]:
+    """Return the offset of every element of a strided array, in row-major order.
+
+    Parameters
+    ----------
+    shape, strides : sequence of int
+        Of the array; strides in any unit.
+
+    Returns
+    -------
+    ndarray of int64, shape (prod(shape),)
+        In the unit of `strides`.
+
+    Examples
+    --------
+    >>> offsets((2, 3), (10, 1))
+    array([ 0,  1,  2, 10, 11, 12])
+    """
+    steps = [np.arange(n) * stride for n, stride in zip(shape, strides, strict=True)]
+    return reduce(np.add.outer, steps, np.zeros(1, np.int64)).reshape(-1)

@@ -1,0 +1,231 @@
+"""Axis strings: what each axis of an array means."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ..errors import LayoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    T = TypeVar("T")
+
+BATCH, CHANNEL = "N", "C"
+_SPATIAL_LETTERS = "ABEFGIJKLMOPQRSTUVXYZDHW"
+"""Names of spatial axes, innermost last: one axis is W, two are HW, three DHW."""
+
+
+class Layout(NamedTuple):
+    """An axis string, parsed: N is the batch, C the channels, every other letter a spatial axis.
+
+    Parameters
+    ----------
+    axes : str
+        One capital letter an axis, none twice, such as ``"NCHW"`` or ``"HWC"``.
+
+    Examples
+    --------
+    >>> parse("conv2d", "NHWC").spatial
+    'HW'
+    """
+
+    axes: str
+
+    @property
+    def spatial(self) -> str:
+        """The letters of the spatial axes, in order."""
+        return "".join(a for a in self.axes if a not in (BATCH, CHANNEL))
+
+    @property
+    def has_batch(self) -> bool:
+        """Whether there is a batch axis."""
+        return BATCH in self.axes
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether there is a channel axis."""
+        return CHANNEL in self.axes
+
+    @property
+    def canonical(self) -> str:
+        """The same axes as batch, channels, spatial axes."""
+        return BATCH * self.has_batch + CHANNEL * self.has_channels + self.spatial
+
+    def spatial_shape(self, shape: Sequence[T]) -> tuple[T, ...]:
+        """Return the spatial entries of a shape (or of strides) given in this layout."""
+        return tuple(v for a, v in zip(self.axes, shape, strict=True) if a not in (BATCH, CHANNEL))
+
+    def size(self, axis: str, shape: Sequence[int]) -> int:
+        """Return the length of `axis` in a shape given in this layout; 1 where there is no such axis."""
+        return shape[self.axes.index(axis)] if axis in self.axes else 1
+
+    def to_canonical(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return a view of `x` with its axes as (N, C, *spatial); axes that x lacks have length 1.
+
+        Parameters
+        ----------
+        x : ndarray
+            Its axes in this layout.
+
+        Returns
+        -------
+        ndarray
+            `x` itself where it has these axes, or a view.
+        """
+        order, lengths = _way_to_canonical(self.axes)
+        view = x if order is None else x.transpose(order)
+        return view if lengths is None else view[lengths]
+
+    def from_canonical_shape(self, batch: int, channels: int, spatial: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape in this layout of an array with these axes."""
+        sizes = dict(zip(self.spatial, spatial, strict=True)) | {BATCH: batch, CHANNEL: channels}
+        return tuple(sizes[a] for a in self.axes)
+
+    def strides(self, batch: int, channels: int, spatial: Sequence[int], size: int) -> tuple[int, ...]:
+        """Return the strides, with canonical axes, of a dense array in this layout; 0 along axes that it lacks.
+
+        Parameters
+        ----------
+        batch, channels : int
+        spatial : sequence of int
+            Its lengths.
+        size : int
+            Bytes of an element.
+        """
+        canonical = BATCH + CHANNEL + self.spatial
+        return dense_strides([canonical.index(a) for a in self.axes], (batch, channels, *spatial), size)
+
+
+def dense_strides(axes: Sequence[int], sizes: Sequence[int], size: int) -> tuple[int, ...]:
+    """Return the strides, in canonical order, of a dense array whose memory order is `axes`.
+
+    Parameters
+    ----------
+    axes : sequence of int
+        The canonical axes, outermost first.
+    sizes : sequence of int
+        Lengths of the canonical axes.
+    size : int
+        Bytes of an element.
+
+    Examples
+    --------
+    >>> dense_strides((0, 2, 1), (1, 3, 5), 4)
+    (60, 4, 12)
+    """
+    strides = [0] * len(sizes)
+    step = size
+    for axis in reversed(axes):
+        strides[axis] = step
+        step *= sizes[axis]
+    return tuple(strides)
+
+
+@cache
+def _way_to_canonical(axes: str) -> tuple[tuple[int, ...] | None, tuple[Any, ...] | None]:
+    """Return the order of axes, and the index that adds those which are missing; None for what changes nothing."""
+    layout = Layout(axes)
+    canonical = layout.canonical
+    order = None if axes == canonical else tuple(map(axes.index, canonical))
+    present = (layout.has_batch, layout.has_channels)
+    return order, None if all(present) else tuple(slice(None) if is_there else None for is_there in present)
+
+
+def parse(operation: str, layout: object) -> Layout:
+    """Parse an axis string.
+
+    Parameters
+    ----------
+    operation : str
+        What an error names.
+    layout : str
+        Such as ``"NCHW"``.
+
+    Raises
+    ------
+    LayoutError
+        If a letter is repeated or no capital, or there is no spatial axis.
+    """
+    if (
+        not isinstance(layout, str)
+        or len(set(layout)) != len(layout)
+        or not (layout.isascii() and layout.isalpha() and layout.isupper())
+        or not set(layout) - {BATCH, CHANNEL}
+    ):
+        raise LayoutError(
+            f"{operation}: layout must be distinct capital letters, N for the batch, C for the channels and at least "
+            f"one spatial axis, such as 'NCHW' or 'HW'; got {layout!r}"
+        )
+    return Layout(layout)
+
+
+def default(operation: str, array_ndim: int, spatial_ndim: int) -> Layout:
+    """Return the layout of an array by its number of axes: plain, then with channels, then with a batch.
+
+    Parameters
+    ----------
+    operation : str
+        What an error names.
+    array_ndim : int
+        Axes of the image: `spatial_ndim` for a plain image, one more with channels, two more with a batch.
+    spatial_ndim : int
+        Spatial axes.
+
+    Raises
+    ------
+    LayoutError
+        If the image has too few or too many axes.
+
+    Examples
+    --------
+    >>> default("conv2d", 4, 2).axes
+    'NCHW'
+    """
+    lead = array_ndim - spatial_ndim
+    if lead not in (0, 1, 2) or not 1 <= spatial_ndim <= len(_SPATIAL_LETTERS):
+        axes = "axis" if spatial_ndim == 1 else "axes"
+        raise LayoutError(
+            f"{operation}: an image with {spatial_ndim} spatial {axes} has {spatial_ndim} (plain), {spatial_ndim + 1} "
+            f"(with channels) or {spatial_ndim + 2} (with a batch) axes, got an array of {array_ndim}; pass an image "
+            "of that many axes, or name its axes with layout="
+        )
+    return parse(operation, ("", CHANNEL, BATCH + CHANNEL)[lead] + _SPATIAL_LETTERS[-spatial_ndim:])
+
+
+def resolve(operation: str, layout: str | None, array_ndim: int, spatial_ndim: int) -> Layout:
+    """Return the layout of an image from the user's `layout` argument, or by its number of axes.
+
+    Parameters
+    ----------
+    operation : str
+        What an error names.
+    layout : str or None
+        The user's argument.
+    array_ndim : int
+        Axes of the image.
+    spatial_ndim : int
+        Spatial axes that the kernel has.
+
+    Raises
+    ------
+    LayoutError
+        If the layout is malformed, or does not have as many axes as the image or as the kernel.
+    """
+    if layout is None:
+        return default(operation, array_ndim, spatial_ndim)
+    parsed = parse(operation, layout)
+    if len(layout) != array_ndim:
+        raise LayoutError(
+            f"{operation}: layout {layout!r} names {len(layout)} axes but the image has {array_ndim}; "
+            "name each axis once"
+        )
+    if len(parsed.spatial) != spatial_ndim:
+        raise LayoutError(
+            f"{operation}: layout {layout!r} has {len(parsed.spatial)} spatial axes ({parsed.spatial}) but the kernel "
+            f"has {spatial_ndim}; give the kernel one size for each spatial axis"
+        )
+    return parsed

@@ -1,0 +1,376 @@
+"""Padding: from what the user writes to pixel counts, and the padded image itself."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError, GeometryError
+from .arrays import is_registered, native
+from .geometry import INTEGER_OR_ONE_PER_AXIS, Geometry, Pairs, integer, is_sequence, per_axis, plain
+from .layout import default
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+PaddingName = Literal["valid", "same", "same_lower", "full", "causal"]
+PaddingMode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
+Padding = PaddingName | int | tuple[int | tuple[int, int], ...]
+
+_NAMES = get_args(PaddingName)
+_MODES = get_args(PaddingMode)
+
+
+def resolve_geometry(
+    operation: str,
+    axes: str,
+    spatial_shape: tuple[int, ...],
+    kernel_size: object,
+    stride: object = 1,
+    padding: object = 0,
+    dilation: object = 1,
+) -> Geometry:
+    """Turn a user's window arguments into a geometry.
+
+    Parameters
+    ----------
+    operation : str
+        The public function that errors name.
+    axes : str
+        The letters of the spatial axes.
+    spatial_shape : tuple of int
+        The image's spatial axes, in pixels.
+    kernel_size, stride, dilation : int or sequence of int
+        One value for all axes, or one each.
+    padding : int, sequence or str
+        An int for every side; one entry an axis, each an int or a (before, after) pair; or a name: ``"valid"``
+        none; ``"same"`` the output is ceil(size / stride), the odd pixel after; ``"same_lower"`` the odd pixel
+        before; ``"full"`` every window that touches the image; ``"causal"`` all before.
+
+    Returns
+    -------
+    Geometry
+
+    Raises
+    ------
+    GeometryError
+        If a value is out of range or a window spans more than the padded image.
+    ArgumentError
+        If `padding` is an unknown name.
+
+    Examples
+    --------
+    >>> resolve_geometry("conv1d", "W", (6,), 3, stride=2, padding="same").padding
+    ((0, 1),)
+    """
+    k = len(axes)
+    for axis, n in zip(axes, spatial_shape, strict=True):
+        integer(operation, f"the length of axis {axis}", n, minimum=0)
+    kernel = per_axis(operation, "kernel_size", kernel_size, k, minimum=1)
+    strides = per_axis(operation, "stride", stride, k, minimum=1)
+    dilations = per_axis(operation, "dilation", dilation, k, minimum=1)
+    if isinstance(padding, str):
+        pads = _named(operation, padding, spatial_shape, kernel, strides, dilations)
+    else:
+        pads = explicit_padding(operation, padding, k)
+    return Geometry(spatial_shape, kernel, strides, pads, dilations, operation, axes)
+
+
+def window_geometry(
+    spatial_shape: tuple[int, ...],
+    kernel_size: int | tuple[int, ...],
+    *,
+    stride: int | tuple[int, ...] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, ...] = 1,
+) -> Geometry:
+    """Return the geometry of a window sliding over an image: which pixel stands where in the column matrix.
+
+    Parameters
+    ----------
+    spatial_shape : tuple of int
+        The image's spatial axes, in pixels.
+    kernel_size, stride, dilation : int or tuple of int
+        One value for all axes, or one each.
+    padding : int, tuple or str
+        As for `im2col`.
+
+    Returns
+    -------
+    Geometry
+        Frozen and hashable: the output's shape, and the index map as offsets, as strides and pixel by pixel.
+
+    Raises
+    ------
+    GeometryError, ArgumentError
+        If an argument does not fit.
+
+    Examples
+    --------
+    >>> from im2col import window_geometry
+    >>> g = window_geometry((224, 224), 7, stride=2, padding=3)
+    >>> g.output_shape, g.pixel(position=0, tap=24)
+    ((112, 112), (0, 0))
+    """
+    op = "window_geometry"
+    if not isinstance(spatial_shape, list | tuple):
+        raise ArgumentError(f"{op}: spatial_shape must be a tuple of integers, got {spatial_shape!r}")
+    axes = default(op, len(spatial_shape), len(spatial_shape)).axes
+    return resolve_geometry(op, axes, tuple(spatial_shape), kernel_size, stride, padding, dilation)
+
+
+def _named(
+    operation: str,
+    name: str,
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> Pairs:
+    if name not in _NAMES:
+        raise ArgumentError(
+            f"{operation}: padding must be an integer, one entry per axis, or one of {_NAMES}; got {name!r}"
+        )
+    pairs = []
+    for n, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
+        reach = d * (k - 1)
+        # TensorFlow's rule for "same": as many stops as strides start inside the image.
+        total = max(0, (-(-n // s) - 1) * s + reach + 1 - n)
+        pairs.append(
+            {
+                "valid": (0, 0),
+                "same": (total // 2, total - total // 2),
+                "same_lower": (total - total // 2, total // 2),
+                "full": (reach, reach),
+                "causal": (reach, 0),
+            }[name]
+        )
+    return tuple(pairs)
+
+
+def explicit_padding(operation: str, padding: object, k: int) -> Pairs:
+    """Return padding given in numbers as one (before, after) pair for each of k axes.
+
+    Raises
+    ------
+    GeometryError
+        If the count or a value is wrong.
+    """
+    if not is_sequence(padding):
+        p = integer(operation, "padding", padding, 0, INTEGER_OR_ONE_PER_AXIS)
+        return ((p, p),) * k
+    entries = plain(padding)
+    if len(entries) != k:
+        axes = "axis" if k == 1 else "axes"
+        raise GeometryError(
+            f"{operation}: padding has {len(entries)} entries {entries!r} for {k} spatial {axes}; give one "
+            "integer, or one entry per axis, each an integer or a (before, after) pair such as "
+            f"{((1, 2),) * k!r}"
+        )
+    pairs = []
+    for entry in entries:
+        sides = plain(entry) if is_sequence(entry) else (entry, entry)
+        if len(sides) != 2:
+            raise GeometryError(
+                f"{operation}: an entry of padding must be an integer or a (before, after) pair, got {sides!r}"
+            )
+        before, after = (integer(operation, "padding", p, minimum=0) for p in sides)
+        pairs.append((before, after))
+    return tuple(pairs)
+
+
+def check_mode(operation: str, mode: str, geometry: Geometry) -> None:
+    """Refuse an unknown padding mode, and one that would copy pixels of an image that has none.
+
+    Raises
+    ------
+    ArgumentError
+        If `mode` is not one of ``np.pad``'s five names that are supported.
+    GeometryError
+        If an axis of length 0 is to be padded from its own pixels.
+    """
+    if mode not in _MODES:
+        raise ArgumentError(f"{operation}: padding_mode must be one of {_MODES}, got {mode!r}")
+    if mode == "constant":
+        return
+    for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
+        if n == 0 and any(pair):
+            raise GeometryError(
+                f"{operation}: padding_mode {mode!r} needs pixels to copy but spatial axis {i} of the image has none; "
+                "use padding_mode='constant'"
+            )
+
+
+def constant(operation: str, value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the padding value as a 0-d array of the image's dtype.
+
+    Parameters
+    ----------
+    operation : str
+        What an error names.
+    value : scalar
+        The user's `padding_value`.
+    dtype : dtype
+        The image's.
+
+    Returns
+    -------
+    ndarray, shape ()
+
+    Raises
+    ------
+    DTypeError
+        If `dtype` cannot hold the value: a NaN or a fraction for integers, a negative number for unsigned ones, a
+        complex number for reals.
+    """
+    if type(value) is int and value == 0:  # all but the rare call
+        return np.zeros((), dtype)
+    wrong = DTypeError(f"{operation}: padding_value {value!r} is not a value of the image's dtype {dtype}")
+    scalar = np.asarray(value)
+    if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
+        scalar = np.asarray(float(value))  # an integer beyond 64 bits
+    if is_registered(scalar.dtype):
+        scalar = scalar.astype(np.float64)
+    if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):
+        raise wrong
+    with np.errstate(all="ignore"):
+        try:
+            # From Python's own number: NumPy refuses to wrap those, and rounds them once.
+            cast = np.array(scalar.item()).astype(dtype)
+            if dtype.kind in "iu" and scalar.dtype.kind in "iu":
+                cast = np.array(scalar.item(), dtype)
+        except (TypeError, ValueError, OverflowError):
+            raise wrong from None
+        exact = bool(cast == scalar) if dtype.kind in "biu" else True
+        overflow = bool(np.isfinite(scalar)) and not bool(np.isfinite(cast.astype(np.complex128)))
+    if overflow or not exact:
+        raise wrong
+    return cast
+
+
+def pad_image(
+    x: NDArray[Any],
+    pairs: Sequence[tuple[int, int]],
+    mode: str,
+    value: NDArray[Any] | None,
+    copy: Callable[[NDArray[Any], NDArray[Any]], None] = np.copyto,
+) -> NDArray[Any]:
+    """Return a padded copy of an image.
+
+    Parameters
+    ----------
+    x : ndarray
+        Any axes.
+    pairs : sequence of (int, int)
+        Pixels (before, after) each of x's axes.
+    mode : str
+        One of ``np.pad``'s: constant, edge, reflect, symmetric, wrap.
+    value : ndarray, shape (), or None
+        The constant; only read for ``mode="constant"``.
+    copy : callable
+        What copies the image into the padded one: ``copy(dst, src)``.
+
+    Returns
+    -------
+    ndarray
+        A new array of x's dtype in native byte order, in C order of x's axes.
+    """
+    padded = np.zeros([n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], native(x.dtype))
+    if mode == "constant" and value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
+        padded[...] = value
+    fill_padded(padded, x, pairs, mode, copy)
+    return padded
+
+
+def fill_padded(
+    padded: NDArray[Any],
+    x: NDArray[Any],
+    pairs: Sequence[tuple[int, int]],
+    mode: str,
+    copy: Callable[[NDArray[Any], NDArray[Any]], None] = np.copyto,
+) -> None:
+    """Write an image into an array with room for its padding, and the padding too unless it is a constant.
+
+    Parameters
+    ----------
+    padded : ndarray
+        Its border holds the constant already where `mode` is ``"constant"``.
+    x, pairs, mode, copy
+        As for `pad_image`.
+    """
+    inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, pairs, strict=True))
+    copy(padded[inner], x)
+    if mode != "constant":
+        for axis, (n, (before, after)) in enumerate(zip(x.shape, pairs, strict=True)):
+            lines = np.moveaxis(padded, axis, 0)
+            for line, source in _border(n, before, after, mode):
+                lines[line] = lines[before + source]
+
+
+@lru_cache(maxsize=256)
+def _border(n: int, before: int, after: int, mode: str) -> tuple[tuple[int, int], ...]:
+    """Return every element of an axis's padding, with the pixel that it shows; remembered, as np.pad takes its time."""
+    if not before and not after:
+        return ()
+    index = source_index(n, before, after, mode)
+    return tuple((i, int(index[i])) for i in (*range(before), *range(before + n, before + n + after)))
+
+
+def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:
+    """Return which pixel each element of a padded axis shows; -1 where it shows the constant.
+
+    Parameters
+    ----------
+    n : int
+        Length of the axis without padding.
+    before, after : int
+        Its padding.
+    mode : str
+        The padding mode.
+
+    Returns
+    -------
+    ndarray of int64, shape (before + n + after,)
+
+    Examples
+    --------
+    >>> source_index(3, 2, 2, "reflect")
+    array([2, 1, 0, 1, 2, 1, 0])
+    """
+    if mode == "constant":
+        return np.pad(np.arange(n), (before, after), constant_values=-1)
+    # NumPy's stub wants the mode as a literal.
+    return np.pad(np.arange(n), (before, after), mode=mode)  # type: ignore[call-overload, no-any-return]
+
+
+def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode: str) -> NDArray[Any]:
+    """Add each padded pixel to the pixel it was copied from: the adjoint of `pad_image`.
+
+    Parameters
+    ----------
+    padded : ndarray
+        Its axes from `first_axis` on have the lengths of ``geometry.padded_shape``. Overwritten.
+    first_axis : int
+        Where the spatial axes start.
+    geometry : Geometry
+        The padding.
+    mode : str
+        The padding mode; under ``"constant"`` the padding is dropped.
+
+    Returns
+    -------
+    ndarray
+        A view of `padded` without its padding.
+    """
+    for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
+        moved = np.moveaxis(padded, first_axis + i, 0)
+        inner = moved[before : before + n]
+        if mode != "constant":
+            for line, source in _border(n, before, after, mode):
+                inner[source] += moved[line]
+        padded = np.moveaxis(inner, 0, first_axis + i)
+    return padded

@@ -1,0 +1,333 @@
+"""One convolution, validated: all that an algorithm may know before it sees the arrays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError, ShapeError
+from . import layout as layouts
+from .activation import check_activation
+from .arrays import as_dtype, is_registered, is_registered_float, native
+from .geometry import integer
+from .padding import check_mode, constant, resolve_geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from .activation import Activation, ActivationArgument
+    from .geometry import Geometry, Window
+    from .layout import Layout
+    from .padding import Padding, PaddingMode
+
+WORKSPACE_LIMIT = 64 << 20
+"""Bytes that an algorithm may allocate for blocks of the column matrix, unless a call says otherwise."""
+
+WINDOW_OPTIONS = ("stride", "padding", "dilation", "groups", "layout")
+
+
+class Options(TypedDict, total=False):
+    """The keywords of `conv`: `conv1d`, `conv2d` and `conv3d` take them as they are, `plan` all but `out`."""
+
+    stride: Window
+    padding: Padding
+    dilation: Window
+    groups: int
+    padding_mode: PaddingMode
+    padding_value: complex | None
+    layout: str | None
+    activation: ActivationArgument | None
+    flip: bool
+    dtype: DTypeLike | None
+    x_zero_point: int
+    w_zero_point: ArrayLike
+    algorithm: str
+    workspace_limit: int
+    out: NDArray[Any] | None
+    threads: int | None
+
+
+def refuse_unknown(operation: str, options: Iterable[str], known: Container[str]) -> None:
+    """Raise the error that Python raises for a keyword that a function does not have.
+
+    Raises
+    ------
+    TypeError
+        If a name in `options` is not among the known ones.
+    """
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{operation}() got an unexpected keyword argument {name!r}")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One convolution, validated: all that an algorithm may know before it sees the arrays.
+
+    Images have canonical axes (N, C, *spatial) by the time an algorithm sees them; `layout` tells how they lie in
+    memory. The object is hashable, and equal to every other that asks for the same work.
+    """
+
+    layout: Layout
+    geometry: Geometry
+    batch: int
+    channels: int
+    filters: int
+    groups: int
+    x_dtype: np.dtype[Any]
+    w_dtype: np.dtype[Any]
+    dtype: np.dtype[Any]
+    padding_mode: str
+    padding_bytes: bytes
+    activation: Activation | None
+    flip: bool
+    has_bias: bool
+    workspace_limit: int
+    strides: tuple[int, ...] | None = None
+    """Bytes between neighbours along (N, C, *spatial) in the array whose part the image is; None if it is all of it."""
+    out_strides: tuple[int, ...] | None = None
+    """The same along (N, filters, *output) of the result."""
+    x_zero_point: int = 0
+    """The pixel that stands for 0: it is taken off every pixel, also of the padding."""
+    zero_point: int | None = None
+    """Of a requantised result: where 0 stands in it; None for any other result."""
+    operation: str = field(default="conv", compare=False)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.layout, self.geometry, self.batch, self.channels, self.filters, self.groups, self.x_dtype))
+
+    def __hash__(self) -> int:
+        """Return the hash, computed once: each call looks up what was decided about its problem."""
+        return self._hash
+
+    @property
+    def padding_value(self) -> Any:
+        """The constant that pads, a scalar of the image's dtype; kept as bytes, among which NaN equals itself."""
+        return np.frombuffer(self.padding_bytes, self.x_dtype)[0]
+
+    @property
+    def accumulator(self) -> np.dtype[Any]:
+        """The dtype of sums: the result's, but float32 for float16 and bfloat16, int32 before they are requantised."""
+        return accumulator(self.dtype) if self.zero_point is None else np.dtype(np.int32)
+
+    @property
+    def pads_zeros(self) -> bool:
+        """Whether taps in the padding contribute nothing."""
+        zero = np.array(self.x_zero_point).astype(self.x_dtype).tobytes()
+        return not self.geometry.is_padded or (self.padding_mode == "constant" and self.padding_bytes == zero)
+
+    @property
+    def group_channels(self) -> int:
+        """Channels that one filter reads."""
+        return self.channels // self.groups
+
+    @property
+    def group_filters(self) -> int:
+        """Filters of one group."""
+        return self.filters // self.groups
+
+    @property
+    def group_taps(self) -> int:
+        """Taps of one filter: the terms of one sum."""
+        return self.group_channels * self.geometry.taps
+
+    @cached_property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of the image, in its layout."""
+        return self.layout.from_canonical_shape(self.batch, self.channels, self.geometry.spatial_shape)
+
+    @cached_property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the result, in the image's layout."""
+        return self.layout.from_canonical_shape(self.batch, self.filters, self.geometry.output_shape)
+
+    @cached_property
+    def output_bytes(self) -> int:
+        """Bytes of the result."""
+        return math.prod(self.output_shape) * self.dtype.itemsize
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: a multiplication and an addition for each term, padded taps included."""
+        return 2 * self.batch * self.filters * self.geometry.positions * self.group_taps
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: image and weight read once, result written once."""
+        image = math.prod(self.x_shape) * self.x_dtype.itemsize
+        weight = self.filters * self.group_taps * self.w_dtype.itemsize
+        return image + weight + self.output_bytes
+
+
+def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of sums for a result's dtype: itself, but float32 for float16 and bfloat16."""
+    return np.dtype(np.float32) if dtype == np.float16 or is_registered(dtype) else dtype
+
+
+def make_problem(
+    operation: str,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    w_dtype: np.dtype[Any],
+    *,
+    stride: object = 1,
+    padding: object = 0,
+    dilation: object = 1,
+    groups: int = 1,
+    padding_mode: str = "constant",
+    padding_value: object = None,
+    layout: str | None = None,
+    activation: object = None,
+    flip: bool = False,
+    dtype: DTypeLike | None = None,
+    workspace_limit: int = WORKSPACE_LIMIT,
+    has_bias: bool = False,
+    x_zero_point: int = 0,
+    zero_point: int | None = None,
+    names: tuple[str, str] = ("x", "w"),
+) -> Problem:
+    """Validate the arguments of a convolution, all but the arrays' values.
+
+    Parameters
+    ----------
+    operation : str
+        The public function that errors name.
+    x_shape, w_shape : tuple of int
+        Of the image, in `layout`, and of the filters (n, C/groups, *kernel).
+    x_dtype, w_dtype : dtype
+        Of the image and the filters.
+    stride, padding, dilation, groups, padding_mode, padding_value, layout, activation, flip, dtype, workspace_limit
+        As for `conv`.
+    has_bias : bool
+        Whether there will be a bias.
+    x_zero_point : int
+        The pixel that stands for 0, which is what pads by default.
+    zero_point : int, optional
+        Of a result that is requantised to `dtype`, int8 or uint8.
+    names : (str, str)
+        What errors call the arrays that have these dtypes.
+
+    Returns
+    -------
+    Problem
+
+    Raises
+    ------
+    ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
+        If an argument does not fit.
+    """
+    for name, shape in (("x", x_shape), ("w", w_shape)):
+        if not isinstance(shape, tuple | list):
+            raise ArgumentError(f"{operation}: the shape of {name} must be a tuple of integers, got {shape!r}")
+    x_shape = tuple(integer(operation, "an entry of the image's shape", n, minimum=0) for n in x_shape)
+    w_shape = tuple(integer(operation, "an entry of the weight's shape", n, minimum=0) for n in w_shape)
+    if len(w_shape) < 3:
+        raise ShapeError(
+            f"{operation}: w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes "
+            "with conv1d, conv2d or conv3d, or as w[None, None]"
+        )
+    groups = integer(operation, "groups", groups, minimum=1)
+    axes = layouts.resolve(operation, layout, len(x_shape), len(w_shape) - 2)
+    filters, channels = w_shape[0], axes.size(layouts.CHANNEL, x_shape)
+    _check_channels(operation, x_shape, w_shape, axes, groups)
+    sizes = axes.spatial_shape(x_shape)
+    geometry = resolve_geometry(operation, axes.spatial, sizes, w_shape[2:], stride, padding, dilation)
+    check_mode(operation, padding_mode, geometry)
+    requantised = zero_point is not None
+    result = np.dtype(dtype) if requantised else result_dtype(operation, x_dtype, w_dtype, dtype, names)
+    fill = x_zero_point if padding_value is None else padding_value
+    return Problem(
+        layout=axes,
+        geometry=geometry,
+        batch=axes.size(layouts.BATCH, x_shape),
+        channels=channels,
+        filters=filters,
+        groups=groups,
+        x_dtype=native(x_dtype),
+        w_dtype=native(w_dtype),
+        dtype=result,
+        padding_mode=padding_mode,
+        padding_bytes=constant(operation, fill, native(x_dtype)).tobytes(),
+        activation=check_activation(operation, activation, result),
+        flip=bool(flip),
+        has_bias=has_bias,
+        workspace_limit=integer(operation, "workspace_limit", workspace_limit, minimum=1),
+        x_zero_point=x_zero_point,
+        zero_point=zero_point,
+        operation=operation,
+    )
+
+
+def _check_channels(
+    operation: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: Layout, groups: int
+) -> None:
+    filters, per_group = w_shape[:2]
+    channels = axes.size(layouts.CHANNEL, x_shape)
+    if filters % groups:
+        raise ShapeError(
+            f"{operation}: {filters} filters do not divide into groups={groups}; the filters must be a multiple of "
+            "groups"
+        )
+    if channels != per_group * groups:
+        hint = "pass w of shape (filters, channels/groups, *kernel)"
+        last_first = axes.canonical.replace(layouts.CHANNEL, "") + layouts.CHANNEL
+        if axes.axes == axes.canonical and axes.has_channels and x_shape[-1] == per_group * groups:
+            hint = f"the last axis would fit: pass layout={last_first!r} if the channels come last"
+        raise ShapeError(
+            f"{operation}: the image {x_shape} has {channels} channels in layout {axes.axes!r} but the filters "
+            f"{w_shape} with groups={groups} read {per_group * groups}; {hint}"
+        )
+    if not axes.has_channels and filters != 1:
+        raise ShapeError(
+            f"{operation}: {filters} filters give {filters} output maps but layout {axes.axes!r} has no channel axis "
+            f"for them; pass the image with a channel axis, as in x[{'None' if not axes.has_batch else ':, None'}]"
+        )
+
+
+def result_dtype(
+    operation: str,
+    x_dtype: np.dtype[Any],
+    w_dtype: np.dtype[Any],
+    dtype: DTypeLike | None,
+    names: tuple[str, str] = ("x", "w"),
+) -> np.dtype[Any]:
+    """Return the dtype of the result: ``np.result_type``, but int32 for two 8-bit operands, unless `dtype` says.
+
+    Raises
+    ------
+    DTypeError
+        If the operands, which errors call by `names`, have no common dtype, or `dtype` cannot hold it.
+    """
+    for name, operand in zip(names, (x_dtype, w_dtype), strict=True):
+        if is_registered(operand) and not is_registered_float(operand):
+            raise DTypeError(
+                f"{operation}: {name} has dtype {operand}, which convolutions do not take; convert it first, as in "
+                f"{name}.astype(np.int8)"
+            )
+    try:
+        natural = native(np.result_type(x_dtype, w_dtype))
+    except TypeError as cause:
+        raise DTypeError(
+            f"{operation}: {names[0]} of {x_dtype} and {names[1]} of {w_dtype} have no common dtype; convert one of "
+            "them"
+        ) from cause
+    if natural.kind in "biu" and x_dtype.itemsize == w_dtype.itemsize == 1:
+        natural = np.dtype(np.int32)
+    if dtype is None:
+        return natural
+    wanted = native(as_dtype(operation, "dtype", dtype))
+    both_integers = natural.kind in "iu" and wanted.kind in "iu"
+    if not (both_integers or np.can_cast(natural, wanted, "same_kind")):
+        raise DTypeError(
+            f"{operation}: {names[0]} of {x_dtype} and {names[1]} of {w_dtype} give {natural}, which dtype={wanted} "
+            "cannot hold; ask for a wider dtype and convert the result"
+        )
+    return wanted

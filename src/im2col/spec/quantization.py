@@ -1,0 +1,144 @@
+"""Zero points and scales: what is checked of them, and what they make of weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError, ShapeError
+from .arrays import as_array
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def is_byte(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is one that quantised numbers have: int8 or uint8."""
+    return dtype.kind in "iu" and dtype.itemsize == 1
+
+
+def check_bytes(operation: str, what: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any]) -> None:
+    """Refuse operands that are not of int8 or uint8, which is what something takes or belongs to.
+
+    Raises
+    ------
+    DTypeError
+    """
+    for name, dtype in (("x", x_dtype), ("w", w_dtype)):
+        if not is_byte(dtype):
+            raise DTypeError(f"{operation}: {name} has dtype {dtype} but {what} int8 and uint8; convert {name} first")
+
+
+def are_zero(operation: str, filters: int, x_zero_point: object, w_zero_point: object) -> bool:
+    """Whether zero points are integers, one or one a filter, and all of them 0: what every dtype has.
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If they are no such integers.
+    """
+    if type(x_zero_point) is int and type(w_zero_point) is int:  # all but the rare call
+        return x_zero_point == w_zero_point == 0
+    points = [
+        _points(operation, name, value, np.dtype(np.int64), shape)
+        for name, value, shape in (("x_zero_point", x_zero_point, ()), ("w_zero_point", w_zero_point, (filters,)))
+    ]
+    return not any(each.any() for each in points)
+
+
+def zero_point(operation: str, name: str, value: object, dtype: np.dtype[Any]) -> int:
+    """Return a zero point as an int within the range of the dtype whose numbers it belongs to.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no integer, or out of range.
+    """
+    return int(_points(operation, name, value, dtype, ()).item())
+
+
+def _points(operation: str, name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    points = as_array(operation, name, value) if value is not None else np.array(np.nan)
+    if points.dtype.kind not in "iu":
+        raise ArgumentError(f"{operation}: {name} must be an integer, got {value!r}")
+    if points.shape != ():
+        if points.shape == (1,):  # one for all, as ONNX has it
+            points = points.reshape(())
+        elif points.shape != shape:
+            wanted = f"one integer, or one for each filter, {shape}" if shape else "one integer"
+            raise ShapeError(f"{operation}: {name} has shape {points.shape} but must be {wanted}")
+    info = np.iinfo(dtype)
+    if points.size and not (info.min <= int(points.min()) and int(points.max()) <= info.max):
+        raise ArgumentError(
+            f"{operation}: {name} must lie in the range of {dtype}, {info.min} to {info.max}, got {value!r}"
+        )
+    return points
+
+
+def centred(operation: str, w: NDArray[Any], w_zero_point: object) -> NDArray[Any]:
+    """Return weights less their zero points, in as few bytes as hold them.
+
+    Parameters
+    ----------
+    operation : str
+    w : ndarray of int8 or uint8, (filters, ...)
+    w_zero_point : int or array_like, (filters,)
+
+    Returns
+    -------
+    ndarray of int8 or int16
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If a zero point does not fit.
+    """
+    points = _points(operation, "w_zero_point", w_zero_point, w.dtype, w.shape[:1])
+    if w.dtype == np.int8 and not points.any():
+        return w
+    each = points.astype(np.int16).reshape(-1, *[1] * (w.ndim - 1))
+    bounds = [np.int16(0)]
+    if w.size:
+        others = tuple(range(1, w.ndim))
+        bounds = [(reduce(w, axis=others, keepdims=True) - each) for reduce in (np.min, np.max)]
+    fits = min(map(np.min, bounds)) >= -128 and max(map(np.max, bounds)) <= 127
+    moved = np.empty(w.shape, np.int8 if fits else np.int16)
+    np.subtract(w, each, out=moved, dtype=np.int16, casting="unsafe")  # in pieces: nothing of the size of w beside
+    return moved
+
+
+def factors(operation: str, filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: ArrayLike) -> NDArray[Any]:
+    """Return what the sums of each filter are multiplied with: ``x_scale · w_scale / y_scale``, in float32.
+
+    Returns
+    -------
+    ndarray of float32, (filters,)
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If a scale is not positive and finite, or there is not one for each filter.
+    """
+    x, w, y = (
+        _scale(operation, name, value, shape)
+        for name, value, shape in (("x_scale", x_scale, ()), ("w_scale", w_scale, (filters,)), ("y_scale", y_scale, ()))
+    )
+    with np.errstate(all="ignore"):
+        return np.array(np.broadcast_to(x * w / y, (filters,)), np.float32)
+
+
+def _scale(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    scale = as_array(operation, name, value)
+    if scale.dtype.kind not in "iuf":
+        raise ArgumentError(f"{operation}: {name} must be a positive number, got {value!r}")
+    with np.errstate(all="ignore"):
+        scale = scale.astype(np.float32)
+    if scale.shape == (1,):  # one for all, as ONNX has it
+        scale = scale.reshape(())
+    if scale.shape not in ((), shape):
+        wanted = f"one number, or one for each filter, {shape}" if shape else "one number"
+        raise ShapeError(f"{operation}: {name} has shape {scale.shape} but must be {wanted}")
+    if not bool(np.all(np.isfinite(scale) & (scale > 0))):
+        raise ArgumentError(f"{operation}: {name} must be positive and finite in float32, got {value!r}")
+    return scale

@@ -1,0 +1,158 @@
+"""What a refactoring must not change: the IR of every tile, and the tables that kernels are called with, as digests.
+
+``python -m tests.golden`` writes ``tests/golden.json`` anew: after a change that is meant to change kernels or choices.
+Targets are the named ones, so the digests are the same on every machine; the text of IR depends on llvmlite, whose
+version stands in the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import llvmlite
+import numpy as np
+
+from im2col.algorithms.implicit.arrangement import arrange, stored_as
+from im2col.algorithms.implicit.program import tabulated
+from im2col.algorithms.weight_gradient import tiles
+from im2col.engine.target import NAMED
+from im2col.spec.transposed import make_transposed
+
+from .fuzz import dtype_of
+from .test_implicit import LAYERS, last
+from .test_tile import BROAD, planning_for, problem_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from im2col.engine.compiler import Kernel
+    from im2col.engine.target import Target
+    from im2col.spec.problem import Problem
+
+    from .fuzz import Case
+
+FILE = Path(__file__).with_suffix(".json")
+SMALL = ("dense", "stem 3×3", "image, stride 3", "image 15×15", "depthwise", "1-d", "3-d")
+"""One layer of every kind of tile, with borders."""
+_DIGITS = 16
+
+Digests = dict[str, list[list[str]]]
+"""For each layer, and for its weights' gradient: a digest of its decision and tables, then one of each kernel's IR."""
+
+
+def layers(target: str, dtype: str, *, small: bool) -> dict[str, Case]:
+    """Return the layers whose tiles are looked at for a CPU and a dtype, by what they are."""
+    cases = [LAYERS[name] for name in SMALL]
+    if not small and target in ("avx512", "avx2", "neon") and dtype in ("float32", "float64", "bfloat16"):
+        cases += BROAD if dtype == "float32" else BROAD[::9]
+    return {described(case): case for each in cases for case in (each, last(each))}
+
+
+def described(case: Case) -> str:
+    """Return what a case is, for people and as a key."""
+    window = case.window
+    sides = "×".join(map(str, case.spatial)), "×".join(map(str, case.kernel))
+    shape = f"{case.axes} {case.groups}×{case.channels}→{case.filters} {sides[0]} by {sides[1]}"
+    return f"{shape}, stride {window.stride}, padding {window.padding}, dilation {window.dilation}"
+
+
+def digests(target: str, dtype: str, *, small: bool = False) -> Digests:
+    """Return the digests of layers and of their weights' gradients: of all, or of the small ones alone."""
+    cpu, found = NAMED[target], {}
+    with planning_for(cpu):
+        for name, case in layers(target, dtype, small=small).items():
+            problem, gradient = problem_of(case, dtype), problem_of(case, dtype, gradient=True)
+            found[name] = [_forward(problem, cpu), _gradient(gradient, cpu)]
+        for name, problems in transposes(dtype).items():
+            found[name] = [_forward(problem, cpu) for problem in problems]
+    return found
+
+
+def transposes(dtype: str) -> dict[str, list[Problem]]:
+    """Return transposed layers as the convolutions that they are, whose results have gaps."""
+    kind, found = dtype_of(dtype), {}
+    for layout, shape in (("NCHW", (1, 24, 9, 11)), ("NHWC", (1, 9, 11, 24))):
+        made = make_transposed(
+            "conv_transpose", shape, (24, 20, 3, 4), kind, kind, stride=2, padding=1, layout=layout, has_bias=True
+        )
+        found[f"{layout} 24→20 9×11 by 3×4, transposed"] = [phase.problem for phase in made.phases]
+    return found
+
+
+def _forward(problem: Problem, target: Target) -> list[str]:
+    if stored_as(problem) is None:
+        return ["this CPU cannot store it"]
+    arrangement = arrange(problem)
+    program = tabulated(arrangement, arrangement.op)
+    copy = arrangement.copy
+    copied = copy and [copy.shape, copy.strides, copy.nbytes, str(copy.dtype), copy.padded, copy.offset]
+    decided = [arrangement.reason, copied, arrangement.strides, arrangement.out_strides, arrangement.workspace_bytes]
+    return [_digest([decided, *_plain(program)]), *_irs(program.kernels, target)]
+
+
+def _gradient(problem: Problem, target: Target) -> list[str]:
+    arrangement = tiles.arrange(problem)
+    program = tiles.tabulated(arrangement, arrangement.box, adds=True)
+    decided = [arrangement.reason, arrangement.strides, arrangement.box, arrangement.workspace_bytes]
+    return [_digest([decided, *_plain(program)]), *_irs(program.kernels, target)]
+
+
+def _plain(program: Any) -> list[Any]:
+    """Return a program as plain values: where a job names a table's address, the table's number."""
+    passes = []
+    for each in program.passes:
+        numbers = {table.ctypes.data: f"table {i}" for i, table in enumerate(each.tables)}
+        jobs = [[numbers.get(word, word) for word in job.tolist()] for _, job, _ in each.calls]
+        starts = [x for *_, x in each.calls]
+        tables = [hashlib.sha256(np.ascontiguousarray(table).tobytes()).hexdigest() for table in each.tables]
+        passes.append([each.rows, jobs, starts, tables])
+    parts = [[part.first, part.width, part.blocks, part.packed] for part in program.parts]
+    slots = [
+        [s.filters.start, s.filters.stop, s.split, s.order, s.packed, s.weights_at, s.bias_at] for s in program.slots
+    ]
+    return [passes, parts, slots, program.groups, program.out_filter, bool(program.weights_outweigh)]
+
+
+def _irs(kernels: Iterable[Kernel], target: Target) -> list[str]:
+    return [f"{kernel.name} {_digest(_ir(kernel, target))}" for kernel in kernels]
+
+
+_written: dict[tuple[Kernel, Target], str] = {}
+
+
+def _ir(kernel: Kernel, target: Target) -> str:
+    """Return a kernel's IR, written once: many layers share a tile."""
+    key = kernel, target
+    if key not in _written:
+        _written[key] = kernel.ir(target)
+    return _written[key]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest()[:_DIGITS]
+
+
+DTYPES = ("float32", "float64", "float16", "bfloat16", "int8", "int16", "int64")
+
+
+def recorded() -> dict[str, Any]:
+    """Return what the file holds: llvmlite's version, and the digests by target and dtype."""
+    content: dict[str, Any] = json.loads(FILE.read_text())
+    return content
+
+
+def main() -> None:
+    """Write the file anew."""
+    found = {f"{target} {dtype}": digests(target, dtype) for target in NAMED for dtype in DTYPES}
+    lines = [f'{{"llvmlite": "{llvmlite.__version__}"']
+    for key, each in found.items():
+        rows = [f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(values)}" for name, values in each.items()]
+        lines.append(f'"{key}": {{\n ' + ",\n ".join(rows) + "}")
+    FILE.write_text(",\n".join(lines) + "}\n")
+
+
+if __name__ == "__main__":
+    main()
