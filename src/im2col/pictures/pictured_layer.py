@@ -7,7 +7,6 @@ in the order in which a patch is flattened. Entry (position, tap) of the column 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +21,7 @@ from ..matrix.transform import weight_matrix
 from ..spec.arrays import as_array, native
 from ..spec.padding import pad_image, source_index
 from ..spec.problem import make_problem
+from ..spec.strides import row_major
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -137,12 +137,12 @@ class PicturedLayer:
     @cached_property
     def position_pixels(self) -> NDArray[np.int64]:
         """The first pixel of each position's window, in the first channel; shape (positions,)."""
-        return self._inside.position_offsets(strides_of(self.padded_shape)[1:])
+        return self._inside.position_offsets(row_major(self.padded_shape)[1:])
 
     @cached_property
     def tap_pixels(self) -> NDArray[np.int64]:
         """How far each tap's pixel lies from there; shape (taps,), in the order of the taps."""
-        return self._over_taps(strides_of(self.padded_shape))
+        return self._over_taps(row_major(self.padded_shape))
 
     @cached_property
     def tap_channels(self) -> NDArray[np.int64]:
@@ -161,7 +161,7 @@ class PicturedLayer:
         axes = [axis for axis in self.memory if axis != "C"]
         sizes = dict(zip(axes, self.geometry.padded_shape, strict=True)) | {"C": self.channels}
         order = self.memory if "C" in self.memory else "C" + self.memory
-        strides = dict(zip(order, strides_of([sizes[axis] for axis in order]), strict=True))
+        strides = dict(zip(order, row_major([sizes[axis] for axis in order]), strict=True))
         return (strides["C"], *(strides[axis] for axis in axes))
 
     @cached_property
@@ -280,11 +280,6 @@ class PicturedLayer:
         dtype = sum_dtype(self.image.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(np.where(read, self.image.astype(dtype) * self.counts.astype(dtype), dtype.type(0)))
-
-
-def strides_of(shape: Any) -> tuple[int, ...]:
-    """Return the strides, in elements, of a contiguous array."""
-    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 def make_pictured_layer(

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..spec.strides import row_major
 from .highlight import highlight
-from .pictured_layer import strides_of
 
 if TYPE_CHECKING:
     from .pictured_layer import PicturedLayer
@@ -125,7 +125,7 @@ class Scene:
             pixel ``index_map["positions"][…] + index_map["taps"][…]``, both given as shapes and strides.
         """
         layer, g = self.layer, self.layer.geometry
-        pixel_strides = strides_of(layer.padded_shape)
+        pixel_strides = row_major(layer.padded_shape)
         lit = []
         for panel in self.panels:
             for plane in panel.planes:
