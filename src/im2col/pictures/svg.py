@@ -153,7 +153,7 @@ def _patterns(root: ET.Element, figure: Figure) -> None:
     """Define the hatching of padding, and the stripes of channels whose colours come again."""
     definitions = ET.SubElement(root, "defs")
     _stripes(definitions, "padding", PADDING, LINE, 6)
-    seen = {int(c) for placed in figure.panels for p in placed.planes for c in np.unique(p.plane.channel)}
+    seen = {c for placed in figure.panels for p in placed.planes for c in p.plane.channel.reshape(-1).tolist()}
     for channel in sorted(c for c in seen if c >= len(CHANNELS)):
         distance = 4 + 2 * (channel // len(CHANNELS))
         _stripes(definitions, f"tint-{channel}", channel_tint(channel), channel_band(channel), distance)
