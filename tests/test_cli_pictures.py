@@ -16,9 +16,9 @@ from im2col.cli import main, pictures
 from im2col.cli.sources import read_filters
 from im2col.photo.kernels import KERNELS
 from im2col.photo.scaled import photo_image
-from im2col.pictures.chapters import chapters
 from im2col.pictures.illustration import Illustration
 from im2col.pictures.samples import sample_image, sample_weights
+from im2col.pictures.story import chapters
 
 if TYPE_CHECKING:
     from collections.abc import Callable

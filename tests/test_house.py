@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import inspect
 import pkgutil
 import re
@@ -22,7 +23,7 @@ from .conftest import missing, require
 from .mutate import MUTATIONS, Mutation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 PACKAGE = Path(inspect.getfile(im2col)).parent
 REPOSITORY = Path(__file__).parents[1]
@@ -153,6 +154,72 @@ def test_the_import_rule_notices_what_it_must(path: str, line: str, good: bool) 
     assert allowed(Path(path), found) is good
 
 
+def import_graph(sources: Mapping[Path, str]) -> dict[Path, set[Path]]:
+    """Return which files each file of a package imports, in functions and for type checkers too.
+
+    Parameters
+    ----------
+    sources : mapping of Path to str
+        The text of each file, by its path in the package. A name that is imported stands for the longest part of it
+        that is a file: ``from .pkg import name`` for pkg/name.py, or else pkg/__init__.py, or else pkg.py.
+    """
+
+    def file_of(name: tuple[str, ...]) -> Path:
+        path = Path(*name)
+        candidates = ([path.with_suffix(".py")] if name else []) + [path / "__init__.py"]
+        return next((file for file in candidates if file in sources), None) or file_of(name[:-1])
+
+    return {
+        path: {file_of(name) for name in imports_of(source, ("im2col", *path.parts[:-1]))}
+        for path, source in sources.items()
+    }
+
+
+def cycle_of(graph: Mapping[Path, set[Path]]) -> list[str]:
+    """Return files of which each imports the next, from one to itself again; none where there is no such cycle."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as found:
+        return [path.as_posix() for path in reversed(found.args[1])]
+    return []
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """The files of the package have an order in which each imports only what stands before it."""
+    assert cycle_of(import_graph({path: (PACKAGE / path).read_text() for path in SOURCES})) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "cycle"),
+    [
+        ({"a.py": "from .b import f", "b.py": "from .c import f", "c.py": "import numpy"}, []),
+        ({"a.py": "from .b import f", "b.py": "from .a import g"}, ["a.py", "b.py"]),
+        ({"a.py": "from . import b", "b.py": "import im2col.a"}, ["a.py", "b.py"]),
+        ({"a.py": "from .a import f"}, ["a.py"]),
+        ({"a.py": "from .b import f", "b.py": "if TYPE_CHECKING:\n    from .a import T"}, ["a.py", "b.py"]),
+        ({"a.py": "from .b import f", "b.py": "def f():\n    from .a import g"}, ["a.py", "b.py"]),
+        (
+            {
+                "a.py": "from .p import b",
+                "p/__init__.py": "",
+                "p/b.py": "from .c import f",
+                "p/c.py": "from ..a import g",
+            },
+            ["a.py", "p/b.py", "p/c.py"],
+        ),
+        ({"a.py": "from .p import f", "p/__init__.py": "from ..a import g"}, ["a.py", "p/__init__.py"]),
+        ({"a.py": "from .p import b", "p/__init__.py": "from ..a import g", "p/b.py": ""}, []),
+        ({"__init__.py": "from .a import f", "a.py": "from . import f"}, ["__init__.py", "a.py"]),
+        ({"__init__.py": "from .a import f", "a.py": "import im2col"}, ["__init__.py", "a.py"]),
+    ],
+)
+def test_the_search_for_cycles_notices_what_it_must(sources: dict[str, str], cycle: list[str]) -> None:
+    """Planted cycles, which may be told from any of their files on, and packages without one."""
+    found = cycle_of(import_graph({Path("__init__.py"): "", **{Path(name): text for name, text in sources.items()}}))
+    assert found[:1] == found[-1:]
+    assert sorted(found[1:]) == cycle
+
+
 def test_the_reference_shares_no_index_code() -> None:
     """The judge of the algorithms has no index map but its own."""
     source = (PACKAGE / "algorithms/reference.py").read_text()
@@ -180,6 +247,36 @@ def test_importing_loads_nothing_slow() -> None:
     assert "im2col.matrix.transform" in loaded
     assert SLOW_TO_LOAD.intersection(loaded) == set()
     assert not any(name.startswith("im2col.algorithms.") for name in loaded if name != "im2col.algorithms.contract")
+
+
+FIRST_FIGURE = """
+import sys
+from pathlib import Path
+import numpy as np
+import im2col
+
+package, found = Path(im2col.__file__).parent, set()
+
+def notice(frame, event, argument):
+    if event == "call":
+        found.add(frame.f_code.co_filename)
+
+sys.setprofile(notice)
+im2col.illustrate(np.ones((1, 4, 4)), np.ones((1, 1, 2, 2))).save(sys.argv[1])
+sys.setprofile(None)
+ours = sorted(str(Path(name).relative_to(package)) for name in found if Path(name).is_relative_to(package))
+print("llvmlite" in sys.modules, *ours)
+"""
+
+
+def test_a_first_figure_is_a_short_journey(tmp_path: Path) -> None:
+    """Drawing a small layer runs code of at most 40 files, modules that are imported for it included, and no engine."""
+    command = [sys.executable, "-c", FIRST_FIGURE, str(tmp_path / "figure.svg")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    engine, *run = done.stdout.split()
+    assert engine == "False"
+    assert Path("pictures/svg.py") in map(Path, run)
+    assert len(run) <= 40, run
 
 
 def test_all_is_complete_and_sorted() -> None:

@@ -16,11 +16,11 @@ from PIL import Image
 import im2col
 from im2col import ArgumentError, MissingExtraError, PhotoError, illustrate
 from im2col.cli import main
-from im2col.pictures.arrange import arrange, formula_text, wrapped
-from im2col.pictures.chapters import chapters
 from im2col.pictures.colours import CHANNELS, channel_band, channel_tint, heat, mix, value_colour
+from im2col.pictures.figure import formula_text, make_figure, wrapped
 from im2col.pictures.metrics import text_width
 from im2col.pictures.scene import Formula
+from im2col.pictures.story import chapters
 from im2col.pictures.text import dictionary, languages, say
 
 from .conftest import raises_exactly
@@ -245,7 +245,7 @@ def test_an_image_without_pixels() -> None:
 
 def placed(kind: str, x: Any, w: Any, **options: Any) -> PlacedPanel:
     """Return a panel with its place."""
-    figure = arrange(illustrate(x, w, **options).scene, dictionary("test", "en"))
+    figure = make_figure(illustrate(x, w, **options).scene, dictionary("test", "en"))
     (panel,) = (panel for panel in figure.panels if panel.panel.kind == kind)
     return panel
 
@@ -412,7 +412,7 @@ def test_the_gif(tmp_path: Path) -> None:
 def test_the_png(tmp_path: Path, lang: str) -> None:
     """Twice the size of the SVG, white paper, with ink where the title stands, in Chinese too."""
     picture = drawn("layer", "matmul-channels", lang)
-    figure = arrange(picture.scene, dictionary("test", lang))
+    figure = make_figure(picture.scene, dictionary("test", lang))
     with Image.open(picture.save(tmp_path / "a.png")) as image:
         pixels = np.asarray(image.convert("L"))
     assert pixels.shape[::-1] == (pytest.approx(2 * figure.width, abs=2), pytest.approx(2 * figure.height, abs=2))

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from im2col import ArgumentError, conv2d, illustrate
-from im2col.pictures.chapters import chapters
-from im2col.pictures.layer import make_layer
 from im2col.pictures.page import page_html
-from im2col.pictures.scene import Selection
+from im2col.pictures.pictured_layer import make_pictured_layer
+from im2col.pictures.plane import Selection
+from im2col.pictures.story import chapters
 from im2col.pictures.text import dictionary, languages
 
 from .conftest import raises_exactly, require
@@ -148,7 +148,7 @@ def said(page: Any) -> str:
 
 def test_the_file_is_small_and_alone() -> None:
     """Less than 150 KB beside the arrays; nothing in it leads out; twice the same."""
-    layer = make_layer("test", X, W)
+    layer = make_pictured_layer("test", X, W)
     arguments: dict[str, Any] = {"chapter": "matmul", "selection": Selection(0, 0, None, 0), "lang": "en"}
     page = page_html(layer, **arguments)
     data = json.loads(page.partition('id="im2col-data">')[2].partition("</script>")[0])
@@ -170,7 +170,7 @@ def test_a_photo_stays_as_small_as_itself() -> None:
     """The column matrix is not in the page."""
     photo = np.random.default_rng(0).integers(0, 256, (3, 224, 224), np.uint8)
     page = page_html(
-        make_layer("test", photo, W.repeat(2, 1)[:, :3]), chapter="slide", selection=Selection(), lang="en"
+        make_pictured_layer("test", photo, W.repeat(2, 1)[:, :3]), chapter="slide", selection=Selection(), lang="en"
     )
     assert len(page) < MOST_BYTES + 4 / 3 * 1.01 * photo.nbytes
 
@@ -181,25 +181,27 @@ def test_what_a_page_cannot_hold() -> None:
         ArgumentError,
         "illustrate: the explorer computes with real numbers but x is complex128; save .svg, or pass x.real",
     ):
-        page_html(make_layer("test", X * 1j, W), chapter="slide", selection=Selection(), lang="en")
+        page_html(make_pictured_layer("test", X * 1j, W), chapter="slide", selection=Selection(), lang="en")
     with raises_exactly(
         ArgumentError,
         "illustrate: the explorer's numbers are exact up to 2**53 but w of int64 holds 9007199254740992; save .svg, or "
         "scale it down",
     ):
-        page_html(make_layer("test", X, np.full_like(W, 1 << 53)), chapter="slide", selection=Selection(), lang="en")
+        page_html(
+            make_pictured_layer("test", X, np.full_like(W, 1 << 53)), chapter="slide", selection=Selection(), lang="en"
+        )
     with np.errstate(over="ignore"):
         great = np.longdouble(np.finfo(np.float64).max) * 2
     if np.isfinite(great):  # where a long double has more exponents than a double
         with pytest.raises(ArgumentError, match=r"^illustrate: the explorer's numbers end at 1\.8e308 but x of "):
-            page_html(make_layer("test", X * great, W), chapter="slide", selection=Selection(), lang="en")
+            page_html(make_pictured_layer("test", X * great, W), chapter="slide", selection=Selection(), lang="en")
 
 
 def test_words_cannot_end_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sentence may hold any characters."""
     words = {**dictionary("test", "en"), "title": "</script><script>alert(1)</script>"}
     monkeypatch.setattr("im2col.pictures.page.dictionary", lambda *_: words)
-    page = page_html(make_layer("test", X, W), chapter="slide", selection=Selection(), lang="en")
+    page = page_html(make_pictured_layer("test", X, W), chapter="slide", selection=Selection(), lang="en")
     assert "<script>alert" not in page
 
 

@@ -17,11 +17,10 @@ import pytest
 from rich.cells import cell_len
 
 from im2col import ArgumentError, MissingExtraError
-from im2col.pictures.chapters import chapters
-from im2col.pictures.layer import make_layer
+from im2col.pictures.pictured_layer import make_pictured_layer
+from im2col.pictures.plane import NOTHING, Selection
 from im2col.pictures.samples import sample_image, sample_weights
-from im2col.pictures.scene import NOTHING, Selection
-from im2col.pictures.story import make_scene
+from im2col.pictures.story import chapters, make_scene
 from im2col.pictures.terminal import show_scene
 from im2col.pictures.terminal_blocks import Characters, wrapped
 from im2col.pictures.text import dictionary
@@ -49,7 +48,7 @@ def scene(chapter: str, x: Any = (1, 1, 4, 4), w: Any = (1, 1, 2, 2), **options:
     x, w = (make(a) if isinstance(a, tuple) else a for make, a in ((sample_image, x), (sample_weights, w)))
     choices = {name: options.pop(name) for name in ("labels", "channel") if name in options}
     selection = options.pop("selection", Selection(position=1, filter=0))
-    return make_scene("test", make_layer("test", x, w, **options), chapter, selection, **choices)
+    return make_scene("test", make_pictured_layer("test", x, w, **options), chapter, selection, **choices)
 
 
 class Terminal(io.StringIO):

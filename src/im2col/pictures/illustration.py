@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ArgumentError, GeometryError, PhotoError
 from ..matrix.frame import check_choice
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ..matrix.frame import Orientation, TapOrder
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from .layer import Layer
-    from .scene import Scene, Selection
-
-Labels = Literal["values", "letters"]
-Colours = Literal["channels", "values"]
+    from .colours import Colours
+    from .labels import Labels
+    from .pictured_layer import PicturedLayer
+    from .plane import Selection
+    from .scene import Scene
 
 ENDINGS = (".svg", ".png", ".gif", ".html")
 MOST_FRAMES = 64
@@ -44,7 +44,7 @@ class Illustration:
 
     def __init__(
         self,
-        layer: Layer,
+        layer: PicturedLayer,
         chapter: str,
         selection: Selection,
         *,
@@ -254,12 +254,14 @@ def illustrate(
     >>> picture.scene.formula.result, picture.scene.formula.terms
     ('−4', (('1', '1'), ('2', '0'), ('4', '0'), ('5', '−1')))
     """
-    from .layer import make_layer
-    from .scene import NOTHING, Selection
+    from .colours import COLOURS
+    from .labels import LABELS
+    from .pictured_layer import make_pictured_layer
+    from .plane import NOTHING, Selection
     from .text import dictionary
 
     op = _OPERATION
-    layer = make_layer(
+    layer = make_pictured_layer(
         op,
         x,
         w,
@@ -273,8 +275,8 @@ def illustrate(
         orientation=orientation,
         tap_order=tap_order,
     )
-    check_choice(op, "labels", labels, get_args(Labels))
-    check_choice(op, "colours", colours, get_args(Colours))
+    check_choice(op, "labels", labels, LABELS)
+    check_choice(op, "colours", colours, COLOURS)
     dictionary(op, lang)
     _below(op, "filter", filter, layer.filters)
     _below(op, "channel", channel, layer.channels)

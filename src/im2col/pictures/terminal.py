@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, GeometryError, MissingExtraError
 from ..spec.geometry import integer
-from .scene import Text
-from .text import dictionary
+from .text import Text, dictionary
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -97,7 +96,7 @@ def _check(file: object, width: object) -> None:
 
 def _scene_block(scene: Scene, look: Look, width: int) -> Block:
     """Return the whole picture."""
-    from .arrange import told
+    from .figure import told
 
     adapt = look.characters.adapt
     block = _paragraph(look.say(scene.title), width, "bold")

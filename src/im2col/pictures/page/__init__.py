@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ArgumentError
-from ..chapters import chapters
 from ..colours import CHANNELS
+from ..story import chapters
 from ..text import dictionary, languages
 from .modules import inline_modules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..illustration import Labels
-    from ..layer import Layer
-    from ..scene import Selection
+    from ..labels import Labels
+    from ..pictured_layer import PicturedLayer
+    from ..plane import Selection
 
 _BLOCK = re.compile(r"^ */\*\*.*?\*/ *$", re.MULTILINE | re.DOTALL)
 _REMARK = re.compile(r" // [^\"'`]*$")
@@ -33,13 +33,13 @@ _KINDS = tuple(map(np.dtype, ("u1", "i1", "<i2", "<i4", "<f4", "<f8")))
 
 
 def page_html(
-    layer: Layer, *, chapter: str, selection: Selection, lang: str, channel: int = 0, labels: Labels = "values"
+    layer: PicturedLayer, *, chapter: str, selection: Selection, lang: str, channel: int = 0, labels: Labels = "values"
 ) -> str:
     """Return the explorer of a layer as an HTML document.
 
     Parameters
     ----------
-    layer : Layer
+    layer : PicturedLayer
     chapter : str
         The one that it opens with.
     selection : Selection

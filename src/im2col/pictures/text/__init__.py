@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..scene import Text
+
+class Text(NamedTuple):
+    """A sentence of the dictionary: its key, and what stands in its braces."""
+
+    key: str
+    values: Mapping[str, Any] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data; values that are texts too become objects of the same kind."""
+        values = {name: v.to_json() if isinstance(v, Text) else v for name, v in self.values.items()}
+        return {"key": self.key, "values": values}
 
 
 @cache
@@ -58,4 +68,4 @@ def say(words: Mapping[str, str], text: Text | None) -> str:
 
 
 def _value(words: Mapping[str, str], value: Any) -> Any:
-    return say(words, value) if hasattr(value, "key") else f"{value:,}" if isinstance(value, int) else value
+    return say(words, value) if isinstance(value, Text) else f"{value:,}" if isinstance(value, int) else value
