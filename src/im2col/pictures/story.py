@@ -27,7 +27,6 @@ MOST_TERMS = 12
 
 
 def make_scene(
-    operation: str,
     layer: Layer,
     chapter: str,
     selection: Selection = NOTHING,
@@ -39,8 +38,6 @@ def make_scene(
 
     Parameters
     ----------
-    operation : str
-        What an error names.
     layer : Layer
         The whole layer.
     chapter : str
@@ -58,7 +55,7 @@ def make_scene(
         If there is no such chapter.
     """
     if not isinstance(chapter, str) or chapter not in chapters():
-        raise ArgumentError(f"{operation}: chapter must be one of {tuple(chapters())}, got {chapter!r}")
+        raise ArgumentError(f"chapter must be one of {tuple(chapters())}, got {chapter!r}")
     plan = chapters()[chapter]
     if plan.scope == "channel":
         layer = layer.one(channel, selection.filter or 0)
