@@ -74,9 +74,7 @@ def transposes(dtype: str) -> dict[str, list[Problem]]:
     """Return transposed layers as the convolutions that they are, whose results have gaps."""
     kind, found = dtype_of(dtype), {}
     for layout, shape in (("NCHW", (1, 24, 9, 11)), ("NHWC", (1, 9, 11, 24))):
-        made = make_transposed(
-            "conv_transpose", shape, (24, 20, 3, 4), kind, kind, stride=2, padding=1, layout=layout, has_bias=True
-        )
+        made = make_transposed(shape, (24, 20, 3, 4), kind, kind, stride=2, padding=1, layout=layout, has_bias=True)
         found[f"{layout} 24→20 9×11 by 3×4, transposed"] = [phase.problem for phase in made.phases]
     return found
 

@@ -505,5 +505,5 @@ def test_reference_counts_its_python_numbers() -> None:
     small = plan((2, 3, 5, 4), np.ones((6, 3, 2, 2)), algorithm="reference")
     assert small.workspace_bytes == 40 * (2 * 3 * 5 * 4 + 6 * 3 * 2 * 2) + 8 * 2 * 6 * 4 * 3
     side, f4 = 1 << 32, np.dtype(np.float32)
-    huge = make_problem("conv", (1, 1, side, side), (1, 1, 1, 1), f4, f4)
+    huge = make_problem((1, 1, side, side), (1, 1, 1, 1), f4, f4)
     assert registry()["reference"].workspace_bytes(huge, 1) == 40 * (side**2 + 1) + 4 * side**2

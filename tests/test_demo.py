@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import im2col.demo
-from im2col import PhotoError, algorithms
+from im2col import FileError, algorithms
 from im2col.algorithms import registry
 from im2col.cli import main
 from im2col.demo import Report, explored_weights, layer_weights, numpy_layer, run_demo, tiles
@@ -164,7 +164,7 @@ def test_a_sheet_of_any_number_of_pictures(tmp_path: Path) -> None:
         black = [(pixels[98 + 20 + i // 4 * 108, 28 + 30 + i % 4 * 82] == 0).all() for i in range(count)]
         assert all(black)
     with raises_exactly(
-        PhotoError,
+        FileError,
         f"write_contact_sheet: cannot write '{path}': it exists already; name another file, or pass force (--force) to "
         "replace it",
     ):
@@ -257,6 +257,6 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """Before any work."""
     (tmp_path / "file").write_text("")
     with raises_exactly(
-        PhotoError, f"run_demo: cannot make the folder '{tmp_path}/file/x': Not a directory; name another"
+        FileError, f"run_demo: cannot make the folder '{tmp_path}/file/x': Not a directory; name another"
     ):
         run_demo(tmp_path / "file/x")

@@ -128,7 +128,7 @@ class Recorder:
     def suitability(self, problem: Problem) -> Suitability:
         """Be better than all others."""
         self.asked += 1
-        return Suitability(1000, f"{problem.operation} counts")
+        return Suitability(1000, f"{problem.batch} counts")
 
     def workspace_bytes(self, problem: Problem, threads: int) -> int:
         """Return a number that depends on both."""
@@ -169,6 +169,8 @@ def test_a_choice_is_made_once(recorder: Recorder) -> None:
         for _ in range(2):
             conv2d(X, W, threads=2, **other)
         assert recorder.asked == count
+    plan(X.shape, W, threads=2, flip=True)
+    assert recorder.asked == count, "whoever asks"
     with pytest.raises(GeometryError, match=r"\Aconv2d: padding must be an integer "):
         conv2d(X, W, padding=1.0, threads=2)  # type: ignore[arg-type]
 
@@ -400,7 +402,7 @@ def test_a_plain_plan_says_only_what_matters() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_verdict_is_a_clause_for_people(name: str) -> None:
     """No algorithm shows the insides of an object, nor more than a line."""
-    reason = registry()[name].suitability(make_problem("plan", X.shape, W.shape, FLOAT, FLOAT)).reason
+    reason = registry()[name].suitability(make_problem(X.shape, W.shape, FLOAT, FLOAT)).reason
     assert re.fullmatch(r"[a-z0-9][^\n]{10,}", reason)
     assert not re.search(r"[A-Z]\w*\(|\w=", reason)
 

@@ -98,7 +98,7 @@ def test_each_character_has_its_own_glyph() -> None:
 @pytest.mark.parametrize("lang", languages())
 def test_the_font_has_every_character_of_the_dictionaries(lang: str) -> None:
     """If this fails, run tools/subset_font.py."""
-    assert missing_glyphs("".join(dictionary("test", lang).values())) == set()
+    assert missing_glyphs("".join(dictionary(lang).values())) == set()
 
 
 def test_a_missing_glyph_is_detected() -> None:
@@ -184,7 +184,7 @@ def test_a_smaller_frame_stands_on_white_paper() -> None:
     assert (first == 255).all()
 
 
-@pytest.mark.parametrize("words", [*SENTENCES, *dictionary("test", "en").values()])
+@pytest.mark.parametrize("words", [*SENTENCES, *dictionary("en").values()])
 def test_a_text_is_never_wider_than_text_width_says(words: str) -> None:
     """Neither in the bundled font nor in DejaVu Sans, as matplotlib has it."""
     folder = Path(require("matplotlib").get_data_path()) / "fonts/ttf"

@@ -48,7 +48,7 @@ def scene(chapter: str, x: Any = (1, 1, 4, 4), w: Any = (1, 1, 2, 2), **options:
     x, w = (make(a) if isinstance(a, tuple) else a for make, a in ((sample_image, x), (sample_weights, w)))
     choices = {name: options.pop(name) for name in ("labels", "channel") if name in options}
     selection = options.pop("selection", Selection(position=1, filter=0))
-    return make_scene("test", make_pictured_layer("test", x, w, **options), chapter, selection, **choices)
+    return make_scene(make_pictured_layer(x, w, **options), chapter, selection, **choices)
 
 
 class Terminal(io.StringIO):
@@ -432,7 +432,7 @@ def test_the_lines_of_a_table_are_aligned(lang: str, orientation: str) -> None:
 def test_the_words_are_the_dictionarys() -> None:
     """Title, caption and counter stand above the picture."""
     for lang in ("en", "zh"):
-        words = dictionary("test", lang)
+        words = dictionary(lang)
         head = shown(scene("slide"), lang, 100).partition("\n\n")[0]
         assert head.startswith(words["chapter.slide"] + "\n")
         assert head.endswith(words["counter"].format(pixels=16, cells=36, ratio="2.25"))

@@ -10,8 +10,10 @@ from .algorithms import registry
 from .engine.host import available_memory, usable_cpus
 from .engine.target import host
 from .engine.threads import resolve_threads
+from .errors import named
 
 
+@named
 def show_config() -> dict[str, Any]:
     """Return what the library found on this machine and what it will use.
 
@@ -45,7 +47,7 @@ def show_config() -> dict[str, Any]:
         "algorithms": list(registry()),
         "engine": compiler.failure() or "no failure so far",
         "cpus": usable_cpus(),
-        "threads": resolve_threads("show_config", None),
+        "threads": resolve_threads(None),
         "available_memory": available_memory(),
         "cache_folder": str(folder) if folder else None,
         "cache_usable": cache.usable_folder() is not None or bool(folder and not folder.exists()),
@@ -67,6 +69,7 @@ def show_config() -> dict[str, Any]:
     return config
 
 
+@named
 def clear_cache() -> int:
     """Remove every compiled kernel from the user's cache folder; they are compiled again when they are needed.
 

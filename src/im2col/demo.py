@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .engine.host import format_bytes
-from .errors import PhotoError
+from .errors import FileError, named
 from .layers.costs import cost
 from .layers.plan import plan
 from .matrix.transform import im2col, weight_matrix
@@ -164,6 +164,7 @@ class Report:
         return [line.rstrip() for line in aligned]
 
 
+@named
 def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
     """Convolve the bundled photograph with a bank of kernels in every way, check each, and draw the results.
 
@@ -179,7 +180,7 @@ def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
 
     Raises
     ------
-    PhotoError
+    FileError
         If a file cannot be written.
     MissingExtraError
         If Pillow is not installed.
@@ -187,7 +188,7 @@ def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as cause:
-        raise PhotoError(f"run_demo: cannot make the folder {str(folder)!r}: {cause.strerror}; name another") from cause
+        raise FileError(f"cannot make the folder {str(folder)!r}: {cause.strerror}; name another") from cause
     with as_file(files(__package__) / "data/chelsea.jpg") as path:
         photo, small = read_photo(path), photo_image(path)
     bank = [kernel for kernel in KERNELS.values() if kernel.name != "identity"]

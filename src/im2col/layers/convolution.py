@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ..errors import ShapeError
+from ..errors import ShapeError, named
 from ..spec.arrays import as_array
 from ..spec.problem import WORKSPACE_LIMIT, Options, refuse_unknown
 from .plan import make_plan
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..spec.padding import Padding, PaddingMode
 
 
+@named
 def conv(
     x: ArrayLike,
     w: ArrayLike,
@@ -119,7 +120,6 @@ def conv(
             [306, 324]]])
     """
     return _convolve(
-        "conv",
         x,
         w,
         bias,
@@ -142,6 +142,7 @@ def conv(
     )
 
 
+@named
 def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along one spatial axis: `conv`, which also takes a plain signal with a plain kernel.
 
@@ -172,9 +173,10 @@ def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     >>> conv1d([1, 2, 4, 8], [-1, 1])
     array([1, 2, 4])
     """
-    return _convolve("conv1d", x, w, bias, spatial=1, **options)
+    return _convolve(x, w, bias, spatial=1, **options)
 
 
+@named
 def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along two spatial axes: `conv`, which also takes a plain image with a plain kernel.
 
@@ -207,9 +209,10 @@ def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     array([[ 4,  6],
            [10, 12]])
     """
-    return _convolve("conv2d", x, w, bias, spatial=2, **options)
+    return _convolve(x, w, bias, spatial=2, **options)
 
 
+@named
 def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along three spatial axes: `conv`, which also takes a plain volume with a plain kernel.
 
@@ -241,11 +244,10 @@ def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     >>> conv3d(np.ones((3, 3, 3)), np.ones((2, 2, 2))).shape
     (2, 2, 2)
     """
-    return _convolve("conv3d", x, w, bias, spatial=3, **options)
+    return _convolve(x, w, bias, spatial=3, **options)
 
 
 def _convolve(
-    operation: str,
     x: ArrayLike,
     w: ArrayLike,
     bias: ArrayLike | None,
@@ -254,15 +256,15 @@ def _convolve(
     out: NDArray[Any] | None = None,
     **options: Any,
 ) -> NDArray[Any]:
-    refuse_unknown(operation, options, Options.__annotations__)
-    image, filters = as_array(operation, "x", x), as_array(operation, "w", w)
+    image, filters = as_array("x", x), as_array("w", w)
     if spatial is not None:
-        filters = _filters(operation, image, filters, spatial)
-    plan = make_plan(operation, image.shape, image.dtype, filters, bias, **options)
+        refuse_unknown(f"conv{spatial}d", options, Options.__annotations__)
+        filters = _filters(image, filters, spatial)
+    plan = make_plan(image.shape, image.dtype, filters, bias, **options)
     return plan(image, out)
 
 
-def _filters(operation: str, image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]:
+def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]:
     """Return `w` with all its axes: a plain kernel, for a plain image, becomes one filter of one channel."""
     if w.ndim == spatial and image.ndim == spatial:
         return w[None, None]
@@ -270,7 +272,7 @@ def _filters(operation: str, image: NDArray[Any], w: NDArray[Any], spatial: int)
         axes = "axis" if spatial == 1 else "axes"
         plain = f", or a plain kernel of {spatial} {axes} for a plain image of {spatial}"
         raise ShapeError(
-            f"{operation}: w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape "
+            f"w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape "
             f"{w.shape} with an image of shape {image.shape}"
         )
     return w

@@ -12,7 +12,7 @@ import numpy as np
 from ..algorithms import gradient_registry, registry
 from ..engine.host import format_bytes
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError
+from ..errors import ArgumentError, named
 from ..matrix.frame import check_choice
 from ..spec.arrays import as_dtype
 from ..spec.problem import WINDOW_OPTIONS, WORKSPACE_LIMIT, make_problem, refuse_unknown
@@ -170,6 +170,7 @@ def cost(
     name: str = ...,
     operation: str = ...,
 ) -> Cost: ...
+@named
 def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     """Return what a convolution costs, without running it.
 
@@ -222,13 +223,13 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     layers = list(x_shape) if isinstance(x_shape, Iterable) and not isinstance(x_shape, Mapping) else [x_shape]
     if not all(isinstance(layer, Mapping) for layer in layers) or isinstance(x_shape, Mapping):
         raise ArgumentError(
-            "cost: pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got "
+            "pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got "
             f"{x_shape!r} without w_shape"
         )
     table = []
     for i, layer in enumerate(layers):
         if not {"x_shape", "w_shape"} <= layer.keys():
-            raise ArgumentError(f"cost: layer {i} must name its x_shape and w_shape, got {dict(layer)!r}")
+            raise ArgumentError(f"layer {i} must name its x_shape and w_shape, got {dict(layer)!r}")
         refuse_unknown("cost", map(str, layer), {"x_shape", "w_shape", *known})
         table.append(_cost(**{"name": f"layer {i}", **options, **layer}))
     return CostTable(table)
@@ -245,12 +246,11 @@ def _cost(
     operation: str = "conv",
     **window: Any,
 ) -> Cost:
-    op = "cost"
-    check_choice(op, "operation", operation, OPERATIONS)
+    check_choice("operation", operation, OPERATIONS)
     if operation != "conv_transpose":
-        refuse_unknown(op, window, WINDOW_OPTIONS)
-    element, workers = as_dtype(op, "dtype", dtype), resolve_threads(op, threads)
-    given = (op, x_shape, w_shape, element, element)
+        refuse_unknown("cost", window, WINDOW_OPTIONS)
+    element, workers = as_dtype("dtype", dtype), resolve_threads(threads)
+    given = (x_shape, w_shape, element, element)
     if operation == "conv_transpose":
         t = make_transposed(*given, workspace_limit=workspace_limit, **window)
         batch, channels, pixels, result = t.batch, t.channels, math.prod(t.image), t.output_shape

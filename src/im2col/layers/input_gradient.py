@@ -8,7 +8,7 @@ import numpy as np
 
 from ..engine import compiler
 from ..engine.threads import resolve_threads
-from ..errors import ShapeError
+from ..errors import ShapeError, named
 from ..matrix.shapes import checked_shape
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import memoized
@@ -29,6 +29,7 @@ _OPTIONS = (
 )
 
 
+@named
 def conv_input_gradient(
     grad: ArrayLike,
     w: ArrayLike,
@@ -96,10 +97,8 @@ def conv_input_gradient(
            [ 4, 10,  6],
            [ 3,  7,  4]])
     """
-    op = "conv_input_gradient"
-    gradient, filters = as_array(op, "grad", grad), as_array(op, "w", w)
+    gradient, filters = as_array("grad", grad), as_array("w", w)
     made = _make_plan(
-        op,
         image_shape,
         gradient.dtype,
         filters,
@@ -115,10 +114,11 @@ def conv_input_gradient(
         workspace_limit=workspace_limit,
         threads=threads,
     )
-    _check_gradient(op, gradient, made.x_shape, image_shape)
+    _check_gradient(gradient, made.x_shape, image_shape)
     return made(gradient, out)
 
 
+@named
 def plan_input_gradient(
     image_shape: tuple[int, ...], w: ArrayLike, *, grad_dtype: DTypeLike | None = None, **options: Any
 ) -> TransposedPlan:
@@ -153,27 +153,21 @@ def plan_input_gradient(
     >>> p(np.ones((1, 4, 8, 8))).shape
     (1, 3, 8, 8)
     """
-    op = "plan_input_gradient"
-    refuse_unknown(op, options, _OPTIONS)
-    filters = np.array(as_array(op, "w", w))
-    dtype = filters.dtype if grad_dtype is None else as_dtype(op, "grad_dtype", grad_dtype)
-    made = _make_plan(op, image_shape, dtype, filters, **options)
-    made.prepare()
-    return made
+    refuse_unknown("plan_input_gradient", options, _OPTIONS)
+    filters = np.array(as_array("w", w))
+    dtype = filters.dtype if grad_dtype is None else as_dtype("grad_dtype", grad_dtype)
+    return _make_plan(image_shape, dtype, filters, **options).handed_out("plan_input_gradient")
 
 
-def _check_gradient(
-    operation: str, grad: NDArray[Any], output_shape: tuple[int, ...], image_shape: tuple[int, ...]
-) -> None:
+def _check_gradient(grad: NDArray[Any], output_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
     if grad.shape != output_shape:
         raise ShapeError(
-            f"{operation}: grad has shape {grad.shape} but the convolution of an image {tuple(image_shape)} gives "
+            f"grad has shape {grad.shape} but the convolution of an image {tuple(image_shape)} gives "
             f"{output_shape}; pass the gradient of that result, and what the convolution was given"
         )
 
 
 def _make_plan(
-    operation: str,
     image_shape: tuple[int, ...],
     grad_dtype: np.dtype[Any],
     w: NDArray[Any],
@@ -183,14 +177,13 @@ def _make_plan(
     **options: Any,
 ) -> TransposedPlan:
     filters = w.astype(native(w.dtype), copy=False)
-    shape, workers = checked_shape(operation, image_shape), resolve_threads(operation, threads)
-    given = (operation, shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.failure())
+    shape, workers = checked_shape(image_shape), resolve_threads(threads)
+    given = (shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.failure())
     return TransposedPlan(_decide(*given, **options), filters, None)
 
 
 @memoized
 def _decide(
-    operation: str,
     image_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     grad_dtype: np.dtype[Any],
@@ -203,7 +196,7 @@ def _decide(
 ) -> TransposedChoice:
     """Validate the arguments, all but the arrays' values, and choose the algorithms."""
     names = ("grad", "w")
-    p = make_problem(operation, image_shape, w_shape, grad_dtype, w_dtype, names=names, **options)
+    p = make_problem(image_shape, w_shape, grad_dtype, w_dtype, names=names, **options)
     return choose_phases(*transposed_of(p), True, bool(flip), algorithm, threads)
 
 
@@ -237,6 +230,5 @@ def transposed_of(p: Problem) -> tuple[Transposed, Folding | None]:
         activation=None,
         has_bias=False,
         workspace_limit=p.workspace_limit,
-        operation=p.operation,
     )
     return transposed, folding

@@ -10,6 +10,7 @@ from ..algorithms import registry
 from ..engine import compiler
 from ..engine.host import format_bytes
 from ..engine.threads import resolve_threads
+from ..errors import Im2colError, named, naming
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import lazy, memoized
 from ..spec.problem import Options, make_problem, refuse_unknown
@@ -42,6 +43,8 @@ class Plan(Frozen):
 
     Attributes
     ----------
+    made_by : str
+        The public function that made it, which errors name and `print` begins with.
     algorithm : str
         The algorithm that runs.
     threads : int
@@ -98,7 +101,7 @@ class Plan(Frozen):
         run = self._algorithm.prepare(self._problem, self._w, self._bias, self.threads, self._scales)
         if run is None:
             # The engine has failed over this plan's kernels. Now that the algorithms know, the choice is another one.
-            another = _restored(self._problem, self._requested, self.threads, self._w, self._bias, self._scales)
+            another = _restored(*self.__reduce__()[1])
             vars(self).update(vars(another))
             run = another._run
         return run
@@ -126,7 +129,11 @@ class Plan(Frozen):
             If the result would not fit the available memory.
         """
         p = self._problem
-        return self._into(operand(p.operation, "x", x, p.x_shape, p.x_dtype), out)
+        try:
+            return self._into(operand("x", x, p.x_shape, p.x_dtype), out)
+        except Im2colError as error:  # as `naming` does, which would take its time in each call
+            error.operation = error.operation or self.made_by
+            raise
 
     def prepare(self) -> None:
         """Arrange the weights as the algorithm wants them, now instead of in the first call.
@@ -136,15 +143,18 @@ class Plan(Frozen):
         MemoryBudgetError
             If the workspace would not fit the available memory.
         """
-        require_workspace(self._problem.operation, self.workspace_bytes, self._problem.output_shape)
-        _ = self._run
+        with naming(self.made_by):
+            require_workspace(self.workspace_bytes, self._problem.output_shape)
+            _ = self._run
 
-    def _kernels(self, operation: str) -> tuple[Kernel, ...]:
-        return kernels_of(operation, self._algorithm, self._problem)
+    def _kernels(
+        self,
+    ) -> tuple[Kernel, ...]:
+        return kernels_of(self._algorithm, self._problem)
 
     def _into(self, image: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
         p = self._problem
-        out = result_array(p.operation, out, p.output_shape, p.dtype, self.workspace_bytes, [image, self._given])
+        out = result_array(out, p.output_shape, p.dtype, self.workspace_bytes, [image, self._given])
         self._run(p.layout.to_canonical(image), p.layout.to_canonical(out))
         return out
 
@@ -153,7 +163,8 @@ class Plan(Frozen):
         return (self._problem, self._requested, self.threads, self._w.shape, digest(self._w, self._bias, self._scales))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self._problem, self._requested, self.threads, self._w, self._bias, self._scales)
+        made_of = (self._problem, self._requested, self.threads, self._w, self._bias, self._scales)
+        return _restored, (self.made_by, *made_of)
 
     def __repr__(self) -> str:
         p = self._problem
@@ -165,7 +176,7 @@ class Plan(Frozen):
         dtypes = f"{p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}"
         tail = [str(part) for part in ("bias" * p.has_bias, p.activation) if part]
         lines = [
-            f"{p.operation} {p.layout.axes} {p.x_shape} → {p.output_shape}",
+            f"{self.made_by} {p.layout.axes} {p.x_shape} → {p.output_shape}",
             f"  window     kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}",
             f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}"
             + (f", then {', '.join(tail)}" if tail else ""),
@@ -191,7 +202,6 @@ class Choice(NamedTuple):
 
 @memoized
 def decide(
-    operation: str,
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
@@ -203,7 +213,7 @@ def decide(
     **options: Any,
 ) -> Choice:
     """Validate a convolution's arguments, all but the arrays' values, and choose the algorithm."""
-    problem = make_problem(operation, x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
+    problem = make_problem(x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
     return choose(problem, algorithm, threads)
 
 
@@ -219,6 +229,7 @@ def verdicts(problem: Problem) -> dict[str, Suitability]:
 
 
 def _restored(
+    made_by: str | None,
     problem: Problem,
     requested: str,
     threads: int,
@@ -227,13 +238,11 @@ def _restored(
     scales: NDArray[Any] | None,
 ) -> Plan:
     """Make a plan again from what it was made of; the best algorithm may be another one here and now."""
-    restored = Plan(choose(problem, requested, threads), w, bias, scales)
-    restored.prepare()
-    return restored
+    with naming(made_by):
+        return Plan(choose(problem, requested, threads), w, bias, scales).handed_out(made_by)
 
 
 def make_plan(
-    operation: str,
     x_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
     w: ArrayLike,
@@ -246,32 +255,32 @@ def make_plan(
     scales: NDArray[Any] | None = None,
     **options: Any,
 ) -> Plan:
-    """Make a plan whose errors name `operation`; see `plan` for the arguments, `quantization.factors` for `scales`."""
-    filters = as_array(operation, "w", w)
+    """Make a plan that is not prepared; see `plan` for the arguments, `quantization.factors` for `scales`."""
+    filters = as_array("w", w)
     filters = filters.astype(native(filters.dtype), copy=False)
     given = filters
     count = len(filters) if filters.ndim else 0
-    if scales is not None or not are_zero(operation, count, x_zero_point, w_zero_point):
-        check_bytes(operation, "x_zero_point and w_zero_point belong to", x_dtype, filters.dtype)
-        options["x_zero_point"] = zero_point(operation, "x_zero_point", x_zero_point, x_dtype)
-        filters = centred(operation, filters, w_zero_point)
+    if scales is not None or not are_zero(count, x_zero_point, w_zero_point):
+        check_bytes("x_zero_point and w_zero_point belong to", x_dtype, filters.dtype)
+        options["x_zero_point"] = zero_point("x_zero_point", x_zero_point, x_dtype)
+        filters = centred(filters, w_zero_point)
         options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
     choice = decide(
-        operation,
         x_shape,
         filters.shape,
         x_dtype,
         filters.dtype,
         bias is not None,
         algorithm,
-        resolve_threads(operation, threads),
+        resolve_threads(threads),
         compiler.failure(),
         **options,
     )
     p = choice.problem
-    return Plan(choice, filters, checked_bias(operation, bias, p.filters, p.accumulator), scales, given)
+    return Plan(choice, filters, checked_bias(bias, p.filters, p.accumulator), scales, given)
 
 
+@named
 def plan(
     x_shape: tuple[int, ...],
     w: ArrayLike,
@@ -316,8 +325,6 @@ def plan(
     ((1, 4, 8, 8), 'implicit')
     """
     refuse_unknown("plan", options, Options.__annotations__.keys() - {"out"})
-    filters = np.array(as_array("plan", "w", w))
-    dtype = filters.dtype if x_dtype is None else as_dtype("plan", "x_dtype", x_dtype)
-    prepared = make_plan("plan", x_shape, dtype, filters, bias, **options)
-    prepared.prepare()
-    return prepared
+    filters = np.array(as_array("w", w))
+    dtype = filters.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
+    return make_plan(x_shape, dtype, filters, bias, **options).handed_out("plan")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..algorithms.contract import ONLY_BY_NAME, Compiled
 from ..engine import compiler
 from ..engine.host import require_memory
 from ..engine.target import host
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError, naming
 from ..spec.arrays import as_array, check_output, native
 
 if TYPE_CHECKING:
@@ -33,6 +33,20 @@ _WAY_OUT = "lower workspace_limit, or work on fewer images at a time"
 class Frozen(ABC):
     """What every plan is: equal and hashable by what it was made from, never changed, and open to be looked into."""
 
+    made_by: str | None = None
+    """The public function that made it, which errors name; None for one that never leaves a public function."""
+
+    def handed_out(self, made_by: str | None) -> Self:
+        """Return the plan, prepared, as a public function gives it to its user."""
+        vars(self)["made_by"] = made_by  # which asks no __setattr__
+        self.prepare()
+        return self
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Do now what the first call would do."""
+
+    @naming("Plan.ir")
     def ir(self) -> str:
         """Return LLVM's IR of the kernels that the plan runs, as it is before the optimiser has seen it.
 
@@ -54,8 +68,9 @@ class Frozen(ABC):
         >>> "define void @" in p.ir()
         True
         """
-        return "\n".join(kernel.ir(host()) for kernel in self._kernels("Plan.ir"))
+        return "\n".join(kernel.ir(host()) for kernel in self._kernels())
 
+    @naming("Plan.assembly")
     def assembly(self) -> str:
         """Return the assembly of the kernels that the plan runs, for this machine's CPU.
 
@@ -77,11 +92,13 @@ class Frozen(ABC):
         >>> ".globl" in p.assembly()
         True
         """
-        return "\n".join(compiler.assembly(kernel, host()) for kernel in self._kernels("Plan.assembly"))
+        return "\n".join(compiler.assembly(kernel, host()) for kernel in self._kernels())
 
     @abstractmethod
-    def _kernels(self, operation: str) -> tuple[Kernel, ...]:
-        """Return the kernels that the plan runs, each once; errors name `operation`."""
+    def _kernels(
+        self,
+    ) -> tuple[Kernel, ...]:
+        """Return the kernels that the plan runs, each once."""
 
     @property
     @abstractmethod
@@ -101,7 +118,7 @@ class Frozen(ABC):
         raise AttributeError(f"a plan cannot be changed: {name!r} cannot be deleted")
 
 
-def kernels_of(operation: str, algorithm: Algorithm | GradientAlgorithm, problem: Problem) -> tuple[Kernel, ...]:
+def kernels_of(algorithm: Algorithm | GradientAlgorithm, problem: Problem) -> tuple[Kernel, ...]:
     """Return the kernels of the engine that an algorithm runs for a problem, each once.
 
     Raises
@@ -111,7 +128,7 @@ def kernels_of(operation: str, algorithm: Algorithm | GradientAlgorithm, problem
     """
     if not isinstance(algorithm, Compiled):
         raise ArgumentError(
-            f"{operation}: this plan runs algorithm {algorithm.name!r}, which has no kernels to show; make it with "
+            f"this plan runs algorithm {algorithm.name!r}, which has no kernels to show; make it with "
             "algorithm='implicit'"
         )
     return algorithm.kernels(problem)
@@ -130,20 +147,14 @@ def taken(problem: Problem, requested: str, algorithms: Mapping[str, A]) -> A:
         name = max(found, key=lambda name: found[name].rank)
         if found[name].rank <= ONLY_BY_NAME:
             why = "; ".join(f"{name}: {reason}" for name, reason in _reasons(found).items())
-            raise ArgumentError(
-                f"{problem.operation}: no algorithm suits this ({why}); raise workspace_limit, or name an algorithm"
-            )
+            raise ArgumentError(f"no algorithm suits this ({why}); raise workspace_limit, or name an algorithm")
         return algorithms[name]
     if not isinstance(requested, str) or requested not in algorithms:
-        raise ArgumentError(
-            f"{problem.operation}: algorithm must be 'auto' or one of {tuple(algorithms)}, got {requested!r}"
-        )
+        raise ArgumentError(f"algorithm must be 'auto' or one of {tuple(algorithms)}, got {requested!r}")
     # No other is asked: whoever names an algorithm without the engine does not load it.
     verdict = algorithms[requested].suitability(problem)
     if verdict.rank == 0:
-        raise ArgumentError(
-            f"{problem.operation}: algorithm {requested!r} cannot solve this: {verdict.reason}; use algorithm='auto'"
-        )
+        raise ArgumentError(f"algorithm {requested!r} cannot solve this: {verdict.reason}; use algorithm='auto'")
     return algorithms[requested]
 
 
@@ -157,7 +168,7 @@ def _reasons(verdicts: dict[str, Suitability]) -> dict[str, str]:
     return {name: v.reason if v.rank else f"cannot: {v.reason}" for name, v in verdicts.items()}
 
 
-def operand(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def operand(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return what a plan is called with as an array of the shape and dtype that it was made for.
 
     Raises
@@ -165,21 +176,20 @@ def operand(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...],
     ShapeError, DTypeError
         If it has another one.
     """
-    array = as_array(operation, name, value)
+    array = as_array(name, value)
     if array.shape != shape:
         raise ShapeError(
-            f"{operation}: {name} has shape {array.shape} but the plan was made for {shape}; make a plan for each shape"
+            f"{name} has shape {array.shape} but the plan was made for {shape}; make a plan for each shape"
         )
     if array.dtype is not dtype and native(array.dtype) != dtype:
         raise DTypeError(
-            f"{operation}: {name} has dtype {array.dtype} but the plan was made for {dtype}; convert {name}, or make "
+            f"{name} has dtype {array.dtype} but the plan was made for {dtype}; convert {name}, or make "
             f"the plan with {name}_dtype={str(array.dtype)!r}"
         )
     return array
 
 
 def result_array(
-    operation: str,
     out: NDArray[Any] | None,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
@@ -194,14 +204,14 @@ def result_array(
     """
     if out is None:
         size = workspace + math.prod(shape) * dtype.itemsize
-        require_memory(operation, size, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
+        require_memory(size, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
         return np.empty(shape, dtype)
-    checked = check_output(operation, out, shape, dtype, inputs)
-    require_workspace(operation, workspace, shape)
+    checked = check_output(out, shape, dtype, inputs)
+    require_workspace(workspace, shape)
     return checked
 
 
-def require_workspace(operation: str, workspace: int, shape: tuple[int, ...]) -> None:
+def require_workspace(workspace: int, shape: tuple[int, ...]) -> None:
     """Look at the memory that a plan takes beside its arguments and its result, of this shape.
 
     Raises
@@ -209,7 +219,7 @@ def require_workspace(operation: str, workspace: int, shape: tuple[int, ...]) ->
     MemoryBudgetError
         If it would not fit the available memory.
     """
-    require_memory(operation, workspace, _WAY_OUT, "the workspace for {}", shape)
+    require_memory(workspace, _WAY_OUT, "the workspace for {}", shape)
 
 
 def digest(*arrays: NDArray[Any] | None) -> bytes:
@@ -219,7 +229,7 @@ def digest(*arrays: NDArray[Any] | None) -> bytes:
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays if a is not None)).digest()
 
 
-def checked_bias(operation: str, bias: ArrayLike | None, maps: int, accumulator: np.dtype[Any]) -> NDArray[Any] | None:
+def checked_bias(bias: ArrayLike | None, maps: int, accumulator: np.dtype[Any]) -> NDArray[Any] | None:
     """Return a bias with one value for each output map in the accumulator's dtype; None for none.
 
     Raises
@@ -229,15 +239,13 @@ def checked_bias(operation: str, bias: ArrayLike | None, maps: int, accumulator:
     """
     if bias is None:
         return None
-    array = as_array(operation, "bias", bias)
+    array = as_array("bias", bias)
     if array.shape != (maps,):
-        raise ShapeError(
-            f"{operation}: bias has shape {array.shape} but {maps} output maps need one value each, ({maps},)"
-        )
+        raise ShapeError(f"bias has shape {array.shape} but {maps} output maps need one value each, ({maps},)")
     both_integers = array.dtype.kind in "biu" and accumulator.kind in "iu"
     if not (both_integers or np.can_cast(array.dtype, accumulator, "same_kind")):
         raise DTypeError(
-            f"{operation}: bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, "
+            f"bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, "
             f"or pass dtype={str(np.result_type(array.dtype, accumulator))!r}"
         )
     with np.errstate(all="ignore"):

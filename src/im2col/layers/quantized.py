@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError, DTypeError, named
 from ..spec.arrays import as_array, as_dtype
 from ..spec.problem import WORKSPACE_LIMIT, refuse_unknown
 from ..spec.quantization import check_bytes, factors, is_byte, zero_point
@@ -25,6 +25,7 @@ _OPTIONS = (
 )
 
 
+@named
 def quantized_conv(
     x: ArrayLike,
     w: ArrayLike,
@@ -113,13 +114,11 @@ def quantized_conv(
     >>> quantized_conv(x, w, x_scale=0.1, w_scale=1 / 64, y_scale=0.1, x_zero_point=128, y_zero_point=128)
     array([[196]], dtype=uint8)
     """
-    op = "quantized_conv"
-    image = as_array(op, "x", x)
+    image = as_array("x", x)
     made = _make_plan(
-        op,
         image.shape,
         image.dtype,
-        as_array(op, "w", w),
+        as_array("w", w),
         bias,
         x_scale,
         w_scale,
@@ -144,6 +143,7 @@ def quantized_conv(
     return made(image, out)
 
 
+@named
 def plan_quantized(
     x_shape: tuple[int, ...],
     w: ArrayLike,
@@ -187,16 +187,12 @@ def plan_quantized(
     >>> p(np.full((1, 3, 8, 8), 130, np.uint8))[0, 0, 0, 0]
     np.uint8(14)
     """
-    op = "plan_quantized"
-    refuse_unknown(op, options, _OPTIONS)
-    filters, dtype = np.array(as_array(op, "w", w)), as_dtype(op, "x_dtype", x_dtype)
-    made = _make_plan(op, x_shape, dtype, filters, bias, x_scale, w_scale, y_scale, **options)
-    made.prepare()
-    return made
+    refuse_unknown("plan_quantized", options, _OPTIONS)
+    filters, dtype = np.array(as_array("w", w)), as_dtype("x_dtype", x_dtype)
+    return _make_plan(x_shape, dtype, filters, bias, x_scale, w_scale, y_scale, **options).handed_out("plan_quantized")
 
 
 def _make_plan(
-    operation: str,
     x_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
     w: NDArray[Any],
@@ -210,20 +206,19 @@ def _make_plan(
     activation: object = None,
     **options: Any,
 ) -> Plan:
-    check_bytes(operation, "a quantised convolution takes", x_dtype, w.dtype)
-    result = x_dtype if dtype is None else as_dtype(operation, "dtype", dtype)
+    check_bytes("a quantised convolution takes", x_dtype, w.dtype)
+    result = x_dtype if dtype is None else as_dtype("dtype", dtype)
     if not is_byte(result):
-        raise DTypeError(f"{operation}: dtype must be int8 or uint8, got {result}; conv returns the int32 sums")
+        raise DTypeError(f"dtype must be int8 or uint8, got {result}; conv returns the int32 sums")
     if activation not in (None, "relu"):
-        raise ArgumentError(f"{operation}: activation must be None or 'relu', got {activation!r}")
+        raise ArgumentError(f"activation must be None or 'relu', got {activation!r}")
     return make_plan(
-        operation,
         x_shape,
         x_dtype,
         w,
         bias,
-        scales=factors(operation, len(w) if w.ndim else 0, x_scale, w_scale, y_scale),
-        zero_point=zero_point(operation, "y_zero_point", y_zero_point, result),
+        scales=factors(len(w) if w.ndim else 0, x_scale, w_scale, y_scale),
+        zero_point=zero_point("y_zero_point", y_zero_point, result),
         dtype=result,
         activation=activation,
         **options,

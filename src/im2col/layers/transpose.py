@@ -8,6 +8,7 @@ import numpy as np
 
 from ..engine import compiler
 from ..engine.threads import resolve_threads
+from ..errors import named
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, refuse_unknown
@@ -28,6 +29,7 @@ _PLAN_OPTIONS = (
 )
 
 
+@named
 def conv_transpose(
     x: ArrayLike,
     w: ArrayLike,
@@ -124,10 +126,8 @@ def conv_transpose(
            [3, 3, 4, 4],
            [3, 3, 4, 4]])
     """
-    op = "conv_transpose"
-    operand, weights = as_array(op, "x", x), as_array(op, "w", w)
+    operand, weights = as_array("x", x), as_array("w", w)
     made = _make_plan(
-        op,
         operand.shape,
         operand.dtype,
         weights,
@@ -149,6 +149,7 @@ def conv_transpose(
     return made(operand, out)
 
 
+@named
 def plan_transpose(
     x_shape: tuple[int, ...],
     w: ArrayLike,
@@ -190,17 +191,13 @@ def plan_transpose(
     >>> p(np.ones((1, 8, 14, 14), np.float32)).shape
     (1, 4, 28, 28)
     """
-    op = "plan_transpose"
-    refuse_unknown(op, options, _PLAN_OPTIONS)
-    weights = np.array(as_array(op, "w", w))
-    dtype = weights.dtype if x_dtype is None else as_dtype(op, "x_dtype", x_dtype)
-    made = _make_plan(op, x_shape, dtype, weights, bias, **options)
-    made.prepare()
-    return made
+    refuse_unknown("plan_transpose", options, _PLAN_OPTIONS)
+    weights = np.array(as_array("w", w))
+    dtype = weights.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
+    return _make_plan(x_shape, dtype, weights, bias, **options).handed_out("plan_transpose")
 
 
 def _make_plan(
-    operation: str,
     x_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
     w: NDArray[Any],
@@ -212,24 +209,22 @@ def _make_plan(
 ) -> TransposedPlan:
     weights = w.astype(native(w.dtype), copy=False)
     choice = _decide(
-        operation,
         x_shape,
         weights.shape,
         x_dtype,
         weights.dtype,
         bias is not None,
         algorithm,
-        resolve_threads(operation, threads),
+        resolve_threads(threads),
         compiler.failure(),
         **options,
     )
     t = choice.transposed
-    return TransposedPlan(choice, weights, checked_bias(operation, bias, t.channels, accumulator(t.dtype)))
+    return TransposedPlan(choice, weights, checked_bias(bias, t.channels, accumulator(t.dtype)))
 
 
 @memoized
 def _decide(
-    operation: str,
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
@@ -242,5 +237,5 @@ def _decide(
     **options: Any,
 ) -> TransposedChoice:
     """Validate the arguments, all but the arrays' values, and choose the algorithms."""
-    transposed = make_transposed(operation, x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
+    transposed = make_transposed(x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
     return choose_phases(transposed, None, False, bool(flip), algorithm, threads)

@@ -10,6 +10,7 @@ import numpy as np
 from ..algorithms.contract import Banded
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
+from ..errors import Im2colError, naming
 from ..spec.memo import lazy
 from ..spec.padding import fold_padding
 from .plan import Choice, choose, verdicts
@@ -57,7 +58,7 @@ class TransposedChoice(NamedTuple):
     transposed : Transposed
     folding : Folding or None
     conjugate, flip : bool
-        What happens to the weights first.
+        What happens to the weights first: an adjoint conjugates them.
     requested : str
         The algorithm that the user asked for.
     phases : tuple of Choice
@@ -118,6 +119,8 @@ class TransposedPlan(Frozen):
 
     Attributes
     ----------
+    made_by : str
+        The public function that made it, which errors name and `print` begins with.
     algorithm : str
         The algorithm that runs; several, joined by ``+``, where the phases of the stride get different ones.
     threads : int
@@ -195,8 +198,9 @@ class TransposedPlan(Frozen):
         MemoryBudgetError
             If the workspace would not fit the available memory.
         """
-        require_workspace(self._choice.transposed.operation, self.workspace_bytes, self._choice.output_shape)
-        _ = self._runners
+        with naming(self.made_by):
+            require_workspace(self.workspace_bytes, self._choice.output_shape)
+            _ = self._runners
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Run one operand through it.
@@ -220,9 +224,13 @@ class TransposedPlan(Frozen):
         MemoryBudgetError
             If the result would not fit the available memory.
         """
-        c, op = self._choice, self._choice.transposed.operation
-        array = operand(op, "grad" if op.endswith("gradient") else "x", x, c.x_shape, c.transposed.x_dtype)
-        out = result_array(op, out, c.output_shape, c.dtype, self.workspace_bytes, [array, self._w])
+        c = self._choice
+        try:
+            array = operand("grad" if c.conjugate else "x", x, c.x_shape, c.transposed.x_dtype)
+            out = result_array(out, c.output_shape, c.dtype, self.workspace_bytes, [array, self._w])
+        except Im2colError as error:  # as `naming` does, which would take its time in each call
+            error.operation = error.operation or self.made_by
+            raise
         source, target = (c.transposed.layout.to_canonical(a) for a in (array, out))
         if c.folding is None:
             self._run_phases(source, target)
@@ -267,8 +275,10 @@ class TransposedPlan(Frozen):
             finish(sums, self._bias, t.activation, value)
         return value
 
-    def _kernels(self, operation: str) -> tuple[Kernel, ...]:
-        every = [kernels_of(operation, choice.algorithm, choice.problem) for choice in self._choice.phases]
+    def _kernels(
+        self,
+    ) -> tuple[Kernel, ...]:
+        every = [kernels_of(choice.algorithm, choice.problem) for choice in self._choice.phases]
         return tuple(dict.fromkeys(kernel for kernels in every for kernel in kernels))
 
     @lazy
@@ -279,7 +289,8 @@ class TransposedPlan(Frozen):
 
     def __reduce__(self) -> tuple[Any, ...]:
         c = self._choice
-        return _restored, (c.transposed, c.folding, c.conjugate, c.flip, c.requested, c.threads, self._w, self._bias)
+        made_of = (c.transposed, c.folding, c.conjugate, c.flip, c.requested, c.threads, self._w, self._bias)
+        return _restored, (self.made_by, *made_of)
 
     def __repr__(self) -> str:
         c = self._choice
@@ -291,7 +302,7 @@ class TransposedPlan(Frozen):
         folded = f", folded back ({c.folding.mode})" if c.folding else ""
         pads = c.folding.geometry.padding if c.folding else t.pads
         lines = [
-            f"{t.operation} {t.layout.axes} {c.x_shape} → {c.output_shape}",
+            f"{self.made_by} {t.layout.axes} {c.x_shape} → {c.output_shape}",
             f"  window     kernel {t.kernel_size}, stride {t.stride}, dilation {t.dilation}, padding {pads}{folded}",
             f"  layer      {t.filters} channels → {t.channels}, groups {t.groups}{', kernels flipped' * c.flip}"
             + (f", then {', '.join(tail)}" if tail else ""),
@@ -316,6 +327,7 @@ def _phase_lines(phase: Phase, choice: Choice) -> list[str]:
 
 
 def _restored(
+    made_by: str | None,
     transposed: Transposed,
     folding: Folding | None,
     conjugate: bool,
@@ -325,6 +337,6 @@ def _restored(
     w: NDArray[Any],
     bias: NDArray[Any] | None,
 ) -> TransposedPlan:
-    plan = TransposedPlan(choose_phases(transposed, folding, conjugate, flip, requested, threads), w, bias)
-    plan.prepare()
-    return plan
+    with naming(made_by):
+        choice = choose_phases(transposed, folding, conjugate, flip, requested, threads)
+        return TransposedPlan(choice, w, bias).handed_out(made_by)

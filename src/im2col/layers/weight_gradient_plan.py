@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..algorithms import gradient_registry
 from ..engine.host import format_bytes
+from ..errors import Im2colError, naming
 from ..spec.memo import lazy
 from .planning import Frozen, kernels_of, operand, result_array, taken, verdict_lines
 
@@ -48,6 +49,8 @@ class WeightGradientPlan(Frozen):
 
     Attributes
     ----------
+    made_by : str
+        The public function that made it, which errors name and `print` begins with.
     algorithm : str
         The algorithm that runs.
     threads : int
@@ -93,7 +96,8 @@ class WeightGradientPlan(Frozen):
 
     def prepare(self) -> None:
         """Compile what has to be compiled, now instead of in the first call."""
-        _ = self._run
+        with naming(self.made_by):
+            _ = self._run
 
     def __call__(self, x: ArrayLike, grad: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the gradient for one image, or one batch.
@@ -118,22 +122,28 @@ class WeightGradientPlan(Frozen):
             If the result would not fit the available memory.
         """
         p = self._choice.problem
-        image = operand(p.operation, "x", x, p.x_shape, p.x_dtype)
-        gradient = operand(p.operation, "grad", grad, p.output_shape, p.w_dtype)
         shape = (p.filters, p.group_channels, *p.geometry.kernel_size)
-        out = result_array(p.operation, out, shape, p.dtype, self.workspace_bytes, [image, gradient])
+        try:
+            image = operand("x", x, p.x_shape, p.x_dtype)
+            gradient = operand("grad", grad, p.output_shape, p.w_dtype)
+            out = result_array(out, shape, p.dtype, self.workspace_bytes, [image, gradient])
+        except Im2colError as error:  # as `naming` does, which would take its time in each call
+            error.operation = error.operation or self.made_by
+            raise
         self._run(p.layout.to_canonical(image), p.layout.to_canonical(gradient), out)
         return out
 
-    def _kernels(self, operation: str) -> tuple[Kernel, ...]:
-        return kernels_of(operation, self._choice.algorithm, self._choice.problem)
+    def _kernels(
+        self,
+    ) -> tuple[Kernel, ...]:
+        return kernels_of(self._choice.algorithm, self._choice.problem)
 
     @lazy
     def _key(self) -> tuple[object, ...]:
         return (self._choice.problem, self._choice.requested, self.threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored_gradient, (self._choice.problem, self._choice.requested, self.threads)
+        return _restored_gradient, (self.made_by, self._choice.problem, self._choice.requested, self.threads)
 
     def __repr__(self) -> str:
         p = self._choice.problem
@@ -147,7 +157,7 @@ class WeightGradientPlan(Frozen):
         shape = (p.filters, p.group_channels, *g.kernel_size)
         pads = f", padding {g.padding} ({p.padding_mode})" if g.is_padded else ""
         lines = [
-            f"{p.operation} {p.layout.axes} {p.x_shape}, {p.output_shape} → {shape}",
+            f"{self.made_by} {p.layout.axes} {p.x_shape}, {p.output_shape} → {shape}",
             f"  window     kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}",
             f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}",
             f"  dtypes     {p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}",
@@ -160,5 +170,6 @@ class WeightGradientPlan(Frozen):
         return "\n".join([*lines, *verdict_lines(found, self.algorithm)])
 
 
-def _restored_gradient(problem: Problem, requested: str, threads: int) -> WeightGradientPlan:
-    return WeightGradientPlan(choose_gradient(problem, requested, threads))
+def _restored_gradient(made_by: str | None, problem: Problem, requested: str, threads: int) -> WeightGradientPlan:
+    with naming(made_by):
+        return WeightGradientPlan(choose_gradient(problem, requested, threads)).handed_out(made_by)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError, DTypeError, named
 from ..files import open_npy
 from ..spec.arrays import as_array
 
@@ -84,6 +84,7 @@ KERNELS = _named(
 """The named kernels, in the order in which tables and pictures show them."""
 
 
+@named
 def find_kernel(name: str) -> Kernel:
     """Return a kernel by its name, or from a .npy file.
 
@@ -96,7 +97,7 @@ def find_kernel(name: str) -> Kernel:
     ------
     ArgumentError
         If it is neither.
-    PhotoError, DTypeError
+    FileError, DTypeError
         As `read_kernel`.
 
     Examples
@@ -112,9 +113,10 @@ def find_kernel(name: str) -> Kernel:
         return read_kernel(name)
     close = difflib.get_close_matches(name.lower(), KERNELS, n=2)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"the names are {', '.join(KERNELS)}"
-    raise ArgumentError(f"find_kernel: kernel must be a name or a .npy file, got {name!r}; {hint}")
+    raise ArgumentError(f"kernel must be a name or a .npy file, got {name!r}; {hint}")
 
 
+@named
 def read_kernel(path: str | os.PathLike[str]) -> Kernel:
     """Read a kernel from a .npy file, without pickle.
 
@@ -129,21 +131,19 @@ def read_kernel(path: str | os.PathLike[str]) -> Kernel:
 
     Raises
     ------
-    PhotoError
+    FileError
         If the file cannot be read or is no .npy file.
     ArgumentError, DTypeError
         If the array is no kernel.
     """
-    return as_kernel("read_kernel", open_npy("read_kernel", path), name=str(Path(path)))
+    return as_kernel(open_npy(path), name=str(Path(path)))
 
 
-def as_kernel(operation: str, weights: Any, name: str = "kernel") -> Kernel:
+def as_kernel(weights: Any, name: str = "kernel") -> Kernel:
     """Return an array as a kernel.
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     weights : array_like, (kh, kw)
         Finite real numbers.
     name : str
@@ -156,20 +156,18 @@ def as_kernel(operation: str, weights: Any, name: str = "kernel") -> Kernel:
     DTypeError
         If its dtype is not a real number.
     """
-    array = as_array(operation, name, weights)
+    array = as_array(name, weights)
     if array.dtype.kind == "c":
-        raise DTypeError(
-            f"{operation}: {name} has dtype {array.dtype} but a photograph needs real weights; pass its .real"
-        )
+        raise DTypeError(f"{name} has dtype {array.dtype} but a photograph needs real weights; pass its .real")
     if array.ndim != 2 or array.size == 0:
         raise ArgumentError(
-            f"{operation}: {name} must have 2 axes, (height, width), and at least one weight; got shape {array.shape}"
+            f"{name} must have 2 axes, (height, width), and at least one weight; got shape {array.shape}"
         )
     own = array.astype(np.float64)
     # One test for NaN, infinity and overflow: a comparison with NaN is false.
     if not np.abs(own).sum() <= _GREATEST_SUM:
         raise ArgumentError(
-            f"{operation}: {name} must hold finite numbers whose magnitudes sum to at most {_GREATEST_SUM:g}; got "
+            f"{name} must hold finite numbers whose magnitudes sum to at most {_GREATEST_SUM:g}; got "
             f"values from {own.min()} to {own.max()}"
         )
     own.setflags(write=False)

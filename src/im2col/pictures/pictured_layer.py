@@ -287,7 +287,6 @@ class PicturedLayer:
 
 
 def make_pictured_layer(
-    operation: str,
     x: ArrayLike,
     w: ArrayLike,
     *,
@@ -305,8 +304,6 @@ def make_pictured_layer(
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     x, w, stride, padding, dilation, groups, padding_mode, padding_value, layout
         As for `conv`; a plain kernel of one or two axes goes with a plain image.
     orientation, tap_order
@@ -317,13 +314,12 @@ def make_pictured_layer(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit, there is nothing to draw, or there are more than three spatial axes.
     """
-    check_choice(operation, "orientation", orientation, ORIENTATIONS)
-    check_choice(operation, "tap_order", tap_order, TAP_ORDERS)
-    image, weights = as_array(operation, "x", x), as_array(operation, "w", w)
+    check_choice("orientation", orientation, ORIENTATIONS)
+    check_choice("tap_order", tap_order, TAP_ORDERS)
+    image, weights = as_array("x", x), as_array("w", w)
     if weights.ndim in (1, 2) and weights.ndim == image.ndim:
         weights = weights[None, None]
     problem = make_problem(
-        operation,
         image.shape,
         weights.shape,
         image.dtype,
@@ -338,12 +334,12 @@ def make_pictured_layer(
     )
     if problem.geometry.ndim > MOST_AXES:
         raise ShapeError(
-            f"{operation}: pictures have one to three spatial axes, w of shape {weights.shape} has "
+            f"pictures have one to three spatial axes, w of shape {weights.shape} has "
             f"{problem.geometry.ndim}; draw a slice, as in x[..., 0]"
         )
     if not (problem.batch and problem.channels and problem.filters):
         raise ShapeError(
-            f"{operation}: there is nothing to draw: x of shape {image.shape} has {problem.batch} images of "
+            f"there is nothing to draw: x of shape {image.shape} has {problem.batch} images of "
             f"{problem.channels} channels and w of shape {weights.shape} has {problem.filters} filters; pass at least "
             "one of each"
         )

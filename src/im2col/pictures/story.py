@@ -63,7 +63,6 @@ def chapters() -> Mapping[str, Chapter]:
 
 
 def make_scene(
-    operation: str,
     layer: PicturedLayer,
     chapter: str,
     selection: Selection = NOTHING,
@@ -75,8 +74,6 @@ def make_scene(
 
     Parameters
     ----------
-    operation : str
-        What an error names.
     layer : PicturedLayer
         The whole layer.
     chapter : str
@@ -94,7 +91,7 @@ def make_scene(
         If there is no such chapter.
     """
     if not isinstance(chapter, str) or chapter not in chapters():
-        raise ArgumentError(f"{operation}: chapter must be one of {tuple(chapters())}, got {chapter!r}")
+        raise ArgumentError(f"chapter must be one of {tuple(chapters())}, got {chapter!r}")
     plan = chapters()[chapter]
     if plan.scope == "channel":
         layer = layer.one(channel, selection.filter or 0)

@@ -48,7 +48,7 @@ def draw(scene: Scene, *, lang: str, colours: Colours = "channels", filled: int 
     filled : int, optional
         Outputs of later positions are left empty, as in the frames of an animation.
     """
-    figure = make_figure(scene, dictionary("draw", lang))
+    figure = make_figure(scene, dictionary(lang))
     root = _document(figure, lang, (figure.width, figure.height))
     root.extend(_elements(figure, colours, filled))
     return _text(root)
@@ -65,7 +65,7 @@ def animate(frames: Sequence[Scene], *, lang: str, colours: Colours = "channels"
     lang, colours
         As for `draw`.
     """
-    words = dictionary("draw", lang)
+    words = dictionary(lang)
     figures = [make_figure(scene, words) for scene in frames]
     size = max(f.width for f in figures), max(f.height for f in figures)
     root = _document(replace(figures[0], description=_described(frames, words)), lang, size)

@@ -89,7 +89,7 @@ def page_html(
         "weights": weights,
     }
     folder = files(__name__)
-    words = dictionary("illustrate", lang)
+    words = dictionary(lang)
     parts = {
         "lang": lang,
         "title": html.escape(words["title"]),
@@ -108,7 +108,7 @@ def page_html(
 
 def _words(lang: str) -> dict[str, str]:
     """Return the sentences of a language that the page may say."""
-    words = dictionary("illustrate", lang)
+    words = dictionary(lang)
     return {key: text for key, text in words.items() if not key.startswith(("draw.", "terminal."))}
 
 
@@ -134,19 +134,18 @@ def _exact(name: str, values: NDArray[Any]) -> NDArray[Any]:
     """Return numbers as float64, if those are the same."""
     if np.iscomplexobj(values):
         raise ArgumentError(
-            f"illustrate: the explorer computes with real numbers but {name} is {values.dtype}; save .svg, or pass "
-            f"{name}.real"
+            f"the explorer computes with real numbers but {name} is {values.dtype}; save .svg, or pass {name}.real"
         )
     with np.errstate(over="ignore"):
         exact = values.astype(np.float64)
     if not np.array_equal(np.isfinite(exact), np.isfinite(values)):
         raise ArgumentError(
-            f"illustrate: the explorer's numbers end at 1.8e308 but {name} of {values.dtype} holds greater ones; save "
+            f"the explorer's numbers end at 1.8e308 but {name} of {values.dtype} holds greater ones; save "
             f".svg, or scale it down"
         )
     if values.dtype.kind in "iu" and values.size and int(np.abs(exact).max()) >= 1 << 53:
         raise ArgumentError(
-            f"illustrate: the explorer's numbers are exact up to 2**53 but {name} of {values.dtype} holds "
+            f"the explorer's numbers are exact up to 2**53 but {name} of {values.dtype} holds "
             f"{int(np.abs(exact).max())}; save .svg, or scale it down"
         )
     return exact

@@ -33,7 +33,7 @@ def languages() -> tuple[str, ...]:
     )
 
 
-def dictionary(operation: str, lang: str) -> Mapping[str, str]:
+def dictionary(lang: str) -> Mapping[str, str]:
     """Return a language's dictionary.
 
     Raises
@@ -42,7 +42,7 @@ def dictionary(operation: str, lang: str) -> Mapping[str, str]:
         If there is none.
     """
     if not isinstance(lang, str) or lang not in languages():
-        raise ArgumentError(f"{operation}: lang must be one of {languages()}, got {lang!r}")
+        raise ArgumentError(f"lang must be one of {languages()}, got {lang!r}")
     return _read(lang)
 
 
