@@ -16,9 +16,7 @@ from ..layers.weight_gradient import plan_weight_gradient
 from ..matrix.frame import check_choice
 
 if TYPE_CHECKING:
-    from ..layers.plan import Plan
-    from ..layers.transposed_plan import TransposedPlan
-    from ..layers.weight_gradient_plan import WeightGradientPlan
+    from ..layers.plan import Plan, TransposedPlan, WeightGradientPlan
 
 
 def plan_of(

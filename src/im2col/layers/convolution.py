@@ -1,13 +1,20 @@
-"""The public convolutions: they check what the user passes, then run a plan."""
+"""The public convolutions: they check what the user passes, then run it once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+import numpy as np
+
+from ..engine import compiler
+from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
-from ..spec.arrays import as_array
-from ..spec.problem import WORKSPACE_LIMIT, Options, refuse_unknown
-from .plan import make_plan
+from ..spec.arrays import as_array, native
+from ..spec.memo import memoized
+from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
+from ..spec.quantization import are_zero, centred, check_bytes, zero_point
+from .operation import Work, checked_bias
+from .stages import Convolution
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -258,10 +265,9 @@ def _convolve(
 ) -> NDArray[Any]:
     image, filters = as_array("x", x), as_array("w", w)
     if spatial is not None:
-        refuse_unknown(f"conv{spatial}d", options, Options.__annotations__)
+        refuse_unknown(f"conv{spatial}d", options, _KEYWORDS)
         filters = _filters(image, filters, spatial)
-    plan = make_plan(image.shape, image.dtype, filters, bias, **options)
-    return plan(image, out)
+    return convolution(image.shape, image.dtype, filters, bias, **options).run((image,), out)
 
 
 def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]:
@@ -276,3 +282,52 @@ def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]
             f"{w.shape} with an image of shape {image.shape}"
         )
     return w
+
+
+_KEYWORDS = keywords(conv)
+
+
+def convolution(
+    x_shape: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    w: NDArray[Any],
+    bias: ArrayLike | None,
+    *,
+    algorithm: str = "auto",
+    threads: int | None = None,
+    x_zero_point: object = 0,
+    w_zero_point: object = 0,
+    scales: NDArray[Any] | None = None,
+    **options: Any,
+) -> Work:
+    """Return a convolution and its weights, all arguments checked; `scales` are those of `quantization.factors`."""
+    given = filters = w.astype(native(w.dtype), copy=False)
+    count = len(filters) if filters.ndim else 0
+    if scales is not None or not are_zero(count, x_zero_point, w_zero_point):
+        check_bytes("x_zero_point and w_zero_point belong to", x_dtype, filters.dtype)
+        options["x_zero_point"] = zero_point("x_zero_point", x_zero_point, x_dtype)
+        filters = centred(filters, w_zero_point)
+        options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
+    workers, has_bias = resolve_threads(threads), bias is not None
+    shapes_and_dtypes = x_shape, filters.shape, x_dtype, filters.dtype
+    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.failure(), **options)
+    problem = operation.problem
+    offsets = checked_bias(bias, problem.filters, problem.accumulator)
+    return Work(operation, (filters, offsets, scales), (given,))
+
+
+@memoized
+def _decided(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    w_dtype: np.dtype[Any],
+    has_bias: bool,
+    algorithm: str,
+    threads: int,
+    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
+    **options: Any,
+) -> Convolution:
+    """Validate a convolution's arguments, all but the arrays' values, and choose the algorithm."""
+    problem = make_problem(x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
+    return Convolution.decided(problem, algorithm, threads)

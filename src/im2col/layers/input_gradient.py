@@ -12,9 +12,11 @@ from ..errors import ShapeError, named
 from ..matrix.shapes import checked_shape
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import memoized
-from ..spec.problem import WORKSPACE_LIMIT, make_problem, refuse_unknown
+from ..spec.problem import WORKSPACE_LIMIT, keywords, make_problem, refuse_unknown
 from ..spec.transposed import Transposed
-from .transposed_plan import Folding, TransposedChoice, TransposedPlan, choose_phases
+from .operation import Work
+from .plan import TransposedPlan
+from .stages import Folding, Transpose
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -22,11 +24,6 @@ if TYPE_CHECKING:
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
     from ..spec.problem import Problem
-
-_OPTIONS = (
-    *("stride", "padding", "dilation", "groups", "padding_mode", "layout", "flip", "dtype", "algorithm"),
-    *("workspace_limit", "threads"),
-)
 
 
 @named
@@ -98,7 +95,7 @@ def conv_input_gradient(
            [ 3,  7,  4]])
     """
     gradient, filters = as_array("grad", grad), as_array("w", w)
-    made = _make_plan(
+    work = _work(
         image_shape,
         gradient.dtype,
         filters,
@@ -114,8 +111,8 @@ def conv_input_gradient(
         workspace_limit=workspace_limit,
         threads=threads,
     )
-    _check_gradient(gradient, made.x_shape, image_shape)
-    return made(gradient, out)
+    _check_gradient(gradient, work.operation.inputs[0].shape, image_shape)
+    return work.run((gradient,), out)
 
 
 @named
@@ -153,10 +150,11 @@ def plan_input_gradient(
     >>> p(np.ones((1, 4, 8, 8))).shape
     (1, 3, 8, 8)
     """
-    refuse_unknown("plan_input_gradient", options, _OPTIONS)
+    refuse_unknown("plan_input_gradient", options, keywords(conv_input_gradient) - {"out"})
     filters = np.array(as_array("w", w))
     dtype = filters.dtype if grad_dtype is None else as_dtype("grad_dtype", grad_dtype)
-    return _make_plan(image_shape, dtype, filters, **options).handed_out("plan_input_gradient")
+    work = _work(image_shape, dtype, filters, **options)
+    return TransposedPlan(work.operation, work.weights, "plan_input_gradient")
 
 
 def _check_gradient(grad: NDArray[Any], output_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
@@ -167,7 +165,7 @@ def _check_gradient(grad: NDArray[Any], output_shape: tuple[int, ...], image_sha
         )
 
 
-def _make_plan(
+def _work(
     image_shape: tuple[int, ...],
     grad_dtype: np.dtype[Any],
     w: NDArray[Any],
@@ -175,29 +173,29 @@ def _make_plan(
     algorithm: str = "auto",
     threads: int | None = None,
     **options: Any,
-) -> TransposedPlan:
+) -> Work:
+    """Return the gradient of an image and its weights, all arguments checked."""
     filters = w.astype(native(w.dtype), copy=False)
     shape, workers = checked_shape(image_shape), resolve_threads(threads)
     given = (shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.failure())
-    return TransposedPlan(_decide(*given, **options), filters, None)
+    return Work(_decided(*given, **options), (filters, None), (filters,))
 
 
 @memoized
-def _decide(
+def _decided(
     image_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     grad_dtype: np.dtype[Any],
     w_dtype: np.dtype[Any],
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (algorithms may ask for it, so it is a part of what is remembered)
+    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     flip: bool = False,
     **options: Any,
-) -> TransposedChoice:
+) -> Transpose:
     """Validate the arguments, all but the arrays' values, and choose the algorithms."""
-    names = ("grad", "w")
-    p = make_problem(image_shape, w_shape, grad_dtype, w_dtype, names=names, **options)
-    return choose_phases(*transposed_of(p), True, bool(flip), algorithm, threads)
+    p = make_problem(image_shape, w_shape, grad_dtype, w_dtype, names=("grad", "w"), **options)
+    return Transpose.decided(*transposed_of(p), True, bool(flip), algorithm, threads)
 
 
 def transposed_of(p: Problem) -> tuple[Transposed, Folding | None]:

@@ -1,175 +1,185 @@
-"""The plan of the gradient of a convolution's weights: chosen, prepared once, run many times."""
+"""An operation that was decided, and its one run: what all of the family share."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ..algorithms import gradient_registry
-from ..engine.host import format_bytes
-from ..errors import Im2colError, naming
-from ..spec.memo import lazy
-from .planning import Frozen, kernels_of, operand, result_array, taken, verdict_lines
+import numpy as np
+
+from ..engine.compiler import EngineError
+from ..engine.host import require_memory
+from ..errors import DTypeError, ShapeError
+from ..spec.arrays import as_array, check_output
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
-    from ..algorithms.contract import GradientAlgorithm, GradientRunner
-    from ..engine.compiler import Kernel
-    from ..spec.problem import Problem
+    from .choice import Choice
+
+    Array = NDArray[Any]
+    Weights = tuple[Array | None, ...]
+
+_WAY_OUT = "lower workspace_limit, or work on fewer images at a time"
 
 
-class GradientChoice(NamedTuple):
-    """The gradient of a convolution's weights and how it will be computed."""
+class Input(NamedTuple):
+    """What an operation takes."""
 
-    problem: Problem
-    requested: str
-    algorithm: GradientAlgorithm
-    threads: int
-    workspace_bytes: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
 
-def choose_gradient(problem: Problem, requested: str, threads: int) -> GradientChoice:
-    """Take the algorithm that the user names, or the one that suits the problem best.
+@dataclass(frozen=True, eq=False)
+class Operation(ABC):
+    """An operation that was decided: which arrays it takes and gives, and by which algorithms; no array yet.
 
-    Raises
-    ------
-    ArgumentError
-        If the name is unknown, or the algorithm cannot solve the problem.
-    """
-    algorithm = taken(problem, requested, gradient_registry())
-    return GradientChoice(problem, requested, algorithm, threads, algorithm.workspace_bytes(problem, threads))
-
-
-class WeightGradientPlan(Frozen):
-    """The gradient of a convolution's weights, prepared once and run many times: ``dw = plan(x, grad)``.
-
-    Made by `im2col.plan_weight_gradient`. Immutable; equal and hashable by what it was made from; picklable; safe to
-    call from several threads at once.
-
-    Attributes
+    Parameters
     ----------
-    made_by : str
-        The public function that made it, which errors name and `print` begins with.
-    algorithm : str
-        The algorithm that runs.
+    spec : tuple
+        What it was decided from, all hashable: the arguments of `decided`.
     threads : int
-        How many threads may work.
+    choices : tuple of Choice
+        One for each stage.
+    inputs : tuple of Input
+    output_shape : tuple of int
+    dtype : dtype
+        Of the result.
     workspace_bytes : int
-        Bytes allocated beyond the arguments and the result.
+        Allocated beyond the arrays and the result, at most.
     """
 
-    algorithm: str
+    spec: tuple[Any, ...]
     threads: int
+    choices: tuple[Choice, ...]
+    inputs: tuple[Input, ...]
+    output_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
     workspace_bytes: int
-    _choice: GradientChoice
 
-    def __init__(self, choice: GradientChoice) -> None:
-        vars(self).update(
-            algorithm=choice.algorithm.name,
-            threads=choice.threads,
-            workspace_bytes=choice.workspace_bytes,
-            _choice=choice,
-        )
+    @classmethod
+    @abstractmethod
+    def decided(cls, *spec: Any) -> Self:
+        """Return the operation, with an algorithm chosen for each stage."""
 
     @property
+    @abstractmethod
     def flops(self) -> int:
         """Operations of one call: two for each product, padded taps included."""
-        return self._choice.problem.flops
 
     @property
+    @abstractmethod
     def bytes_moved(self) -> int:
-        """Bytes that any algorithm must move: image and gradient read once, result written once."""
-        p = self._choice.problem
-        weights = p.filters * p.group_taps * p.dtype.itemsize
-        return math.prod(p.x_shape) * p.x_dtype.itemsize + math.prod(p.output_shape) * p.w_dtype.itemsize + weights
+        """Bytes that any algorithm must move: everything read once, the result written once."""
 
-    @lazy
-    def _run(self) -> GradientRunner:
-        c = self._choice
-        run = c.algorithm.prepare(c.problem, c.threads)
-        if run is None:  # the engine has failed over this plan's kernels: now the choice is another one
-            another = WeightGradientPlan(choose_gradient(c.problem, c.requested, c.threads))
-            vars(self).update(vars(another))
-            run = another._run
-        return run
-
-    def prepare(self) -> None:
-        """Compile what has to be compiled, now instead of in the first call."""
-        with naming(self.made_by):
-            _ = self._run
-
-    def __call__(self, x: ArrayLike, grad: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Return the gradient for one image, or one batch.
-
-        Parameters
-        ----------
-        x, grad : array_like
-            The image and the gradient of the convolution's result, of the shapes and dtypes that the plan was made for.
-        out : ndarray, optional
-            Where to write; the result's shape and dtype, any strides, no memory shared with the arguments.
-
-        Returns
-        -------
-        ndarray, (filters, channels/groups, *kernel)
-            A new array, or `out`.
+    @abstractmethod
+    def prepare(self, weights: Weights) -> Any:
+        """Return what `run` needs, the weights as the algorithms want them.
 
         Raises
         ------
-        ShapeError, DTypeError, OutputError
-            If an array does not fit the plan; nothing has been written then.
-        MemoryBudgetError
-            If the result would not fit the available memory.
+        EngineError
+            If the engine fails over its kernels.
         """
-        p = self._choice.problem
-        shape = (p.filters, p.group_channels, *p.geometry.kernel_size)
+
+    @abstractmethod
+    def run(self, prepared: Any, arrays: Sequence[Array], out: Array) -> None:
+        """Overwrite `out`."""
+
+    @property
+    @abstractmethod
+    def signature(self) -> str:
+        """What it takes and gives, in shapes."""
+
+    @abstractmethod
+    def lines(self) -> list[str]:
+        """Return what a plan prints behind its maker's name: the signature and the window, then line by line."""
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm; several, joined by ``+``, where stages get different ones."""
+        return "+".join(dict.fromkeys(choice.algorithm for choice in self.choices)) or "none"
+
+    def result(self, out: Array | None, inputs: list[Array]) -> Array:
+        """Return where the result goes, after a look at the memory that it and its workspace take.
+
+        Raises
+        ------
+        OutputError, MemoryBudgetError
+        """
+        shape, dtype = self.output_shape, self.dtype
+        if out is not None:
+            checked = check_output(out, shape, dtype, inputs)
+            self.require_workspace()
+            return checked
+        size = self.workspace_bytes + math.prod(shape) * dtype.itemsize
+        require_memory(size, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
+        return np.empty(shape, dtype)
+
+    def require_workspace(self) -> None:
+        """Look at the memory that is taken beside the arrays and the result.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If it would not fit the available memory.
+        """
+        require_memory(self.workspace_bytes, _WAY_OUT, "the workspace for {}", self.output_shape)
+
+    def prepared(self, weights: Weights) -> tuple[Self, Any]:
+        """Return an operation that really runs here, and what it needs to: this one, or with other algorithms."""
         try:
-            image = operand("x", x, p.x_shape, p.x_dtype)
-            gradient = operand("grad", grad, p.output_shape, p.w_dtype)
-            out = result_array(out, shape, p.dtype, self.workspace_bytes, [image, gradient])
-        except Im2colError as error:  # as `naming` does, which would take its time in each call
-            error.operation = error.operation or self.made_by
-            raise
-        self._run(p.layout.to_canonical(image), p.layout.to_canonical(gradient), out)
+            return self, self.prepare(weights)
+        except EngineError:  # from now on no algorithm that needs the engine is offered
+            return self.decided(*self.spec).prepared(weights)
+
+
+class Work(NamedTuple):
+    """An operation and its weights, before anything is prepared.
+
+    Parameters
+    ----------
+    operation : Operation
+    weights : tuple of (ndarray or None)
+    given : tuple of ndarray
+        Weights as the user gave them, which no result may overwrite.
+    """
+
+    operation: Operation
+    weights: Weights = ()
+    given: tuple[Array, ...] = ()
+
+    def run(self, arrays: Sequence[Array], out: Array | None) -> Array:
+        """Run it once, on arrays of its shapes and dtypes."""
+        out = self.operation.result(out, [*arrays, *self.given])
+        operation, prepared = self.operation.prepared(self.weights)
+        operation.run(prepared, arrays, out)
         return out
 
-    def _kernels(
-        self,
-    ) -> tuple[Kernel, ...]:
-        return kernels_of(self._choice.algorithm, self._choice.problem)
 
-    @lazy
-    def _key(self) -> tuple[object, ...]:
-        return (self._choice.problem, self._choice.requested, self.threads)
+def checked_bias(bias: ArrayLike | None, maps: int, accumulator: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return a bias with one value for each output map in the accumulator's dtype; None for none.
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restored_gradient, (self.made_by, self._choice.problem, self._choice.requested, self.threads)
-
-    def __repr__(self) -> str:
-        p = self._choice.problem
-        return (
-            f"<im2col.WeightGradientPlan {p.x_shape}, {p.output_shape} → kernel {p.geometry.kernel_size}, "
-            f"{self.algorithm}, threads {self.threads}>"
+    Raises
+    ------
+    ShapeError, DTypeError
+        If it has another shape, or numbers that the accumulator does not hold.
+    """
+    if bias is None:
+        return None
+    array = as_array("bias", bias)
+    if array.shape != (maps,):
+        raise ShapeError(f"bias has shape {array.shape} but {maps} output maps need one value each, ({maps},)")
+    both_integers = array.dtype.kind in "biu" and accumulator.kind in "iu"
+    if not (both_integers or np.can_cast(array.dtype, accumulator, "same_kind")):
+        raise DTypeError(
+            f"bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, "
+            f"or pass dtype={str(np.result_type(array.dtype, accumulator))!r}"
         )
-
-    def __str__(self) -> str:
-        p, g = self._choice.problem, self._choice.problem.geometry
-        shape = (p.filters, p.group_channels, *g.kernel_size)
-        pads = f", padding {g.padding} ({p.padding_mode})" if g.is_padded else ""
-        lines = [
-            f"{self.made_by} {p.layout.axes} {p.x_shape}, {p.output_shape} → {shape}",
-            f"  window     kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}",
-            f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}",
-            f"  dtypes     {p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}",
-            f"  sum        over {p.batch} × {g.positions} positions",
-            f"  cost       {p.flops / 1e9:.4g} GFLOP, {format_bytes(self.bytes_moved)} moved at least",
-            f"  workspace  {format_bytes(self.workspace_bytes)}",
-            f"  threads    {self.threads}",
-        ]
-        found = {a.name: a.suitability(p) for a in gradient_registry().values()}
-        return "\n".join([*lines, *verdict_lines(found, self.algorithm)])
-
-
-def _restored_gradient(made_by: str | None, problem: Problem, requested: str, threads: int) -> WeightGradientPlan:
-    with naming(made_by):
-        return WeightGradientPlan(choose_gradient(problem, requested, threads)).handed_out(made_by)
+    with np.errstate(all="ignore"):
+        return array.astype(accumulator)

@@ -12,8 +12,9 @@ from ..errors import DTypeError, named, naming
 from ..matrix.shapes import checked_shape
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.layout import BATCH
+from .convolution import convolution
 from .input_gradient import conv_input_gradient, plan_input_gradient
-from .plan import make_plan
+from .plan import Plan
 from .sparse_matrix import one_image, scipy_of
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from .plan import Plan
-    from .transposed_plan import TransposedPlan
+    from .plan import TransposedPlan
 
 
 @named
@@ -145,8 +145,8 @@ class _Linear:
                     self.image_shape, self.w, grad_dtype=dtype, layout=self.layout, **self.options
                 )
             else:
-                plan = make_plan(self.image_shape, dtype, self.w, None, layout=self.layout, **self.options)
-                plan.prepare()
+                work = convolution(self.image_shape, dtype, self.w, None, layout=self.layout, **self.options)
+                plan = Plan(work.operation, work.weights, None)
             self.plans[adjoint, dtype] = plan
         return plan
 
@@ -168,8 +168,8 @@ class _Linear:
         columns = _at_least(self.x_dtype, "x", x)
         shape = (columns.shape[1], *self.image_shape)
         batch = BATCH + self.layout
-        plan = make_plan(shape, columns.dtype, self.w, None, layout=batch, **self.options)
-        return _columns(plan(columns.T.reshape(shape)))
+        work = convolution(shape, columns.dtype, self.w, None, layout=batch, **self.options)
+        return _columns(work.run((columns.T.reshape(shape),), None))
 
     @naming("conv_operator")
     def adjoint_columns(self, y: ArrayLike) -> NDArray[Any]:

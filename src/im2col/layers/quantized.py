@@ -8,21 +8,17 @@ import numpy as np
 
 from ..errors import ArgumentError, DTypeError, named
 from ..spec.arrays import as_array, as_dtype
-from ..spec.problem import WORKSPACE_LIMIT, refuse_unknown
+from ..spec.problem import WORKSPACE_LIMIT, keywords, refuse_unknown
 from ..spec.quantization import check_bytes, factors, is_byte, zero_point
-from .plan import make_plan
+from .convolution import convolution
+from .plan import Plan
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from .plan import Plan
-
-_OPTIONS = (
-    *("stride", "padding", "dilation", "groups", "padding_mode", "padding_value", "layout", "activation", "flip"),
-    *("dtype", "x_zero_point", "w_zero_point", "y_zero_point", "algorithm", "workspace_limit", "threads"),
-)
+    from .operation import Work
 
 
 @named
@@ -115,7 +111,7 @@ def quantized_conv(
     array([[196]], dtype=uint8)
     """
     image = as_array("x", x)
-    made = _make_plan(
+    work = _work(
         image.shape,
         image.dtype,
         as_array("w", w),
@@ -140,7 +136,7 @@ def quantized_conv(
         workspace_limit=workspace_limit,
         threads=threads,
     )
-    return made(image, out)
+    return work.run((image,), out)
 
 
 @named
@@ -187,12 +183,13 @@ def plan_quantized(
     >>> p(np.full((1, 3, 8, 8), 130, np.uint8))[0, 0, 0, 0]
     np.uint8(14)
     """
-    refuse_unknown("plan_quantized", options, _OPTIONS)
+    refuse_unknown("plan_quantized", options, keywords(quantized_conv) - {"out"})
     filters, dtype = np.array(as_array("w", w)), as_dtype("x_dtype", x_dtype)
-    return _make_plan(x_shape, dtype, filters, bias, x_scale, w_scale, y_scale, **options).handed_out("plan_quantized")
+    work = _work(x_shape, dtype, filters, bias, x_scale, w_scale, y_scale, **options)
+    return Plan(work.operation, work.weights, "plan_quantized")
 
 
-def _make_plan(
+def _work(
     x_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
     w: NDArray[Any],
@@ -205,14 +202,15 @@ def _make_plan(
     dtype: DTypeLike | None = None,
     activation: object = None,
     **options: Any,
-) -> Plan:
+) -> Work:
+    """Return a quantised convolution and its weights, all arguments checked."""
     check_bytes("a quantised convolution takes", x_dtype, w.dtype)
     result = x_dtype if dtype is None else as_dtype("dtype", dtype)
     if not is_byte(result):
         raise DTypeError(f"dtype must be int8 or uint8, got {result}; conv returns the int32 sums")
     if activation not in (None, "relu"):
         raise ArgumentError(f"activation must be None or 'relu', got {activation!r}")
-    return make_plan(
+    return convolution(
         x_shape,
         x_dtype,
         w,

@@ -1,32 +1,94 @@
-"""The plan of a transposed convolution, or of an image's gradient: chosen, prepared once, run many times."""
+"""How each operation is made of stages: a convolution is one, a transpose one for each phase, a gradient one."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from ..algorithms.contract import Banded
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
-from ..errors import Im2colError, naming
-from ..spec.memo import lazy
 from ..spec.padding import fold_padding
-from .plan import Choice, choose, verdicts
-from .planning import Frozen, digest, kernels_of, operand, require_workspace, result_array, verdict_lines
+from .choice import choose, offer_lines
+from .operation import Input, Operation
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from collections.abc import Sequence
 
-    from ..algorithms.contract import Runner
-    from ..engine.compiler import Kernel
+    from numpy.typing import NDArray
+
+    from ..algorithms.contract import GradientRunner, Runner
     from ..spec.geometry import Geometry
+    from ..spec.problem import Problem
     from ..spec.transposed import Phase, Transposed
+    from .choice import Choice
+    from .operation import Weights
 
+    Array = NDArray[Any]
 
 _BAND_BYTES = 256 << 10
 """Of the operand: what a core's second level of cache holds while all phases read it."""
+
+
+class Convolution(Operation):
+    """A convolution: its image, its weights, bias and scales."""
+
+    @classmethod
+    def decided(cls, problem: Problem, requested: str, threads: int) -> Self:
+        """Choose the algorithm of a problem."""
+        p, choice = problem, choose(problem, requested, threads)
+        image = Input("x", p.x_shape, p.x_dtype)
+        spec = (p, requested, threads)
+        return cls(spec, threads, (choice,), (image,), p.output_shape, p.dtype, choice.offer.workspace_bytes)
+
+    @property
+    def problem(self) -> Problem:
+        """What is computed."""
+        return self.choices[0].problem
+
+    def prepare(self, weights: Weights) -> Runner:
+        """Return the function that the algorithm makes of the weights."""
+        run: Runner = self.choices[0].offer.prepare(*weights)
+        return run
+
+    def run(self, prepared: Runner, arrays: Sequence[Array], out: Array) -> None:
+        """Overwrite `out`."""
+        layout = self.problem.layout
+        prepared(layout.to_canonical(arrays[0]), layout.to_canonical(out))
+
+    @property
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+        return self.problem.flops
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: image and weight read once, result written once."""
+        return self.problem.bytes_moved
+
+    @property
+    def signature(self) -> str:
+        """What it takes and gives, in shapes."""
+        return f"{self.problem.x_shape} → {self.output_shape}"
+
+    def lines(self) -> list[str]:
+        """Return what a plan prints behind its maker's name."""
+        p, g = self.problem, self.problem.geometry
+        return [
+            f"{p.layout.axes} {self.signature}",
+            f"  window     {_window(p)}",
+            f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}"
+            + _tail(p),
+            f"  dtypes     {p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}",
+            f"  matrix     {g.positions} positions × {p.group_taps} taps a group",
+            f"  cost       {_cost(self)}",
+            f"  workspace  {format_bytes(self.workspace_bytes)} (limit for matrix blocks "
+            f"{format_bytes(p.workspace_limit)})",
+            f"  threads    {self.threads}",
+            *offer_lines(self.choices[0], self.threads),
+        ]
 
 
 class Folding(NamedTuple):
@@ -50,293 +112,242 @@ class Folding(NamedTuple):
     dtype: np.dtype[Any]
 
 
-class TransposedChoice(NamedTuple):
-    """A transposed convolution and how it will be computed: all that can be known before the weights.
+class PreparedPhases(NamedTuple):
+    """A runner for each phase, and what stands where no tap reaches, if that is anywhere."""
 
-    Parameters
-    ----------
-    transposed : Transposed
-    folding : Folding or None
-    conjugate, flip : bool
-        What happens to the weights first: an adjoint conjugates them.
-    requested : str
-        The algorithm that the user asked for.
-    phases : tuple of Choice
-        For each phase of the transposed convolution.
-    threads : int
+    runners: tuple[Runner, ...]
+    unreached: Array | None
+
+
+class Transpose(Operation):
+    """A transposed convolution, or an image's gradient: one convolution for each phase of the stride.
+
+    Its spec is the transposed convolution, how its result is folded, what happens to the weights first (whether they
+    are conjugated and flipped), the algorithm that the user asked for, and the threads.
     """
 
-    transposed: Transposed
-    folding: Folding | None
-    conjugate: bool
-    flip: bool
-    requested: str
-    phases: tuple[Choice, ...]
-    threads: int
-
-    @property
-    def x_shape(self) -> tuple[int, ...]:
-        """Shape of the operand, in its layout."""
-        t = self.transposed
-        batch = self.folding.batch if self.folding else t.batch
-        return t.layout.from_canonical_shape(batch, t.filters, t.spatial_shape)
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of the result, in its layout."""
-        t, folding = self.transposed, self.folding
-        if folding is None:
-            return t.output_shape
-        return t.layout.from_canonical_shape(folding.batch, t.channels, folding.geometry.spatial_shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The result's dtype."""
-        return self.folding.dtype if self.folding else self.transposed.dtype
-
-    @property
-    def workspace_bytes(self) -> int:
-        """Bytes allocated beyond operand and result, at most: for each phase, a padded image, and regrouped weights."""
-        t = self.transposed
-        padded = t.channels * math.prod(t.image) * t.dtype.itemsize if self.folding else 0
+    @classmethod
+    def decided(
+        cls,
+        transposed: Transposed,
+        folding: Folding | None,
+        conjugate: bool,
+        flip: bool,
+        requested: str,
+        threads: int,
+    ) -> Self:
+        """Choose an algorithm for each phase."""
+        t = transposed
+        choices = tuple(choose(phase.problem, requested, threads) for phase in t.phases)
+        batch, dtype = (folding.batch, folding.dtype) if folding else (t.batch, t.dtype)
+        image = folding.geometry.spatial_shape if folding else t.image
+        x_shape = t.layout.from_canonical_shape(batch, t.filters, t.spatial_shape)
+        # For each phase, a padded image, and regrouped weights.
+        padded = t.channels * math.prod(t.image) * t.dtype.itemsize if folding else 0
         weights = t.filters * (t.channels // t.groups) * math.prod(t.kernel_size) * t.w_dtype.itemsize
-        return padded + weights * (t.groups > 1) + sum(choice.workspace_bytes for choice in self.phases)
-
-
-def choose_phases(
-    transposed: Transposed, folding: Folding | None, conjugate: bool, flip: bool, requested: str, threads: int
-) -> TransposedChoice:
-    """Choose an algorithm for each phase of a transposed convolution; see `TransposedChoice`."""
-    phases = tuple(choose(phase.problem, requested, threads) for phase in transposed.phases)
-    return TransposedChoice(transposed, folding, conjugate, flip, requested, phases, threads)
-
-
-class TransposedPlan(Frozen):
-    """A transposed convolution, or an image's gradient, prepared once and run many times: ``y = plan(x)``.
-
-    Made by `im2col.plan_transpose` and `im2col.plan_input_gradient`. Immutable; equal and hashable by what it was made
-    from; picklable; safe to call from several threads at once.
-
-    Attributes
-    ----------
-    made_by : str
-        The public function that made it, which errors name and `print` begins with.
-    algorithm : str
-        The algorithm that runs; several, joined by ``+``, where the phases of the stride get different ones.
-    threads : int
-        How many threads may work.
-    workspace_bytes : int
-        Bytes allocated beyond operand and result, at most, the weights as the algorithms want them included.
-    """
-
-    algorithm: str
-    threads: int
-    workspace_bytes: int
-    _choice: TransposedChoice
-    _w: NDArray[Any]
-    _bias: NDArray[Any] | None
-
-    def __init__(self, choice: TransposedChoice, w: NDArray[Any], bias: NDArray[Any] | None) -> None:
-        names = dict.fromkeys(phase.algorithm.name for phase in choice.phases)
-        vars(self).update(  # which asks no __setattr__
-            algorithm="+".join(names) or "none",
-            threads=choice.threads,
-            workspace_bytes=choice.workspace_bytes,
-            _choice=choice,
-            _w=w,
-            _bias=bias,
+        nbytes = padded + weights * (t.groups > 1) + sum(choice.offer.workspace_bytes for choice in choices)
+        return cls(
+            (transposed, folding, conjugate, flip, requested, threads),
+            threads,
+            choices,
+            (Input("grad" if conjugate else "x", x_shape, t.x_dtype),),
+            t.layout.from_canonical_shape(batch, t.channels, image),
+            dtype,
+            nbytes,
         )
 
     @property
-    def x_shape(self) -> tuple[int, ...]:
-        """Shape of the operand."""
-        return self._choice.x_shape
+    def transposed(self) -> Transposed:
+        """What is computed, for one image if the result is folded."""
+        transposed: Transposed = self.spec[0]
+        return transposed
 
     @property
-    def flops(self) -> int:
-        """Operations of one call: two for each product, padded taps included."""
-        return self._choice.transposed.flops * (self._choice.folding.batch if self._choice.folding else 1)
+    def folding(self) -> Folding | None:
+        """How the result is folded."""
+        folding: Folding | None = self.spec[1]
+        return folding
 
-    @property
-    def bytes_moved(self) -> int:
-        """Bytes that any algorithm must move: operand and weight read once, result written once."""
-        c = self._choice
-        return (
-            math.prod(c.x_shape) * c.transposed.x_dtype.itemsize
-            + self._w.nbytes
-            + math.prod(c.output_shape) * c.dtype.itemsize
-        )
-
-    @lazy
-    def _runners(self) -> tuple[Runner, ...]:
-        """Return what the algorithms made of the weights, phase by phase."""
-        c, t = self._choice, self._choice.transposed
-        kernel = tuple(range(2, self._w.ndim))
-        w = np.flip(self._w, kernel) if c.flip else self._w
+    def prepare(self, weights: Weights) -> PreparedPhases:
+        """Return what the algorithms make of the weights, phase by phase."""
+        given, bias = weights
+        t, (_, _, conjugate, flip, *_) = self.transposed, self.spec
+        w = np.asarray(given)
+        w = np.flip(w, tuple(range(2, w.ndim))) if flip else w
         with np.errstate(all="ignore"):
-            w = np.conjugate(w) if c.conjugate and w.dtype.kind == "c" else w
+            w = np.conjugate(w) if conjugate and w.dtype.kind == "c" else w
         # (filters, channels of a group, *kernel) → (channels, filters of a group, *kernel)
         grouped = w.reshape(t.groups, t.filters // t.groups, *w.shape[1:]).swapaxes(1, 2)
         swapped = grouped.reshape(t.channels, t.filters // t.groups, *w.shape[2:])
-        runners = []
-        for phase, choice in zip(t.phases, c.phases, strict=True):
-            part = swapped[(slice(None), slice(None), *phase.taps)]
-            run = choice.algorithm.prepare(choice.problem, part, self._bias, self.threads)
-            if run is None:
-                # The engine has failed over this plan's kernels. Now that the algorithms know, the choice is another.
-                another = _restored(*self.__reduce__()[1])
-                vars(self).update(vars(another))
-                return another._runners
-            runners.append(run)
-        return tuple(runners)
+        runners = [
+            choice.offer.prepare(swapped[(slice(None), slice(None), *phase.taps)], bias, None)
+            for phase, choice in zip(t.phases, self.choices, strict=True)
+        ]
+        return PreparedPhases(tuple(runners), None if t.covers else self._unreached(bias))
 
-    def prepare(self) -> None:
-        """Arrange the weights as the algorithms want them, now instead of in the first call.
+    def _unreached(self, bias: Array | None) -> Array:
+        """Return what stands where no tap reaches: the bias, and the activation of it."""
+        from ..algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
 
-        Raises
-        ------
-        MemoryBudgetError
-            If the workspace would not fit the available memory.
-        """
-        with naming(self.made_by):
-            require_workspace(self.workspace_bytes, self._choice.output_shape)
-            _ = self._runners
+        t = self.transposed
+        sums = np.zeros((t.channels, *[1] * len(t.image)), np.float32 if bias is None else bias.dtype)
+        value = np.empty(sums.shape, t.dtype)
+        with np.errstate(all="ignore"):
+            finish(sums, bias, t.activation, value)
+        return value
 
-    def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Run one operand through it.
-
-        Parameters
-        ----------
-        x : array_like
-            Of the shape and dtype that the plan was made for: an image, or the gradient of a convolution's result.
-        out : ndarray, optional
-            Where to write; the result's shape and dtype, any strides, no memory shared with `x`.
-
-        Returns
-        -------
-        ndarray
-            A new array, or `out`.
-
-        Raises
-        ------
-        ShapeError, DTypeError, OutputError
-            If an array does not fit the plan; nothing has been written then.
-        MemoryBudgetError
-            If the result would not fit the available memory.
-        """
-        c = self._choice
-        try:
-            array = operand("grad" if c.conjugate else "x", x, c.x_shape, c.transposed.x_dtype)
-            out = result_array(out, c.output_shape, c.dtype, self.workspace_bytes, [array, self._w])
-        except Im2colError as error:  # as `naming` does, which would take its time in each call
-            error.operation = error.operation or self.made_by
-            raise
-        source, target = (c.transposed.layout.to_canonical(a) for a in (array, out))
-        if c.folding is None:
-            self._run_phases(source, target)
-            return out
-        padded = np.empty((1, c.transposed.channels, *c.transposed.image), c.transposed.dtype)
-        for n in range(c.folding.batch):
-            self._run_phases(source[n : n + 1], padded)
+    def run(self, prepared: PreparedPhases, arrays: Sequence[Array], out: Array) -> None:
+        """Overwrite `out`."""
+        t, folding = self.transposed, self.folding
+        source, target = (t.layout.to_canonical(each) for each in (arrays[0], out))
+        if folding is None:
+            self._run_phases(prepared, source, target)
+            return
+        padded = np.empty((1, t.channels, *t.image), t.dtype)
+        for n in range(folding.batch):
+            self._run_phases(prepared, source[n : n + 1], padded)
             with np.errstate(all="ignore"):
-                folded = fold_padding(padded, 2, c.folding.geometry, c.folding.mode)
+                folded = fold_padding(padded, 2, folding.geometry, folding.mode)
                 np.copyto(target[n : n + 1], folded, casting="unsafe")
-        return out
 
-    def _run_phases(self, x: NDArray[Any], out: NDArray[Any]) -> None:
+    def _run_phases(self, prepared: PreparedPhases, x: Array, out: Array) -> None:
         every = (slice(None), slice(None))
-        t = self._choice.transposed
-        if not t.covers:
-            out[...] = self._unreached  # all of it: one run through memory, and not a strided one for each phase
+        t = self.transposed
+        if prepared.unreached is not None:
+            out[...] = prepared.unreached  # all of it: one run through memory, and not a strided one for each phase
         work = [
             (run, x[(*every, *phase.seen)], out[(*every, *phase.pixels)])
-            for phase, run in zip(t.phases, self._runners, strict=True)
+            for phase, run in zip(t.phases, prepared.runners, strict=True)
         ]
         count = x.nbytes // _BAND_BYTES
         if len(work) > 1 < count and x.shape[0] == 1:
             # All phases of a band, while the caches hold what they read, before the next band.
-            bands = [run.bands(*arrays, count) if isinstance(run, Banded) else None for run, *arrays in work]
+            bands = [run.bands(*views, count) if isinstance(run, Banded) else None for run, *views in work]
             if None not in bands:
                 run_parallel([each for together in zip(*bands, strict=True) for each in together], self.threads)
                 return
-        for run, *arrays in work:
-            run(*arrays)
+        for run, *views in work:
+            run(*views)
 
-    @lazy
-    def _unreached(self) -> NDArray[Any]:
-        """Return what stands where no tap reaches: the bias, and the activation of it."""
-        from ..algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
+    @property
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+        return self.transposed.flops * (self.folding.batch if self.folding else 1)
 
-        t = self._choice.transposed
-        accumulator = np.float32 if self._bias is None else self._bias.dtype
-        sums = np.zeros((t.channels, *[1] * len(t.image)), accumulator)
-        value = np.empty(sums.shape, t.dtype)
-        with np.errstate(all="ignore"):
-            finish(sums, self._bias, t.activation, value)
-        return value
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: operand and weight read once, result written once."""
+        t = self.transposed
+        weights = t.filters * (t.channels // t.groups) * math.prod(t.kernel_size) * t.w_dtype.itemsize
+        operand = math.prod(self.inputs[0].shape) * t.x_dtype.itemsize
+        return operand + weights + math.prod(self.output_shape) * self.dtype.itemsize
 
-    def _kernels(
-        self,
-    ) -> tuple[Kernel, ...]:
-        every = [kernels_of(choice.algorithm, choice.problem) for choice in self._choice.phases]
-        return tuple(dict.fromkeys(kernel for kernels in every for kernel in kernels))
+    @property
+    def signature(self) -> str:
+        """What it takes and gives, in shapes."""
+        return f"{self.inputs[0].shape} → {self.output_shape}"
 
-    @lazy
-    def _key(self) -> tuple[object, ...]:
-        c = self._choice
-        made_from = (c.transposed, c.folding, c.conjugate, c.flip, c.requested, c.threads)
-        return (*made_from, self._w.shape, digest(self._w, self._bias))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        c = self._choice
-        made_of = (c.transposed, c.folding, c.conjugate, c.flip, c.requested, c.threads, self._w, self._bias)
-        return _restored, (self.made_by, *made_of)
-
-    def __repr__(self) -> str:
-        c = self._choice
-        return f"<im2col.TransposedPlan {c.x_shape} → {c.output_shape}, {self.algorithm}, threads {self.threads}>"
-
-    def __str__(self) -> str:
-        c, t = self._choice, self._choice.transposed
-        tail = [str(part) for part in ("bias" * t.has_bias, t.activation) if part]
-        folded = f", folded back ({c.folding.mode})" if c.folding else ""
-        pads = c.folding.geometry.padding if c.folding else t.pads
+    def lines(self) -> list[str]:
+        """Return what a plan prints behind its maker's name."""
+        t, folding, flip = self.transposed, self.folding, self.spec[3]
+        folded = f", folded back ({folding.mode})" if folding else ""
+        pads = folding.geometry.padding if folding else t.pads
         lines = [
-            f"{self.made_by} {t.layout.axes} {c.x_shape} → {c.output_shape}",
+            f"{t.layout.axes} {self.signature}",
             f"  window     kernel {t.kernel_size}, stride {t.stride}, dilation {t.dilation}, padding {pads}{folded}",
-            f"  layer      {t.filters} channels → {t.channels}, groups {t.groups}{', kernels flipped' * c.flip}"
-            + (f", then {', '.join(tail)}" if tail else ""),
-            f"  dtypes     {t.x_dtype} × {t.w_dtype} → {c.dtype}",
-            f"  cost       {self.flops / 1e9:.4g} GFLOP, {format_bytes(self.bytes_moved)} moved at least",
+            f"  layer      {t.filters} channels → {t.channels}, groups {t.groups}{', kernels flipped' * flip}"
+            + _tail(t),
+            f"  dtypes     {t.x_dtype} × {t.w_dtype} → {self.dtype}",
+            f"  cost       {_cost(self)}",
             f"  workspace  {format_bytes(self.workspace_bytes)}",
             f"  threads    {self.threads}",
         ]
-        for phase, choice in zip(t.phases, c.phases, strict=True):
-            lines += _phase_lines(phase, choice)
+        for phase, choice in zip(t.phases, self.choices, strict=True):
+            lines += _phase_lines(phase, choice, self.threads)
         if not t.covers:
             lines.append("  all other pixels: no tap reaches them")
-        return "\n".join(lines)
+        return lines
 
 
-def _phase_lines(phase: Phase, choice: Choice) -> list[str]:
+def _phase_lines(phase: Phase, choice: Choice, threads: int) -> list[str]:
     """Return what a plan prints of one phase."""
     where = ", ".join(f"{s.start}::{s.step}" if s.step > 1 else f"{s.start}:" for s in phase.pixels)
     g = choice.problem.geometry
     title = f"  pixels [{where}]: a convolution with {g.kernel_size} taps, padding {g.padding}, dilation {g.dilation}"
-    return [title, *("  " + line for line in verdict_lines(verdicts(choice.problem), choice.algorithm.name))]
+    return [title, *("  " + line for line in offer_lines(choice, threads))]
 
 
-def _restored(
-    made_by: str | None,
-    transposed: Transposed,
-    folding: Folding | None,
-    conjugate: bool,
-    flip: bool,
-    requested: str,
-    threads: int,
-    w: NDArray[Any],
-    bias: NDArray[Any] | None,
-) -> TransposedPlan:
-    with naming(made_by):
-        choice = choose_phases(transposed, folding, conjugate, flip, requested, threads)
-        return TransposedPlan(choice, w, bias).handed_out(made_by)
+class WeightGradient(Operation):
+    """The gradient of a convolution's weights, from its image and the gradient of its result."""
+
+    @classmethod
+    def decided(cls, problem: Problem, requested: str, threads: int) -> Self:
+        """Choose the algorithm of a forward problem whose `w_dtype` is that of the gradient of its result."""
+        p, choice = problem, choose(problem, requested, threads, gradient=True)
+        inputs = Input("x", p.x_shape, p.x_dtype), Input("grad", p.output_shape, p.w_dtype)
+        shape = (p.filters, p.group_channels, *p.geometry.kernel_size)
+        spec = (p, requested, threads)
+        return cls(spec, threads, (choice,), inputs, shape, p.dtype, choice.offer.workspace_bytes)
+
+    @property
+    def problem(self) -> Problem:
+        """The convolution."""
+        return self.choices[0].problem
+
+    def prepare(self, weights: Weights) -> GradientRunner:
+        """Return the algorithm's function; there are no weights."""
+        run: GradientRunner = self.choices[0].offer.prepare(*weights)
+        return run
+
+    def run(self, prepared: GradientRunner, arrays: Sequence[Array], out: Array) -> None:
+        """Overwrite `out`."""
+        x, grad = (self.problem.layout.to_canonical(each) for each in arrays)
+        prepared(x, grad, out)
+
+    @property
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+        return self.problem.flops
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: image and gradient read once, result written once."""
+        read = sum(math.prod(each.shape) * each.dtype.itemsize for each in self.inputs)
+        return read + math.prod(self.output_shape) * self.dtype.itemsize
+
+    @property
+    def signature(self) -> str:
+        """What it takes and gives, in shapes."""
+        p = self.problem
+        return f"{p.x_shape}, {p.output_shape} → kernel {p.geometry.kernel_size}"
+
+    def lines(self) -> list[str]:
+        """Return what a plan prints behind its maker's name."""
+        p = self.problem
+        return [
+            f"{p.layout.axes} {p.x_shape}, {p.output_shape} → {self.output_shape}",
+            f"  window     {_window(p)}",
+            f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}",
+            f"  dtypes     {p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}",
+            f"  sum        over {p.batch} × {p.geometry.positions} positions",
+            f"  cost       {_cost(self)}",
+            f"  workspace  {format_bytes(self.workspace_bytes)}",
+            f"  threads    {self.threads}",
+            *offer_lines(self.choices[0], self.threads, gradient=True),
+        ]
+
+
+def _window(p: Problem) -> str:
+    g = p.geometry
+    pads = f", padding {g.padding} ({p.padding_mode})" if g.is_padded else ""
+    return f"kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}"
+
+
+def _tail(p: Problem | Transposed) -> str:
+    """Return what follows the sums."""
+    tail = [str(part) for part in ("bias" * p.has_bias, p.activation) if part]
+    return f", then {', '.join(tail)}" if tail else ""
+
+
+def _cost(operation: Operation) -> str:
+    return f"{operation.flops / 1e9:.4g} GFLOP, {format_bytes(operation.bytes_moved)} moved at least"

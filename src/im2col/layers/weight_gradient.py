@@ -14,19 +14,16 @@ from ..spec import layout as layouts
 from ..spec.arrays import as_array, as_dtype, check_output, native
 from ..spec.geometry import integer, is_sequence, per_axis, plain
 from ..spec.memo import memoized
-from ..spec.problem import WORKSPACE_LIMIT, accumulator, make_problem, refuse_unknown
-from .weight_gradient_plan import GradientChoice, WeightGradientPlan, choose_gradient
+from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, make_problem, refuse_unknown
+from .operation import Work
+from .plan import WeightGradientPlan
+from .stages import WeightGradient
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-
-_OPTIONS = (
-    *("stride", "padding", "dilation", "groups", "padding_mode", "padding_value", "layout", "flip", "dtype"),
-    *("algorithm", "workspace_limit", "threads"),
-)
 
 _TERMS = 4096
 """Terms of a float32 sum before it goes on in float64."""
@@ -100,7 +97,7 @@ def conv_weight_gradient(
              [20, 24]]]])
     """
     image, gradient = as_array("x", x), as_array("grad", grad)
-    made = _make_plan(
+    work = _work(
         image.shape,
         gradient.shape,
         kernel_size,
@@ -119,7 +116,7 @@ def conv_weight_gradient(
         workspace_limit=workspace_limit,
         threads=threads,
     )
-    return made(image, gradient, out)
+    return work.run((image, gradient), out)
 
 
 @named
@@ -237,14 +234,14 @@ def plan_weight_gradient(
     >>> p(np.ones((1, 3, 8, 8), np.float32), np.ones((1, 4, 8, 8), np.float32)).shape
     (4, 3, 3, 3)
     """
-    refuse_unknown("plan_weight_gradient", options, _OPTIONS)
+    refuse_unknown("plan_weight_gradient", options, keywords(conv_weight_gradient) - {"out"})
     image = as_dtype("x_dtype", x_dtype)
     gradient = image if grad_dtype is None else as_dtype("grad_dtype", grad_dtype)
-    made = _make_plan(x_shape, None, kernel_size, image, gradient, filters=filters, **options)
-    return made.handed_out("plan_weight_gradient")
+    work = _work(x_shape, None, kernel_size, image, gradient, filters=filters, **options)
+    return WeightGradientPlan(work.operation, work.weights, "plan_weight_gradient")
 
 
-def _make_plan(
+def _work(
     x_shape: tuple[int, ...],
     grad_shape: tuple[int, ...] | None,
     kernel_size: Window,
@@ -254,14 +251,15 @@ def _make_plan(
     algorithm: str = "auto",
     threads: int | None = None,
     **options: Any,
-) -> WeightGradientPlan:
+) -> Work:
+    """Return the gradient of the weights, all arguments checked."""
     workers = resolve_threads(threads)
     given = (x_shape, grad_shape, kernel_size, x_dtype, grad_dtype, algorithm, workers, compiler.failure())
-    return WeightGradientPlan(_decide(*given, **options))
+    return Work(_decided(*given, **options))
 
 
 @memoized
-def _decide(
+def _decided(
     x_shape: tuple[int, ...],
     grad_shape: tuple[int, ...] | None,
     kernel_size: object,
@@ -269,12 +267,12 @@ def _decide(
     grad_dtype: np.dtype[Any],
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (algorithms may ask for it, so it is a part of what is remembered)
+    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     layout: str | None = None,
     groups: int = 1,
     filters: int = 0,
     **options: Any,
-) -> GradientChoice:
+) -> WeightGradient:
     """Validate the arguments, all but the arrays' values, and choose the algorithm."""
     if not isinstance(x_shape, tuple | list):
         raise ArgumentError(f"x_shape must be a tuple of integers, got {x_shape!r}")
@@ -307,4 +305,4 @@ def _decide(
             f"grad has shape {grad_shape} but the convolution of an image {tuple(x_shape)} with kernels "
             f"{kernel} gives {p.output_shape}; pass the gradient of that result, and what the convolution was given"
         )
-    return choose_gradient(p, algorithm, threads)
+    return WeightGradient.decided(p, algorithm, threads)

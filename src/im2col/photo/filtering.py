@@ -11,7 +11,8 @@ import numpy as np
 from ..engine.host import require_memory
 from ..errors import named
 from ..files import check_target
-from ..layers.plan import make_plan
+from ..layers.convolution import convolution
+from ..layers.plan import Plan
 from ..spec.padding import check_mode, resolve_geometry, source_index
 from .image_files import Photo, format_for, read_photo, write_photo
 from .kernels import Kernel, as_kernel, find_kernel
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..files import Progress
-    from ..layers.plan import Plan
     from ..spec.geometry import Geometry, Window
     from ..spec.padding import Padding, PaddingMode
 
@@ -101,7 +101,7 @@ def filter_photo(
 
     @cache  # the bands have one height, but the last
     def plan(band_height: int) -> Plan:
-        return make_plan(
+        work = convolution(
             (channels, band_height, width),
             dtype,
             np.broadcast_to(kernel.weights.astype(dtype), (channels, 1, *kernel.weights.shape)),
@@ -114,6 +114,7 @@ def filter_photo(
             algorithm=algorithm,
             threads=threads,
         )
+        return Plan(work.operation, work.weights, None)
 
     result = np.empty((rows, columns, channels), photo.samples.dtype)
     source = source_index(height, *geometry.padding[0], padding_mode)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..errors import ShapeError
-from ..layers.plan import make_plan
+from ..layers.convolution import convolution
 from ..matrix.fold import overlap, sum_dtype
 from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
 from ..matrix.transform import weight_matrix
@@ -234,8 +234,7 @@ class PicturedLayer:
     def _convolved(self, image: NDArray[Any], weights: NDArray[Any], groups: int) -> NDArray[Any]:
         g = self.geometry
         operations = 2 * len(image) * g.positions * weights.size
-        plan = make_plan(
-            "conv",
+        work = convolution(
             image.shape,
             image.dtype,
             weights,
@@ -248,7 +247,7 @@ class PicturedLayer:
             padding_value=self.padding_value.item(),
             algorithm="explicit" if operations <= _FEW_OPERATIONS else "auto",
         )
-        result = plan(image)
+        result = work.run((image,), None)
         return result.reshape(*result.shape[:2], -1)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from .geometry import integer
 from .padding import check_mode, constant, resolve_geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Callable, Container, Iterable
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -51,6 +52,11 @@ class Options(TypedDict, total=False):
     workspace_limit: int
     out: NDArray[Any] | None
     threads: int | None
+
+
+def keywords(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of a public function's optional keywords: the one list of them is its signature."""
+    return frozenset(inspect.unwrap(function).__kwdefaults__)
 
 
 def refuse_unknown(function: str, options: Iterable[str], known: Container[str]) -> None:
