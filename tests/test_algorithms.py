@@ -25,10 +25,10 @@ from im2col.engine import gather
 from im2col.layers.plan import decide
 from im2col.spec.problem import make_problem
 
-from .conftest import raises_exactly
-from .oracles import Window
-from .strategies import DTYPES, PADDING_MODES, numbers
-from .test_convolution import ALGORITHMS, BFLOAT16, INTEGERS, conv_by, layer, promotes, result_dtype, stored
+from .kit.convolutions import ALGORITHMS, INTEGERS, bits, conv_by, layer, promotes, result_dtype, stored
+from .kit.oracles import Window
+from .kit.outcomes import raises_exactly
+from .kit.strategies import BFLOAT16, DTYPES, PADDING_MODES, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,12 +172,6 @@ def test_patches_do_not_leak(bad: float, mode: Any, algorithm: str) -> None:
 
 
 # The same bits.
-
-
-def bits(a: Array) -> bytes:
-    """Return the bytes of an array, without those that an 80-bit float leaves unused."""
-    used = 10 if a.dtype == np.longdouble else a.itemsize
-    return a[..., None].view(np.uint8)[..., :used].tobytes()
 
 
 @pytest.fixture

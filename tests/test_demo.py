@@ -20,7 +20,7 @@ from im2col.photo.contact_sheet import Tile, write_contact_sheet
 from im2col.photo.image_files import Photo
 from im2col.photo.kernels import KERNELS
 
-from .conftest import raises_exactly, require
+from .kit.outcomes import raises_exactly, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

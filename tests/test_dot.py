@@ -20,12 +20,12 @@ import pytest
 from im2col import conv
 from im2col.engine import compiler
 
-from .conftest import require
-from .fuzz import BFLOAT16, Case, anything
-from .oracles import activated, layer_sums, shifted_sums
-from .strategies import MEMORY_ORDERS, numbers
-from .test_gather import PAGE, against_forbidden_pages, run_alone
-from .test_implicit import in_room
+from .kit.layers import Case, anything
+from .kit.memory import PAGE, against_forbidden_pages, in_room
+from .kit.oracles import activated, layer_sums, shifted_sums
+from .kit.outcomes import require
+from .kit.processes import run_alone
+from .kit.strategies import BFLOAT16, MEMORY_ORDERS, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ from examples.train_digits import (
     train,
 )
 
-from .conftest import require
+from .kit.outcomes import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

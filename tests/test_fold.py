@@ -23,21 +23,21 @@ from im2col.errors import (
 )
 from im2col.matrix import fold
 
-from . import oracles
-from .conftest import raises_exactly, require
-from .strategies import (
+from .kit import oracles
+from .kit.outcomes import raises_exactly, require
+from .kit.strategies import (
     DTYPES,
     MEMORY_ORDERS,
     PADDING_MODES,
     Case,
     cases,
     dtypes,
+    geometry,
     memory_orders,
     numbers,
     seeds,
     windows,
 )
-from .test_geometry import geometry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ import pytest
 from im2col.engine.target import NAMED
 
 from . import golden
-from .conftest import missing, require
+from .kit.outcomes import missing, require
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from im2col.pictures.metrics import text_width
 from im2col.pictures.scene import Formula
 from im2col.pictures.text import dictionary, languages, say
 
-from .conftest import raises_exactly
+from .kit.outcomes import raises_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

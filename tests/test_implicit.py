@@ -1,14 +1,13 @@
 """Convolution through the view, by the public functions, against oracles that share no code with it.
 
-The oracle is `oracles.layer_sums`: sums in a wider type, tap by tap; integers exactly. `tests/fuzz.py` says how floats
-are compared with it, and draws layers at random. torch and SciPy are asked too.
+The oracle is `oracles.layer_sums`: sums in a wider type, tap by tap; integers exactly. `kit/layers.py` says how
+floats are compared with it; `tests/fuzz.py` draws layers at random. torch and SciPy are asked too.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,30 +20,18 @@ from scipy import signal
 from im2col import conv, conv1d, conv2d, conv3d, im2col, plan
 from im2col.engine import compiler
 
-from .conftest import require
-from .fuzz import (
-    BFLOAT16,
-    FAMILY,
-    Case,
-    assert_within,
-    draw,
-    dtype_of,
-    expected,
-    judge,
-    result_dtype,
-    within,
-)
-from .oracles import Window, activated, layer_sums
-from .strategies import DTYPES, MEMORY_ORDERS, PADDING_MODES
-from .test_convolution import layer, stored
-from .test_gather import PAGE, against_forbidden_pages, run_alone
+from .fuzz import FAMILY, draw
+from .kit.convolutions import layer, stored
+from .kit.layers import LAYERS, Case, assert_within, dtype_of, expected, judge, last, within
+from .kit.oracles import Window, activated, layer_sums
+from .kit.outcomes import require
+from .kit.processes import run_alone
+from .kit.strategies import BFLOAT16, DTYPES, MEMORY_ORDERS, PADDING_MODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
-
-    from .test_gather import Room
 
     Array = NDArray[Any]
 
@@ -62,72 +49,6 @@ def _engine() -> Iterator[None]:
 
 
 # Every kind of layer.
-
-LAYERS = {
-    "dense": Case((14, 13), (3, 3), padding=1, channels=32, filters=48),
-    "dense, many filters": Case((5, 6), (3, 3), channels=9, filters=200),
-    "dense 5×5": Case((9, 11), (5, 5), padding=2, channels=16, filters=24),
-    "1×1": Case((13, 11), (1, 1), channels=64, filters=40),
-    "1×1, stride 2": Case((13, 11), (1, 1), stride=2, channels=24, filters=40),
-    "1×1, many channels": Case((4, 4), (1, 1), channels=1100, filters=10),
-    "1×1, one pixel": Case((1, 1), (1, 1), channels=70, filters=130),
-    "whole image": Case((7, 7), (7, 7), channels=20, filters=33),
-    **{f"stride {s}": Case((23, 29), (3, 3), stride=(s, s), padding=1, channels=8, filters=16) for s in range(2, 6)},
-    "stride 1 by 4": Case((9, 31), (2, 3), stride=(1, 4), channels=3, filters=5),
-    "stride beyond the kernel": Case((29, 31), (2, 2), stride=(7, 5), channels=3, filters=5),
-    "dilated": Case((23, 21), (3, 3), dilation=(2, 3), padding=3, channels=16, filters=16),
-    "dilated by 12": Case((33, 33), (3, 3), dilation=(12, 12), padding=12, channels=16, filters=17),
-    "dilated and strided": Case((30, 31), (3, 2), dilation=(3, 5), stride=(2, 3), padding=4, channels=5, filters=9),
-    "dilated beyond the image": Case((4, 5), (3, 3), dilation=(9, 11), padding=12, channels=3, filters=6),
-    "padding only between the taps": Case((3, 3), (2, 2), dilation=(40, 40), padding=40, channels=2, filters=4),
-    "stem 7×7": Case((40, 44), (7, 7), stride=2, padding=3, channels=3, filters=64),
-    "stem 3×3": Case((33, 31), (3, 3), stride=2, padding=1, channels=3, filters=32),
-    "patches 4×4": Case((32, 36), (4, 4), stride=4, channels=3, filters=96),
-    **{f"image {k}×{k}": Case((40, 70), (k, k), padding=k // 2) for k in (1, 2, 3, 5, 7, 11, 15, 31)},
-    "image 1×31": Case((9, 100), (1, 31), padding=((0, 0), (15, 15))),
-    "image 31×1": Case((50, 70), (31, 1), padding=((15, 15), (0, 0))),
-    "image, five filters": Case((31, 47), (3, 3), padding=1, filters=5),
-    "image, stride 3": Case((31, 97), (3, 3), stride=3, padding=1),
-    "one row": Case((1, 70), (1, 3), padding=((0, 0), (1, 1)), channels=2, filters=3),
-    "one column": Case((70, 1), (3, 1), padding=((1, 1), (0, 0)), channels=2, filters=3),
-    "depthwise": Case((14, 15), (3, 3), padding=1, groups=33),
-    "depthwise, stride 2": Case((15, 14), (3, 3), stride=2, padding=1, groups=40),
-    "depthwise 5×5": Case((14, 15), (5, 5), padding=2, groups=17),
-    "depthwise 7×7": Case((9, 30), (7, 7), padding=3, groups=5),
-    "depthwise 1×1": Case((9, 8), (1, 1), groups=19),
-    "depthwise, dilated": Case((14, 15), (3, 3), dilation=(2, 2), padding=2, groups=16),
-    "depthwise with multiplier": Case((9, 10), (3, 3), padding=1, groups=11, filters=2),
-    "depthwise with a large multiplier": Case((9, 10), (3, 3), padding=1, groups=3, filters=20),
-    "two groups": Case((9, 10), (3, 3), padding=1, groups=2, channels=16, filters=24),
-    "grouped, four channels a group": Case((9, 10), (3, 3), padding=1, groups=8, channels=4, filters=4),
-    "grouped, one filter a group": Case((9, 10), (3, 3), padding=1, groups=6, channels=3, filters=1),
-    "grouped 1×1": Case((9, 10), (1, 1), groups=5, channels=7, filters=11),
-    "1-d": Case((100,), (3,), padding=1, channels=16, filters=20),
-    "1-d, long kernel": Case((300,), (80,), stride=4, channels=1, filters=17),
-    "1-d, causal": Case((50,), (2,), padding=((8, 0),), dilation=(8,), channels=16, filters=16),
-    "1-d, depthwise": Case((60,), (9,), padding=4, groups=21),
-    "3-d": Case((5, 8, 9), (3, 3, 3), padding=1, channels=8, filters=16),
-    "3-d, strided": Case(
-        (7, 8, 9), (3, 2, 3), stride=(2, 1, 2), padding=((1, 0), (1, 2), (0, 1)), channels=3, filters=9
-    ),
-    "3-d, depthwise": Case((5, 8, 9), (3, 3, 3), padding=1, groups=10),
-    "3-d, one channel": Case((5, 8, 40), (3, 3, 3), padding=1),
-    "3-d, 1×1×1": Case((5, 4, 7), (1, 1, 1), channels=10, filters=20),
-    "4-d": Case((3, 4, 5, 6), (2, 2, 2, 2), padding=1, channels=3, filters=5, layout="NCABDE"),
-    "prime channels": Case((5, 7), (3, 3), padding=1, channels=37, filters=41),
-    "prime channels 1×1": Case((5, 7), (1, 1), channels=37, filters=41),
-    "padding larger than the kernel": Case((6, 5), (2, 3), padding=((7, 4), (6, 9)), channels=3, filters=7),
-    "padding on one side": Case((8, 9), (3, 3), padding=((2, 0), (0, 2)), channels=5, filters=8),
-    "nothing but padding": Case((1, 1), (1, 1), stride=3, padding=1, channels=3, filters=4),
-    "bias and relu": Case((9, 8), (3, 3), padding=1, channels=8, filters=20, bias=True, activation="relu"),
-    "batch": Case((7, 9), (3, 3), padding=1, batch=3, channels=6, filters=9),
-}
-"""By name; in NCHW and its kin."""
-
-
-def last(case: Case) -> Case:
-    """Return a case with its channels last."""
-    return replace(case, layout=case.axes.replace("C", "") + "C")
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -289,46 +210,11 @@ def test_every_size_of_a_plane(k: tuple[int, int]) -> None:
 
 # Beside the arrays.
 
-BESIDE = {
-    **{name: LAYERS[name] for name in LAYERS if name not in {"1×1, many channels", "image 31×31", "1-d, long kernel"}},
-    **{
-        f"{name} of {dtype}": replace(LAYERS[name], dtype=dtype)
-        for name in ("dense", "stem 3×3", "image 5×5", "image, stride 3", "depthwise", "1×1", "stride 4", "1-d")
-        for dtype in ("float64", "float16", "bfloat16", "int16", "int8")
-    },
-}
-
-
-def in_room(room: Room, a: Array) -> Array:
-    """Return a copy of an array that fills a room's bytes."""
-    block = room(max(a.nbytes, 1))[: a.nbytes].view(a.dtype).reshape(a.shape)
-    block[...] = a
-    return block
-
-
-def convolve_against_forbidden_pages(names: Iterable[str] | None = None) -> None:
-    """Convolve where a byte too much is the end of the process; what is being convolved stands on stdout."""
-    size = 64 * PAGE
-    rooms = [against_forbidden_pages(size) for _ in range(4)]
-    for side, name in itertools.product((0, 1), BESIDE if names is None else names):
-        for case in (BESIDE[name], replace(last(BESIDE[name]), threads=2)):
-            case = replace(case, bias=True)  # noqa: PLW2901
-            sys.stdout.write(f"{'before the end' if side == 0 else 'after the start'} of a page: {case}\n")
-            sys.stdout.flush()
-            x, w, bias = case.arrays()
-            exact, bound = expected(case, x, w, bias)
-            assert bias is not None
-            dtype = result_dtype(x.dtype, w.dtype)
-            x, w, bias = (in_room(pair[side], a) for pair, a in zip(rooms, (x, w, bias), strict=False))
-            out = in_room(rooms[3][side], np.zeros(exact.shape, dtype))
-            assert_within(conv(x, w, bias, algorithm="implicit", out=out, **case.options), exact, bound)
-    sys.stdout.write("every byte in its place\n")
-
 
 @pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")
 def test_no_page_beside_an_array_is_touched() -> None:
     """No tile reads or writes a byte beside image, weights, bias or result, not even one that it then ignores."""
-    run_alone("test_implicit", "convolve_against_forbidden_pages()")
+    run_alone("kit.layers", "convolve_against_forbidden_pages()")
 
 
 # What is no number.

@@ -23,10 +23,25 @@ from im2col import (
 )
 from im2col.engine import host
 
-from . import oracles
-from .conftest import require
-from .oracles import Window
-from .strategies import (
+from .kit import oracles
+from .kit.adjoints import (
+    ALGORITHMS,
+    FLOAT,
+    INT,
+    KINDS,
+    LAYER_DTYPES,
+    LAYERS,
+    TORCH_MODES,
+    by,
+    check_every_algorithm,
+    check_refused,
+    narrowed,
+)
+from .kit.convolutions import OUTPUTS, bits, result_dtype, stored
+from .kit.oracles import Window
+from .kit.outcomes import require
+from .kit.strategies import (
+    BFLOAT16,
     MEMORY_ORDERS,
     PADDING_MODES,
     PADDING_NAMES,
@@ -35,24 +50,8 @@ from .strategies import (
     memory_orders,
     numbers,
 )
-from .test_algorithms import bits
-from .test_convolution import BFLOAT16, OUTPUTS, result_dtype, stored
-from .test_transpose import (
-    ALGORITHMS,
-    FLOAT,
-    INT,
-    LAYER_DTYPES,
-    LAYERS,
-    by,
-    check_every_algorithm,
-    check_refused,
-    narrowed,
-)
 
 Array = NDArray[Any]
-
-TORCH_MODES = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "wrap": "circular"}
-"""Padding modes that torch has, by its names."""
 
 
 # The definition.
@@ -202,8 +201,6 @@ def test_short_floats_accumulate_in_float32(dtype: np.dtype[Any], algorithm: str
 
 
 # The adjoint, exactly.
-
-KINDS = st.sampled_from([(INT, INT), (np.dtype(complex), np.dtype(complex)), (INT, np.dtype(complex))])
 
 
 @given(case=convolutions(KINDS), algorithm=st.sampled_from(ALGORITHMS))

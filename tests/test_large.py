@@ -15,7 +15,7 @@ import pytest
 from im2col import col2im, im2col, output_shape, patches
 from im2col.engine import host
 
-from .conftest import missing
+from .kit.outcomes import missing
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

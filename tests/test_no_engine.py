@@ -16,7 +16,7 @@ import pytest
 
 from im2col import plan
 
-from .conftest import require
+from .kit.outcomes import require
 
 REPOSITORY = Path(__file__).parents[1]
 

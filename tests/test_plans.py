@@ -34,9 +34,9 @@ from im2col.layers import transpose as transposed_convolution
 from im2col.layers.plan import decide
 from im2col.spec.problem import make_problem
 
-from .conftest import raises_exactly
-from .strategies import MEMORY_ORDERS, numbers
-from .test_convolution import ALGORITHMS, BFLOAT16, W, X, check_refused
+from .kit.convolutions import ALGORITHMS, W, X, check_refused
+from .kit.outcomes import raises_exactly
+from .kit.strategies import BFLOAT16, MEMORY_ORDERS, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,9 +11,9 @@ import pytest
 from im2col import ArgumentError, DTypeError, GeometryError, LayoutError, ShapeError, conv, conv2d, plan
 from im2col.spec.problem import Problem, make_problem
 
-from .conftest import raises_exactly
-from .strategies import DTYPES
-from .test_convolution import ALGORITHMS, BFLOAT16, W, X, check_refused, conv_by, promotes, result_dtype
+from .kit.convolutions import ALGORITHMS, W, X, check_refused, conv_by, promotes, result_dtype
+from .kit.outcomes import raises_exactly
+from .kit.strategies import BFLOAT16, DTYPES
 
 FLOAT32 = np.dtype(np.float32)
 

@@ -29,20 +29,11 @@ from im2col import (
     quantized_conv,
 )
 
-from .conftest import require
-from .fuzz import anything
-from .oracles import (
-    Window,
-    activated,
-    named_padding,
-    quantized_sums,
-    requantized,
-    rescaling,
-    shifted_sums,
-    wrapped,
-)
-from .strategies import MEMORY_ORDERS, Convolution, convolutions, memory_orders, seeds
-from .test_transpose import by, check_refused
+from .kit.adjoints import by, check_refused
+from .kit.layers import anything
+from .kit.oracles import Window, activated, named_padding, quantized_sums, requantized, rescaling, shifted_sums, wrapped
+from .kit.outcomes import require
+from .kit.strategies import MEMORY_ORDERS, Convolution, convolutions, memory_orders, seeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,7 +18,7 @@ from im2col.pictures.metrics import FONT_FAMILY, font, font_path, missing_glyphs
 from im2col.pictures.raster import frames_to_gif, svg_to_png
 from im2col.pictures.text import dictionary, languages
 
-from .conftest import raises_exactly, require
+from .kit.outcomes import raises_exactly, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,9 +29,9 @@ from im2col.pictures.scene import NOTHING, Panel, Plane, Scene, Selection, Text,
 from im2col.pictures.story import make_scene
 from im2col.pictures.text import dictionary, languages, say
 
-from . import oracles
-from .conftest import raises_exactly
-from .strategies import ORIENTATIONS, PADDING_MODES, TAP_ORDERS, numbers, seeds, windows
+from .kit import oracles
+from .kit.outcomes import raises_exactly
+from .kit.strategies import ORIENTATIONS, PADDING_MODES, TAP_ORDERS, numbers, seeds, windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

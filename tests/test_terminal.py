@@ -26,7 +26,7 @@ from im2col.pictures.terminal import show_scene
 from im2col.pictures.terminal_blocks import Characters, wrapped
 from im2col.pictures.text import dictionary
 
-from .conftest import raises_exactly
+from .kit.outcomes import raises_exactly
 
 if TYPE_CHECKING:
     from pathlib import Path

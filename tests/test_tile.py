@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-from contextlib import contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,21 +10,19 @@ import pytest
 from im2col.algorithms import registry
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
-from im2col.layers.plan import decide
-from im2col.spec.problem import make_problem
 
-from . import test_implicit
-from .conftest import require
-from .fuzz import Case, dtype_of
-from .test_gather import run_alone
-from .test_implicit import LAYERS, last
+from .kit.layers import BROAD, LAYERS, convolve_against_forbidden_pages, last, problem_of
+from .kit.outcomes import require
+from .kit.processes import run_alone
+from .kit.targets import planning_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
-    from im2col.spec.problem import Problem
+
+    from .kit.layers import Case
 
 TARGETS = ("avx512", "avx2", "neon")
 
@@ -36,65 +31,6 @@ TARGETS = ("avx512", "avx2", "neon")
 def _engine() -> None:
     """Ask for the compiler."""
     require("llvmlite")
-
-
-@contextmanager
-def planning_for(target: Target) -> Iterator[pytest.MonkeyPatch]:
-    """Let everything be planned and compiled for another CPU."""
-
-    def forget() -> None:
-        decide.cache_clear()
-        compiler._reset()
-        for name, module in list(sys.modules.items()):
-            if name.startswith("im2col.algorithms.implicit"):
-                for value in vars(module).values():
-                    getattr(value, "cache_clear", lambda: None)()
-
-    import_module("im2col.algorithms.implicit.runner")  # with the host that is really there
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in list(sys.modules.items()):
-            if name.startswith("im2col.") and getattr(module, "host", None) is host:
-                patch.setattr(module, "host", lambda: target)
-        forget()
-        yield patch
-    forget()
-
-
-# Layers of real networks and the kinds that they leave out; what they are called does not matter.
-BROAD = (
-    *(Case((n, n), (3, 3), padding=1, channels=c, filters=c) for n, c in ((56, 64), (28, 128), (14, 256), (7, 512))),
-    *(Case((n, n), (3, 3), stride=2, padding=1, channels=c, filters=2 * c) for n, c in ((56, 64), (14, 256))),
-    *(Case((n, n), (1, 1), channels=c, filters=f) for n, c, f in ((56, 64, 256), (14, 1024, 256), (7, 160, 960))),
-    Case((1, 1), (1, 1), channels=512, filters=1000),
-    Case((28, 28), (1, 1), stride=2, channels=256, filters=512),
-    Case((224, 224), (7, 7), stride=2, padding=3, channels=3, filters=64),
-    Case((224, 224), (3, 3), padding=1, channels=3, filters=64),
-    Case((224, 224), (16, 16), stride=16, channels=3, filters=768),
-    Case((33, 33), (3, 3), dilation=(6, 6), padding=6, channels=64, filters=64),
-    *(Case((512, 512), (k, k), padding=k // 2) for k in (3, 5, 7, 11, 31)),
-    Case((300, 300), (3, 3), stride=2, padding=1, filters=5),
-    Case((300, 300), (3, 3), stride=3, channels=3, filters=8),
-    Case((112, 112), (3, 3), padding=1, groups=32),
-    Case((56, 56), (3, 3), stride=2, padding=1, groups=144),
-    Case((14, 14), (5, 5), padding=2, groups=480),
-    Case((14, 14), (7, 7), padding=3, groups=96),
-    Case((14, 14), (3, 3), padding=1, groups=20, filters=2),
-    Case((56, 56), (3, 3), padding=1, groups=32, channels=4, filters=4),
-    Case((28, 28), (3, 3), padding=1, groups=8, channels=24, filters=24),
-    Case((16000,), (80,), stride=4, channels=1, filters=64),
-    Case((500,), (3,), padding=1, channels=256, filters=256),
-    Case((16, 56, 56), (3, 3, 3), padding=1, channels=16, filters=32),
-    Case((5, 7), (3, 3), padding=1, channels=37, filters=41),
-)
-"""A layer of every class, in NCHW and its kin."""
-
-
-def problem_of(case: Case, dtype: str, *, gradient: bool = False) -> Problem:
-    """Return the problem of a case, as `im2col.conv` would make it, or `im2col.conv_weight_gradient`."""
-    kind = dtype_of(dtype)
-    w_shape = (case.groups * case.filters, case.channels, *case.kernel)
-    options = case.options | {"layout": case.axes, "activation": None if gradient else "relu"}
-    return make_problem("conv", case.x_shape, w_shape, kind, kind, has_bias=not gradient, **options)
 
 
 def chosen(cases: Iterable[Case], dtype: str) -> dict[Kernel, str]:
@@ -211,7 +147,7 @@ def run_for(cpu: str) -> None:
     short = [] if cpu == "sse2" else ["dense of float16", "depthwise of float16"]
     names = [*OLDER, *short, "dense of int16", "image 5×5 of float64", "dense of bfloat16", "stride 4 of int8"]
     with planning_for(older):
-        test_implicit.convolve_against_forbidden_pages(names)
+        convolve_against_forbidden_pages(names)
         assert compiler.failure() is None
 
 

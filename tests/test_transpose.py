@@ -26,9 +26,22 @@ from im2col import (
 from im2col.engine import host
 from im2col.layers.transposed_plan import _BAND_BYTES
 
-from . import oracles
-from .conftest import require
-from .strategies import (
+from .kit import oracles
+from .kit.adjoints import (
+    ALGORITHMS,
+    FLOAT,
+    INT,
+    LAYER_DTYPES,
+    LAYERS,
+    by,
+    check_every_algorithm,
+    check_refused,
+    narrowed,
+)
+from .kit.convolutions import OUTPUTS, bits, result_dtype, stored
+from .kit.outcomes import require
+from .kit.strategies import (
+    BFLOAT16,
     MEMORY_ORDERS,
     channel_counts,
     layouts,
@@ -40,39 +53,11 @@ from .strategies import (
     spelled,
     spelled_padding,
 )
-from .test_algorithms import bits
-from .test_convolution import BFLOAT16, OUTPUTS, result_dtype, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
-
-ALGORITHMS = ("auto", "implicit", "explicit", "reference")
-FLOAT, INT = np.dtype(float), np.dtype(np.int64)
-
-
-def by(algorithm: str, function: Callable[..., Array], *arguments: Any, **options: Any) -> Array:
-    """Return what an algorithm gives, or "auto" where it says that it cannot."""
-    try:
-        return function(*arguments, algorithm=algorithm, **options)
-    except ArgumentError as refusal:
-        if f"algorithm {algorithm!r} cannot solve this: " not in str(refusal):
-            raise
-        return function(*arguments, **options)
-
-
-def check_every_algorithm(
-    function: Callable[..., Array], expected: NDArray[np.object_], dtype: np.dtype[Any], *arguments: Any, **options: Any
-) -> None:
-    """Assert that every algorithm, with one thread and with two, gives these sums exactly, in this dtype."""
-    right = stored(expected, dtype)
-    for algorithm in ALGORITHMS:
-        for threads in (1, 2):
-            result = by(algorithm, function, *arguments, threads=threads, **options)
-            np.testing.assert_array_equal(result, right, strict=True, err_msg=algorithm)
 
 
 # The definition.
@@ -257,27 +242,6 @@ def test_short_floats_accumulate_in_float32(dtype: np.dtype[Any], algorithm: str
     """4096 ones sum to 4096, where a 16-bit sum would stop at 2048 or 256; over channels and over taps."""
     result = by(algorithm, conv_transpose, np.ones((1024, 4), dtype), np.ones((1024, 1, 4), dtype))
     np.testing.assert_array_equal(result, [[1024, 2048, 3072, 4096, 3072, 2048, 1024]])
-
-
-LAYERS: dict[str, tuple[int, int, tuple[int, int], int, tuple[int, int], dict[str, int]]] = {
-    "3×3": (2, 40, (13, 11), 33, (3, 3), {"stride": 1, "dilation": 1, "groups": 1}),
-    "doubling": (1, 70, (9, 8), 20, (4, 4), {"stride": 2, "dilation": 1, "groups": 1}),
-    "depthwise": (2, 64, (7, 9), 1, (3, 3), {"stride": 2, "dilation": 1, "groups": 64}),
-    "grouped": (3, 6, (12, 37), 5, (5, 3), {"stride": 3, "dilation": 2, "groups": 3}),
-    "mixing": (1, 130, (10, 6), 17, (1, 1), {"stride": 1, "dilation": 1, "groups": 1}),
-    "sparse": (1, 17, (5, 6), 9, (2, 2), {"stride": 4, "dilation": 3, "groups": 1}),
-    "one map": (1, 1, (30, 31), 1, (7, 5), {"stride": 1, "dilation": 1, "groups": 1}),
-}
-"""Batch, filters, positions, channels of a group, kernel and window of convolutions."""
-
-LAYER_DTYPES = tuple(map(np.dtype, ("f4", "f2", "i1", "c8")))
-
-
-def narrowed(sums: Array, dtype: np.dtype[Any]) -> Array:
-    """Return exact sums in a dtype: integers modulo their width, all else rounded once."""
-    if dtype.kind in "iu":
-        return sums.astype(np.int64).astype(dtype)
-    return sums.astype(np.complex64 if dtype.kind == "c" else np.float32).astype(dtype)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -687,17 +651,6 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (OutputError, "out is a MaskedArray", {"out": np.ma.masked_array(np.full((1, 2, 6, 6), 7.0))}),
     (OutputError, "out is read-only", {"out": np.broadcast_to(7.0, (1, 2, 6, 6))}),
 ]
-
-
-def check_refused(
-    function: Callable[..., Array], good: dict[str, Any], error: type[Exception], match: str, wrong: dict[str, Any]
-) -> None:
-    """Assert that a good call with some wrong arguments raises in the function's name, and writes nothing to `out`."""
-    arguments = good | {"out": np.full_like(good["out"], 7)} | wrong
-    with pytest.raises(error, match=rf"(?s)\A{function.__name__}: .*(?:{match})") as caught:
-        function(**arguments)
-    assert type(caught.value) is error
-    np.testing.assert_array_equal(arguments["out"], 7)
 
 
 @pytest.mark.parametrize(("error", "match", "wrong"), WRONG)

@@ -25,9 +25,24 @@ from im2col import (
 )
 from im2col.engine import host
 
-from . import oracles
-from .oracles import Window
-from .strategies import (
+from .kit import oracles
+from .kit.adjoints import (
+    ALGORITHMS,
+    FLOAT,
+    INT,
+    KINDS,
+    LAYER_DTYPES,
+    LAYERS,
+    TORCH_MODES,
+    by,
+    check_every_algorithm,
+    check_refused,
+    narrowed,
+)
+from .kit.convolutions import OUTPUTS, bits, result_dtype, stored
+from .kit.oracles import Window
+from .kit.strategies import (
+    BFLOAT16,
     DTYPES,
     MEMORY_ORDERS,
     PADDING_MODES,
@@ -41,20 +56,6 @@ from .strategies import (
     seeds,
     spatial_ndims,
     spelled,
-)
-from .test_algorithms import bits
-from .test_convolution import BFLOAT16, OUTPUTS, result_dtype, stored
-from .test_input_gradient import KINDS, TORCH_MODES
-from .test_transpose import (
-    ALGORITHMS,
-    FLOAT,
-    INT,
-    LAYER_DTYPES,
-    LAYERS,
-    by,
-    check_every_algorithm,
-    check_refused,
-    narrowed,
 )
 
 Array = NDArray[Any]
