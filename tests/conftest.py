@@ -13,6 +13,7 @@ from im2col.engine import gather, scatter
 from .kit.browser import chromium
 from .kit.copies import THRESHOLDS
 from .kit.outcomes import require
+from .kit.selection import spanning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,37 @@ settings.register_profile(
     phases=[Phase.explicit, Phase.generate],
 )
 settings.load_profile(os.environ.get("IM2COL_TEST_PROFILE", "default"))
+
+
+WIDE_FIXTURES = {"torch", "browser", "trained"}
+"""Peers, the browser, and the network of the example, which learns for seconds."""
+
+
+def axes_of(item: pytest.Function) -> list[tuple[int, ...]]:
+    """Return which values a test has of each axis: of each `parametrize`, whose values are the same objects for all."""
+    axes = []
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
+        axes.append(tuple(id(item.callspec.params[name.strip()]) for name in names))
+    return axes
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as wide what asks a peer or a browser, and all of a spanning test but what spans its axes."""
+    families: dict[str, list[pytest.Function]] = {}
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        if WIDE_FIXTURES.intersection(item.fixturenames):
+            item.add_marker("wide")
+        elif item.get_closest_marker("spanning"):
+            families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for family in families.values():
+        kept = spanning([axes_of(item) for item in family])
+        for place, item in enumerate(family):
+            if place not in kept:
+                item.add_marker("wide")
 
 
 @pytest.fixture(scope="session")

@@ -299,7 +299,7 @@ def one_more(*arguments: Any, **keywords: Any) -> Array:
 
 
 original_col2im, original_overlap_count = col2im, overlap_count
-CHECKS = [check_plain_loops, check_counting, check_torch_fold, check_matlab]
+CHECKS = [check_plain_loops, check_counting, pytest.param(check_torch_fold, marks=pytest.mark.wide), check_matlab]
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -170,6 +170,7 @@ def test_the_column_matrix(used: list[str], line: str) -> None:
 # Nests: remainders, more loops than a kernel has, threads
 
 
+@pytest.mark.spanning
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("name", NESTS)
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])

@@ -26,7 +26,7 @@ def test_small_layers(target: str, dtype: str) -> None:
     assert found == {name: expected[name] for name in found}
 
 
-@pytest.mark.slow
+@pytest.mark.wide
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("target", ["avx512", "avx2", "neon"])
 def test_layers_of_real_networks(target: str, dtype: str) -> None:

@@ -26,6 +26,7 @@ from .kit.layers import LAYERS, Case, assert_within, dtype_of, expected, judge, 
 from .kit.oracles import Window, activated, layer_sums
 from .kit.outcomes import require
 from .kit.processes import run_alone
+from .kit.selection import one_in
 from .kit.strategies import BFLOAT16, DTYPES, MEMORY_ORDERS, PADDING_MODES
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def _engine() -> Iterator[None]:
 # Every kind of layer.
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(name: str, threads: int) -> None:
@@ -59,6 +61,7 @@ def test_layers(name: str, threads: int) -> None:
     judge(replace(last(LAYERS[name]), threads=threads, out_order="C"))
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "int8", "int16", "int64"])
 @pytest.mark.parametrize("name", ["dense", "stride 3", "stem 3×3", "image 5×5", "depthwise", "1-d", "two groups"])
 def test_layers_of_other_dtypes(name: str, dtype: str) -> None:
@@ -85,6 +88,7 @@ def test_layouts(layout: str) -> None:
         judge(replace(case, groups=17, channels=1, filters=1, threads=2))
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHWN"])
 @pytest.mark.parametrize("mode", PADDING_MODES)
 def test_padding_modes(mode: str, layout: str) -> None:
@@ -107,6 +111,7 @@ def test_names_of_padding(k: int) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("order", [*MEMORY_ORDERS, "within", "broadcast"])
 @pytest.mark.parametrize("name", ["dense", "1×1", "image 3×3", "depthwise", "stride 3", "3-d", "batch"])
 def test_memory_orders(name: str, order: str) -> None:
@@ -192,7 +197,7 @@ def test_every_number_of_filters() -> None:
     assert_edges((3,), range(1, 71))
 
 
-@pytest.mark.slow
+@pytest.mark.wide
 @pytest.mark.parametrize("tens", range(7))
 def test_every_edge(tens: int) -> None:
     """A third of all of them with a third of all others."""
@@ -212,14 +217,16 @@ def test_every_size_of_a_plane(k: tuple[int, int]) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")
-def test_no_page_beside_an_array_is_touched() -> None:
+@pytest.mark.parametrize("part", one_in(4, range(4)))
+def test_no_page_beside_an_array_is_touched(part: int) -> None:
     """No tile reads or writes a byte beside image, weights, bias or result, not even one that it then ignores."""
-    run_alone("kit.layers", "convolve_against_forbidden_pages()")
+    run_alone("kit.layers", f"convolve_against_forbidden_pages(list(BESIDE)[{part}::4])")
 
 
 # What is no number.
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -241,6 +248,7 @@ def test_a_pixel_reaches_its_windows_only(bad: float, mode: str, layout: str, sh
         np.testing.assert_array_equal(result[~covers], clean[~covers])
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("groups", [(40, 1, 1), (7, 1, 3), (4, 3, 5), (3, 8, 16)], ids=str)
 def test_groups_do_not_leak(groups: tuple[int, int, int], layout: str) -> None:
@@ -284,6 +292,7 @@ ACTIVATIONS = ("relu", "relu6", ("leaky_relu", 0.1), ("leaky_relu", -2), "sigmoi
 HUGE = (0, 1, 5, 20, 80, 86, 87, 88, 90, 104, 600, 708, 710, 745, 750, 1e4, 1e10, 1e30, 3e38, np.inf)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
 def test_activations(activation: Any, dtype: str) -> None:
@@ -311,6 +320,7 @@ def test_activations(activation: Any, dtype: str) -> None:
             assert not wrong.any(), list(zip(values[wrong[0]], result[0][wrong[0]], exact[wrong[0]], strict=True))
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", INTEGERS)
 @pytest.mark.parametrize("activation", ["relu", "relu6"])
 def test_activations_of_integers(activation: str, dtype: str) -> None:
@@ -325,16 +335,17 @@ def test_activations_of_integers(activation: str, dtype: str) -> None:
 # Dtypes.
 
 
-@pytest.mark.parametrize("x_dtype", INTEGERS)
-def test_integers_are_exact_and_wrap(x_dtype: str) -> None:
-    """With every other integer dtype, over the whole of their ranges, in every kind of tile."""
-    for w_dtype in INTEGERS:
-        if np.result_type(x_dtype, w_dtype).kind == "f":  # a signed integer with uint64
-            continue
-        case = Case((5, 9), (3, 2), padding=1, channels=3, filters=18, dtype=x_dtype, w_dtype=w_dtype)
-        judge(case)
-        judge(last(case))
-        judge(replace(last(case), groups=9, channels=1, filters=1))
+@pytest.mark.spanning
+@pytest.mark.parametrize(
+    ("x_dtype", "w_dtype"),  # but a signed integer with uint64, which makes a float
+    [pair for pair in itertools.product(INTEGERS, INTEGERS) if np.result_type(*pair).kind != "f"],
+)
+def test_integers_are_exact_and_wrap(x_dtype: str, w_dtype: str) -> None:
+    """Any two integer dtypes, over the whole of their ranges, in every kind of tile."""
+    case = Case((5, 9), (3, 2), padding=1, channels=3, filters=18, dtype=x_dtype, w_dtype=w_dtype)
+    judge(case)
+    judge(last(case))
+    judge(replace(last(case), groups=9, channels=1, filters=1))
 
 
 @pytest.mark.parametrize(
@@ -490,7 +501,7 @@ def assert_same_bits(case: Case) -> None:
             assert alone.tobytes() == once.take([n], axis).tobytes()
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", one_in(4, LAYERS))
 def test_the_same_bits(name: str) -> None:
     """For any number of threads, and alone or in a batch."""
     assert_same_bits(LAYERS[name])
@@ -525,7 +536,7 @@ def test_the_same_bits_of_any_layer(number: int) -> None:
 # Anything.
 
 
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize("part", one_in(10, range(10)))
 def test_fuzz(part: int) -> None:
     """500 of the cases that `make fuzz` draws; a failure shows the case."""
     for number in range(50 * part, 50 * part + 50):

@@ -304,7 +304,13 @@ def flipped(axis: int) -> Callable[..., Any]:
 
 
 original_im2col = im2col
-CHECKS = [check_plain_loops, check_torch_unfold, check_matlab, check_tensorflow, check_scipy]
+CHECKS = [
+    check_plain_loops,
+    pytest.param(check_torch_unfold, marks=pytest.mark.wide),
+    check_matlab,
+    check_tensorflow,
+    check_scipy,
+]
 
 
 @pytest.mark.parametrize("check", CHECKS)

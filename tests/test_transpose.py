@@ -182,6 +182,7 @@ def test_out_is_filled_and_the_operands_are_not_changed(case: Transpose, memory:
     np.testing.assert_array_equal(case.w, before[1])
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHWN"])
 @pytest.mark.parametrize("order", OUTPUTS)
@@ -200,6 +201,7 @@ def test_nothing_beside_out_is_written(order: str, layout: str, algorithm: str) 
         assert np.count_nonzero(out.base == 0.5) == out.base.size - out.size
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("x_dtype", "w_dtype", "dtype"),
@@ -224,6 +226,7 @@ def test_dtype_overrides(x_dtype: Any, w_dtype: Any, dtype: Any, algorithm: str)
     np.testing.assert_array_equal(result, stored(sums, np.dtype(dtype)), strict=True)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("code", "bhilqBHILQ")
 def test_integers_wrap(code: str, algorithm: str) -> None:
@@ -244,6 +247,7 @@ def test_short_floats_accumulate_in_float32(dtype: np.dtype[Any], algorithm: str
     np.testing.assert_array_equal(result, [[1024, 2048, 3072, 4096, 3072, 2048, 1024]])
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("dtype", LAYER_DTYPES, ids=str)
 def test_layers_of_many_channels(dtype: np.dtype[Any], name: str) -> None:
@@ -288,6 +292,7 @@ def test_it_is_the_transpose_exactly(dtype: str, algorithm: str) -> None:
 # Bits.
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "float16", "longdouble"])
 @pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (2, 2), (3, 4)])
@@ -302,6 +307,7 @@ def test_threads_do_not_change_a_bit(stride: int, groups: int, dtype: str, algor
         assert len(set(results)) == 1
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ["auto", "implicit", "reference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("stride", "groups", "channels"), [(1, 1, 5), (2, 1, 4), (2, 2, 8), (3, 4, 4)])
@@ -317,6 +323,7 @@ def test_the_batch_does_not_change_a_bit(stride: int, groups: int, channels: int
     np.testing.assert_array_equal(by(algorithm, conv_transpose, x, w, **options), np.stack(alone), strict=True)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (3, 2), (1, 3)])
@@ -339,6 +346,7 @@ def test_pixels_do_not_leak(stride: int, dilation: int, bad: float, algorithm: s
 # Edges.
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ["implicit", "explicit", "reference"])
 @pytest.mark.parametrize("activation", [None, "relu", "relu6", ("leaky_relu", 0.1), "sigmoid", "silu", "hardswish"])
 @pytest.mark.parametrize(("stride", "dilation", "output_padding"), [(4, 1, 3), (1, 3, 2)], ids=str)
@@ -385,6 +393,7 @@ def test_padding_crops(algorithm: str) -> None:
         np.testing.assert_array_equal(result, all_of_it[:, top : 13 - bottom, left : 14 - right])
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("stride", [1, 2, 5])
 def test_a_kernel_of_one_tap(stride: int, algorithm: str) -> None:
@@ -577,6 +586,7 @@ def onnx_case(case: tuple[tuple[int, ...], tuple[int, ...], Onnx]) -> tuple[Arra
     return x, w, numbers((attributes.get("group", 1) * w_shape[1],), np.dtype(np.float32), 2), attributes
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", ONNX | GROUPED)
 def test_onnxruntime(name: str) -> None:
     """The runtime's ConvTranspose is ours."""
@@ -585,6 +595,7 @@ def test_onnxruntime(name: str) -> None:
     np.testing.assert_array_equal(ours(x, w, bias, attributes), theirs, strict=True)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", [name for name in ONNX if name != "output shape"])
 def test_onnx_reference(name: str) -> None:
     """The standard's evaluator agrees, where it does what the standard says.
