@@ -17,7 +17,7 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n auto -m "not slow"
+	$(BIN)/python -m pytest -q -n auto -m "not wide"
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench transforms
@@ -33,7 +33,7 @@ fuzz: $(VENV)/.test
 
 clean:
 	rm -rf $(VENV) build dist demo-out bench/out htmlcov .coverage .coverage.* .hypothesis
-	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .kernels
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp file for each set of dependencies: pip runs again only when pyproject.toml has changed.

@@ -1,11 +1,24 @@
 """Where the tests, and the examples in docstrings, keep their compiled kernels."""
 
-import atexit
-import os
-import shutil
-import tempfile
+from __future__ import annotations
 
-# Kernels are compiled once for all test processes, and the user's own cache is left alone.
-if "IM2COL_CACHE_DIR" not in os.environ:
-    os.environ["IM2COL_CACHE_DIR"] = tempfile.mkdtemp(prefix="im2col-tests-")
-    atexit.register(shutil.rmtree, os.environ["IM2COL_CACHE_DIR"], ignore_errors=True)
+import os
+
+import pytest
+
+# Asserts of what test files share tell as much as those of the tests themselves.
+pytest.register_assert_rewrite("tests.kit")
+
+from tests.kit import kept  # noqa: E402
+
+kept.keep_kernels()
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    kept.remove_old()
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(request: pytest.FixtureRequest) -> None:
+    """Give the example that empties the cache one of its own."""
+    if isinstance(request.node, pytest.DoctestItem) and "clear_cache" in request.node.name:
+        folder = request.getfixturevalue("tmp_path")
+        request.getfixturevalue("monkeypatch").setenv("IM2COL_CACHE_DIR", str(folder))

@@ -1,1 +1,1 @@
-"""The tests: one file a module; `strategies` draws their cases and `oracles` judges them."""
+"""The tests: one file a module; `kit` draws their cases, judges them, and holds what several files share."""

@@ -1,18 +1,19 @@
-"""What every test file uses: Hypothesis profiles, whole-message errors, and parts that may be missing."""
+"""What every test file uses: Hypothesis profiles and fixtures."""
 
 from __future__ import annotations
 
-import importlib
 import os
-import re
-import shutil
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from im2col.engine import gather, scatter
+
+from .kit.browser import chromium
+from .kit.copies import THRESHOLDS
+from .kit.outcomes import require
+from .kit.selection import spanning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,31 +39,36 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("IM2COL_TEST_PROFILE", "default"))
 
-_QUIET = (
-    "no-sandbox",
-    "disable-gpu",
-    "disable-quic",
-    "no-first-run",
-    "disable-background-networking",
-    "disable-component-update",
-    "disable-sync",
-)
-"""What keeps Chromium from asking the network for anything of its own."""
+
+WIDE_FIXTURES = {"torch", "browser", "trained"}
+"""Peers, the browser, and the network of the example, which learns for seconds."""
 
 
-def missing(what: str) -> NoReturn:
-    """Skip the running test because a part is missing; fail it where IM2COL_REQUIRE_ALL is set."""
-    if os.environ.get("IM2COL_REQUIRE_ALL"):
-        pytest.fail(f"{what}, and IM2COL_REQUIRE_ALL is set")
-    pytest.skip(what)
+def axes_of(item: pytest.Function) -> list[tuple[int, ...]]:
+    """Return which values a test has of each axis: of each `parametrize`, whose values are the same objects for all."""
+    axes = []
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
+        axes.append(tuple(id(item.callspec.params[name.strip()]) for name in names))
+    return axes
 
 
-def require(name: str) -> Any:
-    """Return an optional package, such as ``require("torch")``; see `missing` for when it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        missing(f"{name} is not installed")
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as wide what asks a peer or a browser, and all of a spanning test but what spans its axes."""
+    families: dict[str, list[pytest.Function]] = {}
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        if WIDE_FIXTURES.intersection(item.fixturenames):
+            item.add_marker("wide")
+        elif item.get_closest_marker("spanning"):
+            families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for family in families.values():
+        kept = spanning([axes_of(item) for item in family])
+        for place, item in enumerate(family):
+            if place not in kept:
+                item.add_marker("wide")
 
 
 @pytest.fixture(scope="session")
@@ -74,14 +80,8 @@ def torch() -> Any:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Start headless Chromium once for all tests of a process; see `missing` for when there is none."""
-    api = require("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        missing("Chromium is not installed")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=[f"--{name}" for name in _QUIET])
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module", params=["default", "kernels"])
@@ -91,14 +91,6 @@ def every_path(request: pytest.FixtureRequest) -> Iterator[None]:
         if request.param == "kernels":
             require("llvmlite")
             for module in (gather, scatter):
-                for threshold in ("_WORTH_A_CALL", "_WORTH_LOADING", "_WORTH_A_THREAD"):
+                for threshold in THRESHOLDS:
                     patch.setattr(module, threshold, 1)
         yield
-
-
-@contextmanager
-def raises_exactly(error: type[Exception], message: str) -> Iterator[None]:
-    """Assert that the block raises `error` itself, no subclass of it, with the whole of `message`."""
-    with pytest.raises(error, match=rf"\A{re.escape(message)}\Z") as caught:
-        yield
-    assert type(caught.value) is error

@@ -20,9 +20,7 @@ from im2col.algorithms.weight_gradient.decide import decide_gradient, tables_of
 from im2col.engine.target import NAMED
 from im2col.spec.transposed import make_transposed
 
-from .fuzz import dtype_of
-from .test_implicit import LAYERS, last
-from .test_tile import BROAD, problem_of
+from .kit.layers import BROAD, LAYERS, dtype_of, last, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     from im2col.engine.target import Target
     from im2col.spec.problem import Problem
 
-    from .fuzz import Case
+    from .kit.layers import Case
 
 FILE = Path(__file__).with_suffix(".json")
 SMALL = ("dense", "stem 3×3", "image, stride 3", "image 15×15", "depthwise", "1-d", "3-d")

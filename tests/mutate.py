@@ -484,7 +484,7 @@ def run_tests(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "IM2COL_TEST_PROFILE": "fast",
     }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not wide"]
     files = [str(folder / "tests" / name) for name in tests.split()]
     return subprocess.run(
         [*command, *files], cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False

@@ -11,9 +11,9 @@ import pytest
 from im2col import ArgumentError, DTypeError, conv
 from im2col.spec.activation import Activation, check_activation
 
-from .conftest import raises_exactly
-from .strategies import numbers
-from .test_convolution import ALGORITHMS, BFLOAT16, conv_by
+from .kit.convolutions import ALGORITHMS, conv_by
+from .kit.outcomes import raises_exactly
+from .kit.strategies import BFLOAT16, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

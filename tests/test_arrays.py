@@ -11,8 +11,8 @@ import pytest
 from im2col.errors import DTypeError, OutputError
 from im2col.spec import arrays
 
-from .conftest import raises_exactly
-from .strategies import DTYPES, MEMORY_ORDERS, numbers
+from .kit.outcomes import raises_exactly
+from .kit.strategies import DTYPES, MEMORY_ORDERS, numbers
 
 
 class Tensor:

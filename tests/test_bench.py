@@ -69,6 +69,12 @@ ADJOINTS = [Task(layer, kind) for layer in FLAT for kind in gradients_problems.K
 NARROW = [Task(layer, kind, itemsize) for layer in FLAT for kind, itemsize in narrow_problems.KINDS.items()]
 
 
+def installed(package: ModuleType) -> list[Any]:
+    """Return the contestants that are installed, as parameters; peers are wide."""
+    found = [c for c in discover(package) if c.version]
+    return [pytest.param(c, id=c.name, marks=[pytest.mark.wide] * (c.role is Role.PEER)) for c in found]
+
+
 def prepare_off_by_one(problem: Problem) -> Callable[[], NDArray[np.float32]]:
     """Do as NumPy's contestant does, and then get one element wrong."""
     call = numpy_strided.prepare(problem)
@@ -121,7 +127,7 @@ def test_every_file_is_a_contestant() -> None:
     assert Contestant("absent", "no-such-distribution", numpy_strided.prepare).version is None
 
 
-@pytest.mark.parametrize("contestant", [c for c in discover(contestants) if c.version], ids=lambda c: c.name)
+@pytest.mark.parametrize("contestant", installed(contestants))
 @pytest.mark.parametrize("layer", [TINY, DILATED], ids=lambda layer: layer.name)
 def test_an_installed_contestant_computes_rightly(contestant: Contestant[Problem], layer: Layer) -> None:
     """Every task that it offers, with and without an `out`."""
@@ -283,9 +289,7 @@ def test_every_convolution_file_is_a_contestant() -> None:
     assert [c.name for c in pickle.loads(pickle.dumps(found))] == [c.name for c in found]  # noqa: S301 (its own)
 
 
-@pytest.mark.parametrize(
-    "contestant", [c for c in discover(convolution_contestants) if c.version], ids=lambda c: c.name
-)
+@pytest.mark.parametrize("contestant", installed(convolution_contestants))
 def test_an_installed_contestant_convolves_rightly(contestant: Convolver, tmp_path: Path) -> None:
     """Every kind of layer that it offers, which is every one for this library."""
     offered = 0
@@ -397,6 +401,7 @@ def test_the_best_peer_is_a_direct_one() -> None:
     assert "\nplan             1            2.00   2.00  vgg_1_2\n" in printed
 
 
+@pytest.mark.wide
 def test_the_chart_is_the_same_every_time(tmp_path: Path) -> None:
     """No date and no random names: a picture for version control."""
     pytest.importorskip("matplotlib")
@@ -469,7 +474,7 @@ def offered(
     return found
 
 
-@pytest.mark.parametrize("contestant", [c for c in discover(gradients_contestants) if c.version], ids=lambda c: c.name)
+@pytest.mark.parametrize("contestant", installed(gradients_contestants))
 def test_an_installed_contestant_differentiates_rightly(contestant: Differentiator, tmp_path: Path) -> None:
     """Every kind at every layer for those with weights in every call; plans and engines know the transpose only."""
     found = offered(contestant, ADJOINTS, gradients_problems.answer, tmp_path)
@@ -479,7 +484,7 @@ def test_an_installed_contestant_differentiates_rightly(contestant: Differentiat
         assert len(found) == len(FLAT) * len(kinds)
 
 
-@pytest.mark.parametrize("contestant", [c for c in discover(narrow_contestants) if c.version], ids=lambda c: c.name)
+@pytest.mark.parametrize("contestant", installed(narrow_contestants))
 def test_an_installed_contestant_convolves_narrow_numbers_rightly(contestant: NarrowConvolver, tmp_path: Path) -> None:
     """Every kind that it offers."""
     assert offered(contestant, NARROW, narrow_problems.answer, tmp_path)

@@ -13,7 +13,7 @@ from im2col.engine import compiler
 from im2col.engine.builder import Builder
 from im2col.engine.compiler import Kernel
 
-from .conftest import require
+from .kit.outcomes import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable

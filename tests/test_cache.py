@@ -16,7 +16,7 @@ import pytest
 from im2col.engine import cache, compiler, gather, gather_kernels
 from im2col.engine.target import host
 
-from .conftest import require
+from .kit.outcomes import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable

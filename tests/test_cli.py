@@ -32,7 +32,7 @@ from im2col.photo.filtering import filter_photo
 from im2col.photo.image_files import read_photo
 from im2col.photo.kernels import KERNELS
 
-from .conftest import raises_exactly
+from .kit.outcomes import raises_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Callable

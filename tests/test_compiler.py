@@ -26,9 +26,9 @@ from im2col.engine.compiler import Kernel
 from im2col.engine.target import NAMED, host
 from im2col.errors import EngineWarning
 
-from . import test_gather, test_scatter
-from .conftest import require
-from .test_gather import run_alone
+from .kit import copies, sums
+from .kit.outcomes import require
+from .kit.processes import run_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +40,9 @@ REPOSITORY = Path(__file__).parents[1]
 _KERNELS = [
     *(gather_kernels.short_runs(run) for run in range(1, 1 + gather_kernels.SHORT_RUN_BYTES)),
     gather_kernels.long_runs(),
-    *(gather_kernels.strided_runs(size, step * size) for size in test_gather.DTYPES for step in (2, 3)),
-    *(gather_kernels.tiles(size, side) for size, sides in test_gather.SIDES.items() for side in sides),
-    *(scatter_kernels.sum_rows(*made) for made in itertools.product(test_scatter.PAIRS, (True, False), (True, False))),
+    *(gather_kernels.strided_runs(size, step * size) for size in copies.DTYPES for step in (2, 3)),
+    *(gather_kernels.tiles(size, side) for size, sides in copies.SIDES.items() for side in sides),
+    *(scatter_kernels.sum_rows(*made) for made in itertools.product(sums.PAIRS, (True, False), (True, False))),
 ]
 KERNELS = {kernel.name: kernel for kernel in _KERNELS}
 SOME = gather_kernels.short_runs(7)
@@ -67,7 +67,7 @@ def cold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 def test_all_kernels_are_known() -> None:
     """The list above is that of the test matrices, and every kernel has another name."""
     assert len(KERNELS) == len(_KERNELS)
-    assert set(KERNELS) == {*test_gather.MATRIX, *test_scatter.MATRIX}
+    assert set(KERNELS) == {*copies.MATRIX, *sums.MATRIX}
 
 
 # IR
@@ -179,7 +179,7 @@ def test_kernels_call_nothing(name: str, target: str) -> None:
 
 IN_REGISTERS = {
     "avx512": [name for name in KERNELS if name.startswith(("copy_tiles", "sum_rows_f4"))],
-    "avx2": [f"copy_tiles_{size}_{side}" for size, sides in test_gather.SIDES.items() for side in sides if side < 16],
+    "avx2": [f"copy_tiles_{size}_{side}" for size, sides in copies.SIDES.items() for side in sides if side < 16],
 }
 """Kernels whose tiles fit into the registers; 16 rows and what is being made of them do not fit into AVX2's 16."""
 
@@ -201,7 +201,7 @@ OLDER = {
     *("copy_tiles_1_8", "copy_tiles_1_16", "copy_tiles_2_16", "copy_tiles_4_8", "copy_tiles_8_4"),
 }
 OLDER_SUMS = {
-    *(name for name in test_scatter.MATRIX if name.startswith("sum_rows_f4_f4")),
+    *(name for name in sums.MATRIX if name.startswith("sum_rows_f4_f4")),
     *("sum_rows_i1_i8_dense_to_dense", "sum_rows_u2_u8_strided_to_strided"),
 }
 
@@ -211,8 +211,8 @@ def run_for(cpu: str) -> None:
     older = NAMED[cpu]._replace(triple=host().triple)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiler, "host", lambda: older)
-        test_gather.copy_against_forbidden_pages(OLDER)
-        test_scatter.sum_against_forbidden_pages(OLDER_SUMS)
+        copies.copy_against_forbidden_pages(OLDER)
+        sums.sum_against_forbidden_pages(OLDER_SUMS)
         assert compiler.failure() is None
 
 
@@ -371,7 +371,7 @@ def broken(cold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every kernel fail that is asked for, and ask for them whatever the size of arrays."""
     assert not cold.exists()
     monkeypatch.setattr(compiler, "host", no_cpu)
-    for module, threshold in itertools.product((gather, scatter), test_gather.THRESHOLDS):
+    for module, threshold in itertools.product((gather, scatter), copies.THRESHOLDS):
         monkeypatch.setattr(module, threshold, 1)
 
 

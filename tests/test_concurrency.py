@@ -20,9 +20,8 @@ import pytest
 from im2col import conv, plan
 from im2col.engine import compiler
 
-from .conftest import require
-from .fuzz import Case, assert_within, dtype_of, expected
-from .test_implicit import LAYERS, last
+from .kit.layers import LAYERS, Case, assert_within, dtype_of, expected, last
+from .kit.outcomes import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +110,7 @@ def test_first_calls_at_once() -> None:
 COLD = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from tests.fuzz import Case, judge
+from tests.kit.layers import Case, judge
 from tests.test_concurrency import SHARED
 
 barrier = threading.Barrier(12)
@@ -195,7 +194,7 @@ PROCESSES = """
 import faulthandler, multiprocessing, os, sys, threading
 import numpy as np
 from im2col import conv, plan
-from tests.fuzz import judge
+from tests.kit.layers import judge
 from tests.test_concurrency import SHARED, plan_of
 from dataclasses import replace
 

@@ -13,7 +13,7 @@ from im2col import clear_cache, set_threads, show_config
 from im2col.engine import cache, compiler, target
 from im2col.errors import ArgumentError
 
-from .conftest import raises_exactly, require
+from .kit.outcomes import raises_exactly, require
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,9 +27,9 @@ from im2col import (
 )
 from im2col.engine.host import format_bytes
 
-from .conftest import raises_exactly
-from .oracles import Window, entries
-from .strategies import spelled, spelled_padding, windows
+from .kit.oracles import Window, entries
+from .kit.outcomes import raises_exactly
+from .kit.strategies import spelled, spelled_padding, windows
 
 
 @st.composite

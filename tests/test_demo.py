@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +16,12 @@ from im2col import FileError, algorithms
 from im2col.algorithms import registry
 from im2col.cli import main
 from im2col.demo import Report, explored_weights, layer_weights, numpy_layer, run_demo, tiles
-from im2col.layers.plan import decide
 from im2col.photo.contact_sheet import Tile, write_contact_sheet
 from im2col.photo.image_files import Photo
 from im2col.photo.kernels import KERNELS
 
-from .conftest import raises_exactly, require
+from .kit.outcomes import raises_exactly, require
+from .kit.targets import forget_choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from im2col.algorithms.contract import Algorithm, Runner
+    from im2col.algorithms.contract import Algorithm, Offer, Runner
+    from im2col.engine.target import Target
     from im2col.spec.problem import Problem
 
 BANK = [kernel for kernel in KERNELS.values() if kernel.name != "identity"]
@@ -183,21 +185,20 @@ def test_a_second_run_replaces_the_picture(report: Report, monkeypatch: pytest.M
 class Planted:
     """An algorithm made of another one and a fault."""
 
-    def __init__(self, honest: Algorithm, spoil: Callable[[NDArray[Any]], None]) -> None:
-        self.name, self.honest, self.spoil = "planted", honest, spoil
-        self.suitability, self.workspace_bytes = honest.suitability, honest.workspace_bytes
+    best_rank = 0
+    compiled = True
 
-    def prepare(
-        self,
-        problem: Problem,
-        w: NDArray[Any],
-        bias: NDArray[Any] | None,
-        threads: int,
-        scales: NDArray[Any] | None = None,  # noqa: ARG002 (the contract's)
-    ) -> Runner:
+    def __init__(self, honest: Algorithm[Runner], spoil: Callable[[NDArray[Any]], None]) -> None:
+        self.name, self.honest, self.spoil = "planted", honest, spoil
+
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
+        """Return the other algorithm's offer, with a fault."""
+        offer = self.honest.offer(problem, target, threads)
+        return offer._replace(prepare=partial(self.prepare, offer), kernels=None)
+
+    def prepare(self, offer: Offer[Runner], *weights: NDArray[Any] | None) -> Runner:
         """Return what runs the other algorithm and spoils its result."""
-        run = self.honest.prepare(problem, w, bias, threads)
-        assert run is not None
+        run = offer.prepare(*weights)
 
         def spoiled(x: NDArray[Any], out: NDArray[Any]) -> None:
             run(x, out)
@@ -217,9 +218,9 @@ def _nan(out: NDArray[Any]) -> None:
 @pytest.fixture
 def fresh_choices() -> Iterator[None]:
     """Let algorithms be asked again, before and afterwards."""
-    decide.cache_clear()
+    forget_choices()
     yield
-    decide.cache_clear()
+    forget_choices()
 
 
 @pytest.mark.usefixtures("fresh_choices")

@@ -20,12 +20,12 @@ import pytest
 from im2col import conv
 from im2col.engine import compiler
 
-from .conftest import require
-from .fuzz import BFLOAT16, Case, anything
-from .oracles import activated, layer_sums, shifted_sums
-from .strategies import MEMORY_ORDERS, numbers
-from .test_gather import PAGE, against_forbidden_pages, run_alone
-from .test_implicit import in_room
+from .kit.layers import Case, anything
+from .kit.memory import PAGE, against_forbidden_pages, in_room
+from .kit.oracles import activated, layer_sums, shifted_sums
+from .kit.outcomes import require
+from .kit.processes import run_alone
+from .kit.strategies import BFLOAT16, MEMORY_ORDERS, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +103,7 @@ def check_pairs(case: Case) -> None:
 PLANE = Case((6, 7), (3, 3), padding=1, dtype="bfloat16")
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 5, 17, 33])
 def test_pairs_of_any_channels_and_filters(channels: int, layout: str) -> None:
@@ -174,6 +175,7 @@ def test_pairs_of_products_that_cancel(layout: str) -> None:
         np.testing.assert_array_equal(result.astype(float), 3.5, err_msg=str(order))
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_numbers_below_the_smallest(channels: int, layout: str) -> None:
@@ -188,6 +190,7 @@ def test_numbers_below_the_smallest(channels: int, layout: str) -> None:
     check_floats(case, (x.astype(np.float32) * 2.0**-100).astype(BFLOAT16), (w * BFLOAT16.type(2.0**-30)), None)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "HWC"])
 @pytest.mark.parametrize("shape", [(1, 1, 17), (1, 2, 16), (1, 3, 2), (1, 3, 33), (2, 3, 17), (2, 5, 16), (5, 1, 1)])
 def test_what_is_no_number_stays_in_its_windows(shape: tuple[int, int, int], layout: str) -> None:
@@ -217,6 +220,7 @@ def test_what_is_no_number_stays_in_its_windows(shape: tuple[int, int, int], lay
             np.testing.assert_array_equal(result[covers].astype(float), exact[covers])
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_what_is_no_number_in_a_filter_stays_in_its_map(channels: int, layout: str) -> None:
@@ -304,6 +308,7 @@ def byte_case(signs: tuple[str, str], **changes: Any) -> Case:
     return replace(PLANE, dtype=signs[0], w_dtype=signs[1], **changes)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("signs", SIGNS, ids="-".join)
 @pytest.mark.parametrize("channels", [*range(1, 10), 15, 16, 17, 64])
 def test_bytes_of_any_channels(channels: int, signs: tuple[str, str]) -> None:
@@ -315,6 +320,7 @@ def test_bytes_of_any_channels(channels: int, signs: tuple[str, str]) -> None:
     check_bytes(byte_case(signs, channels=channels, filters=filters + 1, seed=channels), channels in {2, 4, 7, 17})
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("signs", SIGNS, ids="-".join)
 @pytest.mark.parametrize("filters", FILTERS)
 def test_bytes_of_any_filters(filters: int, signs: tuple[str, str]) -> None:
@@ -349,6 +355,7 @@ BYTES = {
 }
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("signs", SIGNS, ids="-".join)
 @pytest.mark.parametrize("name", BYTES)
 def test_bytes(name: str, signs: tuple[str, str]) -> None:
@@ -357,6 +364,7 @@ def test_bytes(name: str, signs: tuple[str, str]) -> None:
     check_bytes(case, zero_points=(list(BYTES).index(name) + SIGNS.index(signs)) % 2 == 0)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("signs", SIGNS, ids="-".join)
 def test_long_sums_of_extremes(signs: tuple[str, str], layout: str) -> None:
@@ -385,6 +393,7 @@ def test_sums_beyond_int32_wrap(signs: tuple[str, str]) -> None:
             np.testing.assert_array_equal(result, (total + 2**31) % 2**32 - 2**31)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("dtypes", [("int16", "int16"), ("uint8", "int16"), ("int16", "int8")], ids="-".join)
 @pytest.mark.parametrize("channels", [1, 2, 3, 9, 16])

@@ -23,7 +23,7 @@ from examples.train_digits import (
     train,
 )
 
-from .conftest import require
+from .kit.outcomes import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,11 +52,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, Path]:
     return main(["--out", str(folder)]), folder
 
 
+@pytest.mark.wide
 def test_learns_to_read_digits(trained: tuple[float, Path]) -> None:
     """Of 360 digits that it has not seen, it tells at least 97 % right."""
     assert trained[0] >= 0.97
 
 
+@pytest.mark.wide
 def test_an_untrained_network_guesses() -> None:
     """The accuracy is the network's, not the measure's."""
     require("sklearn")

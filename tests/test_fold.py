@@ -23,21 +23,21 @@ from im2col.errors import (
 )
 from im2col.matrix import fold
 
-from . import oracles
-from .conftest import raises_exactly, require
-from .strategies import (
+from .kit import oracles
+from .kit.outcomes import raises_exactly, require
+from .kit.strategies import (
     DTYPES,
     MEMORY_ORDERS,
     PADDING_MODES,
     Case,
     cases,
     dtypes,
+    geometry,
     memory_orders,
     numbers,
     seeds,
     windows,
 )
-from .test_geometry import geometry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -299,7 +299,7 @@ def one_more(*arguments: Any, **keywords: Any) -> Array:
 
 
 original_col2im, original_overlap_count = col2im, overlap_count
-CHECKS = [check_plain_loops, check_counting, check_torch_fold, check_matlab]
+CHECKS = [check_plain_loops, check_counting, pytest.param(check_torch_fold, marks=pytest.mark.wide), check_matlab]
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -16,18 +16,13 @@ from im2col.errors import GeometryError
 from im2col.spec.geometry import Geometry, integer, per_axis
 from im2col.spec.strides import offsets
 
-from .conftest import raises_exactly
-from .strategies import windows
+from .kit.outcomes import raises_exactly
+from .kit.strategies import geometry, windows
 
 if TYPE_CHECKING:
-    from .oracles import Window
+    from .kit.oracles import Window
 
 NO_PADDING = ((0, 0), (0, 0))
-
-
-def geometry(window: Window, **names: str) -> Geometry:
-    """Return the geometry with the numbers of `window`."""
-    return Geometry(window.spatial_shape, window.kernel_size, window.stride, window.padding, window.dilation, **names)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from im2col.engine import host
 from im2col.errors import MemoryBudgetError
 
-from .conftest import raises_exactly
+from .kit.outcomes import raises_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

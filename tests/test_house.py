@@ -19,7 +19,7 @@ import pytest
 import im2col
 from im2col import errors
 
-from .conftest import missing, require
+from .kit.outcomes import missing, require
 from .mutate import MUTATIONS, Mutation
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(inspect.getfile(im2col)).parent
 REPOSITORY = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
 
 ORDER = (
     "errors",
@@ -80,14 +81,14 @@ def room_of(path: Path) -> str:
 
 
 def imports_of(source: str, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield what a source file imports of im2col, anywhere in it, as dotted names without the first.
+    """Yield what a source file imports of its own top package, anywhere in it, as dotted names without the first.
 
     Parameters
     ----------
     source : str
         The text of a module.
     package : tuple of str
-        The package it stands in, from ``"im2col"`` on.
+        The package it stands in, from the top one on.
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -98,7 +99,7 @@ def imports_of(source: str, package: tuple[str, ...]) -> Iterator[tuple[str, ...
             names = [(*base, alias.name) for alias in node.names]
         else:
             continue
-        yield from (name[1:] for name in names if name[0] == "im2col")
+        yield from (name[1:] for name in names if name[0] == package[0])
 
 
 def allowed(path: Path, imported: tuple[str, ...]) -> bool:
@@ -121,6 +122,15 @@ def test_imports_only_run_up_the_list(path: Path) -> None:
     assert room_of(path) in {*ORDER, "__init__", "__main__"}, "give the module a place in ORDER"
     found = imports_of((PACKAGE / path).read_text(), ("im2col", *path.parts[:-1]))
     assert [".".join(name) for name in found if not allowed(path, name)] == []
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.relative_to(TESTS).as_posix())
+def test_no_file_of_the_tests_imports_a_test(path: Path) -> None:
+    """What several test files share stands in `tests/kit`, and the kit needs nothing but itself and the library."""
+    package = ("tests", *path.relative_to(TESTS).parts[:-1])
+    found = imports_of(path.read_text(), package)
+    wrong = [name for name in found if name[0].startswith("test_") or ("kit" in package and name[0] != "kit")]
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

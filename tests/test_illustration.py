@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,7 +22,7 @@ from im2col.pictures.scene import Formula
 from im2col.pictures.story import chapters
 from im2col.pictures.text import dictionary, languages, say
 
-from .conftest import raises_exactly
+from .kit.outcomes import raises_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +55,6 @@ SHAPES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "block": (np.zeros((1, 400, 300), np.uint8), integers((1, 1, 3, 3), -2, 3), {"stride": 2}),
     "one": ([5], [3], {}),
 }
-EVERY = list(itertools.product(SHAPES, CHAPTERS, languages()))
 
 
 class Box(NamedTuple):
@@ -97,7 +95,10 @@ def texts(root: ET.Element) -> Iterator[tuple[str, Box]]:
             yield text, Box(x - start, y - 0.74 * size, x - start + width, y + 0.05 * size)
 
 
-@pytest.mark.parametrize(("name", "chapter", "lang"), EVERY)
+@pytest.mark.spanning
+@pytest.mark.parametrize("lang", languages())
+@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("name", SHAPES)
 def test_nothing_overlaps_and_nothing_is_cut_off(name: str, chapter: str, lang: str) -> None:
     """No two texts meet, and all stand inside the picture, in every chapter, shape and language."""
     root = parsed(drawn(name, chapter, lang)._repr_svg_())
@@ -145,7 +146,9 @@ def test_nothing_overlaps_in_a_browser(browser: Any, chapter: str, lang: str) ->
     page.close()
 
 
-@pytest.mark.parametrize(("name", "chapter"), list(itertools.product(SHAPES, CHAPTERS)))
+@pytest.mark.spanning
+@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("name", SHAPES)
 def test_the_document(name: str, chapter: str) -> None:
     """It is the same twice, says what it is, has literal colours, refers to nothing outside, and holds all labels."""
     picture = drawn(name, chapter, "en")

@@ -1,14 +1,13 @@
 """Convolution through the view, by the public functions, against oracles that share no code with it.
 
-The oracle is `oracles.layer_sums`: sums in a wider type, tap by tap; integers exactly. `tests/fuzz.py` says how floats
-are compared with it, and draws layers at random. torch and SciPy are asked too.
+The oracle is `oracles.layer_sums`: sums in a wider type, tap by tap; integers exactly. `kit/layers.py` says how
+floats are compared with it; `tests/fuzz.py` draws layers at random. torch and SciPy are asked too.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,30 +20,19 @@ from scipy import signal
 from im2col import conv, conv1d, conv2d, conv3d, im2col, plan
 from im2col.engine import compiler
 
-from .conftest import require
-from .fuzz import (
-    BFLOAT16,
-    FAMILY,
-    Case,
-    assert_within,
-    draw,
-    dtype_of,
-    expected,
-    judge,
-    result_dtype,
-    within,
-)
-from .oracles import Window, activated, layer_sums
-from .strategies import DTYPES, MEMORY_ORDERS, PADDING_MODES
-from .test_convolution import layer, stored
-from .test_gather import PAGE, against_forbidden_pages, run_alone
+from .fuzz import FAMILY, draw
+from .kit.convolutions import layer, stored
+from .kit.layers import LAYERS, Case, assert_within, dtype_of, expected, judge, last, within
+from .kit.oracles import Window, activated, layer_sums
+from .kit.outcomes import require
+from .kit.processes import run_alone
+from .kit.selection import one_in
+from .kit.strategies import BFLOAT16, DTYPES, MEMORY_ORDERS, PADDING_MODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
-
-    from .test_gather import Room
 
     Array = NDArray[Any]
 
@@ -63,73 +51,8 @@ def _engine() -> Iterator[None]:
 
 # Every kind of layer.
 
-LAYERS = {
-    "dense": Case((14, 13), (3, 3), padding=1, channels=32, filters=48),
-    "dense, many filters": Case((5, 6), (3, 3), channels=9, filters=200),
-    "dense 5×5": Case((9, 11), (5, 5), padding=2, channels=16, filters=24),
-    "1×1": Case((13, 11), (1, 1), channels=64, filters=40),
-    "1×1, stride 2": Case((13, 11), (1, 1), stride=2, channels=24, filters=40),
-    "1×1, many channels": Case((4, 4), (1, 1), channels=1100, filters=10),
-    "1×1, one pixel": Case((1, 1), (1, 1), channels=70, filters=130),
-    "whole image": Case((7, 7), (7, 7), channels=20, filters=33),
-    **{f"stride {s}": Case((23, 29), (3, 3), stride=(s, s), padding=1, channels=8, filters=16) for s in range(2, 6)},
-    "stride 1 by 4": Case((9, 31), (2, 3), stride=(1, 4), channels=3, filters=5),
-    "stride beyond the kernel": Case((29, 31), (2, 2), stride=(7, 5), channels=3, filters=5),
-    "dilated": Case((23, 21), (3, 3), dilation=(2, 3), padding=3, channels=16, filters=16),
-    "dilated by 12": Case((33, 33), (3, 3), dilation=(12, 12), padding=12, channels=16, filters=17),
-    "dilated and strided": Case((30, 31), (3, 2), dilation=(3, 5), stride=(2, 3), padding=4, channels=5, filters=9),
-    "dilated beyond the image": Case((4, 5), (3, 3), dilation=(9, 11), padding=12, channels=3, filters=6),
-    "padding only between the taps": Case((3, 3), (2, 2), dilation=(40, 40), padding=40, channels=2, filters=4),
-    "stem 7×7": Case((40, 44), (7, 7), stride=2, padding=3, channels=3, filters=64),
-    "stem 3×3": Case((33, 31), (3, 3), stride=2, padding=1, channels=3, filters=32),
-    "patches 4×4": Case((32, 36), (4, 4), stride=4, channels=3, filters=96),
-    **{f"image {k}×{k}": Case((40, 70), (k, k), padding=k // 2) for k in (1, 2, 3, 5, 7, 11, 15, 31)},
-    "image 1×31": Case((9, 100), (1, 31), padding=((0, 0), (15, 15))),
-    "image 31×1": Case((50, 70), (31, 1), padding=((15, 15), (0, 0))),
-    "image, five filters": Case((31, 47), (3, 3), padding=1, filters=5),
-    "image, stride 3": Case((31, 97), (3, 3), stride=3, padding=1),
-    "one row": Case((1, 70), (1, 3), padding=((0, 0), (1, 1)), channels=2, filters=3),
-    "one column": Case((70, 1), (3, 1), padding=((1, 1), (0, 0)), channels=2, filters=3),
-    "depthwise": Case((14, 15), (3, 3), padding=1, groups=33),
-    "depthwise, stride 2": Case((15, 14), (3, 3), stride=2, padding=1, groups=40),
-    "depthwise 5×5": Case((14, 15), (5, 5), padding=2, groups=17),
-    "depthwise 7×7": Case((9, 30), (7, 7), padding=3, groups=5),
-    "depthwise 1×1": Case((9, 8), (1, 1), groups=19),
-    "depthwise, dilated": Case((14, 15), (3, 3), dilation=(2, 2), padding=2, groups=16),
-    "depthwise with multiplier": Case((9, 10), (3, 3), padding=1, groups=11, filters=2),
-    "depthwise with a large multiplier": Case((9, 10), (3, 3), padding=1, groups=3, filters=20),
-    "two groups": Case((9, 10), (3, 3), padding=1, groups=2, channels=16, filters=24),
-    "grouped, four channels a group": Case((9, 10), (3, 3), padding=1, groups=8, channels=4, filters=4),
-    "grouped, one filter a group": Case((9, 10), (3, 3), padding=1, groups=6, channels=3, filters=1),
-    "grouped 1×1": Case((9, 10), (1, 1), groups=5, channels=7, filters=11),
-    "1-d": Case((100,), (3,), padding=1, channels=16, filters=20),
-    "1-d, long kernel": Case((300,), (80,), stride=4, channels=1, filters=17),
-    "1-d, causal": Case((50,), (2,), padding=((8, 0),), dilation=(8,), channels=16, filters=16),
-    "1-d, depthwise": Case((60,), (9,), padding=4, groups=21),
-    "3-d": Case((5, 8, 9), (3, 3, 3), padding=1, channels=8, filters=16),
-    "3-d, strided": Case(
-        (7, 8, 9), (3, 2, 3), stride=(2, 1, 2), padding=((1, 0), (1, 2), (0, 1)), channels=3, filters=9
-    ),
-    "3-d, depthwise": Case((5, 8, 9), (3, 3, 3), padding=1, groups=10),
-    "3-d, one channel": Case((5, 8, 40), (3, 3, 3), padding=1),
-    "3-d, 1×1×1": Case((5, 4, 7), (1, 1, 1), channels=10, filters=20),
-    "4-d": Case((3, 4, 5, 6), (2, 2, 2, 2), padding=1, channels=3, filters=5, layout="NCABDE"),
-    "prime channels": Case((5, 7), (3, 3), padding=1, channels=37, filters=41),
-    "prime channels 1×1": Case((5, 7), (1, 1), channels=37, filters=41),
-    "padding larger than the kernel": Case((6, 5), (2, 3), padding=((7, 4), (6, 9)), channels=3, filters=7),
-    "padding on one side": Case((8, 9), (3, 3), padding=((2, 0), (0, 2)), channels=5, filters=8),
-    "nothing but padding": Case((1, 1), (1, 1), stride=3, padding=1, channels=3, filters=4),
-    "bias and relu": Case((9, 8), (3, 3), padding=1, channels=8, filters=20, bias=True, activation="relu"),
-    "batch": Case((7, 9), (3, 3), padding=1, batch=3, channels=6, filters=9),
-}
-"""By name; in NCHW and its kin."""
 
-
-def last(case: Case) -> Case:
-    """Return a case with its channels last."""
-    return replace(case, layout=case.axes.replace("C", "") + "C")
-
-
+@pytest.mark.spanning
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(name: str, threads: int) -> None:
@@ -138,6 +61,7 @@ def test_layers(name: str, threads: int) -> None:
     judge(replace(last(LAYERS[name]), threads=threads, out_order="C"))
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "int8", "int16", "int64"])
 @pytest.mark.parametrize("name", ["dense", "stride 3", "stem 3×3", "image 5×5", "depthwise", "1-d", "two groups"])
 def test_layers_of_other_dtypes(name: str, dtype: str) -> None:
@@ -164,6 +88,7 @@ def test_layouts(layout: str) -> None:
         judge(replace(case, groups=17, channels=1, filters=1, threads=2))
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHWN"])
 @pytest.mark.parametrize("mode", PADDING_MODES)
 def test_padding_modes(mode: str, layout: str) -> None:
@@ -186,6 +111,7 @@ def test_names_of_padding(k: int) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("order", [*MEMORY_ORDERS, "within", "broadcast"])
 @pytest.mark.parametrize("name", ["dense", "1×1", "image 3×3", "depthwise", "stride 3", "3-d", "batch"])
 def test_memory_orders(name: str, order: str) -> None:
@@ -271,7 +197,7 @@ def test_every_number_of_filters() -> None:
     assert_edges((3,), range(1, 71))
 
 
-@pytest.mark.slow
+@pytest.mark.wide
 @pytest.mark.parametrize("tens", range(7))
 def test_every_edge(tens: int) -> None:
     """A third of all of them with a third of all others."""
@@ -289,51 +215,18 @@ def test_every_size_of_a_plane(k: tuple[int, int]) -> None:
 
 # Beside the arrays.
 
-BESIDE = {
-    **{name: LAYERS[name] for name in LAYERS if name not in {"1×1, many channels", "image 31×31", "1-d, long kernel"}},
-    **{
-        f"{name} of {dtype}": replace(LAYERS[name], dtype=dtype)
-        for name in ("dense", "stem 3×3", "image 5×5", "image, stride 3", "depthwise", "1×1", "stride 4", "1-d")
-        for dtype in ("float64", "float16", "bfloat16", "int16", "int8")
-    },
-}
-
-
-def in_room(room: Room, a: Array) -> Array:
-    """Return a copy of an array that fills a room's bytes."""
-    block = room(max(a.nbytes, 1))[: a.nbytes].view(a.dtype).reshape(a.shape)
-    block[...] = a
-    return block
-
-
-def convolve_against_forbidden_pages(names: Iterable[str] | None = None) -> None:
-    """Convolve where a byte too much is the end of the process; what is being convolved stands on stdout."""
-    size = 64 * PAGE
-    rooms = [against_forbidden_pages(size) for _ in range(4)]
-    for side, name in itertools.product((0, 1), BESIDE if names is None else names):
-        for case in (BESIDE[name], replace(last(BESIDE[name]), threads=2)):
-            case = replace(case, bias=True)  # noqa: PLW2901
-            sys.stdout.write(f"{'before the end' if side == 0 else 'after the start'} of a page: {case}\n")
-            sys.stdout.flush()
-            x, w, bias = case.arrays()
-            exact, bound = expected(case, x, w, bias)
-            assert bias is not None
-            dtype = result_dtype(x.dtype, w.dtype)
-            x, w, bias = (in_room(pair[side], a) for pair, a in zip(rooms, (x, w, bias), strict=False))
-            out = in_room(rooms[3][side], np.zeros(exact.shape, dtype))
-            assert_within(conv(x, w, bias, algorithm="implicit", out=out, **case.options), exact, bound)
-    sys.stdout.write("every byte in its place\n")
-
 
 @pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")
-def test_no_page_beside_an_array_is_touched() -> None:
+@pytest.mark.parametrize("part", one_in(4, range(4)))
+def test_no_page_beside_an_array_is_touched(part: int) -> None:
     """No tile reads or writes a byte beside image, weights, bias or result, not even one that it then ignores."""
-    run_alone("test_implicit", "convolve_against_forbidden_pages()")
+    run_alone("kit.layers", f"convolve_against_forbidden_pages(list(BESIDE)[{part}::4])")
 
 
 # What is no number.
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -355,6 +248,7 @@ def test_a_pixel_reaches_its_windows_only(bad: float, mode: str, layout: str, sh
         np.testing.assert_array_equal(result[~covers], clean[~covers])
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("groups", [(40, 1, 1), (7, 1, 3), (4, 3, 5), (3, 8, 16)], ids=str)
 def test_groups_do_not_leak(groups: tuple[int, int, int], layout: str) -> None:
@@ -398,6 +292,7 @@ ACTIVATIONS = ("relu", "relu6", ("leaky_relu", 0.1), ("leaky_relu", -2), "sigmoi
 HUGE = (0, 1, 5, 20, 80, 86, 87, 88, 90, 104, 600, 708, 710, 745, 750, 1e4, 1e10, 1e30, 3e38, np.inf)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
 def test_activations(activation: Any, dtype: str) -> None:
@@ -425,6 +320,7 @@ def test_activations(activation: Any, dtype: str) -> None:
             assert not wrong.any(), list(zip(values[wrong[0]], result[0][wrong[0]], exact[wrong[0]], strict=True))
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", INTEGERS)
 @pytest.mark.parametrize("activation", ["relu", "relu6"])
 def test_activations_of_integers(activation: str, dtype: str) -> None:
@@ -439,16 +335,17 @@ def test_activations_of_integers(activation: str, dtype: str) -> None:
 # Dtypes.
 
 
-@pytest.mark.parametrize("x_dtype", INTEGERS)
-def test_integers_are_exact_and_wrap(x_dtype: str) -> None:
-    """With every other integer dtype, over the whole of their ranges, in every kind of tile."""
-    for w_dtype in INTEGERS:
-        if np.result_type(x_dtype, w_dtype).kind == "f":  # a signed integer with uint64
-            continue
-        case = Case((5, 9), (3, 2), padding=1, channels=3, filters=18, dtype=x_dtype, w_dtype=w_dtype)
-        judge(case)
-        judge(last(case))
-        judge(replace(last(case), groups=9, channels=1, filters=1))
+@pytest.mark.spanning
+@pytest.mark.parametrize(
+    ("x_dtype", "w_dtype"),  # but a signed integer with uint64, which makes a float
+    [pair for pair in itertools.product(INTEGERS, INTEGERS) if np.result_type(*pair).kind != "f"],
+)
+def test_integers_are_exact_and_wrap(x_dtype: str, w_dtype: str) -> None:
+    """Any two integer dtypes, over the whole of their ranges, in every kind of tile."""
+    case = Case((5, 9), (3, 2), padding=1, channels=3, filters=18, dtype=x_dtype, w_dtype=w_dtype)
+    judge(case)
+    judge(last(case))
+    judge(replace(last(case), groups=9, channels=1, filters=1))
 
 
 @pytest.mark.parametrize(
@@ -604,7 +501,7 @@ def assert_same_bits(case: Case) -> None:
             assert alone.tobytes() == once.take([n], axis).tobytes()
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", one_in(4, LAYERS))
 def test_the_same_bits(name: str) -> None:
     """For any number of threads, and alone or in a batch."""
     assert_same_bits(LAYERS[name])
@@ -639,7 +536,7 @@ def test_the_same_bits_of_any_layer(number: int) -> None:
 # Anything.
 
 
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize("part", one_in(10, range(10)))
 def test_fuzz(part: int) -> None:
     """500 of the cases that `make fuzz` draws; a failure shows the case."""
     for number in range(50 * part, 50 * part + 50):

@@ -15,7 +15,7 @@ import pytest
 from im2col import col2im, im2col, output_shape, patches
 from im2col.engine import host
 
-from .conftest import missing
+from .kit.outcomes import missing
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -119,7 +119,7 @@ def test_col2im_of_a_zero_stride_matrix() -> None:
     assert (col2im(ones, (4, 4), 2, padding=pad) == 4).all()
 
 
-@pytest.mark.slow
+@pytest.mark.wide
 def test_a_real_array_of_3_gibibytes() -> None:
     """Patches, matrix and fold reach addresses beyond 2³¹ bytes: the last rows of a large image are told apart."""
     available = host.available_memory()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,12 +10,8 @@ from hypothesis import strategies as st
 from im2col.errors import LayoutError
 from im2col.spec import layout
 
-from .conftest import raises_exactly
-from .strategies import layouts
-
-EVERY_2D_LAYOUT = [
-    "".join(axes) for letters in ("HW", "CHW", "NHW", "NCHW") for axes in itertools.permutations(letters)
-]
+from .kit.outcomes import raises_exactly
+from .kit.strategies import EVERY_2D_LAYOUT, layouts
 
 
 @pytest.mark.parametrize("axes", EVERY_2D_LAYOUT)

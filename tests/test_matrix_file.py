@@ -18,8 +18,8 @@ from im2col import ArgumentError, DTypeError, FileError, GeometryError, MemoryBu
 from im2col import im2col as columns_of
 from im2col.matrix_file import MatrixShape, describe, write_matrix
 
-from .conftest import raises_exactly
-from .strategies import Case, cases
+from .kit.outcomes import raises_exactly
+from .kit.strategies import Case, cases
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from im2col.errors import GeometryError
 from im2col.spec import memo
 from im2col.spec.memo import memoized
 
-from .conftest import raises_exactly
+from .kit.outcomes import raises_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

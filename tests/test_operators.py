@@ -37,9 +37,10 @@ from im2col import (
 )
 from im2col.engine import host
 
-from .conftest import raises_exactly, require
-from .oracles import Window, source
-from .strategies import (
+from .kit.oracles import Window, source
+from .kit.outcomes import raises_exactly, require
+from .kit.strategies import (
+    BFLOAT16,
     DTYPES,
     PADDING_MODES,
     PADDING_NAMES,
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 INT64, FLOAT32, FLOAT64 = np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64)
 COMPLEX64, COMPLEX128 = np.dtype(np.complex64), np.dtype(np.complex128)
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DOCUMENTS = Path(__file__).parents[1] / "docs"
 
 

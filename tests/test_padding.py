@@ -14,14 +14,15 @@ from im2col import window_geometry
 from im2col.errors import ArgumentError, DTypeError, GeometryError
 from im2col.spec import padding
 
-from . import oracles
-from .conftest import raises_exactly
-from .strategies import (
+from .kit import oracles
+from .kit.outcomes import raises_exactly
+from .kit.strategies import (
     DTYPES,
     MEMORY_ORDERS,
     PADDING_MODES,
     PADDING_NAMES,
     dtypes,
+    geometry,
     memory_orders,
     numbers,
     seeds,
@@ -29,7 +30,6 @@ from .strategies import (
     spelled_padding,
     windows,
 )
-from .test_geometry import geometry
 
 
 @given(st.data())

@@ -21,7 +21,7 @@ from im2col.pictures.plane import Selection
 from im2col.pictures.story import chapters
 from im2col.pictures.text import dictionary, languages
 
-from .conftest import raises_exactly, require
+from .kit.outcomes import raises_exactly, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

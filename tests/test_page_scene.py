@@ -23,7 +23,7 @@ from im2col.pictures.text import Text, dictionary, languages, say
 from im2col.spec.geometry import Geometry
 from im2col.spec.padding import source_index
 
-from .strategies import PADDING_MODES
+from .kit.strategies import PADDING_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -34,7 +34,7 @@ from im2col.photo.filtering import filter_file, filter_photo
 from im2col.photo.image_files import Photo, read_photo, write_photo
 from im2col.photo.kernels import KERNELS, Kernel, as_kernel, find_kernel, read_kernel
 
-from .conftest import raises_exactly, require
+from .kit.outcomes import raises_exactly, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ import pytest
 from im2col import ArgumentError, DTypeError, GeometryError, LayoutError, ShapeError, conv, conv2d, cost, plan
 from im2col.spec.problem import Problem, make_problem
 
-from .conftest import raises_exactly
-from .strategies import DTYPES
-from .test_convolution import ALGORITHMS, BFLOAT16, W, X, check_refused, conv_by, promotes, result_dtype
+from .kit.convolutions import ALGORITHMS, W, X, check_refused, conv_by, promotes, result_dtype
+from .kit.outcomes import raises_exactly
+from .kit.strategies import BFLOAT16, DTYPES
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -345,4 +345,4 @@ def test_shapes_are_checked(x_shape: Any, error: type[Exception], message: str) 
 def test_shapes_of_weights_are_checked() -> None:
     """The cost model takes the weight's shape too."""
     with raises_exactly(ArgumentError, "cost: the shape of w must be a tuple of integers, got 3"):
-        cost((1, 2, 5, 5), 3)  # type: ignore[arg-type]
+        cost((1, 2, 5, 5), 3)  # type: ignore[call-overload]

@@ -29,20 +29,12 @@ from im2col import (
     quantized_conv,
 )
 
-from .conftest import require
-from .fuzz import anything
-from .oracles import (
-    Window,
-    activated,
-    named_padding,
-    quantized_sums,
-    requantized,
-    rescaling,
-    shifted_sums,
-    wrapped,
-)
-from .strategies import MEMORY_ORDERS, Convolution, convolutions, memory_orders, seeds
-from .test_transpose import by, check_refused
+from .kit.adjoints import by, check_refused
+from .kit.layers import anything
+from .kit.oracles import Window, activated, named_padding, quantized_sums, requantized, rescaling, shifted_sums, wrapped
+from .kit.outcomes import require
+from .kit.selection import one_in
+from .kit.strategies import MEMORY_ORDERS, Convolution, convolutions, memory_orders, seeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -217,6 +209,7 @@ WAYS = (("reference", 1), *itertools.product(("auto", "implicit", "explicit"), (
 """An algorithm with a number of threads."""
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize(("x_dtype", "w_dtype"), PAIRS, ids=NAMES)
 @pytest.mark.parametrize("name", LAYERS)
 def test_zero_points_are_subtracted(name: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any]) -> None:
@@ -241,6 +234,7 @@ def test_zero_points_are_subtracted(name: str, x_dtype: np.dtype[Any], w_dtype: 
             np.testing.assert_array_equal(result, expected, strict=True, err_msg=algorithm)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(("x_dtype", "w_dtype"), PAIRS, ids=NAMES)
 def test_every_algorithm_takes_zero_points(x_dtype: np.dtype[Any], w_dtype: np.dtype[Any], algorithm: str) -> None:
@@ -258,6 +252,7 @@ def test_every_algorithm_takes_zero_points(x_dtype: np.dtype[Any], w_dtype: np.d
     np.testing.assert_array_equal(result, requantized(expected, [2.0**-7] * 4, 0, x_dtype, 1), strict=True)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(("x_dtype", "w_dtype"), PAIRS, ids=NAMES)
 def test_padding_is_the_zero_point(x_dtype: np.dtype[Any], w_dtype: np.dtype[Any], algorithm: str) -> None:
@@ -290,6 +285,7 @@ def test_images_of_nothing_but_the_zero_point_give_the_bias(algorithm: str) -> N
         np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("channels", [3, 2048])
 def test_sums_wrap(channels: int, algorithm: str) -> None:
@@ -301,6 +297,7 @@ def test_sums_wrap(channels: int, algorithm: str) -> None:
     np.testing.assert_array_equal(by(algorithm, conv, x, w, bias, w_zero_point=127), expected)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", ["int64", "int16", "uint8", "float32"])
 def test_dtype_overrides(dtype: str, algorithm: str) -> None:
@@ -401,6 +398,7 @@ def test_halves_go_to_the_even_integer(zero_point: int) -> None:
     assert result.tolist() == [max(v + zero_point, -128) for v in rounded]
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", [INT8, UINT8], ids=str)
 def test_results_saturate(dtype: np.dtype[Any], algorithm: str) -> None:
@@ -416,6 +414,7 @@ def test_results_saturate(dtype: np.dtype[Any], algorithm: str) -> None:
         assert result.dtype == dtype
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("zero_point", [-128, -3, 0, 5, 127])
 def test_relu_ends_at_the_zero_point(zero_point: int, algorithm: str) -> None:
@@ -487,7 +486,7 @@ def test_scales_far_from_one(algorithm: str) -> None:
     assert by(algorithm, of_sums, sums, **huge).tolist() == [-128, -128, 9, 127, 127]
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", one_in(3, LAYERS))
 def test_rescaled_layers(name: str) -> None:
     """Layers of every kind, by every algorithm, with one thread and with three: the rescaled sums."""
     x_shape, w_shape, options = LAYERS[name]
@@ -724,6 +723,7 @@ def model(name: str, dtypes: tuple[np.dtype[Any], np.dtype[Any]], tensors: str =
     )
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("x_dtype", "w_dtype"), PAIRS, ids=NAMES)
 @pytest.mark.parametrize("name", ONNX)
 def test_conv_integer(name: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any]) -> None:
@@ -737,6 +737,7 @@ def test_conv_integer(name: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any])
     np.testing.assert_array_equal(ours, expected, strict=True)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("x_dtype", "w_dtype"), PAIRS, ids=NAMES)
 @pytest.mark.parametrize("name", [name for name, (x_shape, _, _) in ONNX.items() if len(x_shape) == 4])
 def test_conv_integer_with_a_zero_point_for_each_filter(
@@ -750,6 +751,7 @@ def test_conv_integer_with_a_zero_point_for_each_filter(
     np.testing.assert_array_equal(ours, theirs, strict=True)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("tensors", TENSORS)
 @pytest.mark.parametrize("dtypes", [(UINT8, UINT8), (UINT8, INT8), (INT8, INT8)], ids=lambda d: f"{d[0]}-{d[1]}")
 @pytest.mark.parametrize("name", ONNX)
@@ -763,6 +765,7 @@ def test_qlinear_conv_of_the_runtime(name: str, dtypes: tuple[np.dtype[Any], np.
         np.testing.assert_array_equal(case.ours(bias), theirs, strict=True)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("tensors", TENSORS)
 @pytest.mark.parametrize(("x_dtype", "w_dtype"), PAIRS, ids=NAMES)
 @pytest.mark.parametrize("name", ONNX)
@@ -798,6 +801,7 @@ def hard_model(zero_point: int) -> Model:
     )
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("zero_point", [0, 3, -10])
 def test_roundings_are_those_of_the_runtime(zero_point: int) -> None:
     """Next to halves too, with large sums and with odd zero points."""
@@ -807,6 +811,7 @@ def test_roundings_are_those_of_the_runtime(zero_point: int) -> None:
     np.testing.assert_array_equal(case.ours(), theirs, strict=True)
 
 
+@pytest.mark.wide
 def test_halves_of_onnx() -> None:
     """The runtime rounds halves before it adds an odd zero point, as QuantizeLinear does; the evaluator after that."""
     halves = replace(
@@ -994,6 +999,7 @@ def test_one_value_in_an_array_is_for_all_filters() -> None:
     np.testing.assert_array_equal(result, quantized_conv(x, w, **plain), strict=True)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "uint32", "uint64"])
 @pytest.mark.parametrize("groups", [1, 3])
 def test_zero_points_wrap_in_any_dtype(dtype: str, groups: int) -> None:

@@ -18,7 +18,7 @@ from im2col.pictures.metrics import FONT_FAMILY, font, font_path, missing_glyphs
 from im2col.pictures.raster import frames_to_gif, svg_to_png
 from im2col.pictures.text import dictionary, languages
 
-from .conftest import raises_exactly, require
+from .kit.outcomes import raises_exactly, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,6 +184,7 @@ def test_a_smaller_frame_stands_on_white_paper() -> None:
     assert (first == 255).all()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("words", [*SENTENCES, *dictionary("en").values()])
 def test_a_text_is_never_wider_than_text_width_says(words: str) -> None:
     """Neither in the bundled font nor in DejaVu Sans, as matplotlib has it."""
@@ -194,6 +195,7 @@ def test_a_text_is_never_wider_than_text_width_says(words: str) -> None:
         assert text_width(line, 1000) >= wide.getlength(line)
 
 
+@pytest.mark.wide
 def test_every_character_has_room() -> None:
     """For each character below the arrows, in both fonts, as above."""
     folder = Path(require("matplotlib").get_data_path()) / "fonts/ttf"

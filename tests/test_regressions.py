@@ -26,7 +26,7 @@ from im2col import (
 )
 from im2col.engine import host
 
-from .conftest import raises_exactly, require
+from .kit.outcomes import raises_exactly, require
 
 
 def test_plans_of_swapped_bytes_are_told_apart() -> None:

@@ -28,9 +28,9 @@ from im2col.pictures.plane import NOTHING, Plane, Selection, axis
 from im2col.pictures.story import SIGNS, chapters, make_scene
 from im2col.pictures.text import Text, dictionary, languages, say
 
-from . import oracles
-from .conftest import raises_exactly
-from .strategies import ORIENTATIONS, PADDING_MODES, TAP_ORDERS, numbers, seeds, windows
+from .kit import oracles
+from .kit.outcomes import raises_exactly
+from .kit.strategies import ORIENTATIONS, PADDING_MODES, TAP_ORDERS, numbers, seeds, windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -668,20 +668,19 @@ def test_a_long_signal_shows_its_window() -> None:
 # --- plain data
 
 
-def cases_of_json() -> list[tuple[str, Selection]]:
-    """Return every chapter with every kind of selection."""
-    selections = [
+@pytest.mark.spanning
+@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize(
+    "selection",
+    [
         Selection(),
         Selection(0, 1, None, 1),
         Selection(0, 1),
         Selection(0, None, 2),
         Selection(0, None, 2, 0),
         Selection(pixel=7),
-    ]
-    return list(itertools.product(CHAPTERS, selections))
-
-
-@pytest.mark.parametrize(("chapter", "selection"), cases_of_json())
+    ],
+)
 def test_json_follows_the_schema(chapter: str, selection: Selection) -> None:
     """The document is valid, and its index map gives each entry's pixel."""
     x, w = np.arange(40).reshape(1, 2, 4, 5), np.arange(16).reshape(2, 2, 2, 2) - 7

@@ -10,7 +10,7 @@ import pytest
 from im2col.engine import target
 from im2col.engine.target import NAMED, Target
 
-from .conftest import require
+from .kit.outcomes import require
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import os
 import re
@@ -25,7 +24,7 @@ from im2col.pictures.terminal import show_scene
 from im2col.pictures.terminal_blocks import Characters, wrapped
 from im2col.pictures.text import dictionary
 
-from .conftest import raises_exactly
+from .kit.outcomes import raises_exactly
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -392,16 +391,20 @@ LAYERS: tuple[tuple[Any, Any, dict[str, Any]], ...] = (
 )
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("chapter", list(chapters()))
-def test_no_line_is_wider_than_the_terminal(chapter: str, width: int) -> None:
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize(("x", "w", "options"), LAYERS)
+def test_no_line_is_wider_than_the_terminal(
+    x: tuple[int, ...], w: tuple[int, ...], options: dict[str, Any], lang: str, chapter: str, width: int
+) -> None:
     """Every chapter of every kind of layer, with and without a selection, in both languages and without box lines."""
-    for (x, w, options), lang in itertools.product(LAYERS, ("en", "zh")):
-        for selection in (NOTHING, Selection(position=1, filter=0), Selection(tap=1, filter=0), Selection(pixel=3)):
-            picture = scene(chapter, x, w, selection=selection, **options)
-            lines = shown(picture, lang, width).splitlines()
-            assert max(map(cell_len, lines)) <= width
-            assert not any(line.endswith(" ") for line in lines)
+    for selection in (NOTHING, Selection(position=1, filter=0), Selection(tap=1, filter=0), Selection(pixel=3)):
+        picture = scene(chapter, x, w, selection=selection, **options)
+        lines = shown(picture, lang, width).splitlines()
+        assert max(map(cell_len, lines)) <= width
+        assert not any(line.endswith(" ") for line in lines)
     lines = encoded(picture, "ascii", width=width).splitlines()
     assert max(map(len, lines)) <= width
     assert "?" not in "".join(lines)

@@ -15,7 +15,7 @@ from im2col import set_threads
 from im2col.engine import threads
 from im2col.errors import ArgumentError
 
-from .conftest import missing, raises_exactly
+from .kit.outcomes import missing, raises_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

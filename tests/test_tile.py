@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import re
-import sys
-from contextlib import contextmanager
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from im2col.algorithms import registry
+from im2col.algorithms.implicit.decide import decide
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
-from im2col.layers.plan import decide
-from im2col.spec.problem import make_problem
 
-from . import test_implicit
-from .conftest import require
-from .fuzz import Case, dtype_of
-from .test_gather import run_alone
-from .test_implicit import LAYERS, last
+from .kit.layers import BROAD, LAYERS, convolve_against_forbidden_pages, last, problem_of
+from .kit.outcomes import require
+from .kit.processes import run_alone
+from .kit.targets import planning_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
-    from im2col.spec.problem import Problem
+
+    from .kit.layers import Case
 
 TARGETS = ("avx512", "avx2", "neon")
 
@@ -38,71 +33,12 @@ def _engine() -> None:
     require("llvmlite")
 
 
-@contextmanager
-def planning_for(target: Target) -> Iterator[pytest.MonkeyPatch]:
-    """Let everything be planned and compiled for another CPU."""
-
-    def forget() -> None:
-        decide.cache_clear()
-        compiler._reset()
-        for name, module in list(sys.modules.items()):
-            if name.startswith("im2col.algorithms"):
-                for value in vars(module).values():
-                    getattr(value, "cache_clear", lambda: None)()
-
-    import_module("im2col.algorithms.weight_gradient.runner")  # with the host that is really there
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in list(sys.modules.items()):
-            if name.startswith("im2col.") and getattr(module, "host", None) is host:
-                patch.setattr(module, "host", lambda: target)
-        forget()
-        yield patch
-    forget()
-
-
-# Layers of real networks and the kinds that they leave out; what they are called does not matter.
-BROAD = (
-    *(Case((n, n), (3, 3), padding=1, channels=c, filters=c) for n, c in ((56, 64), (28, 128), (14, 256), (7, 512))),
-    *(Case((n, n), (3, 3), stride=2, padding=1, channels=c, filters=2 * c) for n, c in ((56, 64), (14, 256))),
-    *(Case((n, n), (1, 1), channels=c, filters=f) for n, c, f in ((56, 64, 256), (14, 1024, 256), (7, 160, 960))),
-    Case((1, 1), (1, 1), channels=512, filters=1000),
-    Case((28, 28), (1, 1), stride=2, channels=256, filters=512),
-    Case((224, 224), (7, 7), stride=2, padding=3, channels=3, filters=64),
-    Case((224, 224), (3, 3), padding=1, channels=3, filters=64),
-    Case((224, 224), (16, 16), stride=16, channels=3, filters=768),
-    Case((33, 33), (3, 3), dilation=(6, 6), padding=6, channels=64, filters=64),
-    *(Case((512, 512), (k, k), padding=k // 2) for k in (3, 5, 7, 11, 31)),
-    Case((300, 300), (3, 3), stride=2, padding=1, filters=5),
-    Case((300, 300), (3, 3), stride=3, channels=3, filters=8),
-    Case((112, 112), (3, 3), padding=1, groups=32),
-    Case((56, 56), (3, 3), stride=2, padding=1, groups=144),
-    Case((14, 14), (5, 5), padding=2, groups=480),
-    Case((14, 14), (7, 7), padding=3, groups=96),
-    Case((14, 14), (3, 3), padding=1, groups=20, filters=2),
-    Case((56, 56), (3, 3), padding=1, groups=32, channels=4, filters=4),
-    Case((28, 28), (3, 3), padding=1, groups=8, channels=24, filters=24),
-    Case((16000,), (80,), stride=4, channels=1, filters=64),
-    Case((500,), (3,), padding=1, channels=256, filters=256),
-    Case((16, 56, 56), (3, 3, 3), padding=1, channels=16, filters=32),
-    Case((5, 7), (3, 3), padding=1, channels=37, filters=41),
-)
-"""A layer of every class, in NCHW and its kin."""
-
-
-def problem_of(case: Case, dtype: str, *, gradient: bool = False) -> Problem:
-    """Return the problem of a case, as `im2col.conv` would make it, or `im2col.conv_weight_gradient`."""
-    kind = dtype_of(dtype)
-    w_shape = (case.groups * case.filters, case.channels, *case.kernel)
-    options = case.options | {"layout": case.axes, "activation": None if gradient else "relu"}
-    return make_problem(case.x_shape, w_shape, kind, kind, has_bias=not gradient, **options)
-
-
-def chosen(cases: Iterable[Case], dtype: str) -> dict[Kernel, str]:
-    """Return the kernels that the planner takes for layers, and the layer of each."""
-    algorithm: Any = registry()["implicit"]
+def chosen(cases: Iterable[Case], dtype: str, target: Target) -> dict[Kernel, str]:
+    """Return the kernels that are chosen for layers on a CPU, and the layer of each."""
     found: dict[Kernel, str] = {}
     for case in cases:
-        for kernel in algorithm.kernels(problem_of(case, dtype)):
+        decision = decide(problem_of(case, dtype), target)
+        for kernel in decision.tables(decision.view).kernels:
             found.setdefault(kernel, f"{case.axes} {case.spatial} {case.kernel}")
     return found
 
@@ -153,19 +89,18 @@ def test_spills_are_found() -> None:
         assert sum(bool(_SPILL.search(line)) for line in loop) == count
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_chosen_tiles_stay_in_registers(target: str, dtype: str) -> None:
+@pytest.mark.parametrize("part", range(9))
+def test_chosen_tiles_stay_in_registers(part: int, target: str, dtype: str) -> None:
     """No tile that a layer is given moves a sum, a weight or a pixel to the stack while it multiplies."""
-    layers = [*BROAD, *map(last, BROAD)]
-    if dtype != "float32":
-        layers = layers[::9]
-    with planning_for(NAMED[target]):
-        found = chosen(layers, dtype)
-        wrong = [(layer, *kernel.parameters) for kernel, layer in found.items() if spills(kernel, NAMED[target])]
-    assert wrong == []
+    layers = [*BROAD, *map(last, BROAD)][part::9]
+    found = chosen(layers, dtype, NAMED[target])
+    assert [(layer, *kernel.parameters) for kernel, layer in found.items() if spills(kernel, NAMED[target])] == []
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int16", "int64"])
 @pytest.mark.parametrize("target", NAMED)
 def test_the_ir_of_every_kind_is_sound(target: str, dtype: str) -> None:
@@ -176,16 +111,15 @@ def test_the_ir_of_every_kind_is_sound(target: str, dtype: str) -> None:
     ]
     if target == "sse2" and dtype == "float16":
         pytest.skip("SSE2 has no halves")
-    with planning_for(NAMED[target]):
-        found = chosen([*cases, *map(last, cases)], dtype)
-        for kernel in found:
-            llvm.parse_assembly(kernel.ir(NAMED[target])).verify()
-        assert {kernel.name for kernel in found} == {"filter_lanes", "position_lanes", "channel_lanes"}
+    found = chosen([*cases, *map(last, cases)], dtype, NAMED[target])
+    for kernel in found:
+        llvm.parse_assembly(kernel.ir(NAMED[target])).verify()
+    assert {kernel.name for kernel in found} == {"filter_lanes", "position_lanes", "channel_lanes"}
 
 
 def test_ir_is_a_pure_function() -> None:
     """The same tile gives the same text."""
-    kernels = list(chosen(BROAD[:3], "float32"))
+    kernels = list(chosen(BROAD[:3], "float32", NAMED["neon"]))
     assert [k.ir(NAMED["neon"]) for k in kernels] == [k.ir(NAMED["neon"]) for k in kernels]
 
 
@@ -211,7 +145,7 @@ def run_for(cpu: str) -> None:
     short = [] if cpu == "sse2" else ["dense of float16", "depthwise of float16"]
     names = [*OLDER, *short, "dense of int16", "image 5×5 of float64", "dense of bfloat16", "stride 4 of int8"]
     with planning_for(older):
-        test_implicit.convolve_against_forbidden_pages(names)
+        convolve_against_forbidden_pages(names)
         assert compiler.failure() is None
 
 

@@ -24,10 +24,11 @@ from im2col.errors import (
     ShapeError,
 )
 
-from . import oracles
-from .conftest import raises_exactly, require
-from .strategies import (
+from .kit import oracles
+from .kit.outcomes import raises_exactly, require
+from .kit.strategies import (
     DTYPES,
+    EVERY_2D_LAYOUT,
     MEMORY_ORDERS,
     ORIENTATIONS,
     PADDING_MODES,
@@ -39,7 +40,6 @@ from .strategies import (
     seeds,
     windows,
 )
-from .test_layout import EVERY_2D_LAYOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,7 +304,13 @@ def flipped(axis: int) -> Callable[..., Any]:
 
 
 original_im2col = im2col
-CHECKS = [check_plain_loops, check_torch_unfold, check_matlab, check_tensorflow, check_scipy]
+CHECKS = [
+    check_plain_loops,
+    pytest.param(check_torch_unfold, marks=pytest.mark.wide),
+    check_matlab,
+    check_tensorflow,
+    check_scipy,
+]
 
 
 @pytest.mark.parametrize("check", CHECKS)

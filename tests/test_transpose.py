@@ -24,11 +24,24 @@ from im2col import (
     conv_transpose,
 )
 from im2col.engine import host
-from im2col.layers.transposed_plan import _BAND_BYTES
+from im2col.layers.stages import _BAND_BYTES
 
-from . import oracles
-from .conftest import require
-from .strategies import (
+from .kit import oracles
+from .kit.adjoints import (
+    ALGORITHMS,
+    FLOAT,
+    INT,
+    LAYER_DTYPES,
+    LAYERS,
+    by,
+    check_every_algorithm,
+    check_refused,
+    narrowed,
+)
+from .kit.convolutions import OUTPUTS, bits, result_dtype, stored
+from .kit.outcomes import require
+from .kit.strategies import (
+    BFLOAT16,
     MEMORY_ORDERS,
     channel_counts,
     layouts,
@@ -40,39 +53,11 @@ from .strategies import (
     spelled,
     spelled_padding,
 )
-from .test_algorithms import bits
-from .test_convolution import BFLOAT16, OUTPUTS, result_dtype, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
-
-ALGORITHMS = ("auto", "implicit", "explicit", "reference")
-FLOAT, INT = np.dtype(float), np.dtype(np.int64)
-
-
-def by(algorithm: str, function: Callable[..., Array], *arguments: Any, **options: Any) -> Array:
-    """Return what an algorithm gives, or "auto" where it says that it cannot."""
-    try:
-        return function(*arguments, algorithm=algorithm, **options)
-    except ArgumentError as refusal:
-        if f"algorithm {algorithm!r} cannot solve this: " not in str(refusal):
-            raise
-        return function(*arguments, **options)
-
-
-def check_every_algorithm(
-    function: Callable[..., Array], expected: NDArray[np.object_], dtype: np.dtype[Any], *arguments: Any, **options: Any
-) -> None:
-    """Assert that every algorithm, with one thread and with two, gives these sums exactly, in this dtype."""
-    right = stored(expected, dtype)
-    for algorithm in ALGORITHMS:
-        for threads in (1, 2):
-            result = by(algorithm, function, *arguments, threads=threads, **options)
-            np.testing.assert_array_equal(result, right, strict=True, err_msg=algorithm)
 
 
 # The definition.
@@ -197,6 +182,7 @@ def test_out_is_filled_and_the_operands_are_not_changed(case: Transpose, memory:
     np.testing.assert_array_equal(case.w, before[1])
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHWN"])
 @pytest.mark.parametrize("order", OUTPUTS)
@@ -215,6 +201,7 @@ def test_nothing_beside_out_is_written(order: str, layout: str, algorithm: str) 
         assert np.count_nonzero(out.base == 0.5) == out.base.size - out.size
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("x_dtype", "w_dtype", "dtype"),
@@ -239,6 +226,7 @@ def test_dtype_overrides(x_dtype: Any, w_dtype: Any, dtype: Any, algorithm: str)
     np.testing.assert_array_equal(result, stored(sums, np.dtype(dtype)), strict=True)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("code", "bhilqBHILQ")
 def test_integers_wrap(code: str, algorithm: str) -> None:
@@ -259,27 +247,7 @@ def test_short_floats_accumulate_in_float32(dtype: np.dtype[Any], algorithm: str
     np.testing.assert_array_equal(result, [[1024, 2048, 3072, 4096, 3072, 2048, 1024]])
 
 
-LAYERS: dict[str, tuple[int, int, tuple[int, int], int, tuple[int, int], dict[str, int]]] = {
-    "3×3": (2, 40, (13, 11), 33, (3, 3), {"stride": 1, "dilation": 1, "groups": 1}),
-    "doubling": (1, 70, (9, 8), 20, (4, 4), {"stride": 2, "dilation": 1, "groups": 1}),
-    "depthwise": (2, 64, (7, 9), 1, (3, 3), {"stride": 2, "dilation": 1, "groups": 64}),
-    "grouped": (3, 6, (12, 37), 5, (5, 3), {"stride": 3, "dilation": 2, "groups": 3}),
-    "mixing": (1, 130, (10, 6), 17, (1, 1), {"stride": 1, "dilation": 1, "groups": 1}),
-    "sparse": (1, 17, (5, 6), 9, (2, 2), {"stride": 4, "dilation": 3, "groups": 1}),
-    "one map": (1, 1, (30, 31), 1, (7, 5), {"stride": 1, "dilation": 1, "groups": 1}),
-}
-"""Batch, filters, positions, channels of a group, kernel and window of convolutions."""
-
-LAYER_DTYPES = tuple(map(np.dtype, ("f4", "f2", "i1", "c8")))
-
-
-def narrowed(sums: Array, dtype: np.dtype[Any]) -> Array:
-    """Return exact sums in a dtype: integers modulo their width, all else rounded once."""
-    if dtype.kind in "iu":
-        return sums.astype(np.int64).astype(dtype)
-    return sums.astype(np.complex64 if dtype.kind == "c" else np.float32).astype(dtype)
-
-
+@pytest.mark.spanning
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("dtype", LAYER_DTYPES, ids=str)
 def test_layers_of_many_channels(dtype: np.dtype[Any], name: str) -> None:
@@ -324,6 +292,7 @@ def test_it_is_the_transpose_exactly(dtype: str, algorithm: str) -> None:
 # Bits.
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "float16", "longdouble"])
 @pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (2, 2), (3, 4)])
@@ -338,6 +307,7 @@ def test_threads_do_not_change_a_bit(stride: int, groups: int, dtype: str, algor
         assert len(set(results)) == 1
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ["auto", "implicit", "reference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("stride", "groups", "channels"), [(1, 1, 5), (2, 1, 4), (2, 2, 8), (3, 4, 4)])
@@ -353,6 +323,7 @@ def test_the_batch_does_not_change_a_bit(stride: int, groups: int, channels: int
     np.testing.assert_array_equal(by(algorithm, conv_transpose, x, w, **options), np.stack(alone), strict=True)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (3, 2), (1, 3)])
@@ -375,6 +346,7 @@ def test_pixels_do_not_leak(stride: int, dilation: int, bad: float, algorithm: s
 # Edges.
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ["implicit", "explicit", "reference"])
 @pytest.mark.parametrize("activation", [None, "relu", "relu6", ("leaky_relu", 0.1), "sigmoid", "silu", "hardswish"])
 @pytest.mark.parametrize(("stride", "dilation", "output_padding"), [(4, 1, 3), (1, 3, 2)], ids=str)
@@ -421,6 +393,7 @@ def test_padding_crops(algorithm: str) -> None:
         np.testing.assert_array_equal(result, all_of_it[:, top : 13 - bottom, left : 14 - right])
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("stride", [1, 2, 5])
 def test_a_kernel_of_one_tap(stride: int, algorithm: str) -> None:
@@ -613,6 +586,7 @@ def onnx_case(case: tuple[tuple[int, ...], tuple[int, ...], Onnx]) -> tuple[Arra
     return x, w, numbers((attributes.get("group", 1) * w_shape[1],), np.dtype(np.float32), 2), attributes
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", ONNX | GROUPED)
 def test_onnxruntime(name: str) -> None:
     """The runtime's ConvTranspose is ours."""
@@ -621,6 +595,7 @@ def test_onnxruntime(name: str) -> None:
     np.testing.assert_array_equal(ours(x, w, bias, attributes), theirs, strict=True)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", [name for name in ONNX if name != "output shape"])
 def test_onnx_reference(name: str) -> None:
     """The standard's evaluator agrees, where it does what the standard says.
@@ -687,17 +662,6 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (OutputError, "out is a MaskedArray", {"out": np.ma.masked_array(np.full((1, 2, 6, 6), 7.0))}),
     (OutputError, "out is read-only", {"out": np.broadcast_to(7.0, (1, 2, 6, 6))}),
 ]
-
-
-def check_refused(
-    function: Callable[..., Array], good: dict[str, Any], error: type[Exception], match: str, wrong: dict[str, Any]
-) -> None:
-    """Assert that a good call with some wrong arguments raises in the function's name, and writes nothing to `out`."""
-    arguments = good | {"out": np.full_like(good["out"], 7)} | wrong
-    with pytest.raises(error, match=rf"(?s)\A{function.__name__}: .*(?:{match})") as caught:
-        function(**arguments)
-    assert type(caught.value) is error
-    np.testing.assert_array_equal(arguments["out"], 7)
 
 
 @pytest.mark.parametrize(("error", "match", "wrong"), WRONG)

@@ -25,9 +25,24 @@ from im2col import (
 )
 from im2col.engine import host
 
-from . import oracles
-from .oracles import Window
-from .strategies import (
+from .kit import oracles
+from .kit.adjoints import (
+    ALGORITHMS,
+    FLOAT,
+    INT,
+    KINDS,
+    LAYER_DTYPES,
+    LAYERS,
+    TORCH_MODES,
+    by,
+    check_every_algorithm,
+    check_refused,
+    narrowed,
+)
+from .kit.convolutions import OUTPUTS, bits, result_dtype, stored
+from .kit.oracles import Window
+from .kit.strategies import (
+    BFLOAT16,
     DTYPES,
     MEMORY_ORDERS,
     PADDING_MODES,
@@ -41,20 +56,6 @@ from .strategies import (
     seeds,
     spatial_ndims,
     spelled,
-)
-from .test_algorithms import bits
-from .test_convolution import BFLOAT16, OUTPUTS, result_dtype, stored
-from .test_input_gradient import KINDS, TORCH_MODES
-from .test_transpose import (
-    ALGORITHMS,
-    FLOAT,
-    INT,
-    LAYER_DTYPES,
-    LAYERS,
-    by,
-    check_every_algorithm,
-    check_refused,
-    narrowed,
 )
 
 Array = NDArray[Any]
@@ -103,6 +104,7 @@ def test_out_is_filled_and_the_operands_are_not_changed(case: Convolution, data:
         np.testing.assert_array_equal(array, copy)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHWN"])
 @pytest.mark.parametrize("order", OUTPUTS)
@@ -122,6 +124,7 @@ def test_nothing_beside_out_is_written(order: str, layout: str, algorithm: str) 
         assert np.count_nonzero(out.base == 0.5) == out.base.size - out.size
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("name", PADDING_NAMES)
@@ -139,6 +142,7 @@ def test_named_padding_is_conv_s(name: Any, mode: Any, algorithm: str) -> None:
     np.testing.assert_array_equal(result, sums.astype(int))
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("x_dtype", "grad_dtype", "dtype"),
@@ -164,6 +168,7 @@ def test_dtype_overrides(x_dtype: Any, grad_dtype: Any, dtype: Any, algorithm: s
     np.testing.assert_array_equal(result, stored(sums, np.dtype(dtype)), strict=True)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("code", "bhilqBHILQ")
 def test_integers_wrap(code: str, algorithm: str) -> None:
@@ -177,6 +182,7 @@ def test_integers_wrap(code: str, algorithm: str) -> None:
     np.testing.assert_array_equal(result, stored(sums, result_dtype(dtype, dtype)), strict=True)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("dtype", LAYER_DTYPES, ids=str)
 def test_layers_of_many_channels(dtype: np.dtype[Any], name: str) -> None:
@@ -230,6 +236,7 @@ def test_it_is_the_adjoint_of_conv(case: Convolution, algorithm: str) -> None:
 # Bits.
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "float16", "longdouble"])
 @pytest.mark.parametrize(("stride", "groups", "mode"), [(1, 1, "constant"), (2, 2, "constant"), (2, 1, "reflect")])
@@ -246,6 +253,7 @@ def test_threads_do_not_change_a_bit(stride: int, groups: int, mode: str, dtype:
         assert len(set(results)) == 1
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize(("stride", "dilation", "groups"), [(1, 1, 1), (2, 1, 2), (1, 2, 1)])
@@ -314,6 +322,7 @@ def test_torch_complex(torch: Any) -> None:
     np.testing.assert_array_equal(conv_weight_gradient(x.numpy(), grad.numpy(), 3, stride=2), theirs.numpy())
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("padding", [((1, 2), (0, 4)), "same", "causal"])
 def test_central_differences(padding: Any, mode: Any) -> None:
@@ -356,6 +365,7 @@ def test_empty(mode: Any, algorithm: str) -> None:
     assert by(algorithm, conv_weight_gradient, x, grad, 3, **options).shape == (0, 2, 3, 3)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("kernel", [(1, 1), (7, 5), (1, 5), (7, 1)])
 @pytest.mark.parametrize("stride", [1, 2, 5])
@@ -529,6 +539,7 @@ def test_unknown_keywords(keyword: str) -> None:
         conv_weight_gradient(X, GRAD, 3, **arguments)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["CNHW", "CHWN", "HWCN", "HWNC", "NHWC", "NCHW"])
 @pytest.mark.parametrize("filters", [32, 5])
 @pytest.mark.parametrize("memory", ["C", "backwards", "swapped", "rotated"])
@@ -552,6 +563,7 @@ def test_groups_may_be_numpys_integers() -> None:
     )
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW", "CHWN"])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_long_sums_of_a_bias_keep_their_digits(layout: str, dtype: str) -> None:
@@ -561,6 +573,7 @@ def test_long_sums_of_a_bias_keep_their_digits(layout: str, dtype: str) -> None:
     np.testing.assert_array_equal(result, np.full(2, 2.0**25, np.float32), strict=True)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("limit", [1, 500, 5_000, 20_000, 100_000])
 def test_sums_in_boxes_of_any_size(layout: str, limit: int) -> None:

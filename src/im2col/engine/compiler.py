@@ -117,7 +117,7 @@ def failure() -> str | None:
 
 def usable_target() -> Target | None:
     """Return the CPU that kernels are compiled for, if they can be loaded here, as a trial shows; else None."""
-    return None if load(Kernel("trial", _trial, (), 0)) is None else host()
+    return None if failure() is not None or load(Kernel("trial", _trial, (), 0)) is None else host()
 
 
 def _trial(name: str, target: Target) -> str:  # noqa: ARG001 (a kernel's arguments)

@@ -6,12 +6,15 @@ drawn so that it fits: kernel, stride, dilation and padding first, then an image
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
 from hypothesis import strategies as st
+
+from im2col.spec.geometry import Geometry
 
 from .oracles import Window, named_padding
 
@@ -22,9 +25,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = (
     *(np.dtype(code) for code in "?bhilqBHILQefdgFDG"),
-    np.dtype(ml_dtypes.bfloat16),
+    BFLOAT16,
 )
 """Every dtype of the transforms: bool, all integers, floats from 2 to 16 bytes, complex, bfloat16."""
 
@@ -32,6 +36,9 @@ PADDING_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 PADDING_NAMES = ("valid", "same", "same_lower", "full", "causal")
 ORIENTATIONS = ("rows", "columns")
 TAP_ORDERS = ("channel-first", "channel-last")
+EVERY_2D_LAYOUT = [
+    "".join(axes) for letters in ("HW", "CHW", "NHW", "NCHW") for axes in itertools.permutations(letters)
+]
 
 # By number of spatial axes: the plain loops of the oracles visit every entry of the matrix.
 _KERNEL = {1: 5, 2: 3, 3: 2, 4: 2}
@@ -129,6 +136,11 @@ def windows(draw: st.DrawFn, ndim: int | None = None, padding: str | None = None
         axes.append((n, kernel, stride, pair, dilation))
     shape, kernels, strides, pairs, dilations = zip(*axes, strict=True)
     return Window(shape, kernels, strides, pairs, dilations)
+
+
+def geometry(window: Window, **names: str) -> Geometry:
+    """Return the geometry with the numbers of `window`."""
+    return Geometry(window.spatial_shape, window.kernel_size, window.stride, window.padding, window.dilation, **names)
 
 
 def _spellings(values: tuple[int, ...]) -> list[Any]:

@@ -1,0 +1,32 @@
+"""Planning for a CPU that is not here, and choosing anew."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from im2col.engine import compiler
+from im2col.layers import convolution, input_gradient, transpose, weight_gradient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from im2col.engine.target import Target
+
+
+def forget_choices() -> None:
+    """Let algorithms be asked again."""
+    for module in (convolution, input_gradient, transpose, weight_gradient):
+        module._decided.cache_clear()
+
+
+@contextmanager
+def planning_for(target: Target) -> Iterator[None]:
+    """Let every operation be planned and compiled for another CPU, whose instructions this one has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiler, "usable_target", lambda: target)
+        forget_choices()
+        yield
+    forget_choices()
