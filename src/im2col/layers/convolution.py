@@ -265,23 +265,23 @@ def _convolve(
 ) -> NDArray[Any]:
     image, filters = as_array("x", x), as_array("w", w)
     if spatial is not None:
-        refuse_unknown(f"conv{spatial}d", options, _KEYWORDS)
-        filters = _filters(image, filters, spatial)
+        if not options.keys() <= _KEYWORDS:
+            refuse_unknown(f"conv{spatial}d", options, _KEYWORDS)
+        if filters.ndim != spatial + 2:
+            filters = _filters(image, filters, spatial)
     return convolution(image.shape, image.dtype, filters, bias, **options).run((image,), out)
 
 
 def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]:
-    """Return `w` with all its axes: a plain kernel, for a plain image, becomes one filter of one channel."""
-    if w.ndim == spatial and image.ndim == spatial:
+    """Return a plain kernel, for a plain image, with all its axes: it becomes one filter of one channel."""
+    if w.ndim == spatial == image.ndim:
         return w[None, None]
-    if w.ndim != spatial + 2:
-        axes = "axis" if spatial == 1 else "axes"
-        plain = f", or a plain kernel of {spatial} {axes} for a plain image of {spatial}"
-        raise ShapeError(
-            f"w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape "
-            f"{w.shape} with an image of shape {image.shape}"
-        )
-    return w
+    axes = "axis" if spatial == 1 else "axes"
+    plain = f", or a plain kernel of {spatial} {axes} for a plain image of {spatial}"
+    raise ShapeError(
+        f"w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape "
+        f"{w.shape} with an image of shape {image.shape}"
+    )
 
 
 _KEYWORDS = keywords(conv)
@@ -301,9 +301,9 @@ def convolution(
     **options: Any,
 ) -> Work:
     """Return a convolution and its weights, all arguments checked; `scales` are those of `quantization.factors`."""
-    given = filters = w.astype(native(w.dtype), copy=False)
-    count = len(filters) if filters.ndim else 0
-    if scales is not None or not are_zero(count, x_zero_point, w_zero_point):
+    given = filters = w if w.dtype.isnative else w.astype(native(w.dtype))
+    nothing = type(x_zero_point) is type(w_zero_point) is int and x_zero_point == w_zero_point == 0
+    if scales is not None or not (nothing or are_zero(len(w) if w.ndim else 0, x_zero_point, w_zero_point)):
         check_bytes("x_zero_point and w_zero_point belong to", x_dtype, filters.dtype)
         options["x_zero_point"] = zero_point("x_zero_point", x_zero_point, x_dtype)
         filters = centred(filters, w_zero_point)
@@ -311,9 +311,9 @@ def convolution(
     workers, has_bias = resolve_threads(threads), bias is not None
     shapes_and_dtypes = x_shape, filters.shape, x_dtype, filters.dtype
     operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.failure(), **options)
-    problem = operation.problem
-    offsets = checked_bias(bias, problem.filters, problem.accumulator)
-    return Work(operation, (filters, offsets, scales), (given,))
+    if bias is not None:
+        bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator)
+    return Work(operation, (filters, bias, scales), (given,))
 
 
 @memoized

@@ -162,16 +162,14 @@ class Work(NamedTuple):
         return out
 
 
-def checked_bias(bias: ArrayLike | None, maps: int, accumulator: np.dtype[Any]) -> NDArray[Any] | None:
-    """Return a bias with one value for each output map in the accumulator's dtype; None for none.
+def checked_bias(bias: ArrayLike, maps: int, accumulator: np.dtype[Any]) -> NDArray[Any]:
+    """Return a bias with one value for each output map in the accumulator's dtype.
 
     Raises
     ------
     ShapeError, DTypeError
         If it has another shape, or numbers that the accumulator does not hold.
     """
-    if bias is None:
-        return None
     array = as_array("bias", bias)
     if array.shape != (maps,):
         raise ShapeError(f"bias has shape {array.shape} but {maps} output maps need one value each, ({maps},)")

@@ -55,8 +55,10 @@ class Convolution(Operation):
 
     def run(self, prepared: Runner, arrays: Sequence[Array], out: Array) -> None:
         """Overwrite `out`."""
-        layout = self.problem.layout
-        prepared(layout.to_canonical(arrays[0]), layout.to_canonical(out))
+        (x,), problem = arrays, self.choices[0].problem
+        if not problem.is_canonical:
+            x, out = problem.layout.to_canonical(x), problem.layout.to_canonical(out)
+        prepared(x, out)
 
     @property
     def flops(self) -> int:

@@ -209,8 +209,9 @@ def _work(
     workers, has_bias = resolve_threads(threads), bias is not None
     shapes_and_dtypes = x_shape, weights.shape, x_dtype, weights.dtype
     operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.failure(), **options)
-    t = operation.transposed
-    return Work(operation, (weights, checked_bias(bias, t.channels, accumulator(t.dtype))), (weights,))
+    if bias is not None:
+        bias = checked_bias(bias, operation.transposed.channels, accumulator(operation.transposed.dtype))
+    return Work(operation, (weights, bias), (weights,))
 
 
 @memoized

@@ -144,6 +144,11 @@ class Problem:
         return self.group_channels * self.geometry.taps
 
     @cached_property
+    def is_canonical(self) -> bool:
+        """Whether arrays in the layout have the canonical axes as they are."""
+        return self.layout.has_batch and self.layout.has_channels and self.layout.axes == self.layout.canonical
+
+    @cached_property
     def x_shape(self) -> tuple[int, ...]:
         """Shape of the image, in its layout."""
         return self.layout.from_canonical_shape(self.batch, self.channels, self.geometry.spatial_shape)
@@ -258,7 +263,7 @@ def make_problem(
         dtype=result,
         padding_mode=padding_mode,
         padding_bytes=constant(fill, native(x_dtype)).tobytes(),
-        activation=check_activation(activation, result),
+        activation=None if activation is None else check_activation(activation, result),
         flip=bool(flip),
         has_bias=has_bias,
         workspace_limit=integer("workspace_limit", workspace_limit, minimum=1),

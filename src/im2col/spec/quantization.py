@@ -38,8 +38,6 @@ def are_zero(filters: int, x_zero_point: object, w_zero_point: object) -> bool:
     ArgumentError, ShapeError
         If they are no such integers.
     """
-    if type(x_zero_point) is int and type(w_zero_point) is int:  # all but the rare call
-        return x_zero_point == w_zero_point == 0
     points = [
         _points(name, value, np.dtype(np.int64), shape)
         for name, value, shape in (("x_zero_point", x_zero_point, ()), ("w_zero_point", w_zero_point, (filters,)))

@@ -7,6 +7,7 @@ A problem becomes a decision (`decide`: which `tiles`, and whether an image is r
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..contract import Offer
@@ -32,7 +33,7 @@ class Implicit:
         """Return the tile with the fewest cycles, and what it takes."""
         # These take milliseconds to import, and wait for the first problem.
         from .decide import decide, obstacle
-        from .prepared import DecidedLayer
+        from .prepared import DecidedLayer, PreparedLayer
 
         why_not = obstacle(problem, target)
         if why_not is not None or target is None:
@@ -42,7 +43,7 @@ class Implicit:
         if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
             rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
         layer = DecidedLayer(problem, decision, threads)
-        return Offer(rank, reason, decision.workspace_bytes, layer.prepare, layer.kernels)
+        return Offer(rank, reason, decision.workspace_bytes, partial(PreparedLayer, layer), layer.kernels)
 
 
 ALGORITHM = Implicit()

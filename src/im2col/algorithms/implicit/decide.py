@@ -202,7 +202,7 @@ def _candidates(problem: Problem, target: Target) -> list[tuple[Decision, float]
     if dtype is None or stored_as(problem, target) is None:
         raise RuntimeError("the engine was given a problem that it does not take")
     found = _read_as(problem, target, _Way(dtype, None, -problem.x_zero_point))
-    dot = dot_of(problem, target)
+    dot = dot_of(problem, target) if problem.x_dtype.itemsize <= 2 else None
     return found + (_read_as(problem, target, _Way(dot.dtype, dot, dot.offset)) if dot else [])
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ...engine.compiler import Kernel
     from ...spec.problem import Problem
     from .decide import Decision
+    from .view import GroupShape
     from .work import Tables
 
 Strides = tuple[int, ...]
@@ -37,6 +38,11 @@ class DecidedLayer:
         self.problem, self.decision, self.threads = problem, decision, threads
         self.calls_for_one = lru_cache(maxsize=16)(self._calls_for_one)
         self.calls_for_bands = lru_cache(maxsize=4)(self._calls_for_bands)
+
+    @lazy
+    def group(self) -> GroupShape:
+        """Return groups, channels and filters as they are packed."""
+        return self.decision.packed_group
 
     @lazy
     def tables(self) -> Tables:
@@ -71,12 +77,6 @@ class DecidedLayer:
         p = self.problem
         return Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops, bands)
 
-    def prepare(
-        self, w: NDArray[Any], bias: NDArray[Any] | None, scales: NDArray[np.float32] | None = None
-    ) -> PreparedLayer:
-        """Return the layer with its weights packed; see `Offer`."""
-        return PreparedLayer(self, w, bias, scales)
-
 
 class PreparedLayer:
     """A layer with its weights packed: ``run(x, out)``, see `Runner`."""
@@ -86,7 +86,7 @@ class PreparedLayer:
         layer: DecidedLayer,
         w: NDArray[Any],
         bias: NDArray[Any] | None,
-        scales: NDArray[np.float32] | None,
+        scales: NDArray[np.float32] | None = None,
     ) -> None:
         self._calls = layer.calls
         decision, problem = layer.decision, layer.problem
@@ -101,7 +101,7 @@ class PreparedLayer:
         if scales is not None and bias is None:
             bias = np.zeros(problem.filters, problem.accumulator)
         places = layer.tables.places
-        self._packed = pack(places, decision.packed_group, filters, bias, packed_as, layer.threads, scales)
+        self._packed = pack(places, layer.group, filters, bias, packed_as, layer.threads, scales)
         self._addresses = self._packed.weights.ctypes.data, self._packed.bias.ctypes.data
         self._arena = threading.local()
 

@@ -155,7 +155,8 @@ class Calls:
     def run(self, x: int, w: int, bias: int, out: int) -> None:
         """Run them all for image, packed weights and bias, and result at these addresses."""
         if len(self._tasks) == 1:
-            _run(self._tasks[0], x, w, bias, out)
+            for call in self._tasks[0]:
+                call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
         else:
             run_parallel([partial(_run, task, x, w, bias, out) for task in self._tasks], self._threads)
 

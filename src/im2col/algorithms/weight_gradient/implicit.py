@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..contract import Offer
@@ -23,14 +24,20 @@ class Implicit:
         """Return the tile with the fewest cycles, and what it takes."""
         from ..implicit.decide import obstacle  # these take milliseconds to import
         from .decide import decide_gradient
-        from .prepared import DecidedGradient
+        from .prepared import DecidedGradient, PreparedGradient
 
         why_not = obstacle(problem, target, stores=False)
         if why_not is not None or target is None:
             return Offer(0, str(why_not))
         decision = decide_gradient(problem, target)
         gradient = DecidedGradient(decision, threads)
-        return Offer(self.best_rank, decision.reason, decision.workspace_bytes, gradient.prepare, gradient.kernels)
+        return Offer(
+            self.best_rank,
+            decision.reason,
+            decision.workspace_bytes,
+            partial(PreparedGradient, gradient),
+            gradient.kernels,
+        )
 
 
 ALGORITHM = Implicit()

@@ -39,10 +39,6 @@ class DecidedGradient:
         flops = 2 * p.filters * p.group_taps * math.prod(box)
         return Calls(tables_of(d, box, adds=adds), d.target, 1, self.threads, flops)
 
-    def prepare(self) -> PreparedGradient:
-        """Return the gradient as a function; see `Offer`."""
-        return PreparedGradient(self)
-
 
 class PreparedGradient:
     """A gradient as a function: ``run(x, grad, out)``, see `GradientRunner`."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from ....engine.builder import Builder
 from ....engine.compiler import Kernel
 from ....spec.strides import offsets
 from ..borders import row_tables, tile_runs
@@ -23,6 +22,7 @@ from .nest import ARGUMENTS, Nest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ....engine.builder import Builder
     from ....engine.numbers import Value
     from ....engine.target import Target
     from ..view import View
@@ -198,6 +198,8 @@ def channel_lanes(tile: ChannelTile) -> Kernel:
 
 
 def _build(name: str, target: Target, tile: ChannelTile) -> str:
+    from ....engine.builder import Builder  # a kernel that is kept is not written again
+
     b = Builder(name, ARGUMENTS)
     nest = Nest(b, JOB)
     job = nest.job

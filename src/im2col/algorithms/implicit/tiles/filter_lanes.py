@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ....engine.builder import Builder
 from ....engine.compiler import Kernel
 from ..borders import row_tables, tile_runs
 from ..packing import FilterBlocks, split_evenly, vector_blocks
@@ -25,6 +24,7 @@ from .nest import ARGUMENTS, Nest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ....engine.builder import Builder
     from ....engine.numbers import Value
     from ....engine.target import Target
     from ..view import GroupShape, View
@@ -229,6 +229,8 @@ def filter_lanes(tile: FilterTile) -> Kernel:
 
 
 def _build(name: str, target: Target, tile: FilterTile) -> str:
+    from ....engine.builder import Builder  # a kernel that is kept is not written again
+
     b = Builder(name, ARGUMENTS)
     nest = Nest(b, JOB)
     job = nest.job
