@@ -345,4 +345,4 @@ def test_shapes_are_checked(x_shape: Any, error: type[Exception], message: str) 
 def test_shapes_of_weights_are_checked() -> None:
     """The cost model takes the weight's shape too."""
     with raises_exactly(ArgumentError, "cost: the shape of w must be a tuple of integers, got 3"):
-        cost((1, 2, 5, 5), 3)  # type: ignore[arg-type]
+        cost((1, 2, 5, 5), 3)  # type: ignore[call-overload]

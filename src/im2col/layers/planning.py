@@ -183,8 +183,8 @@ def operand(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: np.dtype
         )
     if array.dtype is not dtype and native(array.dtype) != dtype:
         raise DTypeError(
-            f"{name} has dtype {array.dtype} but the plan was made for {dtype}; convert {name}, or make "
-            f"the plan with {name}_dtype={str(array.dtype)!r}"
+            f"{name} has dtype {array.dtype} but the plan was made for {dtype}; convert {name}, or make the plan with "
+            f"{name}_dtype={str(array.dtype)!r}"
         )
     return array
 
@@ -245,8 +245,8 @@ def checked_bias(bias: ArrayLike | None, maps: int, accumulator: np.dtype[Any]) 
     both_integers = array.dtype.kind in "biu" and accumulator.kind in "iu"
     if not (both_integers or np.can_cast(array.dtype, accumulator, "same_kind")):
         raise DTypeError(
-            f"bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, "
-            f"or pass dtype={str(np.result_type(array.dtype, accumulator))!r}"
+            f"bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, or pass "
+            f"dtype={str(np.result_type(array.dtype, accumulator))!r}"
         )
     with np.errstate(all="ignore"):
         return array.astype(accumulator)
