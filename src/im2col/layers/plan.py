@@ -147,9 +147,7 @@ class Plan(Frozen):
             require_workspace(self.workspace_bytes, self._problem.output_shape)
             _ = self._run
 
-    def _kernels(
-        self,
-    ) -> tuple[Kernel, ...]:
+    def _kernels(self) -> tuple[Kernel, ...]:
         return kernels_of(self._algorithm, self._problem)
 
     def _into(self, image: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:

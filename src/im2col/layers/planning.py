@@ -95,9 +95,7 @@ class Frozen(ABC):
         return "\n".join(compiler.assembly(kernel, host()) for kernel in self._kernels())
 
     @abstractmethod
-    def _kernels(
-        self,
-    ) -> tuple[Kernel, ...]:
+    def _kernels(self) -> tuple[Kernel, ...]:
         """Return the kernels that the plan runs, each once."""
 
     @property

@@ -275,9 +275,7 @@ class TransposedPlan(Frozen):
             finish(sums, self._bias, t.activation, value)
         return value
 
-    def _kernels(
-        self,
-    ) -> tuple[Kernel, ...]:
+    def _kernels(self) -> tuple[Kernel, ...]:
         every = [kernels_of(choice.algorithm, choice.problem) for choice in self._choice.phases]
         return tuple(dict.fromkeys(kernel for kernels in every for kernel in kernels))
 

@@ -133,9 +133,7 @@ class WeightGradientPlan(Frozen):
         self._run(p.layout.to_canonical(image), p.layout.to_canonical(gradient), out)
         return out
 
-    def _kernels(
-        self,
-    ) -> tuple[Kernel, ...]:
+    def _kernels(self) -> tuple[Kernel, ...]:
         return kernels_of(self._choice.algorithm, self._choice.problem)
 
     @lazy

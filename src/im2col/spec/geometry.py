@@ -31,7 +31,7 @@ def integer(name: str, value: object, minimum: int, rule: str = "an integer") ->
     Parameters
     ----------
     name : str
-        What the error names: the public function and its argument.
+        The argument, which the error names.
     value : object
         Anything that Python can use as an index, but not a bool.
     minimum : int
@@ -164,9 +164,9 @@ class Geometry:
 
     def __post_init__(self, axes: str) -> None:
         with naming(None if axes else "Geometry"):
-            self._check(axes)
+            self._validate(axes)
 
-    def _check(self, axes: str) -> None:
+    def _validate(self, axes: str) -> None:
         fields = (self.spatial_shape, self.kernel_size, self.stride, self.padding, self.dilation)
         lengths = [len(v) if is_sequence(v) else None for v in fields]
         if lengths[0] in (0, None) or len(set(lengths)) != 1:
