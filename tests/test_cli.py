@@ -120,8 +120,8 @@ def test_filter_replaces_with_force_and_reads_with_large(
     )
     fails(
         run(*arguments, "--force"),
-        "filter: cat.png has more than 100 pixels, where Pillow suspects a decompression bomb; if you trust the "
-        "file, pass large=True (--large)",
+        "filter: cat.png has more than 100 pixels, where Pillow suspects a decompression bomb; if you trust the file, "
+        "pass large=True (--large)",
     )
     assert run(*arguments, "--force", "--large").status == 0
 
@@ -361,8 +361,8 @@ def test_commands_work_in_typers_own_runner() -> None:
         ),
         (
             "filter cut.bmp --kernel blur -o b.png",
-            "filter: cut.bmp cannot be decoded (image file is truncated (6 bytes not processed)); get a complete "
-            "copy, or save it anew as PNG",
+            "filter: cut.bmp cannot be decoded (image file is truncated (6 bytes not processed)); get a complete copy, "
+            "or save it anew as PNG",
         ),
         (
             "filter cat.png --kernel blur -o text.txt/b.png",
@@ -371,19 +371,18 @@ def test_commands_work_in_typers_own_runner() -> None:
         ("filter cat.png --kernel blur -o .", "filter: cannot write '.': it is a folder; name a file in it"),
         (
             "filter cat.png --kernel pickle.npy -o b.png",
-            "filter: pickle.npy is no .npy file of numbers (the magic string is not correct; expected "
-            "b'\\x93NUMPY', got b'\\x80\\x04]q\\x00K'); save one with np.save(path, array, "
-            "allow_pickle=False)",
+            "filter: pickle.npy is no .npy file of numbers (the magic string is not correct; expected b'\\x93NUMPY', "
+            "got b'\\x80\\x04]q\\x00K'); save one with np.save(path, array, allow_pickle=False)",
         ),
         (
             "filter cat.png --kernel objects.npy -o b.png",
-            "filter: objects.npy is no .npy file of numbers (Array can't be memory-mapped: Python objects in "
-            "dtype.); save one with np.save(path, array, allow_pickle=False)",
+            "filter: objects.npy is no .npy file of numbers (Array can't be memory-mapped: Python objects in dtype.); "
+            "save one with np.save(path, array, allow_pickle=False)",
         ),
         (
             "filter cat.png --kernel blur --padding valid --dilation 9 -o b.png",
-            "filter: the kernel spans 37 pixels (size 5, dilation 9) but axis H of the padded image has 20; pad "
-            "by at least 9 on each side or lower the dilation",
+            "filter: the kernel spans 37 pixels (size 5, dilation 9) but axis H of the padded image has 20; pad by at "
+            "least 9 on each side or lower the dilation",
         ),
         ("filter cat.png --kernel blur --stride -1 -o b.png", "filter: stride must be at least 1, got -1"),
         (
@@ -401,8 +400,8 @@ def test_commands_work_in_typers_own_runner() -> None:
         ),
         (
             "filter cat.png --kernel blur --padding sane -o b.png",
-            "filter: padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', "
-            "'full', 'causal'); got 'sane'",
+            "filter: padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', 'full', "
+            "'causal'); got 'sane'",
         ),
         ("filter cat.png --kernel blur --frobnicate -o b.png", "No such option: --frobnicate"),
         ("filter cat.png --kernel blur --threads x -o b.png", "Invalid value for '--threads': "),

@@ -267,8 +267,8 @@ def test_explore(run: Callable[..., Result], tmp_path: Path) -> None:
     assert path.read_text() == "<Illustration 'slide' of (1, 3, 8, 8) by (4, 3, 3, 3)> as .html"
     fails(
         run("explore"),
-        "explore: cannot write 'im2col-explorer.html': it exists already; name another file, or pass force "
-        "(--force) to replace it",
+        "explore: cannot write 'im2col-explorer.html': it exists already; name another file, or pass force (--force) "
+        "to replace it",
     )
     other = tmp_path.resolve() / "b.html"
     options = ("--chapter", "matmul", "--image", CHELSEA, "--kernel", "sobel-x", "--padding", "same", "--lang", "zh")
@@ -329,8 +329,8 @@ def test_when_somebody_looks(
         ("show glide", f"show: chapter must be one of {tuple(chapters())}, got 'glide'"),
         (
             "draw slide -o a.jpg",
-            "draw: the ending '.jpg' of a.jpg means no picture that is written here; use one of .svg, .png, "
-            ".gif, .html, as in a.svg",
+            "draw: the ending '.jpg' of a.jpg means no picture that is written here; use one of .svg, .png, .gif, "
+            ".html, as in a.svg",
         ),
         (
             "draw slide -o no/a.svg",
@@ -376,8 +376,8 @@ def test_when_somebody_looks(
         ("show slide --groups 0", "show: groups must be at least 1, got 0"),
         (
             "show slide --kernel blur --shape 1,4,8,8 --groups 3",
-            "show: the image (1, 4, 8, 8) has 4 channels in layout 'NCHW' but the filters (3, 1, 5, 5) with "
-            "groups=3 read 3; pass w of shape (filters, channels/groups, *kernel)",
+            "show: the image (1, 4, 8, 8) has 4 channels in layout 'NCHW' but the filters (3, 1, 5, 5) with groups=3 "
+            "read 3; pass w of shape (filters, channels/groups, *kernel)",
         ),
         (
             "explore --padding 1:2:3",

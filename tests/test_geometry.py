@@ -171,8 +171,8 @@ def test_geometry_refuses(numbers: tuple[tuple[int, ...], ...], message: str) ->
 def test_geometry_names_the_axis_and_leaves_the_operation_to_its_maker() -> None:
     """The design's own example of an error message."""
     message = (
-        "the kernel spans 7 pixels (size 3, dilation 3) but axis H of the padded image has 5; pad by at least "
-        "1 on each side or lower the dilation"
+        "the kernel spans 7 pixels (size 3, dilation 3) but axis H of the padded image has 5; pad by at least 1 on "
+        "each side or lower the dilation"
     )
     with raises_exactly(GeometryError, message):
         Geometry((5, 9), (3, 3), (1, 1), NO_PADDING, (3, 3), axes="HW")

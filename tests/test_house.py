@@ -333,6 +333,28 @@ def test_public_functions_are_documented(name: str) -> None:
     assert ">>> " in found["Examples"]
 
 
+def test_the_operation_is_named_once() -> None:
+    """Only public functions know their names: nothing below them is told, and no record carries one.
+
+    A function may take an `operation` of the user's, out of `OPERATIONS`; an error is where the name is kept.
+    """
+    chosen = {"layers/costs.py": {"cost", "_cost"}, "cli/commands.py": {"cost_command", "plan_command"}}
+    chosen["cli/planning.py"] = {"plan_of"}
+    found = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name not in chosen.get(path.as_posix(), ()):
+                parameters = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                found |= {f"{path}: {node.name}" for each in parameters if each.arg == "operation"}
+            elif isinstance(node, ast.ClassDef):
+                found |= {
+                    f"{path}: {node.name}"
+                    for line in node.body
+                    if isinstance(line, ast.AnnAssign) and ast.unparse(line.target) == "operation"
+                }
+    assert found == {"errors.py: __init__", "errors.py: Im2colError"}
+
+
 def test_the_docstring_draws_the_tree_of_errors() -> None:
     """Every class of the module stands in its drawing, with the built-in exception beside it."""
     classes = {n: c for n, c in vars(errors).items() if isinstance(c, type) and issubclass(c, BaseException)}

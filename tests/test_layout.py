@@ -89,8 +89,8 @@ def test_default_layout_of_many_axes() -> None:
 def test_parse_refuses(axes: object) -> None:
     """Repeated, lower-case and missing letters are refused, and what is no string."""
     message = (
-        "layout must be distinct capital letters, N for the batch, C for the channels and at least one spatial "
-        f"axis, such as 'NCHW' or 'HW'; got {axes!r}"
+        "layout must be distinct capital letters, N for the batch, C for the channels and at least one spatial axis, "
+        f"such as 'NCHW' or 'HW'; got {axes!r}"
     )
     with raises_exactly(LayoutError, message):
         layout.parse(axes)
@@ -110,15 +110,15 @@ def test_parse_refuses_what_cannot_be_hashed(axes: object) -> None:
             None,
             1,
             2,
-            "an image with 2 spatial axes has 2 (plain), 3 (with channels) or 4 (with a batch) axes, got an array "
-            "of 1; pass an image of that many axes, or name its axes with layout=",
+            "an image with 2 spatial axes has 2 (plain), 3 (with channels) or 4 (with a batch) axes, got an array of "
+            "1; pass an image of that many axes, or name its axes with layout=",
         ),
         (
             None,
             4,
             1,
-            "an image with 1 spatial axis has 1 (plain), 2 (with channels) or 3 (with a batch) axes, got an array "
-            "of 4; pass an image of that many axes, or name its axes with layout=",
+            "an image with 1 spatial axis has 1 (plain), 2 (with channels) or 3 (with a batch) axes, got an array of "
+            "4; pass an image of that many axes, or name its axes with layout=",
         ),
         ("NCHW", 3, 2, "layout 'NCHW' names 4 axes but the image has 3; name each axis once"),
         (

@@ -121,8 +121,8 @@ def test_resolve_geometry_refuses(error: type[Exception], wrong: object, message
 def test_resolve_geometry_speaks_of_one_axis() -> None:
     """The pair of a single axis must be wrapped in a tuple, which the message shows."""
     message = (
-        "padding has 2 entries (1, 2) for 1 spatial axis; give one integer, or one entry per axis, each an integer "
-        "or a (before, after) pair such as ((1, 2),)"
+        "padding has 2 entries (1, 2) for 1 spatial axis; give one integer, or one entry per axis, each an integer or "
+        "a (before, after) pair such as ((1, 2),)"
     )
     with raises_exactly(GeometryError, message):
         padding.resolve_geometry("W", (5,), 3, padding=(1, 2))

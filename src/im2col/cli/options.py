@@ -96,8 +96,8 @@ def parse_padding(name: str, text: str) -> Padding:
         entries = tuple(_side(part) for part in text.split(","))
     except ValueError:
         raise ArgumentError(
-            f"{name} must be a whole number, one for each axis such as 1,2, before:after for each axis "
-            f"such as 1:2,0:3, or a name such as same; got {text!r}"
+            f"{name} must be a whole number, one for each axis such as 1,2, before:after for each axis such as "
+            f"1:2,0:3, or a name such as same; got {text!r}"
         ) from None
     return entries if len(entries) > 1 or isinstance(entries[0], tuple) else entries[0]
 
@@ -168,8 +168,8 @@ def read_layers(path: str | os.PathLike[str], **defaults: Any) -> CostTable:
     columns = lines[0] if lines else []
     if not {"x_shape", "w_shape"} <= set(columns) <= set(LAYER_COLUMNS):
         raise ArgumentError(
-            f"the first line of {path} must name columns out of {', '.join(LAYER_COLUMNS)}, x_shape and w_shape "
-            f"among them, separated by tabs; got {', '.join(columns) or 'nothing'}"
+            f"the first line of {path} must name columns out of {', '.join(LAYER_COLUMNS)}, x_shape and w_shape among "
+            f"them, separated by tabs; got {', '.join(columns) or 'nothing'}"
         )
     layers = []
     for number, cells in enumerate(lines[1:], 2):

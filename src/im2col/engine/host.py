@@ -67,8 +67,8 @@ def require_memory(nbytes: int, way_out: str, what: str, *details: object) -> No
     available = available_memory()
     if available is not None and nbytes > available:
         raise MemoryBudgetError(
-            f"{what.format(*details)} would take {format_bytes(nbytes)} but {format_bytes(available)} are "
-            f"available; {way_out}"
+            f"{what.format(*details)} would take {format_bytes(nbytes)} but {format_bytes(available)} are available; "
+            f"{way_out}"
         )
 
 

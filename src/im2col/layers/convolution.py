@@ -279,8 +279,8 @@ def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]
     axes = "axis" if spatial == 1 else "axes"
     plain = f", or a plain kernel of {spatial} {axes} for a plain image of {spatial}"
     raise ShapeError(
-        f"w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape "
-        f"{w.shape} with an image of shape {image.shape}"
+        f"w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape {w.shape} "
+        f"with an image of shape {image.shape}"
     )
 
 

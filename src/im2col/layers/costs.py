@@ -224,8 +224,8 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     layers = list(x_shape) if isinstance(x_shape, Iterable) and not isinstance(x_shape, Mapping) else [x_shape]
     if not all(isinstance(layer, Mapping) for layer in layers) or isinstance(x_shape, Mapping):
         raise ArgumentError(
-            "pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got "
-            f"{x_shape!r} without w_shape"
+            f"pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got {x_shape!r} "
+            "without w_shape"
         )
     table = []
     for i, layer in enumerate(layers):

@@ -160,8 +160,8 @@ def plan_input_gradient(
 def _check_gradient(grad: NDArray[Any], output_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
     if grad.shape != output_shape:
         raise ShapeError(
-            f"grad has shape {grad.shape} but the convolution of an image {tuple(image_shape)} gives "
-            f"{output_shape}; pass the gradient of that result, and what the convolution was given"
+            f"grad has shape {grad.shape} but the convolution of an image {tuple(image_shape)} gives {output_shape}; "
+            "pass the gradient of that result, and what the convolution was given"
         )
 
 

@@ -149,8 +149,8 @@ def one_image(shape: tuple[int, ...], w: NDArray[Any], x_dtype: np.dtype[Any], *
     if problem.layout.has_batch:
         rest = problem.layout.axes.replace(BATCH, "")
         raise LayoutError(
-            f"layout {problem.layout.axes!r} of the image {shape} has a batch axis but the linear map is "
-            f"of one image; give the shape of one, with layout={rest!r}"
+            f"layout {problem.layout.axes!r} of the image {shape} has a batch axis but the linear map is of one image; "
+            f"give the shape of one, with layout={rest!r}"
         )
     return problem
 

@@ -294,15 +294,15 @@ def _decided(
     groups = integer("groups", groups, minimum=1)
     if channels % groups:
         raise ShapeError(
-            f"the image {tuple(x_shape)} has {channels} channels, which do not divide into "
-            f"groups={groups}; the channels must be a multiple of groups"
+            f"the image {tuple(x_shape)} has {channels} channels, which do not divide into groups={groups}; the "
+            "channels must be a multiple of groups"
         )
     w_shape = (filters, channels // groups, *kernel)
     names = ("x", "grad")
     p = make_problem(x_shape, w_shape, x_dtype, grad_dtype, layout=layout, groups=groups, names=names, **options)
     if grad_shape is not None and p.output_shape != grad_shape:
         raise ShapeError(
-            f"grad has shape {grad_shape} but the convolution of an image {tuple(x_shape)} with kernels "
-            f"{kernel} gives {p.output_shape}; pass the gradient of that result, and what the convolution was given"
+            f"grad has shape {grad_shape} but the convolution of an image {tuple(x_shape)} with kernels {kernel} gives "
+            f"{p.output_shape}; pass the gradient of that result, and what the convolution was given"
         )
     return WeightGradient.decided(p, algorithm, threads)

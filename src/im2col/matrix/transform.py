@@ -191,8 +191,8 @@ def patches(
     if frame.geometry.is_padded:
         if copy is False:
             raise ArgumentError(
-                f"padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the "
-                "image first, or pass copy=None"
+                f"padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the image "
+                "first, or pass copy=None"
             )
         size, padded = frame.padded_bytes(image.itemsize), frame.geometry.padded_shape
         require_memory(size, "use less padding", "the padded image {} of {}", padded, image.dtype)

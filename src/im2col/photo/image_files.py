@@ -135,8 +135,8 @@ def read_photo(path: str | os.PathLike[str], *, large: bool = False) -> Photo:
         raise
     except (pil.Image.DecompressionBombWarning, pil.Image.DecompressionBombError) as cause:
         raise PhotoError(
-            f"{path} has more than {pil.Image.MAX_IMAGE_PIXELS} pixels, where Pillow suspects a "
-            "decompression bomb; if you trust the file, pass large=True (--large)"
+            f"{path} has more than {pil.Image.MAX_IMAGE_PIXELS} pixels, where Pillow suspects a decompression bomb; if "
+            "you trust the file, pass large=True (--large)"
         ) from cause
     except pil.UnidentifiedImageError as cause:
         raise PhotoError(f"{path} is no image that Pillow can read; convert it to PNG, TIFF or JPEG first") from cause
@@ -192,8 +192,8 @@ def _decoded(image: ImageFile, path: str | os.PathLike[str], pil: ModuleType) ->
         return Photo(_sixteen_bits(np.asarray(image), path)[:, :, None], None, icc_profile, notes)
     if image.mode == "F":
         raise PhotoError(
-            f"{path} has floating-point samples, which have no range to clip to; convert it to 8 or 16 "
-            "bits first, or use im2col.conv2d on the array"
+            f"{path} has floating-point samples, which have no range to clip to; convert it to 8 or 16 bits first, or "
+            "use im2col.conv2d on the array"
         )
     colours = "L" if image.mode in _GREY else "RGB"
     mode = colours + "A" * image.has_transparency_data

@@ -167,8 +167,8 @@ def as_kernel(weights: Any, name: str = "kernel") -> Kernel:
     # One test for NaN, infinity and overflow: a comparison with NaN is false.
     if not np.abs(own).sum() <= _GREATEST_SUM:
         raise ArgumentError(
-            f"{name} must hold finite numbers whose magnitudes sum to at most {_GREATEST_SUM:g}; got "
-            f"values from {own.min()} to {own.max()}"
+            f"{name} must hold finite numbers whose magnitudes sum to at most {_GREATEST_SUM:g}; got values from "
+            f"{own.min()} to {own.max()}"
         )
     own.setflags(write=False)
     return Kernel(name, "a kernel of your own", own)

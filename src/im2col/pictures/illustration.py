@@ -109,8 +109,8 @@ class Illustration:
         ending = target.suffix.lower()
         if ending not in ENDINGS:
             raise FileError(
-                f"the ending {target.suffix!r} of {path} means no picture that is written here; use one "
-                f"of {', '.join(ENDINGS)}, as in {target.stem or 'picture'}.svg"
+                f"the ending {target.suffix!r} of {path} means no picture that is written here; use one of "
+                f"{', '.join(ENDINGS)}, as in {target.stem or 'picture'}.svg"
             )
         check_target(target, force=force)
         content = self._content(ending)
@@ -172,8 +172,8 @@ class Illustration:
         steps = self.scene.steps
         if steps > MOST_FRAMES:
             raise ArgumentError(
-                f"the animation would have {steps:,} steps but at most {MOST_FRAMES} are drawn; use a "
-                "smaller image or a greater stride, or save one step, or the explorer as .html"
+                f"the animation would have {steps:,} steps but at most {MOST_FRAMES} are drawn; use a smaller image or "
+                "a greater stride, or save one step, or the explorer as .html"
             )
         return [
             make_scene(

@@ -333,14 +333,13 @@ def make_pictured_layer(
     )
     if problem.geometry.ndim > MOST_AXES:
         raise ShapeError(
-            f"pictures have one to three spatial axes, w of shape {weights.shape} has "
-            f"{problem.geometry.ndim}; draw a slice, as in x[..., 0]"
+            f"pictures have one to three spatial axes, w of shape {weights.shape} has {problem.geometry.ndim}; draw a "
+            "slice, as in x[..., 0]"
         )
     if not (problem.batch and problem.channels and problem.filters):
         raise ShapeError(
-            f"there is nothing to draw: x of shape {image.shape} has {problem.batch} images of "
-            f"{problem.channels} channels and w of shape {weights.shape} has {problem.filters} filters; pass at least "
-            "one of each"
+            f"there is nothing to draw: x of shape {image.shape} has {problem.batch} images of {problem.channels} "
+            f"channels and w of shape {weights.shape} has {problem.filters} filters; pass at least one of each"
         )
     axes = problem.layout
     return PicturedLayer(

@@ -87,8 +87,8 @@ def check_activation(activation: object, dtype: np.dtype[Any]) -> Activation | N
     known = isinstance(name, str) and name in _FUNCTIONS and number
     if not known or activation == "leaky_relu":
         raise ArgumentError(
-            f"activation must be None, 'relu', 'relu6', ('leaky_relu', slope), 'sigmoid', 'silu' or "
-            f"'hardswish', got {activation!r}"
+            "activation must be None, 'relu', 'relu6', ('leaky_relu', slope), 'sigmoid', 'silu' or 'hardswish', got "
+            f"{activation!r}"
         )
     own = "apply a function of your own to the result"
     if dtype.kind == "c":

@@ -46,8 +46,8 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
         array = _convert(value)
     except Exception as cause:
         raise DTypeError(
-            f"{name} of type {type(value).__name__} cannot be used as a NumPy array ({cause}); "
-            "pass an ndarray in CPU memory"
+            f"{name} of type {type(value).__name__} cannot be used as a NumPy array ({cause}); pass an ndarray in CPU "
+            "memory"
         ) from cause
     if not _is_numeric(array.dtype):
         raise DTypeError(

@@ -31,7 +31,7 @@ def integer(name: str, value: object, minimum: int, rule: str = "an integer") ->
     Parameters
     ----------
     name : str
-        What the error names: the public function and its argument.
+        The argument, which the error names.
     value : object
         Anything that Python can use as an index, but not a bool.
     minimum : int
@@ -95,8 +95,8 @@ def per_axis(name: str, value: object, ndim: int, minimum: int) -> tuple[int, ..
         values = plain(value)
         if len(values) != ndim:
             raise GeometryError(
-                f"{name} has {len(values)} values {values!r} for {ndim} spatial "
-                f"{'axis' if ndim == 1 else 'axes'}; give one integer, or {ndim}"
+                f"{name} has {len(values)} values {values!r} for {ndim} spatial {'axis' if ndim == 1 else 'axes'}; "
+                f"give one integer, or {ndim}"
             )
         return tuple(integer(name, v, minimum) for v in values)
     return (integer(name, value, minimum, INTEGER_OR_ONE_PER_AXIS),) * ndim
@@ -164,16 +164,16 @@ class Geometry:
 
     def __post_init__(self, axes: str) -> None:
         with naming(None if axes else "Geometry"):
-            self._check(axes)
+            self._validate(axes)
 
-    def _check(self, axes: str) -> None:
+    def _validate(self, axes: str) -> None:
         fields = (self.spatial_shape, self.kernel_size, self.stride, self.padding, self.dilation)
         lengths = [len(v) if is_sequence(v) else None for v in fields]
         if lengths[0] in (0, None) or len(set(lengths)) != 1:
             raise GeometryError(
-                f"a geometry needs one value for each of its spatial axes, at least one axis; got "
-                f"{fields!r} for spatial_shape, kernel_size, stride, padding and dilation; window_geometry takes "
-                "integers for all axes and padding by name"
+                f"a geometry needs one value for each of its spatial axes, at least one axis; got {fields!r} for "
+                "spatial_shape, kernel_size, stride, padding and dilation; window_geometry takes integers for all axes "
+                "and padding by name"
             )
         if any(not is_sequence(pair) or len(pair) != 2 for pair in self.padding):
             raise GeometryError(f"padding must be one (before, after) pair for each spatial axis, got {self.padding!r}")
@@ -189,9 +189,8 @@ class Geometry:
                 more = " more" if any(self.padding[i]) else ""
                 remedy = "lower the dilation" if dilation > 1 else "use a smaller kernel"
                 raise GeometryError(
-                    f"the kernel spans {span} pixels (size {kernel}, dilation {dilation}) but axis "
-                    f"{axis} of the padded image has {size}; pad by at least {-((size - span) // 2)}{more} on "
-                    f"each side or {remedy}"
+                    f"the kernel spans {span} pixels (size {kernel}, dilation {dilation}) but axis {axis} of the "
+                    f"padded image has {size}; pad by at least {-((size - span) // 2)}{more} on each side or {remedy}"
                 )
 
     @property

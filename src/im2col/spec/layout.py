@@ -131,8 +131,8 @@ def parse(layout: object) -> Layout:
         or not set(layout) - {BATCH, CHANNEL}
     ):
         raise LayoutError(
-            f"layout must be distinct capital letters, N for the batch, C for the channels and at least "
-            f"one spatial axis, such as 'NCHW' or 'HW'; got {layout!r}"
+            "layout must be distinct capital letters, N for the batch, C for the channels and at least one spatial "
+            f"axis, such as 'NCHW' or 'HW'; got {layout!r}"
         )
     return Layout(layout)
 
@@ -161,9 +161,9 @@ def default(array_ndim: int, spatial_ndim: int) -> Layout:
     if lead not in (0, 1, 2) or not 1 <= spatial_ndim <= len(_SPATIAL_LETTERS):
         axes = "axis" if spatial_ndim == 1 else "axes"
         raise LayoutError(
-            f"an image with {spatial_ndim} spatial {axes} has {spatial_ndim} (plain), {spatial_ndim + 1} "
-            f"(with channels) or {spatial_ndim + 2} (with a batch) axes, got an array of {array_ndim}; pass an image "
-            "of that many axes, or name its axes with layout="
+            f"an image with {spatial_ndim} spatial {axes} has {spatial_ndim} (plain), {spatial_ndim + 1} (with "
+            f"channels) or {spatial_ndim + 2} (with a batch) axes, got an array of {array_ndim}; pass an image of that "
+            "many axes, or name its axes with layout="
         )
     return parse(("", CHANNEL, BATCH + CHANNEL)[lead] + _SPATIAL_LETTERS[-spatial_ndim:])
 
@@ -194,7 +194,7 @@ def resolve(layout: str | None, array_ndim: int, spatial_ndim: int) -> Layout:
         )
     if len(parsed.spatial) != spatial_ndim:
         raise LayoutError(
-            f"layout {layout!r} has {len(parsed.spatial)} spatial axes ({parsed.spatial}) but the kernel "
-            f"has {spatial_ndim}; give the kernel one size for each spatial axis"
+            f"layout {layout!r} has {len(parsed.spatial)} spatial axes ({parsed.spatial}) but the kernel has "
+            f"{spatial_ndim}; give the kernel one size for each spatial axis"
         )
     return parsed

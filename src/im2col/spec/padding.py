@@ -161,9 +161,8 @@ def explicit_padding(padding: object, k: int) -> Pairs:
     if len(entries) != k:
         axes = "axis" if k == 1 else "axes"
         raise GeometryError(
-            f"padding has {len(entries)} entries {entries!r} for {k} spatial {axes}; give one "
-            "integer, or one entry per axis, each an integer or a (before, after) pair such as "
-            f"{((1, 2),) * k!r}"
+            f"padding has {len(entries)} entries {entries!r} for {k} spatial {axes}; give one integer, or one entry "
+            f"per axis, each an integer or a (before, after) pair such as {((1, 2),) * k!r}"
         )
     pairs = []
     for entry in entries:
@@ -192,8 +191,8 @@ def check_mode(mode: str, geometry: Geometry) -> None:
     for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
         if n == 0 and any(pair):
             raise GeometryError(
-                f"padding_mode {mode!r} needs pixels to copy but spatial axis {i} of the image has none; "
-                "use padding_mode='constant'"
+                f"padding_mode {mode!r} needs pixels to copy but spatial axis {i} of the image has none; use "
+                "padding_mode='constant'"
             )
 
 

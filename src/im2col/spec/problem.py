@@ -238,8 +238,8 @@ def make_problem(
     w_shape = tuple(integer("an entry of the weight's shape", n, minimum=0) for n in w_shape)
     if len(w_shape) < 3:
         raise ShapeError(
-            f"w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes "
-            "with conv1d, conv2d or conv3d, or as w[None, None]"
+            f"w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes with conv1d, "
+            "conv2d or conv3d, or as w[None, None]"
         )
     groups = integer("groups", groups, minimum=1)
     axes = layouts.resolve(layout, len(x_shape), len(w_shape) - 2)
@@ -285,13 +285,13 @@ def _check_channels(x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: La
         if axes.axes == axes.canonical and axes.has_channels and x_shape[-1] == per_group * groups:
             hint = f"the last axis would fit: pass layout={last_first!r} if the channels come last"
         raise ShapeError(
-            f"the image {x_shape} has {channels} channels in layout {axes.axes!r} but the filters "
-            f"{w_shape} with groups={groups} read {per_group * groups}; {hint}"
+            f"the image {x_shape} has {channels} channels in layout {axes.axes!r} but the filters {w_shape} with "
+            f"groups={groups} read {per_group * groups}; {hint}"
         )
     if not axes.has_channels and filters != 1:
         raise ShapeError(
-            f"{filters} filters give {filters} output maps but layout {axes.axes!r} has no channel axis "
-            f"for them; pass the image with a channel axis, as in x[{'None' if not axes.has_batch else ':, None'}]"
+            f"{filters} filters give {filters} output maps but layout {axes.axes!r} has no channel axis for them; pass "
+            f"the image with a channel axis, as in x[{'None' if not axes.has_batch else ':, None'}]"
         )
 
 
@@ -328,7 +328,7 @@ def result_dtype(
     both_integers = natural.kind in "iu" and wanted.kind in "iu"
     if not (both_integers or np.can_cast(natural, wanted, "same_kind")):
         raise DTypeError(
-            f"{names[0]} of {x_dtype} and {names[1]} of {w_dtype} give {natural}, which dtype={wanted} "
-            "cannot hold; ask for a wider dtype and convert the result"
+            f"{names[0]} of {x_dtype} and {names[1]} of {w_dtype} give {natural}, which dtype={wanted} cannot hold; "
+            "ask for a wider dtype and convert the result"
         )
     return wanted

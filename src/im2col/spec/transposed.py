@@ -263,8 +263,8 @@ def make_transposed(
     for axis, e, s, d in zip(axes.spatial, extra, strides, dilations, strict=True):
         if e >= max(s, d):
             raise GeometryError(
-                f"output_padding {e} along axis {axis} must be less than the stride ({s}) or the dilation ({d}); "
-                "pad the result instead"
+                f"output_padding {e} along axis {axis} must be less than the stride ({s}) or the dilation ({d}); pad "
+                "the result instead"
             )
     wanted = None if output_size is None else per_axis("output_size", output_size, k, minimum=1)
     before, image = _extent(axes.spatial, sizes, kernel, strides, dilations, padding, extra, wanted)
@@ -302,13 +302,13 @@ def _check_channels(x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: la
             last = axes.canonical.replace(layouts.CHANNEL, "") + layouts.CHANNEL
             hint = f"the last axis would fit: pass layout={last!r} if the channels come last"
         raise ShapeError(
-            f"the image {x_shape} has {channels} channels in layout {axes.axes!r} but the weights "
-            f"{w_shape} take {filters}; {hint}"
+            f"the image {x_shape} has {channels} channels in layout {axes.axes!r} but the weights {w_shape} take "
+            f"{filters}; {hint}"
         )
     if not axes.has_channels and w_shape[1] * groups != 1:
         raise ShapeError(
-            f"the weights {w_shape} give {w_shape[1] * groups} output maps but layout {axes.axes!r} has "
-            "no channel axis for them; pass the image with a channel axis"
+            f"the weights {w_shape} give {w_shape[1] * groups} output maps but layout {axes.axes!r} has no channel "
+            "axis for them; pass the image with a channel axis"
         )
 
 
@@ -345,8 +345,8 @@ def _extent(
         for axis, n, low, s in zip(axes, wanted, least, stride, strict=True):
             if not low <= n < low + s:
                 raise GeometryError(
-                    f"output_size {n} along axis {axis} is out of reach: with this window it is from "
-                    f"{low} to {low + s - 1}; change the padding, or pass padding='same' to have it set"
+                    f"output_size {n} along axis {axis} is out of reach: with this window it is from {low} to "
+                    f"{low + s - 1}; change the padding, or pass padding='same' to have it set"
                 )
         image = wanted
     for axis, n in zip(axes, image, strict=True):

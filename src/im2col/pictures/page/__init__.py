@@ -140,8 +140,8 @@ def _exact(name: str, values: NDArray[Any]) -> NDArray[Any]:
         exact = values.astype(np.float64)
     if not np.array_equal(np.isfinite(exact), np.isfinite(values)):
         raise ArgumentError(
-            f"the explorer's numbers end at 1.8e308 but {name} of {values.dtype} holds greater ones; save "
-            f".svg, or scale it down"
+            f"the explorer's numbers end at 1.8e308 but {name} of {values.dtype} holds greater ones; save .svg, or "
+            "scale it down"
         )
     if values.dtype.kind in "iu" and values.size and int(np.abs(exact).max()) >= 1 << 53:
         raise ArgumentError(
