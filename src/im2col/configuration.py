@@ -10,6 +10,7 @@ from .algorithms import registry
 from .engine.host import available_memory, usable_cpus
 from .engine.target import host
 from .engine.threads import resolve_threads
+from .version import __version__
 
 
 def show_config() -> dict[str, Any]:
@@ -41,7 +42,7 @@ def show_config() -> dict[str, Any]:
 
     folder = cache.folder()
     config: dict[str, Any] = {
-        "versions": {"im2col": version("im2col"), "numpy": np.__version__, "python": platform.python_version()},
+        "versions": {"im2col": __version__, "numpy": np.__version__, "python": platform.python_version()},
         "algorithms": list(registry()),
         "engine": compiler.failure() or "no failure so far",
         "cpus": usable_cpus(),
