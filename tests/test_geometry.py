@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from im2col.errors import GeometryError
-from im2col.spec.geometry import Geometry, integer, offsets, per_axis
+from im2col.spec.geometry import Geometry, integer, per_axis
+from im2col.spec.strides import offsets
 
 from .conftest import raises_exactly
 from .strategies import windows

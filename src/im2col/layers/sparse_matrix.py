@@ -13,10 +13,10 @@ from ..errors import LayoutError, MissingExtraError
 from ..matrix.frame import check_choice
 from ..matrix.shapes import checked_shape
 from ..spec.arrays import as_array
-from ..spec.geometry import offsets
 from ..spec.layout import BATCH, CHANNEL
 from ..spec.padding import source_index
 from ..spec.problem import make_problem
+from ..spec.strides import offsets, row_major
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,12 +164,9 @@ def _most_entries(problem: Problem) -> int:
     """Return how many entries the matrix has: exactly for constant padding, at most that many for another mode."""
     g = problem.geometry
     entries = problem.filters * problem.group_channels
-    for n, k, s, d, (before, _), stops in zip(
-        g.spatial_shape, g.kernel_size, g.stride, g.dilation, g.padding, g.output_shape, strict=True
-    ):
+    for axis, (n, k, stops) in enumerate(zip(g.spatial_shape, g.kernel_size, g.output_shape, strict=True)):
         if problem.padding_mode == "constant":
-            shifts = [tap * d - before for tap in range(k)]
-            entries *= sum(max(0, min(stops, (n - 1 - t) // s + 1) - max(0, -(t // s))) for t in shifts)
+            entries *= int(np.diff(g.positions_inside(axis, range(k))).sum())
         else:
             entries *= stops * min(k, n)
     return entries
@@ -230,7 +227,7 @@ class _Rows:
 
     def __init__(self, problem: Problem, index: np.dtype[Any]) -> None:
         g, layout = problem.geometry, problem.layout
-        steps = [math.prod(problem.x_shape[i + 1 :]) for i in range(len(problem.x_shape))]
+        steps = row_major(problem.x_shape)
         self._problem, self._index = problem, index
         self._pixel_steps, self._channel_step = layout.spatial_shape(steps), layout.size(CHANNEL, steps)
         self._axes = layout.axes if layout.has_channels else CHANNEL + layout.axes
@@ -240,11 +237,11 @@ class _Rows:
             source_index(n, before, after, problem.padding_mode)
             for n, (before, after) in zip(g.spatial_shape, g.padding, strict=True)
         ]
-        corner = sum(before * step for (before, _), step in zip(g.padding, self._pixel_steps, strict=True))
         group_step = problem.group_channels * self._channel_step
         starts = offsets(self._shape, self._arranged(g.position_strides(self._pixel_steps), group_step, 0))
         taps = offsets(self._tap_shape, self._arranged(g.tap_strides(self._pixel_steps), self._channel_step))
-        self.starts, self.taps = (starts - corner).astype(index), taps.astype(index)
+        self.starts = (starts + g.first_pixel(self._pixel_steps)).astype(index)
+        self.taps = taps.astype(index)
         self.filters = offsets(self._shape, self._arranged((0,) * g.ndim, problem.group_filters, 1)).astype(index)
         seen, held = zip(*map(self._along, range(g.ndim)), strict=True)
         channels = (np.ones(problem.groups, index), np.full(problem.group_filters, problem.group_channels, index))
@@ -258,10 +255,8 @@ class _Rows:
 
     def _along(self, axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return how many taps lie on the image, and how many pixels they show, at each stop along an axis."""
-        g = self._problem.geometry
-        n, k, d, before = g.spatial_shape[axis], g.kernel_size[axis], g.dilation[axis], g.padding[axis][0]
-        first = np.arange(g.output_shape[axis], dtype=self._index) * g.stride[axis] - before
-        seen = np.clip(-((first - n) // d), 0, k) - np.clip(-(first // d), 0, k)
+        g, k = self._problem.geometry, self._problem.geometry.kernel_size[axis]
+        seen = np.diff(g.taps_inside(axis, np.arange(g.output_shape[axis]))).reshape(-1).astype(self._index)
         if self._problem.padding_mode == "constant":
             return seen, seen
         held = np.full_like(seen, k)

@@ -159,14 +159,12 @@ def tap_regions(geometry: Geometry) -> Iterator[Region]:
     Region
     """
     axes = []
-    for i, n in enumerate(geometry.spatial_shape):
+    for i, k in enumerate(geometry.kernel_size):
         stride, before = geometry.stride[i], geometry.padding[i][0]
         taps = []
-        for tap in range(geometry.kernel_size[i]):
-            shift = tap * geometry.dilation[i] - before
-            first = max(0, -(shift // stride))
-            stop = min(geometry.output_shape[i], (n - 1 - shift) // stride + 1)
+        for tap, (first, stop) in enumerate(geometry.positions_inside(i, range(k)).tolist()):
             if first < stop:
+                shift = tap * geometry.dilation[i] - before
                 pixel, last = first * stride + shift, (stop - 1) * stride + shift
                 taps.append((tap, slice(first, stop), slice(pixel, last + 1, stride)))
         axes.append(taps)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import InitVar, dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import GeometryError
+from .strides import offsets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 INTEGER_OR_ONE_PER_AXIS = "an integer or one integer per axis"
 Pairs = tuple[tuple[int, int], ...]
@@ -311,6 +312,71 @@ class Geometry:
         """
         return offsets(self.kernel_size, self.tap_strides(pixel_strides))
 
+    def first_pixel(self, pixel_strides: Sequence[int]) -> int:
+        """Return where the first tap of the first position lies, from the first pixel of the image without padding.
+
+        Parameters
+        ----------
+        pixel_strides : sequence of int
+            Strides of the image's spatial axes, in any unit.
+
+        Returns
+        -------
+        int
+            In the same unit; not positive.
+        """
+        return -sum(before * p for (before, _), p in zip(self.padding, pixel_strides, strict=True))
+
+    def taps_inside(self, axis: int, positions: ArrayLike) -> NDArray[np.int64]:
+        """Return which taps of an axis meet the image, and not its padding, at given positions.
+
+        Parameters
+        ----------
+        axis : int
+        positions : array_like of int, (n,)
+            Along that axis.
+
+        Returns
+        -------
+        ndarray of int64, (n, 2)
+            Taps first <= t < stop; 0 and 0 where there is none.
+
+        Examples
+        --------
+        >>> Geometry((5,), (3,), (2,), ((1, 1),), (1,)).taps_inside(0, range(3))
+        array([[1, 3],
+               [0, 3],
+               [0, 2]])
+        """
+        n, k, d = self.spatial_shape[axis], self.kernel_size[axis], self.dilation[axis]
+        start = np.asarray(positions, np.int64) * self.stride[axis] - self.padding[axis][0]
+        return _ranges(-(start // d), -((start - n) // d), k)
+
+    def positions_inside(self, axis: int, taps: ArrayLike) -> NDArray[np.int64]:
+        """Return at which positions of an axis given taps meet the image, and not its padding.
+
+        Parameters
+        ----------
+        axis : int
+        taps : array_like of int, (n,)
+            Along that axis.
+
+        Returns
+        -------
+        ndarray of int64, (n, 2)
+            Positions first <= o < stop; 0 and 0 where there is none.
+
+        Examples
+        --------
+        >>> Geometry((5,), (3,), (2,), ((1, 1),), (1,)).positions_inside(0, range(3))
+        array([[1, 3],
+               [0, 3],
+               [0, 2]])
+        """
+        n, s = self.spatial_shape[axis], self.stride[axis]
+        shift = np.asarray(taps, np.int64) * self.dilation[axis] - self.padding[axis][0]
+        return _ranges(-(shift // s), -((shift - n) // s), self.output_shape[axis])
+
     def pixel(self, position: int, tap: int) -> tuple[int, ...]:
         """Return the image coordinates that one entry of the column matrix shows.
 
@@ -338,23 +404,7 @@ class Geometry:
         )
 
 
-def offsets(shape: Sequence[int], strides: Sequence[int]) -> NDArray[np.int64]:
-    """Return the offset of every element of a strided array, in row-major order.
-
-    Parameters
-    ----------
-    shape, strides : sequence of int
-        Of the array; strides in any unit.
-
-    Returns
-    -------
-    ndarray of int64, shape (prod(shape),)
-        In the unit of `strides`.
-
-    Examples
-    --------
-    >>> offsets((2, 3), (10, 1))
-    array([ 0,  1,  2, 10, 11, 12])
-    """
-    steps = [np.arange(n) * stride for n, stride in zip(shape, strides, strict=True)]
-    return reduce(np.add.outer, steps, np.zeros(1, np.int64)).reshape(-1)
+def _ranges(first: NDArray[np.int64], stop: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Return ranges cut to [0, length), all that are empty as (0, 0)."""
+    ranges = np.clip(np.stack([first, stop], axis=-1), 0, length)
+    return ranges * (ranges[:, :1] < ranges[:, 1:])

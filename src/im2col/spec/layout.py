@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import LayoutError
+from .strides import dense_strides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,31 +99,6 @@ class Layout(NamedTuple):
         """
         canonical = BATCH + CHANNEL + self.spatial
         return dense_strides([canonical.index(a) for a in self.axes], (batch, channels, *spatial), size)
-
-
-def dense_strides(axes: Sequence[int], sizes: Sequence[int], size: int) -> tuple[int, ...]:
-    """Return the strides, in canonical order, of a dense array whose memory order is `axes`.
-
-    Parameters
-    ----------
-    axes : sequence of int
-        The canonical axes, outermost first.
-    sizes : sequence of int
-        Lengths of the canonical axes.
-    size : int
-        Bytes of an element.
-
-    Examples
-    --------
-    >>> dense_strides((0, 2, 1), (1, 3, 5), 4)
-    (60, 4, 12)
-    """
-    strides = [0] * len(sizes)
-    step = size
-    for axis in reversed(axes):
-        strides[axis] = step
-        step *= sizes[axis]
-    return tuple(strides)
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...engine.target import host
 from ...spec.arrays import is_registered
-from ...spec.layout import dense_strides
+from ...spec.strides import dense_strides
 from .channel_passes import ChannelShape
 from .choice import can_walk, choose
 from .dots import dot_of

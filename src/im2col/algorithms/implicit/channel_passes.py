@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...spec.geometry import offsets
+from ...spec.strides import offsets
 from .rows import row_tables, tile_runs
 from .schedule import Part, Pass, job_table
 from .tiles.channel_lanes import JOB, ChannelTile, channel_lanes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...spec.geometry import offsets
+from ...spec.strides import offsets
 from .operand import visible
 from .schedule import Part, Pass, job_table, split_evenly
 from .tiles.position_lanes import JOB, PositionTile, position_lanes

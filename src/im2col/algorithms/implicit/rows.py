@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...spec.geometry import offsets
+from ...spec.strides import offsets
 from .operand import visible
 from .schedule import split_evenly
 

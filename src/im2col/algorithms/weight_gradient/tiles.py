@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine.target import host
-from ...spec.geometry import offsets
-from ...spec.layout import BATCH, CHANNEL, dense_strides
+from ...spec.layout import BATCH, CHANNEL
+from ...spec.strides import dense_strides, offsets
 from ..explicit import box_steps
 from ..implicit.arrangement import kernel_dtype
 from ..implicit.choice import lane_counts, registers
