@@ -17,7 +17,7 @@ from im2col import Geometry, GeometryError, Im2colError, errors
 from im2col.errors import named, naming
 from im2col.spec.geometry import integer
 
-from .conftest import raises_exactly, require
+from .kit.outcomes import raises_exactly, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ TESTS = Path(__file__).parent
 ORDER = (
     "errors",
     "files",
+    "version",
     "spec",
     "engine",
     "matrix",
@@ -57,6 +59,7 @@ SLOW_TO_LOAD = {
         "ipaddress",
         "pkgutil",
         "ctypes",
+        "importlib.metadata",
         "platform",
     ),
     *("im2col.engine.builder", "im2col.engine.cache", "im2col.engine.gather_kernels", "im2col.engine.scatter_kernels"),
@@ -66,10 +69,11 @@ SLOW_TO_LOAD = {
 NOT_LOADED = {
     "llvmlite",
     "threadpoolctl",
-    *("typer", "click", "rich", "PIL", "drawsvg", "resvg_py", "scipy", "onnx", "dask", "torch", "ml_dtypes"),
-    *("skimage", "sklearn", "hypothesis", "pytest"),
+    *("typer", "click", "rich", "PIL", "resvg_py", "scipy"),
+    *("torch", "onnx", "ml_dtypes", "skimage", "sklearn", "hypothesis", "pytest"),
 }
-"""What ``import im2col`` leaves alone: the engine's libraries, until a call needs them, and every extra."""
+"""What ``import im2col`` leaves alone: the engine's libraries, until a call needs them, every extra, and what
+tests and benchmarks compare with."""
 
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 PUBLIC = [name for name in im2col.__all__ if isinstance(getattr(im2col, name), FunctionType)]
@@ -293,6 +297,14 @@ def test_all_is_complete_and_sorted() -> None:
     """`__all__` names every public attribute that is no module, in the order of str."""
     public = {n for n, v in vars(im2col).items() if not n.startswith("_") and not isinstance(v, ModuleType)}
     assert im2col.__all__ == sorted(public)
+
+
+def test_the_version_is_written_once() -> None:
+    """pyproject.toml reads it from the package, which knows it without being installed."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"] == {"path": "src/im2col/version.py"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", im2col.__version__)
 
 
 def test_no_module_has_the_name_of_a_public_object() -> None:

@@ -30,6 +30,7 @@ from .matrix.transform import col2im, im2col, patches, weight_matrix
 from .pictures.illustration import Illustration, illustrate
 from .spec.geometry import Geometry
 from .spec.padding import window_geometry
+from .version import __version__ as __version__
 
 __all__ = [
     "ArgumentError",

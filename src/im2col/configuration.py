@@ -11,6 +11,7 @@ from .engine.host import available_memory, usable_cpus
 from .engine.target import host
 from .engine.threads import resolve_threads
 from .errors import named
+from .version import __version__
 
 
 @named
@@ -43,7 +44,7 @@ def show_config() -> dict[str, Any]:
 
     folder = cache.folder()
     config: dict[str, Any] = {
-        "versions": {"im2col": version("im2col"), "numpy": np.__version__, "python": platform.python_version()},
+        "versions": {"im2col": __version__, "numpy": np.__version__, "python": platform.python_version()},
         "algorithms": list(registry()),
         "engine": compiler.failure() or "no failure so far",
         "cpus": usable_cpus(),

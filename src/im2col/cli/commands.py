@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +18,7 @@ from ..matrix_file import describe, write_matrix
 from ..photo.filtering import filter_file
 from ..photo.kernels import KERNELS
 from ..spec.arrays import as_dtype
+from ..version import __version__
 from .options import LAYER_COLUMNS, parse_shape, parse_window, read_layers, window_options
 from .parameters import (  # noqa: TC001 (typer reads them)
     Dilation,
@@ -72,7 +72,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"im2col {version('im2col')}")
+        typer.echo(f"im2col {__version__}")
         raise typer.Exit
 
 

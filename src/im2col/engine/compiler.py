@@ -148,7 +148,8 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
     versions = (*llvm.llvm_version_info, sys.version_info[:2])
     # What the kernel is made from stands for its IR, which takes longer to write than the object file to read.
     enclosed = [cell.cell_contents for cell in kernel.build.__closure__ or ()]
-    builder = marshal.dumps(kernel.build.__code__), enclosed, _source_digest(kernel.build.__module__)
+    source = marshal.dumps(kernel.build.__code__, 2)  # later versions write what others refer to in another way
+    builder = source, enclosed, _source_digest(kernel.build.__module__)
     description = (kernel.name, kernel.parameters, kernel.speed_level, builder)
     material = repr((description, target, versions, _PIPELINE))
     key = hashlib.sha256(material.encode()).hexdigest()

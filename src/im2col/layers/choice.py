@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..algorithms import gradient_registry, registry
+from ..algorithms import find, gradient_registry, registry
 from ..algorithms.contract import ONLY_BY_NAME
 from ..engine import compiler
 from ..errors import ArgumentError
@@ -41,17 +41,23 @@ def choose(problem: Problem, requested: str, threads: int, *, gradient: bool = F
     ArgumentError
         If the name is unknown, or the algorithm cannot solve the problem.
     """
-    algorithms: Mapping[str, Algorithm[Any]] = gradient_registry() if gradient else registry()
     if requested == "auto":
-        return _best(problem, algorithms, compiler.usable_target(), threads)
-    if not isinstance(requested, str) or requested not in algorithms:
-        raise ArgumentError(f"algorithm must be 'auto' or one of {tuple(algorithms)}, got {requested!r}")
-    # No other is asked: whoever names an algorithm without the engine does not load it.
-    target = compiler.usable_target() if algorithms[requested].compiled else None
-    offer = algorithms[requested].offer(problem, target, threads)
+        return _best(problem, _algorithms(gradient), compiler.usable_target(), threads)
+    # No other is asked nor loaded: whoever names an algorithm without the engine does not load it.
+    algorithm = find(requested, gradient=gradient) if isinstance(requested, str) else None
+    if algorithm is None and (not isinstance(requested, str) or requested not in _algorithms(gradient)):
+        names = tuple(_algorithms(gradient))
+        raise ArgumentError(f"algorithm must be 'auto' or one of {names}, got {requested!r}")
+    algorithm = algorithm or _algorithms(gradient)[requested]
+    target = compiler.usable_target() if algorithm.compiled else None
+    offer = algorithm.offer(problem, target, threads)
     if offer.rank == 0:
         raise ArgumentError(f"algorithm {requested!r} cannot solve this: {offer.reason}; use algorithm='auto'")
     return Choice(problem, requested, offer)
+
+
+def _algorithms(gradient: bool) -> Mapping[str, Algorithm[Any]]:
+    return gradient_registry() if gradient else registry()
 
 
 def _best(problem: Problem, algorithms: Mapping[str, Algorithm[Any]], target: Target | None, threads: int) -> Choice:
@@ -71,9 +77,8 @@ def _best(problem: Problem, algorithms: Mapping[str, Algorithm[Any]], target: Ta
 
 def offers(problem: Problem, threads: int, *, gradient: bool = False) -> dict[str, Offer[Any]]:
     """Return what each algorithm offers for a problem."""
-    algorithms: Mapping[str, Algorithm[Any]] = gradient_registry() if gradient else registry()
     target = compiler.usable_target()
-    return {name: algorithm.offer(problem, target, threads) for name, algorithm in algorithms.items()}
+    return {name: each.offer(problem, target, threads) for name, each in _algorithms(gradient).items()}
 
 
 def offer_lines(choice: Choice, threads: int, *, gradient: bool = False) -> list[str]:

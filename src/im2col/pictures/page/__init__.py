@@ -109,7 +109,7 @@ def page_html(
 def _words(lang: str) -> dict[str, str]:
     """Return the sentences of a language that the page may say."""
     words = dictionary(lang)
-    return {key: text for key, text in words.items() if not key.startswith(("draw.", "terminal."))}
+    return {key: text for key, text in words.items() if not key.startswith(("draw.", "terminal.", "tile."))}
 
 
 def _bare(source: str) -> str:
