@@ -68,6 +68,12 @@ def digests(target: str, dtype: str, *, small: bool = False) -> Digests:
     return found
 
 
+def tables(target: str) -> dict[str, str]:
+    """Return a digest of the decision and the tables of each layer there is, without the IR."""
+    cases = {f"{name}, {each.axes}": each for name, case in LAYERS.items() for each in (case, last(case))}
+    return {name: _decided(problem_of(case, "float32"), NAMED[target])[0] for name, case in cases.items()}
+
+
 def transposes(dtype: str) -> dict[str, list[Problem]]:
     """Return transposed layers as the convolutions that they are, whose results have gaps."""
     kind, found = dtype_of(dtype), {}
@@ -80,35 +86,41 @@ def transposes(dtype: str) -> dict[str, list[Problem]]:
 def _forward(problem: Problem, target: Target) -> list[str]:
     if stored_as(problem, target) is None:
         return ["this CPU cannot store it"]
+    digest, found = _decided(problem, target)
+    return [digest, *_irs(found.kernels, target)]
+
+
+def _decided(problem: Problem, target: Target) -> tuple[str, Tables]:
+    """Return the digest of a decision and its tables, and the tables."""
     decision = decide(problem, target)
-    tables = decision.tables(decision.view)
+    found = decision.tables(decision.view)
     copy = decision.copy
     copied = copy and [copy.shape, copy.strides, copy.nbytes, str(copy.dtype), copy.padded, copy.offset]
     decided = [decision.reason, copied, decision.strides, decision.out_strides, decision.workspace_bytes]
-    return [_digest([decided, *_plain(tables)]), *_irs(tables.kernels, target)]
+    return _digest([decided, *_plain(found)]), found
 
 
 def _gradient(problem: Problem, target: Target) -> list[str]:
     decision = decide_gradient(problem, target)
-    tables = tables_of(decision, decision.box, adds=True)
+    found = tables_of(decision, decision.box, adds=True)
     decided = [decision.reason, decision.strides, decision.box, decision.workspace_bytes]
-    return [_digest([decided, *_plain(tables)]), *_irs(tables.kernels, target)]
+    return [_digest([decided, *_plain(found)]), *_irs(found.kernels, target)]
 
 
-def _plain(tables: Tables) -> list[Any]:
+def _plain(found: Tables) -> list[Any]:
     """Return tables as plain values: where a job names a table's address, the table's number."""
     runs = []
-    for run in tables.runs:
+    for run in found.runs:
         numbers = {table.ctypes.data: f"table {i}" for i, table in enumerate(run.tables)}
         jobs = [[numbers.get(word, word) for word in job.tolist()] for _, job, _ in run.calls]
         starts = [x for *_, x in run.calls]
         contents = [hashlib.sha256(np.ascontiguousarray(table).tobytes()).hexdigest() for table in run.tables]
         runs.append([run.rows, jobs, starts, contents])
-    blocks = [[each.first, each.width, each.blocks, each.packed] for each in tables.blocks]
+    blocks = [[each.first, each.width, each.blocks, each.packed] for each in found.blocks]
     places = [
-        [p.filters.start, p.filters.stop, p.split, p.order, p.packed, p.weights_at, p.bias_at] for p in tables.places
+        [p.filters.start, p.filters.stop, p.split, p.order, p.packed, p.weights_at, p.bias_at] for p in found.places
     ]
-    return [runs, blocks, places, tables.groups, tables.out_filter, bool(tables.weights_outweigh)]
+    return [runs, blocks, places, found.groups, found.out_filter, bool(found.weights_outweigh)]
 
 
 def _irs(kernels: Iterable[Kernel], target: Target) -> list[str]:
@@ -141,7 +153,8 @@ def recorded() -> dict[str, Any]:
 
 def main() -> None:
     """Write the file anew."""
-    found = {f"{target} {dtype}": digests(target, dtype) for target in NAMED for dtype in DTYPES}
+    found: dict[str, Any] = {f"{target} {dtype}": digests(target, dtype) for target in NAMED for dtype in DTYPES}
+    found |= {f"{target} tables": tables(target) for target in NAMED}
     lines = [f'{{"llvmlite": "{llvmlite.__version__}"']
     for key, each in found.items():
         rows = [f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(values)}" for name, values in each.items()]

@@ -237,8 +237,8 @@ def test_a_new_algorithm_is_checked(
 ) -> None:
     """It gets a row of its own; one wrong value, or a NaN, is an exit status of 1."""
     found = {"explicit": registry()["explicit"], "planted": Planted(registry()["explicit"], spoil)}
-    for module in ("plans", "costs"):
-        monkeypatch.setattr(f"im2col.{module}.registry", lambda: found)
+    for module in ("choice", "costs"):
+        monkeypatch.setattr(f"im2col.layers.{module}.registry", lambda: found)
     assert main(["demo", "--out", str(tmp_path)]) == status
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("planted "))
     assert line.endswith(f"  {verdict}")

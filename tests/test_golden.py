@@ -26,6 +26,12 @@ def test_small_layers(target: str, dtype: str) -> None:
     assert found == {name: expected[name] for name in found}
 
 
+@pytest.mark.parametrize("target", NAMED)
+def test_tables_of_every_layer(target: str) -> None:
+    """Every border, stride and dilation there is: which tile, which copy, which tables."""
+    assert golden.tables(target) == golden.recorded()[f"{target} tables"]
+
+
 @pytest.mark.wide
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("target", ["avx512", "avx2", "neon"])

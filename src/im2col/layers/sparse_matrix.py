@@ -161,7 +161,7 @@ def _most_entries(problem: Problem) -> int:
     entries = problem.filters * problem.group_channels
     for axis, (n, k, stops) in enumerate(zip(g.spatial_shape, g.kernel_size, g.output_shape, strict=True)):
         if problem.padding_mode == "constant":
-            entries *= int(np.diff(g.positions_inside(axis, range(k))).sum())
+            entries *= sum(stop - first for first, stop in g.positions_inside(axis))
         else:
             entries *= stops * min(k, n)
     return entries

@@ -347,32 +347,26 @@ class Geometry:
         """
         n, k, d = self.spatial_shape[axis], self.kernel_size[axis], self.dilation[axis]
         start = np.asarray(positions, np.int64) * self.stride[axis] - self.padding[axis][0]
-        return _ranges(-(start // d), -((start - n) // d), k)
+        taps = np.clip(np.stack([-(start // d), -((start - n) // d)], axis=-1), 0, k)
+        return np.where(taps[:, :1] < taps[:, 1:], taps, 0)
 
-    def positions_inside(self, axis: int, taps: ArrayLike) -> NDArray[np.int64]:
-        """Return at which positions of an axis given taps meet the image, and not its padding.
-
-        Parameters
-        ----------
-        axis : int
-        taps : array_like of int, (n,)
-            Along that axis.
+    def positions_inside(self, axis: int) -> list[tuple[int, int]]:
+        """Return at which positions of an axis each tap meets the image, and not its padding.
 
         Returns
         -------
-        ndarray of int64, (n, 2)
-            Positions first <= o < stop; 0 and 0 where there is none.
+        list of (int, int)
+            For each tap positions first <= o < stop; 0 and 0 where there is none.
 
         Examples
         --------
-        >>> Geometry((5,), (3,), (2,), ((1, 1),), (1,)).positions_inside(0, range(3))
-        array([[1, 3],
-               [0, 3],
-               [0, 2]])
+        >>> Geometry((5,), (3,), (2,), ((1, 1),), (1,)).positions_inside(0)
+        [(1, 3), (0, 3), (0, 2)]
         """
-        n, s = self.spatial_shape[axis], self.stride[axis]
-        shift = np.asarray(taps, np.int64) * self.dilation[axis] - self.padding[axis][0]
-        return _ranges(-(shift // s), -((shift - n) // s), self.output_shape[axis])
+        n, s, d, before = self.spatial_shape[axis], self.stride[axis], self.dilation[axis], self.padding[axis][0]
+        shifts = (tap * d - before for tap in range(self.kernel_size[axis]))
+        ranges = ((max(0, -(t // s)), min(self.output_shape[axis], -((t - n) // s))) for t in shifts)
+        return [(first, stop) if first < stop else (0, 0) for first, stop in ranges]
 
     def pixel(self, position: int, tap: int) -> tuple[int, ...]:
         """Return the image coordinates that one entry of the column matrix shows.
@@ -399,9 +393,3 @@ class Geometry:
             int(o) * s + int(t) * d - before
             for o, t, s, d, (before, _) in zip(stops, steps, self.stride, self.dilation, self.padding, strict=True)
         )
-
-
-def _ranges(first: NDArray[np.int64], stop: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """Return ranges cut to [0, length), all that are empty as (0, 0)."""
-    ranges = np.clip(np.stack([first, stop], axis=-1), 0, length)
-    return ranges * (ranges[:, :1] < ranges[:, 1:])

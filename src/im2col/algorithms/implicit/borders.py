@@ -53,7 +53,9 @@ def tile_runs(g: Geometry, most: int) -> list[Run]:
 
 def _inside(g: Geometry, size: int, column: int, count: int) -> tuple[int, int]:
     """Return the tiles [first, stop) of a row of equal tiles none of whose taps can meet the padding."""
-    (first, _), (_, stop) = g.positions_inside(g.ndim - 1, (0, g.kernel_size[-1] - 1)).tolist()
+    (first, last), *_, (_, stop) = g.positions_inside(g.ndim - 1) * 2
+    if first == last:
+        return 0, 0  # the first tap never meets the image
     low = max(0, -(-(first - column) // size))
     high = min(count, (stop - column) // size)
     return (low, high) if low < high else (0, 0)

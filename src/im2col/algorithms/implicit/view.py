@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from ...spec.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -109,5 +107,5 @@ def share_inside(g: Geometry) -> float:
     """Return the share of the taps that lie inside the image, over all positions."""
     share = 1.0
     for axis, (k, count) in enumerate(zip(g.kernel_size, g.output_shape, strict=True)):
-        share *= int(np.diff(g.positions_inside(axis, range(k))).sum()) / (k * count)
+        share *= sum(stop - first for first, stop in g.positions_inside(axis)) / (k * count)
     return share
