@@ -229,7 +229,7 @@ def test_a_missing_extra_says_how_to_get_it(package: str, name: str, monkeypatch
     }
     for call in needs[package]:
         with raises_exactly(
-            MissingExtraError, f"illustrate: this needs {name}; install it with pip install 'im2col[draw]'"
+            MissingExtraError, f"this needs {name}; install it with pip install 'im2col[draw]'"
         ):
             call()
 
