@@ -179,19 +179,19 @@ def test_what_a_page_cannot_hold() -> None:
     """Complex numbers, and integers beyond a double's."""
     with raises_exactly(
         ArgumentError,
-        "illustrate: the explorer computes with real numbers but x is complex128; save .svg, or pass x.real",
+        "the explorer computes with real numbers but x is complex128; save .svg, or pass x.real",
     ):
         page_html(make_pictured_layer(X * 1j, W), chapter="slide", selection=Selection(), lang="en")
     with raises_exactly(
         ArgumentError,
-        "illustrate: the explorer's numbers are exact up to 2**53 but w of int64 holds 9007199254740992; save .svg, or "
+        "the explorer's numbers are exact up to 2**53 but w of int64 holds 9007199254740992; save .svg, or "
         "scale it down",
     ):
         page_html(make_pictured_layer(X, np.full_like(W, 1 << 53)), chapter="slide", selection=Selection(), lang="en")
     with np.errstate(over="ignore"):
         great = np.longdouble(np.finfo(np.float64).max) * 2
     if np.isfinite(great):  # where a long double has more exponents than a double
-        with pytest.raises(ArgumentError, match=r"^illustrate: the explorer's numbers end at 1\.8e308 but x of "):
+        with pytest.raises(ArgumentError, match=r"^the explorer's numbers end at 1\.8e308 but x of "):
             page_html(make_pictured_layer(X * great, W), chapter="slide", selection=Selection(), lang="en")
 
 

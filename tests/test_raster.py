@@ -230,9 +230,7 @@ def test_a_missing_extra_says_how_to_get_it(package: str, name: str, monkeypatch
         "resvg_py": [lambda: svg_to_png(field("red")), lambda: frames_to_gif([field("red")], 100)],
     }
     for call in needs[package]:
-        with raises_exactly(
-            MissingExtraError, f"illustrate: this needs {name}; install it with pip install 'im2col[draw]'"
-        ):
+        with raises_exactly(MissingExtraError, f"this needs {name}; install it with pip install 'im2col[draw]'"):
             call()
 
 

@@ -574,14 +574,14 @@ def test_wrapping() -> None:
 
 def test_an_unknown_language() -> None:
     """The languages are named."""
-    with raises_exactly(ArgumentError, "show: lang must be one of ('en', 'zh'), got 'tlh'"):
+    with raises_exactly(ArgumentError, "lang must be one of ('en', 'zh'), got 'tlh'"):
         shown(scene("slide"), "tlh")
 
 
 @pytest.mark.parametrize("width", ["x", 0, -3, 1.5, True])
 def test_a_width_that_is_none(width: Any) -> None:
     """It is an integer of at least 1."""
-    with pytest.raises(ArgumentError, match=r"^show: width must be (an integer or None|at least 1), got "):
+    with pytest.raises(ArgumentError, match=r"^width must be (an integer or None|at least 1), got "):
         shown(scene("slide"), width=width)
 
 
@@ -591,14 +591,14 @@ def test_a_file_that_takes_no_text(tmp_path: Path) -> None:
     path.write_text("")
     with path.open() as reading:
         for file in (io.BytesIO(), reading, path, 3):
-            with pytest.raises(ArgumentError, match=r"^show: file must be open for writing text, such as open\(path"):
+            with pytest.raises(ArgumentError, match=r"^file must be open for writing text, such as open\(path"):
                 show_scene(scene("slide"), "en", file=file)  # type: ignore[arg-type]  # that is tried
 
 
 def test_rich_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says how to install it."""
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    line = "show: pictures in a terminal need rich; install it with pip install 'im2col[draw]'"
+    line = "pictures in a terminal need rich; install it with pip install 'im2col[draw]'"
     with raises_exactly(MissingExtraError, line):
         shown(scene("slide"))
 
