@@ -26,7 +26,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m bench narrow
 
 mutate: $(VENV)/.test
-	$(BIN)/python tests/mutate.py
+	$(BIN)/python -m tests.mutate
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --cases 20000

@@ -19,6 +19,7 @@ import im2col
 from im2col import errors
 
 from .kit.outcomes import missing, require
+from .kit.processes import HANG_SECONDS
 from .mutate import MUTATIONS, Mutation
 
 if TYPE_CHECKING:
@@ -175,7 +176,9 @@ def test_the_reference_shares_no_index_code() -> None:
 def test_importing_loads_neither_the_engine_nor_an_extra() -> None:
     """A fresh interpreter that imports im2col has loaded none of their modules, and no thread has been started."""
     code = "import sys, threading, im2col; print(threading.active_count(), *{m.split('.')[0] for m in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     threads, *loaded = done.stdout.split()
     assert "numpy" in loaded
     assert NOT_LOADED.intersection(loaded) == set()
@@ -185,7 +188,9 @@ def test_importing_loads_neither_the_engine_nor_an_extra() -> None:
 def test_importing_loads_nothing_slow() -> None:
     """Beyond what NumPy has loaded, a fresh interpreter loads the house and the few modules that all of it needs."""
     code = "import sys, numpy; before = set(sys.modules); import im2col; print(*set(sys.modules) - before)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     loaded = done.stdout.split()
     assert "im2col.matrix.transform" in loaded
     assert SLOW_TO_LOAD.intersection(loaded) == set()
