@@ -20,7 +20,6 @@ from im2col import errors
 
 from .kit.outcomes import missing, require
 from .kit.processes import HANG_SECONDS
-from .mutate import MUTATIONS, Mutation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -268,14 +267,6 @@ def test_no_file_names_a_place_on_its_authors_machine() -> None:
         if path.is_file() and (line := place.search(path.read_bytes().decode("utf-8", "replace"))):
             found.append(f"{name}: {line[0]}")
     assert found == []
-
-
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.why)
-def test_mutations_still_apply(mutation: Mutation) -> None:
-    """The text that `make mutate` replaces stands in its file once, and the tests that must notice exist."""
-    assert (PACKAGE / mutation.file).read_text().count(mutation.old) == 1
-    files = [name.partition("::")[0] for name in mutation.tests.split()]
-    assert all((Path(__file__).parent / name).is_file() for name in files)
 
 
 def test_a_missing_part_is_a_skip_or_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
