@@ -25,11 +25,11 @@ def planning_for(target: Target) -> Iterator[pytest.MonkeyPatch]:
         decide.cache_clear()
         compiler._reset()
         for name, module in list(sys.modules.items()):
-            if name.startswith("im2col.algorithms.implicit"):
+            if name.startswith("im2col.algorithms"):
                 for value in vars(module).values():
                     getattr(value, "cache_clear", lambda: None)()
 
-    import_module("im2col.algorithms.implicit.runner")  # with the host that is really there
+    import_module("im2col.algorithms.weight_gradient.runner")  # with the host that is really there
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
             if name.startswith("im2col.") and getattr(module, "host", None) is host:
