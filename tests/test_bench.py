@@ -571,6 +571,7 @@ def test_small_integers_are_exact_in_bfloat16(torch: Any) -> None:
     assert read.tolist() == integers.tolist()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("name", "tested", "package", "tasks", "titles"),
     [

@@ -231,7 +231,7 @@ def test_with_llvmlite_the_same_program_does_not_warn() -> None:
 @pytest.mark.parametrize(
     ("fault", "cause"),
     one_in(
-        8,
+        9,
         [
             (BREAK.format(error="ModuleNotFoundError('no llvmlite')"), "ModuleNotFoundError: no llvmlite"),
             (BREAK_KERNELS.format(sound=1), "RuntimeError: cannot be linked"),
