@@ -4,20 +4,27 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -n auto
 
-.PHONY: demo test check bench mutate fuzz clean
+.PHONY: demo test test-all check bench mutate fuzz clean
 
 demo: $(VENV)/.demo
 	$(BIN)/im2col demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+	$(PYTEST) -m "not wide" $(COVERAGE)
+	@echo "Left out, for 'make test-all': whole matrices, more random cases, peers, the browser, coverage."
+
+# `make test` first, then what it leaves out, with more random cases; no test runs twice. The coverage is that of both.
+test-all: COVERAGE = --cov --cov-report= --cov-fail-under=0
+test-all: test
+	IM2COL_TEST_PROFILE=wide $(PYTEST) -m "wide or hypothesis" --cov --cov-append --cov-report=term
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n auto -m "not wide"
+	$(PYTEST) -q -m "not wide"
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench transforms
@@ -26,7 +33,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m bench narrow
 
 mutate: $(VENV)/.test
-	$(BIN)/python tests/mutate.py
+	$(BIN)/python -m tests.mutate
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --cases 20000

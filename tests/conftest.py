@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # No deadline and no complaint about slow data: CI machines are shared. In CI the same cases are drawn every time.
-# "fast", for `make mutate`, is content with knowing that something is wrong: it makes no failing case smaller.
+# "wide" is for `make test-all`. "fast", for `make mutate`, is content with knowing that something is wrong: it makes no
+# failing case smaller.
 _SHARED_MACHINE = [HealthCheck.too_slow]
-settings.register_profile(
-    "default",
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=_SHARED_MACHINE,
-    derandomize=bool(os.environ.get("CI")),
-)
+for name, number in (("default", 20), ("wide", 60)):
+    settings.register_profile(
+        name,
+        max_examples=number,
+        deadline=None,
+        suppress_health_check=_SHARED_MACHINE,
+        derandomize=bool(os.environ.get("CI")),
+    )
 settings.register_profile(
     "fast",
     max_examples=20,

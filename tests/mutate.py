@@ -1,27 +1,19 @@
 """Plant bugs in index formulas, one at a time, and see that the tests notice each: ``make mutate``.
 
-Every mutation is made in a copy of `src` and `tests` in a temporary folder; the working tree is only read. A mutation
-is caught when its tests, which pass without it, fail. One that survives, or whose text has changed, fails the run.
+Those of the table below are what people have got wrong; `mutants` generates the others. A bug is caught when its
+tests, which pass without it, fail or never end. One that survives, or whose text has changed, fails the run.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from im2col.engine.target import host
-
-REPOSITORY = Path(__file__).parents[1]
-AT_ONCE = 2
-SECONDS = 120
-"""How long the tests of one mutation may take; a mutation that never ends is caught too."""
+from .mutants import EQUIVALENT, FILES, mutants
+from .planting import PACKAGE, Plant, judge
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,7 @@ MUTATIONS = [
         "test_geometry.py",
     ),
     Mutation(
-        "spec/geometry.py",
+        "spec/strides.py",
         ".reshape(-1)",
         '.reshape(-1, order="F")',
         "offsets run through the first axis fastest",
@@ -136,16 +128,16 @@ MUTATIONS = [
         "test_transform.py",
     ),
     Mutation(
-        "matrix/fold.py",
-        "first = max(0, -(shift // stride))",
-        "first = max(0, -shift // stride)",
+        "spec/geometry.py",
+        "_ranges(-(shift // s), ",
+        "_ranges(-shift // s, ",
         "the first position of a tap is rounded down",
         "test_fold.py",
     ),
     Mutation(
-        "matrix/fold.py",
-        "(n - 1 - shift) // stride + 1)",
-        "(n - 2 - shift) // stride + 1)",
+        "spec/geometry.py",
+        "-((shift - n) // s)",
+        "-((shift - n + 1) // s)",
         "the last pixel of an axis gets nothing back",
         "test_fold.py",
     ),
@@ -477,50 +469,33 @@ MUTATIONS = [
 ]
 
 
-def run_tests(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
-    """Run test files of a copy of the repository against its own source."""
-    environment = os.environ | {
-        "PYTHONPATH": str(folder / "src"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "IM2COL_TEST_PROFILE": "fast",
-    }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not wide"]
-    files = [str(folder / "tests" / name) for name in tests.split()]
-    return subprocess.run(
-        [*command, *files], cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-    )
+def planted(mutation: Mutation) -> Plant:
+    """Return the file with its bug, and the tests that must notice; ValueError where the text has changed."""
+    text = (PACKAGE / mutation.file).read_text()
+    if text.count(mutation.old) != 1:
+        raise ValueError(f"{mutation.old!r} stands {text.count(mutation.old)} times in {mutation.file}")
+    return Plant(mutation.file, text.replace(mutation.old, mutation.new), tuple(mutation.tests.split()))
 
 
-def copy_repository(folder: Path) -> Path:
-    """Copy what the tests need into `folder`."""
-    for name in ("src", "tests", "docs"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "pyproject.toml", folder)
-    return folder
+def by_hand() -> dict[str, Plant]:
+    """Return the mutations of the table that this CPU can run, by what is wrong with them."""
+    code = "import sys; from im2col.engine.target import host; print(*filter(host().has_dot, sys.argv[1:]))"
+    asked = [sys.executable, "-c", code, *{m.dot for m in MUTATIONS if m.dot}]
+    paths = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
+    dots = {"", *subprocess.run(asked, env=paths, capture_output=True, text=True, check=True).stdout.split()}
+    return {f"{m.file}: {m.why}": planted(m) for m in MUTATIONS if m.dot in dots}
 
 
-def judge(mutation: Mutation) -> str:
-    """Plant one bug and run its tests; return "caught", or what is wrong."""
-    with tempfile.TemporaryDirectory(prefix="im2col-mutate-") as name:
-        folder = copy_repository(Path(name))
-        path = folder / "src" / "im2col" / mutation.file
-        text = path.read_text()
-        if text.count(mutation.old) != 1:
-            return f"NOT APPLIED: {mutation.old!r} stands {text.count(mutation.old)} times in {mutation.file}"
-        path.write_text(text.replace(mutation.old, mutation.new))
-        try:
-            done = run_tests(folder, mutation.tests)
-        except subprocess.TimeoutExpired:
-            return "caught"
-        # 0: all passed; 1: some failed; everything else is no judgement of the tests.
-        return {0: "SURVIVED", 1: "caught"}.get(done.returncode, f"NOT JUDGED:\n{done.stdout[-2000:]}")
+def generated() -> tuple[dict[str, Plant], list[str]]:
+    """Return the generated mutants, every so manieth if the environment says so; and stale names of equivalent ones.
 
-
-def passes_unchanged(tests: str) -> str:
-    """Run one mutation's tests without the mutation; return "", or why they judge nothing."""
-    with tempfile.TemporaryDirectory(prefix="im2col-mutate-") as name:
-        done = run_tests(copy_repository(Path(name)), tests)
-        return "" if done.returncode == 0 else f"{tests} fails without a mutation:\n{done.stdout[-2000:]}"
+    ``IM2COL_MUTATE_EVERY=10 IM2COL_MUTATE_SEED=3`` takes the numbers 3, 13, 23 and so on.
+    """
+    every = [(mutant, tests) for file, tests in FILES.items() for mutant in mutants(file)]
+    step = int(os.environ.get("IM2COL_MUTATE_EVERY", "1"))
+    chosen = every[int(os.environ.get("IM2COL_MUTATE_SEED", "0")) % step :: step]
+    plants = {m.name: Plant(m.file, m.text, tests) for m, tests in chosen if m.name not in EQUIVALENT}
+    return plants, sorted(EQUIVALENT.keys() - {mutant.name for mutant, _ in every})
 
 
 def say(line: str) -> None:
@@ -532,20 +507,30 @@ def say(line: str) -> None:
 def main() -> int:
     """Judge every mutation; return the exit status."""
     start = time.perf_counter()
-    mutations = [m for m in MUTATIONS if not m.dot or host().has_dot(m.dot)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        broken = [why for why in pool.map(passes_unchanged, sorted({m.tests for m in mutations})) if why]
-        if broken:
-            say("\n".join(broken))
+    table, (formulas, stale) = by_hand(), generated()
+    at_once = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    unchanged = {tests: Plant("", None, tests) for tests in {p.tests for p in (table | formulas).values()}}
+    seconds = {}
+    for outcome in judge(unchanged.values(), at_once):
+        seconds[outcome.plant.tests] = outcome.cpu_seconds
+        if outcome.status:
+            say(f"{' '.join(outcome.plant.tests)} fails without a bug:\n{outcome.output[-3000:]}")
             return 1
-        verdicts = []
-        for mutation, verdict in zip(mutations, pool.map(judge, mutations), strict=True):
-            say(f"{verdict:9} {mutation.file:12} {mutation.why}")
-            verdicts.append(verdict)
-    caught = verdicts.count("caught")
-    left_out = f", {len(MUTATIONS) - len(mutations)} left out on this CPU" * (len(mutations) < len(MUTATIONS))
-    say(f"{caught} of {len(mutations)} mutations caught in {time.perf_counter() - start:.0f} s{left_out}")
-    return 0 if caught == len(mutations) else 1
+    plants = [replace(p, cpu_seconds=10 + 5 * seconds[p.tests]) for p in (table | formulas).values()]
+    names = dict(zip(map(id, plants), table | formulas, strict=True))
+    survived = []
+    for done, outcome in enumerate(judge(plants, at_once), 1):
+        if outcome.status == 0:
+            survived.append(names[id(outcome.plant)])
+            say(f"SURVIVED {survived[-1]}")
+        if done % 50 == 0:
+            say(f"{done} of {len(plants)} bugs planted, {len(survived)} survived")
+    for name in stale:
+        say(f"NO SUCH MUTANT {name}")
+    missed = f"{len(survived)} survived, {len(MUTATIONS) - len(table)} left out on this CPU"
+    known = f"{len(EQUIVALENT)} known to change nothing"
+    say(f"{len(table)} bugs by hand, {len(formulas)} generated: {missed}, {known}; {time.perf_counter() - start:.0f} s")
+    return 1 if survived or stale else 0
 
 
 if __name__ == "__main__":

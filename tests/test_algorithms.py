@@ -27,6 +27,7 @@ from im2col.spec.problem import make_problem
 from .kit.convolutions import ALGORITHMS, INTEGERS, bits, conv_by, layer, promotes, result_dtype, stored
 from .kit.oracles import Window
 from .kit.outcomes import raises_exactly
+from .kit.processes import HANG_SECONDS
 from .kit.strategies import BFLOAT16, DTYPES, PADDING_MODES, numbers
 from .kit.targets import forget_choices
 
@@ -53,6 +54,7 @@ def extremes(shape: tuple[int, ...], dtype: np.dtype[Any], seed: int) -> Array:
     return np.where(rng.random(shape) < 0.3, anything, ends)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("x_dtype", INTEGERS, ids=str)
 def test_integers_are_exact_and_wrap(x_dtype: np.dtype[Any], algorithm: str) -> None:
@@ -113,6 +115,7 @@ def real_products(x: Array, w: Array) -> list[tuple[NDArray[np.object_], NDArray
     return [(np.append(a, -b), np.append(c, d)), (np.append(a, b), np.append(d, c))]
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("x_dtype", FLOATS, ids=str)
 def test_floats_stay_within_the_bound(x_dtype: np.dtype[Any], algorithm: str) -> None:
@@ -151,6 +154,7 @@ def test_overflow_is_infinite_and_silent(dtype: np.dtype[Any], algorithm: str) -
     assert np.isposinf(conv_by(algorithm, x, w)[0].real)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -305,12 +309,16 @@ def test_no_more_threads_than_asked_for(
 ) -> None:
     """At most `threads` blocks are made at once, and no more than fit the workspace limit together."""
     lock, copied, running, most = threading.Lock(), gather.copy, 0, 0
+    met = threading.Event()
 
     def copy(dst: Array, src: Array, *rest: Any, **options: Any) -> Any:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
+            if most >= min(2, at_once):
+                met.set()
+        assert met.wait(HANG_SECONDS)
         time.sleep(0.01)
         copied(dst, src, *rest, **options)
         with lock:
@@ -379,7 +387,7 @@ def test_processes(how: str, tmp_path: Path) -> None:
         pytest.skip("this system has no fork")
     script = tmp_path / "script.py"
     script.write_text(PROCESSES)
-    subprocess.run([sys.executable, str(script), how], check=True, timeout=60)
+    subprocess.run([sys.executable, str(script), how], check=True, timeout=HANG_SECONDS)
 
 
 # The registry.

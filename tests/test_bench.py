@@ -44,6 +44,8 @@ from bench.transforms.measure import OUTS, Measurement, measure
 from bench.transforms.problems import TASKS, Layer, Problem, make_problem, read_layers
 from bench.transforms.report import report
 
+from .kit.outcomes import require
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -70,9 +72,8 @@ NARROW = [Task(layer, kind, itemsize) for layer in FLAT for kind, itemsize in na
 
 
 def installed(package: ModuleType) -> list[Any]:
-    """Return the contestants that are installed, as parameters; peers are wide."""
-    found = [c for c in discover(package) if c.version]
-    return [pytest.param(c, id=c.name, marks=[pytest.mark.wide] * (c.role is Role.PEER)) for c in found]
+    """Return the contestants that are installed, as parameters."""
+    return [pytest.param(c, id=c.name) for c in discover(package) if c.version]
 
 
 def prepare_off_by_one(problem: Problem) -> Callable[[], NDArray[np.float32]]:
@@ -127,6 +128,7 @@ def test_every_file_is_a_contestant() -> None:
     assert Contestant("absent", "no-such-distribution", numpy_strided.prepare).version is None
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("contestant", installed(contestants))
 @pytest.mark.parametrize("layer", [TINY, DILATED], ids=lambda layer: layer.name)
 def test_an_installed_contestant_computes_rightly(contestant: Contestant[Problem], layer: Layer) -> None:
@@ -289,6 +291,7 @@ def test_every_convolution_file_is_a_contestant() -> None:
     assert [c.name for c in pickle.loads(pickle.dumps(found))] == [c.name for c in found]  # noqa: S301 (its own)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("contestant", installed(convolution_contestants))
 def test_an_installed_contestant_convolves_rightly(contestant: Convolver, tmp_path: Path) -> None:
     """Every kind of layer that it offers, which is every one for this library."""
@@ -404,7 +407,7 @@ def test_the_best_peer_is_a_direct_one() -> None:
 @pytest.mark.wide
 def test_the_chart_is_the_same_every_time(tmp_path: Path) -> None:
     """No date and no random names: a picture for version control."""
-    pytest.importorskip("matplotlib")
+    require("matplotlib")
     from bench.convolution.chart import draw
 
     paths = [tmp_path / "new" / name for name in ("a.svg", "b.svg")]
@@ -474,6 +477,7 @@ def offered(
     return found
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("contestant", installed(gradients_contestants))
 def test_an_installed_contestant_differentiates_rightly(contestant: Differentiator, tmp_path: Path) -> None:
     """Every kind at every layer for those with weights in every call; plans and engines know the transpose only."""
@@ -484,6 +488,7 @@ def test_an_installed_contestant_differentiates_rightly(contestant: Differentiat
         assert len(found) == len(FLAT) * len(kinds)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("contestant", installed(narrow_contestants))
 def test_an_installed_contestant_convolves_narrow_numbers_rightly(contestant: NarrowConvolver, tmp_path: Path) -> None:
     """Every kind that it offers."""
@@ -566,6 +571,7 @@ def test_small_integers_are_exact_in_bfloat16(torch: Any) -> None:
     assert read.tolist() == integers.tolist()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("name", "tested", "package", "tasks", "titles"),
     [

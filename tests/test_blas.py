@@ -18,6 +18,8 @@ from im2col import conv
 from im2col.engine import gather
 from im2col.engine.blas import single_threaded_blas
 
+from .kit.processes import HANG_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -193,4 +195,4 @@ assert threads() == {3}
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_starts_afresh() -> None:
     """A child that is forked while BLAS is held has no use under way: it is free there, and can be held again."""
-    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=HANG_SECONDS)

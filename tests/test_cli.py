@@ -10,6 +10,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ from im2col.photo.image_files import read_photo
 from im2col.photo.kernels import KERNELS
 
 from .kit.outcomes import raises_exactly
+from .kit.processes import HANG_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -707,7 +709,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a Python process and return what it left."""
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, **options
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=HANG_SECONDS, check=False, **options
     )
 
 
@@ -770,7 +772,11 @@ def test_a_reader_that_leaves_early() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [sys.executable, "-m", "im2col", "kernels"], stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False
+        [sys.executable, "-m", "im2col", "kernels"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=HANG_SECONDS,
+        check=False,
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
@@ -781,7 +787,11 @@ def test_a_full_disk_behind_standard_output() -> None:
     """One line, status 2."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "im2col", "kernels"], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+            [sys.executable, "-m", "im2col", "kernels"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=HANG_SECONDS,
+            check=False,
         )
     assert (done.returncode, done.stderr) == (2, b"im2col: No space left on device\n")
 
@@ -792,13 +802,14 @@ def test_ctrl_c(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((400, 400), np.uint8))
     started = tmp_path / "started"
     code = (
-        "import sys, time, pathlib, im2col.matrix_file as m, im2col.cli\n"
+        "import signal, sys, threading, pathlib, im2col.matrix_file as m, im2col.cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "blocks = m._blocks\n"
         "def slow(*arguments):\n"
         "    for block in blocks(*arguments):\n"
         "        yield block\n"
         f"        pathlib.Path({str(started)!r}).touch()\n"
-        "        time.sleep(60)\n"
+        f"        threading.Event().wait({HANG_SECONDS})\n"
         "m._blocks = slow\n"
         "sys.exit(im2col.cli.main(sys.argv[1:]))\n"
     )
@@ -808,7 +819,8 @@ def test_ctrl_c(tmp_path: Path) -> None:
     ) as running:
         while not started.exists():
             assert running.poll() is None
+            time.sleep(0.01)
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=HANG_SECONDS)
     assert (running.returncode, out, err) == (130, b"", b"im2col: interrupted\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["started", "x.npy"]

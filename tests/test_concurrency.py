@@ -22,6 +22,8 @@ from im2col.engine import compiler
 
 from .kit.layers import LAYERS, Case, assert_within, dtype_of, expected, last
 from .kit.outcomes import require
+from .kit.processes import HANG_SECONDS
+from .kit.selection import one_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +73,7 @@ def test_a_plan_in_many_threads(name: str, threads: int) -> None:
         x, right = images[i % 4], alone[i % 4]
         wide = np.full((*right.shape[:-1], right.shape[-1] + 3), np.nan, right.dtype)
         outs = [np.full_like(right, np.nan), wide[..., 1:-2]]
-        barrier.wait(60)
+        barrier.wait(HANG_SECONDS)
         results = [prepared(x, outs[n % 2]).tobytes() for n in range(12)]
         return all(result == right.tobytes() for result in results)
 
@@ -99,7 +101,7 @@ def test_first_calls_at_once() -> None:
         prepared = plan_of(case, w, bias, threads=1 + number % 3)
 
         def call(_: int, p: Plan = prepared, x: Array = x, barrier: threading.Barrier = barrier) -> Array:
-            barrier.wait(60)
+            barrier.wait(HANG_SECONDS)
             return p(x)
 
         with ThreadPoolExecutor(6) as pool:
@@ -117,7 +119,7 @@ barrier = threading.Barrier(12)
 cases = [*SHARED.values()] * 2
 
 def call(i):
-    barrier.wait(60)
+    barrier.wait(900)
     judge(cases[i])
     return True
 
@@ -137,7 +139,7 @@ def run_script(tmp_path: Path, text: str, *arguments: str, **environment: str) -
         env=os.environ | {"PYTHONPATH": paths} | environment,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -150,6 +152,7 @@ def test_one_shot_calls_at_once_on_a_cold_cache(tmp_path: Path) -> None:
     run_script(tmp_path, COLD, IM2COL_CACHE_DIR=cache)
 
 
+@pytest.mark.wide
 def test_processes_that_share_a_cold_cache(tmp_path: Path) -> None:
     """Several processes that compile the same kernels at once."""
     with ThreadPoolExecutor(3) as pool:
@@ -175,17 +178,19 @@ def test_the_gil_is_released() -> None:
 
     ticker = threading.Thread(target=tick)
     ticker.start()
-    spans = []
+    # A call is one kernel after another, tens of milliseconds: with the GIL held, only its very edges would tick.
     try:
-        for _ in range(5):
+        for _ in range(500):  # where others keep every CPU busy, the ticker may miss a few calls
             start = time.perf_counter()
             prepared(x, out)
-            spans.append((start, time.perf_counter()))
+            end = time.perf_counter()
+            quarter = (end - start) / 4
+            if sum(start + quarter < t < end - quarter for t in ticks) >= 3:
+                return
     finally:
         stop.set()
         ticker.join()
-    # A call is one kernel after another, tens of milliseconds: with the GIL held, only its very edges would tick.
-    assert max(sum(a + (z - a) / 4 < t < z - (z - a) / 4 for t in ticks) for a, z in spans) >= 3
+    pytest.fail("nothing else ran in the midst of a call")
 
 
 # Processes.
@@ -216,7 +221,7 @@ def run(argument):
 def forks(number):
     child = os.fork()
     if child == 0:
-        faulthandler.dump_traceback_later(30, exit=True)  # a child that hangs says where
+        faulthandler.dump_traceback_later(600, exit=True)  # a child that hangs says where
         answer = right(number) and right(number + 1)
         judge(replace(SHARED["no copy"], threads=3))
         helped = any(thread.name.startswith("im2col_") for thread in threading.enumerate())
@@ -239,7 +244,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("how", ["fork", "pool-fork", "pool-spawn", "pool-forkserver"])
+@pytest.mark.parametrize("how", one_in(4, ["fork", "pool-fork", "pool-spawn", "pool-forkserver"]))
 def test_processes(how: str, tmp_path: Path) -> None:
     """After a fork, and in multiprocessing, calls and plans are right, have threads, and nothing hangs."""
     if how != "pool-spawn" and not hasattr(os, "fork"):

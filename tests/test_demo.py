@@ -50,6 +50,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         return run_demo(tmp_path_factory.mktemp("demo") / "new" / "folder")
 
 
+@pytest.mark.wide
 def test_the_layer_is_a_real_one(report: Report) -> None:
     """At least 8 kernels over three colours, with stride and padding: shapes, sizes and duplication are right."""
     assert len(report.kernels) >= 8

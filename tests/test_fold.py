@@ -22,6 +22,8 @@ from im2col.errors import (
     ShapeError,
 )
 from im2col.matrix import fold
+from im2col.matrix.fold import workspace_bytes
+from im2col.spec.geometry import Geometry
 
 from .kit import oracles
 from .kit.outcomes import raises_exactly, require
@@ -315,6 +317,29 @@ def test_every_oracle_notices_a_planted_bug(check: Callable[[], None], monkeypat
     monkeypatch.setitem(globals(), "overlap_count", one_more)
     with pytest.raises(AssertionError, match="Arrays are not equal"):
         check()
+
+
+# Memory
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mode", "reduce", "nbytes"),
+    [
+        ("f4", "constant", "sum", 0),  # the image of 40 pixels itself
+        ("f4", "reflect", "sum", 4 * (40 + 84)),  # the padded image, folded back into another one
+        ("f2", "constant", "sum", 4 * 40),  # sums in float32
+        ("f2", "wrap", "mean", 4 * (40 + 84)),
+        ("i1", "constant", "sum", 0),  # np.sum's int64 is the result
+        ("i1", "constant", "mean", 8 * 40),
+        ("u4", "edge", "mean", 8 * (40 + 84)),
+        ("i8", "constant", "mean", 6 * 8 * 40),  # quotients and remainders
+        ("u8", "wrap", "mean", 6 * 8 * 84),
+    ],
+)
+def test_what_a_fold_allocates(dtype: str, mode: str, reduce: str, nbytes: int) -> None:
+    """Beyond its result: accumulators, and the padded image."""
+    shape = Geometry((4, 5), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    assert workspace_bytes(2, shape, np.dtype(dtype), mode, reduce) == nbytes
 
 
 # What is refused

@@ -20,6 +20,8 @@ from .kit.outcomes import raises_exactly
 from .kit.strategies import geometry, windows
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .kit.oracles import Window
 
 NO_PADDING = ((0, 0), (0, 0))
@@ -83,6 +85,22 @@ def test_offsets_and_strides_lead_to_the_same_pixel(window: Window, data: st.Dat
     stop, step = np.unravel_index(position, g.output_shape), np.unravel_index(tap, g.kernel_size)
     steps = np.dot(stop, g.position_strides(strides)) + np.dot(step, g.tap_strides(strides))
     assert address[position, tap] == steps
+
+
+@given(windows())
+def test_what_meets_the_image_is_what_sliding_shows(window: Window) -> None:
+    """The taps of each position, and the positions of each tap, that lie on pixels; (0, 0) where none does."""
+    g = geometry(window)
+    for axis, (stops, n) in enumerate(zip(window.stops, window.spatial_shape, strict=True)):
+        meets = np.array([[0 <= pixel < n for pixel in stop] for stop in stops])
+        assert g.taps_inside(axis, range(len(stops))).tolist() == [run_of(row) for row in meets]
+        assert g.positions_inside(axis, range(window.kernel_size[axis])).tolist() == [run_of(row) for row in meets.T]
+
+
+def run_of(flags: NDArray[np.bool_]) -> list[int]:
+    """Return the first place of a run of true ones and the place behind it."""
+    places = np.flatnonzero(flags)
+    return [int(places[0]), int(places[-1]) + 1] if len(places) else [0, 0]
 
 
 def test_offsets_are_64_bit() -> None:
@@ -153,6 +171,11 @@ def test_pixel_refuses_what_is_outside_of_the_matrix(position: int, tap: int) ->
         (
             ((9, 5), (3, 3), (1, 1), NO_PADDING, (1, 3)),
             "Geometry: the kernel spans 7 pixels (size 3, dilation 3) but axis 1 of the padded image has 5; pad by at "
+            "least 1 on each side or lower the dilation",
+        ),
+        (
+            ((4, 9), (3, 3), (1, 1), NO_PADDING, (2, 1)),
+            "Geometry: the kernel spans 5 pixels (size 3, dilation 2) but axis 0 of the padded image has 4; pad by at "
             "least 1 on each side or lower the dilation",
         ),
         (

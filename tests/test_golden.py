@@ -18,6 +18,7 @@ def _engine() -> None:
         missing(f"the recorded IR is that of llvmlite {golden.recorded()['llvmlite']}, this is {version}")
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", golden.DTYPES)
 @pytest.mark.parametrize("target", NAMED)
 def test_small_layers(target: str, dtype: str) -> None:

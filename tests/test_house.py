@@ -21,7 +21,7 @@ import im2col
 from im2col import errors
 
 from .kit.outcomes import missing, require
-from .mutate import MUTATIONS, Mutation
+from .kit.processes import HANG_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -246,7 +246,9 @@ def test_the_reference_shares_no_index_code() -> None:
 def test_importing_loads_neither_the_engine_nor_an_extra() -> None:
     """A fresh interpreter that imports im2col has loaded none of their modules, and no thread has been started."""
     code = "import sys, threading, im2col; print(threading.active_count(), *{m.split('.')[0] for m in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     threads, *loaded = done.stdout.split()
     assert "numpy" in loaded
     assert NOT_LOADED.intersection(loaded) == set()
@@ -256,7 +258,9 @@ def test_importing_loads_neither_the_engine_nor_an_extra() -> None:
 def test_importing_loads_nothing_slow() -> None:
     """Beyond what NumPy has loaded, a fresh interpreter loads the house and the few modules that all of it needs."""
     code = "import sys, numpy; before = set(sys.modules); import im2col; print(*set(sys.modules) - before)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     loaded = done.stdout.split()
     assert "im2col.matrix.transform" in loaded
     assert SLOW_TO_LOAD.intersection(loaded) == set()
@@ -394,14 +398,6 @@ def test_no_file_names_a_place_on_its_authors_machine() -> None:
         if path.is_file() and (line := place.search(path.read_bytes().decode("utf-8", "replace"))):
             found.append(f"{name}: {line[0]}")
     assert found == []
-
-
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.why)
-def test_mutations_still_apply(mutation: Mutation) -> None:
-    """The text that `make mutate` replaces stands in its file once, and the tests that must notice exist."""
-    assert (PACKAGE / mutation.file).read_text().count(mutation.old) == 1
-    files = [name.partition("::")[0] for name in mutation.tests.split()]
-    assert all((Path(__file__).parent / name).is_file() for name in files)
 
 
 def test_a_missing_part_is_a_skip_or_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

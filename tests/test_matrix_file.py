@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -39,7 +39,6 @@ STORED = st.sampled_from([np.dtype(code) for code in "?bhilqBHILQefdgFDG"])
 
 
 @given(cases(dtype=STORED), st.sampled_from([1, 64, 300, 1 << 20]))
-@settings(max_examples=150)
 def test_the_file_is_what_numpy_would_save(tmp_path_factory: pytest.TempPathFactory, case: Case, block: int) -> None:
     """Byte for byte: any window, layout, dtype, memory order and padding mode, however small the blocks are."""
     folder = tmp_path_factory.mktemp("matrix")
@@ -191,7 +190,6 @@ def test_a_failure_midway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @given(cases())
-@settings(max_examples=100)
 def test_the_description_is_true(case: Case) -> None:
     """Shapes, bytes and duplication are those of the matrix that `im2col` makes."""
     window = {k: v for k, v in case.arguments.items() if k not in ("padding_mode", "tap_order")}

@@ -17,6 +17,7 @@ import pytest
 from im2col import plan
 
 from .kit.outcomes import require
+from .kit.processes import HANG_SECONDS
 from .kit.selection import one_in
 
 REPOSITORY = Path(__file__).parents[1]
@@ -178,7 +179,13 @@ def run(program: str, *arguments: str, **environment: str) -> list[str]:
     """Run a program in a process of its own and return its lines."""
     command = [sys.executable, "-W", "error", "-c", program, *arguments]
     done = subprocess.run(
-        command, cwd=REPOSITORY, env=os.environ | environment, capture_output=True, text=True, check=False
+        command,
+        cwd=REPOSITORY,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -206,6 +213,7 @@ def test_without_llvmlite_numpy_does_the_work(error: str, cause: str) -> None:
     assert lines == [f"EngineWarning: {WARNING.format(cause)}", "False", cause]
 
 
+@pytest.mark.wide
 def test_a_module_set_to_none_is_a_missing_one() -> None:
     """The way in which Python itself blocks an import."""
     (warning, _, cause) = run(BLOCK + LARGE)
@@ -213,6 +221,7 @@ def test_a_module_set_to_none_is_a_missing_one() -> None:
     assert warning == f"EngineWarning: {WARNING.format(cause)}"
 
 
+@pytest.mark.wide
 def test_with_llvmlite_the_same_program_does_not_warn() -> None:
     """The program above notices nothing where the engine works."""
     require("llvmlite")
@@ -222,7 +231,7 @@ def test_with_llvmlite_the_same_program_does_not_warn() -> None:
 @pytest.mark.parametrize(
     ("fault", "cause"),
     one_in(
-        4,
+        9,
         [
             (BREAK.format(error="ModuleNotFoundError('no llvmlite')"), "ModuleNotFoundError: no llvmlite"),
             (BREAK_KERNELS.format(sound=1), "RuntimeError: cannot be linked"),
@@ -247,6 +256,7 @@ def test_the_core_without_an_engine(fault: str, cause: str, tmp_path: Path) -> N
     assert lines == [f"EngineWarning: {WARNING.format(cause)}", cause, REFUSAL.format(cause)]
 
 
+@pytest.mark.wide
 def test_the_core_with_its_engine() -> None:
     """The program above notices nothing where the engine works."""
     require("llvmlite")
@@ -278,6 +288,7 @@ except ArgumentError as refusal:
     assert run(blocked + program, str(path)) == ["explicit True", REFUSAL.format("ModuleNotFoundError: no llvmlite")]
 
 
+@pytest.mark.wide
 def test_the_demo_without_an_engine(tmp_path: Path) -> None:
     """It shows the ways that there are."""
     require("PIL")

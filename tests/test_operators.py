@@ -39,6 +39,7 @@ from im2col.engine import host
 
 from .kit.oracles import Window, source
 from .kit.outcomes import raises_exactly, require
+from .kit.processes import HANG_SECONDS
 from .kit.strategies import (
     BFLOAT16,
     DTYPES,
@@ -467,7 +468,9 @@ def test_without_scipy_the_error_says_what_to_install(function: Any, monkeypatch
 def test_importing_the_module_does_not_import_scipy() -> None:
     """A fresh interpreter has loaded the module and no SciPy."""
     code = "import sys, im2col.layers.operators, im2col.layers.sparse_matrix; print('scipy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     assert done.stdout == "False\n"
 
 

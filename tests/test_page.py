@@ -364,10 +364,10 @@ def test_playing(explore: Callable[..., Any]) -> None:
     page = explore(chapter="slide", media={"reduced_motion": "reduce"})
     page.wait_for_timeout(300)
     assert page.inner_text(".count") == "1 / 15"
-    page.select_option(".speed", "4")
+    page.select_option(".speed", "2")
     assert page.locator(".speed option").all_inner_texts() == ["0.25×", "0.5×", "1×", "2×", "4×"]
     page.locator(".play").click()
-    page.wait_for_function("document.querySelector('.count').textContent.startsWith('3 ')")
+    page.wait_for_function("parseInt(document.querySelector('.count').textContent) >= 3")
     page.locator(".stage").hover(position={"x": 1, "y": 1})
     held = page.inner_text(".count")
     page.wait_for_timeout(600)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
@@ -542,7 +542,6 @@ def test_sums_beyond_the_integers_of_float32_are_exact(name: str) -> None:
     st.integers(1, 2),
     st.sampled_from([1, 40, 90, 200]),
 )
-@settings(max_examples=150)
 def test_bands_do_not_change_the_result(
     seed: int, dtype: Any, stride: Any, padding: Any, mode: Any, dilation: int, band: int
 ) -> None:

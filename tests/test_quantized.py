@@ -486,7 +486,7 @@ def test_scales_far_from_one(algorithm: str) -> None:
     assert by(algorithm, of_sums, sums, **huge).tolist() == [-128, -128, 9, 127, 127]
 
 
-@pytest.mark.parametrize("name", one_in(3, LAYERS))
+@pytest.mark.parametrize("name", one_in(6, LAYERS))
 def test_rescaled_layers(name: str) -> None:
     """Layers of every kind, by every algorithm, with one thread and with three: the rescaled sums."""
     x_shape, w_shape, options = LAYERS[name]

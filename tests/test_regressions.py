@@ -27,6 +27,7 @@ from im2col import (
 from im2col.engine import host
 
 from .kit.outcomes import raises_exactly, require
+from .kit.processes import HANG_SECONDS
 
 
 def test_plans_of_swapped_bytes_are_told_apart() -> None:
@@ -60,7 +61,9 @@ def test_calls_at_exit_still_work(call: str) -> None:
         "x, w, big = np.ones((1, 3, 64, 64)), np.ones((4, 3, 3, 3)), np.ones((1, 16, 128, 128))\n"
         f"atexit.register(lambda: print(({call}).sum() > 0))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
     assert (done.stdout.strip(), done.stderr) == ("True", "")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import im2col
@@ -30,7 +30,7 @@ from im2col.pictures.text import Text, dictionary, languages, say
 
 from .kit import oracles
 from .kit.outcomes import raises_exactly
-from .kit.strategies import ORIENTATIONS, PADDING_MODES, TAP_ORDERS, numbers, seeds, windows
+from .kit.strategies import ORIENTATIONS, PADDING_MODES, TAP_ORDERS, fewer, numbers, seeds, windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,7 +131,7 @@ def layers(draw: st.DrawFn) -> Case:
 # --- what cells show
 
 
-@settings(max_examples=25)
+@fewer(2)
 @given(layers())
 def test_the_matrix_the_weights_and_the_product(case: Case) -> None:
     """Each table's cells are those of the plain matrices, and the maps hold the product."""
@@ -156,7 +156,7 @@ def test_the_matrix_the_weights_and_the_product(case: Case) -> None:
     assert (left.rows.length, right.columns.length) == (result.rows.length, result.columns.length)
 
 
-@settings(max_examples=25)
+@fewer(4)
 @given(layers())
 def test_patches_partial_sums_and_side_by_side(case: Case) -> None:
     """Patches are rows of the matrix, partial sums add up to the map, the channels' matrices make the whole one."""
@@ -189,7 +189,7 @@ def test_patches_partial_sums_and_side_by_side(case: Case) -> None:
             assert value == whole[0, at["position"], one.channel_numbers[0] * kernel + at["tap"]]
 
 
-@settings(max_examples=25)
+@fewer(2)
 @given(layers())
 def test_the_way_back(case: Case) -> None:
     """Sums, counts and means are those of the plain loops."""
@@ -213,7 +213,7 @@ def test_the_way_back(case: Case) -> None:
                 assert value == wanted[kind]
 
 
-@settings(max_examples=25)
+@fewer(2)
 @given(layers(), st.sampled_from(["", "first", "last"]))
 def test_addresses_find_the_entries_in_memory(case: Case, memory: str) -> None:
     """The padded image, flattened in its own layout, has each entry of the matrix at the address that is shown."""
@@ -284,7 +284,7 @@ def test_letters() -> None:
     assert letter("x", (0, 0), (1, 1)) == "x0"
 
 
-@settings(max_examples=40)
+@fewer(2)
 @given(layers())
 def test_letters_of_copies(case: Case) -> None:
     """A copy in the padding has its pixel's letter; a constant is a number, and so is the sum of no copies."""
@@ -375,7 +375,7 @@ def test_the_way_back_in_every_dtype(dtype: Any) -> None:
 # --- what is lit
 
 
-@settings(max_examples=25)
+@fewer(2)
 @given(layers(), st.data())
 def test_selections_light_what_belongs_together(case: Case, data: st.DataObject) -> None:
     """Every rule of the linked highlighting, on every cell that is shown, against plain loops over the entries."""
@@ -489,7 +489,7 @@ def test_a_group_is_numbered_by_itself(tap_order: Any) -> None:
     assert orders == [[[0] * 4], [[0] * 4], [first], [second]]
 
 
-@settings(max_examples=25)
+@fewer(2)
 @given(layers())
 def test_filters_and_patches_of_the_layer(case: Case) -> None:
     """Each weight stands in its own kernel, and each cell of the selected patch is the matrix's."""
@@ -521,7 +521,7 @@ def test_a_cell_that_is_pointed_at() -> None:
     assert np.argwhere(highlight(scene.layer, image, selection).level == FOCUS).tolist() == [[2, 1]]
 
 
-@settings(max_examples=25)
+@fewer(2)
 @given(layers(), st.integers(0, 3))
 def test_the_formula_sums_to_its_result(case: Case, filter_: int) -> None:
     """Its terms, in the order of the flattened patch, are the patch's and the filter's; their sum is the output."""
@@ -577,7 +577,7 @@ def test_messages() -> None:
     assert say(dictionary("en"), scene_of(layer, "slide").counter) == "9 pixels → 64 matrix cells, 7.11×"
 
 
-@settings(max_examples=40)
+@fewer(2)
 @given(layers(), st.data())
 def test_the_copies_of_a_pixel_are_counted(case: Case, data: st.DataObject) -> None:
     """The message counts what stands in the matrix of the pixels' own numbers, copies in the padding included."""

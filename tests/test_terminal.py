@@ -25,6 +25,7 @@ from im2col.pictures.terminal_blocks import Characters, wrapped
 from im2col.pictures.text import dictionary
 
 from .kit.outcomes import raises_exactly
+from .kit.processes import HANG_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -607,6 +608,11 @@ def test_rich_is_imported_when_something_is_shown() -> None:
     """Not before."""
     code = "import sys, im2col.pictures.terminal; print('rich' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=dict(os.environ)
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=True,
+        env=dict(os.environ),
     )
     assert done.stdout == "False\n"

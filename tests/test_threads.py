@@ -16,6 +16,7 @@ from im2col.engine import threads
 from im2col.errors import ArgumentError
 
 from .kit.outcomes import missing, raises_exactly
+from .kit.processes import HANG_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,7 @@ def test_one_thread_is_the_caller() -> None:
 @pytest.mark.parametrize("workers", [2, 4])
 def test_tasks_run_at_the_same_time(workers: int) -> None:
     """As many tasks as workers can wait for each other, and the caller is one of the workers."""
-    meeting = threading.Barrier(workers, timeout=20)
+    meeting = threading.Barrier(workers, timeout=HANG_SECONDS)
     idents: list[int] = []
 
     def meet() -> None:
@@ -131,7 +132,7 @@ def test_the_error_of_a_task_is_raised(workers: int) -> None:
 
 def test_the_error_of_another_thread_is_raised() -> None:
     """An error in the pool reaches the caller, whose own task went well."""
-    caller, meeting = threading.get_ident(), threading.Barrier(2, timeout=20)
+    caller, meeting = threading.get_ident(), threading.Barrier(2, timeout=HANG_SECONDS)
 
     def fail_elsewhere() -> None:
         meeting.wait()
@@ -153,7 +154,7 @@ def test_several_callers_share_the_pool() -> None:
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join(timeout=60)
+        caller.join(timeout=HANG_SECONDS)
     assert sum(ran) == 200
 
 
@@ -162,7 +163,7 @@ import os, threading
 from im2col.engine.threads import run_parallel
 
 def together():
-    meeting = threading.Barrier(2, timeout=20)
+    meeting = threading.Barrier(2, timeout=900)
     run_parallel([meeting.wait] * 2, 2)
 
 together()
@@ -178,5 +179,7 @@ def test_a_forked_child_makes_its_own_pool() -> None:
     """The pool's threads stay with the parent; the child runs tasks all the same."""
     if not hasattr(os, "fork"):
         missing("os.fork does not exist on this system")
-    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FORK], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     assert done.stdout == "7\n"

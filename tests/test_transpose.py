@@ -719,6 +719,7 @@ def test_large_strides_cost_no_more_than_their_result() -> None:
         conv_transpose(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)), stride=10**5)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHW", "NCW"])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (4, 2, 1), (3, 3, 0), (5, 2, 4)])
 @pytest.mark.parametrize("threads", [1, 2])

@@ -14,8 +14,11 @@ BYTES = 256 << 20
 
 
 def keep_kernels() -> None:
-    """Let this process, and those that it starts, keep kernels in `FOLDER`, and never in the user's own cache."""
-    os.environ["IM2COL_CACHE_DIR"] = str(FOLDER)
+    """Let this process, and those that it starts, keep kernels in `FOLDER`, and never in the user's own cache.
+
+    ``IM2COL_TEST_KERNELS`` names another folder.
+    """
+    os.environ["IM2COL_CACHE_DIR"] = os.environ.get("IM2COL_TEST_KERNELS") or str(FOLDER)
 
 
 def remove_old(folder: Path = FOLDER, *, days: float = DAYS, most: int = BYTES) -> None:

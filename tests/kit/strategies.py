@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from im2col.spec.geometry import Geometry
@@ -87,6 +88,11 @@ def numbers(shape: tuple[int, ...], dtype: np.dtype[Any], seed: int) -> Array:
     if dtype.kind == "c":
         return (values + 1j * rng.integers(lowest, highest, shape, endpoint=True)).astype(dtype)
     return values.astype(dtype)
+
+
+def fewer(divisor: int) -> settings:
+    """Let an expensive test draw so many times fewer cases than the others."""
+    return settings(max_examples=max(1, settings().max_examples // divisor))
 
 
 def dtypes() -> st.SearchStrategy[np.dtype[Any]]:

@@ -1,0 +1,156 @@
+"""Generated bugs: every integer of an index formula one off, every comparison and every sum turned, one at a time."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from .planting import PACKAGE
+
+_DIGESTS = (
+    *(f"test_golden.py::test_small_layers[{name}]" for name in ("avx2-float32", "zen4-int8", "neon-bfloat16")),
+    "test_implicit.py::test_layers",
+    "test_implicit.py::test_padding_modes",
+    "test_implicit.py::test_every_number_of_filters",
+    "test_implicit.py::test_every_size_of_a_plane",
+)
+FILES: dict[str, tuple[str, ...]] = {
+    "spec/geometry.py": ("test_geometry.py", "test_transform.py"),
+    "matrix/fold.py": ("test_fold.py",),
+    "algorithms/implicit/rows.py": _DIGESTS,
+    "algorithms/implicit/position_passes.py": _DIGESTS,
+    "algorithms/implicit/filter_passes.py": _DIGESTS,
+    "algorithms/implicit/channel_passes.py": _DIGESTS,
+    "algorithms/implicit/operand.py": _DIGESTS,
+}
+"""The files whose formulas are turned, and the tests that must notice, the fastest first."""
+
+EQUIVALENT: dict[str, str] = {
+    "spec/geometry.py integer: if type(value) is int and value > minimum:  # all but the rare call": (
+        "a shortcut: what does not take it is judged by the lines below, which say the same"
+    ),
+    "matrix/fold.py tap_regions: if first <= stop:": "a tap that is nowhere on the image copies nothing, in no loop",
+}
+"""Mutants that change nothing that a test could see, as `Mutant.name` calls them, and why."""
+
+_TURNED = {ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast.GtE: (">=", ">")}
+_COUNTING = {"max", "min", "range", "arange", "clip"}
+"""Functions whose integer arguments belong to a formula."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A file of ``src/im2col`` with one generated bug.
+
+    Parameters
+    ----------
+    file : str
+        In ``src/im2col``.
+    name : str
+        The file, the function, and the line as it became: the same as long as the line is.
+    text : str
+        The whole file, with the bug.
+    """
+
+    file: str
+    name: str
+    text: str
+
+
+def mutants(file: str) -> list[Mutant]:
+    """Return every mutant of a file of ``src/im2col``, in the order of its formulas."""
+    source = (PACKAGE / file).read_bytes()
+    found: dict[str, Mutant] = {}
+    for function, start, stop, new in _Sites(source).found:
+        text = (source[:start] + new.encode() + source[stop:]).decode()
+        line = text.splitlines()[source[:start].count(b"\n")].strip()
+        name = f"{file} {function}: {line}"
+        while name in found:  # the same line stands twice in the function
+            name += " (again)"
+        ast.parse(text)
+        found[name] = Mutant(file, name, text)
+    return list(found.values())
+
+
+class _Sites(ast.NodeVisitor):
+    """Finds what can be turned in the bodies of functions: (function, first byte, byte behind, new text)."""
+
+    def __init__(self, source: bytes) -> None:
+        self.found: list[tuple[str, int, int, str]] = []
+        self._source, self._within = source, ""
+        self._lines = [0]
+        for line in source.splitlines(keepends=True):
+            self._lines.append(self._lines[-1] + len(line))
+        for node in ast.parse(source).body:
+            self.visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """Visit the methods."""
+        for each in node.body:
+            if isinstance(each, ast.FunctionDef):
+                self.visit(each)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        """Visit the body, but neither decorators nor annotations nor defaults."""
+        outside, self._within = self._within, node.name
+        for each in node.body:
+            self.visit(each)
+        self._within = outside
+
+    def visit_Raise(self, node: ast.Raise) -> None:
+        """Leave the numbers of a message alone."""
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """Leave the numbers of a message alone."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        """Turn a sum; take its integers, and those of any other operation, for parts of a formula."""
+        if isinstance(node.op, ast.Add):
+            self._operator(node.left, node.right, "+", "-")
+        self._integers(node.left, node.right)
+        self.generic_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        """Turn a sum that is added up."""
+        if isinstance(node.op, ast.Add):
+            self._operator(node.target, node.value, "+=", "-=")
+        self._integers(node.value)
+        self.generic_visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        """Turn each comparison of a chain."""
+        sides = [node.left, *node.comparators]
+        for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
+            if type(operator) in _TURNED:
+                self._operator(left, right, *_TURNED[type(operator)])
+        self._integers(*sides)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """Take the integers of a function that counts for parts of a formula."""
+        if ast.unparse(node.func).rpartition(".")[2] in _COUNTING:
+            self._integers(*node.args)
+        self.generic_visit(node)
+
+    def _integers(self, *nodes: ast.expr) -> None:
+        for node in nodes:
+            inner = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else node
+            if isinstance(inner, ast.Constant) and type(inner.value) is int:
+                for value in (inner.value - 1, inner.value + 1):
+                    self._note(*self._span(inner), str(value) if value >= 0 else f"({value})")
+
+    def _operator(self, left: ast.expr, right: ast.expr, old: str, new: str) -> None:
+        start = self._source.index(old.encode(), self._span(left)[1], self._span(right)[0])
+        self._note(start, start + len(old), new)
+
+    def _note(self, start: int, stop: int, new: str) -> None:
+        if self._within:
+            self.found.append((self._within, start, stop, new))
+
+    def _span(self, node: ast.expr) -> tuple[int, int]:
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        return (
+            self._lines[node.lineno - 1] + node.col_offset,
+            self._lines[node.end_lineno - 1] + node.end_col_offset,
+        )

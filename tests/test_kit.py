@@ -1,0 +1,79 @@
+"""What the tests themselves rest on: which combinations run, and which compiled kernels are kept."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from im2col.engine import cache
+
+from .kit import kept
+from .kit.processes import HANG_SECONDS, REPOSITORY
+from .kit.selection import one_in, spanning
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=3))
+def test_few_combinations_span_all_axes(lengths: list[int]) -> None:
+    """Every value of each axis occurs, in no more combinations than the two longest axes have values."""
+    combinations = list(itertools.product(*map(range, lengths)))
+    found = spanning(combinations)
+    for axis, length in enumerate(lengths):
+        assert {combinations[place][axis] for place in found} == set(range(length))
+    assert max(lengths) <= len(found) <= sum(sorted(lengths)[-2:])
+
+
+def test_one_in_some_is_not_wide() -> None:
+    """The first of each so many stands as it is; rows of several values stay rows."""
+    first, second, third = one_in(2, ["a", ("b", 1), "c"])
+    assert (first, third) == ("a", "c")
+    assert (second.values, [mark.name for mark in second.marks]) == (("b", 1), ["wide"])
+
+
+def test_kernels_are_kept_in_the_checkout() -> None:
+    """Git ignores the folder, this very run uses it, and the library finds it private enough."""
+    assert os.environ["IM2COL_CACHE_DIR"] in {str(kept.FOLDER), os.environ.get("IM2COL_TEST_KERNELS")}
+    assert kept.FOLDER.parent == REPOSITORY
+    assert ".kernels/" in (REPOSITORY / ".gitignore").read_text().splitlines()
+
+
+def test_the_users_cache_is_never_used(tmp_path: Path) -> None:
+    """Whatever the environment says, tests keep their kernels elsewhere."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_scatter.py::test_special_numbers"],
+        cwd=REPOSITORY,
+        env=os.environ | {"IM2COL_CACHE_DIR": str(tmp_path / "own"), "IM2COL_TEST_KERNELS": str(tmp_path / "tests")},
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["tests"]
+
+
+def test_old_kernels_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody has read for days goes, and of the rest the longest unread, down to so many bytes."""
+    monkeypatch.setenv("IM2COL_CACHE_DIR", str(tmp_path))
+    for i, name in enumerate(("new", "recent", "older", "old")):
+        cache.write(name, bytes(1000))
+        when = time.time() - i * 86400
+        os.utime(tmp_path / f"im2col/{name}.kernel", (when, when))
+    kept.remove_old(tmp_path, days=10, most=10_000)
+    assert cache.count() == 4
+    kept.remove_old(tmp_path, days=2.5, most=10_000)
+    assert {path.stem for path in tmp_path.rglob("*.kernel")} == {"new", "recent", "older"}
+    kept.remove_old(tmp_path, days=10, most=2500)
+    assert {path.stem for path in tmp_path.rglob("*.kernel")} == {"new", "recent"}
+    kept.remove_old(tmp_path / "nowhere")
