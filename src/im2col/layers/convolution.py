@@ -126,27 +126,7 @@ def conv(
     array([[[234, 252],
             [306, 324]]])
     """
-    return _convolve(
-        x,
-        w,
-        bias,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        padding_mode=padding_mode,
-        padding_value=padding_value,
-        layout=layout,
-        activation=activation,
-        flip=flip,
-        dtype=dtype,
-        x_zero_point=x_zero_point,
-        w_zero_point=w_zero_point,
-        algorithm=algorithm,
-        workspace_limit=workspace_limit,
-        out=out,
-        threads=threads,
-    )
+    return _convolve(**locals())  # every argument, by its name
 
 
 @named

@@ -94,25 +94,7 @@ def conv_input_gradient(
            [ 4, 10,  6],
            [ 3,  7,  4]])
     """
-    gradient, filters = as_array("grad", grad), as_array("w", w)
-    work = _work(
-        image_shape,
-        gradient.dtype,
-        filters,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        padding_mode=padding_mode,
-        layout=layout,
-        flip=flip,
-        dtype=dtype,
-        algorithm=algorithm,
-        workspace_limit=workspace_limit,
-        threads=threads,
-    )
-    _check_gradient(gradient, work.operation.inputs[0].shape, image_shape)
-    return work.run((gradient,), out)
+    return _gradient(**locals())  # every argument, by its name
 
 
 @named
@@ -157,12 +139,18 @@ def plan_input_gradient(
     return TransposedPlan(work.operation, work.weights, "plan_input_gradient")
 
 
-def _check_gradient(grad: NDArray[Any], output_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
-    if grad.shape != output_shape:
+def _gradient(
+    grad: ArrayLike, w: ArrayLike, image_shape: tuple[int, ...], out: NDArray[Any] | None, **options: Any
+) -> NDArray[Any]:
+    gradient, filters = as_array("grad", grad), as_array("w", w)
+    work = _work(image_shape, gradient.dtype, filters, **options)
+    wanted = work.operation.inputs[0].shape
+    if gradient.shape != wanted:
         raise ShapeError(
-            f"grad has shape {grad.shape} but the convolution of an image {tuple(image_shape)} gives {output_shape}; "
+            f"grad has shape {gradient.shape} but the convolution of an image {tuple(image_shape)} gives {wanted}; "
             "pass the gradient of that result, and what the convolution was given"
         )
+    return work.run((gradient,), out)
 
 
 def _work(

@@ -110,33 +110,7 @@ def quantized_conv(
     >>> quantized_conv(x, w, x_scale=0.1, w_scale=1 / 64, y_scale=0.1, x_zero_point=128, y_zero_point=128)
     array([[196]], dtype=uint8)
     """
-    image = as_array("x", x)
-    work = _work(
-        image.shape,
-        image.dtype,
-        as_array("w", w),
-        bias,
-        x_scale,
-        w_scale,
-        y_scale,
-        x_zero_point=x_zero_point,
-        w_zero_point=w_zero_point,
-        y_zero_point=y_zero_point,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        padding_mode=padding_mode,
-        padding_value=padding_value,
-        layout=layout,
-        activation=activation,
-        flip=flip,
-        dtype=dtype,
-        algorithm=algorithm,
-        workspace_limit=workspace_limit,
-        threads=threads,
-    )
-    return work.run((image,), out)
+    return _convolve(**locals())  # every argument, by its name
 
 
 @named
@@ -187,6 +161,11 @@ def plan_quantized(
     filters, dtype = np.array(as_array("w", w)), as_dtype("x_dtype", x_dtype)
     work = _work(x_shape, dtype, filters, bias, x_scale, w_scale, y_scale, **options)
     return Plan(work.operation, work.weights, "plan_quantized")
+
+
+def _convolve(x: ArrayLike, w: ArrayLike, out: NDArray[Any] | None, **options: Any) -> NDArray[Any]:
+    image = as_array("x", x)
+    return _work(image.shape, image.dtype, as_array("w", w), **options).run((image,), out)
 
 
 def _work(

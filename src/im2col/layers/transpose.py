@@ -122,27 +122,7 @@ def conv_transpose(
            [3, 3, 4, 4],
            [3, 3, 4, 4]])
     """
-    operand, weights = as_array("x", x), as_array("w", w)
-    work = _work(
-        operand.shape,
-        operand.dtype,
-        weights,
-        bias,
-        stride=stride,
-        padding=padding,
-        output_padding=output_padding,
-        output_size=output_size,
-        dilation=dilation,
-        groups=groups,
-        layout=layout,
-        activation=activation,
-        flip=flip,
-        dtype=dtype,
-        algorithm=algorithm,
-        workspace_limit=workspace_limit,
-        threads=threads,
-    )
-    return work.run((operand,), out)
+    return _transpose(**locals())  # every argument, by its name
 
 
 @named
@@ -192,6 +172,13 @@ def plan_transpose(
     dtype = weights.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
     work = _work(x_shape, dtype, weights, bias, **options)
     return TransposedPlan(work.operation, work.weights, "plan_transpose")
+
+
+def _transpose(
+    x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, out: NDArray[Any] | None, **options: Any
+) -> NDArray[Any]:
+    operand, weights = as_array("x", x), as_array("w", w)
+    return _work(operand.shape, operand.dtype, weights, bias, **options).run((operand,), out)
 
 
 def _work(

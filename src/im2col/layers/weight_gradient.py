@@ -96,27 +96,7 @@ def conv_weight_gradient(
     array([[[[ 8, 12],
              [20, 24]]]])
     """
-    image, gradient = as_array("x", x), as_array("grad", grad)
-    work = _work(
-        image.shape,
-        gradient.shape,
-        kernel_size,
-        image.dtype,
-        gradient.dtype,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        padding_mode=padding_mode,
-        padding_value=padding_value,
-        layout=layout,
-        flip=flip,
-        dtype=dtype,
-        algorithm=algorithm,
-        workspace_limit=workspace_limit,
-        threads=threads,
-    )
-    return work.run((image, gradient), out)
+    return _gradient(**locals())  # every argument, by its name
 
 
 @named
@@ -239,6 +219,14 @@ def plan_weight_gradient(
     gradient = image if grad_dtype is None else as_dtype("grad_dtype", grad_dtype)
     work = _work(x_shape, None, kernel_size, image, gradient, filters=filters, **options)
     return WeightGradientPlan(work.operation, work.weights, "plan_weight_gradient")
+
+
+def _gradient(
+    x: ArrayLike, grad: ArrayLike, kernel_size: Window, out: NDArray[Any] | None, **options: Any
+) -> NDArray[Any]:
+    image, gradient = as_array("x", x), as_array("grad", grad)
+    work = _work(image.shape, gradient.shape, kernel_size, image.dtype, gradient.dtype, **options)
+    return work.run((image, gradient), out)
 
 
 def _work(
