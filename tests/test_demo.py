@@ -187,7 +187,10 @@ class Planted:
     """An algorithm made of another one and a fault."""
 
     best_rank = 0
-    compiled = True
+
+    def compiles(self, problem: Problem) -> bool:
+        """Do as the other one."""
+        return self.honest.compiles(problem)
 
     def __init__(self, honest: Algorithm[Runner], spoil: Callable[[NDArray[Any]], None]) -> None:
         self.name, self.honest, self.spoil = "planted", honest, spoil

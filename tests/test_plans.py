@@ -122,7 +122,10 @@ class Recorder:
 
     name = "recorder"
     best_rank = 1000
-    compiled = False
+
+    def compiles(self, problem: Problem) -> bool:
+        """Run none of the engine's kernels."""
+        return problem is None
 
     def __init__(self) -> None:
         self.asked = 0
@@ -131,7 +134,7 @@ class Recorder:
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
         """Be better than all others."""
-        assert target is None or target == host()
+        assert target is None, "it does not compile"
         self.asked += 1
         prepare = partial(self.prepare, problem, threads)
         return Offer(self.best_rank, f"{problem.batch} counts", problem.batch + threads, prepare)

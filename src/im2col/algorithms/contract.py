@@ -71,8 +71,10 @@ class Algorithm(Protocol[R]):
     name: str
     best_rank: int
     """The greatest rank that it offers: others that cannot pass what is found are not asked."""
-    compiled: bool
-    """Whether it runs kernels of the engine, and so wants to know the CPU."""
+
+    def compiles(self, problem: Problem) -> bool:
+        """Return whether it would run kernels of the engine, and so wants to know the CPU."""
+        ...
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[R]:
         """Return what it would do.

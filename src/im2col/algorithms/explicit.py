@@ -37,7 +37,10 @@ class Explicit:
 
     name = "explicit"
     best_rank = 10
-    compiled = False
+
+    def compiles(self, problem: Problem) -> bool:  # noqa: ARG002 (the contract's arguments)
+        """Return that it runs no kernel."""
+        return False
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:  # noqa: ARG002 (the contract's arguments)
         """Return that it can solve every problem whose smallest block fits the workspace limit."""

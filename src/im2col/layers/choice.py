@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..algorithms.contract import Algorithm, Offer
-    from ..engine.target import Target
     from ..spec.problem import Problem
 
 
@@ -42,15 +41,15 @@ def choose(problem: Problem, requested: str, threads: int, *, gradient: bool = F
         If the name is unknown, or the algorithm cannot solve the problem.
     """
     if requested == "auto":
-        return _best(problem, _algorithms(gradient), compiler.usable_target(), threads)
+        return _best(problem, _algorithms(gradient), threads)
     # No other is asked nor loaded: whoever names an algorithm without the engine does not load it.
-    algorithm = find(requested, gradient=gradient) if isinstance(requested, str) else None
-    if algorithm is None and (not isinstance(requested, str) or requested not in _algorithms(gradient)):
+    algorithm = None
+    if isinstance(requested, str):
+        algorithm = find(requested, gradient=gradient) or _algorithms(gradient).get(requested)
+    if algorithm is None:
         names = tuple(_algorithms(gradient))
         raise ArgumentError(f"algorithm must be 'auto' or one of {names}, got {requested!r}")
-    algorithm = algorithm or _algorithms(gradient)[requested]
-    target = compiler.usable_target() if algorithm.compiled else None
-    offer = algorithm.offer(problem, target, threads)
+    offer = _offer(algorithm, problem, threads)
     if offer.rank == 0:
         raise ArgumentError(f"algorithm {requested!r} cannot solve this: {offer.reason}; use algorithm='auto'")
     return Choice(problem, requested, offer)
@@ -60,25 +59,29 @@ def _algorithms(gradient: bool) -> Mapping[str, Algorithm[Any]]:
     return gradient_registry() if gradient else registry()
 
 
-def _best(problem: Problem, algorithms: Mapping[str, Algorithm[Any]], target: Target | None, threads: int) -> Choice:
+def _offer(algorithm: Algorithm[Any], problem: Problem, threads: int) -> Offer[Any]:
+    target = compiler.usable_target() if algorithm.compiles(problem) else None
+    return algorithm.offer(problem, target, threads)
+
+
+def _best(problem: Problem, algorithms: Mapping[str, Algorithm[Any]], threads: int) -> Choice:
     best: Choice | None = None
-    offers = {}
+    asked = {}
     for each in sorted(algorithms.values(), key=lambda each: -each.best_rank):
         if best is not None and best.offer.rank >= each.best_rank:
             break  # neither this one nor any behind it ranks higher
-        offers[each.name] = offer = each.offer(problem, target, threads)
+        asked[each.name] = offer = _offer(each, problem, threads)
         if best is None or offer.rank > best.offer.rank:
             best = Choice(problem, each.name, offer)
     if best is None or best.offer.rank <= ONLY_BY_NAME:
-        why = "; ".join(f"{name}: {_said(offers[name])}" for name in sorted(offers))
+        why = "; ".join(f"{name}: {_said(asked[name])}" for name in sorted(asked))
         raise ArgumentError(f"no algorithm suits this ({why}); raise workspace_limit, or name an algorithm")
     return best
 
 
 def offers(problem: Problem, threads: int, *, gradient: bool = False) -> dict[str, Offer[Any]]:
     """Return what each algorithm offers for a problem."""
-    target = compiler.usable_target()
-    return {name: each.offer(problem, target, threads) for name, each in _algorithms(gradient).items()}
+    return {name: _offer(each, problem, threads) for name, each in _algorithms(gradient).items()}
 
 
 def offer_lines(choice: Choice, threads: int, *, gradient: bool = False) -> list[str]:

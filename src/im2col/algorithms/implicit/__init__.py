@@ -27,7 +27,12 @@ class Implicit:
 
     name = "implicit"
     best_rank = 20
-    compiled = True
+
+    def compiles(self, problem: Problem) -> bool:
+        """Return whether there is a kernel for its numbers, and something to multiply."""
+        from .decide import impossible
+
+        return impossible(problem) is None
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
         """Return the tile with the fewest cycles, and what it takes."""

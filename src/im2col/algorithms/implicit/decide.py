@@ -166,12 +166,20 @@ def stored_as(problem: Problem, target: Target) -> str | None:
     return "b2" if is_registered(dtype) and dtype.name == "bfloat16" else None
 
 
-def obstacle(problem: Problem, target: Target | None, *, stores: bool = True) -> str | None:
-    """Return why the engine cannot take a problem, or None; `stores` says whether kernels store the result's dtype."""
+def impossible(problem: Problem) -> str | None:
+    """Return why no CPU has kernels for a problem, or None."""
     if 0 in (problem.batch, problem.filters, problem.channels, *problem.geometry.spatial_shape):
         return "there is nothing to multiply"
     if kernel_dtype(problem) is None:
         return f"the engine has no kernel for sums of {problem.accumulator}"
+    return None
+
+
+def obstacle(problem: Problem, target: Target | None, *, stores: bool = True) -> str | None:
+    """Return why the engine cannot take a problem, or None; `stores` says whether kernels store the result's dtype."""
+    why_not = impossible(problem)
+    if why_not is not None:
+        return why_not
     if target is None:
         return f"the engine cannot be used ({failure()})"
     if stores and stored_as(problem, target) is None:
