@@ -32,7 +32,7 @@ from im2col import (
 from im2col.files import check_target, open_npy, replacing
 from im2col.photo.filtering import filter_file, filter_photo
 from im2col.photo.image_files import Photo, read_photo, write_photo
-from im2col.photo.kernels import KERNELS, Kernel, as_kernel, find_kernel, read_kernel
+from im2col.photo.kernels import KERNELS, ImageKernel, as_kernel, find_kernel, read_kernel
 
 from .kit.outcomes import raises_exactly, require
 
@@ -83,7 +83,7 @@ def png(path: Path, depth: int, colour_type: int, samples: NDArray[Any], **chunk
     return path
 
 
-def filtered(photo: Photo, kernel: Kernel, mode: str = "nearest", offset: int = 0) -> NDArray[Any]:
+def filtered(photo: Photo, kernel: ImageKernel, mode: str = "nearest", offset: int = 0) -> NDArray[Any]:
     """Filter with SciPy, in float64 and with the integer weights, so that every sum is exact."""
     ndimage = require("scipy.ndimage")
     maximum = np.iinfo(photo.samples.dtype).max
@@ -520,7 +520,7 @@ def test_sums_of_decimal_weights_are_rounded_as_if_they_were_exact(size: tuple[i
     rng = np.random.default_rng(0)
     photo = Photo(rng.integers(0, 256, (60, 70, 3), np.uint8))
     tenths = rng.integers(-3, 9, size).astype(float)
-    expected = filtered(photo, Kernel("tenths", "", tenths, 10))
+    expected = filtered(photo, ImageKernel("tenths", "", tenths, 10))
     np.testing.assert_array_equal(filter_photo(photo, tenths / 10).samples, expected)
 
 

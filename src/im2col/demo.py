@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .layers.costs import Cost
     from .layers.plan import Plan
     from .photo.image_files import Photo
-    from .photo.kernels import Kernel
+    from .photo.kernels import ImageKernel
     from .spec.padding import PaddingMode
 
 SIZE, STRIDE, PADDING = 5, 2, 2
@@ -225,12 +225,12 @@ def explored_weights() -> NDArray[np.int64]:
     return np.stack([np.broadcast_to(kernel, (3, *kernel.shape)) for kernel in kernels]).astype(np.int64)
 
 
-def layer_weights(bank: Sequence[Kernel]) -> NDArray[np.float32]:
+def layer_weights(bank: Sequence[ImageKernel]) -> NDArray[np.float32]:
     """Return kernels as the filters of a layer over RGB: each kernel once for each colour.
 
     Parameters
     ----------
-    bank : sequence of Kernel
+    bank : sequence of ImageKernel
         At most 5 × 5 each.
 
     Returns
@@ -265,13 +265,13 @@ def numpy_layer(x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
-def tiles(photo: Photo, bank: Sequence[Kernel], maps: NDArray[Any]) -> list[Tile]:
+def tiles(photo: Photo, bank: Sequence[ImageKernel], maps: NDArray[Any]) -> list[Tile]:
     """Return the photograph and the filtered pictures for the contact sheet.
 
     Parameters
     ----------
     photo : Photo
-    bank : sequence of Kernel
+    bank : sequence of ImageKernel
     maps : ndarray, (3·len(bank), H, W)
         The layer's result.
     """

@@ -15,7 +15,7 @@ from ..layers.convolution import convolution
 from ..layers.plan import Plan
 from ..spec.padding import check_mode, resolve_geometry, source_index
 from .image_files import Photo, format_for, read_photo, write_photo
-from .kernels import Kernel, as_kernel, find_kernel
+from .kernels import ImageKernel, as_kernel, find_kernel
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +33,7 @@ BAND_SAMPLES = 1 << 20
 @named
 def filter_photo(
     photo: Photo,
-    kernel: str | Kernel | ArrayLike,
+    kernel: str | ImageKernel | ArrayLike,
     *,
     stride: Window = 1,
     padding: Padding = "same",
@@ -49,7 +49,7 @@ def filter_photo(
     Parameters
     ----------
     photo : Photo
-    kernel : str, Kernel or array_like, (kh, kw)
+    kernel : str, ImageKernel or array_like, (kh, kw)
         A name (see `KERNELS`), the path of a .npy file, or the weights. It is not flipped.
     stride, dilation : int or tuple of int
         As for `conv2d`.
@@ -139,13 +139,13 @@ def filter_photo(
     return replace(photo, samples=result, alpha=alpha)
 
 
-def _as_named(kernel: str | Kernel | ArrayLike) -> Kernel:
-    if isinstance(kernel, Kernel):
+def _as_named(kernel: str | ImageKernel | ArrayLike) -> ImageKernel:
+    if isinstance(kernel, ImageKernel):
         return kernel
     return find_kernel(kernel) if isinstance(kernel, str) else as_kernel(kernel)
 
 
-def _exact_dtype(kernel: Kernel, maximum: int) -> np.dtype[Any]:
+def _exact_dtype(kernel: ImageKernel, maximum: int) -> np.dtype[Any]:
     """Return a dtype in which every sum of weights times samples is exact, or as good as: see `filter_photo`."""
     integers = bool((kernel.weights == np.rint(kernel.weights)).all())
     exact = integers and float(np.abs(kernel.weights).sum()) * maximum <= 1 << 24

@@ -24,7 +24,7 @@ _GREATEST_SUM = 1e30
 
 
 @dataclass(frozen=True, eq=False)
-class Kernel:
+class ImageKernel:
     """A plain kernel with its name: the pixels under it are multiplied by `weights`, summed, and divided by `divisor`.
 
     Parameters
@@ -50,12 +50,12 @@ class Kernel:
         return float(self.weights.sum()) == 0.0
 
 
-def _named(*kernels: tuple[str, str, ArrayLike, int]) -> MappingProxyType[str, Kernel]:
+def _named(*kernels: tuple[str, str, ArrayLike, int]) -> MappingProxyType[str, ImageKernel]:
     table = {}
     for name, meaning, weights, divisor in kernels:
         array = np.array(weights, np.float64)
         array.setflags(write=False)
-        table[name] = Kernel(name, meaning, array, divisor)
+        table[name] = ImageKernel(name, meaning, array, divisor)
     return MappingProxyType(table)
 
 
@@ -85,7 +85,7 @@ KERNELS = _named(
 
 
 @named
-def find_kernel(name: str) -> Kernel:
+def find_kernel(name: str) -> ImageKernel:
     """Return a kernel by its name, or from a .npy file.
 
     Parameters
@@ -117,7 +117,7 @@ def find_kernel(name: str) -> Kernel:
 
 
 @named
-def read_kernel(path: str | os.PathLike[str]) -> Kernel:
+def read_kernel(path: str | os.PathLike[str]) -> ImageKernel:
     """Read a kernel from a .npy file, without pickle.
 
     Parameters
@@ -127,7 +127,7 @@ def read_kernel(path: str | os.PathLike[str]) -> Kernel:
 
     Returns
     -------
-    Kernel
+    ImageKernel
 
     Raises
     ------
@@ -139,7 +139,7 @@ def read_kernel(path: str | os.PathLike[str]) -> Kernel:
     return as_kernel(open_npy(path), name=str(Path(path)))
 
 
-def as_kernel(weights: Any, name: str = "kernel") -> Kernel:
+def as_kernel(weights: Any, name: str = "kernel") -> ImageKernel:
     """Return an array as a kernel.
 
     Parameters
@@ -147,7 +147,7 @@ def as_kernel(weights: Any, name: str = "kernel") -> Kernel:
     weights : array_like, (kh, kw)
         Finite real numbers.
     name : str
-        What errors and `Kernel.name` call it.
+        What errors and `ImageKernel.name` call it.
 
     Raises
     ------
@@ -171,4 +171,4 @@ def as_kernel(weights: Any, name: str = "kernel") -> Kernel:
             f"{own.min()} to {own.max()}"
         )
     own.setflags(write=False)
-    return Kernel(name, "a kernel of your own", own)
+    return ImageKernel(name, "a kernel of your own", own)
