@@ -436,6 +436,16 @@ def test_only_compiled_plans_have_kernels(operation: str, algorithm: str) -> Non
         getattr(made(algorithm=algorithm), operation)()
 
 
+def test_a_complex_plan_names_no_way_out_that_is_refused() -> None:
+    """No algorithm has kernels for complex numbers."""
+    message = (
+        "Plan.ir: this plan runs algorithm 'explicit', which has no kernels to show; the engine has none for complex "
+        "numbers"
+    )
+    with raises_exactly(ArgumentError, message):
+        plan(X.shape, W.astype(complex)).ir()
+
+
 # Threads.
 
 
