@@ -67,8 +67,7 @@ class BasePlan:
         operation = self._operation
         try:
             arrays = [_checked(value, *wanted) for value, wanted in zip(values, operation.inputs, strict=True)]
-            weights = [each for each in self._weights if each is not None]
-            out = operation.result(out, [*arrays, *weights])
+            out = operation.result(out, arrays)  # the weights are the plan's own: no result can overwrite them
         except Im2colError as error:  # as `naming` does, which would take its time in each call
             error.operation = error.operation or self.made_by
             raise
