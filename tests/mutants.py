@@ -17,7 +17,7 @@ _DIGESTS = (
 FILES: dict[str, tuple[str, ...]] = {
     "spec/geometry.py": ("test_geometry.py", "test_transform.py"),
     "matrix/fold.py": ("test_fold.py",),
-    "algorithms/implicit/rows.py": _DIGESTS,
+    "algorithms/implicit/rows.py": ("test_rows.py", *_DIGESTS),
     "algorithms/implicit/position_passes.py": _DIGESTS,
     "algorithms/implicit/filter_passes.py": _DIGESTS,
     "algorithms/implicit/channel_passes.py": _DIGESTS,
