@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from im2col import illustrate
-from im2col.pictures.chapters import chapters
+from im2col.pictures.story import chapters
 
 if TYPE_CHECKING:
     import argparse

@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING, Any
 import llvmlite
 import numpy as np
 
-from im2col.algorithms.implicit.arrangement import arrange, stored_as
-from im2col.algorithms.implicit.program import tabulated
-from im2col.algorithms.weight_gradient import tiles
+from im2col.algorithms.implicit.decide import decide, stored_as
+from im2col.algorithms.weight_gradient.decide import decide_gradient, tables_of
 from im2col.engine.target import NAMED
 from im2col.spec.transposed import make_transposed
 
 from .kit.layers import BROAD, LAYERS, dtype_of, last, problem_of
-from .kit.targets import planning_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from im2col.algorithms.implicit.work import Tables
     from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
     from im2col.spec.problem import Problem
@@ -61,58 +60,67 @@ def described(case: Case) -> str:
 def digests(target: str, dtype: str, *, small: bool = False) -> Digests:
     """Return the digests of layers and of their weights' gradients: of all, or of the small ones alone."""
     cpu, found = NAMED[target], {}
-    with planning_for(cpu):
-        for name, case in layers(target, dtype, small=small).items():
-            problem, gradient = problem_of(case, dtype), problem_of(case, dtype, gradient=True)
-            found[name] = [_forward(problem, cpu), _gradient(gradient, cpu)]
-        for name, problems in transposes(dtype).items():
-            found[name] = [_forward(problem, cpu) for problem in problems]
+    for name, case in layers(target, dtype, small=small).items():
+        problem, gradient = problem_of(case, dtype), problem_of(case, dtype, gradient=True)
+        found[name] = [_forward(problem, cpu), _gradient(gradient, cpu)]
+    for name, problems in transposes(dtype).items():
+        found[name] = [_forward(problem, cpu) for problem in problems]
     return found
+
+
+def tables(target: str) -> dict[str, str]:
+    """Return a digest of the decision and the tables of each layer there is, without the IR."""
+    cases = {f"{name}, {each.axes}": each for name, case in LAYERS.items() for each in (case, last(case))}
+    return {name: _decided(problem_of(case, "float32"), NAMED[target])[0] for name, case in cases.items()}
 
 
 def transposes(dtype: str) -> dict[str, list[Problem]]:
     """Return transposed layers as the convolutions that they are, whose results have gaps."""
     kind, found = dtype_of(dtype), {}
     for layout, shape in (("NCHW", (1, 24, 9, 11)), ("NHWC", (1, 9, 11, 24))):
-        made = make_transposed(
-            "conv_transpose", shape, (24, 20, 3, 4), kind, kind, stride=2, padding=1, layout=layout, has_bias=True
-        )
+        made = make_transposed(shape, (24, 20, 3, 4), kind, kind, stride=2, padding=1, layout=layout, has_bias=True)
         found[f"{layout} 24→20 9×11 by 3×4, transposed"] = [phase.problem for phase in made.phases]
     return found
 
 
 def _forward(problem: Problem, target: Target) -> list[str]:
-    if stored_as(problem) is None:
+    if stored_as(problem, target) is None:
         return ["this CPU cannot store it"]
-    arrangement = arrange(problem)
-    program = tabulated(arrangement, arrangement.op)
-    copy = arrangement.copy
+    digest, found = _decided(problem, target)
+    return [digest, *_irs(found.kernels, target)]
+
+
+def _decided(problem: Problem, target: Target) -> tuple[str, Tables]:
+    """Return the digest of a decision and its tables, and the tables."""
+    decision = decide(problem, target)
+    found = decision.tables(decision.view)
+    copy = decision.copy
     copied = copy and [copy.shape, copy.strides, copy.nbytes, str(copy.dtype), copy.padded, copy.offset]
-    decided = [arrangement.reason, copied, arrangement.strides, arrangement.out_strides, arrangement.workspace_bytes]
-    return [_digest([decided, *_plain(program)]), *_irs(program.kernels, target)]
+    decided = [decision.reason, copied, decision.strides, decision.out_strides, decision.workspace_bytes]
+    return _digest([decided, *_plain(found)]), found
 
 
 def _gradient(problem: Problem, target: Target) -> list[str]:
-    arrangement = tiles.arrange(problem)
-    program = tiles.tabulated(arrangement, arrangement.box, adds=True)
-    decided = [arrangement.reason, arrangement.strides, arrangement.box, arrangement.workspace_bytes]
-    return [_digest([decided, *_plain(program)]), *_irs(program.kernels, target)]
+    decision = decide_gradient(problem, target)
+    found = tables_of(decision, decision.box, adds=True)
+    decided = [decision.reason, decision.strides, decision.box, decision.workspace_bytes]
+    return [_digest([decided, *_plain(found)]), *_irs(found.kernels, target)]
 
 
-def _plain(program: Any) -> list[Any]:
-    """Return a program as plain values: where a job names a table's address, the table's number."""
-    passes = []
-    for each in program.passes:
-        numbers = {table.ctypes.data: f"table {i}" for i, table in enumerate(each.tables)}
-        jobs = [[numbers.get(word, word) for word in job.tolist()] for _, job, _ in each.calls]
-        starts = [x for *_, x in each.calls]
-        tables = [hashlib.sha256(np.ascontiguousarray(table).tobytes()).hexdigest() for table in each.tables]
-        passes.append([each.rows, jobs, starts, tables])
-    parts = [[part.first, part.width, part.blocks, part.packed] for part in program.parts]
-    slots = [
-        [s.filters.start, s.filters.stop, s.split, s.order, s.packed, s.weights_at, s.bias_at] for s in program.slots
+def _plain(found: Tables) -> list[Any]:
+    """Return tables as plain values: where a job names a table's address, the table's number."""
+    runs = []
+    for run in found.runs:
+        numbers = {table.ctypes.data: f"table {i}" for i, table in enumerate(run.tables)}
+        jobs = [[numbers.get(word, word) for word in job.tolist()] for _, job, _ in run.calls]
+        starts = [x for *_, x in run.calls]
+        contents = [hashlib.sha256(np.ascontiguousarray(table).tobytes()).hexdigest() for table in run.tables]
+        runs.append([run.rows, jobs, starts, contents])
+    blocks = [[each.first, each.width, each.blocks, each.packed] for each in found.blocks]
+    places = [
+        [p.filters.start, p.filters.stop, p.split, p.order, p.packed, p.weights_at, p.bias_at] for p in found.places
     ]
-    return [passes, parts, slots, program.groups, program.out_filter, bool(program.weights_outweigh)]
+    return [runs, blocks, places, found.groups, found.out_filter, bool(found.weights_outweigh)]
 
 
 def _irs(kernels: Iterable[Kernel], target: Target) -> list[str]:
@@ -145,7 +153,8 @@ def recorded() -> dict[str, Any]:
 
 def main() -> None:
     """Write the file anew."""
-    found = {f"{target} {dtype}": digests(target, dtype) for target in NAMED for dtype in DTYPES}
+    found: dict[str, Any] = {f"{target} {dtype}": digests(target, dtype) for target in NAMED for dtype in DTYPES}
+    found |= {f"{target} tables": tables(target) for target in NAMED}
     lines = [f'{{"llvmlite": "{llvmlite.__version__}"']
     for key, each in found.items():
         rows = [f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(values)}" for name, values in each.items()]

@@ -261,14 +261,14 @@ MUTATIONS = [
         "test_activation.py",
     ),
     Mutation(
-        "pictures/layer.py",
+        "pictures/pictured_layer.py",
         'order = self.memory if "C" in self.memory else "C" + self.memory',
         'order = "C" + self.memory.replace("C", "")',
         "addresses are those of channels first, whatever the layout",
         "test_scene.py",
     ),
     Mutation(
-        "pictures/layer.py",
+        "pictures/pictured_layer.py",
         "return filter_ // (self.filters // self.groups) * self.group_channels",
         "return filter_ // self.groups * self.group_channels",
         "a filter of the last group reads another group's channels",
@@ -296,7 +296,7 @@ MUTATIONS = [
         "test_scene.py",
     ),
     Mutation(
-        "pictures/scene.py",
+        "pictures/plane.py",
         "kept.update(range(max(0, one - 1), min(length, one + 2)))",
         "kept.update(range(max(0, one - 1), min(length, one + 1)))",
         "the row after the selection is left out",

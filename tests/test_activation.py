@@ -94,10 +94,10 @@ def test_slopes_may_be_any_real_number(slope: Any) -> None:
 
 def test_activations_are_values() -> None:
     """The checked activation is equal to every other of the same name and slope."""
-    one = check_activation("conv", ("leaky_relu", 2), np.dtype(float))
+    one = check_activation(("leaky_relu", 2), np.dtype(float))
     assert one == Activation("leaky_relu", 2.0)
     assert hash(one) == hash(Activation("leaky_relu", 2.0))
-    assert check_activation("conv", None, np.dtype(complex)) is None
+    assert check_activation(None, np.dtype(complex)) is None
     np.testing.assert_array_equal(Activation("relu")(np.array([-1.0, 2.0])), [0, 2])
 
 

@@ -22,7 +22,6 @@ from im2col import ArgumentError, conv, conv2d, plan
 from im2col.algorithms import explicit, registry
 from im2col.algorithms.explicit import box_steps
 from im2col.engine import gather
-from im2col.layers.plan import decide
 from im2col.spec.problem import make_problem
 
 from .kit.convolutions import ALGORITHMS, INTEGERS, bits, conv_by, layer, promotes, result_dtype, stored
@@ -30,6 +29,7 @@ from .kit.oracles import Window
 from .kit.outcomes import raises_exactly
 from .kit.processes import HANG_SECONDS
 from .kit.strategies import BFLOAT16, DTYPES, PADDING_MODES, numbers
+from .kit.targets import forget_choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -395,20 +395,19 @@ def test_processes(how: str, tmp_path: Path) -> None:
 NEW_ALGORITHM = '''
 """An algorithm that answers every question with zeros."""
 
-from im2col.algorithms.contract import Suitability
+from im2col.algorithms.contract import Offer
 
 
 class Zeros:
     name = "zeros"
-    rank = 99
+    best_rank = 99
+    def compiles(self, problem):
+        return False
 
-    def suitability(self, problem):
-        return Suitability(self.rank, "zeros are the fastest answer")
+    def offer(self, problem, target, threads):
+        return Offer(self.best_rank, "zeros are the fastest answer", 12345, self.prepare)
 
-    def workspace_bytes(self, problem, threads):
-        return 12345
-
-    def prepare(self, problem, w, bias, threads, scales=None):
+    def prepare(self, w, bias, scales=None):
         def run(x, out):
             out[...] = 0
 
@@ -419,10 +418,10 @@ ALGORITHM = Zeros()
 '''
 
 
-def forget_choices() -> None:
+def forget_algorithms() -> None:
     """Let the folder of algorithms be read again, and algorithms be asked again."""
     registry.cache_clear()
-    decide.cache_clear()
+    forget_choices()
 
 
 @pytest.fixture
@@ -432,9 +431,9 @@ def zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     (tmp_path / "helper.py").write_text('"""A module without an algorithm."""\n')
     monkeypatch.setattr(im2col.algorithms, "__path__", [*im2col.algorithms.__path__, str(tmp_path)])
     importlib.invalidate_caches()
-    forget_choices()
+    forget_algorithms()
     yield registry()["zeros"]
-    forget_choices()
+    forget_algorithms()
     for name in ("zeros", "helper"):
         sys.modules.pop(f"im2col.algorithms.{name}", None)
         if hasattr(im2col.algorithms, name):
@@ -465,14 +464,14 @@ def test_a_new_file_is_a_new_algorithm(zeros: Any) -> None:
     assert str(prepared).splitlines()[-1] == "  → zeros      zeros are the fastest answer"
     by_name = plan((1, 5, 5), np.ones((1, 1, 3, 3)), algorithm="explicit")
     assert str(by_name).splitlines()[-1] == "    zeros      zeros are the fastest answer"
-    zeros.__class__.rank = 5
-    decide.cache_clear()
+    zeros.__class__.best_rank = 5
+    forget_choices()
     assert plan((1, 5, 5), np.ones((1, 1, 3, 3))).algorithm == "implicit"
 
 
 def test_an_algorithm_that_cannot_is_never_chosen(zeros: Any) -> None:
     """Rank 0 means that it cannot: asked for by name it says why, and the plan says so."""
-    zeros.__class__.rank = 0
+    zeros.__class__.best_rank = 0
     prepared = plan((1, 5, 5), np.ones((1, 1, 3, 3)))
     assert prepared.algorithm == "implicit"
     assert str(prepared).splitlines()[-1] == "    zeros      cannot: zeros are the fastest answer"
@@ -507,5 +506,5 @@ def test_reference_counts_its_python_numbers() -> None:
     small = plan((2, 3, 5, 4), np.ones((6, 3, 2, 2)), algorithm="reference")
     assert small.workspace_bytes == 40 * (2 * 3 * 5 * 4 + 6 * 3 * 2 * 2) + 8 * 2 * 6 * 4 * 3
     side, f4 = 1 << 32, np.dtype(np.float32)
-    huge = make_problem("conv", (1, 1, side, side), (1, 1, 1, 1), f4, f4)
-    assert registry()["reference"].workspace_bytes(huge, 1) == 40 * (side**2 + 1) + 4 * side**2
+    huge = make_problem((1, 1, side, side), (1, 1, 1, 1), f4, f4)
+    assert registry()["reference"].offer(huge, None, 1).workspace_bytes == 40 * (side**2 + 1) + 4 * side**2

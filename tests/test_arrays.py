@@ -40,21 +40,21 @@ class Remote(Tensor):
 def test_arrays_are_taken_as_they_are(dtype: np.dtype[Any], order: str) -> None:
     """An ndarray of any numeric dtype and memory order is returned itself."""
     x = MEMORY_ORDERS[order](numbers((3, 4), dtype, seed=0))
-    assert arrays.as_array("op", "x", x) is x
+    assert arrays.as_array("x", x) is x
 
 
 def test_nested_lists_and_buffers_are_taken() -> None:
     """Lists become arrays; a buffer is not copied."""
-    np.testing.assert_array_equal(arrays.as_array("op", "x", [[1, 2], [3, 4]]), [[1, 2], [3, 4]])
-    assert arrays.as_array("op", "x", 1.5).shape == ()
+    np.testing.assert_array_equal(arrays.as_array("x", [[1, 2], [3, 4]]), [[1, 2], [3, 4]])
+    assert arrays.as_array("x", 1.5).shape == ()
     buffer = array.array("d", [1, 2, 3])
-    assert np.shares_memory(arrays.as_array("op", "x", buffer), np.asarray(buffer))
+    assert np.shares_memory(arrays.as_array("x", buffer), np.asarray(buffer))
 
 
 def test_dlpack_objects_are_taken_without_a_copy() -> None:
     """An object that speaks only DLPack shares its memory."""
     values = np.arange(6.0).reshape(2, 3)
-    result = arrays.as_array("op", "x", Tensor(values))
+    result = arrays.as_array("x", Tensor(values))
     assert np.shares_memory(result, values)
     np.testing.assert_array_equal(result, values)
 
@@ -62,7 +62,7 @@ def test_dlpack_objects_are_taken_without_a_copy() -> None:
 def test_subclasses_lose_their_class() -> None:
     """np.matrix and np.memmap come as plain arrays over the same memory."""
     plain = np.arange(6.0).reshape(2, 3)
-    result = arrays.as_array("op", "x", plain.view(np.memmap))
+    result = arrays.as_array("x", plain.view(np.memmap))
     assert type(result) is np.ndarray
     assert np.shares_memory(result, plain)
 
@@ -70,7 +70,7 @@ def test_subclasses_lose_their_class() -> None:
 def test_torch_tensors_are_taken_without_a_copy(torch: Any) -> None:
     """A CPU tensor shares its memory."""
     tensor = torch.arange(6.0).reshape(2, 3)
-    result = arrays.as_array("op", "x", tensor)
+    result = arrays.as_array("x", tensor)
     tensor[1, 2] = 50
     assert result[1, 2] == 50
 
@@ -78,18 +78,18 @@ def test_torch_tensors_are_taken_without_a_copy(torch: Any) -> None:
 def test_torch_tensors_that_need_a_gradient_are_refused(torch: Any) -> None:
     """Their history would be lost; torch's own reason is part of the message."""
     message = (
-        "op: x of type Tensor cannot be used as a NumPy array (Can't call numpy() on Tensor that requires grad. Use "
+        "x of type Tensor cannot be used as a NumPy array (Can't call numpy() on Tensor that requires grad. Use "
         "tensor.detach().numpy() instead.); pass an ndarray in CPU memory"
     )
     with raises_exactly(DTypeError, message):
-        arrays.as_array("op", "x", torch.ones(3, requires_grad=True))
+        arrays.as_array("x", torch.ones(3, requires_grad=True))
 
 
 def test_masked_arrays_are_refused() -> None:
     """A mask would be lost without a word."""
-    message = "op: x is a masked array, whose mask would be lost; fill it first, as in x.filled(0)"
+    message = "x is a masked array, whose mask would be lost; fill it first, as in x.filled(0)"
     with raises_exactly(DTypeError, message):
-        arrays.as_array("op", "x", np.ma.masked_array([1, 2], [True, False]))
+        arrays.as_array("x", np.ma.masked_array([1, 2], [True, False]))
 
 
 @pytest.mark.parametrize(
@@ -109,20 +109,20 @@ def test_masked_arrays_are_refused() -> None:
 )
 def test_other_dtypes_are_refused_by_name(value: object, dtype: str) -> None:
     """What is not a number is refused, named as NumPy names it."""
-    message = f"op: x has dtype {dtype}, which is not a number; convert it first, as in x.astype(float)"
+    message = f"x has dtype {dtype}, which is not a number; convert it first, as in x.astype(float)"
     with raises_exactly(DTypeError, message):
-        arrays.as_array("op", "x", value)
+        arrays.as_array("x", value)
 
 
 def test_what_is_no_array_is_refused() -> None:
     """Ragged lists and memory out of reach are refused with the cause, which is chained too."""
     message = (
-        "op: x of type Remote cannot be used as a NumPy array (the data is on the moon); pass an ndarray in CPU memory"
+        "x of type Remote cannot be used as a NumPy array (the data is on the moon); pass an ndarray in CPU memory"
     )
     with raises_exactly(DTypeError, message):
-        arrays.as_array("op", "x", Remote(np.zeros(3)))
-    with pytest.raises(DTypeError, match=r"op: x of type list cannot be used .* inhomogeneous shape") as caught:
-        arrays.as_array("op", "x", [[1, 2], [3]])
+        arrays.as_array("x", Remote(np.zeros(3)))
+    with pytest.raises(DTypeError, match=r"x of type list cannot be used .* inhomogeneous shape") as caught:
+        arrays.as_array("x", [[1, 2], [3]])
     assert isinstance(caught.value.__cause__, ValueError)
 
 
@@ -136,22 +136,22 @@ def test_native_dtypes() -> None:
 @pytest.mark.parametrize("value", [np.float32, "float32", np.dtype("f4"), float, "bool", DTYPES[-1]])
 def test_dtypes_are_taken_as_numpy_spells_them(value: Any) -> None:
     """Types, names and dtypes of numbers are all good."""
-    assert arrays.as_dtype("op", "dtype", value) == np.dtype(value)
+    assert arrays.as_dtype("dtype", value) == np.dtype(value)
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("flaot32", "op: dtype='flaot32' is not a dtype; pass one such as np.float32"),
-        (32, "op: dtype=32 is not a dtype; pass one such as np.float32"),
-        (object, "op: dtype=object is not a number; pass one such as np.float32"),
-        ("U3", "op: dtype=<U3 is not a number; pass one such as np.float32"),
+        ("flaot32", "dtype='flaot32' is not a dtype; pass one such as np.float32"),
+        (32, "dtype=32 is not a dtype; pass one such as np.float32"),
+        (object, "dtype=object is not a number; pass one such as np.float32"),
+        ("U3", "dtype=<U3 is not a number; pass one such as np.float32"),
     ],
 )
 def test_other_names_are_no_dtypes(value: Any, message: str) -> None:
     """Misspelt dtypes and those that hold no numbers are refused."""
     with raises_exactly(DTypeError, message):
-        arrays.as_dtype("op", "dtype", value)
+        arrays.as_dtype("dtype", value)
 
 
 FLOATS = np.dtype(np.float32)
@@ -170,15 +170,15 @@ FLOATS = np.dtype(np.float32)
 )
 def test_any_strides_can_be_written_to(out: np.ndarray[Any, Any]) -> None:
     """Slices, transposes and parts of ordinary arrays are all good for output."""
-    assert arrays.check_output("op", out, (2, 3), FLOATS, [np.zeros(9)]) is out
+    assert arrays.check_output(out, (2, 3), FLOATS, [np.zeros(9)]) is out
 
 
 def test_one_element_and_empty_outputs() -> None:
     """Axes of length 1 and 0 may have any stride."""
     broadcast = np.lib.stride_tricks.as_strided(np.empty(1, FLOATS), (1, 1), (0, 0))
-    assert arrays.check_output("op", broadcast, (1, 1), FLOATS, []) is broadcast
+    assert arrays.check_output(broadcast, (1, 1), FLOATS, []) is broadcast
     empty = np.empty((0, 3), FLOATS)
-    assert arrays.check_output("op", empty, (0, 3), FLOATS, [empty]) is empty
+    assert arrays.check_output(empty, (0, 3), FLOATS, [empty]) is empty
 
 
 WHOLE = np.zeros(40, FLOATS)
@@ -187,52 +187,52 @@ WHOLE = np.zeros(40, FLOATS)
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ([[0.0] * 3] * 2, "op: out is a list; pass an ndarray"),
+        ([[0.0] * 3] * 2, "out is a list; pass an ndarray"),
         (
             np.empty((3, 2), FLOATS),
-            "op: out has shape (3, 2) but the result has (2, 3); pass np.empty((2, 3), 'float32')",
+            "out has shape (3, 2) but the result has (2, 3); pass np.empty((2, 3), 'float32')",
         ),
         (
             np.empty((2, 3), "f8"),
-            "op: out has dtype float64 but the result has float32; pass np.empty((2, 3), 'float32')",
+            "out has dtype float64 but the result has float32; pass np.empty((2, 3), 'float32')",
         ),
         (
             np.empty((2, 3), ">f4"),
-            "op: out has dtype >f4 but the result has float32; pass np.empty((2, 3), 'float32')",
+            "out has dtype >f4 but the result has float32; pass np.empty((2, 3), 'float32')",
         ),
-        (MEMORY_ORDERS["read-only"](np.empty((2, 3), FLOATS)), "op: out is read-only; pass a writeable array"),
+        (MEMORY_ORDERS["read-only"](np.empty((2, 3), FLOATS)), "out is read-only; pass a writeable array"),
         (
             np.lib.stride_tricks.as_strided(np.empty(4, FLOATS), (2, 3), (4, 4)),
-            "op: out has elements that share memory; pass np.empty of the result's shape",
+            "out has elements that share memory; pass np.empty of the result's shape",
         ),
         (
             np.lib.stride_tricks.as_strided(np.empty(4, FLOATS), (2, 3), (0, 4)),
-            "op: out has elements that share memory; pass np.empty of the result's shape",
+            "out has elements that share memory; pass np.empty of the result's shape",
         ),
         (
             np.lib.stride_tricks.as_strided(np.empty(9, FLOATS), (2, 3), (16, 3)),
-            "op: out has elements that share memory; pass np.empty of the result's shape",
+            "out has elements that share memory; pass np.empty of the result's shape",
         ),
         (
             WHOLE[:6].reshape(2, 3),
-            "op: out shares memory with an input, which would be overwritten while it is read; pass another array",
+            "out shares memory with an input, which would be overwritten while it is read; pass another array",
         ),
         (
             WHOLE[6:12].reshape(2, 3)[::-1, ::-1],
-            "op: out shares memory with an input, which would be overwritten while it is read; pass another array",
+            "out shares memory with an input, which would be overwritten while it is read; pass another array",
         ),
     ],
 )
 def test_output_is_refused(out: Any, message: str) -> None:
     """What the result cannot be written to is refused, with what to pass instead."""
     with raises_exactly(OutputError, message):
-        arrays.check_output("op", out, (2, 3), FLOATS, [np.zeros(3), WHOLE[::3]])
+        arrays.check_output(out, (2, 3), FLOATS, [np.zeros(3), WHOLE[::3]])
 
 
 def test_neighbours_in_memory_are_no_overlap() -> None:
     """An output woven between an input's elements shares none of them."""
     woven = np.zeros((2, 6), FLOATS)
-    assert arrays.check_output("op", woven[:, ::2], (2, 3), FLOATS, [woven[:, 1::2]]).base is woven
+    assert arrays.check_output(woven[:, ::2], (2, 3), FLOATS, [woven[:, 1::2]]).base is woven
 
 
 def test_overlap_that_is_hard_to_decide_is_refused() -> None:
@@ -244,4 +244,4 @@ def test_overlap_that_is_hard_to_decide_is_refused() -> None:
     with pytest.raises(np.exceptions.TooHardError):
         np.shares_memory(x, out, max_work=10_000)  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="shares memory with an input"):
-        arrays.check_output("op", out, out.shape, out.dtype, [x])
+        arrays.check_output(out, out.shape, out.dtype, [x])

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -118,13 +117,12 @@ def test_filter_replaces_with_force_and_reads_with_large(
     arguments = ("filter", photo, "--kernel", "blur", "-o", photo)
     fails(
         run(*arguments),
-        "write_photo: cannot write 'cat.png': it exists already; name another file, or pass force (--force) to replace "
-        "it",
+        "filter: cannot write 'cat.png': it exists already; name another file, or pass force (--force) to replace it",
     )
     fails(
         run(*arguments, "--force"),
-        "read_photo: cat.png has more than 100 pixels, where Pillow suspects a decompression bomb; if you trust the "
-        "file, pass large=True (--large)",
+        "filter: cat.png has more than 100 pixels, where Pillow suspects a decompression bomb; if you trust the file, "
+        "pass large=True (--large)",
     )
     assert run(*arguments, "--force", "--large").status == 0
 
@@ -302,7 +300,7 @@ def test_kernels(run: Callable[..., Result]) -> None:
 
 def test_version_and_help(run: Callable[..., Result]) -> None:
     """As any program."""
-    assert run("--version") == Result(0, f"im2col {version('im2col')}\n", "")
+    assert run("--version") == Result(0, f"im2col {im2col.__version__}\n", "")
     done = run("--help")
     assert done.status == 0
     for command in ("filter", "matrix", "shape", "cost", "plan", "config", "kernels", "demo"):
@@ -348,50 +346,49 @@ def test_commands_work_in_typers_own_runner() -> None:
         ("matrix cat.png -o b.npy", "Missing option '--kernel-size'; try im2col matrix --help"),
         (
             "filter cat.png --kernel sharpn -o b.png",
-            "find_kernel: kernel must be a name or a .npy file, got 'sharpn'; did you mean 'sharpen' or 'unsharp'?",
+            "filter: kernel must be a name or a .npy file, got 'sharpn'; did you mean 'sharpen' or 'unsharp'?",
         ),
         (
             "filter no.png --kernel blur -o b.png",
-            "read_photo: cannot read 'no.png': No such file or directory; check the path and its permissions",
+            "filter: cannot read 'no.png': No such file or directory; check the path and its permissions",
         ),
         (
             "filter . --kernel blur -o b.png",
-            "read_photo: cannot read '.': Is a directory; check the path and its permissions",
+            "filter: cannot read '.': Is a directory; check the path and its permissions",
         ),
         (
             "filter text.txt --kernel blur -o b.png",
-            "read_photo: text.txt is no image that Pillow can read; convert it to PNG, TIFF or JPEG first",
+            "filter: text.txt is no image that Pillow can read; convert it to PNG, TIFF or JPEG first",
         ),
         (
             "filter cut.bmp --kernel blur -o b.png",
-            "read_photo: cut.bmp cannot be decoded (image file is truncated (6 bytes not processed)); get a complete "
-            "copy, or save it anew as PNG",
+            "filter: cut.bmp cannot be decoded (image file is truncated (6 bytes not processed)); get a complete copy, "
+            "or save it anew as PNG",
         ),
         (
             "filter cat.png --kernel blur -o text.txt/b.png",
-            "write_photo: cannot write 'text.txt/b.png': there is no folder {folder}/text.txt; make it first",
+            "filter: cannot write 'text.txt/b.png': there is no folder {folder}/text.txt; make it first",
         ),
-        ("filter cat.png --kernel blur -o .", "write_photo: cannot write '.': it is a folder; name a file in it"),
+        ("filter cat.png --kernel blur -o .", "filter: cannot write '.': it is a folder; name a file in it"),
         (
             "filter cat.png --kernel pickle.npy -o b.png",
-            "read_kernel: pickle.npy is no .npy file of numbers (the magic string is not correct; expected "
-            "b'\\x93NUMPY', got b'\\x80\\x04]q\\x00K'); save one with np.save(path, array, "
-            "allow_pickle=False)",
+            "filter: pickle.npy is no .npy file of numbers (the magic string is not correct; expected b'\\x93NUMPY', "
+            "got b'\\x80\\x04]q\\x00K'); save one with np.save(path, array, allow_pickle=False)",
         ),
         (
             "filter cat.png --kernel objects.npy -o b.png",
-            "read_kernel: objects.npy is no .npy file of numbers (Array can't be memory-mapped: Python objects in "
-            "dtype.); save one with np.save(path, array, allow_pickle=False)",
+            "filter: objects.npy is no .npy file of numbers (Array can't be memory-mapped: Python objects in dtype.); "
+            "save one with np.save(path, array, allow_pickle=False)",
         ),
         (
             "filter cat.png --kernel blur --padding valid --dilation 9 -o b.png",
-            "filter_photo: the kernel spans 37 pixels (size 5, dilation 9) but axis H of the padded image has 20; pad "
-            "by at least 9 on each side or lower the dilation",
+            "filter: the kernel spans 37 pixels (size 5, dilation 9) but axis H of the padded image has 20; pad by at "
+            "least 9 on each side or lower the dilation",
         ),
-        ("filter cat.png --kernel blur --stride -1 -o b.png", "filter_photo: stride must be at least 1, got -1"),
+        ("filter cat.png --kernel blur --stride -1 -o b.png", "filter: stride must be at least 1, got -1"),
         (
             "filter cat.png --kernel blur --stride 1,2,3 -o b.png",
-            "filter_photo: stride has 3 values (1, 2, 3) for 2 spatial axes; give one integer, or 2",
+            "filter: stride has 3 values (1, 2, 3) for 2 spatial axes; give one integer, or 2",
         ),
         (
             "filter cat.png --kernel blur --stride two -o b.png",
@@ -404,14 +401,14 @@ def test_commands_work_in_typers_own_runner() -> None:
         ),
         (
             "filter cat.png --kernel blur --padding sane -o b.png",
-            "filter_photo: padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', "
-            "'full', 'causal'); got 'sane'",
+            "filter: padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', 'full', "
+            "'causal'); got 'sane'",
         ),
         ("filter cat.png --kernel blur --frobnicate -o b.png", "No such option: --frobnicate"),
         ("filter cat.png --kernel blur --threads x -o b.png", "Invalid value for '--threads': "),
         (
             "matrix cat.png --kernel-size 3 -o b.txt",
-            "write_matrix: the matrix is written as a .npy file, got b.txt; use b.txt.npy",
+            "matrix: the matrix is written as a .npy file, got b.txt; use b.txt.npy",
         ),
         (
             "shape 1x3x --kernel-size 3",
@@ -445,14 +442,14 @@ def test_commands_work_in_typers_own_runner() -> None:
         ("cost 1,1,8,8 1,1,3,3 --dtype U3", "cost: --dtype=<U3 is not a number; pass one such as np.float32"),
         (
             "shape 8,8 --kernel-size 3 --dtype fish",
-            "describe: dtype='fish' is not a dtype; pass one such as np.float32",
+            "shape: dtype='fish' is not a dtype; pass one such as np.float32",
         ),
         (
             "cost --layers no.tsv",
             "cost: cannot read 'no.tsv': No such file or directory; check the path and its permissions",
         ),
-        ("demo --out text.txt", "run_demo: cannot make the folder 'text.txt': File exists; name another"),
-        ("demo --out text.txt/x", "run_demo: cannot make the folder 'text.txt/x': Not a directory; name another"),
+        ("demo --out text.txt", "demo: cannot make the folder 'text.txt': File exists; name another"),
+        ("demo --out text.txt/x", "demo: cannot make the folder 'text.txt/x': Not a directory; name another"),
     ],
 )
 @pytest.mark.usefixtures("photo")
@@ -479,15 +476,15 @@ def test_bad_input_is_one_line(run: Callable[..., Result], tmp_path: Path, argum
     [
         (
             ("filter", "", "--kernel", "blur", "-o", "b.png"),
-            "read_photo: cannot read '': Is a directory; check the path and its permissions",
+            "filter: cannot read '': Is a directory; check the path and its permissions",
         ),
         (
             ("filter", "cat.png", "--kernel", "", "-o", "b.png"),
-            f"find_kernel: kernel must be a name or a .npy file, got ''; the names are {', '.join(KERNELS)}",
+            f"filter: kernel must be a name or a .npy file, got ''; the names are {', '.join(KERNELS)}",
         ),
         (
             ("filter", "cat.png", "--kernel", "blur", "-o", ""),
-            "write_photo: cannot write '': it is a folder; name a file in it",
+            "filter: cannot write '': it is a folder; name a file in it",
         ),
         (
             ("filter", "cat.png", "--kernel", "blur", "-o", "b.png", "--stride", ""),
@@ -516,7 +513,7 @@ def test_empty_arguments(run: Callable[..., Result], arguments: tuple[str, ...],
         (OSError(errno.ENOSPC, "No space left on device"), 2, "No space left on device"),
         (OSError("odd"), 2, "odd"),
         (MemoryError(), 2, "out of memory; use a smaller image or kernel"),
-        (im2col.MemoryBudgetError("too\nlarge"), 2, "too large"),
+        (im2col.MemoryBudgetError("too\nlarge"), 2, "config: too large"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, ""),
     ],
@@ -639,17 +636,17 @@ def test_long_work_shows_its_progress_on_a_terminal(
 )
 def test_padding_as_text(text: str, value: object) -> None:
     """Every way to write it."""
-    assert parse_padding("op", "padding", text) == value
+    assert parse_padding("padding", text) == value
 
 
 def test_numbers_as_text() -> None:
     """Shapes with commas, x or ×; windows."""
-    assert parse_shape("op", "shape", "1,3,5") == parse_shape("op", "shape", "1x3×5") == (1, 3, 5)
-    assert parse_window("op", "stride", "3") == 3
-    assert parse_window("op", "stride", "3,5") == (3, 5)
+    assert parse_shape("shape", "1,3,5") == parse_shape("shape", "1x3×5") == (1, 3, 5)
+    assert parse_window("stride", "3") == 3
+    assert parse_window("stride", "3,5") == (3, 5)
     for text in ("1e3", "1.0", "3,", ",3", "0x3", "9" * 5000):
-        with pytest.raises(ArgumentError, match=r"\Aop: stride must be a whole number, or one for each axis"):
-            parse_window("op", "stride", text)
+        with pytest.raises(ArgumentError, match=r"\Astride must be a whole number, or one for each axis"):
+            parse_window("stride", text)
 
 
 @pytest.mark.parametrize(
@@ -694,7 +691,7 @@ def test_files_of_layers_that_are_wrong(tmp_path: Path, text: str, error: type[E
     """The message names the line."""
     path = tmp_path / "net.tsv"
     path.write_text(text)
-    with raises_exactly(error, f"cost: {message.format(path=path)}"):
+    with raises_exactly(error, message.format(path=path)):
         read_layers(path)
 
 
@@ -702,7 +699,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     """Bytes that are not UTF-8."""
     path = tmp_path / "net.tsv"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ArgumentError, match=r"\Acost: .*net.tsv is no file of tab-separated text: 'utf-8' codec"):
+    with pytest.raises(ArgumentError, match=r"\A.*net.tsv is no file of tab-separated text: 'utf-8' codec"):
         read_layers(path)
 
 
@@ -723,7 +720,7 @@ def test_the_module_runs() -> None:
     assert done.stdout.startswith("identity   3 × 3  the photograph as it is\n")
     done = process("-m", "im2col", "shape", "3,3", "--kernel-size", "4")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("im2col: describe: the kernel spans 4 pixels")
+    assert done.stderr.startswith("im2col: shape: the kernel spans 4 pixels")
 
 
 def test_the_module_ends_with_the_status_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -752,7 +749,7 @@ def test_a_terminal_without_the_characters() -> None:
         (
             "PIL",
             ["filter", str(CHELSEA), "--kernel", "blur", "-o", "b.png"],
-            "im2col: read_photo: this needs Pillow; install it with pip install 'im2col[cli]'\n",
+            "im2col: filter: this needs Pillow; install it with pip install 'im2col[cli]'\n",
         ),
     ],
 )

@@ -16,9 +16,9 @@ from im2col.cli import main, pictures
 from im2col.cli.sources import read_filters
 from im2col.photo.kernels import KERNELS
 from im2col.photo.scaled import photo_image
-from im2col.pictures.chapters import chapters
 from im2col.pictures.illustration import Illustration
 from im2col.pictures.samples import sample_image, sample_weights
+from im2col.pictures.story import chapters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,7 +162,7 @@ def test_draw_replaces_only_with_force(run: Callable[..., Result], tmp_path: Pat
     (tmp_path / "a.svg").write_text("mine")
     fails(
         run("draw", "slide", "-o", "a.svg"),
-        "illustrate: cannot write 'a.svg': it exists already; name another file, or pass force (--force) to replace it",
+        "draw: cannot write 'a.svg': it exists already; name another file, or pass force (--force) to replace it",
     )
     assert (tmp_path / "a.svg").read_text() == "mine"
     assert run("draw", "slide", "-o", "a.svg", "--force").status == 0
@@ -193,15 +193,15 @@ def test_a_named_kernel_goes_over_each_channel() -> None:
     options: Any = {"layout": None, "default": 1}
     weights = KERNELS["sobel-x"].weights
     for shape, channels in (((8, 8), 1), ((3, 8, 8), 3), ((2, 4, 8, 8), 4)):
-        w, groups = read_filters("test", "sobel-x", np.zeros(shape), groups=None, **options)
+        w, groups = read_filters("sobel-x", np.zeros(shape), groups=None, **options)
         assert (w.shape, groups) == ((channels, 1, 3, 3), channels)
         np.testing.assert_array_equal(w, np.broadcast_to(weights, w.shape))
         assert w.dtype == np.int64
-    w, groups = read_filters("test", "sobel-x", np.zeros((4, 8, 8)), groups=2, **options)
+    w, groups = read_filters("sobel-x", np.zeros((4, 8, 8)), groups=2, **options)
     assert (w.shape, groups) == ((2, 2, 3, 3), 2)
     blur = KERNELS["gaussian"]
     assert blur.divisor != 1
-    w, groups = read_filters("test", "gaussian", np.zeros((8, 8, 3)), layout="HWC", groups=None, default=1)
+    w, groups = read_filters("gaussian", np.zeros((8, 8, 3)), layout="HWC", groups=None, default=1)
     assert groups == 3
     np.testing.assert_array_equal(w[2, 0], blur.weights / blur.divisor)
 
@@ -222,7 +222,7 @@ def test_weights_where_none_are_named(
     shape: tuple[int, ...], layout: str | None, groups: int | None, expected: tuple[int, ...]
 ) -> None:
     """They fit the image."""
-    w, found = read_filters("test", None, np.zeros(shape), layout=layout, groups=groups, default=4)
+    w, found = read_filters(None, np.zeros(shape), layout=layout, groups=groups, default=4)
     np.testing.assert_array_equal(w, sample_weights(expected))
     assert found == (groups or 1)
 
@@ -267,8 +267,8 @@ def test_explore(run: Callable[..., Result], tmp_path: Path) -> None:
     assert path.read_text() == "<Illustration 'slide' of (1, 3, 8, 8) by (4, 3, 3, 3)> as .html"
     fails(
         run("explore"),
-        "illustrate: cannot write 'im2col-explorer.html': it exists already; name another file, or pass force "
-        "(--force) to replace it",
+        "explore: cannot write 'im2col-explorer.html': it exists already; name another file, or pass force (--force) "
+        "to replace it",
     )
     other = tmp_path.resolve() / "b.html"
     options = ("--chapter", "matmul", "--image", CHELSEA, "--kernel", "sobel-x", "--padding", "same", "--lang", "zh")
@@ -326,15 +326,15 @@ def test_when_somebody_looks(
         ("draw", "Missing argument 'CHAPTER'; try im2col draw --help"),
         ("draw slide", "Missing option '-o' / '--out'; try im2col draw --help"),
         ("show", "Missing argument 'CHAPTER'; try im2col show --help"),
-        ("show glide", f"illustrate: chapter must be one of {tuple(chapters())}, got 'glide'"),
+        ("show glide", f"show: chapter must be one of {tuple(chapters())}, got 'glide'"),
         (
             "draw slide -o a.jpg",
-            "illustrate: the ending '.jpg' of a.jpg means no picture that is written here; use one of .svg, .png, "
-            ".gif, .html, as in a.svg",
+            "draw: the ending '.jpg' of a.jpg means no picture that is written here; use one of .svg, .png, .gif, "
+            ".html, as in a.svg",
         ),
         (
             "draw slide -o no/a.svg",
-            "illustrate: cannot write 'no/a.svg': there is no folder {folder}/no; make it first",
+            "draw: cannot write 'no/a.svg': there is no folder {folder}/no; make it first",
         ),
         ("show slide --shape 8,8 --image cat.png", "show: name one image: --shape, --image or --array"),
         ("show slide --array x.npy --image cat.png", "show: name one image: --shape, --image or --array"),
@@ -350,7 +350,7 @@ def test_when_somebody_looks(
         ),
         (
             "show slide --kernel sobel",
-            "find_kernel: kernel must be a name or a .npy file, got 'sobel'; did you mean 'sobel-y' or 'sobel-x'?",
+            "show: kernel must be a name or a .npy file, got 'sobel'; did you mean 'sobel-y' or 'sobel-x'?",
         ),
         (
             "show slide --kernel no.npy",
@@ -358,26 +358,26 @@ def test_when_somebody_looks(
         ),
         (
             "explore --image no.png",
-            "read_photo: cannot read 'no.png': No such file or directory; check the path and its permissions",
+            "explore: cannot read 'no.png': No such file or directory; check the path and its permissions",
         ),
         ("show slide --step two", "show: --step must be a whole number or none; got 'two'"),
         ("show slide --step all", "show: --step must be a whole number or none; got 'all'"),
         ("draw slide -o a.svg --step two", "draw: --step must be a whole number, none or all; got 'two'"),
         (
             "show slide --step 16",
-            "illustrate: step counts from 0 and there are 16 here, so it must be below 16; got 16",
+            "show: step counts from 0 and there are 16 here, so it must be below 16; got 16",
         ),
         (
             "show slide --filter 1",
-            "illustrate: filter counts from 0 and there are 1 here, so it must be below 1; got 1",
+            "show: filter counts from 0 and there are 1 here, so it must be below 1; got 1",
         ),
-        ("show slide --labels words", "illustrate: labels must be 'values' or 'letters', got 'words'"),
-        ("show slide --lang tlh", "illustrate: lang must be one of ('en', 'zh'), got 'tlh'"),
-        ("show slide --groups 0", "illustrate: groups must be at least 1, got 0"),
+        ("show slide --labels words", "show: labels must be 'values' or 'letters', got 'words'"),
+        ("show slide --lang tlh", "show: lang must be one of ('en', 'zh'), got 'tlh'"),
+        ("show slide --groups 0", "show: groups must be at least 1, got 0"),
         (
             "show slide --kernel blur --shape 1,4,8,8 --groups 3",
-            "illustrate: the image (1, 4, 8, 8) has 4 channels in layout 'NCHW' but the filters (3, 1, 5, 5) with "
-            "groups=3 read 3; pass w of shape (filters, channels/groups, *kernel)",
+            "show: the image (1, 4, 8, 8) has 4 channels in layout 'NCHW' but the filters (3, 1, 5, 5) with groups=3 "
+            "read 3; pass w of shape (filters, channels/groups, *kernel)",
         ),
         (
             "explore --padding 1:2:3",

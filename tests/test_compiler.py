@@ -253,6 +253,16 @@ def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("cold")
+def test_what_is_kept_is_found_whatever_else_is_loaded() -> None:
+    """Other modules may refer to the same constants as a kernel's source; ``marshal`` of its own accord tells."""
+    compiler.object_code(SOME, host())
+    consts = SOME.build.__code__.co_consts
+    held = [*consts, consts]
+    compiler.object_code(SOME, host())
+    assert (len(held) > 1, store.count()) == (True, 1)
+
+
+@pytest.mark.usefixtures("cold")
 def test_what_is_kept_depends_on_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another kernel, CPU, feature, triple, LLVM or source of the engine has another key; the same has the same."""
     keys: list[str] = []

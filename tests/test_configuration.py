@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from im2col import clear_cache, set_threads, show_config
+from im2col import __version__, clear_cache, set_threads, show_config
 from im2col.engine import cache, compiler, target
 from im2col.errors import ArgumentError
 
@@ -48,6 +48,7 @@ def test_everything_is_there(home: Path) -> None:
     assert set(config) == KEYS
     assert json.loads(json.dumps(config)) == config
     assert set(config["versions"]) == {"im2col", "llvmlite", "numpy", "python"}
+    assert config["versions"]["im2col"] == __version__
     assert config["engine"] == "no failure so far"
     assert set(config["target"]) == {"cpu", "triple", "vector_bytes", "vector_registers", "caches"}
     assert len(config["target"]["caches"]) == 3
@@ -104,17 +105,13 @@ def test_a_broken_llvmlite_shows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_installation_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where llvmlite's version is unknown, because it is not installed, that is the reason."""
+    """Where nothing is installed, the package knows its own version, and llvmlite's absence is the reason."""
     from importlib import metadata
 
-    version = metadata.version
+    def not_installed(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
 
-    def without_llvmlite(name: str) -> str:
-        if name == "llvmlite":
-            raise metadata.PackageNotFoundError(name)
-        return version(name)
-
-    monkeypatch.setattr(metadata, "version", without_llvmlite)
+    monkeypatch.setattr(metadata, "version", not_installed)
     config = show_config()
     assert config["engine"] == "PackageNotFoundError: No package metadata was found for llvmlite"
     assert set(config["versions"]) == {"im2col", "numpy", "python"}

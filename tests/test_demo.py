@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,16 +12,16 @@ import pytest
 from PIL import Image
 
 import im2col.demo
-from im2col import PhotoError, algorithms
+from im2col import FileError, algorithms
 from im2col.algorithms import registry
 from im2col.cli import main
 from im2col.demo import Report, explored_weights, layer_weights, numpy_layer, run_demo, tiles
-from im2col.layers.plan import decide
 from im2col.photo.contact_sheet import Tile, write_contact_sheet
 from im2col.photo.image_files import Photo
 from im2col.photo.kernels import KERNELS
 
 from .kit.outcomes import raises_exactly, require
+from .kit.targets import forget_choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from im2col.algorithms.contract import Algorithm, Runner
+    from im2col.algorithms.contract import Algorithm, Offer, Runner
+    from im2col.engine.target import Target
     from im2col.spec.problem import Problem
 
 BANK = [kernel for kernel in KERNELS.values() if kernel.name != "identity"]
@@ -165,7 +167,7 @@ def test_a_sheet_of_any_number_of_pictures(tmp_path: Path) -> None:
         black = [(pixels[98 + 20 + i // 4 * 108, 28 + 30 + i % 4 * 82] == 0).all() for i in range(count)]
         assert all(black)
     with raises_exactly(
-        PhotoError,
+        FileError,
         f"write_contact_sheet: cannot write '{path}': it exists already; name another file, or pass force (--force) to "
         "replace it",
     ):
@@ -184,21 +186,23 @@ def test_a_second_run_replaces_the_picture(report: Report, monkeypatch: pytest.M
 class Planted:
     """An algorithm made of another one and a fault."""
 
-    def __init__(self, honest: Algorithm, spoil: Callable[[NDArray[Any]], None]) -> None:
-        self.name, self.honest, self.spoil = "planted", honest, spoil
-        self.suitability, self.workspace_bytes = honest.suitability, honest.workspace_bytes
+    best_rank = 0
 
-    def prepare(
-        self,
-        problem: Problem,
-        w: NDArray[Any],
-        bias: NDArray[Any] | None,
-        threads: int,
-        scales: NDArray[Any] | None = None,  # noqa: ARG002 (the contract's)
-    ) -> Runner:
+    def compiles(self, problem: Problem) -> bool:
+        """Do as the other one."""
+        return self.honest.compiles(problem)
+
+    def __init__(self, honest: Algorithm[Runner], spoil: Callable[[NDArray[Any]], None]) -> None:
+        self.name, self.honest, self.spoil = "planted", honest, spoil
+
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
+        """Return the other algorithm's offer, with a fault."""
+        offer = self.honest.offer(problem, target, threads)
+        return offer._replace(prepare=partial(self.prepare, offer), kernels=None)
+
+    def prepare(self, offer: Offer[Runner], *weights: NDArray[Any] | None) -> Runner:
         """Return what runs the other algorithm and spoils its result."""
-        run = self.honest.prepare(problem, w, bias, threads)
-        assert run is not None
+        run = offer.prepare(*weights)
 
         def spoiled(x: NDArray[Any], out: NDArray[Any]) -> None:
             run(x, out)
@@ -218,9 +222,9 @@ def _nan(out: NDArray[Any]) -> None:
 @pytest.fixture
 def fresh_choices() -> Iterator[None]:
     """Let algorithms be asked again, before and afterwards."""
-    decide.cache_clear()
+    forget_choices()
     yield
-    decide.cache_clear()
+    forget_choices()
 
 
 @pytest.mark.usefixtures("fresh_choices")
@@ -237,8 +241,8 @@ def test_a_new_algorithm_is_checked(
 ) -> None:
     """It gets a row of its own; one wrong value, or a NaN, is an exit status of 1."""
     found = {"explicit": registry()["explicit"], "planted": Planted(registry()["explicit"], spoil)}
-    for module in ("plans", "costs"):
-        monkeypatch.setattr(f"im2col.{module}.registry", lambda: found)
+    for module in ("choice", "costs"):
+        monkeypatch.setattr(f"im2col.layers.{module}.registry", lambda: found)
     assert main(["demo", "--out", str(tmp_path)]) == status
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("planted "))
     assert line.endswith(f"  {verdict}")
@@ -258,6 +262,6 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """Before any work."""
     (tmp_path / "file").write_text("")
     with raises_exactly(
-        PhotoError, f"run_demo: cannot make the folder '{tmp_path}/file/x': Not a directory; name another"
+        FileError, f"run_demo: cannot make the folder '{tmp_path}/file/x': Not a directory; name another"
     ):
         run_demo(tmp_path / "file/x")

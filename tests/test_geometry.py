@@ -94,7 +94,7 @@ def test_what_meets_the_image_is_what_sliding_shows(window: Window) -> None:
     for axis, (stops, n) in enumerate(zip(window.stops, window.spatial_shape, strict=True)):
         meets = np.array([[0 <= pixel < n for pixel in stop] for stop in stops])
         assert g.taps_inside(axis, range(len(stops))).tolist() == [run_of(row) for row in meets]
-        assert g.positions_inside(axis, range(window.kernel_size[axis])).tolist() == [run_of(row) for row in meets.T]
+        assert list(map(list, g.positions_inside(axis))) == [run_of(row) for row in meets.T]
 
 
 def run_of(flags: NDArray[np.bool_]) -> list[int]:
@@ -125,9 +125,9 @@ def test_unpadded_has_the_same_windows(window: Window) -> None:
 
 @given(windows())
 def test_geometry_is_a_value(window: Window) -> None:
-    """Equal numbers make equal, equally hashed objects, whatever operation made them; pickling keeps them."""
+    """Equal numbers make equal, equally hashed objects, whatever their axes are called; pickling keeps them."""
     g = geometry(window)
-    twin = geometry(window, operation="conv2d", axes="ABDE")
+    twin = geometry(window, axes="ABDE")
     assert g.output_shape == twin.output_shape
     assert {g: 1}[twin] == 1
     assert pickle.loads(pickle.dumps(g)) == g  # noqa: S301 (our own bytes)
@@ -191,14 +191,14 @@ def test_geometry_refuses(numbers: tuple[tuple[int, ...], ...], message: str) ->
         Geometry(*numbers)  # type: ignore[arg-type]
 
 
-def test_geometry_names_operation_and_axis() -> None:
+def test_geometry_names_the_axis_and_leaves_the_operation_to_its_maker() -> None:
     """The design's own example of an error message."""
     message = (
-        "conv2d: the kernel spans 7 pixels (size 3, dilation 3) but axis H of the padded image has 5; pad by at least "
-        "1 on each side or lower the dilation"
+        "the kernel spans 7 pixels (size 3, dilation 3) but axis H of the padded image has 5; pad by at least 1 on "
+        "each side or lower the dilation"
     )
     with raises_exactly(GeometryError, message):
-        Geometry((5, 9), (3, 3), (1, 1), NO_PADDING, (3, 3), operation="conv2d", axes="HW")
+        Geometry((5, 9), (3, 3), (1, 1), NO_PADDING, (3, 3), axes="HW")
 
 
 def test_geometry_keeps_plain_tuples_of_ints() -> None:
@@ -221,7 +221,7 @@ def test_per_axis_spreads_and_keeps(ndim: int, value: int) -> None:
     """A number stands for every axis; sequences and arrays of numbers are kept; all come back as ints."""
     expected = (value,) * ndim
     for spelling in (value, np.uint8(value), np.array(value), expected, list(expected), np.array(expected)):
-        result = per_axis("op", "stride", spelling, ndim, minimum=1)
+        result = per_axis("stride", spelling, ndim, minimum=1)
         assert result == expected
         assert {type(v) for v in result} == {int}
 
@@ -229,33 +229,33 @@ def test_per_axis_spreads_and_keeps(ndim: int, value: int) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (2.0, "op: stride must be an integer or one integer per axis, got 2.0"),
-        ("2", "op: stride must be an integer or one integer per axis, got '2'"),
-        (None, "op: stride must be an integer or one integer per axis, got None"),
-        (True, "op: stride must be an integer or one integer per axis, got True"),
-        (np.True_, "op: stride must be an integer or one integer per axis, got np.True_"),
-        ((1, 2.5), "op: stride must be an integer, got 2.5"),
-        (0, "op: stride must be at least 1, got 0"),
-        ((1, -1), "op: stride must be at least 1, got -1"),
-        ((1, 2, 3), "op: stride has 3 values (1, 2, 3) for 2 spatial axes; give one integer, or 2"),
-        ([], "op: stride has 0 values () for 2 spatial axes; give one integer, or 2"),
+        (2.0, "stride must be an integer or one integer per axis, got 2.0"),
+        ("2", "stride must be an integer or one integer per axis, got '2'"),
+        (None, "stride must be an integer or one integer per axis, got None"),
+        (True, "stride must be an integer or one integer per axis, got True"),
+        (np.True_, "stride must be an integer or one integer per axis, got np.True_"),
+        ((1, 2.5), "stride must be an integer, got 2.5"),
+        (0, "stride must be at least 1, got 0"),
+        ((1, -1), "stride must be at least 1, got -1"),
+        ((1, 2, 3), "stride has 3 values (1, 2, 3) for 2 spatial axes; give one integer, or 2"),
+        ([], "stride has 0 values () for 2 spatial axes; give one integer, or 2"),
     ],
 )
 def test_per_axis_refuses(value: object, message: str) -> None:
     """What is no integer, or the wrong number of them, is refused with the value received."""
     with raises_exactly(GeometryError, message):
-        per_axis("op", "stride", value, ndim=2, minimum=1)
+        per_axis("stride", value, ndim=2, minimum=1)
 
 
 def test_per_axis_speaks_of_one_axis() -> None:
     """The grammar of the message fits a single axis."""
-    message = "op: stride has 2 values (1, 2) for 1 spatial axis; give one integer, or 1"
+    message = "stride has 2 values (1, 2) for 1 spatial axis; give one integer, or 1"
     with raises_exactly(GeometryError, message):
-        per_axis("op", "stride", (1, 2), ndim=1, minimum=1)
+        per_axis("stride", (1, 2), ndim=1, minimum=1)
 
 
 def test_integer_refuses_below_the_minimum() -> None:
     """The minimum itself is allowed, one less is not."""
-    assert integer("op", "groups", 1, minimum=1) == 1
-    with raises_exactly(GeometryError, "op: groups must be at least 1, got 0"):
-        integer("op", "groups", 0, minimum=1)
+    assert integer("groups", 1, minimum=1) == 1
+    with raises_exactly(GeometryError, "groups must be at least 1, got 0"):
+        integer("groups", 0, minimum=1)

@@ -27,6 +27,12 @@ def test_small_layers(target: str, dtype: str) -> None:
     assert found == {name: expected[name] for name in found}
 
 
+@pytest.mark.parametrize("target", NAMED)
+def test_tables_of_every_layer(target: str) -> None:
+    """Every border, stride and dilation there is: which tile, which copy, which tables."""
+    assert golden.tables(target) == golden.recorded()[f"{target} tables"]
+
+
 @pytest.mark.wide
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("target", ["avx512", "avx2", "neon"])
@@ -37,7 +43,7 @@ def test_layers_of_real_networks(target: str, dtype: str) -> None:
 
 def test_a_changed_kernel_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A constant of the cycle model, a step of a table, a word of the IR: each changes some digest."""
-    from im2col.algorithms.implicit import cycles
+    from im2col.algorithms.implicit.tiles import cycles
 
     monkeypatch.setattr(cycles, "LOAD_CYCLES", 2 * cycles.LOAD_CYCLES)
     assert golden.digests("avx2", "float32", small=True) != golden.recorded()["avx2 float32"]

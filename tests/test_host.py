@@ -126,7 +126,7 @@ def test_available_memory_without_an_estimate(host_of: HostOf) -> None:
     """Where the kernel does not say, the cgroup's limit counts, and without one nothing is known."""
     host_of({"self/cgroup": "0::/\n", "meminfo": "MemTotal: 7 kB\n"}, {})
     assert host.available_memory() is None
-    host.require_memory("op", 1 << 60, "do not", "it")
+    host.require_memory(1 << 60, "do not", "it")
     host_of({}, {"memory.max": "1000\n", "memory.current": "400\n"})
     assert host.available_memory() == 600
 
@@ -141,16 +141,16 @@ def test_this_machine_has_cpus_and_memory() -> None:
 def test_require_memory_says_what_is_missing(host_of: HostOf) -> None:
     """The error names the operation, the array, its size, what is available and the way out."""
     host_of({"meminfo": "MemAvailable: 1024 kB\n"}, {})
-    host.require_memory("op", 16 << 20, "use less", "the matrix")  # small arrays are not worth the question
-    message = "op: the matrix (9, 4) of int8 would take 16.0 MiB but 1.0 MiB are available; use less"
+    host.require_memory(16 << 20, "use less", "the matrix")  # small arrays are not worth the question
+    message = "the matrix (9, 4) of int8 would take 16.0 MiB but 1.0 MiB are available; use less"
     with raises_exactly(MemoryBudgetError, message):
-        host.require_memory("op", (16 << 20) + 1, "use less", "the matrix {} of {}", (9, 4), np.dtype(np.int8))
+        host.require_memory((16 << 20) + 1, "use less", "the matrix {} of {}", (9, 4), np.dtype(np.int8))
 
 
 def test_require_memory_lets_through_what_fits(host_of: HostOf) -> None:
     """Exactly what is available may be taken."""
     host_of({"meminfo": MEMINFO}, {})
-    host.require_memory("op", 8_000_000 * 1024, "use less", "the matrix")
+    host.require_memory(8_000_000 * 1024, "use less", "the matrix")
 
 
 @pytest.mark.parametrize(

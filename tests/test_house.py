@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import inspect
 import pkgutil
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
@@ -22,7 +24,7 @@ from .kit.outcomes import missing, require
 from .kit.processes import HANG_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 PACKAGE = Path(inspect.getfile(im2col)).parent
 REPOSITORY = Path(__file__).parents[1]
@@ -31,6 +33,7 @@ TESTS = Path(__file__).parent
 ORDER = (
     "errors",
     "files",
+    "version",
     "spec",
     "engine",
     "matrix",
@@ -56,6 +59,7 @@ SLOW_TO_LOAD = {
         "ipaddress",
         "pkgutil",
         "ctypes",
+        "importlib.metadata",
         "platform",
     ),
     *("im2col.engine.builder", "im2col.engine.cache", "im2col.engine.gather_kernels", "im2col.engine.scatter_kernels"),
@@ -65,10 +69,11 @@ SLOW_TO_LOAD = {
 NOT_LOADED = {
     "llvmlite",
     "threadpoolctl",
-    *("typer", "click", "rich", "PIL", "drawsvg", "resvg_py", "scipy", "onnx", "dask", "torch", "ml_dtypes"),
-    *("skimage", "sklearn", "hypothesis", "pytest"),
+    *("typer", "click", "rich", "PIL", "resvg_py", "scipy"),
+    *("torch", "onnx", "ml_dtypes", "skimage", "sklearn", "hypothesis", "pytest"),
 }
-"""What ``import im2col`` leaves alone: the engine's libraries, until a call needs them, and every extra."""
+"""What ``import im2col`` leaves alone: the engine's libraries, until a call needs them, every extra, and what
+tests and benchmarks compare with."""
 
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 PUBLIC = [name for name in im2col.__all__ if isinstance(getattr(im2col, name), FunctionType)]
@@ -163,6 +168,72 @@ def test_the_import_rule_notices_what_it_must(path: str, line: str, good: bool) 
     assert allowed(Path(path), found) is good
 
 
+def import_graph(sources: Mapping[Path, str]) -> dict[Path, set[Path]]:
+    """Return which files each file of a package imports, in functions and for type checkers too.
+
+    Parameters
+    ----------
+    sources : mapping of Path to str
+        The text of each file, by its path in the package. A name that is imported stands for the longest part of it
+        that is a file: ``from .pkg import name`` for pkg/name.py, or else pkg/__init__.py, or else pkg.py.
+    """
+
+    def file_of(name: tuple[str, ...]) -> Path:
+        path = Path(*name)
+        candidates = ([path.with_suffix(".py")] if name else []) + [path / "__init__.py"]
+        return next((file for file in candidates if file in sources), None) or file_of(name[:-1])
+
+    return {
+        path: {file_of(name) for name in imports_of(source, ("im2col", *path.parts[:-1]))}
+        for path, source in sources.items()
+    }
+
+
+def cycle_of(graph: Mapping[Path, set[Path]]) -> list[str]:
+    """Return files of which each imports the next, from one to itself again; none where there is no such cycle."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as found:
+        return [path.as_posix() for path in reversed(found.args[1])]
+    return []
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """The files of the package have an order in which each imports only what stands before it."""
+    assert cycle_of(import_graph({path: (PACKAGE / path).read_text() for path in SOURCES})) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "cycle"),
+    [
+        ({"a.py": "from .b import f", "b.py": "from .c import f", "c.py": "import numpy"}, []),
+        ({"a.py": "from .b import f", "b.py": "from .a import g"}, ["a.py", "b.py"]),
+        ({"a.py": "from . import b", "b.py": "import im2col.a"}, ["a.py", "b.py"]),
+        ({"a.py": "from .a import f"}, ["a.py"]),
+        ({"a.py": "from .b import f", "b.py": "if TYPE_CHECKING:\n    from .a import T"}, ["a.py", "b.py"]),
+        ({"a.py": "from .b import f", "b.py": "def f():\n    from .a import g"}, ["a.py", "b.py"]),
+        (
+            {
+                "a.py": "from .p import b",
+                "p/__init__.py": "",
+                "p/b.py": "from .c import f",
+                "p/c.py": "from ..a import g",
+            },
+            ["a.py", "p/b.py", "p/c.py"],
+        ),
+        ({"a.py": "from .p import f", "p/__init__.py": "from ..a import g"}, ["a.py", "p/__init__.py"]),
+        ({"a.py": "from .p import b", "p/__init__.py": "from ..a import g", "p/b.py": ""}, []),
+        ({"__init__.py": "from .a import f", "a.py": "from . import f"}, ["__init__.py", "a.py"]),
+        ({"__init__.py": "from .a import f", "a.py": "import im2col"}, ["__init__.py", "a.py"]),
+    ],
+)
+def test_the_search_for_cycles_notices_what_it_must(sources: dict[str, str], cycle: list[str]) -> None:
+    """Planted cycles, which may be told from any of their files on, and packages without one."""
+    found = cycle_of(import_graph({Path("__init__.py"): "", **{Path(name): text for name, text in sources.items()}}))
+    assert found[:1] == found[-1:]
+    assert sorted(found[1:]) == cycle
+
+
 def test_the_reference_shares_no_index_code() -> None:
     """The judge of the algorithms has no index map but its own."""
     source = (PACKAGE / "algorithms/reference.py").read_text()
@@ -196,10 +267,48 @@ def test_importing_loads_nothing_slow() -> None:
     assert not any(name.startswith("im2col.algorithms.") for name in loaded if name != "im2col.algorithms.contract")
 
 
+FIRST_FIGURE = """
+import sys
+from pathlib import Path
+import numpy as np
+import im2col
+
+package, found = Path(im2col.__file__).parent, set()
+
+def notice(frame, event, argument):
+    if event == "call":
+        found.add(frame.f_code.co_filename)
+
+sys.setprofile(notice)
+im2col.illustrate(np.ones((1, 4, 4)), np.ones((1, 1, 2, 2))).save(sys.argv[1])
+sys.setprofile(None)
+ours = sorted(str(Path(name).relative_to(package)) for name in found if Path(name).is_relative_to(package))
+print("llvmlite" in sys.modules, *ours)
+"""
+
+
+def test_a_first_figure_is_a_short_journey(tmp_path: Path) -> None:
+    """Drawing a small layer runs code of at most 40 files, modules that are imported for it included, and no engine."""
+    command = [sys.executable, "-c", FIRST_FIGURE, str(tmp_path / "figure.svg")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    engine, *run = done.stdout.split()
+    assert engine == "False"
+    assert Path("pictures/svg.py") in map(Path, run)
+    assert len(run) <= 40, run
+
+
 def test_all_is_complete_and_sorted() -> None:
     """`__all__` names every public attribute that is no module, in the order of str."""
     public = {n for n, v in vars(im2col).items() if not n.startswith("_") and not isinstance(v, ModuleType)}
     assert im2col.__all__ == sorted(public)
+
+
+def test_the_version_is_written_once() -> None:
+    """pyproject.toml reads it from the package, which knows it without being installed."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"] == {"path": "src/im2col/version.py"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", im2col.__version__)
 
 
 def test_no_module_has_the_name_of_a_public_object() -> None:
@@ -240,9 +349,31 @@ def test_public_functions_are_documented(name: str) -> None:
     assert ">>> " in found["Examples"]
 
 
+def test_the_operation_is_named_once() -> None:
+    """Only public functions know their names: nothing below them is told, and no record carries one.
+
+    A function may take an `operation` of the user's, out of `OPERATIONS`; an error is where the name is kept.
+    """
+    chosen = {"layers/costs.py": {"cost", "_cost"}, "cli/commands.py": {"cost_command", "plan_command"}}
+    chosen["cli/planning.py"] = {"plan_of"}
+    found = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name not in chosen.get(path.as_posix(), ()):
+                parameters = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                found |= {f"{path}: {node.name}" for each in parameters if each.arg == "operation"}
+            elif isinstance(node, ast.ClassDef):
+                found |= {
+                    f"{path}: {node.name}"
+                    for line in node.body
+                    if isinstance(line, ast.AnnAssign) and ast.unparse(line.target) == "operation"
+                }
+    assert found == {"errors.py: __init__", "errors.py: Im2colError"}
+
+
 def test_the_docstring_draws_the_tree_of_errors() -> None:
     """Every class of the module stands in its drawing, with the built-in exception beside it."""
-    classes = {n: c for n, c in vars(errors).items() if isinstance(c, type)}
+    classes = {n: c for n, c in vars(errors).items() if isinstance(c, type) and issubclass(c, BaseException)}
     drawn = re.findall(r"([A-Z]\w+(?:Error|Warning)) +(?:\((\w+)\))?", errors.__doc__ or "")
     assert [name for name, _ in drawn].count("LayoutError") == 1
     for name, builtin in drawn:

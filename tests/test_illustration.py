@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 import im2col
-from im2col import ArgumentError, MissingExtraError, PhotoError, illustrate
+from im2col import ArgumentError, FileError, MissingExtraError, illustrate
 from im2col.cli import main
-from im2col.pictures.arrange import arrange, formula_text, wrapped
-from im2col.pictures.chapters import chapters
 from im2col.pictures.colours import CHANNELS, channel_band, channel_tint, heat, mix, value_colour
+from im2col.pictures.figure import formula_text, make_figure, wrapped
 from im2col.pictures.metrics import text_width
 from im2col.pictures.scene import Formula
+from im2col.pictures.story import chapters
 from im2col.pictures.text import dictionary, languages, say
 
 from .kit.outcomes import raises_exactly
@@ -159,7 +159,7 @@ def test_the_document(name: str, chapter: str) -> None:
     title, description = root[0], root[1]
     assert (title.tag, description.tag) == (f"{SVG}title", f"{SVG}desc")
     assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
-    words = dictionary("test", "en")
+    words = dictionary("en")
     assert title.text == words[f"chapter.{chapter}"]
     assert (description.text or "").count("{") == 0
     assert "var(" not in svg
@@ -248,7 +248,7 @@ def test_an_image_without_pixels() -> None:
 
 def placed(kind: str, x: Any, w: Any, **options: Any) -> PlacedPanel:
     """Return a panel with its place."""
-    figure = arrange(illustrate(x, w, **options).scene, dictionary("test", "en"))
+    figure = make_figure(illustrate(x, w, **options).scene, dictionary("en"))
     (panel,) = (panel for panel in figure.panels if panel.panel.kind == kind)
     return panel
 
@@ -319,7 +319,7 @@ def test_lines_break_where_they_may() -> None:
 
 def test_formulas() -> None:
     """Negative factors stand in brackets, what is left out is counted, products of a weight are not summed."""
-    words = dictionary("test", "en")
+    words = dictionary("en")
     scene = drawn("plain", "matmul", "en").scene
 
     def formula(*values: Any) -> str:
@@ -371,7 +371,7 @@ def test_what_is_said_to_those_who_do_not_see_it() -> None:
         ("en", ": ", " 4 steps; the first is {}; the last is {}."),
         ("zh", "：", " 共 4 步；第一步是{}；最后一步是{}。"),
     ):
-        words = dictionary("test", lang)
+        words = dictionary(lang)
         told = []
         for step in (0, 3):
             picture = illustrate(x, w, chapter="slide", step=step, lang=lang)
@@ -415,7 +415,7 @@ def test_the_gif(tmp_path: Path) -> None:
 def test_the_png(tmp_path: Path, lang: str) -> None:
     """Twice the size of the SVG, white paper, with ink where the title stands, in Chinese too."""
     picture = drawn("layer", "matmul-channels", lang)
-    figure = arrange(picture.scene, dictionary("test", lang))
+    figure = make_figure(picture.scene, dictionary(lang))
     with Image.open(picture.save(tmp_path / "a.png")) as image:
         pixels = np.asarray(image.convert("L"))
     assert pixels.shape[::-1] == (pytest.approx(2 * figure.width, abs=2), pytest.approx(2 * figure.height, abs=2))
@@ -431,19 +431,19 @@ def test_files(tmp_path: Path) -> None:
     assert path == tmp_path / "a.svg"
     assert path.read_text("utf-8") == picture._repr_svg_()
     with raises_exactly(
-        PhotoError,
+        FileError,
         f"illustrate: cannot write '{path}': it exists already; name another file, or pass force (--force) to replace "
         "it",
     ):
         picture.save(path)
     picture.save(path, force=True)
     with raises_exactly(
-        PhotoError,
+        FileError,
         "illustrate: the ending '.pdf' of a.pdf means no picture that is written here; use one of .svg, .png, .gif, "
         ".html, as in a.svg",
     ):
         picture.save("a.pdf")
-    with pytest.raises(PhotoError, match=r"as in picture\.svg$"):
+    with pytest.raises(FileError, match=r"as in picture\.svg$"):
         picture.save("")
     with raises_exactly(
         ArgumentError,
@@ -451,7 +451,7 @@ def test_files(tmp_path: Path) -> None:
         "stride, or save one step, or the explorer as .html",
     ):
         drawn("great", "slide", "en").save(tmp_path / "a.gif")
-    with pytest.raises(PhotoError, match=r"^illustrate: cannot write '.*a\\x00\.svg': .*null"):
+    with pytest.raises(FileError, match=r"^illustrate: cannot write '.*a\\x00\.svg': .*null"):
         picture.save(f"{tmp_path}/a\0.svg")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.svg"]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import im2col.matrix_file
-from im2col import ArgumentError, DTypeError, GeometryError, MemoryBudgetError, PhotoError
+from im2col import ArgumentError, DTypeError, FileError, GeometryError, MemoryBudgetError
 from im2col import im2col as columns_of
 from im2col.matrix_file import MatrixShape, describe, write_matrix
 
@@ -98,12 +98,12 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "text.npy", np.array([["a"]]))
     before = sorted(tmp_path.iterdir())
     calls: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
-        (x, "cols.txt", k, PhotoError, "the matrix is written as a .npy file, got cols.txt; use cols.txt.npy"),
+        (x, "cols.txt", k, FileError, "the matrix is written as a .npy file, got cols.txt; use cols.txt.npy"),
         (
             x,
             x,
             k,
-            PhotoError,
+            FileError,
             f"cannot write '{x}': it exists already; name another file, or pass force (--force) to replace it",
         ),
         (
@@ -117,7 +117,7 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "no.npy",
             target,
             k,
-            PhotoError,
+            FileError,
             "cannot read 'no.npy': No such file or directory; check the path and its permissions",
         ),
         (
@@ -167,7 +167,7 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 1 << 10})
     monkeypatch.setattr("im2col.matrix_file.shutil.disk_usage", lambda _: usage)
     with raises_exactly(
-        PhotoError,
+        FileError,
         f"write_matrix: the column matrix (36, 9) of float64 takes 2.5 KiB but the disk of {tmp_path} has 1.0 KiB "
         "free; write it to another disk, or use a greater stride",
     ):

@@ -165,10 +165,10 @@ def broken(*_, **__):
 BREAK_KERNELS = """
 from im2col.engine import compiler
 
-def link(kernel, code, right=compiler._link, numbers=iter(range({sound}))):
+def link(kernel, code, target, right=compiler._link, numbers=iter(range({sound}))):
     if next(numbers, None) is None:
         raise RuntimeError("cannot be linked")
-    return right(kernel, code)
+    return right(kernel, code, target)
 
 compiler._link = link
 """

@@ -263,7 +263,7 @@ def test_the_memory_asked_for_is_enough(
 ) -> None:
     """All that is allocated while a matrix is made stays below what was asked for, and above half of it."""
     asked: list[int] = []
-    monkeypatch.setattr("im2col.layers.sparse_matrix.require_memory", lambda _, nbytes, *__: asked.append(nbytes))
+    monkeypatch.setattr("im2col.layers.sparse_matrix.require_memory", lambda nbytes, *_: asked.append(nbytes))
     w = np.ones(w_shape)
     conv_matrix(np.ones((1, 1, 1)), (1,))  # what SciPy loads at the first call is not the matrix's
     asked.clear()

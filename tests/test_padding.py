@@ -40,7 +40,7 @@ def test_resolve_geometry_takes_every_spelling(data: st.DataObject) -> None:
     kernel, stride, dilation = written
     pairs = data.draw(spelled_padding(window.padding))
     axes = "ABDE"[: len(window.spatial_shape)]
-    result = padding.resolve_geometry("op", axes, window.spatial_shape, kernel, stride, pairs, dilation)
+    result = padding.resolve_geometry(axes, window.spatial_shape, kernel, stride, pairs, dilation)
     assert result == geometry(window)
     assert {type(n) for pair in result.padding for n in pair} == {int}
 
@@ -52,7 +52,7 @@ def test_named_padding(name: str, data: st.DataObject) -> None:
     window = data.draw(windows(padding=name))
     axes = "ABDE"[: len(window.spatial_shape)]
     result = padding.resolve_geometry(
-        "op", axes, window.spatial_shape, window.kernel_size, window.stride, name, window.dilation
+        axes, window.spatial_shape, window.kernel_size, window.stride, name, window.dilation
     )
     assert result == geometry(window)
 
@@ -64,8 +64,8 @@ def test_same_is_the_least_padding_for_its_output(n: int, kernel: int) -> None:
     for stride, dilation in itertools.product(range(1, 5), range(1, 4)):
         stops = len(range(0, n, stride))
         least = next(p for p in range(99) if len(oracles.axis_stops(n, kernel, stride, (0, p), dilation)) >= stops)
-        before, after = padding.resolve_geometry("op", "W", (n,), kernel, stride, "same", dilation).padding[0]
-        lower = padding.resolve_geometry("op", "W", (n,), kernel, stride, "same_lower", dilation)
+        before, after = padding.resolve_geometry("W", (n,), kernel, stride, "same", dilation).padding[0]
+        lower = padding.resolve_geometry("W", (n,), kernel, stride, "same_lower", dilation)
         assert before + after == least
         assert after - before in (0, 1)
         assert lower.padding == ((after, before),)
@@ -74,10 +74,10 @@ def test_same_is_the_least_padding_for_its_output(n: int, kernel: int) -> None:
 
 def test_full_and_causal_touch_what_they_say() -> None:
     """Under "full" the first and last window touch one pixel; under "causal" each ends on its own pixel."""
-    full = padding.resolve_geometry("op", "W", (6,), 3, 1, "full", 2)
+    full = padding.resolve_geometry("W", (6,), 3, 1, "full", 2)
     assert full.pixel(0, 2) == (0,)
     assert full.pixel(full.positions - 1, 0) == (5,)
-    causal = padding.resolve_geometry("op", "W", (6,), 3, 1, "causal", 2)
+    causal = padding.resolve_geometry("W", (6,), 3, 1, "causal", 2)
     assert [causal.pixel(i, 2) for i in range(causal.positions)] == [(i,) for i in range(6)]
 
 
@@ -87,51 +87,51 @@ def test_full_and_causal_touch_what_they_say() -> None:
         (
             ArgumentError,
             "SAME",
-            "op: padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', 'full', "
+            "padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', 'full', "
             "'causal'); got 'SAME'",
         ),
-        (GeometryError, -1, "op: padding must be at least 0, got -1"),
-        (GeometryError, ((0, 1), (0, -1)), "op: padding must be at least 0, got -1"),
-        (GeometryError, 1.5, "op: padding must be an integer or one integer per axis, got 1.5"),
+        (GeometryError, -1, "padding must be at least 0, got -1"),
+        (GeometryError, ((0, 1), (0, -1)), "padding must be at least 0, got -1"),
+        (GeometryError, 1.5, "padding must be an integer or one integer per axis, got 1.5"),
         (
             GeometryError,
             (1, 2, 3),
-            "op: padding has 3 entries (1, 2, 3) for 2 spatial axes; give one integer, or one entry per axis, each an "
+            "padding has 3 entries (1, 2, 3) for 2 spatial axes; give one integer, or one entry per axis, each an "
             "integer or a (before, after) pair such as ((1, 2), (1, 2))",
         ),
         (
             GeometryError,
             np.array([1, 2, 3]),
-            "op: padding has 3 entries (1, 2, 3) for 2 spatial axes; give one integer, or one entry per axis, each an "
+            "padding has 3 entries (1, 2, 3) for 2 spatial axes; give one integer, or one entry per axis, each an "
             "integer or a (before, after) pair such as ((1, 2), (1, 2))",
         ),
         (
             GeometryError,
             (1, (1, 2, 3)),
-            "op: an entry of padding must be an integer or a (before, after) pair, got (1, 2, 3)",
+            "an entry of padding must be an integer or a (before, after) pair, got (1, 2, 3)",
         ),
     ],
 )
 def test_resolve_geometry_refuses(error: type[Exception], wrong: object, message: str) -> None:
     """Wrong padding is refused with the value received."""
     with raises_exactly(error, message):
-        padding.resolve_geometry("op", "HW", (5, 5), 3, padding=wrong)
+        padding.resolve_geometry("HW", (5, 5), 3, padding=wrong)
 
 
 def test_resolve_geometry_speaks_of_one_axis() -> None:
     """The pair of a single axis must be wrapped in a tuple, which the message shows."""
     message = (
-        "op: padding has 2 entries (1, 2) for 1 spatial axis; give one integer, or one entry per axis, each an integer "
-        "or a (before, after) pair such as ((1, 2),)"
+        "padding has 2 entries (1, 2) for 1 spatial axis; give one integer, or one entry per axis, each an integer or "
+        "a (before, after) pair such as ((1, 2),)"
     )
     with raises_exactly(GeometryError, message):
-        padding.resolve_geometry("op", "W", (5,), 3, padding=(1, 2))
+        padding.resolve_geometry("W", (5,), 3, padding=(1, 2))
 
 
 def test_resolve_geometry_refuses_a_negative_length() -> None:
     """A shape that no array has is refused by the name of its axis."""
-    with raises_exactly(GeometryError, "op: the length of axis W must be at least 0, got -5"):
-        padding.resolve_geometry("op", "HW", (5, -5), 3)
+    with raises_exactly(GeometryError, "the length of axis W must be at least 0, got -5"):
+        padding.resolve_geometry("HW", (5, -5), 3)
 
 
 @pytest.mark.parametrize("mode", PADDING_MODES)
@@ -179,28 +179,27 @@ def test_fold_padding_is_the_adjoint_of_pad_image(mode: str, data: st.DataObject
 
 def test_check_mode_refuses_unknown_names() -> None:
     """Only five of np.pad's modes are taken."""
-    message = "op: padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got 'linear_ramp'"
+    message = "padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got 'linear_ramp'"
     with raises_exactly(ArgumentError, message):
-        padding.check_mode("op", "linear_ramp", padding.resolve_geometry("op", "W", (5,), 3))
+        padding.check_mode("linear_ramp", padding.resolve_geometry("W", (5,), 3))
 
 
 def test_check_mode_refuses_to_copy_pixels_of_an_empty_axis() -> None:
     """An axis without pixels can only be padded with a constant."""
-    empty = padding.resolve_geometry("op", "HW", (5, 0), 1, padding=((0, 0), (1, 0)))
-    padding.check_mode("op", "constant", empty)
+    empty = padding.resolve_geometry("HW", (5, 0), 1, padding=((0, 0), (1, 0)))
+    padding.check_mode("constant", empty)
     message = (
-        "op: padding_mode 'edge' needs pixels to copy but spatial axis 1 of the image has none; use "
-        "padding_mode='constant'"
+        "padding_mode 'edge' needs pixels to copy but spatial axis 1 of the image has none; use padding_mode='constant'"
     )
     with raises_exactly(GeometryError, message):
-        padding.check_mode("op", "edge", empty)
+        padding.check_mode("edge", empty)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_constant_is_a_value_of_the_dtype(dtype: np.dtype[Any]) -> None:
     """0 and 1, of any type that can be compared with them, become the image's dtype."""
     for value in (0, 1, True, 1.0, np.float32(1), np.int8(0), np.array(1, dtype)):
-        result = padding.constant("op", value, dtype)
+        result = padding.constant(value, dtype)
         assert result.dtype == dtype
         assert result.shape == ()
         assert result == value
@@ -220,7 +219,7 @@ def test_constant_is_a_value_of_the_dtype(dtype: np.dtype[Any]) -> None:
 )
 def test_constant_keeps_extreme_values(value: complex, dtype: str) -> None:
     """Infinities, NaN and the ends of the integers are values too; floats are rounded as NumPy rounds them."""
-    result = padding.constant("op", value, np.dtype(dtype))
+    result = padding.constant(value, np.dtype(dtype))
     assert result.tobytes() == np.array(value).astype(dtype).tobytes()
 
 
@@ -249,9 +248,9 @@ def test_constant_keeps_extreme_values(value: complex, dtype: str) -> None:
 )
 def test_constant_refuses(value: object, dtype: str) -> None:
     """A value that the dtype cannot hold is refused with both."""
-    message = f"op: padding_value {value!r} is not a value of the image's dtype {dtype}"
+    message = f"padding_value {value!r} is not a value of the image's dtype {dtype}"
     with raises_exactly(DTypeError, message):
-        padding.constant("op", value, np.dtype(dtype))
+        padding.constant(value, np.dtype(dtype))
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])

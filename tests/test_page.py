@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from im2col import ArgumentError, conv2d, illustrate
-from im2col.pictures.chapters import chapters
-from im2col.pictures.layer import make_layer
 from im2col.pictures.page import page_html
-from im2col.pictures.scene import Selection
+from im2col.pictures.pictured_layer import make_pictured_layer
+from im2col.pictures.plane import Selection
+from im2col.pictures.story import chapters
 from im2col.pictures.text import dictionary, languages
 
 from .kit.outcomes import raises_exactly, require
@@ -148,7 +148,7 @@ def said(page: Any) -> str:
 
 def test_the_file_is_small_and_alone() -> None:
     """Less than 150 KB beside the arrays; nothing in it leads out; twice the same."""
-    layer = make_layer("test", X, W)
+    layer = make_pictured_layer(X, W)
     arguments: dict[str, Any] = {"chapter": "matmul", "selection": Selection(0, 0, None, 0), "lang": "en"}
     page = page_html(layer, **arguments)
     data = json.loads(page.partition('id="im2col-data">')[2].partition("</script>")[0])
@@ -170,7 +170,7 @@ def test_a_photo_stays_as_small_as_itself() -> None:
     """The column matrix is not in the page."""
     photo = np.random.default_rng(0).integers(0, 256, (3, 224, 224), np.uint8)
     page = page_html(
-        make_layer("test", photo, W.repeat(2, 1)[:, :3]), chapter="slide", selection=Selection(), lang="en"
+        make_pictured_layer(photo, W.repeat(2, 1)[:, :3]), chapter="slide", selection=Selection(), lang="en"
     )
     assert len(page) < MOST_BYTES + 4 / 3 * 1.01 * photo.nbytes
 
@@ -179,27 +179,27 @@ def test_what_a_page_cannot_hold() -> None:
     """Complex numbers, and integers beyond a double's."""
     with raises_exactly(
         ArgumentError,
-        "illustrate: the explorer computes with real numbers but x is complex128; save .svg, or pass x.real",
+        "the explorer computes with real numbers but x is complex128; save .svg, or pass x.real",
     ):
-        page_html(make_layer("test", X * 1j, W), chapter="slide", selection=Selection(), lang="en")
+        page_html(make_pictured_layer(X * 1j, W), chapter="slide", selection=Selection(), lang="en")
     with raises_exactly(
         ArgumentError,
-        "illustrate: the explorer's numbers are exact up to 2**53 but w of int64 holds 9007199254740992; save .svg, or "
+        "the explorer's numbers are exact up to 2**53 but w of int64 holds 9007199254740992; save .svg, or "
         "scale it down",
     ):
-        page_html(make_layer("test", X, np.full_like(W, 1 << 53)), chapter="slide", selection=Selection(), lang="en")
+        page_html(make_pictured_layer(X, np.full_like(W, 1 << 53)), chapter="slide", selection=Selection(), lang="en")
     with np.errstate(over="ignore"):
         great = np.longdouble(np.finfo(np.float64).max) * 2
     if np.isfinite(great):  # where a long double has more exponents than a double
-        with pytest.raises(ArgumentError, match=r"^illustrate: the explorer's numbers end at 1\.8e308 but x of "):
-            page_html(make_layer("test", X * great, W), chapter="slide", selection=Selection(), lang="en")
+        with pytest.raises(ArgumentError, match=r"^the explorer's numbers end at 1\.8e308 but x of "):
+            page_html(make_pictured_layer(X * great, W), chapter="slide", selection=Selection(), lang="en")
 
 
 def test_words_cannot_end_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sentence may hold any characters."""
-    words = {**dictionary("test", "en"), "title": "</script><script>alert(1)</script>"}
+    words = {**dictionary("en"), "title": "</script><script>alert(1)</script>"}
     monkeypatch.setattr("im2col.pictures.page.dictionary", lambda *_: words)
-    page = page_html(make_layer("test", X, W), chapter="slide", selection=Selection(), lang="en")
+    page = page_html(make_pictured_layer(X, W), chapter="slide", selection=Selection(), lang="en")
     assert "<script>alert" not in page
 
 
@@ -594,7 +594,7 @@ def test_editing(explore: Callable[..., Any]) -> None:
     cell(page, "padded", 0, 2, 3).dblclick()
     page.keyboard.type("x")
     page.keyboard.press("Enter")
-    assert page.inner_text(".notice") == dictionary("test", "en")["page.edit.wrong"]
+    assert page.inner_text(".notice") == dictionary("en")["page.edit.wrong"]
     np.testing.assert_array_equal(numbers(page, "maps"), conv2d(x, w, padding=1))
     cell(page, "padded", 0, 0, 0).dblclick()
     assert page.locator(".editor").count() == 0  # padding is no value of the image
@@ -826,7 +826,7 @@ def test_no_axe_violations(explore: Callable[..., Any], lang: str, theme: str) -
     page = explore(lang=lang, media={"color_scheme": theme}, chapter="slide", padding=1)
     for chapter in CHAPTERS:
         page.evaluate("(name) => { location.hash = `chapter=${name}`; }", chapter)
-        page.wait_for_function(IS_HEADING, arg=dictionary("test", lang)[f"chapter.{chapter}"])
+        page.wait_for_function(IS_HEADING, arg=dictionary(lang)[f"chapter.{chapter}"])
         check(chapter)
     page.locator(".panel [role=grid]").first.focus()
     page.keyboard.press("e")
@@ -847,7 +847,7 @@ def test_no_words_overflow(explore: Callable[..., Any], lang: str, width: int) -
     page.set_viewport_size({"width": width, "height": 900})
     for chapter in CHAPTERS:
         page.evaluate("(name) => { location.hash = `chapter=${name}`; }", chapter)
-        page.wait_for_function(IS_HEADING, arg=dictionary("test", lang)[f"chapter.{chapter}"])
+        page.wait_for_function(IS_HEADING, arg=dictionary(lang)[f"chapter.{chapter}"])
         wrong = page.evaluate(
             """() => [...document.querySelectorAll("button, select, p, h1, h2, label, .field, .choice, .band")]
               .filter((node) => node.offsetParent && node.scrollWidth > node.clientWidth + 1 && !node.matches(".live"))
@@ -860,6 +860,6 @@ def test_no_words_overflow(explore: Callable[..., Any], lang: str, width: int) -
 def test_languages_change_everything(explore: Callable[..., Any]) -> None:
     """No English word is left in Chinese."""
     page = explore(chapter="channels", lang="zh")
-    assert page.title() == dictionary("test", "zh")["title"]
+    assert page.title() == dictionary("zh")["title"]
     text = page.inner_text("#im2col")
     assert set(re.findall(r"[A-Za-z]{2,}", text)) <= {"English", "Sobel"}

@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 
 import im2col.pictures
-from im2col.pictures.chapters import chapters
 from im2col.pictures.colours import heat
 from im2col.pictures.labels import letter, short
-from im2col.pictures.layer import make_layer
 from im2col.pictures.page.modules import inline_modules
-from im2col.pictures.scene import NOTHING, Selection, Text
-from im2col.pictures.story import make_scene
-from im2col.pictures.text import dictionary, languages, say
+from im2col.pictures.pictured_layer import make_pictured_layer
+from im2col.pictures.plane import NOTHING, Selection
+from im2col.pictures.story import chapters, make_scene
+from im2col.pictures.text import Text, dictionary, languages, say
 from im2col.spec.geometry import Geometry
 from im2col.spec.padding import source_index
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from im2col.pictures.layer import Layer
+    from im2col.pictures.pictured_layer import PicturedLayer
     from im2col.pictures.scene import Scene
 
     Array = NDArray[Any]
@@ -61,7 +60,7 @@ def of_page(page: Any, function: str, argument: object) -> Any:
     return json.loads(page.evaluate(f"(text) => JSON.stringify(({function})(JSON.parse(text)))", json.dumps(argument)))
 
 
-def data_of(layer: Layer) -> list[Any]:
+def data_of(layer: PicturedLayer) -> list[Any]:
     """Return a layer as the page's data has it: its description, and its arrays in C order."""
     g = layer.geometry
     description = {
@@ -121,10 +120,10 @@ def test_letters_are_those_of_python(page: Any) -> None:
 
 def test_texts_say_the_same(page: Any) -> None:
     """Numbers get their separators, texts within texts are said first, nothing says nothing."""
-    layer = make_layer("test", np.zeros((1, 300, 300)), np.zeros((7, 1, 3, 3)))
+    layer = make_pictured_layer(np.zeros((1, 300, 300)), np.zeros((7, 1, 3, 3)))
     for lang in languages():
-        words = dict(dictionary("test", lang))
-        scenes = [make_scene("test", layer, chapter, Selection(0, 12_345, None, 2)) for chapter in CHAPTERS]
+        words = dict(dictionary(lang))
+        scenes = [make_scene(layer, chapter, Selection(0, 12_345, None, 2)) for chapter in CHAPTERS]
         texts = [text for scene in scenes for text in (scene.title, scene.caption, scene.counter, scene.message)]
         texts += [None, Text("gap.rows", {"count": 1_234_567}), Text("gap.rows", {"count": 0})]
         found = of_page(
@@ -263,14 +262,14 @@ CASES: dict[str, Case] = {
 }
 
 
-def selections(layer: Layer, drawn: Layer) -> list[Selection]:
+def selections(layer: PicturedLayer, drawn: PicturedLayer) -> list[Selection]:
     """Return what can be looked at: nothing, and each kind of cell at the start, inside and at the end.
 
     Parameters
     ----------
-    layer : Layer
+    layer : PicturedLayer
         The whole layer, whose filters are counted.
-    drawn : Layer
+    drawn : PicturedLayer
         The layer whose taps and pixels are counted.
     """
     image, filter_ = layer.batch - 1, layer.filters - 1
@@ -294,7 +293,7 @@ def selections(layer: Layer, drawn: Layer) -> list[Selection]:
     ]
 
 
-def requests(case: Case, layer: Layer) -> list[dict[str, Any]]:
+def requests(case: Case, layer: PicturedLayer) -> list[dict[str, Any]]:
     """Return every scene to be compared, as the arguments of `make_scene`."""
     found = []
     for chapter in case.chapters:
@@ -337,12 +336,12 @@ def plain(scene: Scene) -> Any:
 def test_the_page_shows_what_the_library_computes(page: Any, name: str) -> None:
     """Every chapter, every kind of selection, every cell: coordinates, labels, values, highlights and sentences."""
     case = CASES[name]
-    layer = make_layer("test", case.x, case.w, **case.options)
+    layer = make_pictured_layer(case.x, case.w, **case.options)
     wanted = requests(case, layer)
     found = of_page(page, MAKE, [data_of(layer), wanted])
     for request, theirs in zip(wanted, found, strict=True):
         options = {**request, "selection": Selection(**request["selection"])}
-        ours = plain(make_scene("test", layer, **options))
+        ours = plain(make_scene(layer, **options))
         try:
             compare(ours, theirs)
         except AssertionError as difference:
@@ -373,7 +372,7 @@ def test_turning_a_layer_shares_what_was_computed(page: Any) -> None:
     """Another orientation and order of the taps are those of Python; what does not depend on them is kept."""
     x, w = whole((3, 60, 50), 1), whole((2, 3, 2, 2), 2)
     layers = [
-        make_layer("test", x, w, orientation=orientation, tap_order=order)
+        make_pictured_layer(x, w, orientation=orientation, tap_order=order)
         for orientation in ("rows", "columns")
         for order in ("channel-first", "channel-last")
     ]
@@ -390,7 +389,7 @@ def test_turning_a_layer_shares_what_was_computed(page: Any) -> None:
         for layer, (theirs, shared, values) in zip(
             layers, of_page(page, function, [data_of(layers[0]), wanted, chapter]), strict=True
         ):
-            ours = plain(make_scene("test", layer, chapter))
+            ours = plain(make_scene(layer, chapter))
             assert shared
             assert values == x[0].ravel().tolist()
             compare(ours, theirs)
@@ -398,7 +397,7 @@ def test_turning_a_layer_shares_what_was_computed(page: Any) -> None:
 
 def test_cells_are_found_by_their_coordinates(page: Any) -> None:
     """A plane finds the cells that have a coordinate just as a search through its cells does."""
-    layer = make_layer("test", whole((2, 2, 8, 9), 1), whole((3, 2, 3, 2), 2), tap_order="channel-last", padding=1)
+    layer = make_pictured_layer(whole((2, 2, 8, 9), 1), whole((3, 2, 3, 2), 2), tap_order="channel-last", padding=1)
     function = """(data) => {
         let compared = 0;
         for (const chapter in plans) {

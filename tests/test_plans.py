@@ -8,6 +8,7 @@ import pickle
 import re
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,16 +28,16 @@ from im2col import (
     set_threads,
 )
 from im2col.algorithms import registry
-from im2col.algorithms.contract import Suitability
+from im2col.algorithms.contract import Offer
 from im2col.engine import compiler
 from im2col.engine.host import usable_cpus
-from im2col.layers import transpose as transposed_convolution
-from im2col.layers.plan import decide
+from im2col.engine.target import host
 from im2col.spec.problem import make_problem
 
 from .kit.convolutions import ALGORITHMS, W, X, check_refused
 from .kit.outcomes import raises_exactly
 from .kit.strategies import BFLOAT16, MEMORY_ORDERS, numbers
+from .kit.targets import forget_choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from im2col.algorithms.contract import Runner
+    from im2col.engine.target import Target
     from im2col.spec.problem import Problem
 
 FLOAT = np.dtype(float)
@@ -119,31 +121,34 @@ class Recorder:
     """An algorithm that computes nothing and remembers what it was asked and given."""
 
     name = "recorder"
+    best_rank = 1000
+
+    def compiles(self, problem: Problem) -> bool:
+        """Run none of the engine's kernels."""
+        return problem is None
 
     def __init__(self) -> None:
         self.asked = 0
         self.weights: list[list[float]] = []
         self.given: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
-    def suitability(self, problem: Problem) -> Suitability:
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
         """Be better than all others."""
+        assert target is None, "it does not compile"
         self.asked += 1
-        return Suitability(1000, f"{problem.operation} counts")
-
-    def workspace_bytes(self, problem: Problem, threads: int) -> int:
-        """Return a number that depends on both."""
-        return problem.batch + threads
+        prepare = partial(self.prepare, problem, threads)
+        return Offer(self.best_rank, f"{problem.batch} counts", problem.batch + threads, prepare)
 
     def prepare(
         self,
         problem: Problem,
+        threads: int,
         w: NDArray[Any],
         bias: NDArray[Any] | None,
-        threads: int,
-        scales: NDArray[Any] | None = None,  # noqa: ARG002 (the contract's)
+        scales: NDArray[Any] | None,
     ) -> Runner:
         """Return a function that keeps its arguments."""
-        assert (bias is not None, threads) == (problem.has_bias, 2)
+        assert (bias is not None, threads, scales) == (problem.has_bias, 2, None)
         self.weights.append(w.ravel().tolist())
         return lambda x, out: self.given.append((x, out))
 
@@ -152,10 +157,10 @@ class Recorder:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     """Return the only algorithm that there is."""
     only = Recorder()
-    monkeypatch.setattr("im2col.layers.plan.registry", lambda: {only.name: only})
-    decide.cache_clear()
+    monkeypatch.setattr("im2col.layers.choice.registry", lambda: {only.name: only})
+    forget_choices()
     yield only
-    decide.cache_clear()
+    forget_choices()
 
 
 def test_a_choice_is_made_once(recorder: Recorder) -> None:
@@ -169,6 +174,8 @@ def test_a_choice_is_made_once(recorder: Recorder) -> None:
         for _ in range(2):
             conv2d(X, W, threads=2, **other)
         assert recorder.asked == count
+    plan(X.shape, W, threads=2, flip=True)
+    assert recorder.asked == count, "whoever asks"
     with pytest.raises(GeometryError, match=r"\Aconv2d: padding must be an integer "):
         conv2d(X, W, padding=1.0, threads=2)  # type: ignore[arg-type]
 
@@ -187,25 +194,24 @@ class Failing(Recorder):
     name = "failing"
     failed = False
 
-    def suitability(self, problem: Problem) -> Suitability:
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
         """Be the best until it has failed."""
-        return Suitability(0, "it has failed") if self.failed else super().suitability(problem)
+        return Offer(0, "it has failed") if self.failed else super().offer(problem, target, threads)
 
     def prepare(self, *_: Any) -> Any:
         """Fail."""
         self.failed = True
+        raise compiler.EngineError(self.name)
 
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
     """Return the best of three algorithms; the other ones work."""
     found = {"failing": Failing(), **{name: registry()[name] for name in ("explicit", "reference")}}
-    monkeypatch.setattr("im2col.layers.plan.registry", lambda: found)
-    for remembered in (decide, transposed_convolution._decide):
-        remembered.cache_clear()
+    monkeypatch.setattr("im2col.layers.choice.registry", lambda: found)
+    forget_choices()
     yield found["failing"]  # type: ignore[misc]  # it is the first of them
-    for remembered in (decide, transposed_convolution._decide):
-        remembered.cache_clear()
+    forget_choices()
 
 
 @pytest.mark.usefixtures("failing")
@@ -381,7 +387,7 @@ def test_a_plan_explains_itself() -> None:
         "  threads    3",
     ]
     assert explicit == "    explicit   the column matrix in 4 blocks, then BLAS"
-    assert implicit == f"  → implicit   {registry()['implicit'].suitability(prepared._problem).reason}"
+    assert implicit == f"  → implicit   {prepared._operation.choices[0].offer.reason}"
     assert reference == "    reference  plain loops over 2160 products: the definition, never fast"
 
 
@@ -400,7 +406,7 @@ def test_a_plain_plan_says_only_what_matters() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_verdict_is_a_clause_for_people(name: str) -> None:
     """No algorithm shows the insides of an object, nor more than a line."""
-    reason = registry()[name].suitability(make_problem("plan", X.shape, W.shape, FLOAT, FLOAT)).reason
+    reason = registry()[name].offer(make_problem(X.shape, W.shape, FLOAT, FLOAT), host(), 1).reason
     assert re.fullmatch(r"[a-z0-9][^\n]{10,}", reason)
     assert not re.search(r"[A-Z]\w*\(|\w=", reason)
 
@@ -428,6 +434,16 @@ def test_only_compiled_plans_have_kernels(operation: str, algorithm: str) -> Non
     )
     with raises_exactly(ArgumentError, message):
         getattr(made(algorithm=algorithm), operation)()
+
+
+def test_a_complex_plan_names_no_way_out_that_is_refused() -> None:
+    """No algorithm has kernels for complex numbers."""
+    message = (
+        "Plan.ir: this plan runs algorithm 'explicit', which has no kernels to show; the engine has none for complex "
+        "numbers"
+    )
+    with raises_exactly(ArgumentError, message):
+        plan(X.shape, W.astype(complex)).ir()
 
 
 # Threads.

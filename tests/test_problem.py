@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from im2col import ArgumentError, DTypeError, GeometryError, LayoutError, ShapeError, conv, conv2d, plan
+from im2col import ArgumentError, DTypeError, GeometryError, LayoutError, ShapeError, conv, conv2d, cost, plan
 from im2col.spec.problem import Problem, make_problem
 
 from .kit.convolutions import ALGORITHMS, W, X, check_refused, conv_by, promotes, result_dtype
@@ -20,7 +20,7 @@ FLOAT32 = np.dtype(np.float32)
 
 def problem(x_shape: tuple[int, ...], w_shape: tuple[int, ...], **options: Any) -> Problem:
     """Return a float32 problem."""
-    return make_problem("conv", x_shape, w_shape, FLOAT32, FLOAT32, **options)
+    return make_problem(x_shape, w_shape, FLOAT32, FLOAT32, **options)
 
 
 # Dtypes.
@@ -81,7 +81,7 @@ def test_result_dtypes_by_hand(x_dtype: Any, w_dtype: Any, expected: Any) -> Non
 def test_accumulators(dtype: Any, sums: str) -> None:
     """Sums have the result's dtype, but float32 for the 16-bit floats."""
     natural = np.dtype(np.int8 if np.dtype(dtype).kind == "i" else dtype)
-    assert make_problem("conv", (1, 3, 3), (1, 1, 2, 2), natural, natural, dtype=dtype).accumulator == np.dtype(sums)
+    assert make_problem((1, 3, 3), (1, 1, 2, 2), natural, natural, dtype=dtype).accumulator == np.dtype(sums)
 
 
 # Counts.
@@ -108,7 +108,6 @@ def test_problems_are_values() -> None:
     """Equal and hashable by what is asked for, whoever asks; spellings do not matter; frozen."""
     one = problem((1, 2, 5, 5), (3, 2, 3, 3), padding="same", stride=1, dtype="f4")
     other = make_problem(
-        "conv2d",
         (1, 2, 5, 5),
         (3, 2, 3, 3),
         FLOAT32,
@@ -346,4 +345,4 @@ def test_shapes_are_checked(x_shape: Any, error: type[Exception], message: str) 
 def test_shapes_of_weights_are_checked() -> None:
     """The cost model takes the weight's shape too."""
     with raises_exactly(ArgumentError, "cost: the shape of w must be a tuple of integers, got 3"):
-        make_problem("cost", (1, 2, 5, 5), 3, FLOAT32, FLOAT32)  # type: ignore[arg-type]
+        cost((1, 2, 5, 5), 3)  # type: ignore[call-overload]

@@ -28,6 +28,7 @@ from im2col import (
     plan_quantized,
     quantized_conv,
 )
+from im2col.engine.target import host
 
 from .kit.adjoints import by, check_refused
 from .kit.layers import anything
@@ -727,10 +728,14 @@ def model(name: str, dtypes: tuple[np.dtype[Any], np.dtype[Any]], tensors: str =
 @pytest.mark.parametrize(("x_dtype", "w_dtype"), PAIRS, ids=NAMES)
 @pytest.mark.parametrize("name", ONNX)
 def test_conv_integer(name: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any]) -> None:
-    """ConvInteger of the runtime and of the standard's evaluator is `conv` with zero points."""
+    """ConvInteger of the runtime and of the standard's evaluator is `conv` with zero points.
+
+    For int8 pixels and uint8 weights the runtime (1.32) saturates pairs of products in 16 bits on CPUs without VNNI.
+    """
     case = model(name, (x_dtype, w_dtype))
     expected = case.sums()
-    for theirs in (by_onnxruntime, by_onnx):
+    saturates = (x_dtype, w_dtype) == (INT8, UINT8) and not host().has_dot("u1i1")
+    for theirs in (by_onnx,) if saturates else (by_onnxruntime, by_onnx):
         result = theirs("ConvInteger", case.integer_inputs, case.attributes, np.dtype(np.int32))
         np.testing.assert_array_equal(result, expected, strict=True, err_msg=theirs.__name__)
     ours = conv(case.x, case.w, **case.zero_points, **case.options)

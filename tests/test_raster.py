@@ -98,7 +98,7 @@ def test_each_character_has_its_own_glyph() -> None:
 @pytest.mark.parametrize("lang", languages())
 def test_the_font_has_every_character_of_the_dictionaries(lang: str) -> None:
     """If this fails, run tools/subset_font.py."""
-    assert missing_glyphs("".join(dictionary("test", lang).values())) == set()
+    assert missing_glyphs("".join(dictionary(lang).values())) == set()
 
 
 def test_a_missing_glyph_is_detected() -> None:
@@ -185,7 +185,7 @@ def test_a_smaller_frame_stands_on_white_paper() -> None:
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize("words", [*SENTENCES, *dictionary("test", "en").values()])
+@pytest.mark.parametrize("words", [*SENTENCES, *dictionary("en").values()])
 def test_a_text_is_never_wider_than_text_width_says(words: str) -> None:
     """Neither in the bundled font nor in DejaVu Sans, as matplotlib has it."""
     folder = Path(require("matplotlib").get_data_path()) / "fonts/ttf"
@@ -230,9 +230,7 @@ def test_a_missing_extra_says_how_to_get_it(package: str, name: str, monkeypatch
         "resvg_py": [lambda: svg_to_png(field("red")), lambda: frames_to_gif([field("red")], 100)],
     }
     for call in needs[package]:
-        with raises_exactly(
-            MissingExtraError, f"illustrate: this needs {name}; install it with pip install 'im2col[draw]'"
-        ):
+        with raises_exactly(MissingExtraError, f"this needs {name}; install it with pip install 'im2col[draw]'"):
             call()
 
 

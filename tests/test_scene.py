@@ -19,15 +19,14 @@ from hypothesis import strategies as st
 
 import im2col
 from im2col import ArgumentError, ShapeError, illustrate
-from im2col.pictures.builder import Builder
-from im2col.pictures.chapters import SIGNS, chapters
 from im2col.pictures.highlight import FOCUS, LIT, highlight
 from im2col.pictures.labels import letter, short
-from im2col.pictures.layer import make_layer
+from im2col.pictures.panel_builder import PanelBuilder
 from im2col.pictures.panels import make_panel
-from im2col.pictures.scene import NOTHING, Panel, Plane, Scene, Selection, Text, axis
-from im2col.pictures.story import make_scene
-from im2col.pictures.text import dictionary, languages, say
+from im2col.pictures.pictured_layer import make_pictured_layer
+from im2col.pictures.plane import NOTHING, Plane, Selection, axis
+from im2col.pictures.story import SIGNS, chapters, make_scene
+from im2col.pictures.text import Text, dictionary, languages, say
 
 from .kit import oracles
 from .kit.outcomes import raises_exactly
@@ -36,7 +35,8 @@ from .kit.strategies import ORIENTATIONS, PADDING_MODES, TAP_ORDERS, fewer, numb
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from im2col.pictures.layer import Layer
+    from im2col.pictures.pictured_layer import PicturedLayer
+    from im2col.pictures.scene import Panel, Scene
 
     Array = NDArray[Any]
 
@@ -46,9 +46,9 @@ AXES = "ABDE"
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs/scene.schema.json").read_text())
 
 
-def scene_of(layer: Layer, chapter: str, selection: Selection = NOTHING, **options: Any) -> Scene:
+def scene_of(layer: PicturedLayer, chapter: str, selection: Selection = NOTHING, **options: Any) -> Scene:
     """Return the scene of a chapter."""
-    return make_scene("illustrate", layer, chapter, selection, **options)
+    return make_scene(layer, chapter, selection, **options)
 
 
 def panel_of(scene: Scene, kind: str) -> Panel:
@@ -81,8 +81,7 @@ class Case:
         self.x = numbers((2, 2, *window.spatial_shape), np.dtype(np.int64), seed)
         self.w = numbers((4, 2 // groups, *window.kernel_size), np.dtype(np.int64), seed + 1)
         options: dict[str, Any] = {"padding_mode": mode, "orientation": orientation, "tap_order": tap_order}
-        self.layer = make_layer(
-            "illustrate",
+        self.layer = make_pictured_layer(
             self.x,
             self.w,
             stride=window.stride,
@@ -222,7 +221,7 @@ def test_addresses_find_the_entries_in_memory(case: Case, memory: str) -> None:
     x = case.x if memory != "last" else np.moveaxis(case.x, 1, -1)
     options: Any = {"padding_mode": case.mode, "tap_order": case.tap_order, "layout": layout}
     window: Any = {"stride": case.window.stride, "padding": case.window.padding, "dilation": case.window.dilation}
-    layer = make_layer("illustrate", x, case.w, groups=case.groups, **window, **options)
+    layer = make_pictured_layer(x, case.w, groups=case.groups, **window, **options)
     scene = scene_of(layer, "view")
     flat = (np.moveaxis(case.padded, 1, -1) if memory == "last" else case.padded)[0].reshape(-1)
     rows = {
@@ -240,7 +239,7 @@ def test_addresses_find_the_entries_in_memory(case: Case, memory: str) -> None:
 def test_the_image_and_its_padding() -> None:
     """The padded image with its padding marked; stops are numbered in row-major order."""
     x = np.arange(1, 7).reshape(2, 3)
-    scene = scene_of(make_layer("illustrate", x, np.ones((2, 2), int), padding=((1, 0), (0, 2))), "padding-stride")
+    scene = scene_of(make_pictured_layer(x, np.ones((2, 2), int), padding=((1, 0), (0, 2))), "padding-stride")
     assert [panel.kind for panel in scene.panels] == ["image", "padded", "stops"]
     bare, padded, stops = (panel.planes[0] for panel in scene.panels)
     assert bare.text is not None
@@ -252,7 +251,7 @@ def test_the_image_and_its_padding() -> None:
     )
     assert stops.text is not None
     assert stops.text.tolist() == [["1", "2", "3", "4"], ["5", "6", "7", "8"]]
-    assert "⌊(2 + 1 − 1·(2−1) − 1) / 1⌋ + 1 = 2" in say(dictionary("test", "en"), scene.caption)
+    assert "⌊(2 + 1 − 1·(2−1) − 1) / 1⌋ + 1 = 2" in say(dictionary("en"), scene.caption)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64, np.float16, np.float64, np.complex64], ids=str)
@@ -260,16 +259,16 @@ def test_every_kind_of_number(dtype: Any) -> None:
     """Labels are the values' short forms, whatever the dtype."""
     x, w = np.arange(12).reshape(3, 4).astype(dtype), np.array([[1, 0], [1, 1]]).astype(dtype)
     for chapter in CHAPTERS:
-        scene = scene_of(make_layer("illustrate", x, w), chapter, Selection(0, 1, None, 0))
+        scene = scene_of(make_pictured_layer(x, w), chapter, Selection(0, 1, None, 0))
         json.dumps(scene.to_json(), allow_nan=False)
-    text = panel_of(scene_of(make_layer("illustrate", x, w), "slide"), "image").planes[0].text
+    text = panel_of(scene_of(make_pictured_layer(x, w), "slide"), "image").planes[0].text
     assert text is not None
     assert text.tolist() == [[short(v) for v in row] for row in x]
 
 
 def test_letters() -> None:
     """Elements are named by their indices, from 0, without axes of length 1; padding and counts stay numbers."""
-    layer = make_layer("illustrate", np.ones((1, 1, 2, 2)), np.ones((2, 1, 2, 2)), padding=((0, 1), 0))
+    layer = make_pictured_layer(np.ones((1, 1, 2, 2)), np.ones((2, 1, 2, 2)), padding=((0, 1), 0))
     texts = {
         panel.kind: [plane.text.tolist() for plane in panel.planes if plane.text is not None]
         for chapter in ("matmul-channels", "fold", "channels")
@@ -318,7 +317,7 @@ def test_letters_of_copies(case: Case) -> None:
 
 def test_what_nothing_copied_is_zero() -> None:
     """The way back leaves pixels that no window reads at 0, whatever the labels, and the caption says so."""
-    layer = make_layer("illustrate", np.full((3, 3), np.inf), np.ones((1, 2)), stride=(2, 3))
+    layer = make_pictured_layer(np.full((3, 3), np.inf), np.ones((1, 2)), stride=(2, 3))
     for labels in ("values", "letters"):
         for kind in ("sums", "means"):
             text = panel_of(scene_of(layer, "fold", labels=labels), kind).planes[0].text
@@ -326,19 +325,19 @@ def test_what_nothing_copied_is_zero() -> None:
             read = [False, False, True]
             assert [[cell == "0" for cell in row] for row in text] == [read, [True] * 3, read]
     scene = scene_of(layer, "fold")
-    assert "wherever a pixel was copied" in say(dictionary("test", "en"), scene.caption)
-    assert "凡是复制过的像素" in say(dictionary("test", "zh"), scene.caption)
+    assert "wherever a pixel was copied" in say(dictionary("en"), scene.caption)
+    assert "凡是复制过的像素" in say(dictionary("zh"), scene.caption)
 
 
 @pytest.mark.parametrize("chapter", ["concat", "filters"])
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_what_stands_below_is_not_called_beside(chapter: str, lang: str) -> None:
     """The words follow the orientation, and the title holds in both."""
-    words = dictionary("test", lang)
+    words = dictionary(lang)
     beside, below = words["word.beside"], words["word.below"]
     for orientation, word, other in (("rows", beside, below), ("columns", below, beside)):
         options: Any = {"orientation": orientation}
-        layer = make_layer("illustrate", np.ones((2, 3, 3), int), np.ones((3, 2, 2, 2), int), **options)
+        layer = make_pictured_layer(np.ones((2, 3, 3), int), np.ones((3, 2, 2, 2), int), **options)
         scene = scene_of(layer, chapter)
         assert word in say(words, scene.caption)
         assert other not in say(words, scene.caption)
@@ -351,10 +350,10 @@ def test_what_stands_below_is_not_called_beside(chapter: str, lang: str) -> None
 
 def test_stops_are_drawn_once() -> None:
     """They are the same in every image of a batch, and the selected one is lit whichever image is looked at."""
-    layer = make_layer("illustrate", np.ones((3, 1, 4, 4), int), np.ones((1, 1, 3, 3), int))
+    layer = make_pictured_layer(np.ones((3, 1, 4, 4), int), np.ones((1, 1, 3, 3), int))
     panel = panel_of(scene_of(layer, "padding-stride", Selection(2, 1)), "stops")
     (plane,) = panel.planes
-    assert say(dictionary("test", "en"), panel.size) == "2 × 2"
+    assert say(dictionary("en"), panel.size) == "2 × 2"
     assert plane.label == ()
     assert np.argwhere(highlight(layer, plane, Selection(2, 1)).level > 0).tolist() == [[0, 1]]
 
@@ -363,7 +362,7 @@ def test_stops_are_drawn_once() -> None:
 def test_the_way_back_in_every_dtype(dtype: Any) -> None:
     """Sums and means have the values and the dtypes of the matrix's own way back."""
     x = np.arange(2 * 5 * 6).reshape(1, 2, 5, 6).astype(dtype)
-    layer = make_layer("illustrate", x, np.ones((1, 2, 2, 3), dtype), stride=2, padding=1, padding_mode="reflect")
+    layer = make_pictured_layer(x, np.ones((1, 2, 2, 3), dtype), stride=2, padding=1, padding_mode="reflect")
     options: Any = {"stride": 2, "padding": 1, "padding_mode": "reflect"}
     columns = im2col.im2col(x, (2, 3), **options)
     for reduce in ("sum", "mean"):
@@ -483,7 +482,7 @@ def cell_of(plane: Plane, at: dict[str, int]) -> tuple[int, int]:
 def test_a_group_is_numbered_by_itself(tap_order: Any) -> None:
     """A filter of the second group lights its own channels only, and numbers their taps from 1."""
     x, w = np.arange(16).reshape(4, 4), np.ones((2, 2, 2), int)
-    layer = make_layer("illustrate", x, w, groups=2, tap_order=tap_order)
+    layer = make_pictured_layer(x, w, groups=2, tap_order=tap_order)
     scene = scene_of(layer, "channels", Selection(0, 1, None, 1))
     orders = [highlight(layer, plane, scene.selection).order.tolist() for plane in panel_of(scene, "image").planes]
     first, second = ([0, 1, 2, 0], [0, 3, 4, 0]) if tap_order == "channel-first" else ([0, 1, 3, 0], [0, 2, 4, 0])
@@ -501,7 +500,7 @@ def test_filters_and_patches_of_the_layer(case: Case) -> None:
         np.testing.assert_array_equal(plane.values.reshape(kernel.shape), kernel)
         for at, value, _ in cells(plane):
             assert value == case.weights[at["tap"], at["filter"]]
-    patch = make_panel(Builder(case.layer, Selection(1, position)), "patch")
+    patch = make_panel(PanelBuilder(case.layer, Selection(1, position)), "patch")
     assert len(patch.planes) == 2
     for plane in patch.planes:
         for at, value, _ in cells(plane):
@@ -510,7 +509,7 @@ def test_filters_and_patches_of_the_layer(case: Case) -> None:
 
 def test_a_cell_that_is_pointed_at() -> None:
     """A position with a tap marks that entry, its pixel and its weight."""
-    layer = make_layer("illustrate", np.arange(9).reshape(3, 3), np.ones((2, 2), int))
+    layer = make_pictured_layer(np.arange(9).reshape(3, 3), np.ones((2, 2), int))
     selection = Selection(0, 3, 2, 0)
     scene = scene_of(layer, "matmul", selection)
     marked = {}
@@ -546,21 +545,21 @@ def test_the_formula_sums_to_its_result(case: Case, filter_: int) -> None:
 
 def test_products_of_a_filter_element() -> None:
     """A weight shows what it meets, without a sum."""
-    layer = make_layer("illustrate", np.arange(1, 5), [2, -3])
+    layer = make_pictured_layer(np.arange(1, 5), [2, -3])
     scene = scene_of(layer, "matmul", Selection(0, None, 1, 0))
     assert scene.formula is not None
     assert scene.formula == ("", (("2", "−3"), ("3", "−3"), ("4", "−3")), None)
-    words = dictionary("test", "en")
+    words = dictionary("en")
     assert say(words, scene.message) == "filter 1, channel 1, column 2: the weight −3 meets 3 pixels"
 
 
 def test_messages() -> None:
     """What each selection says, in both languages."""
     x, w = np.arange(9).reshape(3, 3), np.ones((2, 2), int)
-    layer = make_layer("illustrate", x, w, padding=1)
+    layer = make_pictured_layer(x, w, padding=1)
     said = {}
     for lang in ("en", "zh"):
-        words = dictionary("test", lang)
+        words = dictionary(lang)
         for name, selection in {
             "output": Selection(0, 5, None, 0),
             "row": Selection(0, 5),
@@ -575,7 +574,7 @@ def test_messages() -> None:
     assert said["en", "pixel"] == "pixel row 2, column 2, channel 1: 4, copied 4×"
     assert said["en", "padding"] == "padding: 0, copied 1×"
     assert said["zh", "output"] == "输出第 2 行第 2 列，滤波器 1"
-    assert say(dictionary("test", "en"), scene_of(layer, "slide").counter) == "9 pixels → 64 matrix cells, 7.11×"
+    assert say(dictionary("en"), scene_of(layer, "slide").counter) == "9 pixels → 64 matrix cells, 7.11×"
 
 
 @fewer(2)
@@ -595,7 +594,7 @@ def test_the_copies_of_a_pixel_are_counted(case: Case, data: st.DataObject) -> N
 
 def test_copies_are_kept_in_sight() -> None:
     """A pixel's rows are not elided, nor a tap's column and channel."""
-    layer = make_layer("illustrate", np.arange(10 * 400).reshape(10, 20, 20), np.ones((1, 10, 3, 3), int))
+    layer = make_pictured_layer(np.arange(10 * 400).reshape(10, 20, 20), np.ones((1, 10, 3, 3), int))
     scene = scene_of(layer, "concat", Selection(pixel=7 * 400 + 10 * 20 + 10))
     rows = panel_of(scene, "matrix").planes[0].rows.shown
     assert {8 * 18 + 8, 9 * 18 + 9, 10 * 18 + 10} <= set(rows)
@@ -603,14 +602,14 @@ def test_copies_are_kept_in_sight() -> None:
     scene = scene_of(layer, "concat", Selection(tap=5 * 9 + 4))
     assert 5 in panel_of(scene, "matrices").columns.shown
     assert 5 in panel_of(scene_of(layer, "filters", Selection(tap=5 * 9 + 4)), "filters").columns.shown
-    wide = make_layer("illustrate", np.ones((1, 60, 60), int), np.ones((1, 1, 50, 50), int))
+    wide = make_pictured_layer(np.ones((1, 60, 60), int), np.ones((1, 1, 50, 50), int))
     scene = scene_of(wide, "concat", Selection(tap=1234))
     assert 1234 in panel_of(scene, "matrices").planes[0].columns.shown
 
 
 def test_windows_are_elided_where_there_are_too_many_cells() -> None:
     """Filters and patches of 2,500 cells show them all, more of them the ends of each window."""
-    layer = make_layer("illustrate", np.ones((8, 48, 48), int), np.ones((8, 8, 40, 40), int))
+    layer = make_pictured_layer(np.ones((8, 48, 48), int), np.ones((8, 8, 40, 40), int))
     for chapter, kind in (("filters", "filters"), ("decompose", "patches"), ("matrix", "patch")):
         panel = panel_of(scene_of(layer, chapter, Selection(0, 3, None, 0)), kind)
         assert sum(plane.rows.length >= len(plane.rows.shown) for plane in panel.planes)
@@ -641,7 +640,7 @@ def test_axes_keep_the_ends_and_the_chosen(length: int, limit: int, chosen: list
 def test_great_shapes() -> None:
     """Digits, then colours, then blocks; tables keep their ends and the selection."""
     x = np.arange(3 * 224 * 224, dtype=np.int64).reshape(3, 224, 224) % 251
-    layer = make_layer("illustrate", x, np.ones((64, 3, 3, 3), int), padding=1)
+    layer = make_pictured_layer(x, np.ones((64, 3, 3, 3), int), padding=1)
     scene = scene_of(layer, "matmul-channels", Selection(0, 30_000, None, 40))
     matrix, maps = panel_of(scene, "matrix").planes[0], panel_of(scene, "maps")
     assert matrix.rows.shown == (0, 1, 2, 29_999, 30_000, 30_001, 50_174, 50_175)
@@ -652,7 +651,7 @@ def test_great_shapes() -> None:
     channels = scene_of(layer, "channels", Selection(0, 30_000, None, 40))
     patch = panel_of(channels, "patch")  # a picture without digits is read through its patch
     assert [plane.mode for plane in patch.planes] == ["digits"] * 3
-    wide = make_layer("illustrate", np.zeros((400, 400), np.uint8), np.ones((3, 3), int))
+    wide = make_pictured_layer(np.zeros((400, 400), np.uint8), np.ones((3, 3), int))
     scene = scene_of(wide, "slide")
     assert panel_of(scene, "image").planes[0].mode == "block"
     assert panel_of(scene, "image").planes[0].values is None
@@ -661,7 +660,7 @@ def test_great_shapes() -> None:
 
 def test_a_long_signal_shows_its_window() -> None:
     """One axis is elided around the window's pixels."""
-    scene = scene_of(make_layer("illustrate", np.arange(500), [1, 0, 2]), "slide", Selection(0, 250, None, 0))
+    scene = scene_of(make_pictured_layer(np.arange(500), [1, 0, 2]), "slide", Selection(0, 250, None, 0))
     shown = panel_of(scene, "image").planes[0].columns.shown
     assert shown == (0, 1, 2, 249, 250, 251, 252, 253, 498, 499)
 
@@ -687,7 +686,7 @@ def test_json_follows_the_schema(chapter: str, selection: Selection) -> None:
     x, w = np.arange(40).reshape(1, 2, 4, 5), np.arange(16).reshape(2, 2, 2, 2) - 7
     for tap_order in TAP_ORDERS:
         options: Any = {"tap_order": tap_order}
-        scene = scene_of(make_layer("illustrate", x, w, padding=1, dilation=2, **options), chapter, selection)
+        scene = scene_of(make_pictured_layer(x, w, padding=1, dilation=2, **options), chapter, selection)
         document = json.loads(json.dumps(scene.to_json(), allow_nan=False))
         jsonschema.validate(document, SCHEMA)
         offsets = []
@@ -704,7 +703,7 @@ def test_json_follows_the_schema(chapter: str, selection: Selection) -> None:
 
 def test_the_schema_refuses_what_it_does_not_know() -> None:
     """It is strict: a missing member and an unknown one are errors."""
-    document = scene_of(make_layer("illustrate", np.arange(4), [1, 2]), "matmul").to_json()
+    document = scene_of(make_pictured_layer(np.arange(4), [1, 2]), "matmul").to_json()
     for broken in ({**document, "more": 1}, {k: v for k, v in document.items() if k != "parts"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(broken, SCHEMA)
@@ -712,7 +711,7 @@ def test_the_schema_refuses_what_it_does_not_know() -> None:
 
 def test_numbers_without_a_place_in_json() -> None:
     """NaN and the infinities become strings."""
-    scene = scene_of(make_layer("illustrate", np.array([np.nan, np.inf, 1.0]), np.array([1.0])), "slide")
+    scene = scene_of(make_pictured_layer(np.array([np.nan, np.inf, 1.0]), np.array([1.0])), "slide")
     (image, *_), *_ = (part["planes"] for part in scene.to_json()["parts"] if isinstance(part, dict))
     assert image["values"] == [["nan", "inf", 1.0]]
     assert image["text"] == [["NaN", "∞", "1"]]
@@ -770,7 +769,7 @@ def test_numbers_beyond_float64() -> None:
         "∞",
     ]
     assert short(np.clongdouble(great)) == "1.23e400+0i"
-    layer = make_layer("illustrate", np.array([great, 1]), np.ones(1, np.longdouble))
+    layer = make_pictured_layer(np.array([great, 1]), np.ones(1, np.longdouble))
     plane = panel_of(scene_of(layer, "slide"), "image").planes[0]
     assert plane.text is not None
     assert plane.text.tolist() == [["1.23e400", "1"]]
@@ -785,9 +784,9 @@ def placeholders(text: str) -> set[str]:
 def test_the_languages_say_the_same_things() -> None:
     """Equal keys in equal order, and the same numbers in each sentence."""
     assert {"en", "zh"} <= set(languages())
-    english = dictionary("test", "en")
+    english = dictionary("en")
     for lang in languages():
-        words = dictionary("test", lang)
+        words = dictionary(lang)
         assert list(words) == list(english)
         for key, text in words.items():
             assert text.strip()
@@ -813,7 +812,7 @@ def test_every_chapter_is_made_of_known_parts() -> None:
     )
     assert [chapter.number for chapter in chapters().values()] == list(range(1, 12))
     for name, chapter in chapters().items():
-        assert {f"chapter.{name}", f"caption.{name}"} <= set(dictionary("test", "en"))
+        assert {f"chapter.{name}", f"caption.{name}"} <= set(dictionary("en"))
         assert all(part in SIGNS or re.fullmatch("[a-z-]+", part) for part in chapter.parts)
         assert not any(a in SIGNS and b in SIGNS for a, b in itertools.pairwise(chapter.parts))
 
@@ -877,5 +876,5 @@ def test_wrong_arguments() -> None:
 
 def test_the_package_ships_its_data() -> None:
     """Chapters and dictionaries are found as a package's resources."""
-    names = {entry.name for entry in files("im2col.pictures.chapters").iterdir()}
+    names = {entry.name for entry in (files("im2col.pictures") / "chapters").iterdir()}
     assert {f"{name}.json" for name in CHAPTERS} <= names

@@ -16,11 +16,10 @@ import pytest
 from rich.cells import cell_len
 
 from im2col import ArgumentError, MissingExtraError
-from im2col.pictures.chapters import chapters
-from im2col.pictures.layer import make_layer
+from im2col.pictures.pictured_layer import make_pictured_layer
+from im2col.pictures.plane import NOTHING, Selection
 from im2col.pictures.samples import sample_image, sample_weights
-from im2col.pictures.scene import NOTHING, Selection
-from im2col.pictures.story import make_scene
+from im2col.pictures.story import chapters, make_scene
 from im2col.pictures.terminal import show_scene
 from im2col.pictures.terminal_blocks import Characters, wrapped
 from im2col.pictures.text import dictionary
@@ -49,7 +48,7 @@ def scene(chapter: str, x: Any = (1, 1, 4, 4), w: Any = (1, 1, 2, 2), **options:
     x, w = (make(a) if isinstance(a, tuple) else a for make, a in ((sample_image, x), (sample_weights, w)))
     choices = {name: options.pop(name) for name in ("labels", "channel") if name in options}
     selection = options.pop("selection", Selection(position=1, filter=0))
-    return make_scene("test", make_layer("test", x, w, **options), chapter, selection, **choices)
+    return make_scene(make_pictured_layer(x, w, **options), chapter, selection, **choices)
 
 
 class Terminal(io.StringIO):
@@ -437,7 +436,7 @@ def test_the_lines_of_a_table_are_aligned(lang: str, orientation: str) -> None:
 def test_the_words_are_the_dictionarys() -> None:
     """Title, caption and counter stand above the picture."""
     for lang in ("en", "zh"):
-        words = dictionary("test", lang)
+        words = dictionary(lang)
         head = shown(scene("slide"), lang, 100).partition("\n\n")[0]
         assert head.startswith(words["chapter.slide"] + "\n")
         assert head.endswith(words["counter"].format(pixels=16, cells=36, ratio="2.25"))
@@ -576,14 +575,14 @@ def test_wrapping() -> None:
 
 def test_an_unknown_language() -> None:
     """The languages are named."""
-    with raises_exactly(ArgumentError, "show: lang must be one of ('en', 'zh'), got 'tlh'"):
+    with raises_exactly(ArgumentError, "lang must be one of ('en', 'zh'), got 'tlh'"):
         shown(scene("slide"), "tlh")
 
 
 @pytest.mark.parametrize("width", ["x", 0, -3, 1.5, True])
 def test_a_width_that_is_none(width: Any) -> None:
     """It is an integer of at least 1."""
-    with pytest.raises(ArgumentError, match=r"^show: width must be (an integer or None|at least 1), got "):
+    with pytest.raises(ArgumentError, match=r"^width must be (an integer or None|at least 1), got "):
         shown(scene("slide"), width=width)
 
 
@@ -593,14 +592,14 @@ def test_a_file_that_takes_no_text(tmp_path: Path) -> None:
     path.write_text("")
     with path.open() as reading:
         for file in (io.BytesIO(), reading, path, 3):
-            with pytest.raises(ArgumentError, match=r"^show: file must be open for writing text, such as open\(path"):
+            with pytest.raises(ArgumentError, match=r"^file must be open for writing text, such as open\(path"):
                 show_scene(scene("slide"), "en", file=file)  # type: ignore[arg-type]  # that is tried
 
 
 def test_rich_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says how to install it."""
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    line = "show: pictures in a terminal need rich; install it with pip install 'im2col[draw]'"
+    line = "pictures in a terminal need rich; install it with pip install 'im2col[draw]'"
     with raises_exactly(MissingExtraError, line):
         shown(scene("slide"))
 

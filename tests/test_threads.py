@@ -34,36 +34,36 @@ def _default_setting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_the_nearest_setting_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call's own argument, then the process's setting, then the environment, then the machine."""
-    assert threads.resolve_threads("op", None) == 6
+    assert threads.resolve_threads(None) == 6
     monkeypatch.setenv("IM2COL_NUM_THREADS", "5")
-    assert threads.resolve_threads("op", None) == 5
+    assert threads.resolve_threads(None) == 5
     set_threads(4)
-    assert threads.resolve_threads("op", None) == 4
-    assert threads.resolve_threads("op", 3) == 3
+    assert threads.resolve_threads(None) == 4
+    assert threads.resolve_threads(3) == 3
     set_threads(None)
-    assert threads.resolve_threads("op", np.int16(2)) == 2  # type: ignore[arg-type]
+    assert threads.resolve_threads(np.int16(2)) == 2  # type: ignore[arg-type]
     monkeypatch.setenv("IM2COL_NUM_THREADS", "")
-    assert threads.resolve_threads("op", None) == 6
+    assert threads.resolve_threads(None) == 6
 
 
 @pytest.mark.parametrize("wrong", [0, -3, True, 2.0, "4", [2], np.True_, np.array(2.5), np.array([1, 2])])
 def test_wrong_numbers_of_threads_are_refused(wrong: Any) -> None:
     """Only positive integers are numbers of threads."""
-    with raises_exactly(ArgumentError, f"conv: threads must be a positive integer or None, got {wrong!r}"):
-        threads.resolve_threads("conv", wrong)
+    with raises_exactly(ArgumentError, f"threads must be a positive integer or None, got {wrong!r}"):
+        threads.resolve_threads(wrong)
     with raises_exactly(ArgumentError, f"set_threads: threads must be a positive integer or None, got {wrong!r}"):
         set_threads(wrong)
-    assert threads.resolve_threads("op", None) == 6
+    assert threads.resolve_threads(None) == 6
 
 
 @pytest.mark.parametrize(("text", "shown"), [("0", "0"), ("-2", "'-2'"), ("all", "'all'"), ("1.5", "'1.5'")])
 def test_a_wrong_environment_is_refused(monkeypatch: pytest.MonkeyPatch, text: str, shown: str) -> None:
     """The error names the variable; a call that says its threads does not ask it."""
     monkeypatch.setenv("IM2COL_NUM_THREADS", text)
-    message = "conv: the environment variable IM2COL_NUM_THREADS must be a positive integer, got " + shown
+    message = "the environment variable IM2COL_NUM_THREADS must be a positive integer, got " + shown
     with raises_exactly(ArgumentError, message):
-        threads.resolve_threads("conv", None)
-    assert threads.resolve_threads("conv", 1) == 1
+        threads.resolve_threads(None)
+    assert threads.resolve_threads(1) == 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 50])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from im2col.algorithms import registry
+from im2col.algorithms.implicit.decide import decide
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
 
@@ -34,12 +34,12 @@ def _engine() -> None:
     require("llvmlite")
 
 
-def chosen(cases: Iterable[Case], dtype: str) -> dict[Kernel, str]:
-    """Return the kernels that the planner takes for layers, and the layer of each."""
-    algorithm: Any = registry()["implicit"]
+def chosen(cases: Iterable[Case], dtype: str, target: Target) -> dict[Kernel, str]:
+    """Return the kernels that are chosen for layers on a CPU, and the layer of each."""
     found: dict[Kernel, str] = {}
     for case in cases:
-        for kernel in algorithm.kernels(problem_of(case, dtype)):
+        decision = decide(problem_of(case, dtype), target)
+        for kernel in decision.tables(decision.view).kernels:
             found.setdefault(kernel, f"{case.axes} {case.spatial} {case.kernel}")
     return found
 
@@ -97,10 +97,8 @@ def test_spills_are_found() -> None:
 def test_chosen_tiles_stay_in_registers(part: int, target: str, dtype: str) -> None:
     """No tile that a layer is given moves a sum, a weight or a pixel to the stack while it multiplies."""
     layers = [*BROAD, *map(last, BROAD)][part::9]
-    with planning_for(NAMED[target]):
-        found = chosen(layers, dtype)
-        wrong = [(layer, *kernel.parameters) for kernel, layer in found.items() if spills(kernel, NAMED[target])]
-    assert wrong == []
+    found = chosen(layers, dtype, NAMED[target])
+    assert [(layer, *kernel.parameters) for kernel, layer in found.items() if spills(kernel, NAMED[target])] == []
 
 
 @pytest.mark.spanning
@@ -114,16 +112,15 @@ def test_the_ir_of_every_kind_is_sound(target: str, dtype: str) -> None:
     ]
     if target == "sse2" and dtype == "float16":
         pytest.skip("SSE2 has no halves")
-    with planning_for(NAMED[target]):
-        found = chosen([*cases, *map(last, cases)], dtype)
-        for kernel in found:
-            llvm.parse_assembly(kernel.ir(NAMED[target])).verify()
-        assert {kernel.name for kernel in found} == {"filter_lanes", "position_lanes", "channel_lanes"}
+    found = chosen([*cases, *map(last, cases)], dtype, NAMED[target])
+    for kernel in found:
+        llvm.parse_assembly(kernel.ir(NAMED[target])).verify()
+    assert {kernel.name for kernel in found} == {"filter_lanes", "position_lanes", "channel_lanes"}
 
 
 def test_ir_is_a_pure_function() -> None:
     """The same tile gives the same text."""
-    kernels = list(chosen(BROAD[:3], "float32"))
+    kernels = list(chosen(BROAD[:3], "float32", NAMED["neon"]))
     assert [k.ir(NAMED["neon"]) for k in kernels] == [k.ir(NAMED["neon"]) for k in kernels]
 
 

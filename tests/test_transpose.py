@@ -24,7 +24,7 @@ from im2col import (
     conv_transpose,
 )
 from im2col.engine import host
-from im2col.layers.transposed_plan import _BAND_BYTES
+from im2col.layers.stages import _BAND_BYTES
 
 from .kit import oracles
 from .kit.adjoints import (

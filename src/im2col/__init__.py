@@ -6,6 +6,7 @@ from .errors import (
     ArgumentError,
     DTypeError,
     EngineWarning,
+    FileError,
     GeometryError,
     Im2colError,
     LayoutError,
@@ -19,18 +20,17 @@ from .layers.convolution import conv, conv1d, conv2d, conv3d
 from .layers.costs import Cost, CostTable, cost
 from .layers.input_gradient import conv_input_gradient, plan_input_gradient
 from .layers.operators import conv_operator
-from .layers.plan import Plan, plan
+from .layers.plan import Plan, TransposedPlan, WeightGradientPlan, plan
 from .layers.quantized import plan_quantized, quantized_conv
 from .layers.sparse_matrix import conv_matrix
 from .layers.transpose import conv_transpose, plan_transpose
-from .layers.transposed_plan import TransposedPlan
 from .layers.weight_gradient import conv_bias_gradient, conv_weight_gradient, plan_weight_gradient
-from .layers.weight_gradient_plan import WeightGradientPlan
 from .matrix.shapes import output_shape, overlap_count
 from .matrix.transform import col2im, im2col, patches, weight_matrix
 from .pictures.illustration import Illustration, illustrate
 from .spec.geometry import Geometry
 from .spec.padding import window_geometry
+from .version import __version__ as __version__
 
 __all__ = [
     "ArgumentError",
@@ -38,6 +38,7 @@ __all__ = [
     "CostTable",
     "DTypeError",
     "EngineWarning",
+    "FileError",
     "Geometry",
     "GeometryError",
     "Illustration",

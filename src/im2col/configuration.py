@@ -10,8 +10,11 @@ from .algorithms import registry
 from .engine.host import available_memory, usable_cpus
 from .engine.target import host
 from .engine.threads import resolve_threads
+from .errors import named
+from .version import __version__
 
 
+@named
 def show_config() -> dict[str, Any]:
     """Return what the library found on this machine and what it will use.
 
@@ -41,11 +44,11 @@ def show_config() -> dict[str, Any]:
 
     folder = cache.folder()
     config: dict[str, Any] = {
-        "versions": {"im2col": version("im2col"), "numpy": np.__version__, "python": platform.python_version()},
+        "versions": {"im2col": __version__, "numpy": np.__version__, "python": platform.python_version()},
         "algorithms": list(registry()),
         "engine": compiler.failure() or "no failure so far",
         "cpus": usable_cpus(),
-        "threads": resolve_threads("show_config", None),
+        "threads": resolve_threads(None),
         "available_memory": available_memory(),
         "cache_folder": str(folder) if folder else None,
         "cache_usable": cache.usable_folder() is not None or bool(folder and not folder.exists()),
@@ -67,6 +70,7 @@ def show_config() -> dict[str, Any]:
     return config
 
 
+@named
 def clear_cache() -> int:
     """Remove every compiled kernel from the user's cache folder; they are compiled again when they are needed.
 

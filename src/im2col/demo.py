@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .engine.host import format_bytes
-from .errors import PhotoError
+from .errors import FileError, named
 from .layers.costs import cost
 from .layers.plan import plan
 from .matrix.transform import im2col, weight_matrix
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .layers.costs import Cost
     from .layers.plan import Plan
     from .photo.image_files import Photo
-    from .photo.kernels import Kernel
+    from .photo.kernels import ImageKernel
     from .spec.padding import PaddingMode
 
 SIZE, STRIDE, PADDING = 5, 2, 2
@@ -164,6 +164,7 @@ class Report:
         return [line.rstrip() for line in aligned]
 
 
+@named
 def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
     """Convolve the bundled photograph with a bank of kernels in every way, check each, and draw the results.
 
@@ -179,7 +180,7 @@ def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
 
     Raises
     ------
-    PhotoError
+    FileError
         If a file cannot be written.
     MissingExtraError
         If Pillow is not installed.
@@ -187,7 +188,7 @@ def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as cause:
-        raise PhotoError(f"run_demo: cannot make the folder {str(folder)!r}: {cause.strerror}; name another") from cause
+        raise FileError(f"cannot make the folder {str(folder)!r}: {cause.strerror}; name another") from cause
     with as_file(files(__package__) / "data/chelsea.jpg") as path:
         photo, small = read_photo(path), photo_image(path)
     bank = [kernel for kernel in KERNELS.values() if kernel.name != "identity"]
@@ -224,12 +225,12 @@ def explored_weights() -> NDArray[np.int64]:
     return np.stack([np.broadcast_to(kernel, (3, *kernel.shape)) for kernel in kernels]).astype(np.int64)
 
 
-def layer_weights(bank: Sequence[Kernel]) -> NDArray[np.float32]:
+def layer_weights(bank: Sequence[ImageKernel]) -> NDArray[np.float32]:
     """Return kernels as the filters of a layer over RGB: each kernel once for each colour.
 
     Parameters
     ----------
-    bank : sequence of Kernel
+    bank : sequence of ImageKernel
         At most 5 × 5 each.
 
     Returns
@@ -264,13 +265,13 @@ def numpy_layer(x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
-def tiles(photo: Photo, bank: Sequence[Kernel], maps: NDArray[Any]) -> list[Tile]:
+def tiles(photo: Photo, bank: Sequence[ImageKernel], maps: NDArray[Any]) -> list[Tile]:
     """Return the photograph and the filtered pictures for the contact sheet.
 
     Parameters
     ----------
     photo : Photo
-    bank : sequence of Kernel
+    bank : sequence of ImageKernel
     maps : ndarray, (3·len(bank), H, W)
         The layer's result.
     """

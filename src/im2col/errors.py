@@ -12,17 +12,42 @@ expect, so both ``except Im2colError`` and ``except ValueError`` work::
     ├── DTypeError         (TypeError)    an array's dtype or kind cannot be used
     ├── MemoryBudgetError  (MemoryError)  the result would not fit the memory that is available
     ├── MissingExtraError  (ImportError)  an optional dependency is not installed
-    └── PhotoError         (ValueError)   an image or array file cannot be read or written as asked
+    └── FileError          (ValueError)   a file cannot be read or written as asked
+        └── PhotoError                    an image file holds no photograph, or cannot hold this one
 
     EngineWarning          (RuntimeWarning)  the engine cannot be used; NumPy does the work
 
 A message names the operation, the rule, the values received and the way out, and it is raised
-before anything is allocated or written.
+before anything is allocated or written. Whoever raises it says what is wrong; the public function
+that it leaves first puts its own name before that: it is `named`.
 """
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Im2colError(Exception):
-    """Base class of every error that the package raises on purpose."""
+    """Base class of every error that the package raises on purpose.
+
+    Attributes
+    ----------
+    operation : str or None
+        The public function that the error left first, which its message begins with.
+    """
+
+    operation: str | None = None
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{self.operation}: {message}" if self.operation else message
 
 
 class ArgumentError(Im2colError, ValueError):
@@ -57,9 +82,58 @@ class MissingExtraError(Im2colError, ImportError):
     """An optional dependency is not installed."""
 
 
-class PhotoError(Im2colError, ValueError):
-    """An image or array file cannot be read or written as asked."""
+class FileError(Im2colError, ValueError):
+    """A file cannot be read or written as asked."""
+
+
+class PhotoError(FileError):
+    """An image file holds no photograph that can be read, or its format cannot hold the one to be written."""
 
 
 class EngineWarning(RuntimeWarning):
     """The engine cannot be used on this machine; NumPy does its work."""
+
+
+class naming:  # noqa: N801 (it is read as a statement, and as a decorator)
+    """Let errors that leave a block, or a function, name the operation, unless they name one already.
+
+    Parameters
+    ----------
+    operation : str or None
+        None names none.
+
+    Examples
+    --------
+    >>> with naming("pool"):
+    ...     raise GeometryError("size must be at least 1, got 0")
+    Traceback (most recent call last):
+    im2col.errors.GeometryError: pool: size must be at least 1, got 0
+    """
+
+    def __init__(self, operation: str | None) -> None:
+        self._operation = operation
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Im2colError):
+            error.operation = error.operation or self._operation
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return the function with its whole body as the block; where nothing is wrong that costs nothing."""
+
+        @wraps(function)
+        def public(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except Im2colError as error:
+                error.operation = error.operation or self._operation
+                raise
+
+        return public
+
+
+def named(function: Callable[P, R]) -> Callable[P, R]:
+    """Let errors that leave a public function name it, unless a public function that it called has named them."""
+    return naming(function.__name__)(function)

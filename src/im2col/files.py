@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from .errors import PhotoError
+from .errors import FileError
 
 if TYPE_CHECKING:
     import os
@@ -21,13 +21,11 @@ if TYPE_CHECKING:
     """``progress(done, total)``, called as long work goes on."""
 
 
-def check_target(operation: str, path: str | os.PathLike[str], *, force: bool) -> Path:
+def check_target(path: str | os.PathLike[str], *, force: bool) -> Path:
     """Return where a file may be written, or say why not there.
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     path : path-like
         The user's choice; links are followed.
     force : bool
@@ -35,7 +33,7 @@ def check_target(operation: str, path: str | os.PathLike[str], *, force: bool) -
 
     Raises
     ------
-    PhotoError
+    FileError
         If a file exists and `force` is false, or the path is a folder or a device, or its folder is missing or
         read-only.
     """
@@ -55,16 +53,16 @@ def check_target(operation: str, path: str | os.PathLike[str], *, force: bool) -
             return target
     except (OSError, RuntimeError, ValueError) as cause:  # a loop of links, before Python 3.13; a null byte
         problem = _reason(cause)
-    raise PhotoError(f"{operation}: cannot write {str(path)!r}: {problem}")
+    raise FileError(f"cannot write {str(path)!r}: {problem}")
 
 
 @contextmanager
-def replacing(operation: str, path: str | os.PathLike[str], *, force: bool) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str], *, force: bool) -> Iterator[BinaryIO]:
     """Open a file that appears under its name when it is complete, and not at all where its writing fails.
 
     Parameters
     ----------
-    operation, path, force
+    path, force
         As for `check_target`.
 
     Yields
@@ -74,15 +72,15 @@ def replacing(operation: str, path: str | os.PathLike[str], *, force: bool) -> I
 
     Raises
     ------
-    PhotoError
+    FileError
         As `check_target`, and for every `OSError` while the file is written.
     """
-    target = check_target(operation, path, force=force)
+    target = check_target(path, force=force)
     part = target.with_name(f".im2col-{uuid.uuid4().hex[:12]}.part")
     try:
         file = part.open("x+b")
     except OSError as cause:
-        raise PhotoError(f"{operation}: cannot write {str(path)!r}: {_reason(cause)}; name another folder") from cause
+        raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}; name another folder") from cause
     try:
         with file:
             yield file
@@ -90,35 +88,30 @@ def replacing(operation: str, path: str | os.PathLike[str], *, force: bool) -> I
     except BaseException as cause:
         part.unlink(missing_ok=True)
         if isinstance(cause, OSError):
-            raise PhotoError(f"{operation}: cannot write {str(path)!r}: {_reason(cause)}") from cause
+            raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}") from cause
         raise
 
 
-def open_npy(operation: str, path: str | os.PathLike[str]) -> NDArray[Any]:
+def open_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     """Return the array of a .npy file, mapped into memory and read-only.
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     path : path-like
         A file that ``np.save`` wrote.
 
     Raises
     ------
-    PhotoError
+    FileError
         If the file cannot be read, is truncated or no .npy file, or holds Python objects: nothing is ever unpickled.
     """
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except OSError as cause:
-        raise PhotoError(
-            f"{operation}: cannot read {str(path)!r}: {_reason(cause)}; check the path and its permissions"
-        ) from cause
+        raise FileError(f"cannot read {str(path)!r}: {_reason(cause)}; check the path and its permissions") from cause
     except Exception as cause:  # what NumPy raises on a malformed header depends on where it breaks
-        raise PhotoError(
-            f"{operation}: {path} is no .npy file of numbers ({cause}); save one with "
-            "np.save(path, array, allow_pickle=False)"
+        raise FileError(
+            f"{path} is no .npy file of numbers ({cause}); save one with np.save(path, array, allow_pickle=False)"
         ) from cause
 
 

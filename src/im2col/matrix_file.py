@@ -15,7 +15,7 @@ from .algorithms.explicit import box_steps
 from .engine import gather
 from .engine.host import format_bytes, require_memory
 from .engine.threads import resolve_threads
-from .errors import ArgumentError, PhotoError
+from .errors import ArgumentError, FileError, named
 from .files import check_target, open_npy, replacing
 from .matrix.frame import resolve_frame
 from .photo.image_files import read_photo
@@ -111,6 +111,7 @@ class MatrixShape:
         )
 
 
+@named
 def describe(
     image_shape: tuple[int, ...],
     kernel_size: Window,
@@ -146,10 +147,11 @@ def describe(
     output         (112, 112)
     column matrix  (1, 12544, 147) of float32, 7.0 MiB, 12.25 entries for each pixel
     """
-    frame = resolve_frame("describe", image_shape, kernel_size, stride, padding, dilation, layout, orientation)
-    return MatrixShape.of(image_shape, frame, as_dtype("describe", "dtype", dtype))
+    frame = resolve_frame(image_shape, kernel_size, stride, padding, dilation, layout, orientation)
+    return MatrixShape.of(image_shape, frame, as_dtype("dtype", dtype))
 
 
+@named
 def write_matrix(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
@@ -194,37 +196,34 @@ def write_matrix(
 
     Raises
     ------
-    PhotoError
+    FileError
         If a file cannot be read or written as asked, or the disk has no room for it.
     GeometryError, LayoutError, ArgumentError, DTypeError
         If another argument does not fit.
     MemoryBudgetError
         If the image, or its padded copy, would not fit the available memory.
     """
-    op = "write_matrix"
     if Path(target).suffix.lower() != ".npy":
-        raise PhotoError(f"{op}: the matrix is written as a .npy file, got {target}; use {target}.npy")
-    path = check_target(op, target, force=force)
-    workers = resolve_threads(op, threads)
-    image, layout = _image(op, source, layout, large=large)
-    frame = resolve_frame(op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
-    check_mode(op, padding_mode, frame.geometry)
+        raise FileError(f"the matrix is written as a .npy file, got {target}; use {target}.npy")
+    path = check_target(target, force=force)
+    workers = resolve_threads(threads)
+    image, layout = _image(source, layout, large=large)
+    frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
+    check_mode(padding_mode, frame.geometry)
     dtype = native(image.dtype)
     size = math.prod(frame.matrix_shape) * dtype.itemsize
     free = shutil.disk_usage(path.parent).free
     if size > free:
-        raise PhotoError(
-            f"{op}: the column matrix {frame.matrix_shape} of {dtype} takes {format_bytes(size)} but the disk of "
+        raise FileError(
+            f"the column matrix {frame.matrix_shape} of {dtype} takes {format_bytes(size)} but the disk of "
             f"{path.parent} has {format_bytes(free)} free; write it to another disk, or use a greater stride"
         )
     padded = frame.geometry.padded_shape
-    require_memory(
-        op, frame.padded_bytes(image.itemsize), "use less padding", "the padded image {} of {}", padded, dtype
-    )
+    require_memory(frame.padded_bytes(image.itemsize), "use less padding", "the padded image {} of {}", padded, dtype)
     view = frame.patches(frame.padded(image, padding_mode, np.zeros((), dtype), workers))
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": frame.matrix_shape}
     done = 0
-    with replacing(op, target, force=force) as file:
+    with replacing(target, force=force) as file:
         np.lib.format.write_array_header_1_0(file, header)
         for block in _blocks(view, dtype, workers):
             file.write(block.data)
@@ -234,16 +233,12 @@ def write_matrix(
     return MatrixShape.of(image.shape, frame, dtype)
 
 
-def _image(
-    operation: str, source: str | os.PathLike[str], layout: str | None, *, large: bool
-) -> tuple[NDArray[Any], str | None]:
+def _image(source: str | os.PathLike[str], layout: str | None, *, large: bool) -> tuple[NDArray[Any], str | None]:
     """Return a file's image and its axes."""
     if Path(source).suffix.lower() == ".npy":
-        return as_array(operation, str(source), open_npy(operation, source)), layout
+        return as_array(str(source), open_npy(source)), layout
     if layout is not None:
-        raise ArgumentError(
-            f"{operation}: layout={layout!r} is for .npy files; leave it out, a photograph's axes are known"
-        )
+        raise ArgumentError(f"layout={layout!r} is for .npy files; leave it out, a photograph's axes are known")
     samples = read_photo(source, large=large).samples
     return (samples, "HWC") if samples.shape[2] > 1 else (samples[:, :, 0], "HW")
 

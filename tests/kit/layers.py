@@ -318,4 +318,4 @@ def problem_of(case: Case, dtype: str, *, gradient: bool = False) -> Problem:
     kind = dtype_of(dtype)
     w_shape = (case.groups * case.filters, case.channels, *case.kernel)
     options = case.options | {"layout": case.axes, "activation": None if gradient else "relu"}
-    return make_problem("conv", case.x_shape, w_shape, kind, kind, has_bias=not gradient, **options)
+    return make_problem(case.x_shape, w_shape, kind, kind, has_bias=not gradient, **options)

@@ -1,39 +1,32 @@
-"""Planning for a CPU that is not here."""
+"""Planning for a CPU that is not here, and choosing anew."""
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 
 from im2col.engine import compiler
-from im2col.engine.target import Target, host
-from im2col.layers.plan import decide
+from im2col.layers import convolution, input_gradient, transpose, weight_gradient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from im2col.engine.target import Target
+
+
+def forget_choices() -> None:
+    """Let algorithms be asked again."""
+    for module in (convolution, input_gradient, transpose, weight_gradient):
+        module._decided.cache_clear()
+
 
 @contextmanager
-def planning_for(target: Target) -> Iterator[pytest.MonkeyPatch]:
-    """Let everything be planned and compiled for another CPU."""
-
-    def forget() -> None:
-        decide.cache_clear()
-        compiler._reset()
-        for name, module in list(sys.modules.items()):
-            if name.startswith("im2col.algorithms"):
-                for value in vars(module).values():
-                    getattr(value, "cache_clear", lambda: None)()
-
-    import_module("im2col.algorithms.weight_gradient.runner")  # with the host that is really there
+def planning_for(target: Target) -> Iterator[None]:
+    """Let every operation be planned and compiled for another CPU, whose instructions this one has."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, module in list(sys.modules.items()):
-            if name.startswith("im2col.") and getattr(module, "host", None) is host:
-                patch.setattr(module, "host", lambda: target)
-        forget()
-        yield patch
-    forget()
+        patch.setattr(compiler, "usable_target", lambda: target)
+        forget_choices()
+        yield
+    forget_choices()

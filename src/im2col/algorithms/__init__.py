@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .contract import Algorithm, GradientAlgorithm
+    from .contract import Algorithm, GradientRunner, Runner
+
+_GRADIENT = f"{__name__}.weight_gradient"
 
 
 @cache
-def registry() -> Mapping[str, Algorithm]:
+def registry() -> Mapping[str, Algorithm[Runner]]:
     """Return every algorithm by its name, in alphabetical order.
 
     Returns
@@ -26,15 +28,24 @@ def registry() -> Mapping[str, Algorithm]:
 
 
 @cache
-def gradient_registry() -> Mapping[str, GradientAlgorithm]:
+def gradient_registry() -> Mapping[str, Algorithm[GradientRunner]]:
     """Return every algorithm for the weights' gradient by its name, in alphabetical order.
 
     Returns
     -------
-    mapping of str to GradientAlgorithm
+    mapping of str to Algorithm
         The ``ALGORITHM`` of each module of the package ``weight_gradient`` that has one.
     """
-    return _found(f"{__name__}.weight_gradient")
+    return _found(_GRADIENT)
+
+
+def find(name: str, *, gradient: bool = False) -> Algorithm[Any] | None:
+    """Return the algorithm that stands in a file of its own name, without loading any other; None if there is none."""
+    module = f"{_GRADIENT if gradient else __name__}.{name}"
+    try:
+        return getattr(import_module(module), "ALGORITHM", None) if name.isidentifier() else None
+    except ModuleNotFoundError:
+        return None
 
 
 def _found(package: str) -> Mapping[str, Any]:

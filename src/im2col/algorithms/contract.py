@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..engine.compiler import Kernel
+    from ..engine.target import Target
     from ..spec.problem import Problem
 
     Runner = Callable[[NDArray[Any], NDArray[Any]], None]
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
     """``run(x, grad, out)``: canonical views (N, C, *spatial), (N, filters, *output) and (filters, channels/groups,
     *kernel), any strides; overwrites `out`."""
 
+R = TypeVar("R", covariant=True)  # noqa: PLC0105 (a runner, of either kind)
+
 ONLY_BY_NAME = 1
+"""The rank of an algorithm that can, but that ``algorithm="auto"`` never takes."""
 
 
-class Suitability(NamedTuple):
-    """What an algorithm says of a problem.
+def _nothing(*_: Any) -> NoReturn:
+    raise RuntimeError("an offer of rank 0 has nothing to prepare")
+
+
+class Offer(NamedTuple, Generic[R]):
+    """What an algorithm would do for a problem, on one CPU: all that it decided.
 
     Parameters
     ----------
@@ -32,89 +40,53 @@ class Suitability(NamedTuple):
         greatest above that.
     reason : str
         Why, for people: a clause that ``print(plan)`` shows.
+    workspace_bytes : int
+        Allocated while it runs, packed weights included, arguments and result excluded.
+    prepare : callable
+        For a convolution ``prepare(w, bias, scales)``, for the gradient of its weights ``prepare()``. It returns a
+        function that runs it, safe to call from several threads at once. Its result must not depend on the number of
+        threads. `w`, (filters, channels/groups, *kernel), is the user's: it is not written to nor kept by reference;
+        `bias`, (filters,) or None, is in the accumulator's dtype; `scales`, float32 (filters,) or None, are what sums
+        are multiplied with before they are rounded, where ``problem.zero_point`` says that they are requantised.
+        Raises `EngineError` if the engine fails over the kernels of this very problem; what it returns never does.
+    kernels : callable, optional
+        ``kernels()`` returns the kernels of the engine that it runs, each once; None if it runs none.
     """
 
     rank: int
     reason: str
+    workspace_bytes: int = 0
+    prepare: Callable[..., R] = _nothing
+    kernels: Callable[[], tuple[Kernel, ...]] | None = None
 
 
-class Algorithm(Protocol):
-    """One way to compute a convolution.
+class Algorithm(Protocol[R]):
+    """One way to compute a convolution, or the gradient of its weights.
 
-    A file of this folder that defines ``ALGORITHM``, an object with these members, is found by the registry.
+    A file of this folder, or of the folder ``weight_gradient``, that defines ``ALGORITHM``, an object with these
+    members, is found by the registry. There a problem is the forward convolution whose `w_dtype` is that of the
+    gradient of its result.
     """
 
     name: str
+    best_rank: int
+    """The greatest rank that it offers: others that cannot pass what is found are not asked."""
 
-    def suitability(self, problem: Problem) -> Suitability:
-        """Return whether the algorithm can solve the problem, and how well.
-
-        It is asked once for problems that are alike, and again when the engine has failed.
-        """
+    def compiles(self, problem: Problem) -> bool:
+        """Return whether it would run kernels of the engine, and so wants to know the CPU."""
         ...
 
-    def workspace_bytes(self, problem: Problem, threads: int) -> int:
-        """Return the bytes allocated while it runs, packed weights included, image and result excluded."""
-        ...
-
-    def prepare(
-        self,
-        problem: Problem,
-        w: NDArray[Any],
-        bias: NDArray[Any] | None,
-        threads: int,
-        scales: NDArray[Any] | None = None,
-    ) -> Runner | None:
-        """Return a function that runs it, safe to call from several threads at once; or None.
-
-        None means that the engine has failed meanwhile, over the kernels of this very problem: `suitability` says from
-        then on that the algorithm cannot, and the plan takes another one. The function itself never fails for such a
-        reason.
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[R]:
+        """Return what it would do.
 
         Parameters
         ----------
         problem : Problem
-        w : ndarray, (filters, channels/groups, *kernel)
-            Not to be kept by reference nor written to: it is the user's.
-        bias : ndarray, (filters,), or None
-            In the accumulator's dtype.
+        target : Target or None
+            The CPU that kernels are for; None where there is no engine.
         threads : int
-            How many threads may work. The result must not depend on it.
-        scales : ndarray of float32, (filters,), or None
-            What sums are multiplied with before they are rounded, where ``problem.zero_point`` says that they are
-            requantised.
+            How many may work.
         """
-        ...
-
-
-class GradientAlgorithm(Protocol):
-    """One way to compute the gradient of a convolution's weights.
-
-    A file of the folder ``weight_gradient`` that defines ``ALGORITHM``, an object with these members, is found by the
-    registry. A problem is the forward convolution whose `w_dtype` is that of the gradient of its result.
-    """
-
-    name: str
-
-    def suitability(self, problem: Problem) -> Suitability:
-        """Return whether the algorithm can solve the problem, and how well; see `Algorithm`."""
-        ...
-
-    def workspace_bytes(self, problem: Problem, threads: int) -> int:
-        """Return the bytes allocated while it runs, arguments and result excluded."""
-        ...
-
-    def prepare(self, problem: Problem, threads: int) -> GradientRunner | None:
-        """Return a function that runs it, safe to call from several threads at once; or None, as in `Algorithm`."""
-        ...
-
-
-@runtime_checkable
-class Compiled(Protocol):
-    """What an algorithm that runs the engine's kernels has besides, so that a plan can show them."""
-
-    def kernels(self, problem: Problem) -> tuple[Kernel, ...]:
-        """Return the kernels that compute the problem, each once, in the order of their calls."""
         ...
 
 

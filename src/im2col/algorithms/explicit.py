@@ -16,7 +16,7 @@ from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
 from ..matrix.frame import patch_view
 from ..spec.padding import pad_image
-from .contract import Suitability
+from .contract import Offer
 from .epilogue import finish
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..engine.target import Target
     from ..spec.problem import Problem
     from .contract import Runner
 
@@ -35,55 +36,59 @@ class Explicit:
     """The column matrix and one matrix product."""
 
     name = "explicit"
+    best_rank = 10
 
-    def suitability(self, problem: Problem) -> Suitability:
+    def compiles(self, problem: Problem) -> bool:  # noqa: ARG002 (the contract's arguments)
+        """Return that it runs no kernel."""
+        return False
+
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:  # noqa: ARG002 (the contract's arguments)
         """Return that it can solve every problem whose smallest block fits the workspace limit."""
         blocks = _Blocks.of(problem)
         if problem.flops and blocks.bytes > problem.workspace_limit:
-            return Suitability(
+            return Offer(
                 0,
                 f"one position of the column matrix with its sums takes {format_bytes(blocks.bytes)}, more than "
                 f"workspace_limit={problem.workspace_limit}",
             )
-        return Suitability(10, f"the column matrix in {blocks.count} block{'s' * (blocks.count != 1)}, then BLAS")
-
-    def workspace_bytes(self, problem: Problem, threads: int) -> int:
-        """Return the bytes of the weights' copy, of each thread's block, and of the padded images in work."""
-        blocks = _Blocks.of(problem)
+        reason = f"the column matrix in {blocks.count} block{'s' * (blocks.count != 1)}, then BLAS"
+        # The weights' copy, each thread's block, and the padded images in work.
         weights = problem.filters * problem.group_taps * blocks.dtype.itemsize
-        return weights + blocks.workers(threads) * blocks.bytes + blocks.wave(threads) * blocks.padded_image_bytes
+        padded = blocks.wave(threads) * blocks.padded_image_bytes
+        nbytes = weights + blocks.workers(threads) * blocks.bytes + padded
+        return Offer(self.best_rank, reason, nbytes, partial(_prepared, problem, blocks, threads))
 
-    def prepare(
-        self,
-        problem: Problem,
-        w: NDArray[Any],
-        bias: NDArray[Any] | None,
-        threads: int,
-        scales: NDArray[Any] | None = None,
-    ) -> Runner:
-        """Return a function that runs the blocks, as many at once as threads and the workspace limit allow."""
-        blocks = _Blocks.of(problem)
-        kernel_axes = tuple(range(2, w.ndim))
-        filters = np.flip(w, kernel_axes) if problem.flip else w
-        with np.errstate(all="ignore"):
-            matrix = np.array(filters, blocks.dtype, order="C").reshape(problem.filters, problem.group_taps)
-        workers, wave = blocks.workers(threads), blocks.wave(threads)
 
-        def run(x: NDArray[Any], out: NDArray[Any]) -> None:
-            with single_threaded_blas():
-                for first in range(0, problem.batch, wave):
-                    run_wave(x[first : first + wave], out[first : first + wave])
+def _prepared(
+    problem: Problem,
+    blocks: _Blocks,
+    threads: int,
+    w: NDArray[Any],
+    bias: NDArray[Any] | None,
+    scales: NDArray[Any] | None = None,
+) -> Runner:
+    """Return a function that runs the blocks, as many at once as threads and the workspace limit allow."""
+    kernel_axes = tuple(range(2, w.ndim))
+    filters = np.flip(w, kernel_axes) if problem.flip else w
+    with np.errstate(all="ignore"):
+        matrix = np.array(filters, blocks.dtype, order="C").reshape(problem.filters, problem.group_taps)
+    workers, wave = blocks.workers(threads), blocks.wave(threads)
 
-        def run_wave(x: NDArray[Any], out: NDArray[Any]) -> None:
-            views = [patch_view(padded_image(x[n : n + 1], problem), problem.geometry)[0] for n in range(len(x))]
-            tasks = (
-                partial(blocks.multiply, views[n], matrix, bias, scales, out[n], group, box)
-                for n, group in itertools.product(range(len(x)), range(problem.groups))
-                for box in blocks.boxes()
-            )
-            run_parallel(tasks, workers)
+    def run(x: NDArray[Any], out: NDArray[Any]) -> None:
+        with single_threaded_blas():
+            for first in range(0, problem.batch, wave):
+                run_wave(x[first : first + wave], out[first : first + wave])
 
-        return run
+    def run_wave(x: NDArray[Any], out: NDArray[Any]) -> None:
+        views = [patch_view(padded_image(x[n : n + 1], problem), problem.geometry)[0] for n in range(len(x))]
+        tasks = (
+            partial(blocks.multiply, views[n], matrix, bias, scales, out[n], group, box)
+            for n, group in itertools.product(range(len(x)), range(problem.groups))
+            for box in blocks.boxes()
+        )
+        run_parallel(tasks, workers)
+
+    return run
 
 
 @dataclass(frozen=True)

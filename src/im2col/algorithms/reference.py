@@ -6,12 +6,13 @@ It judges every other algorithm, so it is never optimised and shares no index co
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..spec.arrays import is_registered
-from .contract import ONLY_BY_NAME, Suitability
+from .contract import ONLY_BY_NAME, Offer
 from .epilogue import finish
 
 if TYPE_CHECKING:
@@ -29,56 +30,55 @@ class Reference:
     """Plain loops."""
 
     name = "reference"
+    best_rank = ONLY_BY_NAME
 
-    def suitability(self, problem: Problem) -> Suitability:
-        """Return that it can solve every problem, and is never the choice of "auto"."""
-        return Suitability(ONLY_BY_NAME, f"plain loops over {problem.flops // 2} products: the definition, never fast")
+    def compiles(self, problem: Problem) -> bool:  # noqa: ARG002 (the contract's arguments)
+        """Return that it runs no kernel."""
+        return False
 
-    def workspace_bytes(self, problem: Problem, threads: int) -> int:  # noqa: ARG002 (the contract's arguments)
-        """Return the bytes of the copies in Python numbers, and of the sums."""
+    def offer(self, problem: Problem, target: object, threads: int) -> Offer[Runner]:  # noqa: ARG002 (the contract's arguments)
+        """Return that it can solve every problem, in one thread, and is never the choice of "auto"."""
+        reason = f"plain loops over {problem.flops // 2} products: the definition, never fast"
+        # The copies in Python numbers, and the sums.
         g = problem.geometry
-        pixels = problem.batch * problem.channels * math.prod(g.spatial_shape)
-        weights = problem.filters * problem.group_taps
+        numbers = problem.batch * problem.channels * math.prod(g.spatial_shape) + problem.filters * problem.group_taps
         sums = problem.batch * problem.filters * g.positions
-        return (pixels + weights) * NUMBER_BYTES + sums * problem.accumulator.itemsize
+        nbytes = numbers * NUMBER_BYTES + sums * problem.accumulator.itemsize
+        return Offer(self.best_rank, reason, nbytes, partial(_prepared, problem))
 
-    def prepare(
-        self,
-        problem: Problem,
-        w: NDArray[Any],
-        bias: NDArray[Any] | None,
-        threads: int,  # noqa: ARG002 (the contract's arguments)
-        scales: NDArray[Any] | None = None,
-    ) -> Runner:
-        """Return a function that runs the loops in one thread."""
-        weights = python_numbers(w)
-        sizes, kernel = problem.geometry.spatial_shape, problem.geometry.kernel_size
-        fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
 
-        @np.errstate(all="ignore")
-        def run(x: NDArray[Any], out: NDArray[Any]) -> None:
-            image = python_numbers(x)
-            sums = np.empty(out.shape, problem.accumulator)
-            for n, f, *position in np.ndindex(*out.shape):
-                group = f // problem.group_filters
-                total: Any = 0
-                for c, *tap in np.ndindex(problem.group_channels, *kernel):
-                    pixel = []
-                    for axis, (stop, step) in enumerate(zip(position, tap, strict=True)):
-                        geometry = problem.geometry
-                        at = stop * geometry.stride[axis] + step * geometry.dilation[axis] - geometry.padding[axis][0]
-                        pixel.append(inside(at, sizes[axis], problem.padding_mode))
-                    if problem.flip:
-                        tap = [k - 1 - t for k, t in zip(kernel, tap, strict=True)]  # noqa: PLW2901 (the same tap, counted from the other end)
-                    value = fill.item() if None in pixel else image[n][group * problem.group_channels + c][tuple(pixel)]
-                    if problem.x_zero_point:
-                        value -= problem.x_zero_point
-                    total += value * weights[(f, c, *tap)]
-                sums[(n, f, *position)] = rounded(total, problem.accumulator)
-            for n in range(problem.batch):
-                finish(sums[n], bias, problem.activation, out[n], scales, problem.zero_point or 0)
+def _prepared(
+    problem: Problem, w: NDArray[Any], bias: NDArray[Any] | None, scales: NDArray[Any] | None = None
+) -> Runner:
+    """Return a function that runs the loops."""
+    weights = python_numbers(w)
+    sizes, kernel = problem.geometry.spatial_shape, problem.geometry.kernel_size
+    fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
 
-        return run
+    @np.errstate(all="ignore")
+    def run(x: NDArray[Any], out: NDArray[Any]) -> None:
+        image = python_numbers(x)
+        sums = np.empty(out.shape, problem.accumulator)
+        for n, f, *position in np.ndindex(*out.shape):
+            group = f // problem.group_filters
+            total: Any = 0
+            for c, *tap in np.ndindex(problem.group_channels, *kernel):
+                pixel = []
+                for axis, (stop, step) in enumerate(zip(position, tap, strict=True)):
+                    geometry = problem.geometry
+                    at = stop * geometry.stride[axis] + step * geometry.dilation[axis] - geometry.padding[axis][0]
+                    pixel.append(inside(at, sizes[axis], problem.padding_mode))
+                if problem.flip:
+                    tap = [k - 1 - t for k, t in zip(kernel, tap, strict=True)]  # noqa: PLW2901 (the same tap, counted from the other end)
+                value = fill.item() if None in pixel else image[n][group * problem.group_channels + c][tuple(pixel)]
+                if problem.x_zero_point:
+                    value -= problem.x_zero_point
+                total += value * weights[(f, c, *tap)]
+            sums[(n, f, *position)] = rounded(total, problem.accumulator)
+        for n in range(problem.batch):
+            finish(sums[n], bias, problem.activation, out[n], scales, problem.zero_point or 0)
+
+    return run
 
 
 def inside(at: int, size: int, mode: str) -> int | None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ..configuration import clear_cache, show_config
 from ..demo import run_demo
-from ..errors import ArgumentError
+from ..errors import ArgumentError, Im2colError
 from ..layers.costs import cost as cost_of
 from ..matrix_file import describe, write_matrix
 from ..photo.filtering import filter_file
 from ..photo.kernels import KERNELS
 from ..spec.arrays import as_dtype
+from ..version import __version__
 from .options import LAYER_COLUMNS, parse_shape, parse_window, read_layers, window_options
 from .parameters import (  # noqa: TC001 (typer reads them)
     Dilation,
@@ -47,8 +48,21 @@ if TYPE_CHECKING:
 _LONG = 1.0
 """Seconds after which work is long enough for a progress bar."""
 
+
+class _Commands(TyperGroup):
+    """The commands; their errors name the command, and not a function that the user has not called."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Im2colError as error:
+            error.operation = ctx.invoked_subcommand
+            raise
+
+
 app = typer.Typer(
     name="im2col",
+    cls=_Commands,
     help="Convolution as matrix multiplication.",
     add_completion=False,
     rich_markup_mode=None,
@@ -58,7 +72,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"im2col {version('im2col')}")
+        typer.echo(f"im2col {__version__}")
         raise typer.Exit
 
 
@@ -89,7 +103,7 @@ def filter_command(
     large: Large = False,
 ) -> None:
     """Filter a photograph with a kernel, each colour by itself."""
-    window: dict[str, Any] = window_options("filter", stride, padding, dilation) | {"padding_mode": padding_mode}
+    window: dict[str, Any] = window_options(stride, padding, dilation) | {"padding_mode": padding_mode}
     start = time.perf_counter()
     with _progress_bar("filtering") as progress:
         before, after = filter_file(
@@ -132,14 +146,14 @@ def matrix_command(
         written = write_matrix(
             source,
             out,
-            parse_window("matrix", "--kernel-size", kernel_size),
+            parse_window("--kernel-size", kernel_size),
             layout=layout,
             force=force,
             large=large,
             threads=threads,
             progress=progress,
             **choices,
-            **window_options("matrix", stride, padding, dilation),
+            **window_options(stride, padding, dilation),
         )
     typer.echo(f"{written}\n{'written':<14} {out}, {time.perf_counter() - start:.2f} s")
 
@@ -159,11 +173,11 @@ def shape_command(
     """Show what the column matrix of an image would be."""
     choices: dict[str, Any] = {"orientation": orientation, "dtype": dtype}
     shape = describe(
-        parse_shape("shape", "IMAGE_SHAPE", image_shape),
-        parse_window("shape", "--kernel-size", kernel_size),
+        parse_shape("IMAGE_SHAPE", image_shape),
+        parse_window("--kernel-size", kernel_size),
         layout=layout,
         **choices,
-        **window_options("shape", stride, padding, dilation),
+        **window_options(stride, padding, dilation),
     )
     typer.echo(json.dumps(shape.as_dict()) if as_json else str(shape))
 
@@ -193,9 +207,9 @@ def cost_command(
     as_json: Json = False,
 ) -> None:
     """Show what a convolution costs: operations, bytes, workspace."""
-    options = window_options("cost", stride, padding, dilation) | {
+    options = window_options(stride, padding, dilation) | {
         "groups": groups,
-        "dtype": as_dtype("cost", "--dtype", dtype),
+        "dtype": as_dtype("--dtype", dtype),
         "operation": operation,
     }
     if layers is not None and image_shape is None:
@@ -204,8 +218,8 @@ def cost_command(
         typer.echo(json.dumps({"layers": [layer.as_dict() for layer in table], **sums}) if as_json else str(table))
         return
     if layers is not None or image_shape is None or weight_shape is None:
-        raise ArgumentError("cost: pass IMAGE_SHAPE and WEIGHT_SHAPE, or --layers FILE.tsv instead of both")
-    shapes = parse_shape("cost", "IMAGE_SHAPE", image_shape), parse_shape("cost", "WEIGHT_SHAPE", weight_shape)
+        raise ArgumentError("pass IMAGE_SHAPE and WEIGHT_SHAPE, or --layers FILE.tsv instead of both")
+    shapes = parse_shape("IMAGE_SHAPE", image_shape), parse_shape("WEIGHT_SHAPE", weight_shape)
     one = cost_of(*shapes, layout=layout, **options)
     typer.echo(json.dumps(one.as_dict()) if as_json else str(one))
 
@@ -228,17 +242,16 @@ def plan_command(
 ) -> None:
     """Show how a convolution, its transpose or a gradient would be computed, and why."""
     made = plan_of(
-        "plan",
         operation,
-        parse_shape("plan", "IMAGE_SHAPE", image_shape),
-        parse_shape("plan", "WEIGHT_SHAPE", weight_shape),
-        as_dtype("plan", "--dtype", dtype),
+        parse_shape("IMAGE_SHAPE", image_shape),
+        parse_shape("WEIGHT_SHAPE", weight_shape),
+        as_dtype("--dtype", dtype),
         groups=groups,
         padding_mode=padding_mode,
         layout=layout,
         algorithm=algorithm,
         threads=threads,
-        **window_options("plan", stride, padding, dilation),
+        **window_options(stride, padding, dilation),
     )
     facts = {name: getattr(made, name) for name in ("algorithm", "threads", "workspace_bytes", "flops", "bytes_moved")}
     typer.echo(json.dumps(facts) if as_json else str(made))

@@ -21,13 +21,13 @@ LAYER_COLUMNS = ("name", "x_shape", "w_shape", "stride", "padding", "dilation", 
 """Columns of a file of layers; all but the shapes may be left out, and cells left empty."""
 
 
-def parse_shape(operation: str, name: str, text: str) -> tuple[int, ...]:
+def parse_shape(name: str, text: str) -> tuple[int, ...]:
     """Return a shape written as ``1,3,224,224`` or ``1x3x224x224``.
 
     Parameters
     ----------
-    operation, name : str
-        What an error names: the command and its argument.
+    name : str
+        The argument, which an error names.
     text : str
         What the user wrote.
 
@@ -38,23 +38,21 @@ def parse_shape(operation: str, name: str, text: str) -> tuple[int, ...]:
 
     Examples
     --------
-    >>> parse_shape("shape", "IMAGE_SHAPE", "1x3x224x224")
+    >>> parse_shape("IMAGE_SHAPE", "1x3x224x224")
     (1, 3, 224, 224)
     """
     try:
         return tuple(_integer(part) for part in re.split("[,x×]", text))
     except ValueError:
-        raise ArgumentError(
-            f"{operation}: {name} must be whole numbers such as 1,3,224,224 or 1x3x224x224; got {text!r}"
-        ) from None
+        raise ArgumentError(f"{name} must be whole numbers such as 1,3,224,224 or 1x3x224x224; got {text!r}") from None
 
 
-def parse_window(operation: str, name: str, text: str) -> Window:
+def parse_window(name: str, text: str) -> Window:
     """Return a window argument written as ``3`` or ``3,5``.
 
     Parameters
     ----------
-    operation, name, text : str
+    name, text : str
         As for `parse_shape`.
 
     Raises
@@ -64,24 +62,22 @@ def parse_window(operation: str, name: str, text: str) -> Window:
 
     Examples
     --------
-    >>> parse_window("shape", "--stride", "2"), parse_window("shape", "--stride", "2,1")
+    >>> parse_window("--stride", "2"), parse_window("--stride", "2,1")
     (2, (2, 1))
     """
     try:
         values = tuple(_integer(part) for part in text.split(","))
     except ValueError:
-        raise ArgumentError(
-            f"{operation}: {name} must be a whole number, or one for each axis such as 3,5; got {text!r}"
-        ) from None
+        raise ArgumentError(f"{name} must be a whole number, or one for each axis such as 3,5; got {text!r}") from None
     return values if len(values) > 1 else values[0]
 
 
-def parse_padding(operation: str, name: str, text: str) -> Padding:
+def parse_padding(name: str, text: str) -> Padding:
     """Return padding written as ``1``, ``1,2``, ``1:2,0:3`` (before:after each axis), or as a name.
 
     Parameters
     ----------
-    operation, name, text : str
+    name, text : str
         As for `parse_shape`.
 
     Raises
@@ -91,7 +87,7 @@ def parse_padding(operation: str, name: str, text: str) -> Padding:
 
     Examples
     --------
-    >>> [parse_padding("shape", "--padding", text) for text in ("1", "1:2,0:3", "1,0:3", "same")]
+    >>> [parse_padding("--padding", text) for text in ("1", "1:2,0:3", "1,0:3", "same")]
     [1, ((1, 2), (0, 3)), (1, (0, 3)), 'same']
     """
     if text[:1].isalpha():
@@ -100,19 +96,17 @@ def parse_padding(operation: str, name: str, text: str) -> Padding:
         entries = tuple(_side(part) for part in text.split(","))
     except ValueError:
         raise ArgumentError(
-            f"{operation}: {name} must be a whole number, one for each axis such as 1,2, before:after for each axis "
-            f"such as 1:2,0:3, or a name such as same; got {text!r}"
+            f"{name} must be a whole number, one for each axis such as 1,2, before:after for each axis such as "
+            f"1:2,0:3, or a name such as same; got {text!r}"
         ) from None
     return entries if len(entries) > 1 or isinstance(entries[0], tuple) else entries[0]
 
 
-def window_options(command: str, stride: str, padding: str, dilation: str) -> dict[str, Any]:
+def window_options(stride: str, padding: str, dilation: str) -> dict[str, Any]:
     """Return the window's options as keywords of the library's functions.
 
     Parameters
     ----------
-    command : str
-        What an error names.
     stride, padding, dilation : str
         What the user wrote.
 
@@ -122,9 +116,9 @@ def window_options(command: str, stride: str, padding: str, dilation: str) -> di
         As `parse_window` and `parse_padding`.
     """
     return {
-        "stride": parse_window(command, "--stride", stride),
-        "padding": parse_padding(command, "--padding", padding),
-        "dilation": parse_window(command, "--dilation", dilation),
+        "stride": parse_window("--stride", stride),
+        "padding": parse_padding("--padding", padding),
+        "dilation": parse_window("--dilation", dilation),
     }
 
 
@@ -162,21 +156,20 @@ def read_layers(path: str | os.PathLike[str], **defaults: Any) -> CostTable:
     Im2colError
         If a layer is wrong; the error names its line.
     """
-    op = "cost"
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, delimiter="\t"))
     except OSError as cause:
         raise ArgumentError(
-            f"{op}: cannot read {str(path)!r}: {cause.strerror}; check the path and its permissions"
+            f"cannot read {str(path)!r}: {cause.strerror}; check the path and its permissions"
         ) from cause
     except (ValueError, csv.Error) as cause:
-        raise ArgumentError(f"{op}: {path} is no file of tab-separated text: {cause}") from cause
+        raise ArgumentError(f"{path} is no file of tab-separated text: {cause}") from cause
     columns = lines[0] if lines else []
     if not {"x_shape", "w_shape"} <= set(columns) <= set(LAYER_COLUMNS):
         raise ArgumentError(
-            f"{op}: the first line of {path} must name columns out of {', '.join(LAYER_COLUMNS)}, x_shape and w_shape "
-            f"among them, separated by tabs; got {', '.join(columns) or 'nothing'}"
+            f"the first line of {path} must name columns out of {', '.join(LAYER_COLUMNS)}, x_shape and w_shape among "
+            f"them, separated by tabs; got {', '.join(columns) or 'nothing'}"
         )
     layers = []
     for number, cells in enumerate(lines[1:], 2):
@@ -184,18 +177,18 @@ def read_layers(path: str | os.PathLike[str], **defaults: Any) -> CostTable:
             continue
         try:
             if len(cells) > len(columns):
-                raise ArgumentError(f"{op}: {len(cells)} cells for {len(columns)} columns; take the extra tabs out")
-            layers.append(_layer(op, dict(zip(columns, map(str.strip, cells), strict=False)), defaults))
+                raise ArgumentError(f"{len(cells)} cells for {len(columns)} columns; take the extra tabs out")
+            layers.append(_layer(dict(zip(columns, map(str.strip, cells), strict=False)), defaults))
         except Im2colError as cause:
-            raise type(cause)(f"{cause} (line {number} of {path})") from cause
+            raise type(cause)(f"{cause.args[0]} (line {number} of {path})") from cause
     return CostTable(layers)
 
 
-def _layer(operation: str, cells: dict[str, str], defaults: dict[str, Any]) -> Cost:
+def _layer(cells: dict[str, str], defaults: dict[str, Any]) -> Cost:
     options = {"name": cells.get("name") or "layer", **defaults}
     for key in ("stride", "padding", "dilation", "groups"):
         if cells.get(key):
             parse = parse_padding if key == "padding" else parse_window
-            options[key] = parse(operation, key, cells[key])
-    x_shape, w_shape = (parse_shape(operation, key, cells.get(key, "")) for key in ("x_shape", "w_shape"))
+            options[key] = parse(key, cells[key])
+    x_shape, w_shape = (parse_shape(key, cells.get(key, "")) for key in ("x_shape", "w_shape"))
     return cost(x_shape, w_shape, **options)

@@ -112,11 +112,11 @@ def draw_command(
 
     The ending of FILE is .svg, .png, .gif (which steps through all positions) or .html (the explorer).
     """
-    source = _Source("draw", shape, image, array, kernel, layout, groups, large)
+    source = _Source(shape, image, array, kernel, layout, groups, large)
     picture = source.illustrate(
         SMALL,
         chapter=chapter,
-        step=_step("draw", step),
+        step=_step(step, animates=True),
         filter=filter_,
         channel=channel,
         labels=labels,
@@ -124,7 +124,7 @@ def draw_command(
         padding_mode=padding_mode,
         orientation=orientation,
         tap_order=tap_order,
-        **window_options("draw", stride, padding, dilation),
+        **window_options(stride, padding, dilation),
     )
     picture.save(out, force=force)
     typer.echo(f"{source.summary(chapter)} → {out}")
@@ -152,11 +152,11 @@ def show_command(
     large: Large = False,
 ) -> None:
     """Show a chapter of the story in the terminal."""
-    source = _Source("show", shape, image, array, kernel, layout, groups, large)
+    source = _Source(shape, image, array, kernel, layout, groups, large)
     picture = source.illustrate(
         SMALL,
         chapter=chapter,
-        step=_step("show", step),
+        step=_step(step),
         filter=filter_,
         channel=channel,
         labels=labels,
@@ -164,7 +164,7 @@ def show_command(
         padding_mode=padding_mode,
         orientation=orientation,
         tap_order=tap_order,
-        **window_options("show", stride, padding, dilation),
+        **window_options(stride, padding, dilation),
     )
     picture.show()
 
@@ -190,7 +190,7 @@ def explore_command(
     open_: Open = None,
 ) -> None:
     """Write the explorer, an interactive page that needs no network, and open it."""
-    source = _Source("explore", shape, image, array, kernel, layout, groups, large)
+    source = _Source(shape, image, array, kernel, layout, groups, large)
     picture = source.illustrate(
         PAGE,
         chapter=chapter,
@@ -198,7 +198,7 @@ def explore_command(
         padding_mode=padding_mode,
         orientation=orientation,
         tap_order=tap_order,
-        **window_options("explore", stride, padding, dilation),
+        **window_options(stride, padding, dilation),
     )
     page = picture.save(out, force=force).resolve()
     typer.echo(f"{source.summary(chapter)} → {page}")
@@ -210,7 +210,6 @@ def explore_command(
 class _Source:
     """What the user named as arrays."""
 
-    command: str
     shape: str | None
     image: str | None
     array: str | None
@@ -224,16 +223,13 @@ class _Source:
         """Return the picture of these arrays, of samples where nothing is named."""
         default_shape, default_filters = sample
         x = read_image(
-            self.command,
             shape=self.shape,
             image=self.image,
             array=self.array,
             large=self.large,
             default=default_shape,
         )
-        w, groups = read_filters(
-            self.command, self.kernel, x, layout=self.layout, groups=self.groups, default=default_filters
-        )
+        w, groups = read_filters(self.kernel, x, layout=self.layout, groups=self.groups, default=default_filters)
         self._shapes = f"{x.shape} by {w.shape}"
         return illustrate(x, w, layout=self.layout, groups=groups, **options)
 
@@ -242,17 +238,17 @@ class _Source:
         return f"{chapter}: {self._shapes}"
 
 
-def _step(command: str, text: str) -> Any:
+def _step(text: str, *, animates: bool = False) -> Any:
     """Return a step as `illustrate` takes it."""
     if text == "none":
         return None
-    if text == "all" and command == "draw":
+    if text == "all" and animates:
         return text
     try:
         return int(text)
     except ValueError:
-        words = "a whole number, none or all" if command == "draw" else "a whole number or none"
-        raise ArgumentError(f"{command}: --step must be {words}; got {text!r}") from None
+        words = "a whole number, none or all" if animates else "a whole number or none"
+        raise ArgumentError(f"--step must be {words}; got {text!r}") from None
 
 
 def _someone_looks() -> bool:

@@ -16,13 +16,10 @@ from ..layers.weight_gradient import plan_weight_gradient
 from ..matrix.frame import check_choice
 
 if TYPE_CHECKING:
-    from ..layers.plan import Plan
-    from ..layers.transposed_plan import TransposedPlan
-    from ..layers.weight_gradient_plan import WeightGradientPlan
+    from ..layers.plan import Plan, TransposedPlan, WeightGradientPlan
 
 
 def plan_of(
-    command: str,
     operation: str,
     image_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
@@ -35,8 +32,6 @@ def plan_of(
 
     Parameters
     ----------
-    command : str
-        What errors name.
     operation : str
         One of `OPERATIONS`.
     image_shape, weight_shape : tuple of int
@@ -53,22 +48,21 @@ def plan_of(
     Im2colError
         If an argument does not fit.
     """
-    check_choice(command, "operation", operation, OPERATIONS)
+    check_choice("operation", operation, OPERATIONS)
     if len(weight_shape) < 3:
         raise ShapeError(
-            f"{command}: WEIGHT_SHAPE must be filters, channels/groups and the kernel, such as 64,3,7,7; got "
-            f"{weight_shape}"
+            f"WEIGHT_SHAPE must be filters, channels/groups and the kernel, such as 64,3,7,7; got {weight_shape}"
         )
     if operation == "conv_weight_gradient":
         filters, kernel = weight_shape[0], weight_shape[2:]
         options["padding_mode"] = padding_mode
         return plan_weight_gradient(image_shape, filters, kernel, x_dtype=dtype, **options)
     size = int(np.prod(weight_shape)) * dtype.itemsize
-    require_memory(command, size, "plan a smaller layer", "weights {} of {}", weight_shape, dtype)
+    require_memory(size, "plan a smaller layer", "weights {} of {}", weight_shape, dtype)
     weights = np.zeros(weight_shape, dtype)
     if operation == "conv_transpose":
         if padding_mode != "constant":
-            raise ArgumentError(f"{command}: --padding-mode does not go with conv_transpose; leave it out")
+            raise ArgumentError("--padding-mode does not go with conv_transpose; leave it out")
         return plan_transpose(image_shape, weights, **options)
     make = plan if operation == "conv" else plan_input_gradient
     return make(image_shape, weights, padding_mode=padding_mode, **options)

@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 
 
 def read_image(
-    command: str, *, shape: str | None, image: str | None, array: str | None, large: bool, default: tuple[int, ...]
+    *, shape: str | None, image: str | None, array: str | None, large: bool, default: tuple[int, ...]
 ) -> NDArray[Any]:
     """Return the image that the user named.
 
     Parameters
     ----------
-    command : str
-        What an error names.
     shape : str or None
         Of a sample image.
     image : str or None
@@ -43,27 +41,25 @@ def read_image(
     ------
     ArgumentError
         If several are named, or the shape is none.
-    PhotoError, MissingExtraError, MemoryBudgetError
+    FileError, MissingExtraError, MemoryBudgetError
         If a file cannot be read, or the image would not fit the memory.
     """
     if sum(source is not None for source in (shape, image, array)) > 1:
-        raise ArgumentError(f"{command}: name one image: --shape, --image or --array")
+        raise ArgumentError("name one image: --shape, --image or --array")
     if image is not None:
         return photo_image(image, large=large)
     if array is not None:
-        return open_npy(command, array)
-    return sample_image(default if shape is None else _sample_shape(command, "--shape", shape))
+        return open_npy(array)
+    return sample_image(default if shape is None else _sample_shape("--shape", shape))
 
 
 def read_filters(
-    command: str, kernel: str | None, x: NDArray[Any], *, layout: str | None, groups: int | None, default: int
+    kernel: str | None, x: NDArray[Any], *, layout: str | None, groups: int | None, default: int
 ) -> tuple[NDArray[Any], int]:
     """Return the weights that the user named, and the groups they go with.
 
     Parameters
     ----------
-    command : str
-        What an error names.
     kernel : str or None
         A shape of sample weights, such as ``4,3,3,3``; the name of a kernel; or the path of a .npy file.
     x : ndarray
@@ -85,35 +81,35 @@ def read_filters(
     ------
     ArgumentError, LayoutError
         If it is none of these, or the image has other axes.
-    PhotoError
+    FileError
         If a file cannot be read.
     """
     given = 1 if groups is None else groups
     if kernel is None:
-        spatial = max(min(x.ndim, 2), x.ndim - 2) if layout is None else len(parse(command, layout).spatial)
-        channels = _group_channels(command, x, layout, spatial, given)
+        spatial = max(min(x.ndim, 2), x.ndim - 2) if layout is None else len(parse(layout).spatial)
+        channels = _group_channels(x, layout, spatial, given)
         filters = -(-default // max(given, 1)) * given
         return sample_weights((max(filters, 1), channels, *(3,) * spatial)), given
     if re.fullmatch(r"[\d,x×-]*\d[\d,x×-]*", kernel):
-        return sample_weights(_sample_shape(command, "--kernel", kernel)), given
+        return sample_weights(_sample_shape("--kernel", kernel)), given
     if kernel.lower().endswith(".npy"):
-        return open_npy(command, kernel), given
+        return open_npy(kernel), given
     named = find_kernel(kernel)
     # Without a divisor the weights are integers, and read as such.
     weights = named.weights.astype(np.int64) if named.divisor == 1 else named.weights / named.divisor
     if groups is None:
-        given = resolve(command, layout, x.ndim, weights.ndim).size("C", x.shape)
-    channels = _group_channels(command, x, layout, weights.ndim, given)
+        given = resolve(layout, x.ndim, weights.ndim).size("C", x.shape)
+    channels = _group_channels(x, layout, weights.ndim, given)
     return np.broadcast_to(weights, (max(given, 1), channels, *weights.shape)), given
 
 
-def _group_channels(command: str, x: NDArray[Any], layout: str | None, spatial: int, groups: int) -> int:
+def _group_channels(x: NDArray[Any], layout: str | None, spatial: int, groups: int) -> int:
     """Return the channels that a filter reads; groups that do not divide them are refused where they are used."""
-    return max(resolve(command, layout, x.ndim, spatial).size("C", x.shape) // max(groups, 1), 1)
+    return max(resolve(layout, x.ndim, spatial).size("C", x.shape) // max(groups, 1), 1)
 
 
-def _sample_shape(command: str, name: str, text: str) -> tuple[int, ...]:
-    shape = parse_shape(command, name, text)
+def _sample_shape(name: str, text: str) -> tuple[int, ...]:
+    shape = parse_shape(name, text)
     if min(shape) < 1:
-        raise ArgumentError(f"{command}: {name} must be at least 1 along each axis; got {text!r}")
+        raise ArgumentError(f"{name} must be at least 1 along each axis; got {text!r}")
     return shape

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _PIPELINE = {"vectorize": True}
 """How IR is optimised; a part of the cache's key."""
 _lock = threading.RLock()
-_loaded: dict[Kernel, Callable[..., None]] = {}
+_loaded: dict[tuple[Kernel, Target | None], Callable[..., None]] = {}
+"""By the CPU that was asked for; None where that was the host."""
 _state: dict[str, str] = {}
 
 
@@ -55,36 +56,58 @@ class Kernel(NamedTuple):
         return self.build(self.name, target, *self.parameters)
 
 
-def load(kernel: Kernel) -> Callable[..., None] | None:
+class EngineError(RuntimeError):
+    """A kernel cannot be compiled; the engine has warned."""
+
+
+def required(kernel: Kernel, target: Target) -> Callable[..., None]:
+    """Return a kernel as `load` does.
+
+    Raises
+    ------
+    EngineError
+        If the engine cannot be used.
+    """
+    function = load(kernel, target)
+    if function is None:
+        raise EngineError(kernel.name)
+    return function
+
+
+def load(kernel: Kernel, target: Target | None = None) -> Callable[..., None] | None:
     """Return a kernel as a function that releases the GIL while it runs, or None where the engine cannot be used.
 
     Parameters
     ----------
     kernel : Kernel
+    target : Target, optional
+        A CPU whose instructions this machine has, the host if left out.
 
     Returns
     -------
     callable or None
         Takes ``kernel.arguments`` Python ints. None after one `EngineWarning` a process.
     """
-    function = _loaded.get(kernel)
+    key = kernel, target
+    function = _loaded.get(key)
     if function is not None:
         return function
     with _lock:
         if "failure" in _state:
             return None
-        if kernel not in _loaded:
+        if key not in _loaded:
             try:
-                _loaded[kernel] = _link(kernel, object_code(kernel, host()))
+                cpu = host() if target is None else target
+                _loaded[key] = _link(kernel, object_code(kernel, cpu), cpu)
             except Exception as cause:
                 _give_up(cause)
                 return None
-        return _loaded[kernel]
+        return _loaded[key]
 
 
 def loaded(kernel: Kernel) -> Callable[..., None] | None:
-    """Return a kernel that this process has loaded before, or None."""
-    return _loaded.get(kernel)
+    """Return a kernel for the host that this process has loaded before, or None."""
+    return _loaded.get((kernel, None))
 
 
 def failure() -> str | None:
@@ -92,11 +115,9 @@ def failure() -> str | None:
     return _state.get("failure")
 
 
-def usable() -> bool:
-    """Return whether kernels can be compiled and loaded here, as one was before or a trial shows."""
-    if failure() is not None:
-        return False
-    return bool(_loaded) or load(Kernel("trial", _trial, (), 0)) is not None
+def usable_target() -> Target | None:
+    """Return the CPU that kernels are compiled for, if they can be loaded here, as a trial shows; else None."""
+    return None if failure() is not None or load(Kernel("trial", _trial, (), 0)) is None else host()
 
 
 def _trial(name: str, target: Target) -> str:  # noqa: ARG001 (a kernel's arguments)
@@ -127,7 +148,8 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
     versions = (*llvm.llvm_version_info, sys.version_info[:2])
     # What the kernel is made from stands for its IR, which takes longer to write than the object file to read.
     enclosed = [cell.cell_contents for cell in kernel.build.__closure__ or ()]
-    builder = marshal.dumps(kernel.build.__code__), enclosed, _source_digest(kernel.build.__module__)
+    source = marshal.dumps(kernel.build.__code__, 2)  # later versions write what others refer to in another way
+    builder = source, enclosed, _source_digest(kernel.build.__module__)
     description = (kernel.name, kernel.parameters, kernel.speed_level, builder)
     material = repr((description, target, versions, _PIPELINE))
     key = hashlib.sha256(material.encode()).hexdigest()
@@ -208,9 +230,8 @@ def _optimised(ir: str, target: Target, speed_level: int) -> tuple[Any, Any]:
     return module, machine
 
 
-def _link(kernel: Kernel, code: bytes) -> Callable[..., None]:
+def _link(kernel: Kernel, code: bytes, target: Target) -> Callable[..., None]:
     llvm = _llvm()
-    target = host()
     machine = llvm.Target.from_triple(target.triple).create_target_machine(cpu=target.cpu, features=target.features)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))

@@ -43,13 +43,11 @@ def available_memory() -> int | None:
     return host if room is None else min(host, room)
 
 
-def require_memory(operation: str, nbytes: int, way_out: str, what: str, *details: object) -> None:
+def require_memory(nbytes: int, way_out: str, what: str, *details: object) -> None:
     """Raise before an allocation that cannot succeed, instead of letting the kernel kill the process.
 
     Parameters
     ----------
-    operation : str
-        What the error names.
     nbytes : int
         Size of the allocation.
     way_out : str
@@ -69,8 +67,8 @@ def require_memory(operation: str, nbytes: int, way_out: str, what: str, *detail
     available = available_memory()
     if available is not None and nbytes > available:
         raise MemoryBudgetError(
-            f"{operation}: {what.format(*details)} would take {format_bytes(nbytes)} but {format_bytes(available)} are "
-            f"available; {way_out}"
+            f"{what.format(*details)} would take {format_bytes(nbytes)} but {format_bytes(available)} are available; "
+            f"{way_out}"
         )
 
 

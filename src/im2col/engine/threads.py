@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sized
 from typing import TYPE_CHECKING
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, named
 from .host import usable_cpus
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
 
 
+@named
 def set_threads(threads: int | None) -> None:
     """Set how many threads this process uses where a call does not say.
 
@@ -42,10 +43,10 @@ def set_threads(threads: int | None) -> None:
     >>> im2col.set_threads(None)
     """
     global _process_threads  # noqa: PLW0603 (the setting belongs to the process)
-    _process_threads = None if threads is None else _checked("set_threads", "threads", threads)
+    _process_threads = None if threads is None else _checked("threads", threads)
 
 
-def resolve_threads(operation: str, threads: int | None) -> int:
+def resolve_threads(threads: int | None) -> int:
     """Return how many threads a call uses: its own argument, the process's setting, or the default.
 
     Raises
@@ -54,23 +55,23 @@ def resolve_threads(operation: str, threads: int | None) -> int:
         If `threads`, or the environment variable, is no positive integer.
     """
     if threads is not None:
-        return _checked(operation, "threads", threads)
+        return _checked("threads", threads)
     if _process_threads is not None:
         return _process_threads
     variable = os.environ.get("IM2COL_NUM_THREADS")
     if variable:
         number = int(variable) if variable.isdecimal() else variable
-        return _checked(operation, "the environment variable IM2COL_NUM_THREADS", number, "a positive integer")
+        return _checked("the environment variable IM2COL_NUM_THREADS", number, "a positive integer")
     return usable_cpus()
 
 
-def _checked(operation: str, name: str, threads: object, rule: str = "a positive integer or None") -> int:
+def _checked(name: str, threads: object, rule: str = "a positive integer or None") -> int:
     try:
         number = 0 if isinstance(threads, bool) else operator.index(threads)  # type: ignore[arg-type]  # that is tried
     except TypeError:
         number = 0
     if number < 1:
-        raise ArgumentError(f"{operation}: {name} must be {rule}, got {threads!r}")
+        raise ArgumentError(f"{name} must be {rule}, got {threads!r}")
     return number
 
 

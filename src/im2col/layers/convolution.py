@@ -1,13 +1,20 @@
-"""The public convolutions: they check what the user passes, then run a plan."""
+"""The public convolutions: they check what the user passes, then run it once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ..errors import ShapeError
-from ..spec.arrays import as_array
-from ..spec.problem import WORKSPACE_LIMIT, Options, refuse_unknown
-from .plan import make_plan
+import numpy as np
+
+from ..engine import compiler
+from ..engine.threads import resolve_threads
+from ..errors import ShapeError, named
+from ..spec.arrays import as_array, native
+from ..spec.memo import memoized
+from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
+from ..spec.quantization import are_zero, centred, check_bytes, zero_point
+from .operation import Work, checked_bias
+from .stages import Convolution
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
     from ..spec.padding import Padding, PaddingMode
 
 
+@named
 def conv(
     x: ArrayLike,
     w: ArrayLike,
@@ -118,30 +126,10 @@ def conv(
     array([[[234, 252],
             [306, 324]]])
     """
-    return _convolve(
-        "conv",
-        x,
-        w,
-        bias,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        padding_mode=padding_mode,
-        padding_value=padding_value,
-        layout=layout,
-        activation=activation,
-        flip=flip,
-        dtype=dtype,
-        x_zero_point=x_zero_point,
-        w_zero_point=w_zero_point,
-        algorithm=algorithm,
-        workspace_limit=workspace_limit,
-        out=out,
-        threads=threads,
-    )
+    return _convolve(**locals())  # every argument, by its name
 
 
+@named
 def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along one spatial axis: `conv`, which also takes a plain signal with a plain kernel.
 
@@ -172,9 +160,10 @@ def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     >>> conv1d([1, 2, 4, 8], [-1, 1])
     array([1, 2, 4])
     """
-    return _convolve("conv1d", x, w, bias, spatial=1, **options)
+    return _convolve(x, w, bias, spatial=1, **options)
 
 
+@named
 def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along two spatial axes: `conv`, which also takes a plain image with a plain kernel.
 
@@ -207,9 +196,10 @@ def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     array([[ 4,  6],
            [10, 12]])
     """
-    return _convolve("conv2d", x, w, bias, spatial=2, **options)
+    return _convolve(x, w, bias, spatial=2, **options)
 
 
+@named
 def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along three spatial axes: `conv`, which also takes a plain volume with a plain kernel.
 
@@ -241,11 +231,10 @@ def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     >>> conv3d(np.ones((3, 3, 3)), np.ones((2, 2, 2))).shape
     (2, 2, 2)
     """
-    return _convolve("conv3d", x, w, bias, spatial=3, **options)
+    return _convolve(x, w, bias, spatial=3, **options)
 
 
 def _convolve(
-    operation: str,
     x: ArrayLike,
     w: ArrayLike,
     bias: ArrayLike | None,
@@ -254,23 +243,71 @@ def _convolve(
     out: NDArray[Any] | None = None,
     **options: Any,
 ) -> NDArray[Any]:
-    refuse_unknown(operation, options, Options.__annotations__)
-    image, filters = as_array(operation, "x", x), as_array(operation, "w", w)
+    image, filters = as_array("x", x), as_array("w", w)
     if spatial is not None:
-        filters = _filters(operation, image, filters, spatial)
-    plan = make_plan(operation, image.shape, image.dtype, filters, bias, **options)
-    return plan(image, out)
+        if not options.keys() <= _KEYWORDS:
+            refuse_unknown(f"conv{spatial}d", options, _KEYWORDS)
+        if filters.ndim != spatial + 2:
+            filters = _filters(image, filters, spatial)
+    return convolution(image.shape, image.dtype, filters, bias, **options).run((image,), out)
 
 
-def _filters(operation: str, image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]:
-    """Return `w` with all its axes: a plain kernel, for a plain image, becomes one filter of one channel."""
-    if w.ndim == spatial and image.ndim == spatial:
+def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]:
+    """Return a plain kernel, for a plain image, with all its axes: it becomes one filter of one channel."""
+    if w.ndim == spatial == image.ndim:
         return w[None, None]
-    if w.ndim != spatial + 2:
-        axes = "axis" if spatial == 1 else "axes"
-        plain = f", or a plain kernel of {spatial} {axes} for a plain image of {spatial}"
-        raise ShapeError(
-            f"{operation}: w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape "
-            f"{w.shape} with an image of shape {image.shape}"
-        )
-    return w
+    axes = "axis" if spatial == 1 else "axes"
+    plain = f", or a plain kernel of {spatial} {axes} for a plain image of {spatial}"
+    raise ShapeError(
+        f"w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape {w.shape} "
+        f"with an image of shape {image.shape}"
+    )
+
+
+_KEYWORDS = keywords(conv)
+
+
+def convolution(
+    x_shape: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    w: NDArray[Any],
+    bias: ArrayLike | None,
+    *,
+    algorithm: str = "auto",
+    threads: int | None = None,
+    x_zero_point: object = 0,
+    w_zero_point: object = 0,
+    scales: NDArray[Any] | None = None,
+    **options: Any,
+) -> Work:
+    """Return a convolution and its weights, all arguments checked; `scales` are those of `quantization.factors`."""
+    given = filters = w if w.dtype.isnative else w.astype(native(w.dtype))
+    nothing = type(x_zero_point) is type(w_zero_point) is int and x_zero_point == w_zero_point == 0
+    if scales is not None or not (nothing or are_zero(len(w) if w.ndim else 0, x_zero_point, w_zero_point)):
+        check_bytes("x_zero_point and w_zero_point belong to", x_dtype, filters.dtype)
+        options["x_zero_point"] = zero_point("x_zero_point", x_zero_point, x_dtype)
+        filters = centred(filters, w_zero_point)
+        options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
+    workers, has_bias = resolve_threads(threads), bias is not None
+    shapes_and_dtypes = x_shape, filters.shape, x_dtype, filters.dtype
+    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.failure(), **options)
+    if bias is not None:
+        bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator)
+    return Work(operation, (filters, bias, scales), (given,))
+
+
+@memoized
+def _decided(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    w_dtype: np.dtype[Any],
+    has_bias: bool,
+    algorithm: str,
+    threads: int,
+    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
+    **options: Any,
+) -> Convolution:
+    """Validate a convolution's arguments, all but the arrays' values, and choose the algorithm."""
+    problem = make_problem(x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
+    return Convolution.decided(problem, algorithm, threads)

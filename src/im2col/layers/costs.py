@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ..algorithms import gradient_registry, registry
+from ..algorithms import registry
 from ..engine.host import format_bytes
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError
+from ..errors import ArgumentError, named
 from ..matrix.frame import check_choice
 from ..spec.arrays import as_dtype
 from ..spec.problem import WINDOW_OPTIONS, WORKSPACE_LIMIT, make_problem, refuse_unknown
 from ..spec.transposed import make_transposed
+from .choice import offers
 from .input_gradient import transposed_of
-from .transposed_plan import choose_phases
+from .stages import Transpose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ..spec.geometry import Window
     from ..spec.padding import Padding
     from ..spec.transposed import Transposed
-    from .transposed_plan import Folding
+    from .stages import Folding
 
 _TRANSPOSE_OPTIONS = ("output_padding", "output_size")
 OPERATIONS = ("conv", "conv_transpose", "conv_input_gradient", "conv_weight_gradient")
@@ -170,6 +171,7 @@ def cost(
     name: str = ...,
     operation: str = ...,
 ) -> Cost: ...
+@named
 def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     """Return what a convolution costs, without running it.
 
@@ -222,13 +224,13 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     layers = list(x_shape) if isinstance(x_shape, Iterable) and not isinstance(x_shape, Mapping) else [x_shape]
     if not all(isinstance(layer, Mapping) for layer in layers) or isinstance(x_shape, Mapping):
         raise ArgumentError(
-            "cost: pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got "
-            f"{x_shape!r} without w_shape"
+            f"pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got {x_shape!r} "
+            "without w_shape"
         )
     table = []
     for i, layer in enumerate(layers):
         if not {"x_shape", "w_shape"} <= layer.keys():
-            raise ArgumentError(f"cost: layer {i} must name its x_shape and w_shape, got {dict(layer)!r}")
+            raise ArgumentError(f"layer {i} must name its x_shape and w_shape, got {dict(layer)!r}")
         refuse_unknown("cost", map(str, layer), {"x_shape", "w_shape", *known})
         table.append(_cost(**{"name": f"layer {i}", **options, **layer}))
     return CostTable(table)
@@ -245,12 +247,11 @@ def _cost(
     operation: str = "conv",
     **window: Any,
 ) -> Cost:
-    op = "cost"
-    check_choice(op, "operation", operation, OPERATIONS)
+    check_choice("operation", operation, OPERATIONS)
     if operation != "conv_transpose":
-        refuse_unknown(op, window, WINDOW_OPTIONS)
-    element, workers = as_dtype(op, "dtype", dtype), resolve_threads(op, threads)
-    given = (op, x_shape, w_shape, element, element)
+        refuse_unknown("cost", window, WINDOW_OPTIONS)
+    element, workers = as_dtype("dtype", dtype), resolve_threads(threads)
+    given = (x_shape, w_shape, element, element)
     if operation == "conv_transpose":
         t = make_transposed(*given, workspace_limit=workspace_limit, **window)
         batch, channels, pixels, result = t.batch, t.channels, math.prod(t.image), t.output_shape
@@ -268,9 +269,8 @@ def _cost(
         if operation == "conv_input_gradient":
             workspace = _transposed_workspace(*transposed_of(p), workers)
         else:
-            algorithms = (registry if operation == "conv" else gradient_registry)()
-            able = (a for a in algorithms.values() if a.suitability(p).rank)
-            workspace = {a.name: a.workspace_bytes(p, workers) for a in able}
+            found = offers(p, workers, gradient=operation != "conv")
+            workspace = {name: each.workspace_bytes for name, each in found.items() if each.rank}
     matrix = (positions, channels * taps)
     entries = batch * math.prod(matrix)
     return Cost(
@@ -287,9 +287,7 @@ def _cost(
 
 def _transposed_workspace(transposed: Transposed, folding: Folding | None, threads: int) -> dict[str, int]:
     """Return the workspace of each algorithm that can solve every phase."""
-    able = (
-        name
-        for name, algorithm in registry().items()
-        if all(algorithm.suitability(phase.problem).rank for phase in transposed.phases)
-    )
-    return {name: choose_phases(transposed, folding, False, False, name, threads).workspace_bytes for name in able}
+    found = [offers(phase.problem, threads) for phase in transposed.phases]
+    able = [name for name in registry() if all(each[name].rank for each in found)]
+    spec = transposed, folding, False, False
+    return {name: Transpose.decided(*spec, name, threads).workspace_bytes for name in able}

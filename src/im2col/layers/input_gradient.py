@@ -8,13 +8,15 @@ import numpy as np
 
 from ..engine import compiler
 from ..engine.threads import resolve_threads
-from ..errors import ShapeError
+from ..errors import ShapeError, named
 from ..matrix.shapes import checked_shape
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import memoized
-from ..spec.problem import WORKSPACE_LIMIT, make_problem, refuse_unknown
+from ..spec.problem import WORKSPACE_LIMIT, keywords, make_problem, refuse_unknown
 from ..spec.transposed import Transposed
-from .transposed_plan import Folding, TransposedChoice, TransposedPlan, choose_phases
+from .operation import Work
+from .plan import TransposedPlan
+from .stages import Folding, Transpose
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -23,12 +25,8 @@ if TYPE_CHECKING:
     from ..spec.padding import Padding, PaddingMode
     from ..spec.problem import Problem
 
-_OPTIONS = (
-    *("stride", "padding", "dilation", "groups", "padding_mode", "layout", "flip", "dtype", "algorithm"),
-    *("workspace_limit", "threads"),
-)
 
-
+@named
 def conv_input_gradient(
     grad: ArrayLike,
     w: ArrayLike,
@@ -96,29 +94,10 @@ def conv_input_gradient(
            [ 4, 10,  6],
            [ 3,  7,  4]])
     """
-    op = "conv_input_gradient"
-    gradient, filters = as_array(op, "grad", grad), as_array(op, "w", w)
-    made = _make_plan(
-        op,
-        image_shape,
-        gradient.dtype,
-        filters,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        padding_mode=padding_mode,
-        layout=layout,
-        flip=flip,
-        dtype=dtype,
-        algorithm=algorithm,
-        workspace_limit=workspace_limit,
-        threads=threads,
-    )
-    _check_gradient(op, gradient, made.x_shape, image_shape)
-    return made(gradient, out)
+    return _gradient(**locals())  # every argument, by its name
 
 
+@named
 def plan_input_gradient(
     image_shape: tuple[int, ...], w: ArrayLike, *, grad_dtype: DTypeLike | None = None, **options: Any
 ) -> TransposedPlan:
@@ -153,27 +132,28 @@ def plan_input_gradient(
     >>> p(np.ones((1, 4, 8, 8))).shape
     (1, 3, 8, 8)
     """
-    op = "plan_input_gradient"
-    refuse_unknown(op, options, _OPTIONS)
-    filters = np.array(as_array(op, "w", w))
-    dtype = filters.dtype if grad_dtype is None else as_dtype(op, "grad_dtype", grad_dtype)
-    made = _make_plan(op, image_shape, dtype, filters, **options)
-    made.prepare()
-    return made
+    refuse_unknown("plan_input_gradient", options, keywords(conv_input_gradient) - {"out"})
+    filters = np.array(as_array("w", w))
+    dtype = filters.dtype if grad_dtype is None else as_dtype("grad_dtype", grad_dtype)
+    work = _work(image_shape, dtype, filters, **options)
+    return TransposedPlan(work.operation, work.weights, "plan_input_gradient")
 
 
-def _check_gradient(
-    operation: str, grad: NDArray[Any], output_shape: tuple[int, ...], image_shape: tuple[int, ...]
-) -> None:
-    if grad.shape != output_shape:
+def _gradient(
+    grad: ArrayLike, w: ArrayLike, image_shape: tuple[int, ...], out: NDArray[Any] | None, **options: Any
+) -> NDArray[Any]:
+    gradient, filters = as_array("grad", grad), as_array("w", w)
+    work = _work(image_shape, gradient.dtype, filters, **options)
+    wanted = work.operation.inputs[0].shape
+    if gradient.shape != wanted:
         raise ShapeError(
-            f"{operation}: grad has shape {grad.shape} but the convolution of an image {tuple(image_shape)} gives "
-            f"{output_shape}; pass the gradient of that result, and what the convolution was given"
+            f"grad has shape {gradient.shape} but the convolution of an image {tuple(image_shape)} gives {wanted}; "
+            "pass the gradient of that result, and what the convolution was given"
         )
+    return work.run((gradient,), out)
 
 
-def _make_plan(
-    operation: str,
+def _work(
     image_shape: tuple[int, ...],
     grad_dtype: np.dtype[Any],
     w: NDArray[Any],
@@ -181,30 +161,29 @@ def _make_plan(
     algorithm: str = "auto",
     threads: int | None = None,
     **options: Any,
-) -> TransposedPlan:
+) -> Work:
+    """Return the gradient of an image and its weights, all arguments checked."""
     filters = w.astype(native(w.dtype), copy=False)
-    shape, workers = checked_shape(operation, image_shape), resolve_threads(operation, threads)
-    given = (operation, shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.failure())
-    return TransposedPlan(_decide(*given, **options), filters, None)
+    shape, workers = checked_shape(image_shape), resolve_threads(threads)
+    given = (shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.failure())
+    return Work(_decided(*given, **options), (filters, None), (filters,))
 
 
 @memoized
-def _decide(
-    operation: str,
+def _decided(
     image_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     grad_dtype: np.dtype[Any],
     w_dtype: np.dtype[Any],
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (algorithms may ask for it, so it is a part of what is remembered)
+    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     flip: bool = False,
     **options: Any,
-) -> TransposedChoice:
+) -> Transpose:
     """Validate the arguments, all but the arrays' values, and choose the algorithms."""
-    names = ("grad", "w")
-    p = make_problem(operation, image_shape, w_shape, grad_dtype, w_dtype, names=names, **options)
-    return choose_phases(*transposed_of(p), True, bool(flip), algorithm, threads)
+    p = make_problem(image_shape, w_shape, grad_dtype, w_dtype, names=("grad", "w"), **options)
+    return Transpose.decided(*transposed_of(p), True, bool(flip), algorithm, threads)
 
 
 def transposed_of(p: Problem) -> tuple[Transposed, Folding | None]:
@@ -237,6 +216,5 @@ def transposed_of(p: Problem) -> tuple[Transposed, Folding | None]:
         activation=None,
         has_bias=False,
         workspace_limit=p.workspace_limit,
-        operation=p.operation,
     )
     return transposed, folding

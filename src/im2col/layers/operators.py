@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DTypeError
+from ..errors import DTypeError, named, naming
 from ..matrix.shapes import checked_shape
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.layout import BATCH
+from .convolution import convolution
 from .input_gradient import conv_input_gradient, plan_input_gradient
-from .plan import make_plan
+from .plan import Plan
 from .sparse_matrix import one_image, scipy_of
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from .plan import Plan
-    from .transposed_plan import TransposedPlan
+    from .plan import TransposedPlan
 
 
+@named
 def conv_operator(
     w: ArrayLike,
     image_shape: tuple[int, ...],
@@ -90,11 +91,10 @@ def conv_operator(
     >>> lsqr(a, blurred)[0].round(6) + 0.0
     array([0., 0., 4., 0., 8.])
     """
-    op = "conv_operator"
-    sparse = scipy_of(op)
-    filters, shape = np.array(as_array(op, "w", w)), checked_shape(op, image_shape)
+    sparse = scipy_of()
+    filters, shape = np.array(as_array("w", w)), checked_shape(image_shape)
     if dtype is not None:
-        vectors = native(as_dtype(op, "dtype", dtype))
+        vectors = native(as_dtype("dtype", dtype))
     elif filters.dtype.kind in "biu":
         vectors = np.dtype(np.float64)
     else:
@@ -107,7 +107,7 @@ def conv_operator(
         "padding_mode": padding_mode,
         "flip": flip,
     }
-    problem = one_image(op, shape, filters, vectors, layout=layout, **options)
+    problem = one_image(shape, filters, vectors, layout=layout, **options)
     options |= {"algorithm": algorithm, "threads": threads}
     linear = _Linear(
         filters, problem.x_shape, problem.output_shape, problem.layout.axes, vectors, problem.dtype, options
@@ -145,31 +145,33 @@ class _Linear:
                     self.image_shape, self.w, grad_dtype=dtype, layout=self.layout, **self.options
                 )
             else:
-                plan = make_plan(
-                    "conv_operator", self.image_shape, dtype, self.w, None, layout=self.layout, **self.options
-                )
-                plan.prepare()
+                work = convolution(self.image_shape, dtype, self.w, None, layout=self.layout, **self.options)
+                plan = Plan(work.operation, work.weights, None)
             self.plans[adjoint, dtype] = plan
         return plan
 
+    @naming("conv_operator")
     def forward(self, x: ArrayLike) -> NDArray[Any]:
         """Return conv(x) for a vector."""
         vector = _at_least(self.x_dtype, "x", x)
         return self.prepared(False, vector.dtype)(vector.reshape(self.image_shape)).reshape(-1)
 
+    @naming("conv_operator")
     def adjoint(self, y: ArrayLike) -> NDArray[Any]:
         """Return the gradient of conv in the image, for a vector."""
         vector = _at_least(self.y_dtype, "y", y)
         return self.prepared(True, vector.dtype)(vector.reshape(self.output_shape)).reshape(-1)
 
+    @naming("conv_operator")
     def forward_columns(self, x: ArrayLike) -> NDArray[Any]:
         """Return conv(x) for each column of a matrix."""
         columns = _at_least(self.x_dtype, "x", x)
         shape = (columns.shape[1], *self.image_shape)
         batch = BATCH + self.layout
-        plan = make_plan("conv_operator", shape, columns.dtype, self.w, None, layout=batch, **self.options)
-        return _columns(plan(columns.T.reshape(shape)))
+        work = convolution(shape, columns.dtype, self.w, None, layout=batch, **self.options)
+        return _columns(work.run((columns.T.reshape(shape),), None))
 
+    @naming("conv_operator")
     def adjoint_columns(self, y: ArrayLike) -> NDArray[Any]:
         """Return the gradient of conv in the image, for each column of a matrix."""
         columns = _at_least(self.y_dtype, "y", y)
@@ -181,13 +183,12 @@ class _Linear:
 
 def _at_least(dtype: np.dtype[Any], name: str, value: ArrayLike) -> NDArray[Any]:
     """Return a vector or a matrix in a dtype, or in a greater one if it has that."""
-    array = as_array("conv_operator", name, value)
+    array = as_array(name, value)
     try:
         common = np.result_type(array.dtype, dtype)
     except TypeError as cause:
         raise DTypeError(
-            f"conv_operator: {name} has dtype {array.dtype}, which has no common dtype with the operator's {dtype}; "
-            "convert it first"
+            f"{name} has dtype {array.dtype}, which has no common dtype with the operator's {dtype}; convert it first"
         ) from cause
     return array.astype(common, copy=False)
 

@@ -1,40 +1,204 @@
-"""Plan: choose an algorithm, prepare the weights, run many times, explain itself."""
+"""Plan: an operation prepared once and run many times; it explains itself."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
-from ..algorithms import registry
 from ..engine import compiler
-from ..engine.host import format_bytes
-from ..engine.threads import resolve_threads
+from ..engine.target import host
+from ..errors import ArgumentError, DTypeError, Im2colError, ShapeError, named, naming
 from ..spec.arrays import as_array, as_dtype, native
-from ..spec.memo import lazy, memoized
-from ..spec.problem import Options, make_problem, refuse_unknown
-from ..spec.quantization import are_zero, centred, check_bytes, zero_point
-from .planning import (
-    Frozen,
-    checked_bias,
-    digest,
-    kernels_of,
-    operand,
-    require_workspace,
-    result_array,
-    taken,
-    verdict_lines,
-)
+from ..spec.memo import lazy
+from ..spec.problem import keywords, refuse_unknown
+from .convolution import conv, convolution
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-    from ..algorithms.contract import Algorithm, Runner, Suitability
     from ..engine.compiler import Kernel
-    from ..spec.problem import Problem
+    from .operation import Operation, Weights
+
+    Array = NDArray[Any]
+
+P = TypeVar("P", bound="BasePlan")
 
 
-class Plan(Frozen):
+class BasePlan:
+    """What every plan is: equal and hashable by what it was made from, never changed, and open to be looked into."""
+
+    made_by: str | None
+    algorithm: str
+    threads: int
+    workspace_bytes: int
+    _operation: Operation
+    _weights: Weights
+    _prepared: Any
+
+    def __init__(self, operation: Operation, weights: Weights, made_by: str | None) -> None:
+        with naming(made_by):
+            operation.require_workspace()
+            operation, prepared = operation.prepared(weights)
+        vars(self).update(  # which asks no __setattr__
+            made_by=made_by,
+            algorithm=operation.algorithm,
+            threads=operation.threads,
+            workspace_bytes=operation.workspace_bytes,
+            _operation=operation,
+            _weights=weights,
+            _prepared=prepared,
+        )
+
+    @property
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+        return self._operation.flops
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: everything read once, the result written once."""
+        return self._operation.bytes_moved
+
+    def _called(self, values: Sequence[ArrayLike], out: Array | None) -> Array:
+        """Check the arrays of a call, and run it."""
+        operation = self._operation
+        try:
+            arrays = [_checked(value, *wanted) for value, wanted in zip(values, operation.inputs, strict=True)]
+            weights = [each for each in self._weights if each is not None]
+            out = operation.result(out, [*arrays, *weights])
+        except Im2colError as error:  # as `naming` does, which would take its time in each call
+            error.operation = error.operation or self.made_by
+            raise
+        operation.run(self._prepared, arrays, out)
+        return out
+
+    @naming("Plan.ir")
+    def ir(self) -> str:
+        """Return LLVM's IR of the kernels that the plan runs, as it is before the optimiser has seen it.
+
+        Returns
+        -------
+        str
+            One kernel after another: a second one where the layer leaves a smaller tile at an edge.
+
+        Raises
+        ------
+        ArgumentError
+            If the plan's algorithm runs no kernels of the engine.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import im2col
+        >>> p = im2col.plan((1, 8, 14, 14), np.ones((16, 8, 3, 3), np.float32))
+        >>> "define void @" in p.ir()
+        True
+        """
+        target = host()
+        return "\n".join(kernel.ir(target) for kernel in self._kernels())
+
+    @naming("Plan.assembly")
+    def assembly(self) -> str:
+        """Return the assembly of the kernels that the plan runs, for this machine's CPU.
+
+        Returns
+        -------
+        str
+            One kernel after another, in the order of `ir`.
+
+        Raises
+        ------
+        ArgumentError
+            If the plan's algorithm runs no kernels of the engine.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import im2col
+        >>> p = im2col.plan((1, 8, 14, 14), np.ones((16, 8, 3, 3), np.float32))
+        >>> ".globl" in p.assembly()
+        True
+        """
+        target = host()
+        return "\n".join(compiler.assembly(kernel, target) for kernel in self._kernels())
+
+    def _kernels(self) -> tuple[Kernel, ...]:
+        """Return the kernels that the plan runs, each once."""
+        found: dict[Kernel, None] = {}
+        for problem, algorithm, offer in self._operation.choices:
+            if offer.kernels is None:
+                way_out = "make it with algorithm='implicit'"
+                if problem.accumulator.kind == "c":
+                    way_out = "the engine has none for complex numbers"
+                raise ArgumentError(f"this plan runs algorithm {algorithm!r}, which has no kernels to show; {way_out}")
+            found |= dict.fromkeys(offer.kernels())
+        return tuple(found)
+
+    @lazy
+    def _key(self) -> tuple[object, ...]:
+        """Return what the plan was made from."""
+        import hashlib  # takes longer to import than small programs need it
+
+        arrays = [np.ascontiguousarray(each) for each in self._weights if each is not None]
+        digest = hashlib.sha256(b"".join(each.tobytes() for each in arrays)).digest()
+        return (self._operation.spec, *(each.shape for each in arrays), digest)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key == other._key if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a plan cannot be changed: {name!r} cannot be set; make another plan")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a plan cannot be changed: {name!r} cannot be deleted")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), type(self._operation), self._operation.spec, self._weights, self.made_by)
+
+    def __repr__(self) -> str:
+        what = f"{self._operation.signature}, {self.algorithm}, threads {self.threads}"
+        return f"<im2col.{type(self).__name__} {what}>"
+
+    def __str__(self) -> str:
+        return f"{self.made_by} " + "\n".join(self._operation.lines())
+
+
+def _restored(
+    kind: type[P], operation: type[Operation], spec: tuple[Any, ...], weights: Weights, made_by: str | None
+) -> P:
+    """Make a plan again from what it was made of; the best algorithm may be another one here and now."""
+    with naming(made_by):
+        return kind(operation.decided(*spec), weights, made_by)
+
+
+def _checked(value: ArrayLike, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return what a plan is called with as an array of the shape and dtype that it was made for.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If it has another one.
+    """
+    array = as_array(name, value)
+    if array.shape != shape:
+        raise ShapeError(
+            f"{name} has shape {array.shape} but the plan was made for {shape}; make a plan for each shape"
+        )
+    if array.dtype is not dtype and native(array.dtype) != dtype:
+        raise DTypeError(
+            f"{name} has dtype {array.dtype} but the plan was made for {dtype}; convert {name}, or make "
+            f"the plan with {name}_dtype={str(array.dtype)!r}"
+        )
+    return array
+
+
+class Plan(BasePlan):
     """A convolution prepared once and run many times: ``y = plan(x)``.
 
     Made by `im2col.plan`. Immutable; equal and hashable by what it was made from; picklable; safe to call from several
@@ -42,6 +206,8 @@ class Plan(Frozen):
 
     Attributes
     ----------
+    made_by : str
+        The public function that made it, which errors name and `print` begins with.
     algorithm : str
         The algorithm that runs.
     threads : int
@@ -50,60 +216,7 @@ class Plan(Frozen):
         Bytes allocated beyond image and result, the weights as the algorithm wants them included.
     """
 
-    algorithm: str
-    threads: int
-    workspace_bytes: int
-    _problem: Problem
-    _requested: str
-    _algorithm: Algorithm
-    _w: NDArray[Any]
-    _bias: NDArray[Any] | None
-    _scales: NDArray[Any] | None
-    _given: NDArray[Any]
-
-    def __init__(
-        self,
-        choice: Choice,
-        w: NDArray[Any],
-        bias: NDArray[Any] | None,
-        scales: NDArray[Any] | None = None,
-        given: NDArray[Any] | None = None,
-    ) -> None:
-        vars(self).update(  # which asks no __setattr__
-            algorithm=choice.algorithm.name,
-            threads=choice.threads,
-            workspace_bytes=choice.workspace_bytes,
-            _problem=choice.problem,
-            _requested=choice.requested,
-            _algorithm=choice.algorithm,
-            _w=w,
-            _bias=bias,
-            _scales=scales,
-            _given=w if given is None else given,  # what no result may overwrite
-        )
-
-    @property
-    def flops(self) -> int:
-        """Operations of one call: two for each product, padded taps included."""
-        return self._problem.flops
-
-    @property
-    def bytes_moved(self) -> int:
-        """Bytes that any algorithm must move: image and weight read once, result written once."""
-        return self._problem.bytes_moved
-
-    @lazy
-    def _run(self) -> Runner:
-        """Return what the algorithm made of the weights, when it is first needed: after all checks."""
-        run = self._algorithm.prepare(self._problem, self._w, self._bias, self.threads, self._scales)
-        if run is None:
-            # The engine has failed over this plan's kernels. Now that the algorithms know, the choice is another one.
-            another = _restored(self._problem, self._requested, self.threads, self._w, self._bias, self._scales)
-            vars(self).update(vars(another))
-            run = another._run
-        return run
-
-    def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Convolve one image, or one batch.
 
         Parameters
@@ -125,153 +238,10 @@ class Plan(Frozen):
         MemoryBudgetError
             If the result would not fit the available memory.
         """
-        p = self._problem
-        return self._into(operand(p.operation, "x", x, p.x_shape, p.x_dtype), out)
-
-    def prepare(self) -> None:
-        """Arrange the weights as the algorithm wants them, now instead of in the first call.
-
-        Raises
-        ------
-        MemoryBudgetError
-            If the workspace would not fit the available memory.
-        """
-        require_workspace(self._problem.operation, self.workspace_bytes, self._problem.output_shape)
-        _ = self._run
-
-    def _kernels(self, operation: str) -> tuple[Kernel, ...]:
-        return kernels_of(operation, self._algorithm, self._problem)
-
-    def _into(self, image: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
-        p = self._problem
-        out = result_array(p.operation, out, p.output_shape, p.dtype, self.workspace_bytes, [image, self._given])
-        self._run(p.layout.to_canonical(image), p.layout.to_canonical(out))
-        return out
-
-    @lazy
-    def _key(self) -> tuple[object, ...]:
-        return (self._problem, self._requested, self.threads, self._w.shape, digest(self._w, self._bias, self._scales))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self._problem, self._requested, self.threads, self._w, self._bias, self._scales)
-
-    def __repr__(self) -> str:
-        p = self._problem
-        return f"<im2col.Plan {p.x_shape} → {p.output_shape}, {self.algorithm}, threads {self.threads}>"
-
-    def __str__(self) -> str:
-        p, g = self._problem, self._problem.geometry
-        pads = f", padding {g.padding} ({p.padding_mode})" if g.is_padded else ""
-        dtypes = f"{p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}"
-        tail = [str(part) for part in ("bias" * p.has_bias, p.activation) if part]
-        lines = [
-            f"{p.operation} {p.layout.axes} {p.x_shape} → {p.output_shape}",
-            f"  window     kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}",
-            f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}"
-            + (f", then {', '.join(tail)}" if tail else ""),
-            f"  dtypes     {dtypes}",
-            f"  matrix     {g.positions} positions × {p.group_taps} taps a group",
-            f"  cost       {p.flops / 1e9:.4g} GFLOP, {format_bytes(p.bytes_moved)} moved at least",
-            f"  workspace  {format_bytes(self.workspace_bytes)} (limit for matrix blocks "
-            f"{format_bytes(p.workspace_limit)})",
-            f"  threads    {self.threads}",
-        ]
-        return "\n".join([*lines, *verdict_lines(verdicts(p), self.algorithm)])
+        return self._called((x,), out)
 
 
-class Choice(NamedTuple):
-    """A convolution and how it will be computed: all that can be known before the weights."""
-
-    problem: Problem
-    requested: str
-    algorithm: Algorithm
-    threads: int
-    workspace_bytes: int
-
-
-@memoized
-def decide(
-    operation: str,
-    x_shape: tuple[int, ...],
-    w_shape: tuple[int, ...],
-    x_dtype: np.dtype[Any],
-    w_dtype: np.dtype[Any],
-    has_bias: bool,
-    algorithm: str,
-    threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (algorithms may ask for it, so it is a part of what is remembered)
-    **options: Any,
-) -> Choice:
-    """Validate a convolution's arguments, all but the arrays' values, and choose the algorithm."""
-    problem = make_problem(operation, x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
-    return choose(problem, algorithm, threads)
-
-
-def choose(problem: Problem, requested: str, threads: int) -> Choice:
-    """Take the algorithm that the user names, or the one that suits the problem best."""
-    algorithm = taken(problem, requested, registry())
-    return Choice(problem, requested, algorithm, threads, algorithm.workspace_bytes(problem, threads))
-
-
-def verdicts(problem: Problem) -> dict[str, Suitability]:
-    """Return what each algorithm says of a problem."""
-    return {name: algorithm.suitability(problem) for name, algorithm in registry().items()}
-
-
-def _restored(
-    problem: Problem,
-    requested: str,
-    threads: int,
-    w: NDArray[Any],
-    bias: NDArray[Any] | None,
-    scales: NDArray[Any] | None,
-) -> Plan:
-    """Make a plan again from what it was made of; the best algorithm may be another one here and now."""
-    restored = Plan(choose(problem, requested, threads), w, bias, scales)
-    restored.prepare()
-    return restored
-
-
-def make_plan(
-    operation: str,
-    x_shape: tuple[int, ...],
-    x_dtype: np.dtype[Any],
-    w: ArrayLike,
-    bias: ArrayLike | None,
-    *,
-    algorithm: str = "auto",
-    threads: int | None = None,
-    x_zero_point: object = 0,
-    w_zero_point: object = 0,
-    scales: NDArray[Any] | None = None,
-    **options: Any,
-) -> Plan:
-    """Make a plan whose errors name `operation`; see `plan` for the arguments, `quantization.factors` for `scales`."""
-    filters = as_array(operation, "w", w)
-    filters = filters.astype(native(filters.dtype), copy=False)
-    given = filters
-    count = len(filters) if filters.ndim else 0
-    if scales is not None or not are_zero(operation, count, x_zero_point, w_zero_point):
-        check_bytes(operation, "x_zero_point and w_zero_point belong to", x_dtype, filters.dtype)
-        options["x_zero_point"] = zero_point(operation, "x_zero_point", x_zero_point, x_dtype)
-        filters = centred(operation, filters, w_zero_point)
-        options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
-    choice = decide(
-        operation,
-        x_shape,
-        filters.shape,
-        x_dtype,
-        filters.dtype,
-        bias is not None,
-        algorithm,
-        resolve_threads(operation, threads),
-        compiler.failure(),
-        **options,
-    )
-    p = choice.problem
-    return Plan(choice, filters, checked_bias(operation, bias, p.filters, p.accumulator), scales, given)
-
-
+@named
 def plan(
     x_shape: tuple[int, ...],
     w: ArrayLike,
@@ -315,9 +285,99 @@ def plan(
     >>> p(np.ones((1, 3, 8, 8))).shape, p.algorithm
     ((1, 4, 8, 8), 'implicit')
     """
-    refuse_unknown("plan", options, Options.__annotations__.keys() - {"out"})
-    filters = np.array(as_array("plan", "w", w))
-    dtype = filters.dtype if x_dtype is None else as_dtype("plan", "x_dtype", x_dtype)
-    prepared = make_plan("plan", x_shape, dtype, filters, bias, **options)
-    prepared.prepare()
-    return prepared
+    refuse_unknown("plan", options, keywords(conv) - {"out"})
+    filters = np.array(as_array("w", w))
+    dtype = filters.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
+    work = convolution(x_shape, dtype, filters, bias, **options)
+    return Plan(work.operation, work.weights, "plan")
+
+
+class TransposedPlan(BasePlan):
+    """A transposed convolution, or an image's gradient, prepared once and run many times: ``y = plan(x)``.
+
+    Made by `im2col.plan_transpose` and `im2col.plan_input_gradient`. Immutable; equal and hashable by what it was made
+    from; picklable; safe to call from several threads at once.
+
+    Attributes
+    ----------
+    made_by : str
+        The public function that made it, which errors name and `print` begins with.
+    algorithm : str
+        The algorithm that runs; several, joined by ``+``, where the phases of the stride get different ones.
+    threads : int
+        How many threads may work.
+    workspace_bytes : int
+        Bytes allocated beyond operand and result, at most, the weights as the algorithms want them included.
+    """
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of the operand."""
+        return self._operation.inputs[0].shape
+
+    def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
+        """Run one operand through it.
+
+        Parameters
+        ----------
+        x : array_like
+            Of the shape and dtype that the plan was made for: an image, or the gradient of a convolution's result.
+        out : ndarray, optional
+            Where to write; the result's shape and dtype, any strides, no memory shared with `x`.
+
+        Returns
+        -------
+        ndarray
+            A new array, or `out`.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutputError
+            If an array does not fit the plan; nothing has been written then.
+        MemoryBudgetError
+            If the result would not fit the available memory.
+        """
+        return self._called((x,), out)
+
+
+class WeightGradientPlan(BasePlan):
+    """The gradient of a convolution's weights, prepared once and run many times: ``dw = plan(x, grad)``.
+
+    Made by `im2col.plan_weight_gradient`. Immutable; equal and hashable by what it was made from; picklable; safe to
+    call from several threads at once.
+
+    Attributes
+    ----------
+    made_by : str
+        The public function that made it, which errors name and `print` begins with.
+    algorithm : str
+        The algorithm that runs.
+    threads : int
+        How many threads may work.
+    workspace_bytes : int
+        Bytes allocated beyond the arguments and the result.
+    """
+
+    def __call__(self, x: ArrayLike, grad: ArrayLike, out: Array | None = None) -> Array:
+        """Return the gradient for one image, or one batch.
+
+        Parameters
+        ----------
+        x, grad : array_like
+            The image and the gradient of the convolution's result, of the shapes and dtypes that the plan was made for.
+        out : ndarray, optional
+            Where to write; the result's shape and dtype, any strides, no memory shared with the arguments.
+
+        Returns
+        -------
+        ndarray, (filters, channels/groups, *kernel)
+            A new array, or `out`.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutputError
+            If an array does not fit the plan; nothing has been written then.
+        MemoryBudgetError
+            If the result would not fit the available memory.
+        """
+        return self._called((x, grad), out)

@@ -6,25 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError, DTypeError, named
 from ..spec.arrays import as_array, as_dtype
-from ..spec.problem import WORKSPACE_LIMIT, refuse_unknown
+from ..spec.problem import WORKSPACE_LIMIT, keywords, refuse_unknown
 from ..spec.quantization import check_bytes, factors, is_byte, zero_point
-from .plan import make_plan
+from .convolution import convolution
+from .plan import Plan
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from .plan import Plan
-
-_OPTIONS = (
-    *("stride", "padding", "dilation", "groups", "padding_mode", "padding_value", "layout", "activation", "flip"),
-    *("dtype", "x_zero_point", "w_zero_point", "y_zero_point", "algorithm", "workspace_limit", "threads"),
-)
+    from .operation import Work
 
 
+@named
 def quantized_conv(
     x: ArrayLike,
     w: ArrayLike,
@@ -113,37 +110,10 @@ def quantized_conv(
     >>> quantized_conv(x, w, x_scale=0.1, w_scale=1 / 64, y_scale=0.1, x_zero_point=128, y_zero_point=128)
     array([[196]], dtype=uint8)
     """
-    op = "quantized_conv"
-    image = as_array(op, "x", x)
-    made = _make_plan(
-        op,
-        image.shape,
-        image.dtype,
-        as_array(op, "w", w),
-        bias,
-        x_scale,
-        w_scale,
-        y_scale,
-        x_zero_point=x_zero_point,
-        w_zero_point=w_zero_point,
-        y_zero_point=y_zero_point,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        padding_mode=padding_mode,
-        padding_value=padding_value,
-        layout=layout,
-        activation=activation,
-        flip=flip,
-        dtype=dtype,
-        algorithm=algorithm,
-        workspace_limit=workspace_limit,
-        threads=threads,
-    )
-    return made(image, out)
+    return _convolve(**locals())  # every argument, by its name
 
 
+@named
 def plan_quantized(
     x_shape: tuple[int, ...],
     w: ArrayLike,
@@ -187,16 +157,18 @@ def plan_quantized(
     >>> p(np.full((1, 3, 8, 8), 130, np.uint8))[0, 0, 0, 0]
     np.uint8(14)
     """
-    op = "plan_quantized"
-    refuse_unknown(op, options, _OPTIONS)
-    filters, dtype = np.array(as_array(op, "w", w)), as_dtype(op, "x_dtype", x_dtype)
-    made = _make_plan(op, x_shape, dtype, filters, bias, x_scale, w_scale, y_scale, **options)
-    made.prepare()
-    return made
+    refuse_unknown("plan_quantized", options, keywords(quantized_conv) - {"out"})
+    filters, dtype = np.array(as_array("w", w)), as_dtype("x_dtype", x_dtype)
+    work = _work(x_shape, dtype, filters, bias, x_scale, w_scale, y_scale, **options)
+    return Plan(work.operation, work.weights, "plan_quantized")
 
 
-def _make_plan(
-    operation: str,
+def _convolve(x: ArrayLike, w: ArrayLike, out: NDArray[Any] | None, **options: Any) -> NDArray[Any]:
+    image = as_array("x", x)
+    return _work(image.shape, image.dtype, as_array("w", w), **options).run((image,), out)
+
+
+def _work(
     x_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
     w: NDArray[Any],
@@ -209,21 +181,21 @@ def _make_plan(
     dtype: DTypeLike | None = None,
     activation: object = None,
     **options: Any,
-) -> Plan:
-    check_bytes(operation, "a quantised convolution takes", x_dtype, w.dtype)
-    result = x_dtype if dtype is None else as_dtype(operation, "dtype", dtype)
+) -> Work:
+    """Return a quantised convolution and its weights, all arguments checked."""
+    check_bytes("a quantised convolution takes", x_dtype, w.dtype)
+    result = x_dtype if dtype is None else as_dtype("dtype", dtype)
     if not is_byte(result):
-        raise DTypeError(f"{operation}: dtype must be int8 or uint8, got {result}; conv returns the int32 sums")
+        raise DTypeError(f"dtype must be int8 or uint8, got {result}; conv returns the int32 sums")
     if activation not in (None, "relu"):
-        raise ArgumentError(f"{operation}: activation must be None or 'relu', got {activation!r}")
-    return make_plan(
-        operation,
+        raise ArgumentError(f"activation must be None or 'relu', got {activation!r}")
+    return convolution(
         x_shape,
         x_dtype,
         w,
         bias,
-        scales=factors(operation, len(w) if w.ndim else 0, x_scale, w_scale, y_scale),
-        zero_point=zero_point(operation, "y_zero_point", y_zero_point, result),
+        scales=factors(len(w) if w.ndim else 0, x_scale, w_scale, y_scale),
+        zero_point=zero_point("y_zero_point", y_zero_point, result),
         dtype=result,
         activation=activation,
         **options,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from ..engine.host import require_memory
-from ..errors import LayoutError, MissingExtraError
+from ..errors import LayoutError, MissingExtraError, named
 from ..matrix.frame import check_choice
 from ..matrix.shapes import checked_shape
 from ..spec.arrays import as_array
@@ -35,6 +35,7 @@ _BLOCK = 1 << 16
 """Entries of the matrix that are made at a time: few enough that their temporaries stay in the second-level cache."""
 
 
+@named
 def conv_matrix(
     w: ArrayLike,
     image_shape: tuple[int, ...],
@@ -100,12 +101,10 @@ def conv_matrix(
     >>> a @ [1, 2, 4, 8]
     array([1, 2, 4])
     """
-    op = "conv_matrix"
-    sparse = scipy_of(op)
-    filters, shape = as_array(op, "w", w), checked_shape(op, image_shape)
-    check_choice(op, "format", format, ("csr", "coo"))
+    sparse = scipy_of()
+    filters, shape = as_array("w", w), checked_shape(image_shape)
+    check_choice("format", format, ("csr", "coo"))
     problem = one_image(
-        op,
         shape,
         filters,
         np.dtype(bool),  # an image of zeros and ones: the result is in the dtype in which weights are summed
@@ -125,7 +124,7 @@ def conv_matrix(
     size += rows * (5 * index.itemsize + 8) + 16 * sum(problem.geometry.padded_shape)
     size += 64 * max(_BLOCK, problem.group_taps)
     way_out = "use conv_operator, which never makes it"
-    require_memory(op, size, way_out, "the sparse matrix {} of {} entries", (rows, columns), entries)
+    require_memory(size, way_out, "the sparse matrix {} of {} entries", (rows, columns), entries)
     matrix = sparse.csr_array(_compressed_rows(problem, filters, index), shape=(rows, columns))
     matrix.has_canonical_format = True  # which SciPy would have to find out
     if format == "csr":
@@ -135,27 +134,23 @@ def conv_matrix(
     return triplets
 
 
-def scipy_of(operation: str) -> ModuleType:
+def scipy_of() -> ModuleType:
     """Return ``scipy.sparse`` with its solvers, which importing im2col leaves alone."""
     try:
         import scipy.sparse.linalg
     except ImportError as cause:
-        raise MissingExtraError(
-            f"{operation}: this needs SciPy; install it with pip install 'im2col[scipy]'"
-        ) from cause
+        raise MissingExtraError("this needs SciPy; install it with pip install 'im2col[scipy]'") from cause
     return scipy.sparse  # type: ignore[no-any-return]  # SciPy has no types
 
 
-def one_image(
-    operation: str, shape: tuple[int, ...], w: NDArray[Any], x_dtype: np.dtype[Any], **options: Any
-) -> Problem:
+def one_image(shape: tuple[int, ...], w: NDArray[Any], x_dtype: np.dtype[Any], **options: Any) -> Problem:
     """Validate a convolution of one image."""
-    problem = make_problem(operation, shape, w.shape, x_dtype, w.dtype, **options)
+    problem = make_problem(shape, w.shape, x_dtype, w.dtype, **options)
     if problem.layout.has_batch:
         rest = problem.layout.axes.replace(BATCH, "")
         raise LayoutError(
-            f"{operation}: layout {problem.layout.axes!r} of the image {shape} has a batch axis but the linear map is "
-            f"of one image; give the shape of one, with layout={rest!r}"
+            f"layout {problem.layout.axes!r} of the image {shape} has a batch axis but the linear map is of one image; "
+            f"give the shape of one, with layout={rest!r}"
         )
     return problem
 
@@ -166,7 +161,7 @@ def _most_entries(problem: Problem) -> int:
     entries = problem.filters * problem.group_channels
     for axis, (n, k, stops) in enumerate(zip(g.spatial_shape, g.kernel_size, g.output_shape, strict=True)):
         if problem.padding_mode == "constant":
-            entries *= int(np.diff(g.positions_inside(axis, range(k))).sum())
+            entries *= sum(stop - first for first, stop in g.positions_inside(axis))
         else:
             entries *= stops * min(k, n)
     return entries

@@ -1,4 +1,4 @@
-"""The public transposed convolution: it checks what the user passes, then runs a plan."""
+"""The public transposed convolution: it checks what the user passes, then runs it once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import numpy as np
 
 from ..engine import compiler
 from ..engine.threads import resolve_threads
+from ..errors import named
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import memoized
-from ..spec.problem import WORKSPACE_LIMIT, accumulator, refuse_unknown
+from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, refuse_unknown
 from ..spec.transposed import make_transposed
-from .planning import checked_bias
-from .transposed_plan import TransposedChoice, TransposedPlan, choose_phases
+from .operation import Work, checked_bias
+from .plan import TransposedPlan
+from .stages import Transpose
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -22,12 +24,8 @@ if TYPE_CHECKING:
     from ..spec.geometry import Window
     from ..spec.padding import Padding
 
-_PLAN_OPTIONS = (
-    *("stride", "padding", "output_padding", "output_size", "dilation", "groups", "layout", "activation", "flip"),
-    *("dtype", "algorithm", "workspace_limit", "threads"),
-)
 
-
+@named
 def conv_transpose(
     x: ArrayLike,
     w: ArrayLike,
@@ -124,31 +122,10 @@ def conv_transpose(
            [3, 3, 4, 4],
            [3, 3, 4, 4]])
     """
-    op = "conv_transpose"
-    operand, weights = as_array(op, "x", x), as_array(op, "w", w)
-    made = _make_plan(
-        op,
-        operand.shape,
-        operand.dtype,
-        weights,
-        bias,
-        stride=stride,
-        padding=padding,
-        output_padding=output_padding,
-        output_size=output_size,
-        dilation=dilation,
-        groups=groups,
-        layout=layout,
-        activation=activation,
-        flip=flip,
-        dtype=dtype,
-        algorithm=algorithm,
-        workspace_limit=workspace_limit,
-        threads=threads,
-    )
-    return made(operand, out)
+    return _transpose(**locals())  # every argument, by its name
 
 
+@named
 def plan_transpose(
     x_shape: tuple[int, ...],
     w: ArrayLike,
@@ -190,17 +167,21 @@ def plan_transpose(
     >>> p(np.ones((1, 8, 14, 14), np.float32)).shape
     (1, 4, 28, 28)
     """
-    op = "plan_transpose"
-    refuse_unknown(op, options, _PLAN_OPTIONS)
-    weights = np.array(as_array(op, "w", w))
-    dtype = weights.dtype if x_dtype is None else as_dtype(op, "x_dtype", x_dtype)
-    made = _make_plan(op, x_shape, dtype, weights, bias, **options)
-    made.prepare()
-    return made
+    refuse_unknown("plan_transpose", options, keywords(conv_transpose) - {"out"})
+    weights = np.array(as_array("w", w))
+    dtype = weights.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
+    work = _work(x_shape, dtype, weights, bias, **options)
+    return TransposedPlan(work.operation, work.weights, "plan_transpose")
 
 
-def _make_plan(
-    operation: str,
+def _transpose(
+    x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, out: NDArray[Any] | None, **options: Any
+) -> NDArray[Any]:
+    operand, weights = as_array("x", x), as_array("w", w)
+    return _work(operand.shape, operand.dtype, weights, bias, **options).run((operand,), out)
+
+
+def _work(
     x_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
     w: NDArray[Any],
@@ -209,27 +190,19 @@ def _make_plan(
     algorithm: str = "auto",
     threads: int | None = None,
     **options: Any,
-) -> TransposedPlan:
+) -> Work:
+    """Return a transposed convolution and its weights, all arguments checked."""
     weights = w.astype(native(w.dtype), copy=False)
-    choice = _decide(
-        operation,
-        x_shape,
-        weights.shape,
-        x_dtype,
-        weights.dtype,
-        bias is not None,
-        algorithm,
-        resolve_threads(operation, threads),
-        compiler.failure(),
-        **options,
-    )
-    t = choice.transposed
-    return TransposedPlan(choice, weights, checked_bias(operation, bias, t.channels, accumulator(t.dtype)))
+    workers, has_bias = resolve_threads(threads), bias is not None
+    shapes_and_dtypes = x_shape, weights.shape, x_dtype, weights.dtype
+    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.failure(), **options)
+    if bias is not None:
+        bias = checked_bias(bias, operation.transposed.channels, accumulator(operation.transposed.dtype))
+    return Work(operation, (weights, bias), (weights,))
 
 
 @memoized
-def _decide(
-    operation: str,
+def _decided(
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
@@ -237,10 +210,10 @@ def _decide(
     has_bias: bool,
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (algorithms may ask for it, so it is a part of what is remembered)
+    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     flip: bool = False,
     **options: Any,
-) -> TransposedChoice:
+) -> Transpose:
     """Validate the arguments, all but the arrays' values, and choose the algorithms."""
-    transposed = make_transposed(operation, x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
-    return choose_phases(transposed, None, False, bool(flip), algorithm, threads)
+    transposed = make_transposed(x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
+    return Transpose.decided(transposed, None, False, bool(flip), algorithm, threads)

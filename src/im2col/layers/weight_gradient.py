@@ -9,13 +9,15 @@ import numpy as np
 
 from ..engine import compiler
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, DTypeError, GeometryError, ShapeError
+from ..errors import ArgumentError, DTypeError, GeometryError, ShapeError, named
 from ..spec import layout as layouts
 from ..spec.arrays import as_array, as_dtype, check_output, native
 from ..spec.geometry import integer, is_sequence, per_axis, plain
 from ..spec.memo import memoized
-from ..spec.problem import WORKSPACE_LIMIT, accumulator, make_problem, refuse_unknown
-from .weight_gradient_plan import GradientChoice, WeightGradientPlan, choose_gradient
+from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, make_problem, refuse_unknown
+from .operation import Work
+from .plan import WeightGradientPlan
+from .stages import WeightGradient
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -23,15 +25,11 @@ if TYPE_CHECKING:
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
 
-_OPTIONS = (
-    *("stride", "padding", "dilation", "groups", "padding_mode", "padding_value", "layout", "flip", "dtype"),
-    *("algorithm", "workspace_limit", "threads"),
-)
-
 _TERMS = 4096
 """Terms of a float32 sum before it goes on in float64."""
 
 
+@named
 def conv_weight_gradient(
     x: ArrayLike,
     grad: ArrayLike,
@@ -98,31 +96,10 @@ def conv_weight_gradient(
     array([[[[ 8, 12],
              [20, 24]]]])
     """
-    op = "conv_weight_gradient"
-    image, gradient = as_array(op, "x", x), as_array(op, "grad", grad)
-    made = _make_plan(
-        op,
-        image.shape,
-        gradient.shape,
-        kernel_size,
-        image.dtype,
-        gradient.dtype,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        padding_mode=padding_mode,
-        padding_value=padding_value,
-        layout=layout,
-        flip=flip,
-        dtype=dtype,
-        algorithm=algorithm,
-        workspace_limit=workspace_limit,
-        threads=threads,
-    )
-    return made(image, gradient, out)
+    return _gradient(**locals())  # every argument, by its name
 
 
+@named
 def conv_bias_gradient(
     grad: ArrayLike, *, layout: str | None = None, dtype: DTypeLike | None = None, out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
@@ -156,17 +133,16 @@ def conv_bias_gradient(
     >>> conv_bias_gradient(np.ones((2, 3, 4, 4)))
     array([32., 32., 32.])
     """
-    op = "conv_bias_gradient"
-    gradient = as_array(op, "grad", grad)
-    axes = layouts.resolve(op, layout, gradient.ndim, 2 if layout is None else len(layouts.parse(op, layout).spatial))
+    gradient = as_array("grad", grad)
+    axes = layouts.resolve(layout, gradient.ndim, 2 if layout is None else len(layouts.parse(layout).spatial))
     natural = np.dtype(np.int32) if gradient.dtype.kind in "biu" and gradient.itemsize == 1 else native(gradient.dtype)
-    result = natural if dtype is None else native(as_dtype(op, "dtype", dtype))
+    result = natural if dtype is None else native(as_dtype("dtype", dtype))
     both_integers = natural.kind in "iu" and result.kind in "iu"
     if not (both_integers or np.can_cast(natural, result, "same_kind")):
-        raise DTypeError(f"{op}: grad of {gradient.dtype} gives {natural}, which dtype={result} cannot hold")
+        raise DTypeError(f"grad of {gradient.dtype} gives {natural}, which dtype={result} cannot hold")
     view = axes.to_canonical(gradient)
     if out is not None:
-        out = check_output(op, out, (view.shape[1],), result, [gradient])
+        out = check_output(out, (view.shape[1],), result, [gradient])
     with np.errstate(all="ignore"):
         sums = _sums(view, accumulator(result)).astype(result)
     if out is None:
@@ -195,6 +171,7 @@ def _sums(view: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return total
 
 
+@named
 def plan_weight_gradient(
     x_shape: tuple[int, ...],
     filters: int,
@@ -237,17 +214,22 @@ def plan_weight_gradient(
     >>> p(np.ones((1, 3, 8, 8), np.float32), np.ones((1, 4, 8, 8), np.float32)).shape
     (4, 3, 3, 3)
     """
-    op = "plan_weight_gradient"
-    refuse_unknown(op, options, _OPTIONS)
-    image = as_dtype(op, "x_dtype", x_dtype)
-    gradient = image if grad_dtype is None else as_dtype(op, "grad_dtype", grad_dtype)
-    made = _make_plan(op, x_shape, None, kernel_size, image, gradient, filters=filters, **options)
-    made.prepare()
-    return made
+    refuse_unknown("plan_weight_gradient", options, keywords(conv_weight_gradient) - {"out"})
+    image = as_dtype("x_dtype", x_dtype)
+    gradient = image if grad_dtype is None else as_dtype("grad_dtype", grad_dtype)
+    work = _work(x_shape, None, kernel_size, image, gradient, filters=filters, **options)
+    return WeightGradientPlan(work.operation, work.weights, "plan_weight_gradient")
 
 
-def _make_plan(
-    operation: str,
+def _gradient(
+    x: ArrayLike, grad: ArrayLike, kernel_size: Window, out: NDArray[Any] | None, **options: Any
+) -> NDArray[Any]:
+    image, gradient = as_array("x", x), as_array("grad", grad)
+    work = _work(image.shape, gradient.shape, kernel_size, image.dtype, gradient.dtype, **options)
+    return work.run((image, gradient), out)
+
+
+def _work(
     x_shape: tuple[int, ...],
     grad_shape: tuple[int, ...] | None,
     kernel_size: Window,
@@ -257,15 +239,15 @@ def _make_plan(
     algorithm: str = "auto",
     threads: int | None = None,
     **options: Any,
-) -> WeightGradientPlan:
-    workers = resolve_threads(operation, threads)
-    given = (operation, x_shape, grad_shape, kernel_size, x_dtype, grad_dtype, algorithm, workers, compiler.failure())
-    return WeightGradientPlan(_decide(*given, **options))
+) -> Work:
+    """Return the gradient of the weights, all arguments checked."""
+    workers = resolve_threads(threads)
+    given = (x_shape, grad_shape, kernel_size, x_dtype, grad_dtype, algorithm, workers, compiler.failure())
+    return Work(_decided(*given, **options))
 
 
 @memoized
-def _decide(
-    operation: str,
+def _decided(
     x_shape: tuple[int, ...],
     grad_shape: tuple[int, ...] | None,
     kernel_size: object,
@@ -273,45 +255,42 @@ def _decide(
     grad_dtype: np.dtype[Any],
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (algorithms may ask for it, so it is a part of what is remembered)
+    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     layout: str | None = None,
     groups: int = 1,
     filters: int = 0,
     **options: Any,
-) -> GradientChoice:
+) -> WeightGradient:
     """Validate the arguments, all but the arrays' values, and choose the algorithm."""
     if not isinstance(x_shape, tuple | list):
-        raise ArgumentError(f"{operation}: x_shape must be a tuple of integers, got {x_shape!r}")
+        raise ArgumentError(f"x_shape must be a tuple of integers, got {x_shape!r}")
     if is_sequence(kernel_size):
         k = len(plain(kernel_size))
     else:
-        k = 2 if layout is None else len(layouts.parse(operation, layout).spatial)
+        k = 2 if layout is None else len(layouts.parse(layout).spatial)
     if k == 0:
-        raise GeometryError(f"{operation}: kernel_size must have an entry for each spatial axis, got {kernel_size!r}")
-    kernel = per_axis(operation, "kernel_size", kernel_size, k, minimum=1)
-    axes = layouts.resolve(operation, layout, len(x_shape), k)
+        raise GeometryError(f"kernel_size must have an entry for each spatial axis, got {kernel_size!r}")
+    kernel = per_axis("kernel_size", kernel_size, k, minimum=1)
+    axes = layouts.resolve(layout, len(x_shape), k)
     if grad_shape is not None:
         if len(grad_shape) != len(x_shape):
             raise ShapeError(
-                f"{operation}: grad has shape {grad_shape} but x has shape {tuple(x_shape)}; both need the axes "
-                f"{axes.axes!r}"
+                f"grad has shape {grad_shape} but x has shape {tuple(x_shape)}; both need the axes {axes.axes!r}"
             )
         filters = axes.size(layouts.CHANNEL, grad_shape)
     channels = axes.size(layouts.CHANNEL, x_shape)
-    groups = integer(operation, "groups", groups, minimum=1)
+    groups = integer("groups", groups, minimum=1)
     if channels % groups:
         raise ShapeError(
-            f"{operation}: the image {tuple(x_shape)} has {channels} channels, which do not divide into "
-            f"groups={groups}; the channels must be a multiple of groups"
+            f"the image {tuple(x_shape)} has {channels} channels, which do not divide into groups={groups}; the "
+            "channels must be a multiple of groups"
         )
     w_shape = (filters, channels // groups, *kernel)
     names = ("x", "grad")
-    p = make_problem(
-        operation, x_shape, w_shape, x_dtype, grad_dtype, layout=layout, groups=groups, names=names, **options
-    )
+    p = make_problem(x_shape, w_shape, x_dtype, grad_dtype, layout=layout, groups=groups, names=names, **options)
     if grad_shape is not None and p.output_shape != grad_shape:
         raise ShapeError(
-            f"{operation}: grad has shape {grad_shape} but the convolution of an image {tuple(x_shape)} with kernels "
-            f"{kernel} gives {p.output_shape}; pass the gradient of that result, and what the convolution was given"
+            f"grad has shape {grad_shape} but the convolution of an image {tuple(x_shape)} with kernels {kernel} gives "
+            f"{p.output_shape}; pass the gradient of that result, and what the convolution was given"
         )
-    return choose_gradient(p, algorithm, threads)
+    return WeightGradient.decided(p, algorithm, threads)

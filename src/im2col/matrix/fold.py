@@ -159,10 +159,10 @@ def tap_regions(geometry: Geometry) -> Iterator[Region]:
     Region
     """
     axes = []
-    for i, k in enumerate(geometry.kernel_size):
+    for i in range(geometry.ndim):
         stride, before = geometry.stride[i], geometry.padding[i][0]
         taps = []
-        for tap, (first, stop) in enumerate(geometry.positions_inside(i, range(k)).tolist()):
+        for tap, (first, stop) in enumerate(geometry.positions_inside(i)):
             if first < stop:
                 shift = tap * geometry.dilation[i] - before
                 pixel, last = first * stride + shift, (stop - 1) * stride + shift

@@ -29,10 +29,10 @@ ORIENTATIONS = get_args(Orientation)
 TAP_ORDERS = get_args(TapOrder)
 
 
-def check_choice(operation: str, name: str, value: object, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise `ArgumentError` unless `value` is one of the words in `choices`."""
     if not isinstance(value, str) or value not in choices:
-        raise ArgumentError(f"{operation}: {name} must be {' or '.join(map(repr, choices))}, got {value!r}")
+        raise ArgumentError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,6 @@ def patch_view(padded: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
 
 @memoized
 def resolve_frame(
-    operation: str,
     image_shape: tuple[int, ...],
     kernel_size: object,
     stride: object,
@@ -151,8 +150,6 @@ def resolve_frame(
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     image_shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order
         As for `im2col`.
 
@@ -165,19 +162,15 @@ def resolve_frame(
     GeometryError, LayoutError, ArgumentError
         If an argument does not fit.
     """
-    check_choice(operation, "orientation", orientation, ORIENTATIONS)
-    check_choice(operation, "tap_order", tap_order, TAP_ORDERS)
+    check_choice("orientation", orientation, ORIENTATIONS)
+    check_choice("tap_order", tap_order, TAP_ORDERS)
     if is_sequence(kernel_size):
         k = len(plain(kernel_size))
         if k == 0:
-            raise GeometryError(
-                f"{operation}: kernel_size must have an entry for each spatial axis, got {kernel_size!r}"
-            )
+            raise GeometryError(f"kernel_size must have an entry for each spatial axis, got {kernel_size!r}")
     else:
-        k = 2 if layout is None else len(layouts.parse(operation, layout).spatial)
-    axes = layouts.resolve(operation, layout, len(image_shape), k)
-    geometry = resolve_geometry(
-        operation, axes.spatial, axes.spatial_shape(image_shape), kernel_size, stride, padding, dilation
-    )
+        k = 2 if layout is None else len(layouts.parse(layout).spatial)
+    axes = layouts.resolve(layout, len(image_shape), k)
+    geometry = resolve_geometry(axes.spatial, axes.spatial_shape(image_shape), kernel_size, stride, padding, dilation)
     batch, channels = axes.size(layouts.BATCH, image_shape), axes.size(layouts.CHANNEL, image_shape)
     return Frame(axes, geometry, batch, channels, orientation, tap_order)

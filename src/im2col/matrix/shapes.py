@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ..engine.host import require_memory
-from ..errors import ArgumentError
+from ..errors import ArgumentError, named
 from ..spec.geometry import integer
 from ..spec.padding import check_mode
 from .fold import overlap
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..spec.padding import Padding, PaddingMode
 
 
+@named
 def overlap_count(
     image_shape: tuple[int, ...],
     kernel_size: Window,
@@ -60,16 +61,16 @@ def overlap_count(
            [2, 4, 4, 2],
            [1, 2, 2, 1]])
     """
-    op = "overlap_count"
-    frame = resolve_frame(op, checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
-    check_mode(op, padding_mode, frame.geometry)
+    frame = resolve_frame(checked_shape(image_shape), kernel_size, stride, padding, dilation, layout)
+    check_mode(padding_mode, frame.geometry)
     g = frame.geometry
     along = max(n + 2 * stops * k for n, stops, k in zip(g.padded_shape, g.output_shape, g.kernel_size, strict=True))
     size = 8 * (math.prod(g.spatial_shape) + along)
-    require_memory(op, size, "ask for one axis at a time, with less padding", "the counts {} of int64", g.spatial_shape)
+    require_memory(size, "ask for one axis at a time, with less padding", "the counts {} of int64", g.spatial_shape)
     return overlap(frame.geometry, padding_mode)
 
 
+@named
 def output_shape(
     image_shape: tuple[int, ...],
     kernel_size: Window,
@@ -104,18 +105,15 @@ def output_shape(
     >>> output_shape((1, 3, 224, 224), 7, stride=2, padding=3)
     (112, 112)
     """
-    op = "output_shape"
-    frame = resolve_frame(op, checked_shape(op, image_shape), kernel_size, stride, padding, dilation, layout)
+    frame = resolve_frame(checked_shape(image_shape), kernel_size, stride, padding, dilation, layout)
     return frame.geometry.output_shape
 
 
-def checked_shape(operation: str, image_shape: object) -> tuple[int, ...]:
+def checked_shape(image_shape: object) -> tuple[int, ...]:
     """Return a user's `image_shape` as a tuple of int.
 
     Parameters
     ----------
-    operation : str
-        What an error names.
     image_shape : tuple of int
         The user's argument.
 
@@ -125,7 +123,5 @@ def checked_shape(operation: str, image_shape: object) -> tuple[int, ...]:
         If it is no tuple, or an entry is no integer of at least 0.
     """
     if not isinstance(image_shape, list | tuple):
-        raise ArgumentError(
-            f"{operation}: image_shape must be a tuple of integers, the shape of the image; got {image_shape!r}"
-        )
-    return tuple(integer(operation, "an entry of image_shape", n, minimum=0) for n in image_shape)
+        raise ArgumentError(f"image_shape must be a tuple of integers, the shape of the image; got {image_shape!r}")
+    return tuple(integer("an entry of image_shape", n, minimum=0) for n in image_shape)

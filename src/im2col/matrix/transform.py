@@ -10,7 +10,7 @@ import numpy as np
 from ..engine import gather
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, ShapeError, named
 from ..spec.arrays import as_array, check_output, native
 from ..spec.geometry import integer
 from ..spec.padding import check_mode, constant
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..spec.padding import Padding, PaddingMode
 
 
+@named
 def im2col(
     x: ArrayLike,
     kernel_size: Window,
@@ -105,27 +106,27 @@ def im2col(
            [3, 4, 6, 7],
            [4, 5, 7, 8]])
     """
-    op = "im2col"
-    image = as_array(op, "x", x)
-    frame = resolve_frame(op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
+    image = as_array("x", x)
+    frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     shape, dtype = frame.matrix_shape, native(image.dtype)
-    check_mode(op, padding_mode, frame.geometry)
-    fill = constant(op, padding_value, dtype)
-    workers = resolve_threads(op, threads)
+    check_mode(padding_mode, frame.geometry)
+    fill = constant(padding_value, dtype)
+    workers = resolve_threads(threads)
     if out is None:
         size = math.prod(shape) * dtype.itemsize + frame.padded_bytes(dtype.itemsize)
         way_out = "use conv, which never makes it whole, or patches, a view that copies nothing"
-        require_memory(op, size, way_out, "the column matrix {} of {}", shape, dtype)
+        require_memory(size, way_out, "the column matrix {} of {}", shape, dtype)
         out = np.empty(shape, dtype)
     else:
-        out = check_output(op, out, shape, dtype, [image])
+        out = check_output(out, shape, dtype, [image])
         size, padded = frame.padded_bytes(dtype.itemsize), frame.geometry.padded_shape
-        require_memory(op, size, "use less padding", "the padded image {} of {}", padded, dtype)
+        require_memory(size, "use less padding", "the padded image {} of {}", padded, dtype)
     source = frame.patches(frame.padded(image, padding_mode, fill, workers))
     gather.copy(frame.split(out), source, workers)
     return out
 
 
+@named
 def patches(
     x: ArrayLike,
     kernel_size: Window,
@@ -181,25 +182,25 @@ def patches(
     >>> p.shape, np.shares_memory(p, x)
     ((2, 2, 3, 3), True)
     """
-    op = "patches"
     if copy is not None and copy is not False:
-        raise ArgumentError(f"{op}: copy must be None (copy where padding forces it) or False (never), got {copy!r}")
-    image = as_array(op, "x", x)
-    frame = resolve_frame(op, image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
-    check_mode(op, padding_mode, frame.geometry)
-    fill = constant(op, padding_value, native(image.dtype))
+        raise ArgumentError(f"copy must be None (copy where padding forces it) or False (never), got {copy!r}")
+    image = as_array("x", x)
+    frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
+    check_mode(padding_mode, frame.geometry)
+    fill = constant(padding_value, native(image.dtype))
     if frame.geometry.is_padded:
         if copy is False:
             raise ArgumentError(
-                f"{op}: padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the "
-                "image first, or pass copy=None"
+                f"padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the image "
+                "first, or pass copy=None"
             )
         size, padded = frame.padded_bytes(image.itemsize), frame.geometry.padded_shape
-        require_memory(op, size, "use less padding", "the padded image {} of {}", padded, image.dtype)
+        require_memory(size, "use less padding", "the padded image {} of {}", padded, image.dtype)
     view = frame.patches(frame.padded(image, padding_mode, fill))
     return view.reshape(frame.patches_shape, copy=False)
 
 
+@named
 def col2im(
     columns: ArrayLike,
     image_shape: tuple[int, ...],
@@ -275,18 +276,17 @@ def col2im(
            [3, 4, 5],
            [6, 7, 8]])
     """
-    op = "col2im"
-    matrix = as_array(op, "columns", columns)
-    shape = checked_shape(op, image_shape)
-    frame = resolve_frame(op, shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
+    matrix = as_array("columns", columns)
+    shape = checked_shape(image_shape)
+    frame = resolve_frame(shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     if matrix.shape != frame.matrix_shape:
         raise ShapeError(
-            f"{op}: columns has shape {matrix.shape} but an image {shape} with these windows has the column matrix "
+            f"columns has shape {matrix.shape} but an image {shape} with these windows has the column matrix "
             f"{frame.matrix_shape} ({orientation}, {tap_order}); check image_shape, orientation and the window"
         )
-    check_choice(op, "reduce", reduce, ("sum", "mean"))
-    check_mode(op, padding_mode, frame.geometry)
-    workers = resolve_threads(op, threads)
+    check_choice("reduce", reduce, ("sum", "mean"))
+    check_mode(padding_mode, frame.geometry)
+    workers = resolve_threads(threads)
     dtype = native(matrix.dtype)
     planes = frame.batch * frame.channels
     workspace = workspace_bytes(planes, frame.geometry, dtype, padding_mode, reduce)
@@ -294,16 +294,17 @@ def col2im(
         dtype = sum_dtype(dtype)
     if out is None:
         require_memory(
-            op, workspace + math.prod(shape) * dtype.itemsize, "fold it in parts", "the image {} of {}", shape, dtype
+            workspace + math.prod(shape) * dtype.itemsize, "fold it in parts", "the image {} of {}", shape, dtype
         )
         out = np.empty(shape, dtype)
     else:
-        out = check_output(op, out, shape, dtype, [matrix])
-        require_memory(op, workspace, "fold it in parts", "the sums for the image {} of {}", shape, dtype)
+        out = check_output(out, shape, dtype, [matrix])
+        require_memory(workspace, "fold it in parts", "the sums for the image {} of {}", shape, dtype)
     fold(frame.layout.to_canonical(out), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers)
     return out
 
 
+@named
 def weight_matrix(
     w: ArrayLike,
     *,
@@ -347,20 +348,19 @@ def weight_matrix(
     >>> (im2col(x, 2) @ weight_matrix(w)).shape
     (16, 4)
     """
-    op = "weight_matrix"
-    filters = as_array(op, "w", w)
-    check_choice(op, "tap_order", tap_order, TAP_ORDERS)
-    check_choice(op, "orientation", orientation, ORIENTATIONS)
-    groups = integer(op, "groups", groups, minimum=1)
+    filters = as_array("w", w)
+    check_choice("tap_order", tap_order, TAP_ORDERS)
+    check_choice("orientation", orientation, ORIENTATIONS)
+    groups = integer("groups", groups, minimum=1)
     if filters.ndim < 3 or filters.shape[0] % groups:
         raise ShapeError(
-            f"{op}: w must be (filters, channels/groups, *kernel) with filters divisible by groups={groups}, got shape "
+            f"w must be (filters, channels/groups, *kernel) with filters divisible by groups={groups}, got shape "
             f"{filters.shape}"
         )
     n, channels = filters.shape[:2]
     kernel = filters.shape[2:]
     size = n * groups * channels * math.prod(kernel) * filters.itemsize
-    require_memory(op, 2 * size, "multiply group by group, as conv does", "the matrix of {} filters", n)
+    require_memory(2 * size, "multiply group by group, as conv does", "the matrix of {} filters", n)
     spread = np.zeros((groups, n // groups, groups, channels, *kernel), native(filters.dtype))
     for g in range(groups):
         spread[g, :, g] = filters[g * (n // groups) : (g + 1) * (n // groups)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import named
 from ..files import replacing
 from .image_files import pillow
 
@@ -43,6 +44,7 @@ class Tile:
     weights: NDArray[np.float64] | None = None
 
 
+@named
 def write_contact_sheet(
     path: str | os.PathLike[str], title: str, remark: str, tiles: Sequence[Tile], *, force: bool = False
 ) -> None:
@@ -61,13 +63,12 @@ def write_contact_sheet(
 
     Raises
     ------
-    PhotoError
+    FileError
         If the file cannot be written.
     MissingExtraError
         If Pillow is not installed.
     """
-    op = "write_contact_sheet"
-    pil = pillow(op)
+    pil = pillow()
     from PIL import ImageDraw, ImageFont
 
     height, width = tiles[-1].picture.shape[:2]
@@ -97,7 +98,7 @@ def write_contact_sheet(
             text += _ICON + 11
         draw.text((text, below), tile.name, _INK, medium, anchor="lt")
         draw.text((text, below + _ICON - 2), tile.remark, _FAINT, small, anchor="ls")
-    with replacing(op, path, force=force) as file:
+    with replacing(path, force=force) as file:
         sheet.save(file, "PNG", optimize=True)
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.host import require_memory
+from ..errors import named
 from ..files import check_target
-from ..layers.plan import make_plan
+from ..layers.convolution import convolution
+from ..layers.plan import Plan
 from ..spec.padding import check_mode, resolve_geometry, source_index
 from .image_files import Photo, format_for, read_photo, write_photo
-from .kernels import Kernel, as_kernel, find_kernel
+from .kernels import ImageKernel, as_kernel, find_kernel
 
 if TYPE_CHECKING:
     import os
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..files import Progress
-    from ..layers.plan import Plan
     from ..spec.geometry import Geometry, Window
     from ..spec.padding import Padding, PaddingMode
 
@@ -29,9 +30,10 @@ BAND_SAMPLES = 1 << 20
 """Samples of the photograph that are filtered at once: 4 MiB of float32."""
 
 
+@named
 def filter_photo(
     photo: Photo,
-    kernel: str | Kernel | ArrayLike,
+    kernel: str | ImageKernel | ArrayLike,
     *,
     stride: Window = 1,
     padding: Padding = "same",
@@ -47,7 +49,7 @@ def filter_photo(
     Parameters
     ----------
     photo : Photo
-    kernel : str, Kernel or array_like, (kh, kw)
+    kernel : str, ImageKernel or array_like, (kh, kw)
         A name (see `KERNELS`), the path of a .npy file, or the weights. It is not flipped.
     stride, dilation : int or tuple of int
         As for `conv2d`.
@@ -68,7 +70,7 @@ def filter_photo(
 
     Raises
     ------
-    GeometryError, ArgumentError, DTypeError, PhotoError
+    GeometryError, ArgumentError, DTypeError, FileError
         If an argument does not fit.
     MemoryBudgetError
         If the result would not fit the available memory.
@@ -87,21 +89,19 @@ def filter_photo(
     >>> print(filter_photo(photo, "blur", stride=2))
     3 × 2 RGB
     """
-    op = "filter_photo"
-    kernel = _as_named(op, kernel)
+    kernel = _as_named(kernel)
     height, width, channels = photo.samples.shape
-    geometry = resolve_geometry(op, "HW", (height, width), kernel.weights.shape, stride, padding, dilation)
-    check_mode(op, padding_mode, geometry)
+    geometry = resolve_geometry("HW", (height, width), kernel.weights.shape, stride, padding, dilation)
+    check_mode(padding_mode, geometry)
     maximum = np.iinfo(photo.samples.dtype).max
     dtype = _exact_dtype(kernel, int(maximum))
     rows, columns = geometry.output_shape
     size = rows * columns * channels * photo.samples.itemsize + 8 * geometry.padded_shape[0]
-    require_memory(op, size, "use less padding", "the result of {} × {} pixels", columns, rows)
+    require_memory(size, "use less padding", "the result of {} × {} pixels", columns, rows)
 
     @cache  # the bands have one height, but the last
     def plan(band_height: int) -> Plan:
-        return make_plan(
-            op,
+        work = convolution(
             (channels, band_height, width),
             dtype,
             np.broadcast_to(kernel.weights.astype(dtype), (channels, 1, *kernel.weights.shape)),
@@ -114,6 +114,7 @@ def filter_photo(
             algorithm=algorithm,
             threads=threads,
         )
+        return Plan(work.operation, work.weights, None)
 
     result = np.empty((rows, columns, channels), photo.samples.dtype)
     source = source_index(height, *geometry.padding[0], padding_mode)
@@ -138,13 +139,13 @@ def filter_photo(
     return replace(photo, samples=result, alpha=alpha)
 
 
-def _as_named(operation: str, kernel: str | Kernel | ArrayLike) -> Kernel:
-    if isinstance(kernel, Kernel):
+def _as_named(kernel: str | ImageKernel | ArrayLike) -> ImageKernel:
+    if isinstance(kernel, ImageKernel):
         return kernel
-    return find_kernel(kernel) if isinstance(kernel, str) else as_kernel(operation, kernel)
+    return find_kernel(kernel) if isinstance(kernel, str) else as_kernel(kernel)
 
 
-def _exact_dtype(kernel: Kernel, maximum: int) -> np.dtype[Any]:
+def _exact_dtype(kernel: ImageKernel, maximum: int) -> np.dtype[Any]:
     """Return a dtype in which every sum of weights times samples is exact, or as good as: see `filter_photo`."""
     integers = bool((kernel.weights == np.rint(kernel.weights)).all())
     exact = integers and float(np.abs(kernel.weights).sum()) * maximum <= 1 << 24
@@ -167,6 +168,7 @@ def _alpha_under(alpha: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uin
     return alpha[np.ix_(*middles)]
 
 
+@named
 def filter_file(
     source: str | os.PathLike[str],
     kernel: str,
@@ -199,10 +201,10 @@ def filter_file(
     Im2colError
         As `read_photo`, `filter_photo` and `write_photo`.
     """
-    check_target("write_photo", target, force=force)
+    check_target(target, force=force)
     weights = find_kernel(kernel)
     photo = read_photo(source, large=large)
-    format_for("write_photo", target, photo.mode)
+    format_for(target, photo.mode)
     result = filter_photo(photo, weights, **options)
     write_photo(result, target, force=force)
     return photo, result

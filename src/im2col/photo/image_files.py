@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.host import require_memory
-from ..errors import MissingExtraError, PhotoError
+from ..errors import MissingExtraError, PhotoError, named, naming
 from ..files import check_target, replacing
 
 if TYPE_CHECKING:
@@ -65,19 +65,19 @@ class Photo:
     icc_profile: bytes | None = None
     notes: tuple[str, ...] = ()
 
+    @naming("Photo")
     def __post_init__(self) -> None:
         shape, dtype = self.samples.shape, self.samples.dtype
         kinds = {np.dtype(np.uint8): (1, 3), np.dtype(np.uint16): (1,)}
         if len(shape) != 3 or 0 in shape or shape[2] not in kinds.get(dtype, ()):
             raise PhotoError(
-                f"Photo: samples must be (H, W, 1) or (H, W, 3) of uint8, or (H, W, 1) of uint16; got {shape} of "
-                f"{dtype}"
+                f"samples must be (H, W, 1) or (H, W, 3) of uint8, or (H, W, 1) of uint16; got {shape} of {dtype}"
             )
         if self.alpha is not None and (
             self.alpha.shape != shape[:2] or self.alpha.dtype != np.uint8 or dtype != np.uint8
         ):
             raise PhotoError(
-                f"Photo: alpha must be {shape[:2]} of uint8 beside samples of uint8; got {self.alpha.shape} of "
+                f"alpha must be {shape[:2]} of uint8 beside samples of uint8; got {self.alpha.shape} of "
                 f"{self.alpha.dtype} beside {dtype}"
             )
 
@@ -93,6 +93,7 @@ class Photo:
         return f"{width} × {height} {_MODES[self.mode]}"
 
 
+@named
 def read_photo(path: str | os.PathLike[str], *, large: bool = False) -> Photo:
     """Read an image file, upright.
 
@@ -126,7 +127,7 @@ def read_photo(path: str | os.PathLike[str], *, large: bool = False) -> Photo:
     >>> print(photo)
     451 × 300 RGB
     """
-    pil = pillow("read_photo")
+    pil = pillow()
     try:
         with Path(path).open("rb") as file, _pixel_limit(pil, large=large), pil.Image.open(file) as image:
             return _decoded(image, path, pil)
@@ -134,17 +135,15 @@ def read_photo(path: str | os.PathLike[str], *, large: bool = False) -> Photo:
         raise
     except (pil.Image.DecompressionBombWarning, pil.Image.DecompressionBombError) as cause:
         raise PhotoError(
-            f"read_photo: {path} has more than {pil.Image.MAX_IMAGE_PIXELS} pixels, where Pillow suspects a "
-            "decompression bomb; if you trust the file, pass large=True (--large)"
+            f"{path} has more than {pil.Image.MAX_IMAGE_PIXELS} pixels, where Pillow suspects a decompression bomb; if "
+            "you trust the file, pass large=True (--large)"
         ) from cause
     except pil.UnidentifiedImageError as cause:
-        raise PhotoError(
-            f"read_photo: {path} is no image that Pillow can read; convert it to PNG, TIFF or JPEG first"
-        ) from cause
+        raise PhotoError(f"{path} is no image that Pillow can read; convert it to PNG, TIFF or JPEG first") from cause
     except OSError as cause:
         if cause.errno is not None:
             raise PhotoError(
-                f"read_photo: cannot read {str(path)!r}: {cause.strerror}; check the path and its permissions"
+                f"cannot read {str(path)!r}: {cause.strerror}; check the path and its permissions"
             ) from cause
         raise _undecodable(path, cause) from cause
     except Exception as cause:  # what Pillow's decoders raise on a broken file depends on the format
@@ -152,16 +151,16 @@ def read_photo(path: str | os.PathLike[str], *, large: bool = False) -> Photo:
 
 
 def _undecodable(path: str | os.PathLike[str], cause: Exception) -> PhotoError:
-    return PhotoError(f"read_photo: {path} cannot be decoded ({cause}); get a complete copy, or save it anew as PNG")
+    return PhotoError(f"{path} cannot be decoded ({cause}); get a complete copy, or save it anew as PNG")
 
 
-def pillow(operation: str) -> ModuleType:
+def pillow() -> ModuleType:
     """Return the package PIL, its modules Image and ImageOps loaded, or raise `MissingExtraError`."""
     try:
         import PIL.Image
         import PIL.ImageOps
     except ImportError as cause:
-        raise MissingExtraError(f"{operation}: this needs Pillow; install it with pip install 'im2col[cli]'") from cause
+        raise MissingExtraError("this needs Pillow; install it with pip install 'im2col[cli]'") from cause
     return PIL
 
 
@@ -185,7 +184,7 @@ def _decoded(image: ImageFile, path: str | os.PathLike[str], pil: ModuleType) ->
     width, height = image.size
     # The file's own samples, the converted ones, and the array.
     size = 3 * width * height * max(2, len(image.getbands()))
-    require_memory("read_photo", size, "scale it down first", "the image {} of {} × {} pixels", path, width, height)
+    require_memory(size, "scale it down first", "the image {} of {} × {} pixels", path, width, height)
     notes = tuple(f"{path}: {loss}" for loss in _losses(image))
     icc_profile = image.info.get("icc_profile") if image.mode in (*_GREY, *_SIXTEEN_BITS, *_COLOUR) else None
     pil.ImageOps.exif_transpose(image, in_place=True)
@@ -193,8 +192,8 @@ def _decoded(image: ImageFile, path: str | os.PathLike[str], pil: ModuleType) ->
         return Photo(_sixteen_bits(np.asarray(image), path)[:, :, None], None, icc_profile, notes)
     if image.mode == "F":
         raise PhotoError(
-            f"read_photo: {path} has floating-point samples, which have no range to clip to; convert it to 8 or 16 "
-            "bits first, or use im2col.conv2d on the array"
+            f"{path} has floating-point samples, which have no range to clip to; convert it to 8 or 16 bits first, or "
+            "use im2col.conv2d on the array"
         )
     colours = "L" if image.mode in _GREY else "RGB"
     mode = colours + "A" * image.has_transparency_data
@@ -221,12 +220,11 @@ def _losses(image: ImageFile) -> Iterator[str]:
 def _sixteen_bits(array: NDArray[Any], path: str | os.PathLike[str]) -> NDArray[np.uint16]:
     least, greatest = int(array.min()), int(array.max())
     if least < 0 or greatest > 65535:
-        raise PhotoError(
-            f"read_photo: {path} has samples from {least} to {greatest} but 16 bits hold 0 to 65535; scale it first"
-        )
+        raise PhotoError(f"{path} has samples from {least} to {greatest} but 16 bits hold 0 to 65535; scale it first")
     return array.astype(np.uint16)
 
 
+@named
 def write_photo(photo: Photo, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Write an image file, whole or not at all.
 
@@ -240,32 +238,30 @@ def write_photo(photo: Photo, path: str | os.PathLike[str], *, force: bool = Fal
 
     Raises
     ------
+    FileError
+        If the file exists and `force` is false, or it cannot be written; then nothing is left of it.
     PhotoError
-        If the format is unknown or cannot hold the photograph, the file exists and `force` is false, or it cannot be
-        written; then nothing is left of it.
+        If the format is unknown or cannot hold the photograph.
     MissingExtraError
         If Pillow is not installed.
     """
-    op = "write_photo"
-    check_target(op, path, force=force)
-    pil = pillow(op)
-    name = format_for(op, path, photo.mode)
+    check_target(path, force=force)
+    pil = pillow()
+    name = format_for(path, photo.mode)
     array = photo.samples if photo.alpha is None else np.dstack([photo.samples, photo.alpha])
     image = pil.Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    with replacing(op, path, force=force) as file:
+    with replacing(path, force=force) as file:
         try:
             image.save(file, name, icc_profile=photo.icc_profile, **_QUALITY.get(name, {}))
         except ValueError as cause:
-            raise PhotoError(f"{op}: cannot write {str(path)!r}: {cause}") from cause
+            raise PhotoError(f"cannot write {str(path)!r}: {cause}") from cause
 
 
-def format_for(operation: str, path: str | os.PathLike[str], mode: str) -> str:
+def format_for(path: str | os.PathLike[str], mode: str) -> str:
     """Return Pillow's name of the format that a path's ending means, or say why it cannot hold a photograph.
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     path : path-like
         Where to write.
     mode : str
@@ -277,13 +273,11 @@ def format_for(operation: str, path: str | os.PathLike[str], mode: str) -> str:
         If the ending means no format that is written here, or the format does not hold the mode.
     """
     ending = Path(path).suffix.lower()
-    name = str(pillow(operation).Image.registered_extensions().get(ending))
+    name = str(pillow().Image.registered_extensions().get(ending))
     fitting = [key for key, modes in _FORMATS.items() if mode in modes]
     way_out = f"use one of {', '.join(fitting)}, as in {Path(path).with_suffix('.png')}"
     if name not in _FORMATS:
-        raise PhotoError(
-            f"{operation}: the ending {ending!r} of {path} means no format that is written here; {way_out}"
-        )
+        raise PhotoError(f"the ending {ending!r} of {path} means no format that is written here; {way_out}")
     if name not in fitting:
-        raise PhotoError(f"{operation}: {path}: {name} cannot hold {_MODES[mode]}; {way_out}")
+        raise PhotoError(f"{path}: {name} cannot hold {_MODES[mode]}; {way_out}")
     return name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError, DTypeError, named
 from ..files import open_npy
 from ..spec.arrays import as_array
 
@@ -24,7 +24,7 @@ _GREATEST_SUM = 1e30
 
 
 @dataclass(frozen=True, eq=False)
-class Kernel:
+class ImageKernel:
     """A plain kernel with its name: the pixels under it are multiplied by `weights`, summed, and divided by `divisor`.
 
     Parameters
@@ -50,12 +50,12 @@ class Kernel:
         return float(self.weights.sum()) == 0.0
 
 
-def _named(*kernels: tuple[str, str, ArrayLike, int]) -> MappingProxyType[str, Kernel]:
+def _named(*kernels: tuple[str, str, ArrayLike, int]) -> MappingProxyType[str, ImageKernel]:
     table = {}
     for name, meaning, weights, divisor in kernels:
         array = np.array(weights, np.float64)
         array.setflags(write=False)
-        table[name] = Kernel(name, meaning, array, divisor)
+        table[name] = ImageKernel(name, meaning, array, divisor)
     return MappingProxyType(table)
 
 
@@ -84,7 +84,8 @@ KERNELS = _named(
 """The named kernels, in the order in which tables and pictures show them."""
 
 
-def find_kernel(name: str) -> Kernel:
+@named
+def find_kernel(name: str) -> ImageKernel:
     """Return a kernel by its name, or from a .npy file.
 
     Parameters
@@ -96,7 +97,7 @@ def find_kernel(name: str) -> Kernel:
     ------
     ArgumentError
         If it is neither.
-    PhotoError, DTypeError
+    FileError, DTypeError
         As `read_kernel`.
 
     Examples
@@ -112,10 +113,11 @@ def find_kernel(name: str) -> Kernel:
         return read_kernel(name)
     close = difflib.get_close_matches(name.lower(), KERNELS, n=2)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"the names are {', '.join(KERNELS)}"
-    raise ArgumentError(f"find_kernel: kernel must be a name or a .npy file, got {name!r}; {hint}")
+    raise ArgumentError(f"kernel must be a name or a .npy file, got {name!r}; {hint}")
 
 
-def read_kernel(path: str | os.PathLike[str]) -> Kernel:
+@named
+def read_kernel(path: str | os.PathLike[str]) -> ImageKernel:
     """Read a kernel from a .npy file, without pickle.
 
     Parameters
@@ -125,29 +127,27 @@ def read_kernel(path: str | os.PathLike[str]) -> Kernel:
 
     Returns
     -------
-    Kernel
+    ImageKernel
 
     Raises
     ------
-    PhotoError
+    FileError
         If the file cannot be read or is no .npy file.
     ArgumentError, DTypeError
         If the array is no kernel.
     """
-    return as_kernel("read_kernel", open_npy("read_kernel", path), name=str(Path(path)))
+    return as_kernel(open_npy(path), name=str(Path(path)))
 
 
-def as_kernel(operation: str, weights: Any, name: str = "kernel") -> Kernel:
+def as_kernel(weights: Any, name: str = "kernel") -> ImageKernel:
     """Return an array as a kernel.
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     weights : array_like, (kh, kw)
         Finite real numbers.
     name : str
-        What errors and `Kernel.name` call it.
+        What errors and `ImageKernel.name` call it.
 
     Raises
     ------
@@ -156,21 +156,19 @@ def as_kernel(operation: str, weights: Any, name: str = "kernel") -> Kernel:
     DTypeError
         If its dtype is not a real number.
     """
-    array = as_array(operation, name, weights)
+    array = as_array(name, weights)
     if array.dtype.kind == "c":
-        raise DTypeError(
-            f"{operation}: {name} has dtype {array.dtype} but a photograph needs real weights; pass its .real"
-        )
+        raise DTypeError(f"{name} has dtype {array.dtype} but a photograph needs real weights; pass its .real")
     if array.ndim != 2 or array.size == 0:
         raise ArgumentError(
-            f"{operation}: {name} must have 2 axes, (height, width), and at least one weight; got shape {array.shape}"
+            f"{name} must have 2 axes, (height, width), and at least one weight; got shape {array.shape}"
         )
     own = array.astype(np.float64)
     # One test for NaN, infinity and overflow: a comparison with NaN is false.
     if not np.abs(own).sum() <= _GREATEST_SUM:
         raise ArgumentError(
-            f"{operation}: {name} must hold finite numbers whose magnitudes sum to at most {_GREATEST_SUM:g}; got "
-            f"values from {own.min()} to {own.max()}"
+            f"{name} must hold finite numbers whose magnitudes sum to at most {_GREATEST_SUM:g}; got values from "
+            f"{own.min()} to {own.max()}"
         )
     own.setflags(write=False)
-    return Kernel(name, "a kernel of your own", own)
+    return ImageKernel(name, "a kernel of your own", own)

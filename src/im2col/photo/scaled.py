@@ -45,7 +45,7 @@ def photo_image(path: str | os.PathLike[str], longest: int = LONGEST, *, large: 
     height, width = samples.shape[:2]
     scale = longest / max(height, width)
     if scale < 1:
-        pil = pillow("read_photo")
+        pil = pillow()
         size = max(1, round(width * scale)), max(1, round(height * scale))
         plain = pil.Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
         samples = np.asarray(plain.resize(size, pil.Image.Resampling.BOX)).reshape(size[1], size[0], -1)

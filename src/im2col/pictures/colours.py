@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Colours = Literal["channels", "values"]
+"""What the background of a cell shows."""
+COLOURS = get_args(Colours)
 
 CHANNELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """M. Okabe and K. Ito, "Color Universal Design" (2008): told apart by all kinds of colour vision."""

@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .layer import Layer
-    from .scene import Plane, Selection
+    from .pictured_layer import PicturedLayer
+    from .plane import Plane, Selection
 
 NOT, LIT, FOCUS = 0, 1, 2
 PIXELS = ("pixel", "address", "sum", "count", "mean")
@@ -33,12 +33,12 @@ class Light(NamedTuple):
     order: NDArray[np.int64]
 
 
-def highlight(layer: Layer, plane: Plane, selection: Selection) -> Light:
+def highlight(layer: PicturedLayer, plane: Plane, selection: Selection) -> Light:
     """Return which shown cells of a plane a selection lights.
 
     Parameters
     ----------
-    layer : Layer
+    layer : PicturedLayer
         Of the plane's scene.
     plane : Plane
     selection : Selection
@@ -70,13 +70,13 @@ def highlight(layer: Layer, plane: Plane, selection: Selection) -> Light:
     return light
 
 
-def tap_ranks(layer: Layer, filter_: int | None) -> NDArray[np.int64]:
+def tap_ranks(layer: PicturedLayer, filter_: int | None) -> NDArray[np.int64]:
     """Return each tap's number among those that a filter reads, from 1; 0 where it does not. Shape (taps,)."""
     read = np.ones(layer.taps, bool) if filter_ is None else layer.reads(filter_)
     return np.asarray(np.where(read, np.cumsum(read), 0))
 
 
-def _light_pixels(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
+def _light_pixels(layer: PicturedLayer, plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
     pixel = plane.the("pixel")
     if s.pixel is not None:
         light.level[layer.sources[pixel] == layer.sources[s.pixel]] = LIT  # its copies in the padding, too
@@ -93,7 +93,7 @@ def _light_pixels(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.in
         light.level[np.isin(pixel, layer.position_pixels + layer.tap_pixels[s.tap])] = LIT
 
 
-def _light_entries(layer: Layer, plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
+def _light_entries(layer: PicturedLayer, plane: Plane, s: Selection, ranks: NDArray[np.int64], light: Light) -> None:
     position, tap = plane.the("position"), plane.the("tap")
     if s.pixel is not None:
         shown = layer.position_pixels[position] + layer.tap_pixels[tap]

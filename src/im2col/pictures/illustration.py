@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import ArgumentError, GeometryError, PhotoError
+from ..errors import ArgumentError, FileError, GeometryError, named, naming
 from ..matrix.frame import check_choice
 from ..spec.geometry import integer
 
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from ..matrix.frame import Orientation, TapOrder
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from .layer import Layer
-    from .scene import Scene, Selection
-
-Labels = Literal["values", "letters"]
-Colours = Literal["channels", "values"]
+    from .colours import Colours
+    from .labels import Labels
+    from .pictured_layer import PicturedLayer
+    from .plane import Selection
+    from .scene import Scene
 
 ENDINGS = (".svg", ".png", ".gif", ".html")
 MOST_FRAMES = 64
 """Steps that an animation may have: 256 of a small layer would be a file of 5 to 16 MB."""
-_OPERATION = "illustrate"
 
 
 class Illustration:
@@ -44,7 +43,7 @@ class Illustration:
 
     def __init__(
         self,
-        layer: Layer,
+        layer: PicturedLayer,
         chapter: str,
         selection: Selection,
         *,
@@ -62,11 +61,12 @@ class Illustration:
         self._colours: Colours = colours
         self._lang = lang
         self._animated = animated
-        self.scene: Scene = make_scene(_OPERATION, layer, chapter, selection, **self._options)
+        self.scene: Scene = make_scene(layer, chapter, selection, **self._options)
 
     def __repr__(self) -> str:
         return f"<Illustration {self.scene.chapter!r} of {self._layer.image.shape} by {self._layer.weights.shape}>"
 
+    @naming("illustrate")
     def _repr_svg_(self) -> str:
         """Return the picture as SVG, which notebooks show."""
         from .svg import animate, draw
@@ -75,6 +75,7 @@ class Illustration:
             return animate(self._frames(), lang=self._lang, colours=self._colours)
         return draw(self.scene, lang=self._lang, colours=self._colours)
 
+    @naming("illustrate")
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
         """Write the picture to a file, whole or not at all.
 
@@ -93,7 +94,7 @@ class Illustration:
 
         Raises
         ------
-        PhotoError
+        FileError
             If the ending is another one, the file exists and `force` is false, or it cannot be written.
         ArgumentError
             If an animation would have too many steps, or the page cannot hold the numbers.
@@ -107,16 +108,17 @@ class Illustration:
         target = Path(path)
         ending = target.suffix.lower()
         if ending not in ENDINGS:
-            raise PhotoError(
-                f"{_OPERATION}: the ending {target.suffix!r} of {path} means no picture that is written here; use one "
-                f"of {', '.join(ENDINGS)}, as in {target.stem or 'picture'}.svg"
+            raise FileError(
+                f"the ending {target.suffix!r} of {path} means no picture that is written here; use one of "
+                f"{', '.join(ENDINGS)}, as in {target.stem or 'picture'}.svg"
             )
-        check_target(_OPERATION, target, force=force)
+        check_target(target, force=force)
         content = self._content(ending)
-        with replacing(_OPERATION, target, force=force) as file:
+        with replacing(target, force=force) as file:
             file.write(content)
         return target
 
+    @named
     def show(self, file: TextIO | None = None, width: int | None = None) -> None:
         """Print the picture in a terminal.
 
@@ -170,12 +172,11 @@ class Illustration:
         steps = self.scene.steps
         if steps > MOST_FRAMES:
             raise ArgumentError(
-                f"{_OPERATION}: the animation would have {steps:,} steps but at most {MOST_FRAMES} are drawn; use a "
-                "smaller image or a greater stride, or save one step, or the explorer as .html"
+                f"the animation would have {steps:,} steps but at most {MOST_FRAMES} are drawn; use a smaller image or "
+                "a greater stride, or save one step, or the explorer as .html"
             )
         return [
             make_scene(
-                _OPERATION,
                 self._layer,
                 self.scene.chapter,
                 self._selection._replace(position=step),
@@ -185,6 +186,7 @@ class Illustration:
         ]
 
 
+@named
 def illustrate(
     x: ArrayLike,
     w: ArrayLike,
@@ -254,13 +256,13 @@ def illustrate(
     >>> picture.scene.formula.result, picture.scene.formula.terms
     ('−4', (('1', '1'), ('2', '0'), ('4', '0'), ('5', '−1')))
     """
-    from .layer import make_layer
-    from .scene import NOTHING, Selection
+    from .colours import COLOURS
+    from .labels import LABELS
+    from .pictured_layer import make_pictured_layer
+    from .plane import NOTHING, Selection
     from .text import dictionary
 
-    op = _OPERATION
-    layer = make_layer(
-        op,
+    layer = make_pictured_layer(
         x,
         w,
         stride=stride,
@@ -273,16 +275,16 @@ def illustrate(
         orientation=orientation,
         tap_order=tap_order,
     )
-    check_choice(op, "labels", labels, get_args(Labels))
-    check_choice(op, "colours", colours, get_args(Colours))
-    dictionary(op, lang)
-    _below(op, "filter", filter, layer.filters)
-    _below(op, "channel", channel, layer.channels)
-    _below(op, "image", image, layer.batch)
+    check_choice("labels", labels, LABELS)
+    check_choice("colours", colours, COLOURS)
+    dictionary(lang)
+    _below("filter", filter, layer.filters)
+    _below("channel", channel, layer.channels)
+    _below("image", image, layer.batch)
     selection = NOTHING._replace(image=image)
     is_animated = isinstance(step, str) and step == "all"
     if step is not None:
-        at = 0 if is_animated else _below(op, "step", step, layer.positions)
+        at = 0 if is_animated else _below("step", step, layer.positions)
         selection = Selection(image, at, None, filter)
     return Illustration(
         layer,
@@ -296,14 +298,14 @@ def illustrate(
     )
 
 
-def _below(operation: str, name: str, value: object, count: int) -> int:
+def _below(name: str, value: object, count: int) -> int:
     """Return a number out of `count`, or say which there are."""
     try:
-        number = integer(operation, name, value, 0, "an integer" if name != "step" else 'an integer, "all" or None')
+        number = integer(name, value, 0, "an integer" if name != "step" else 'an integer, "all" or None')
     except GeometryError as cause:  # the window's word for a wrong number
         raise ArgumentError(str(cause)) from None
     if number >= count:
         raise ArgumentError(
-            f"{operation}: {name} counts from 0 and there are {count} here, so it must be below {count}; got {number}"
+            f"{name} counts from 0 and there are {count} here, so it must be below {count}; got {number}"
         )
     return number

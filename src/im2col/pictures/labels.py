@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+Labels = Literal["values", "letters"]
+"""What cells show: numbers, or the letters that papers write."""
+LABELS = get_args(Labels)
 
 _DIGITS = 3
 _LONGEST_INTEGER = 100_000

@@ -85,7 +85,7 @@ def font() -> Any:
     try:
         from PIL import ImageFont
     except ImportError as cause:
-        raise MissingExtraError("illustrate: this needs Pillow; install it with pip install 'im2col[draw]'") from cause
+        raise MissingExtraError("this needs Pillow; install it with pip install 'im2col[draw]'") from cause
     with font_path() as path:
         # The basic layout knows no kerning and gives the same widths on every machine.
         return ImageFont.truetype(path, _EM, layout_engine=ImageFont.Layout.BASIC)

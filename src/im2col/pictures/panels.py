@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .builder import LONGEST_AXIS, MOST_PLANES
-from .scene import Axis, Panel, Text, axis
+from .panel_builder import LONGEST_AXIS, MOST_PLANES
+from .plane import Axis, axis
+from .scene import Panel
+from .text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .builder import Builder, Steps
-    from .scene import Mode
+    from .panel_builder import PanelBuilder, Steps
+    from .plane import Mode
 
 SHORTEST_AXIS = 6
 """Rows, columns or patches that are shown whole where there would be too many cells."""
@@ -22,12 +24,12 @@ MOST_DIGITS, MOST_HEAT = 2_500, 100_000
 """Cells of a panel that show digits; cells of a plane that show colours."""
 
 
-def make_panel(builder: Builder, kind: str) -> Panel:
+def make_panel(builder: PanelBuilder, kind: str) -> Panel:
     """Return a panel by its name in the chapters.
 
     Parameters
     ----------
-    builder : Builder
+    builder : PanelBuilder
         Of the scene.
     kind : str
     """
@@ -38,7 +40,7 @@ def make_panel(builder: Builder, kind: str) -> Panel:
 
 
 def _pictures(
-    b: Builder,
+    b: PanelBuilder,
     kind: str,
     what: str,
     lines: Axis,
@@ -51,7 +53,7 @@ def _pictures(
 
     Parameters
     ----------
-    b : Builder
+    b : PanelBuilder
     kind, what : str
     lines : Axis
         Of channels or filters: a row of planes each.
@@ -112,7 +114,7 @@ def _counted(batch: int, lines: Axis, shape: tuple[int, ...]) -> tuple[int, ...]
     return (*leading, *shape)
 
 
-def _image(b: Builder, kind: str, what: str, *, padded: bool) -> Panel:
+def _image(b: PanelBuilder, kind: str, what: str, *, padded: bool) -> Panel:
     """Return the image, or sums over it, channel by channel."""
     g = b.layer.geometry
     shape = g.padded_shape if padded else g.spatial_shape
@@ -129,7 +131,7 @@ def _image(b: Builder, kind: str, what: str, *, padded: bool) -> Panel:
     return _pictures(b, kind, what, b.channel_axis(), shape, steps, lambda channel: {"channel": channel}, before[-1])
 
 
-def _maps(b: Builder) -> Panel:
+def _maps(b: PanelBuilder) -> Panel:
     width = b.layer.geometry.output_shape[-1]
     plane = math.prod((1, *b.layer.geometry.output_shape)[-2:])
 
@@ -140,7 +142,7 @@ def _maps(b: Builder) -> Panel:
     return _pictures(b, "maps", "output", lines, b.layer.geometry.output_shape, steps, lambda f: {"filter": f})
 
 
-def _partials(b: Builder) -> Panel:
+def _partials(b: PanelBuilder) -> Panel:
     filter_ = b.selection.filter or 0
     width = b.layer.geometry.output_shape[-1]
     plane = math.prod((1, *b.layer.geometry.output_shape)[-2:])
@@ -155,7 +157,7 @@ def _partials(b: Builder) -> Panel:
     return _pictures(b, "partials", "partial", lines, shape, steps, lambda line: {"channel": first + line})
 
 
-def _stops(b: Builder) -> Panel:
+def _stops(b: PanelBuilder) -> Panel:
     width = b.layer.geometry.output_shape[-1]
     plane = math.prod((1, *b.layer.geometry.output_shape)[-2:])
 
@@ -169,7 +171,7 @@ def _stops(b: Builder) -> Panel:
 # --- small windows: patches and filters, their slices one below the other
 
 
-def _window_steps(b: Builder, channel: int) -> tuple[int, int, int]:
+def _window_steps(b: PanelBuilder, channel: int) -> tuple[int, int, int]:
     """Return the tap of a window's cell; rows run through all axes but the last."""
     width, taps = b.layer.geometry.kernel_size[-1], b.layer.geometry.taps
     if b.layer.tap_order == "channel-first":
@@ -177,14 +179,14 @@ def _window_steps(b: Builder, channel: int) -> tuple[int, int, int]:
     return (channel, width * b.layer.channels, b.layer.channels)
 
 
-def _window_axes(b: Builder, windows: int) -> tuple[Axis, Axis]:
+def _window_axes(b: PanelBuilder, windows: int) -> tuple[Axis, Axis]:
     """Return the rows and columns of each of so many windows."""
     kernel = b.layer.geometry.kernel_size
     limit = LONGEST_AXIS if windows * b.layer.geometry.taps <= MOST_DIGITS else SHORTEST_AXIS
     return axis(math.prod(kernel[:-1]), "rows", limit), axis(kernel[-1], "columns", limit)
 
 
-def _filters(b: Builder) -> Panel:
+def _filters(b: PanelBuilder) -> Panel:
     layer = b.layer
     channel_ = b.chosen_channel()
     own = None if channel_ is None else channel_ % layer.group_channels
@@ -202,7 +204,7 @@ def _filters(b: Builder) -> Panel:
     return Panel("filters", Text(f"panel.{kind}"), Text("size", {"shape": size}), lines, across, tuple(planes))
 
 
-def _patches(b: Builder) -> Panel:
+def _patches(b: PanelBuilder) -> Panel:
     layer = b.layer
     shape = layer.geometry.output_shape
     down, width = math.prod(shape[:-1]), shape[-1]
@@ -230,7 +232,7 @@ def _patches(b: Builder) -> Panel:
     return Panel("patches", Text("panel.patches"), size, lines, across, tuple(planes))
 
 
-def _patch(b: Builder) -> Panel:
+def _patch(b: PanelBuilder) -> Panel:
     layer = b.layer
     position = b.selection.position or 0
     lines, across = b.channel_axis(), Axis(1, (0,), "images")
@@ -248,7 +250,7 @@ def _patch(b: Builder) -> Panel:
 
 
 def _table(
-    b: Builder,
+    b: PanelBuilder,
     kind: str,
     what: str,
     down: tuple[str, Axis],
@@ -300,12 +302,12 @@ def _table(
     return Panel(kind, Text(f"panel.{kind}"), size, *arrangement, tuple(planes))
 
 
-def _matrix(b: Builder, kind: str = "matrix", what: str = "entry") -> Panel:
+def _matrix(b: PanelBuilder, kind: str = "matrix", what: str = "entry") -> Panel:
     down, across = ("position", b.positions("rows")), ("tap", b.taps(b.layer.taps, "columns", b.selection.tap))
     return _table(b, kind, what, down, across, per_image=what == "entry")
 
 
-def _matrices(b: Builder) -> Panel:
+def _matrices(b: PanelBuilder) -> Panel:
     """Return each channel's column matrix, one beside the other."""
     layer = b.layer
     first = layer.tap_order == "channel-first"
@@ -319,12 +321,12 @@ def _matrices(b: Builder) -> Panel:
     return _table(b, "matrices", "entry", down, across, per_image=True, parts=layer.channels, bases=bases)
 
 
-def _weights(b: Builder) -> Panel:
+def _weights(b: PanelBuilder) -> Panel:
     down = ("tap", b.taps(b.layer.taps, "rows", b.selection.tap))
     return _table(b, "weights", "weight", down, ("filter", b.filter_axis("columns", LONGEST_AXIS)), per_image=False)
 
 
-def _product(b: Builder) -> Panel:
+def _product(b: PanelBuilder) -> Panel:
     across = ("filter", b.filter_axis("columns", LONGEST_AXIS))
     return _table(b, "product", "output", ("position", b.positions("rows")), across, per_image=True)
 
@@ -332,17 +334,17 @@ def _product(b: Builder) -> Panel:
 _ONE = Axis(1, (0,), "columns")
 
 
-def _position_offsets(b: Builder) -> Panel:
+def _position_offsets(b: PanelBuilder) -> Panel:
     down = ("position", b.positions("rows"))
     return _table(b, "position-offsets", "position-offset", down, ("", _ONE), per_image=False)
 
 
-def _tap_offsets(b: Builder) -> Panel:
+def _tap_offsets(b: PanelBuilder) -> Panel:
     across = ("tap", b.taps(b.layer.taps, "columns", b.selection.tap))
     return _table(b, "tap-offsets", "tap-offset", ("", _ONE), across, per_image=False)
 
 
-_PANELS: dict[str, Callable[[Builder], Panel]] = {
+_PANELS: dict[str, Callable[[PanelBuilder], Panel]] = {
     "image": lambda b: _image(b, "padded" if b.layer.geometry.is_padded else "image", "pixel", padded=True),
     "bare-image": lambda b: _image(b, "image", "pixel", padded=False),
     "memory": lambda b: _image(b, "memory", "address", padded=True),

@@ -11,7 +11,8 @@ from .text import say
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .scene import Axis, Panel, Plane
+    from .plane import Axis, Plane
+    from .scene import Panel
 
 CELL_HEIGHT, NARROWEST = 30.0, 30.0
 BASELINE = 22.0

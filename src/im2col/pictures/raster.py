@@ -76,7 +76,7 @@ def frames_to_gif(frames: Sequence[str], milliseconds: int, *, scale: float = 1.
     try:
         from PIL import Image
     except ImportError as cause:
-        raise MissingExtraError("illustrate: this needs Pillow; install it with pip install 'im2col[draw]'") from cause
+        raise MissingExtraError("this needs Pillow; install it with pip install 'im2col[draw]'") from cause
     pictures = [Image.open(BytesIO(png)).convert("RGB") for png in pngs]
     width, height = (max(p.size[side] for p in pictures) for side in (0, 1))
     sheets = []
@@ -135,6 +135,6 @@ def _resvg() -> ModuleType:
     try:
         import resvg_py
     except ImportError as cause:
-        raise MissingExtraError("illustrate: this needs resvg; install it with pip install 'im2col[draw]'") from cause
+        raise MissingExtraError("this needs resvg; install it with pip install 'im2col[draw]'") from cause
     found: ModuleType = resvg_py
     return found

@@ -90,7 +90,7 @@ def sample_weights(shape: tuple[int, ...]) -> NDArray[np.int64]:
 def _mixed(shape: tuple[int, ...], seed: int) -> NDArray[np.int64]:
     """Return numbers that look random, from 0 on: the output function of the generator SplitMix64, by the index."""
     count = math.prod(shape)
-    require_memory("sample", 4 * 8 * count, "use a smaller shape", "the sample of shape {}", shape)
+    require_memory(4 * 8 * count, "use a smaller shape", "the sample of shape {}", shape)
     z = np.arange(count * seed + 1, count * (seed + 1) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)

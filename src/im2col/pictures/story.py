@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from ..errors import ArgumentError
-from .builder import Builder
-from .chapters import SIGNS, chapters
 from .highlight import tap_ranks
 from .labels import short
+from .panel_builder import PanelBuilder
 from .panels import make_panel
-from .scene import NOTHING, Axis, Formula, Panel, Scene, Text, axis
+from .plane import NOTHING, Axis, axis
+from .scene import Formula, Panel, Scene
+from .text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from .illustration import Labels
-    from .layer import Layer
-    from .scene import Selection
+    from .labels import Labels
+    from .pictured_layer import PicturedLayer
+    from .plane import Selection
 
 MOST_TERMS = 12
 """Products that a formula shows."""
+SIGNS = ("→", "∗", "×", "=", "+", "÷", "Σ")
+
+
+class Chapter(NamedTuple):
+    """One step of the story: a JSON file in `chapters/`, which the page reads too.
+
+    Parameters
+    ----------
+    number : int
+        Its place, from 1.
+    scope : {"channel", "layer"}
+        Whether one channel and one kernel are drawn or the whole layer.
+    parts : tuple of str
+        Names of panels of `panels.py`, and of the signs between them.
+    """
+
+    number: int
+    scope: Literal["channel", "layer"]
+    parts: tuple[str, ...]
+
+
+@cache
+def chapters() -> Mapping[str, Chapter]:
+    """Return the chapters by name, in their order."""
+    found = {}
+    for entry in (files("im2col.pictures") / "chapters").iterdir():
+        if entry.name.endswith(".json"):
+            written = json.loads(entry.read_text("utf-8"))
+            chapter = Chapter(written["number"], written["scope"], tuple(written["parts"]))
+            found[entry.name.removesuffix(".json")] = chapter
+    return MappingProxyType(dict(sorted(found.items(), key=lambda item: item[1].number)))
 
 
 def make_scene(
-    operation: str,
-    layer: Layer,
+    layer: PicturedLayer,
     chapter: str,
     selection: Selection = NOTHING,
     *,
@@ -39,9 +74,7 @@ def make_scene(
 
     Parameters
     ----------
-    operation : str
-        What an error names.
-    layer : Layer
+    layer : PicturedLayer
         The whole layer.
     chapter : str
         A name out of `chapters`.
@@ -58,12 +91,12 @@ def make_scene(
         If there is no such chapter.
     """
     if not isinstance(chapter, str) or chapter not in chapters():
-        raise ArgumentError(f"{operation}: chapter must be one of {tuple(chapters())}, got {chapter!r}")
+        raise ArgumentError(f"chapter must be one of {tuple(chapters())}, got {chapter!r}")
     plan = chapters()[chapter]
     if plan.scope == "channel":
         layer = layer.one(channel, selection.filter or 0)
         selection = selection._replace(filter=None if selection.filter is None else 0)
-    builder = Builder(layer, selection, labels)
+    builder = PanelBuilder(layer, selection, labels)
     names = list(plan.parts)
     if layer.orientation == "columns" and "×" in names:  # the weights stand on the left then
         at = names.index("×")
@@ -98,7 +131,7 @@ def _times(sizes: Sequence[int]) -> str:
     return " × ".join(map(str, sizes))
 
 
-def _numbers(layer: Layer) -> dict[str, object]:
+def _numbers(layer: PicturedLayer) -> dict[str, object]:
     """Return what captions may say."""
     g = layer.geometry
     turned = layer.orientation == "columns"
@@ -140,7 +173,7 @@ def _numbers(layer: Layer) -> dict[str, object]:
     }
 
 
-def _counter(layer: Layer) -> Text:
+def _counter(layer: PicturedLayer) -> Text:
     pixels = layer.channels * math.prod(layer.geometry.spatial_shape)
     cells = layer.positions * layer.taps
     return Text("counter", {"pixels": pixels, "cells": cells, "ratio": short(cells / pixels) if pixels else "–"})
@@ -153,7 +186,7 @@ def _place(coordinates: Sequence[int]) -> Text:
     )
 
 
-def _message(b: Builder, *, has_weights: bool) -> Text | None:
+def _message(b: PanelBuilder, *, has_weights: bool) -> Text | None:
     layer, s, g = b.layer, b.selection, b.layer.geometry
     if s.pixel is not None:
         count = math.prod(map(len, layer.readers(s.pixel)))
@@ -190,7 +223,7 @@ def _gap(terms: Axis) -> tuple[int, int] | None:
     return (terms.gaps[0][0] + 1, terms.gaps[0][1]) if terms.gaps else None
 
 
-def _formula(b: Builder) -> Formula | None:
+def _formula(b: PanelBuilder) -> Formula | None:
     """Return the sum behind the selected output cell, or the products of the selected filter element."""
     s, layer = b.selection, b.layer
     if s.filter is None:
@@ -206,6 +239,6 @@ def _formula(b: Builder) -> Formula | None:
     return None
 
 
-def _factors(b: Builder, position: int, tap: int, filter_: int) -> tuple[str, str]:
+def _factors(b: PanelBuilder, position: int, tap: int, filter_: int) -> tuple[str, str]:
     pixel = b.cell("entry", position=position, tap=tap, image=b.selection.image)
     return pixel, b.cell("weight", tap=tap, filter=filter_)

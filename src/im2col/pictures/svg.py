@@ -12,22 +12,21 @@ from zlib import crc32
 
 import numpy as np
 
-from .arrange import arrange, told
 from .colours import CHANNELS, FAINT, INK, LINE, PADDING, PAPER, channel_band, channel_tint, heat, mix, value_colour
+from .figure import make_figure, told
 from .highlight import FOCUS, highlight
 from .metrics import FONT_FAMILY
 from .place import BASELINE, CELL_TEXT, HEADER, SMALL_TEXT, Box, PlacedPlane, Word
-from .scene import Text
-from .text import dictionary, say
+from .text import Text, dictionary, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from .arrange import Figure
+    from .colours import Colours
+    from .figure import Figure
     from .highlight import Light
-    from .illustration import Colours
     from .scene import Scene
 
 SMALL, MANY, LEAST_FRAME = 3.0, 400, 13.0
@@ -49,7 +48,7 @@ def draw(scene: Scene, *, lang: str, colours: Colours = "channels", filled: int 
     filled : int, optional
         Outputs of later positions are left empty, as in the frames of an animation.
     """
-    figure = arrange(scene, dictionary("draw", lang))
+    figure = make_figure(scene, dictionary(lang))
     root = _document(figure, lang, (figure.width, figure.height))
     root.extend(_elements(figure, colours, filled))
     return _text(root)
@@ -66,8 +65,8 @@ def animate(frames: Sequence[Scene], *, lang: str, colours: Colours = "channels"
     lang, colours
         As for `draw`.
     """
-    words = dictionary("draw", lang)
-    figures = [arrange(scene, words) for scene in frames]
+    words = dictionary(lang)
+    figures = [make_figure(scene, words) for scene in frames]
     size = max(f.width for f in figures), max(f.height for f in figures)
     root = _document(replace(figures[0], description=_described(frames, words)), lang, size)
     found: dict[str, tuple[ET.Element, set[int]]] = {}
@@ -154,7 +153,7 @@ def _patterns(root: ET.Element, figure: Figure) -> None:
     """Define the hatching of padding, and the stripes of channels whose colours come again."""
     definitions = ET.SubElement(root, "defs")
     _stripes(definitions, "padding", PADDING, LINE, 6)
-    seen = {int(c) for placed in figure.panels for p in placed.planes for c in np.unique(p.plane.channel)}
+    seen = {c for placed in figure.panels for p in placed.planes for c in p.plane.channel.reshape(-1).tolist()}
     for channel in sorted(c for c in seen if c >= len(CHANNELS)):
         distance = 4 + 2 * (channel // len(CHANNELS))
         _stripes(definitions, f"tint-{channel}", channel_tint(channel), channel_band(channel), distance)

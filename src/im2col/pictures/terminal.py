@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, GeometryError, MissingExtraError
 from ..spec.geometry import integer
-from .scene import Text
-from .text import dictionary
+from .text import Text, dictionary
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -55,15 +54,15 @@ def show_scene(scene: Scene, lang: str, *, file: TextIO | None = None, width: in
         from .terminal_table import Look
     except ImportError as cause:
         raise MissingExtraError(
-            "show: pictures in a terminal need rich; install it with pip install 'im2col[draw]'"
+            "pictures in a terminal need rich; install it with pip install 'im2col[draw]'"
         ) from cause
-    words = dictionary("show", lang)
+    words = dictionary(lang)
     _check(file, width)
     console = Console(
         file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True, force_jupyter=False
     )
     characters = Characters.of(console.encoding)
-    words = dictionary("show", characters.language(lang, words))
+    words = dictionary(characters.language(lang, words))
     # With 16 colours the tints would all be white.
     colours = not console.no_color and console.color_system in {"256", "truecolor"}
     look = Look(characters, words, colours, scene.layer, scene.selection)
@@ -83,7 +82,7 @@ def _check(file: object, width: object) -> None:
     """Raise `ArgumentError` where nothing can be printed."""
     if width is not None:
         try:
-            integer("show", "width", width, 1, "an integer or None")
+            integer("width", width, 1, "an integer or None")
         except GeometryError as cause:  # the window's word for a wrong number
             raise ArgumentError(str(cause)) from None
     if file is not None:
@@ -91,13 +90,13 @@ def _check(file: object, width: object) -> None:
             file.write("")  # type: ignore[attr-defined]  # that is tried
         except (AttributeError, TypeError, ValueError) as cause:
             raise ArgumentError(
-                f"show: file must be open for writing text, such as open(path, 'w') or io.StringIO(), got {file!r}"
+                f"file must be open for writing text, such as open(path, 'w') or io.StringIO(), got {file!r}"
             ) from cause
 
 
 def _scene_block(scene: Scene, look: Look, width: int) -> Block:
     """Return the whole picture."""
-    from .arrange import told
+    from .figure import told
 
     adapt = look.characters.adapt
     block = _paragraph(look.say(scene.title), width, "bold")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .scene import Axis, Panel, Plane
+    from .plane import Axis, Plane
+    from .scene import Panel
     from .terminal_blocks import Block, Line
     from .terminal_table import Look
 

@@ -11,17 +11,16 @@ from rich.cells import cell_len
 
 from .colours import CHANNELS, INK, PAPER, channel_band, channel_tint
 from .highlight import FOCUS, LIT, highlight
-from .scene import Text
 from .terminal_blocks import left, right
-from .text import say
+from .text import Text, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from .layer import Layer
-    from .scene import Axis, Plane, Selection
+    from .pictured_layer import PicturedLayer
+    from .plane import Axis, Plane, Selection
     from .terminal_blocks import Block, Characters, Line
 
 _YELLOW = "#F0E442"
@@ -40,7 +39,7 @@ class Look:
         The dictionary.
     colours : bool
         Whether there are enough for channels and values.
-    layer : Layer
+    layer : PicturedLayer
     selection : Selection
     seen : set of str
         Which signs were used, for the legend.
@@ -49,7 +48,7 @@ class Look:
     characters: Characters
     words: Mapping[str, str]
     colours: bool
-    layer: Layer
+    layer: PicturedLayer
     selection: Selection
     seen: set[str] = field(default_factory=set)
 

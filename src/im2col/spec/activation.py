@@ -61,13 +61,11 @@ _FUNCTIONS = {
 }
 
 
-def check_activation(operation: str, activation: object, dtype: np.dtype[Any]) -> Activation | None:
+def check_activation(activation: object, dtype: np.dtype[Any]) -> Activation | None:
     """Return the activation that a user's argument means.
 
     Parameters
     ----------
-    operation : str
-        What an error names.
     activation : None, str, or ("leaky_relu", slope)
         The user's argument.
     dtype : dtype
@@ -89,14 +87,12 @@ def check_activation(operation: str, activation: object, dtype: np.dtype[Any]) -
     known = isinstance(name, str) and name in _FUNCTIONS and number
     if not known or activation == "leaky_relu":
         raise ArgumentError(
-            f"{operation}: activation must be None, 'relu', 'relu6', ('leaky_relu', slope), 'sigmoid', 'silu' or "
-            f"'hardswish', got {activation!r}"
+            "activation must be None, 'relu', 'relu6', ('leaky_relu', slope), 'sigmoid', 'silu' or 'hardswish', got "
+            f"{activation!r}"
         )
     own = "apply a function of your own to the result"
     if dtype.kind == "c":
-        raise DTypeError(f"{operation}: activation {name!r} is not defined for results of {dtype}; {own}")
+        raise DTypeError(f"activation {name!r} is not defined for results of {dtype}; {own}")
     if dtype.kind in "biu" and name not in ("relu", "relu6"):
-        raise DTypeError(
-            f"{operation}: activation {name!r} is not defined for results of {dtype}; pass dtype=np.float32, or {own}"
-        )
+        raise DTypeError(f"activation {name!r} is not defined for results of {dtype}; pass dtype=np.float32, or {own}")
     return Activation(str(name), float(slope))

@@ -18,12 +18,12 @@ _NUMBERS = "biufc"
 """The kinds of NumPy's own dtypes that hold numbers."""
 
 
-def as_array(operation: str, name: str, value: Any) -> NDArray[Any]:
+def as_array(name: str, value: Any) -> NDArray[Any]:
     """Return `value` as a NumPy array, without a copy where it holds one.
 
     Parameters
     ----------
-    operation, name : str
+    name : str
         What an error names.
     value : array_like
         An ndarray, or a CPU object that speaks ``__array__`` or DLPack, or nested sequences of numbers.
@@ -41,20 +41,17 @@ def as_array(operation: str, name: str, value: Any) -> NDArray[Any]:
     if type(value) is np.ndarray and value.dtype.kind in _NUMBERS:  # all but the rare call
         return value
     if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(
-            f"{operation}: {name} is a masked array, whose mask would be lost; fill it first, as in {name}.filled(0)"
-        )
+        raise DTypeError(f"{name} is a masked array, whose mask would be lost; fill it first, as in {name}.filled(0)")
     try:
         array = _convert(value)
     except Exception as cause:
         raise DTypeError(
-            f"{operation}: {name} of type {type(value).__name__} cannot be used as a NumPy array ({cause}); "
-            "pass an ndarray in CPU memory"
+            f"{name} of type {type(value).__name__} cannot be used as a NumPy array ({cause}); pass an ndarray in CPU "
+            "memory"
         ) from cause
     if not _is_numeric(array.dtype):
         raise DTypeError(
-            f"{operation}: {name} has dtype {array.dtype}, which is not a number; convert it first, as in "
-            f"{name}.astype(float)"
+            f"{name} has dtype {array.dtype}, which is not a number; convert it first, as in {name}.astype(float)"
         )
     return array
 
@@ -65,12 +62,12 @@ def _convert(value: Any) -> NDArray[Any]:
     return np.asarray(value)
 
 
-def as_dtype(operation: str, name: str, value: DTypeLike) -> np.dtype[Any]:
+def as_dtype(name: str, value: DTypeLike) -> np.dtype[Any]:
     """Return `value` as a dtype that arrays may have here.
 
     Parameters
     ----------
-    operation, name : str
+    name : str
         What an error names.
     value : dtype_like
         Such as ``np.float32`` or ``"int8"``.
@@ -83,9 +80,9 @@ def as_dtype(operation: str, name: str, value: DTypeLike) -> np.dtype[Any]:
     try:
         dtype = np.dtype(value)
     except TypeError as cause:
-        raise DTypeError(f"{operation}: {name}={value!r} is not a dtype; pass one such as np.float32") from cause
+        raise DTypeError(f"{name}={value!r} is not a dtype; pass one such as np.float32") from cause
     if not _is_numeric(dtype):
-        raise DTypeError(f"{operation}: {name}={dtype} is not a number; pass one such as np.float32")
+        raise DTypeError(f"{name}={dtype} is not a number; pass one such as np.float32")
     return dtype
 
 
@@ -109,14 +106,12 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def check_output(
-    operation: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[NDArray[Any]]
+    out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[NDArray[Any]]
 ) -> NDArray[Any]:
     """Return `out` if the result can be written to it, and say why where it cannot.
 
     Parameters
     ----------
-    operation : str
-        What an error names.
     out : ndarray
         The user's array; any strides.
     shape, dtype
@@ -131,7 +126,7 @@ def check_output(
     """
     problem = _problem_of(out, shape, dtype, inputs)
     if problem is not None:
-        raise OutputError(f"{operation}: out {problem}")
+        raise OutputError(f"out {problem}")
     return out  # type: ignore[no-any-return]  # an ndarray, or there is a problem
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import GeometryError
+from ..errors import GeometryError, naming
 from .strides import offsets
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ Window = int | tuple[int, ...]
 """A window argument: one value for all spatial axes, or one each."""
 
 
-def integer(operation: str, name: str, value: object, minimum: int, rule: str = "an integer") -> int:
+def integer(name: str, value: object, minimum: int, rule: str = "an integer") -> int:
     """Return `value` as an int of at least `minimum`, or say why it is not one.
 
     Parameters
     ----------
-    operation, name : str
-        What the error names: the public function and its argument.
+    name : str
+        The argument, which the error names.
     value : object
         Anything that Python can use as an index, but not a bool.
     minimum : int
@@ -46,7 +46,7 @@ def integer(operation: str, name: str, value: object, minimum: int, rule: str = 
 
     Examples
     --------
-    >>> integer("conv2d", "stride", 2, minimum=1)
+    >>> integer("stride", 2, minimum=1)
     2
     """
     if type(value) is int and value >= minimum:  # all but the rare call
@@ -56,18 +56,18 @@ def integer(operation: str, name: str, value: object, minimum: int, rule: str = 
     except TypeError:
         number = None
     if number is None or isinstance(value, bool | np.bool_):
-        raise GeometryError(f"{operation}: {name} must be {rule}, got {value!r}")
+        raise GeometryError(f"{name} must be {rule}, got {value!r}")
     if number < minimum:
-        raise GeometryError(f"{operation}: {name} must be at least {minimum}, got {number}")
+        raise GeometryError(f"{name} must be at least {minimum}, got {number}")
     return number
 
 
-def per_axis(operation: str, name: str, value: object, ndim: int, minimum: int) -> tuple[int, ...]:
+def per_axis(name: str, value: object, ndim: int, minimum: int) -> tuple[int, ...]:
     """Return a window argument as one int for each of `ndim` spatial axes.
 
     Parameters
     ----------
-    operation, name : str
+    name : str
         What an error names.
     value : int or sequence of int
         An int stands for every axis.
@@ -88,18 +88,18 @@ def per_axis(operation: str, name: str, value: object, ndim: int, minimum: int) 
 
     Examples
     --------
-    >>> per_axis("conv2d", "stride", 2, ndim=2, minimum=1)
+    >>> per_axis("stride", 2, ndim=2, minimum=1)
     (2, 2)
     """
     if is_sequence(value):
         values = plain(value)
         if len(values) != ndim:
             raise GeometryError(
-                f"{operation}: {name} has {len(values)} values {values!r} for {ndim} spatial "
-                f"{'axis' if ndim == 1 else 'axes'}; give one integer, or {ndim}"
+                f"{name} has {len(values)} values {values!r} for {ndim} spatial {'axis' if ndim == 1 else 'axes'}; "
+                f"give one integer, or {ndim}"
             )
-        return tuple(integer(operation, name, v, minimum) for v in values)
-    return (integer(operation, name, value, minimum, INTEGER_OR_ONE_PER_AXIS),) * ndim
+        return tuple(integer(name, v, minimum) for v in values)
+    return (integer(name, value, minimum, INTEGER_OR_ONE_PER_AXIS),) * ndim
 
 
 def is_sequence(value: object) -> bool:
@@ -128,10 +128,9 @@ class Geometry:
         One value an axis, each at least 1.
     padding : tuple of (int, int)
         Pixels added (before, after) each axis, each at least 0.
-    operation : str, optional
-        The public function that errors name. It is no part of the geometry.
     axes : str, optional
-        The letters of the spatial axes, for errors. No part of the geometry either.
+        The letters of the spatial axes, for errors of whoever makes a geometry of other arguments; errors name
+        `Geometry` itself if left out. No part of the geometry.
 
     Raises
     ------
@@ -161,28 +160,27 @@ class Geometry:
     stride: tuple[int, ...]
     padding: Pairs
     dilation: tuple[int, ...]
-    operation: InitVar[str] = "Geometry"
     axes: InitVar[str] = ""
 
-    def __post_init__(self, operation: str, axes: str) -> None:
+    def __post_init__(self, axes: str) -> None:
+        with naming(None if axes else "Geometry"):
+            self._validate(axes)
+
+    def _validate(self, axes: str) -> None:
         fields = (self.spatial_shape, self.kernel_size, self.stride, self.padding, self.dilation)
         lengths = [len(v) if is_sequence(v) else None for v in fields]
         if lengths[0] in (0, None) or len(set(lengths)) != 1:
             raise GeometryError(
-                f"{operation}: a geometry needs one value for each of its spatial axes, at least one axis; got "
-                f"{fields!r} for spatial_shape, kernel_size, stride, padding and dilation; window_geometry takes "
-                "integers for all axes and padding by name"
+                f"a geometry needs one value for each of its spatial axes, at least one axis; got {fields!r} for "
+                "spatial_shape, kernel_size, stride, padding and dilation; window_geometry takes integers for all axes "
+                "and padding by name"
             )
         if any(not is_sequence(pair) or len(pair) != 2 for pair in self.padding):
-            raise GeometryError(
-                f"{operation}: padding must be one (before, after) pair for each spatial axis, got {self.padding!r}"
-            )
+            raise GeometryError(f"padding must be one (before, after) pair for each spatial axis, got {self.padding!r}")
         for name, minimum in (("spatial_shape", 0), ("kernel_size", 1), ("stride", 1), ("dilation", 1)):
-            values = tuple(integer(operation, name, v, minimum) for v in getattr(self, name))
+            values = tuple(integer(name, v, minimum) for v in getattr(self, name))
             object.__setattr__(self, name, values)
-        pads = tuple(
-            (integer(operation, "padding", a, 0), integer(operation, "padding", b, 0)) for a, b in self.padding
-        )
+        pads = tuple((integer("padding", a, 0), integer("padding", b, 0)) for a, b in self.padding)
         object.__setattr__(self, "padding", pads)
         for i, (span, size) in enumerate(zip(self.span, self.padded_shape, strict=True)):
             if span > size:
@@ -191,9 +189,8 @@ class Geometry:
                 more = " more" if any(self.padding[i]) else ""
                 remedy = "lower the dilation" if dilation > 1 else "use a smaller kernel"
                 raise GeometryError(
-                    f"{operation}: the kernel spans {span} pixels (size {kernel}, dilation {dilation}) but axis "
-                    f"{axis} of the padded image has {size}; pad by at least {-((size - span) // 2)}{more} on "
-                    f"each side or {remedy}"
+                    f"the kernel spans {span} pixels (size {kernel}, dilation {dilation}) but axis {axis} of the "
+                    f"padded image has {size}; pad by at least {-((size - span) // 2)}{more} on each side or {remedy}"
                 )
 
     @property
@@ -350,32 +347,26 @@ class Geometry:
         """
         n, k, d = self.spatial_shape[axis], self.kernel_size[axis], self.dilation[axis]
         start = np.asarray(positions, np.int64) * self.stride[axis] - self.padding[axis][0]
-        return _ranges(-(start // d), -((start - n) // d), k)
+        taps = np.clip(np.stack([-(start // d), -((start - n) // d)], axis=-1), 0, k)
+        return np.where(taps[:, :1] < taps[:, 1:], taps, 0)
 
-    def positions_inside(self, axis: int, taps: ArrayLike) -> NDArray[np.int64]:
-        """Return at which positions of an axis given taps meet the image, and not its padding.
-
-        Parameters
-        ----------
-        axis : int
-        taps : array_like of int, (n,)
-            Along that axis.
+    def positions_inside(self, axis: int) -> list[tuple[int, int]]:
+        """Return at which positions of an axis each tap meets the image, and not its padding.
 
         Returns
         -------
-        ndarray of int64, (n, 2)
-            Positions first <= o < stop; 0 and 0 where there is none.
+        list of (int, int)
+            For each tap positions first <= o < stop; 0 and 0 where there is none.
 
         Examples
         --------
-        >>> Geometry((5,), (3,), (2,), ((1, 1),), (1,)).positions_inside(0, range(3))
-        array([[1, 3],
-               [0, 3],
-               [0, 2]])
+        >>> Geometry((5,), (3,), (2,), ((1, 1),), (1,)).positions_inside(0)
+        [(1, 3), (0, 3), (0, 2)]
         """
-        n, s = self.spatial_shape[axis], self.stride[axis]
-        shift = np.asarray(taps, np.int64) * self.dilation[axis] - self.padding[axis][0]
-        return _ranges(-(shift // s), -((shift - n) // s), self.output_shape[axis])
+        n, s, d, before = self.spatial_shape[axis], self.stride[axis], self.dilation[axis], self.padding[axis][0]
+        shifts = (tap * d - before for tap in range(self.kernel_size[axis]))
+        ranges = ((max(0, -(t // s)), min(self.output_shape[axis], -((t - n) // s))) for t in shifts)
+        return [(first, stop) if first < stop else (0, 0) for first, stop in ranges]
 
     def pixel(self, position: int, tap: int) -> tuple[int, ...]:
         """Return the image coordinates that one entry of the column matrix shows.
@@ -402,9 +393,3 @@ class Geometry:
             int(o) * s + int(t) * d - before
             for o, t, s, d, (before, _) in zip(stops, steps, self.stride, self.dilation, self.padding, strict=True)
         )
-
-
-def _ranges(first: NDArray[np.int64], stop: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """Return ranges cut to [0, length), all that are empty as (0, 0)."""
-    ranges = np.clip(np.stack([first, stop], axis=-1), 0, length)
-    return ranges * (ranges[:, :1] < ranges[:, 1:])

@@ -30,7 +30,7 @@ class Layout(NamedTuple):
 
     Examples
     --------
-    >>> parse("conv2d", "NHWC").spatial
+    >>> parse("NHWC").spatial
     'HW'
     """
 
@@ -111,13 +111,11 @@ def _way_to_canonical(axes: str) -> tuple[tuple[int, ...] | None, tuple[Any, ...
     return order, None if all(present) else tuple(slice(None) if is_there else None for is_there in present)
 
 
-def parse(operation: str, layout: object) -> Layout:
+def parse(layout: object) -> Layout:
     """Parse an axis string.
 
     Parameters
     ----------
-    operation : str
-        What an error names.
     layout : str
         Such as ``"NCHW"``.
 
@@ -133,19 +131,17 @@ def parse(operation: str, layout: object) -> Layout:
         or not set(layout) - {BATCH, CHANNEL}
     ):
         raise LayoutError(
-            f"{operation}: layout must be distinct capital letters, N for the batch, C for the channels and at least "
-            f"one spatial axis, such as 'NCHW' or 'HW'; got {layout!r}"
+            "layout must be distinct capital letters, N for the batch, C for the channels and at least one spatial "
+            f"axis, such as 'NCHW' or 'HW'; got {layout!r}"
         )
     return Layout(layout)
 
 
-def default(operation: str, array_ndim: int, spatial_ndim: int) -> Layout:
+def default(array_ndim: int, spatial_ndim: int) -> Layout:
     """Return the layout of an array by its number of axes: plain, then with channels, then with a batch.
 
     Parameters
     ----------
-    operation : str
-        What an error names.
     array_ndim : int
         Axes of the image: `spatial_ndim` for a plain image, one more with channels, two more with a batch.
     spatial_ndim : int
@@ -158,27 +154,25 @@ def default(operation: str, array_ndim: int, spatial_ndim: int) -> Layout:
 
     Examples
     --------
-    >>> default("conv2d", 4, 2).axes
+    >>> default(4, 2).axes
     'NCHW'
     """
     lead = array_ndim - spatial_ndim
     if lead not in (0, 1, 2) or not 1 <= spatial_ndim <= len(_SPATIAL_LETTERS):
         axes = "axis" if spatial_ndim == 1 else "axes"
         raise LayoutError(
-            f"{operation}: an image with {spatial_ndim} spatial {axes} has {spatial_ndim} (plain), {spatial_ndim + 1} "
-            f"(with channels) or {spatial_ndim + 2} (with a batch) axes, got an array of {array_ndim}; pass an image "
-            "of that many axes, or name its axes with layout="
+            f"an image with {spatial_ndim} spatial {axes} has {spatial_ndim} (plain), {spatial_ndim + 1} (with "
+            f"channels) or {spatial_ndim + 2} (with a batch) axes, got an array of {array_ndim}; pass an image of that "
+            "many axes, or name its axes with layout="
         )
-    return parse(operation, ("", CHANNEL, BATCH + CHANNEL)[lead] + _SPATIAL_LETTERS[-spatial_ndim:])
+    return parse(("", CHANNEL, BATCH + CHANNEL)[lead] + _SPATIAL_LETTERS[-spatial_ndim:])
 
 
-def resolve(operation: str, layout: str | None, array_ndim: int, spatial_ndim: int) -> Layout:
+def resolve(layout: str | None, array_ndim: int, spatial_ndim: int) -> Layout:
     """Return the layout of an image from the user's `layout` argument, or by its number of axes.
 
     Parameters
     ----------
-    operation : str
-        What an error names.
     layout : str or None
         The user's argument.
     array_ndim : int
@@ -192,16 +186,15 @@ def resolve(operation: str, layout: str | None, array_ndim: int, spatial_ndim: i
         If the layout is malformed, or does not have as many axes as the image or as the kernel.
     """
     if layout is None:
-        return default(operation, array_ndim, spatial_ndim)
-    parsed = parse(operation, layout)
+        return default(array_ndim, spatial_ndim)
+    parsed = parse(layout)
     if len(layout) != array_ndim:
         raise LayoutError(
-            f"{operation}: layout {layout!r} names {len(layout)} axes but the image has {array_ndim}; "
-            "name each axis once"
+            f"layout {layout!r} names {len(layout)} axes but the image has {array_ndim}; name each axis once"
         )
     if len(parsed.spatial) != spatial_ndim:
         raise LayoutError(
-            f"{operation}: layout {layout!r} has {len(parsed.spatial)} spatial axes ({parsed.spatial}) but the kernel "
-            f"has {spatial_ndim}; give the kernel one size for each spatial axis"
+            f"layout {layout!r} has {len(parsed.spatial)} spatial axes ({parsed.spatial}) but the kernel has "
+            f"{spatial_ndim}; give the kernel one size for each spatial axis"
         )
     return parsed

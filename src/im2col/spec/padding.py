@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, GeometryError
+from ..errors import ArgumentError, DTypeError, GeometryError, named
 from .arrays import is_registered, native
 from .geometry import INTEGER_OR_ONE_PER_AXIS, Geometry, Pairs, integer, is_sequence, per_axis, plain
 from .layout import default
@@ -26,7 +26,6 @@ _MODES = get_args(PaddingMode)
 
 
 def resolve_geometry(
-    operation: str,
     axes: str,
     spatial_shape: tuple[int, ...],
     kernel_size: object,
@@ -38,8 +37,6 @@ def resolve_geometry(
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     axes : str
         The letters of the spatial axes.
     spatial_shape : tuple of int
@@ -64,22 +61,23 @@ def resolve_geometry(
 
     Examples
     --------
-    >>> resolve_geometry("conv1d", "W", (6,), 3, stride=2, padding="same").padding
+    >>> resolve_geometry("W", (6,), 3, stride=2, padding="same").padding
     ((0, 1),)
     """
     k = len(axes)
     for axis, n in zip(axes, spatial_shape, strict=True):
-        integer(operation, f"the length of axis {axis}", n, minimum=0)
-    kernel = per_axis(operation, "kernel_size", kernel_size, k, minimum=1)
-    strides = per_axis(operation, "stride", stride, k, minimum=1)
-    dilations = per_axis(operation, "dilation", dilation, k, minimum=1)
+        integer(f"the length of axis {axis}", n, minimum=0)
+    kernel = per_axis("kernel_size", kernel_size, k, minimum=1)
+    strides = per_axis("stride", stride, k, minimum=1)
+    dilations = per_axis("dilation", dilation, k, minimum=1)
     if isinstance(padding, str):
-        pads = _named(operation, padding, spatial_shape, kernel, strides, dilations)
+        pads = _named(padding, spatial_shape, kernel, strides, dilations)
     else:
-        pads = explicit_padding(operation, padding, k)
-    return Geometry(spatial_shape, kernel, strides, pads, dilations, operation, axes)
+        pads = explicit_padding(padding, k)
+    return Geometry(spatial_shape, kernel, strides, pads, dilations, axes)
 
 
+@named
 def window_geometry(
     spatial_shape: tuple[int, ...],
     kernel_size: int | tuple[int, ...],
@@ -116,15 +114,13 @@ def window_geometry(
     >>> g.output_shape, g.pixel(position=0, tap=24)
     ((112, 112), (0, 0))
     """
-    op = "window_geometry"
     if not isinstance(spatial_shape, list | tuple):
-        raise ArgumentError(f"{op}: spatial_shape must be a tuple of integers, got {spatial_shape!r}")
-    axes = default(op, len(spatial_shape), len(spatial_shape)).axes
-    return resolve_geometry(op, axes, tuple(spatial_shape), kernel_size, stride, padding, dilation)
+        raise ArgumentError(f"spatial_shape must be a tuple of integers, got {spatial_shape!r}")
+    axes = default(len(spatial_shape), len(spatial_shape)).axes
+    return resolve_geometry(axes, tuple(spatial_shape), kernel_size, stride, padding, dilation)
 
 
 def _named(
-    operation: str,
     name: str,
     sizes: tuple[int, ...],
     kernel: tuple[int, ...],
@@ -132,9 +128,7 @@ def _named(
     dilation: tuple[int, ...],
 ) -> Pairs:
     if name not in _NAMES:
-        raise ArgumentError(
-            f"{operation}: padding must be an integer, one entry per axis, or one of {_NAMES}; got {name!r}"
-        )
+        raise ArgumentError(f"padding must be an integer, one entry per axis, or one of {_NAMES}; got {name!r}")
     pairs = []
     for n, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
         reach = d * (k - 1)
@@ -152,7 +146,7 @@ def _named(
     return tuple(pairs)
 
 
-def explicit_padding(operation: str, padding: object, k: int) -> Pairs:
+def explicit_padding(padding: object, k: int) -> Pairs:
     """Return padding given in numbers as one (before, after) pair for each of k axes.
 
     Raises
@@ -161,29 +155,26 @@ def explicit_padding(operation: str, padding: object, k: int) -> Pairs:
         If the count or a value is wrong.
     """
     if not is_sequence(padding):
-        p = integer(operation, "padding", padding, 0, INTEGER_OR_ONE_PER_AXIS)
+        p = integer("padding", padding, 0, INTEGER_OR_ONE_PER_AXIS)
         return ((p, p),) * k
     entries = plain(padding)
     if len(entries) != k:
         axes = "axis" if k == 1 else "axes"
         raise GeometryError(
-            f"{operation}: padding has {len(entries)} entries {entries!r} for {k} spatial {axes}; give one "
-            "integer, or one entry per axis, each an integer or a (before, after) pair such as "
-            f"{((1, 2),) * k!r}"
+            f"padding has {len(entries)} entries {entries!r} for {k} spatial {axes}; give one integer, or one entry "
+            f"per axis, each an integer or a (before, after) pair such as {((1, 2),) * k!r}"
         )
     pairs = []
     for entry in entries:
         sides = plain(entry) if is_sequence(entry) else (entry, entry)
         if len(sides) != 2:
-            raise GeometryError(
-                f"{operation}: an entry of padding must be an integer or a (before, after) pair, got {sides!r}"
-            )
-        before, after = (integer(operation, "padding", p, minimum=0) for p in sides)
+            raise GeometryError(f"an entry of padding must be an integer or a (before, after) pair, got {sides!r}")
+        before, after = (integer("padding", p, minimum=0) for p in sides)
         pairs.append((before, after))
     return tuple(pairs)
 
 
-def check_mode(operation: str, mode: str, geometry: Geometry) -> None:
+def check_mode(mode: str, geometry: Geometry) -> None:
     """Refuse an unknown padding mode, and one that would copy pixels of an image that has none.
 
     Raises
@@ -194,24 +185,22 @@ def check_mode(operation: str, mode: str, geometry: Geometry) -> None:
         If an axis of length 0 is to be padded from its own pixels.
     """
     if mode not in _MODES:
-        raise ArgumentError(f"{operation}: padding_mode must be one of {_MODES}, got {mode!r}")
+        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {mode!r}")
     if mode == "constant":
         return
     for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
         if n == 0 and any(pair):
             raise GeometryError(
-                f"{operation}: padding_mode {mode!r} needs pixels to copy but spatial axis {i} of the image has none; "
-                "use padding_mode='constant'"
+                f"padding_mode {mode!r} needs pixels to copy but spatial axis {i} of the image has none; use "
+                "padding_mode='constant'"
             )
 
 
-def constant(operation: str, value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
+def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the padding value as a 0-d array of the image's dtype.
 
     Parameters
     ----------
-    operation : str
-        What an error names.
     value : scalar
         The user's `padding_value`.
     dtype : dtype
@@ -229,7 +218,7 @@ def constant(operation: str, value: object, dtype: np.dtype[Any]) -> NDArray[Any
     """
     if type(value) is int and value == 0:  # all but the rare call
         return np.zeros((), dtype)
-    wrong = DTypeError(f"{operation}: padding_value {value!r} is not a value of the image's dtype {dtype}")
+    wrong = DTypeError(f"padding_value {value!r} is not a value of the image's dtype {dtype}")
     scalar = np.asarray(value)
     if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
         scalar = np.asarray(float(value))  # an integer beyond 64 bits

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -17,7 +18,7 @@ from .geometry import integer
 from .padding import check_mode, constant, resolve_geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Callable, Container, Iterable
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -53,7 +54,12 @@ class Options(TypedDict, total=False):
     threads: int | None
 
 
-def refuse_unknown(operation: str, options: Iterable[str], known: Container[str]) -> None:
+def keywords(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of a public function's optional keywords: the one list of them is its signature."""
+    return frozenset(inspect.unwrap(function).__kwdefaults__)
+
+
+def refuse_unknown(function: str, options: Iterable[str], known: Container[str]) -> None:
     """Raise the error that Python raises for a keyword that a function does not have.
 
     Raises
@@ -63,7 +69,7 @@ def refuse_unknown(operation: str, options: Iterable[str], known: Container[str]
     """
     for name in options:
         if name not in known:
-            raise TypeError(f"{operation}() got an unexpected keyword argument {name!r}")
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,6 @@ class Problem:
     """The pixel that stands for 0: it is taken off every pixel, also of the padding."""
     zero_point: int | None = None
     """Of a requantised result: where 0 stands in it; None for any other result."""
-    operation: str = field(default="conv", compare=False)
 
     @cached_property
     def _hash(self) -> int:
@@ -139,6 +144,11 @@ class Problem:
         return self.group_channels * self.geometry.taps
 
     @cached_property
+    def is_canonical(self) -> bool:
+        """Whether arrays in the layout have the canonical axes as they are."""
+        return self.layout.has_batch and self.layout.has_channels and self.layout.axes == self.layout.canonical
+
+    @cached_property
     def x_shape(self) -> tuple[int, ...]:
         """Shape of the image, in its layout."""
         return self.layout.from_canonical_shape(self.batch, self.channels, self.geometry.spatial_shape)
@@ -172,7 +182,6 @@ def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def make_problem(
-    operation: str,
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
@@ -198,8 +207,6 @@ def make_problem(
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     x_shape, w_shape : tuple of int
         Of the image, in `layout`, and of the filters (n, C/groups, *kernel).
     x_dtype, w_dtype : dtype
@@ -226,23 +233,23 @@ def make_problem(
     """
     for name, shape in (("x", x_shape), ("w", w_shape)):
         if not isinstance(shape, tuple | list):
-            raise ArgumentError(f"{operation}: the shape of {name} must be a tuple of integers, got {shape!r}")
-    x_shape = tuple(integer(operation, "an entry of the image's shape", n, minimum=0) for n in x_shape)
-    w_shape = tuple(integer(operation, "an entry of the weight's shape", n, minimum=0) for n in w_shape)
+            raise ArgumentError(f"the shape of {name} must be a tuple of integers, got {shape!r}")
+    x_shape = tuple(integer("an entry of the image's shape", n, minimum=0) for n in x_shape)
+    w_shape = tuple(integer("an entry of the weight's shape", n, minimum=0) for n in w_shape)
     if len(w_shape) < 3:
         raise ShapeError(
-            f"{operation}: w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes "
-            "with conv1d, conv2d or conv3d, or as w[None, None]"
+            f"w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes with conv1d, "
+            "conv2d or conv3d, or as w[None, None]"
         )
-    groups = integer(operation, "groups", groups, minimum=1)
-    axes = layouts.resolve(operation, layout, len(x_shape), len(w_shape) - 2)
+    groups = integer("groups", groups, minimum=1)
+    axes = layouts.resolve(layout, len(x_shape), len(w_shape) - 2)
     filters, channels = w_shape[0], axes.size(layouts.CHANNEL, x_shape)
-    _check_channels(operation, x_shape, w_shape, axes, groups)
+    _check_channels(x_shape, w_shape, axes, groups)
     sizes = axes.spatial_shape(x_shape)
-    geometry = resolve_geometry(operation, axes.spatial, sizes, w_shape[2:], stride, padding, dilation)
-    check_mode(operation, padding_mode, geometry)
+    geometry = resolve_geometry(axes.spatial, sizes, w_shape[2:], stride, padding, dilation)
+    check_mode(padding_mode, geometry)
     requantised = zero_point is not None
-    result = np.dtype(dtype) if requantised else result_dtype(operation, x_dtype, w_dtype, dtype, names)
+    result = np.dtype(dtype) if requantised else result_dtype(x_dtype, w_dtype, dtype, names)
     fill = x_zero_point if padding_value is None else padding_value
     return Problem(
         layout=axes,
@@ -255,26 +262,22 @@ def make_problem(
         w_dtype=native(w_dtype),
         dtype=result,
         padding_mode=padding_mode,
-        padding_bytes=constant(operation, fill, native(x_dtype)).tobytes(),
-        activation=check_activation(operation, activation, result),
+        padding_bytes=constant(fill, native(x_dtype)).tobytes(),
+        activation=None if activation is None else check_activation(activation, result),
         flip=bool(flip),
         has_bias=has_bias,
-        workspace_limit=integer(operation, "workspace_limit", workspace_limit, minimum=1),
+        workspace_limit=integer("workspace_limit", workspace_limit, minimum=1),
         x_zero_point=x_zero_point,
         zero_point=zero_point,
-        operation=operation,
     )
 
 
-def _check_channels(
-    operation: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: Layout, groups: int
-) -> None:
+def _check_channels(x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: Layout, groups: int) -> None:
     filters, per_group = w_shape[:2]
     channels = axes.size(layouts.CHANNEL, x_shape)
     if filters % groups:
         raise ShapeError(
-            f"{operation}: {filters} filters do not divide into groups={groups}; the filters must be a multiple of "
-            "groups"
+            f"{filters} filters do not divide into groups={groups}; the filters must be a multiple of groups"
         )
     if channels != per_group * groups:
         hint = "pass w of shape (filters, channels/groups, *kernel)"
@@ -282,18 +285,17 @@ def _check_channels(
         if axes.axes == axes.canonical and axes.has_channels and x_shape[-1] == per_group * groups:
             hint = f"the last axis would fit: pass layout={last_first!r} if the channels come last"
         raise ShapeError(
-            f"{operation}: the image {x_shape} has {channels} channels in layout {axes.axes!r} but the filters "
-            f"{w_shape} with groups={groups} read {per_group * groups}; {hint}"
+            f"the image {x_shape} has {channels} channels in layout {axes.axes!r} but the filters {w_shape} with "
+            f"groups={groups} read {per_group * groups}; {hint}"
         )
     if not axes.has_channels and filters != 1:
         raise ShapeError(
-            f"{operation}: {filters} filters give {filters} output maps but layout {axes.axes!r} has no channel axis "
-            f"for them; pass the image with a channel axis, as in x[{'None' if not axes.has_batch else ':, None'}]"
+            f"{filters} filters give {filters} output maps but layout {axes.axes!r} has no channel axis for them; pass "
+            f"the image with a channel axis, as in x[{'None' if not axes.has_batch else ':, None'}]"
         )
 
 
 def result_dtype(
-    operation: str,
     x_dtype: np.dtype[Any],
     w_dtype: np.dtype[Any],
     dtype: DTypeLike | None,
@@ -309,25 +311,24 @@ def result_dtype(
     for name, operand in zip(names, (x_dtype, w_dtype), strict=True):
         if is_registered(operand) and not is_registered_float(operand):
             raise DTypeError(
-                f"{operation}: {name} has dtype {operand}, which convolutions do not take; convert it first, as in "
+                f"{name} has dtype {operand}, which convolutions do not take; convert it first, as in "
                 f"{name}.astype(np.int8)"
             )
     try:
         natural = native(np.result_type(x_dtype, w_dtype))
     except TypeError as cause:
         raise DTypeError(
-            f"{operation}: {names[0]} of {x_dtype} and {names[1]} of {w_dtype} have no common dtype; convert one of "
-            "them"
+            f"{names[0]} of {x_dtype} and {names[1]} of {w_dtype} have no common dtype; convert one of them"
         ) from cause
     if natural.kind in "biu" and x_dtype.itemsize == w_dtype.itemsize == 1:
         natural = np.dtype(np.int32)
     if dtype is None:
         return natural
-    wanted = native(as_dtype(operation, "dtype", dtype))
+    wanted = native(as_dtype("dtype", dtype))
     both_integers = natural.kind in "iu" and wanted.kind in "iu"
     if not (both_integers or np.can_cast(natural, wanted, "same_kind")):
         raise DTypeError(
-            f"{operation}: {names[0]} of {x_dtype} and {names[1]} of {w_dtype} give {natural}, which dtype={wanted} "
-            "cannot hold; ask for a wider dtype and convert the result"
+            f"{names[0]} of {x_dtype} and {names[1]} of {w_dtype} give {natural}, which dtype={wanted} cannot hold; "
+            "ask for a wider dtype and convert the result"
         )
     return wanted

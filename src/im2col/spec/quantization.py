@@ -18,7 +18,7 @@ def is_byte(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "iu" and dtype.itemsize == 1
 
 
-def check_bytes(operation: str, what: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any]) -> None:
+def check_bytes(what: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any]) -> None:
     """Refuse operands that are not of int8 or uint8, which is what something takes or belongs to.
 
     Raises
@@ -27,10 +27,10 @@ def check_bytes(operation: str, what: str, x_dtype: np.dtype[Any], w_dtype: np.d
     """
     for name, dtype in (("x", x_dtype), ("w", w_dtype)):
         if not is_byte(dtype):
-            raise DTypeError(f"{operation}: {name} has dtype {dtype} but {what} int8 and uint8; convert {name} first")
+            raise DTypeError(f"{name} has dtype {dtype} but {what} int8 and uint8; convert {name} first")
 
 
-def are_zero(operation: str, filters: int, x_zero_point: object, w_zero_point: object) -> bool:
+def are_zero(filters: int, x_zero_point: object, w_zero_point: object) -> bool:
     """Whether zero points are integers, one or one a filter, and all of them 0: what every dtype has.
 
     Raises
@@ -38,16 +38,14 @@ def are_zero(operation: str, filters: int, x_zero_point: object, w_zero_point: o
     ArgumentError, ShapeError
         If they are no such integers.
     """
-    if type(x_zero_point) is int and type(w_zero_point) is int:  # all but the rare call
-        return x_zero_point == w_zero_point == 0
     points = [
-        _points(operation, name, value, np.dtype(np.int64), shape)
+        _points(name, value, np.dtype(np.int64), shape)
         for name, value, shape in (("x_zero_point", x_zero_point, ()), ("w_zero_point", w_zero_point, (filters,)))
     ]
     return not any(each.any() for each in points)
 
 
-def zero_point(operation: str, name: str, value: object, dtype: np.dtype[Any]) -> int:
+def zero_point(name: str, value: object, dtype: np.dtype[Any]) -> int:
     """Return a zero point as an int within the range of the dtype whose numbers it belongs to.
 
     Raises
@@ -55,33 +53,30 @@ def zero_point(operation: str, name: str, value: object, dtype: np.dtype[Any]) -
     ArgumentError
         If it is no integer, or out of range.
     """
-    return int(_points(operation, name, value, dtype, ()).item())
+    return int(_points(name, value, dtype, ()).item())
 
 
-def _points(operation: str, name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    points = as_array(operation, name, value) if value is not None else np.array(np.nan)
+def _points(name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    points = as_array(name, value) if value is not None else np.array(np.nan)
     if points.dtype.kind not in "iu":
-        raise ArgumentError(f"{operation}: {name} must be an integer, got {value!r}")
+        raise ArgumentError(f"{name} must be an integer, got {value!r}")
     if points.shape != ():
         if points.shape == (1,):  # one for all, as ONNX has it
             points = points.reshape(())
         elif points.shape != shape:
             wanted = f"one integer, or one for each filter, {shape}" if shape else "one integer"
-            raise ShapeError(f"{operation}: {name} has shape {points.shape} but must be {wanted}")
+            raise ShapeError(f"{name} has shape {points.shape} but must be {wanted}")
     info = np.iinfo(dtype)
     if points.size and not (info.min <= int(points.min()) and int(points.max()) <= info.max):
-        raise ArgumentError(
-            f"{operation}: {name} must lie in the range of {dtype}, {info.min} to {info.max}, got {value!r}"
-        )
+        raise ArgumentError(f"{name} must lie in the range of {dtype}, {info.min} to {info.max}, got {value!r}")
     return points
 
 
-def centred(operation: str, w: NDArray[Any], w_zero_point: object) -> NDArray[Any]:
+def centred(w: NDArray[Any], w_zero_point: object) -> NDArray[Any]:
     """Return weights less their zero points, in as few bytes as hold them.
 
     Parameters
     ----------
-    operation : str
     w : ndarray of int8 or uint8, (filters, ...)
     w_zero_point : int or array_like, (filters,)
 
@@ -94,7 +89,7 @@ def centred(operation: str, w: NDArray[Any], w_zero_point: object) -> NDArray[An
     ArgumentError, ShapeError
         If a zero point does not fit.
     """
-    points = _points(operation, "w_zero_point", w_zero_point, w.dtype, w.shape[:1])
+    points = _points("w_zero_point", w_zero_point, w.dtype, w.shape[:1])
     if w.dtype == np.int8 and not points.any():
         return w
     each = points.astype(np.int16).reshape(-1, *[1] * (w.ndim - 1))
@@ -108,7 +103,7 @@ def centred(operation: str, w: NDArray[Any], w_zero_point: object) -> NDArray[An
     return moved
 
 
-def factors(operation: str, filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: ArrayLike) -> NDArray[Any]:
+def factors(filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: ArrayLike) -> NDArray[Any]:
     """Return what the sums of each filter are multiplied with: ``x_scale · w_scale / y_scale``, in float32.
 
     Returns
@@ -121,24 +116,24 @@ def factors(operation: str, filters: int, x_scale: ArrayLike, w_scale: ArrayLike
         If a scale is not positive and finite, or there is not one for each filter.
     """
     x, w, y = (
-        _scale(operation, name, value, shape)
+        _scale(name, value, shape)
         for name, value, shape in (("x_scale", x_scale, ()), ("w_scale", w_scale, (filters,)), ("y_scale", y_scale, ()))
     )
     with np.errstate(all="ignore"):
         return np.array(np.broadcast_to(x * w / y, (filters,)), np.float32)
 
 
-def _scale(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    scale = as_array(operation, name, value)
+def _scale(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    scale = as_array(name, value)
     if scale.dtype.kind not in "iuf":
-        raise ArgumentError(f"{operation}: {name} must be a positive number, got {value!r}")
+        raise ArgumentError(f"{name} must be a positive number, got {value!r}")
     with np.errstate(all="ignore"):
         scale = scale.astype(np.float32)
     if scale.shape == (1,):  # one for all, as ONNX has it
         scale = scale.reshape(())
     if scale.shape not in ((), shape):
         wanted = f"one number, or one for each filter, {shape}" if shape else "one number"
-        raise ShapeError(f"{operation}: {name} has shape {scale.shape} but must be {wanted}")
+        raise ShapeError(f"{name} has shape {scale.shape} but must be {wanted}")
     if not bool(np.all(np.isfinite(scale) & (scale > 0))):
-        raise ArgumentError(f"{operation}: {name} must be positive and finite in float32, got {value!r}")
+        raise ArgumentError(f"{name} must be positive and finite in float32, got {value!r}")
     return scale

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -113,8 +113,6 @@ class Transposed:
     activation : Activation or None
     has_bias : bool
     workspace_limit : int
-    operation : str
-        What errors name.
     """
 
     layout: Layout
@@ -134,7 +132,6 @@ class Transposed:
     activation: Activation | None
     has_bias: bool
     workspace_limit: int
-    operation: str = field(default="conv_transpose", compare=False)
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
@@ -157,7 +154,7 @@ class Transposed:
         sizes, kernel, dilation, pads = zip(*(axis.window for axis in axes), strict=True)
         problem = Problem(
             layout=self.layout,
-            geometry=Geometry(sizes, kernel, (1,) * len(axes), pads, dilation, self.operation, self.layout.spatial),
+            geometry=Geometry(sizes, kernel, (1,) * len(axes), pads, dilation, self.layout.spatial),
             batch=self.batch,
             channels=self.filters,
             filters=self.channels,
@@ -173,7 +170,6 @@ class Transposed:
             workspace_limit=self.workspace_limit,
             strides=self._strides(self.filters, self.spatial_shape, self.x_dtype, (1,) * len(axes)),
             out_strides=self._strides(self.channels, self.image, self.dtype, self.stride),
-            operation=self.operation,
         )
         return Phase(pixels, seen, taps, problem)
 
@@ -212,7 +208,6 @@ class Transposed:
 
 
 def make_transposed(
-    operation: str,
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
@@ -234,8 +229,6 @@ def make_transposed(
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     x_shape, w_shape : tuple of int
         Of the image, in `layout`, and of the weights (F, C/groups, *kernel).
     x_dtype, w_dtype : dtype
@@ -248,36 +241,34 @@ def make_transposed(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
     """
-    op = operation
     if not isinstance(x_shape, tuple | list):
-        raise ArgumentError(f"{op}: the shape of x must be a tuple of integers, got {x_shape!r}")
-    x_shape = tuple(integer(op, "an entry of the image's shape", n, minimum=0) for n in x_shape)
+        raise ArgumentError(f"the shape of x must be a tuple of integers, got {x_shape!r}")
+    x_shape = tuple(integer("an entry of the image's shape", n, minimum=0) for n in x_shape)
     if len(w_shape) < 3:
         raise ShapeError(
-            f"{op}: w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes as "
-            "w[None, None]"
+            f"w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes as w[None, None]"
         )
     k = len(w_shape) - 2
-    groups = integer(op, "groups", groups, minimum=1)
-    axes = layouts.resolve(op, layout, len(x_shape), k)
+    groups = integer("groups", groups, minimum=1)
+    axes = layouts.resolve(layout, len(x_shape), k)
     filters, channels = w_shape[0], w_shape[1] * groups
-    _check_channels(op, x_shape, w_shape, axes, groups)
+    _check_channels(x_shape, w_shape, axes, groups)
     sizes = axes.spatial_shape(x_shape)
     for axis, n in zip(axes.spatial, sizes, strict=True):
         if n == 0:
-            raise GeometryError(f"{op}: axis {axis} of x has no elements to spread; pass at least one along each axis")
-    kernel = per_axis(op, "kernel_size", w_shape[2:], k, minimum=1)
-    strides, dilations = (per_axis(op, n, v, k, minimum=1) for n, v in (("stride", stride), ("dilation", dilation)))
-    extra = per_axis(op, "output_padding", output_padding, k, minimum=0)
+            raise GeometryError(f"axis {axis} of x has no elements to spread; pass at least one along each axis")
+    kernel = per_axis("kernel_size", w_shape[2:], k, minimum=1)
+    strides, dilations = (per_axis(n, v, k, minimum=1) for n, v in (("stride", stride), ("dilation", dilation)))
+    extra = per_axis("output_padding", output_padding, k, minimum=0)
     for axis, e, s, d in zip(axes.spatial, extra, strides, dilations, strict=True):
         if e >= max(s, d):
             raise GeometryError(
-                f"{op}: output_padding {e} along axis {axis} must be less than the stride ({s}) or the dilation ({d}); "
-                "pad the result instead"
+                f"output_padding {e} along axis {axis} must be less than the stride ({s}) or the dilation ({d}); pad "
+                "the result instead"
             )
-    wanted = None if output_size is None else per_axis(op, "output_size", output_size, k, minimum=1)
-    before, image = _extent(op, axes.spatial, sizes, kernel, strides, dilations, padding, extra, wanted)
-    result = result_dtype(op, x_dtype, w_dtype, dtype)
+    wanted = None if output_size is None else per_axis("output_size", output_size, k, minimum=1)
+    before, image = _extent(axes.spatial, sizes, kernel, strides, dilations, padding, extra, wanted)
+    result = result_dtype(x_dtype, w_dtype, dtype)
     return Transposed(
         layout=axes,
         spatial_shape=sizes,
@@ -293,21 +284,17 @@ def make_transposed(
         x_dtype=native(x_dtype),
         w_dtype=native(w_dtype),
         dtype=result,
-        activation=check_activation(op, activation, result),
+        activation=check_activation(activation, result),
         has_bias=has_bias,
-        workspace_limit=integer(op, "workspace_limit", workspace_limit, minimum=1),
-        operation=op,
+        workspace_limit=integer("workspace_limit", workspace_limit, minimum=1),
     )
 
 
-def _check_channels(
-    operation: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: layouts.Layout, groups: int
-) -> None:
+def _check_channels(x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: layouts.Layout, groups: int) -> None:
     filters, channels = w_shape[0], axes.size(layouts.CHANNEL, x_shape)
     if filters % groups:
         raise ShapeError(
-            f"{operation}: {filters} filters do not divide into groups={groups}; the first axis of w must be a "
-            "multiple of groups"
+            f"{filters} filters do not divide into groups={groups}; the first axis of w must be a multiple of groups"
         )
     if channels != filters:
         hint = "pass w of shape (channels of x, channels of the result/groups, *kernel)"
@@ -315,18 +302,17 @@ def _check_channels(
             last = axes.canonical.replace(layouts.CHANNEL, "") + layouts.CHANNEL
             hint = f"the last axis would fit: pass layout={last!r} if the channels come last"
         raise ShapeError(
-            f"{operation}: the image {x_shape} has {channels} channels in layout {axes.axes!r} but the weights "
-            f"{w_shape} take {filters}; {hint}"
+            f"the image {x_shape} has {channels} channels in layout {axes.axes!r} but the weights {w_shape} take "
+            f"{filters}; {hint}"
         )
     if not axes.has_channels and w_shape[1] * groups != 1:
         raise ShapeError(
-            f"{operation}: the weights {w_shape} give {w_shape[1] * groups} output maps but layout {axes.axes!r} has "
-            "no channel axis for them; pass the image with a channel axis"
+            f"the weights {w_shape} give {w_shape[1] * groups} output maps but layout {axes.axes!r} has no channel "
+            "axis for them; pass the image with a channel axis"
         )
 
 
 def _extent(
-    operation: str,
     axes: str,
     sizes: tuple[int, ...],
     kernel: tuple[int, ...],
@@ -345,29 +331,25 @@ def _extent(
         return tuple(t // 2 if padding == "same" else t - t // 2 for t in total), image
     if isinstance(padding, str) and padding != "valid":
         raise ArgumentError(
-            f"{operation}: padding must be an integer, one entry per axis, 'valid', 'same' or 'same_lower'; got "
-            f"{padding!r}"
+            f"padding must be an integer, one entry per axis, 'valid', 'same' or 'same_lower'; got {padding!r}"
         )
-    pads = ((0, 0),) * k if isinstance(padding, str) else explicit_padding(operation, padding, k)
+    pads = ((0, 0),) * k if isinstance(padding, str) else explicit_padding(padding, k)
     least = [w - before - after for w, (before, after) in zip(whole, pads, strict=True)]
     if wanted is None:
         image = tuple(n + e for n, e in zip(least, extra, strict=True))
     else:
         if any(extra):
             raise ArgumentError(
-                f"{operation}: output_size {wanted} and output_padding {extra} both say how large the result is; pass "
-                "one of them"
+                f"output_size {wanted} and output_padding {extra} both say how large the result is; pass one of them"
             )
         for axis, n, low, s in zip(axes, wanted, least, stride, strict=True):
             if not low <= n < low + s:
                 raise GeometryError(
-                    f"{operation}: output_size {n} along axis {axis} is out of reach: with this window it is from "
-                    f"{low} to {low + s - 1}; change the padding, or pass padding='same' to have it set"
+                    f"output_size {n} along axis {axis} is out of reach: with this window it is from {low} to "
+                    f"{low + s - 1}; change the padding, or pass padding='same' to have it set"
                 )
         image = wanted
     for axis, n in zip(axes, image, strict=True):
         if n < 1:
-            raise GeometryError(
-                f"{operation}: the result would have {n} pixels along axis {axis}; lower the padding {pads}"
-            )
+            raise GeometryError(f"the result would have {n} pixels along axis {axis}; lower the padding {pads}")
     return tuple(before for before, _ in pads), image

@@ -1,17 +1,19 @@
-"""The column matrix as a view: a microkernel multiplies through it, and no matrix is made."""
+"""The column matrix as a view: a microkernel multiplies through it, and no matrix is made.
+
+A problem becomes a decision (`decide`: which `tiles`, and whether an image is read from a copy), the decision tables
+(`borders`, `packing`, `work`), and these with the weights a function (`prepared`).
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from ...engine.compiler import failure, usable
-from ..contract import Suitability
+from ..contract import Offer
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ...engine.compiler import Kernel
+    from ...engine.target import Target
     from ...spec.problem import Problem
     from ..contract import Runner
 
@@ -21,69 +23,32 @@ _PIXELS_A_PRODUCT = 8
 
 
 class Implicit:
-    """The view, through the engine."""
+    """The view, through the engine: real numbers for which it has a tile."""
 
     name = "implicit"
+    best_rank = 20
 
-    def suitability(self, problem: Problem) -> Suitability:
-        """Return that it can solve every problem of real numbers for which the engine has a tile."""
-        obstacle = _obstacle(problem)
-        if obstacle is not None:
-            return Suitability(0, obstacle)
-        from .arrangement import arrange
+    def compiles(self, problem: Problem) -> bool:
+        """Return whether there is a kernel for its numbers, and something to multiply."""
+        from .decide import impossible
 
-        arrangement = arrange(problem)
-        copy = arrangement.copy
+        return impossible(problem) is None
+
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
+        """Return the tile with the fewest cycles, and what it takes."""
+        # These take milliseconds to import, and wait for the first problem.
+        from .decide import decide, obstacle
+        from .prepared import DecidedLayer, PreparedLayer
+
+        why_not = obstacle(problem, target)
+        if why_not is not None or target is None:
+            return Offer(0, str(why_not))
+        decision = decide(problem, target)
+        rank, reason, copy = self.best_rank, decision.reason, decision.copy
         if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
-            return Suitability(5, f"the view, but it would copy an image ({copy.why}) of which little is read")
-        return Suitability(20, arrangement.reason)
-
-    def workspace_bytes(self, problem: Problem, threads: int) -> int:  # noqa: ARG002 (the contract's arguments)
-        """Return the bytes of the packed weights, and of the calling thread's copy of an image."""
-        from .arrangement import arrange
-
-        return arrange(problem).workspace_bytes
-
-    def prepare(
-        self,
-        problem: Problem,
-        w: NDArray[Any],
-        bias: NDArray[Any] | None,
-        threads: int,
-        scales: NDArray[Any] | None = None,
-    ) -> Runner | None:
-        """Return a function that runs the kernels through the view; None where one of them cannot be compiled."""
-        from .calls import EngineError
-        from .runner import Prepared
-
-        try:
-            return Prepared(problem, w, bias, threads, scales)
-        except EngineError:
-            return None
-
-    def kernels(self, problem: Problem) -> tuple[Kernel, ...]:
-        """Return the kernels that compute the problem, each once."""
-        from .arrangement import arrange
-        from .program import tabulated
-
-        arrangement = arrange(problem)
-        return tabulated(arrangement, arrangement.op).kernels
-
-
-def _obstacle(problem: Problem) -> str | None:
-    """Return why the engine cannot take a problem, or None."""
-    g = problem.geometry
-    if 0 in (problem.batch, problem.filters, problem.channels, *g.spatial_shape):
-        return "there is nothing to multiply"
-    from .arrangement import kernel_dtype, stored_as
-
-    if kernel_dtype(problem) is None:
-        return f"the engine has no kernel for sums of {problem.accumulator}"
-    if not usable():
-        return f"the engine cannot be used ({failure()})"
-    if stored_as(problem) is None:
-        return f"the engine cannot store {problem.dtype} on this CPU"
-    return None
+            rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
+        layer = DecidedLayer(problem, decision, threads)
+        return Offer(rank, reason, decision.workspace_bytes, partial(PreparedLayer, layer), layer.kernels)
 
 
 ALGORITHM = Implicit()

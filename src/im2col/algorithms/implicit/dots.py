@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine import gather, scratch
-from ...engine.target import host
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ...engine.target import Target
     from ...spec.problem import Problem
 
 
@@ -44,23 +44,23 @@ class Dot(NamedTuple):
     zero: int = 0
 
 
-def dot_of(problem: Problem) -> Dot | None:
-    """Return the dot product that a problem can use on this CPU, or None."""
+def dot_of(problem: Problem, target: Target) -> Dot | None:
+    """Return the dot product that a problem can use on a CPU, or None."""
     x, w, sums = problem.x_dtype, problem.w_dtype, problem.accumulator
     if x == w and x.name == "bfloat16" and sums == np.float32:
         dot = Dot("b2", 2, x)
     elif sums.kind in "iu" and sums.itemsize == 4 and _is_short(x) and _is_short(w):
-        dot = _integer_dot(problem)
+        dot = _integer_dot(problem, target)
     else:
         return None
     alone = problem.groups == 1 or problem.group_channels % dot.channels == 0
-    return dot if alone and host().has_dot(dot.name) else None
+    return dot if alone and target.has_dot(dot.name) else None
 
 
-def _integer_dot(problem: Problem) -> Dot:
+def _integer_dot(problem: Problem, target: Target) -> Dot:
     x, w, point = problem.x_dtype, problem.w_dtype, problem.x_zero_point
     whole = problem.groups == 1 or problem.group_channels % 4 == 0
-    if x.itemsize == w.itemsize == 1 and w != np.uint8 and whole and host().has_dot("u1i1"):
+    if x.itemsize == w.itemsize == 1 and w != np.uint8 and whole and target.has_dot("u1i1"):
         shift = 128 if x == np.int8 else 0
         return Dot("u1i1", 4, np.dtype(np.uint8), shift, point + shift)
     return Dot("i2", 2, np.dtype(np.int16), -point)

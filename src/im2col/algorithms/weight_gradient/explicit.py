@@ -14,12 +14,13 @@ from ...engine.blas import single_threaded_blas
 from ...engine.host import format_bytes
 from ...engine.threads import run_parallel
 from ...matrix.frame import patch_view
-from ..contract import Suitability
+from ..contract import Offer
 from ..explicit import accumulated, box_steps, boxes, magnitude, padded_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ...engine.target import Target
     from ...spec.problem import Problem
     from ..contract import GradientRunner
 
@@ -31,46 +32,49 @@ class Explicit:
     """The column matrix and one matrix product."""
 
     name = "explicit"
+    best_rank = 10
 
-    def suitability(self, problem: Problem) -> Suitability:
+    def compiles(self, problem: Problem) -> bool:  # noqa: ARG002 (the contract's arguments)
+        """Return that it runs no kernel."""
+        return False
+
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[GradientRunner]:  # noqa: ARG002 (the contract's arguments)
         """Return that it can solve every problem whose smallest block fits the workspace limit."""
-        least = _Blocks.of(problem)
-        if problem.flops and least.bytes > problem.workspace_limit:
-            return Suitability(
+        blocks, g = _Blocks.of(problem), problem.geometry
+        if problem.flops and blocks.bytes > problem.workspace_limit:
+            return Offer(
                 0,
-                f"one position of one channel's column matrix takes {format_bytes(least.bytes)} with its sums, more "
+                f"one position of one channel's column matrix takes {format_bytes(blocks.bytes)} with its sums, more "
                 f"than workspace_limit={problem.workspace_limit}",
             )
-        return Suitability(10, "the column matrix in blocks, then BLAS")
-
-    def workspace_bytes(self, problem: Problem, threads: int) -> int:
-        """Return the bytes of each thread's block, of the sums, and of the padded image in work."""
-        blocks, g = _Blocks.of(problem), problem.geometry
+        # Each thread's block, the sums, and the padded image in work.
         sums = problem.filters * problem.group_taps * problem.accumulator.itemsize
         padded = problem.channels * math.prod(g.padded_shape) * problem.x_dtype.itemsize if g.is_padded else 0
-        return blocks.workers(threads) * blocks.bytes + sums + padded
+        nbytes = blocks.workers(threads) * blocks.bytes + sums + padded
+        reason = "the column matrix in blocks, then BLAS"
+        return Offer(self.best_rank, reason, nbytes, partial(_prepared, problem, blocks, threads))
 
-    def prepare(self, problem: Problem, threads: int) -> GradientRunner:
-        """Return a function that runs the blocks; a part of the channels is one task, and sums in one order."""
-        p, blocks = problem, _Blocks.of(problem)
-        workers = blocks.workers(threads)
 
-        def run(x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
-            result = np.flip(out, tuple(range(2, out.ndim))) if p.flip else out
-            total = np.zeros(out.shape, p.accumulator)
-            starts = range(0, p.group_channels, blocks.channels)
-            with single_threaded_blas():
-                for n in range(p.batch):
-                    view = patch_view(padded_image(x[n : n + 1], p), p.geometry)[0]
-                    tasks = (
-                        partial(_add, p, blocks, view, grad[n], total, group, first)
-                        for group, first in itertools.product(range(p.groups), starts)
-                    )
-                    run_parallel(tasks, workers)
-            with np.errstate(all="ignore"):
-                np.copyto(result, total, casting="unsafe")
+def _prepared(p: Problem, blocks: _Blocks, threads: int) -> GradientRunner:
+    """Return a function that runs the blocks; a part of the channels is one task, and sums in one order."""
+    workers = blocks.workers(threads)
 
-        return run
+    def run(x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
+        result = np.flip(out, tuple(range(2, out.ndim))) if p.flip else out
+        total = np.zeros(out.shape, p.accumulator)
+        starts = range(0, p.group_channels, blocks.channels)
+        with single_threaded_blas():
+            for n in range(p.batch):
+                view = patch_view(padded_image(x[n : n + 1], p), p.geometry)[0]
+                tasks = (
+                    partial(_add, p, blocks, view, grad[n], total, group, first)
+                    for group, first in itertools.product(range(p.groups), starts)
+                )
+                run_parallel(tasks, workers)
+        with np.errstate(all="ignore"):
+            np.copyto(result, total, casting="unsafe")
+
+    return run
 
 
 class _Blocks(NamedTuple):

@@ -2,59 +2,47 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ...engine.compiler import failure, usable
-from ..contract import Suitability
+from ..contract import Offer
 
 if TYPE_CHECKING:
-    from ...engine.compiler import Kernel
+    from ...engine.target import Target
     from ...spec.problem import Problem
     from ..contract import GradientRunner
 
 
 class Implicit:
-    """The view, through the engine."""
+    """The view, through the engine: real numbers for which it has a tile."""
 
     name = "implicit"
+    best_rank = 20
 
-    def suitability(self, problem: Problem) -> Suitability:
-        """Return that it can solve every problem of real numbers for which the engine has a tile."""
-        g = problem.geometry
-        if 0 in (problem.batch, problem.filters, problem.channels, *g.spatial_shape):
-            return Suitability(0, "there is nothing to multiply")
-        from ..implicit.arrangement import kernel_dtype
+    def compiles(self, problem: Problem) -> bool:
+        """Return whether there is a kernel for its numbers, and something to multiply."""
+        from ..implicit.decide import impossible
 
-        if kernel_dtype(problem) is None:
-            return Suitability(0, f"the engine has no kernel for sums of {problem.accumulator}")
-        if not usable():
-            return Suitability(0, f"the engine cannot be used ({failure()})")
-        from .tiles import arrange
+        return impossible(problem) is None
 
-        return Suitability(20, arrange(problem).reason)
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[GradientRunner]:
+        """Return the tile with the fewest cycles, and what it takes."""
+        from ..implicit.decide import obstacle  # these take milliseconds to import
+        from .decide import decide_gradient
+        from .prepared import DecidedGradient, PreparedGradient
 
-    def workspace_bytes(self, problem: Problem, threads: int) -> int:  # noqa: ARG002 (the contract's arguments)
-        """Return the bytes of the packed part of the gradient, of a copy of an image, and of the sums."""
-        from .tiles import arrange
-
-        return arrange(problem).workspace_bytes
-
-    def prepare(self, problem: Problem, threads: int) -> GradientRunner | None:
-        """Return a function that runs the kernels; None where one of them cannot be compiled."""
-        from ..implicit.calls import EngineError
-        from .runner import Prepared
-
-        try:
-            return Prepared(problem, threads)
-        except EngineError:
-            return None
-
-    def kernels(self, problem: Problem) -> tuple[Kernel, ...]:
-        """Return the kernels that compute the problem, each once."""
-        from .tiles import arrange, tabulated
-
-        arrangement = arrange(problem)
-        return tabulated(arrangement, arrangement.box, adds=False).kernels
+        why_not = obstacle(problem, target, stores=False)
+        if why_not is not None or target is None:
+            return Offer(0, str(why_not))
+        decision = decide_gradient(problem, target)
+        gradient = DecidedGradient(decision, threads)
+        return Offer(
+            self.best_rank,
+            decision.reason,
+            decision.workspace_bytes,
+            partial(PreparedGradient, gradient),
+            gradient.kernels,
+        )
 
 
 ALGORITHM = Implicit()

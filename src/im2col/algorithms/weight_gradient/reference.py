@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...spec.arrays import is_registered
-from ..contract import ONLY_BY_NAME, Suitability
+from ..contract import ONLY_BY_NAME, Offer
 from ..reference import NUMBER_BYTES, inside, python_numbers, rounded
 
 if TYPE_CHECKING:
@@ -22,40 +23,45 @@ class Reference:
     """Plain loops."""
 
     name = "reference"
+    best_rank = ONLY_BY_NAME
 
-    def suitability(self, problem: Problem) -> Suitability:
-        """Return that it can solve every problem, and is never the choice of "auto"."""
-        return Suitability(ONLY_BY_NAME, f"plain loops over {problem.flops // 2} products: the definition, never fast")
+    def compiles(self, problem: Problem) -> bool:  # noqa: ARG002 (the contract's arguments)
+        """Return that it runs no kernel."""
+        return False
 
-    def workspace_bytes(self, problem: Problem, threads: int) -> int:  # noqa: ARG002 (the contract's arguments)
-        """Return the bytes of the copies in Python numbers, and of the sums."""
+    def offer(self, problem: Problem, target: object, threads: int) -> Offer[GradientRunner]:  # noqa: ARG002 (the contract's arguments)
+        """Return that it can solve every problem, in one thread, and is never the choice of "auto"."""
+        reason = f"plain loops over {problem.flops // 2} products: the definition, never fast"
+        # The copies in Python numbers, and the sums.
         numbers = math.prod(problem.x_shape) + math.prod(problem.output_shape)
-        return numbers * NUMBER_BYTES + problem.filters * problem.group_taps * problem.accumulator.itemsize
+        nbytes = numbers * NUMBER_BYTES + problem.filters * problem.group_taps * problem.accumulator.itemsize
+        return Offer(self.best_rank, reason, nbytes, partial(_prepared, problem))
 
-    def prepare(self, problem: Problem, threads: int) -> GradientRunner:  # noqa: ARG002 (the contract's arguments)
-        """Return a function that runs the loops in one thread."""
-        g = problem.geometry
-        fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
 
-        @np.errstate(all="ignore")
-        def run(x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
-            image, gradient = python_numbers(x), python_numbers(grad)
-            sums = np.empty(out.shape, problem.accumulator)
-            for f, c, *tap in np.ndindex(*out.shape):
-                channel = f // problem.group_filters * problem.group_channels + c
-                seen = [k - 1 - t for k, t in zip(g.kernel_size, tap, strict=True)] if problem.flip else tap
-                total: Any = 0
-                for n, *position in np.ndindex(problem.batch, *g.output_shape):
-                    pixel = []
-                    for axis, (stop, step) in enumerate(zip(position, seen, strict=True)):
-                        at = stop * g.stride[axis] + step * g.dilation[axis] - g.padding[axis][0]
-                        pixel.append(inside(at, g.spatial_shape[axis], problem.padding_mode))
-                    value = fill.item() if None in pixel else image[n][channel][tuple(pixel)]
-                    total += value.conjugate() * gradient[(n, f, *position)]
-                sums[(f, c, *tap)] = rounded(total, problem.accumulator)
-            np.copyto(out, sums, casting="unsafe")
+def _prepared(problem: Problem) -> GradientRunner:
+    """Return a function that runs the loops."""
+    g = problem.geometry
+    fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
 
-        return run
+    @np.errstate(all="ignore")
+    def run(x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
+        image, gradient = python_numbers(x), python_numbers(grad)
+        sums = np.empty(out.shape, problem.accumulator)
+        for f, c, *tap in np.ndindex(*out.shape):
+            channel = f // problem.group_filters * problem.group_channels + c
+            seen = [k - 1 - t for k, t in zip(g.kernel_size, tap, strict=True)] if problem.flip else tap
+            total: Any = 0
+            for n, *position in np.ndindex(problem.batch, *g.output_shape):
+                pixel = []
+                for axis, (stop, step) in enumerate(zip(position, seen, strict=True)):
+                    at = stop * g.stride[axis] + step * g.dilation[axis] - g.padding[axis][0]
+                    pixel.append(inside(at, g.spatial_shape[axis], problem.padding_mode))
+                value = fill.item() if None in pixel else image[n][channel][tuple(pixel)]
+                total += value.conjugate() * gradient[(n, f, *position)]
+            sums[(f, c, *tap)] = rounded(total, problem.accumulator)
+        np.copyto(out, sums, casting="unsafe")
+
+    return run
 
 
 ALGORITHM = Reference()

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ArgumentError
-from ..chapters import chapters
 from ..colours import CHANNELS
+from ..story import chapters
 from ..text import dictionary, languages
 from .modules import inline_modules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..illustration import Labels
-    from ..layer import Layer
-    from ..scene import Selection
+    from ..labels import Labels
+    from ..pictured_layer import PicturedLayer
+    from ..plane import Selection
 
 _BLOCK = re.compile(r"^ */\*\*.*?\*/ *$", re.MULTILINE | re.DOTALL)
 _REMARK = re.compile(r" // [^\"'`]*$")
@@ -33,13 +33,13 @@ _KINDS = tuple(map(np.dtype, ("u1", "i1", "<i2", "<i4", "<f4", "<f8")))
 
 
 def page_html(
-    layer: Layer, *, chapter: str, selection: Selection, lang: str, channel: int = 0, labels: Labels = "values"
+    layer: PicturedLayer, *, chapter: str, selection: Selection, lang: str, channel: int = 0, labels: Labels = "values"
 ) -> str:
     """Return the explorer of a layer as an HTML document.
 
     Parameters
     ----------
-    layer : Layer
+    layer : PicturedLayer
     chapter : str
         The one that it opens with.
     selection : Selection
@@ -89,7 +89,7 @@ def page_html(
         "weights": weights,
     }
     folder = files(__name__)
-    words = dictionary("illustrate", lang)
+    words = dictionary(lang)
     parts = {
         "lang": lang,
         "title": html.escape(words["title"]),
@@ -108,8 +108,8 @@ def page_html(
 
 def _words(lang: str) -> dict[str, str]:
     """Return the sentences of a language that the page may say."""
-    words = dictionary("illustrate", lang)
-    return {key: text for key, text in words.items() if not key.startswith(("draw.", "terminal."))}
+    words = dictionary(lang)
+    return {key: text for key, text in words.items() if not key.startswith(("draw.", "terminal.", "tile."))}
 
 
 def _bare(source: str) -> str:
@@ -134,19 +134,18 @@ def _exact(name: str, values: NDArray[Any]) -> NDArray[Any]:
     """Return numbers as float64, if those are the same."""
     if np.iscomplexobj(values):
         raise ArgumentError(
-            f"illustrate: the explorer computes with real numbers but {name} is {values.dtype}; save .svg, or pass "
-            f"{name}.real"
+            f"the explorer computes with real numbers but {name} is {values.dtype}; save .svg, or pass {name}.real"
         )
     with np.errstate(over="ignore"):
         exact = values.astype(np.float64)
     if not np.array_equal(np.isfinite(exact), np.isfinite(values)):
         raise ArgumentError(
-            f"illustrate: the explorer's numbers end at 1.8e308 but {name} of {values.dtype} holds greater ones; save "
-            f".svg, or scale it down"
+            f"the explorer's numbers end at 1.8e308 but {name} of {values.dtype} holds greater ones; save .svg, or "
+            "scale it down"
         )
     if values.dtype.kind in "iu" and values.size and int(np.abs(exact).max()) >= 1 << 53:
         raise ArgumentError(
-            f"illustrate: the explorer's numbers are exact up to 2**53 but {name} of {values.dtype} holds "
+            f"the explorer's numbers are exact up to 2**53 but {name} of {values.dtype} holds "
             f"{int(np.abs(exact).max())}; save .svg, or scale it down"
         )
     return exact

@@ -1,5 +1,5 @@
 // @ts-check
-// What cells show, and which rows and columns are shown: the twin of builder.py.
+// What cells show, and which rows and columns are shown: the twin of panel_builder.py.
 
 import { letter, short } from "./labels.js";
 import { combinations, prod, unravel } from "./geometry.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// What is drawn: one convolution's arrays and its index map, the twin of layer.py.
+// What is drawn: one convolution's arrays and its index map, the twin of pictured_layer.py.
 //
 // Where Python holds a table (position_pixels, tap_pixels, maps, …) a method here computes one entry of it when it is
 // shown: the column matrix of a photo never exists.
@@ -8,7 +8,7 @@ import { Geometry, offsetOf, prod, sourceIndex, stridesOf, unravel } from "./geo
 
 /** One convolution, with all that a picture of it shows. */
 export class Layer {
-  /** Take the fields of layer.py's Layer, the arrays flat, and what another layer of these arrays has computed. */
+  /** Take the fields of PicturedLayer, the arrays flat, and what another layer of these arrays has computed. */
   constructor(fields, kept = new Map()) {
     this.image = fields.image;
     this.weights = fields.weights;

@@ -1,5 +1,5 @@
 // @ts-check
-// A scene: what a picture shows, as plain data; the twin of scene.py.
+// A scene: what a picture shows, as plain data; the twin of scene.py and plane.py.
 //
 // A plane holds no arrays here: plane.cell(r, c) computes a cell when it is drawn, by its indices among the rows and
 // columns that are shown.
@@ -42,7 +42,7 @@ function shownAt({ length, shown }, place) {
   return place >= 0 && place < length && Number.isInteger(place) ? place : -1;
 }
 
-/** A grid of cells, whose coordinates are `base + row·down + column·right` each; its fields are those of scene.py. */
+/** A grid of cells, whose coordinates are `base + row·down + column·right` each; its fields are those of plane.py. */
 export class Plane {
   constructor(builder, fields) {
     /** Computes what cells show. */

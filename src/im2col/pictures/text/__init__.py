@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..scene import Text
+
+class Text(NamedTuple):
+    """A sentence of the dictionary: its key, and what stands in its braces."""
+
+    key: str
+    values: Mapping[str, Any] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data; values that are texts too become objects of the same kind."""
+        values = {name: v.to_json() if isinstance(v, Text) else v for name, v in self.values.items()}
+        return {"key": self.key, "values": values}
 
 
 @cache
@@ -23,7 +33,7 @@ def languages() -> tuple[str, ...]:
     )
 
 
-def dictionary(operation: str, lang: str) -> Mapping[str, str]:
+def dictionary(lang: str) -> Mapping[str, str]:
     """Return a language's dictionary.
 
     Raises
@@ -32,7 +42,7 @@ def dictionary(operation: str, lang: str) -> Mapping[str, str]:
         If there is none.
     """
     if not isinstance(lang, str) or lang not in languages():
-        raise ArgumentError(f"{operation}: lang must be one of {languages()}, got {lang!r}")
+        raise ArgumentError(f"lang must be one of {languages()}, got {lang!r}")
     return _read(lang)
 
 
@@ -58,4 +68,4 @@ def say(words: Mapping[str, str], text: Text | None) -> str:
 
 
 def _value(words: Mapping[str, str], value: Any) -> Any:
-    return say(words, value) if hasattr(value, "key") else f"{value:,}" if isinstance(value, int) else value
+    return say(words, value) if isinstance(value, Text) else f"{value:,}" if isinstance(value, int) else value

@@ -1,6 +1,6 @@
-"""The microkernels of the implicit GEMM: register tiles that multiply through the view.
+"""Register tiles, one file a kind, by what lies along the vectors' lanes: filters, positions or channels.
 
-Three of them, by what lies along the vectors' lanes: filters (`filter_lanes`), positions (`position_lanes`) or channels
-(`channel_lanes`). Each is generated for its layer as LLVM IR, by a pure function of the tile's description, with the
-loops over the layer around it.
+A kind is a NamedTuple with the members of `tile_shape.TileShape`: which tiles a layer could get, what they would cost
+by the model (`cycles`), how filters are packed for them and with which tables they are called. The microkernel itself
+is LLVM IR, made by a pure function of a tile's description, with the loops over the layer around it (`nest`).
 """

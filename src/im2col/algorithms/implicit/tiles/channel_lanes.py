@@ -6,15 +6,137 @@ runs. A vector of pixels is loaded once and serves every position whose window c
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from ....engine.builder import Builder
 from ....engine.compiler import Kernel
+from ....spec.strides import offsets
+from ..borders import row_tables, tile_runs
+from ..packing import FilterBlocks, split_evenly, vector_blocks
+from ..view import GroupShape, share_inside
+from ..work import TileRun, job_table
+from . import cycles as model
 from .epilogue import Epilogue, finish, narrow, scale_vectors
+from .nest import ARGUMENTS, Nest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ....engine.builder import Builder
     from ....engine.numbers import Value
     from ....engine.target import Target
+    from ..view import View
+    from .tile_shape import Tiling
+
+_WEIGHTS_KEPT = 8
+"""Columns of a window up to which a row of its weights stays in registers."""
+
+
+class ChannelShape(NamedTuple):
+    """The tile that a layer was given, see `TileShape`: VL, NV and the most positions MR."""
+
+    lanes: int
+    vectors: int
+    positions: int
+
+    def __str__(self) -> str:
+        return f"channels along the lanes, {self.positions} positions × {self.vectors} × {self.lanes} channels"
+
+    @classmethod
+    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[ChannelShape]:
+        """Yield the tiles that fit the registers and the layer: a depthwise one whose channels lie side by side."""
+        depthwise = group.channels == group.filters == 1 < group.groups
+        if dot or not depthwise or view.channel != view.size or view.out_filter != view.out_size:
+            return
+        columns = view.geometry.kernel_size[-1]
+        for lanes in model.lane_counts(target.vector_bytes // view.size):
+            for vectors in range(1, min(model.MOST_VECTORS, -(-group.groups // lanes)) + 1):
+                # The sums, a row of weights where they fit, and one pixel.
+                weights = columns * vectors if columns <= _WEIGHTS_KEPT else 1
+                positions = (model.registers(target) - vectors - weights) // vectors
+                positions = min(positions, model.MOST_POSITIONS, model.MOST_PRODUCTS // columns)
+                if positions >= 1:
+                    yield cls(lanes, vectors, positions)
+
+    def cycles(self, view: View, group: GroupShape, target: Target) -> float:
+        """Return the cycles of a layer: a line's products, or its loads, then the store."""
+        g = view.geometry
+        per = target.vector_cycles(self.lanes * view.size)
+        lines = g.taps / g.kernel_size[-1] * share_inside(g)
+        total = 0.0
+        for vectors, blocks in split_evenly(-(-group.groups // self.lanes), self.vectors):
+            for size, tiles in split_evenly(g.output_shape[-1], self.positions):
+                pixels = min(size * g.kernel_size[-1], (size - 1) * g.stride[-1] + g.span[-1])
+                line = max(size * g.kernel_size[-1] * vectors * per, 2 * pixels * vectors * per) + model.TAP_CYCLES
+                total += blocks * tiles * (lines * line + size * vectors * 2 * per + model.TILE_CYCLES)
+        return total * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
+
+    def walks(self, view: View) -> bool:
+        """Whether channels lie side by side in the image and in the result."""
+        return view.channel == view.size and view.out_filter == view.out_size
+
+    def as_packed(self, group: GroupShape) -> GroupShape:
+        """Return all channels as the filters of one group."""
+        return GroupShape(1, 1, group.groups)
+
+    def blocks(self, filters: int) -> list[FilterBlocks]:
+        """Return whole vectors of channels, and a tail."""
+        return vector_blocks(filters, self.lanes, self.vectors)
+
+    def tap_order(self, k: int) -> tuple[int, ...]:
+        """Return the window's axes, then the one channel."""
+        return (*range(4, 4 + k), 3)
+
+    def runs(self, tiling: Tiling) -> list[TileRun]:
+        """Return what covers the map: tiles of a row that see the padding alike."""
+        view, g = tiling.view, tiling.view.geometry
+        lines = offsets(g.kernel_size[:-1], g.tap_strides(view.pixel)[:-1])
+        columns, stride, before = g.kernel_size[-1], g.stride[-1], g.padding[-1][0]
+        found = []
+        for run in tile_runs(g, self.positions):
+            pixels = (run.positions - 1) * stride + g.span[-1]
+            start = run.column * stride - before
+            # Tiles that are gathered in a run see the padding alike.
+            first, stop = max(0, -start), min(pixels, g.spatial_shape[-1] - start)
+            only = run._replace(segments=((1, (0,)),))
+            for rows, spans, tiles in row_tables(view, only, (*g.kernel_size[:-1], 1), 1):
+                row_bytes = view.size * self.lanes * self.vectors * run.positions * tiles * math.prod(g.stride)
+                calls = []
+                for each in tiling.blocks:
+                    vectors, last = each.shape
+                    tile = ChannelTile(
+                        dtype=tiling.dtype,
+                        lanes=self.lanes,
+                        vectors=vectors,
+                        last=last,
+                        positions=run.positions,
+                        columns=columns,
+                        stride=stride,
+                        dilation=g.dilation[-1],
+                        pixel_step=view.pixel[-1],
+                        first=first,
+                        stop=stop,
+                        epilogue=tiling.epilogue,
+                    )
+                    job = job_table(
+                        JOB,
+                        lines=lines,
+                        rows=rows,
+                        spans=spans,
+                        x_image=view.image,
+                        w_block=each.packed * g.taps * view.size,
+                        out_image=view.out_image,
+                        out_block=view.out_filter * each.width,
+                        block=max(1, tiling.caches[1] // 4 // row_bytes),
+                        tiles=tiles,
+                        x_tile=view.pixel[-1] * stride * run.positions,
+                        out_tile=view.out_position[-1] * run.positions,
+                        out_step=view.out_position[-1],
+                        scales=tiling.scales_at,
+                    )
+                    calls.append((channel_lanes(tile), job, each.first * view.channel))
+                found.append(TileRun(len(rows), tuple(calls), (lines, rows, spans)))
+        return found
 
 
 class ChannelTile(NamedTuple):
@@ -68,7 +190,6 @@ JOB = [
     "out_step",
     "scales",
 ]
-TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row1"]
 
 
 def channel_lanes(tile: ChannelTile) -> Kernel:
@@ -77,32 +198,22 @@ def channel_lanes(tile: ChannelTile) -> Kernel:
 
 
 def _build(name: str, target: Target, tile: ChannelTile) -> str:
-    b = Builder(name, "*x *w *bias *out *job *task")
-    job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(JOB)}
-    task = {word: b.entry(b["*task"], b.constant(i)) for i, word in enumerate(TASK)}
+    from ....engine.builder import Builder  # a kernel that is kept is not written again
+
+    b = Builder(name, ARGUMENTS)
+    nest = Nest(b, JOB)
+    job = nest.job
     lines, rows, spans = (b.address(job[word]) for word in JOB[:3])
     block_bytes = tile.vectors * tile.lanes * b.bytes_of(tile.dtype)
-    with b.loop(task["image1"], task["image0"]) as image:
-        x = b.at(b["*x"], b.mul(image, job["x_image"]))
-        out = b.at(b["*out"], b.mul(image, job["out_image"]))
-        # Rows that stay in the second level of cache while all channels pass over them.
-        with b.loop(task["row1"], task["row0"], job["block"]) as first:
-            stop = b.smaller(b.add(first, job["block"]), task["row1"])
-            with b.loop(task["block1"], task["block0"]) as block:
-                w = b.at(b["*w"], b.mul(block, job["w_block"]))
-                bias = b.at(b["*bias"], b.mul(block, block_bytes))
-                x_block = b.at(x, b.mul(block, block_bytes))
-                out_block = b.at(out, b.mul(block, job["out_block"]))
-                with b.loop(stop, first) as row:
-                    entry = b.mul(row, 3)
-                    x_row = b.at(x_block, b.entry(rows, entry))
-                    out_row = b.at(out_block, b.entry(rows, b.add(entry, b.constant(1))))
-                    ranges = b.entry(rows, b.add(entry, b.constant(2)))
-                    with b.loop(job["tiles"]) as number:
-                        pixels = b.at(x_row, b.mul(number, job["x_tile"]))
-                        sums = _sums(b, target, tile, pixels, w, bias, lines, spans, ranges)
-                        to, scales = b.at(out_row, b.mul(number, job["out_tile"])), b.at(bias, job["scales"])
-                        _store(b, target, tile, sums, to, job["out_step"], scales)
+    with (
+        nest.over("image", order="x out") as layer,
+        nest.rows(rows, layer, order="w bias x out", bias=block_bytes, x=block_bytes) as (at, ranges),
+        b.loop(job["tiles"]) as number,
+    ):
+        pixels = b.at(at["x"], b.mul(number, job["x_tile"]))
+        sums = _sums(b, target, tile, pixels, at["w"], at["bias"], lines, spans, ranges)
+        to, scales = b.at(at["out"], b.mul(number, job["out_tile"])), b.at(at["bias"], job["scales"])
+        _store(b, target, tile, sums, to, job["out_step"], scales)
     return b.finish()
 
 

@@ -7,15 +7,149 @@ addresses.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from ....engine.builder import Builder
+import numpy as np
+
 from ....engine.compiler import Kernel
+from ..borders import row_tables, tile_runs
+from ..packing import FilterBlocks, split_evenly, vector_blocks
+from ..view import share_inside
+from ..work import TileRun, job_table
+from . import cycles as model
 from .epilogue import Epilogue, finish, narrow, scale_vectors
+from .nest import ARGUMENTS, Nest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ....engine.builder import Builder
     from ....engine.numbers import Value
     from ....engine.target import Target
+    from ..view import GroupShape, View
+    from .tile_shape import Tiling
+
+
+class FilterShape(NamedTuple):
+    """The tile that a layer was given; see `TileShape`.
+
+    Parameters
+    ----------
+    lanes, vectors, positions : int
+        VL, NV and the most positions MR.
+    transposed : bool
+        As in `FilterTile`.
+    """
+
+    lanes: int
+    vectors: int
+    positions: int
+    transposed: bool
+
+    def __str__(self) -> str:
+        return f"filters along the lanes, {self.positions} positions × {self.vectors} × {self.lanes} filters"
+
+    @classmethod
+    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[FilterShape]:  # noqa: ARG003 (a lane is as large as the view says)
+        """Yield the tiles that fit the registers and the layer."""
+        transposed = view.out_filter != view.out_size
+        if transposed and not view.spread:
+            return
+        for lanes in model.lane_counts(target.vector_bytes // view.size):
+            for vectors in range(1, min(model.MOST_VECTORS, -(-group.filters // lanes)) + 1):
+                # The sums, a tap's weights, and one pixel, which the product itself broadcasts for a single vector.
+                positions = min(model.MOST_POSITIONS, (model.registers(target) - vectors) // vectors)
+                yield cls(lanes, vectors, positions, transposed)
+
+    def cycles(self, view: View, group: GroupShape, target: Target) -> float:
+        """Return the cycles of a layer: a tap's products, or what keeps them waiting, then the store."""
+        g = view.geometry
+        per = target.vector_cycles(self.lanes * view.size)
+        taps = group.channels * g.taps * share_inside(g)
+        total = 0.0
+        for vectors, blocks in split_evenly(-(-group.filters // self.lanes), self.vectors):
+            for size, tiles in split_evenly(g.output_shape[-1], self.positions):
+                weights = vectors * self.lanes * view.size
+                pace = max(size * vectors * per, model.LATENCY, (vectors + size) * model.LOAD_CYCLES)
+                tap = max(pace, weights / model.STREAM) + model.TAP_CYCLES
+                tap += model.waiting(view, group, weights, size, target)
+                tap *= model.conflicts(view.pixel[-1] * g.stride[-1], size, target)
+                if self.transposed:
+                    rounds = math.ceil(size / self.lanes) * self.lanes
+                    store = vectors * rounds * (math.log2(self.lanes) + 2 * view.spread) * per
+                else:
+                    store = size * vectors * 1.5
+                total += blocks * tiles * (taps * tap + store + model.TILE_CYCLES)
+        return total * group.groups * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
+
+    def walks(self, view: View) -> bool:
+        """Whether what is stored as a vector lies side by side in the result."""
+        return view.spread > 0 if self.transposed else view.out_filter == view.out_size
+
+    def as_packed(self, group: GroupShape) -> GroupShape:
+        """Return the layer as it is."""
+        return group
+
+    def blocks(self, filters: int) -> list[FilterBlocks]:
+        """Return whole vectors of filters, and a tail."""
+        return vector_blocks(filters, self.lanes, self.vectors)
+
+    def tap_order(self, k: int) -> tuple[int, ...]:
+        """Return the window's axes, then the channels."""
+        return (*range(4, 4 + k), 3)
+
+    def runs(self, tiling: Tiling) -> list[TileRun]:
+        """Return what covers the map: tiles of a row that see the padding alike."""
+        view, channels, blocks = tiling.view, tiling.channels, tiling.blocks
+        g, step = view.geometry, view.pixel[-1] * view.geometry.stride[-1]
+        taps = np.add.outer(g.tap_offsets(view.pixel), np.arange(channels) * view.channel).reshape(-1)
+        filters = sum(each.blocks * each.width for each in blocks)
+        found = []
+        for run in tile_runs(g, self.positions):
+            for rows, spans, tiles in row_tables(view, run, g.kernel_size, channels):
+                pixel_bytes = channels * view.size * math.prod(g.stride) + filters * view.out_size
+                row_bytes = run.positions * tiles * pixel_bytes
+                calls = []
+                for each in blocks:
+                    vectors, last = each.shape
+                    tile = FilterTile(
+                        dtype=tiling.dtype,
+                        lanes=self.lanes,
+                        vectors=vectors,
+                        last=last,
+                        pixels=tuple(m * step for m in range(run.positions)),
+                        segments=tuple(mask for mask, _ in run.segments),
+                        transposed=self.transposed,
+                        spread=view.spread if self.transposed else 1,
+                        epilogue=tiling.epilogue,
+                        dot=tiling.dot,
+                    )
+                    packed = each.packed * g.taps * channels * view.size
+                    job = job_table(
+                        JOB,
+                        taps=taps,
+                        rows=rows,
+                        spans=spans,
+                        x_image=view.image,
+                        x_group=view.channel * channels,
+                        x_block=0,
+                        w_group=each.blocks * packed,
+                        w_block=packed,
+                        bias_group=each.blocks * each.packed * view.size,
+                        out_image=view.out_image,
+                        out_group=view.out_filter * filters,
+                        out_block=view.out_filter * each.width,
+                        block=max(1, tiling.caches[1] // 4 // max(1, row_bytes)),
+                        tiles=tiles,
+                        x_tile=step * run.positions,
+                        out_tile=view.out_position[-1] * run.positions,
+                        out_step=view.out_filter if self.transposed else view.out_position[-1],
+                        scales=tiling.scales_at,
+                    )
+                    calls.append((filter_lanes(tile), job, 0))
+                found.append(TileRun(len(rows), tuple(calls), (taps, rows, spans)))
+        return found
 
 
 class FilterTile(NamedTuple):
@@ -87,7 +221,6 @@ JOB = [
     "out_step",
     "scales",
 ]
-TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row1"]
 
 
 def filter_lanes(tile: FilterTile) -> Kernel:
@@ -96,34 +229,22 @@ def filter_lanes(tile: FilterTile) -> Kernel:
 
 
 def _build(name: str, target: Target, tile: FilterTile) -> str:
-    b = Builder(name, "*x *w *bias *out *job *task")
-    job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(JOB)}
-    task = {word: b.entry(b["*task"], b.constant(i)) for i, word in enumerate(TASK)}
+    from ....engine.builder import Builder  # a kernel that is kept is not written again
+
+    b = Builder(name, ARGUMENTS)
+    nest = Nest(b, JOB)
+    job = nest.job
     taps, rows, spans = (b.address(job[word]) for word in JOB[:3])
-    with b.loop(task["image1"], task["image0"]) as image, b.loop(task["group1"], task["group0"]) as group:
-        x = b.at(b["*x"], b.add(b.mul(image, job["x_image"]), b.mul(group, job["x_group"])))
-        out = b.at(b["*out"], b.add(b.mul(image, job["out_image"]), b.mul(group, job["out_group"])))
-        w = b.at(b["*w"], b.mul(group, job["w_group"]))
-        bias = b.at(b["*bias"], b.mul(group, job["bias_group"]))
-        # Rows that stay in the second level of cache while all filters pass over them.
-        with b.loop(task["row1"], task["row0"], job["block"]) as first:
-            stop = b.smaller(b.add(first, job["block"]), task["row1"])
-            with b.loop(task["block1"], task["block0"]) as block:
-                w_block = b.at(w, b.mul(block, job["w_block"]))
-                bias_block = b.at(bias, b.mul(block, tile.vectors * tile.lanes * b.bytes_of(tile.epilogue.accumulator)))
-                out_block = b.at(out, b.mul(block, job["out_block"]))
-                x_block = b.at(x, b.mul(block, job["x_block"]))
-                with b.loop(stop, first) as row:
-                    entry = b.mul(row, 3)
-                    x_row = b.at(x_block, b.entry(rows, entry))
-                    out_row = b.at(out_block, b.entry(rows, b.add(entry, b.constant(1))))
-                    ranges = b.entry(rows, b.add(entry, b.constant(2)))
-                    with b.loop(job["tiles"]) as number:
-                        pixel = b.at(x_row, b.mul(number, job["x_tile"]))
-                        target_at = b.at(out_row, b.mul(number, job["out_tile"]))
-                        sums = _sums(b, target, tile, pixel, w_block, bias_block, taps, spans, ranges)
-                        scales = b.at(bias_block, job["scales"])
-                        _store(b, target, tile, sums, target_at, job["out_step"], scales)
+    bias_bytes = tile.vectors * tile.lanes * b.bytes_of(tile.epilogue.accumulator)
+    with (
+        nest.over("image", "group", order="x out w bias") as layer,
+        nest.rows(rows, layer, order="w bias out x", bias=bias_bytes) as (at, ranges),
+        b.loop(job["tiles"]) as number,
+    ):
+        pixel = b.at(at["x"], b.mul(number, job["x_tile"]))
+        to = b.at(at["out"], b.mul(number, job["out_tile"]))
+        sums = _sums(b, target, tile, pixel, at["w"], at["bias"], taps, spans, ranges)
+        _store(b, target, tile, sums, to, job["out_step"], b.at(at["bias"], job["scales"]))
     return b.finish()
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ....engine.builder import Builder
 from ....engine.compiler import Kernel
 from .epilogue import Epilogue, finish, narrow
+from .nest import Nest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ....engine.numbers import Value
     from ....engine.target import Target
+    from .nest import Place
 
 _UNROLLED = 160
 """Multiplications of one pass over the window up to which its columns are unrolled."""
@@ -89,7 +90,6 @@ JOB = [
     "height",
     "scales",
 ]
-TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row1"]
 ROW = ["x", "out", "y", "seen", "kept", "plane0", "plane1", "tiles", "plain0", "plain1"]
 
 
@@ -112,54 +112,48 @@ def pixel_vectors(tile: PositionTile) -> int:
 
 class _Writer:
     def __init__(self, name: str, target: Target, tile: PositionTile) -> None:
+        from ....engine.builder import Builder  # a kernel that is kept is not written again
+
         # Plain numbers for addresses: of what LLVM knows to be apart from all else, it would load ahead.
         self.b = Builder(name, "x w bias out *job *task")
         self.target, self.tile = target, tile
         b = self.b
         self.size = b.bytes_of(tile.dtype)
         self.kind = b.vector(b.number(tile.dtype), tile.lanes)
-        self.job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(JOB)}
-        self.task = {word: b.entry(b["*task"], b.constant(i)) for i, word in enumerate(TASK)}
+        self.nest = Nest(b, JOB, plain=True)
+        self.job = self.nest.job
         self.planes, self.rows, self.zeros, self.masks = (b.address(self.job[word]) for word in JOB[:4])
 
     def write(self) -> str:
-        b, tile, job, task = self.b, self.tile, self.job, self.task
-        with b.loop(task["image1"], task["image0"]) as image, b.loop(task["group1"], task["group0"]) as group:
-            x = b.at(b.address(b["x"]), b.add(b.mul(image, job["x_image"]), b.mul(group, job["x_group"])))
-            out = b.at(b.address(b["out"]), b.add(b.mul(image, job["out_image"]), b.mul(group, job["out_group"])))
-            w = b.at(b.address(b["w"]), b.mul(group, job["w_group"]))
-            bias = b.at(b.address(b["bias"]), b.mul(group, job["bias_group"]))
-            with b.loop(task["row1"], task["row0"]) as number:
-                first = b.mul(number, len(ROW))
-                row = {word: b.entry(self.rows, b.add(first, b.constant(i))) for i, word in enumerate(ROW)}
-                plain = b.sub(row["plain1"], row["plain0"])
-                x_row, out_row = b.at(x, row["x"]), b.at(out, row["out"])
-                with b.loop(task["block1"], task["block0"]) as block:
-                    at = (
-                        x_row,
-                        b.at(w, b.mul(block, job["w_block"])),
-                        b.at(bias, b.mul(block, tile.filters * b.bytes_of(tile.epilogue.accumulator))),
-                        b.at(out_row, b.mul(block, job["out_block"])),
-                    )
-                    with b.loop(b.sub(row["tiles"], plain)) as i:
-                        # The tiles before and behind the plain ones, one after the other.
-                        self._tile(row, b.skip(i, row["plain0"], plain), at, masked=True)
-                    with b.loop(row["plain1"], row["plain0"]) as i:
-                        self._tile(row, i, at, masked=False)
+        b, nest = self.b, self.nest
+        bias_bytes = self.tile.filters * b.bytes_of(self.tile.epilogue.accumulator)
+        with (
+            nest.over("image", "group", order="x out w bias") as layer,
+            b.loop(nest.task["row1"], nest.task["row0"]) as number,
+        ):
+            first = b.mul(number, len(ROW))
+            row = {word: b.entry(self.rows, b.add(first, b.constant(i))) for i, word in enumerate(ROW)}
+            plain = b.sub(row["plain1"], row["plain0"])
+            row_at = layer | {"x": b.at(layer["x"], row["x"]), "out": b.at(layer["out"], row["out"])}
+            with nest.over("block", order="w bias out", at=row_at, bias=bias_bytes) as at:
+                with b.loop(b.sub(row["tiles"], plain)) as i:
+                    # The tiles before and behind the plain ones, one after the other.
+                    self._tile(row, b.skip(i, row["plain0"], plain), at, masked=True)
+                with b.loop(row["plain1"], row["plain0"]) as i:
+                    self._tile(row, i, at, masked=False)
         return b.finish()
 
-    def _tile(self, row: dict[str, Value], number: Value, at: tuple[Value, ...], *, masked: bool) -> None:
+    def _tile(self, row: dict[str, Value], number: Value, at: Place, *, masked: bool) -> None:
         """Compute one tile for all blocks of filters."""
         b, tile = self.b, self.tile
-        x, w, bias, out = at
         column = b.mul(number, tile.vectors * tile.lanes)
-        x = b.at(x, b.mul(column, tile.stride[1] * self.size))
-        out = b.at(out, b.mul(column, tile.spread * b.bytes_of(tile.epilogue.result)))
-        sums = self._initial(bias)
+        x = b.at(at["x"], b.mul(column, tile.stride[1] * self.size))
+        out = b.at(at["out"], b.mul(column, tile.spread * b.bytes_of(tile.epilogue.result)))
+        sums = self._initial(at["bias"])
         with b.accumulate(row["plane0"], row["plane1"], sums) as over_planes:
             plane = b.at(x, b.entry(self.planes, over_planes.index))
             columns = tile.kernel[1]
-            weights = b.at(w, b.mul(over_planes.index, columns * self._column_bytes))
+            weights = b.at(at["w"], b.mul(over_planes.index, columns * self._column_bytes))
             lines = self._lines(row, plane)
             if tile.shuffled or columns * tile.kernel[0] * len(sums) <= _UNROLLED:
                 over_planes.values[:] = self._window(row, column, lines, weights, over_planes.values, masked)
@@ -170,7 +164,7 @@ class _Writer:
         self._store(
             over_planes.values,
             out,
-            b.at(bias, self.job["scales"]),
+            b.at(at["bias"], self.job["scales"]),
             b.add(row["kept"], b.mul(column, self.size)) if masked else None,
         )
 

@@ -1,101 +1,107 @@
-"""A program with its weights: the calls, the copy of an image where one is needed, the threads."""
+"""A decision made ready to run: its tables and calls, the weights packed, the copy of an image where one is needed."""
 
 from __future__ import annotations
 
 import threading
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...engine import gather, scratch
+from ...engine.compiler import EngineError, required
+from ...spec.memo import lazy
 from ...spec.padding import fill_padded
-from .arrangement import LINE, Copy, arrange
-from .calls import Calls, EngineError, required
+from .decide import LINE, Copy
 from .dots import corrected, interleaved
-from .program import tabulated
-from .weights import pack, packed_layer
+from .packing import pack
+from .work import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from ...engine.compiler import Kernel
     from ...spec.problem import Problem
-    from .arrangement import Arrangement
-    from .operand import Layer
-    from .program import Program
+    from .decide import Decision
+    from .view import GroupShape
+    from .work import Tables
 
 Strides = tuple[int, ...]
 
 
-class _Ready(NamedTuple):
-    """What a problem comes down to, without any array: remembered, so that calls that are alike share it."""
+class DecidedLayer:
+    """What a decision comes down to, without any array or weight: made when it is needed, shared by all plans."""
 
-    arrangement: Arrangement
-    program: Program
-    layer: Layer
-    calls: Calls | None
-    """For the whole batch; None where each image is copied first."""
+    def __init__(self, problem: Problem, decision: Decision, threads: int) -> None:
+        self.problem, self.decision, self.threads = problem, decision, threads
+        self.calls_for_one = lru_cache(maxsize=16)(self._calls_for_one)
+        self.calls_for_bands = lru_cache(maxsize=4)(self._calls_for_bands)
+
+    @lazy
+    def group(self) -> GroupShape:
+        """Return groups, channels and filters as they are packed."""
+        return self.decision.packed_group
+
+    @lazy
+    def tables(self) -> Tables:
+        """Return the tables for dense arrays."""
+        return self.decision.tables(self.decision.view)
+
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Return the kernels that it runs, each once."""
+        return self.tables.kernels
+
+    @lazy
+    def calls(self) -> Calls | None:
+        """Return the calls for the whole batch; None where each image is copied first."""
+        p = self.problem
+        for kernel in self.kernels():
+            required(kernel, self.decision.target)  # now: a plan that was made never compiles
+        return None if self.decision.copy else Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops)
+
+    def _calls_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
+        """Return the calls for one image of these strides, or None where the tile cannot walk them."""
+        decision, p = self.decision, self.problem
+        view = decision.view_for(strides, out_strides)
+        if view is None:
+            return None
+        try:
+            return Calls(decision.tables(view), decision.target, 1, self.threads, p.flops // p.batch)
+        except EngineError:
+            return None  # the kernels for dense arrays are loaded
+
+    def _calls_for_bands(self, bands: int) -> Calls:
+        """Return the calls for dense arrays, band by band."""
+        p = self.problem
+        return Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops, bands)
 
 
-@lru_cache(maxsize=64)
-def _ready(problem: Problem, threads: int) -> _Ready:
-    arrangement = arrange(problem)
-    prog = tabulated(arrangement, arrangement.op)
-    for kernel in prog.kernels:
-        required(kernel)  # now, also where an image is copied first: a plan that was made never compiles
-    calls = Calls(prog, problem.batch, threads, problem.flops) if arrangement.copy is None else None
-    return _Ready(arrangement, prog, packed_layer(arrangement.layer, arrangement.choice.shape), calls)
-
-
-@lru_cache(maxsize=64)
-def _calls_for_one(problem: Problem, threads: int, strides: Strides, out_strides: Strides) -> Calls | None:
-    """Return the calls for one image of these strides, or None where the tile cannot walk them."""
-    arrangement = arrange(problem)
-    op = arrangement.walks(strides, out_strides)
-    return None if op is None else Calls(tabulated(arrangement, op), 1, threads, problem.flops // problem.batch)
-
-
-@lru_cache(maxsize=64)
-def _banded_calls(problem: Problem, threads: int, bands: int) -> Calls:
-    """Return the calls for dense arrays, band by band."""
-    return Calls(_ready(problem, threads).program, problem.batch, threads, problem.flops, bands)
-
-
-class Prepared:
-    """A layer with its weights packed: ``run(x, out)`` on canonical views (N, C, *spatial) and (N, filters, *output).
-
-    Parameters
-    ----------
-    problem : Problem
-    w : ndarray, (filters, channels/groups, *kernel)
-    bias : ndarray, (filters,), or None
-    threads : int
-    scales : ndarray of float32, (filters,), or None
-        For requantisation.
-    """
+class PreparedLayer:
+    """A layer with its weights packed: ``run(x, out)``, see `Runner`."""
 
     def __init__(
         self,
-        problem: Problem,
+        layer: DecidedLayer,
         w: NDArray[Any],
         bias: NDArray[Any] | None,
-        threads: int,
         scales: NDArray[np.float32] | None = None,
     ) -> None:
-        ready = _ready(problem, threads)
-        self._problem, self._threads, self._arrangement, self._calls = problem, threads, ready.arrangement, ready.calls
-        self._dtype = ready.arrangement.dtype
-        self._strides = ready.arrangement.strides, ready.arrangement.out_strides
+        self._calls = layer.calls
+        decision, problem = layer.decision, layer.problem
+        self._layer, self._problem, self._threads = layer, problem, layer.threads
+        self._copy, self._dtype = decision.copy, decision.dtype
+        self._strides = decision.strides, decision.out_strides
         filters = np.flip(w, tuple(range(2, w.ndim))) if problem.flip else w
-        dot, packed_as = ready.arrangement.dot, self._dtype
+        dot, packed_as = decision.dot, decision.dtype
         if dot is not None:
             bias, packed_as = corrected(bias, filters, dot, problem.accumulator), np.dtype(np.int32)
-            filters = interleaved(filters, dot, threads)
+            filters = interleaved(filters, dot, layer.threads)
         if scales is not None and bias is None:
             bias = np.zeros(problem.filters, problem.accumulator)
-        self._packed = pack(ready.program.slots, ready.layer, filters, bias, packed_as, threads, scales)
+        places = layer.tables.places
+        self._packed = pack(places, layer.group, filters, bias, packed_as, layer.threads, scales)
         self._addresses = self._packed.weights.ctypes.data, self._packed.bias.ctypes.data
         self._arena = threading.local()
 
@@ -112,17 +118,16 @@ class Prepared:
         dense = (x.strides, out.strides) == self._strides and x.dtype.isnative
         if self._calls is None or not dense:
             return None
-        calls = _banded_calls(self._problem, self._threads, count)
-        return calls.parts(x.ctypes.data, *self._addresses, out.ctypes.data)
+        calls = self._layer.calls_for_bands(count)
+        return calls.bands(x.ctypes.data, *self._addresses, out.ctypes.data)
 
     def _one(self, x: NDArray[Any], out: NDArray[Any]) -> None:
-        """Convolve one image: through a copy, and into a copy, where the program needs one."""
+        """Convolve one image: through a copy, and into a copy, where one is needed."""
         strides, out_strides = (
             _normal(view.strides, view.shape, dense) for view, dense in zip((x, out), self._strides, strict=True)
         )
         dense = (0, *self._strides[1][1:])
-        copy = self._arrangement.copy
-        calls_for = self._calls_for
+        copy, calls_for = self._copy, self._layer.calls_for_one
         if copy is None and not (x.dtype.isnative and calls_for(strides, dense)):
             copy = self._straight_copy
         if copy is not None:
@@ -136,12 +141,6 @@ class Prepared:
         calls.run(source.ctypes.data, *self._addresses, result.ctypes.data)
         if result is not out:
             np.copyto(out, result)
-
-    def _calls_for(self, strides: Strides, out_strides: Strides) -> Calls | None:
-        try:
-            return _calls_for_one(self._problem, self._threads, strides, out_strides)
-        except EngineError:
-            return None  # the kernels for dense arrays are loaded
 
     @property
     def _straight_copy(self) -> Copy:

@@ -1,4 +1,7 @@
-"""How the engine sees an image and a result: geometry and strides, normalised so that the loops are few and long."""
+"""How kernels see an image and a result: geometry and strides, normalised so that the loops are few and long.
+
+The column matrix is never made; this is what stands for it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from ...spec.problem import Problem
 
 
-class Operand(NamedTuple):
+class View(NamedTuple):
     """Where the pixels of image and result lie. All strides are bytes.
 
     Parameters
@@ -48,22 +51,22 @@ class Operand(NamedTuple):
         return step // self.out_size if step > 0 and step % self.out_size == 0 else 0
 
 
-class Layer(NamedTuple):
-    """How many groups there are, and channels and filters of each."""
+class GroupShape(NamedTuple):
+    """How many groups there are, and how many channels and filters each has."""
 
     groups: int
     channels: int
     filters: int
 
 
-def operand(
+def view_of(
     geometry: Geometry,
     size: int,
     strides: Sequence[int],
     out_size: int,
     out_strides: Sequence[int],
-) -> Operand:
-    """Return the operand of two arrays with canonical axes (N, C, *spatial) and (N, filters, *output).
+) -> View:
+    """Return the view of two arrays with canonical axes (N, C, *spatial) and (N, filters, *output).
 
     Trailing axes are merged where the window neither slides nor reaches over the last one's border: a 1×1 convolution
     is a product over one long axis of pixels.
@@ -79,7 +82,7 @@ def operand(
             (*g.dilation[:-2], g.dilation[-2] * width),
         )
         pixel, position = (*pixel[:-2], pixel[-1]), (*position[:-2], position[-1])
-    return Operand(g, size, strides[0], strides[1], pixel, out_size, out_strides[0], out_strides[1], position)
+    return View(g, size, strides[0], strides[1], pixel, out_size, out_strides[0], out_strides[1], position)
 
 
 def _merges(g: Geometry, pixel: tuple[int, ...], position: tuple[int, ...]) -> bool:
@@ -100,26 +103,9 @@ def memory_order(problem: Problem) -> tuple[int, ...]:
     return (0, *[1] * (1 not in present), *present)
 
 
-def visible(geometry: Geometry, axis: int, position: int) -> tuple[int, int]:
-    """Return the taps [first, stop) of one axis that see the image, not its padding, from a position."""
-    n, k, d = geometry.spatial_shape[axis], geometry.kernel_size[axis], geometry.dilation[axis]
-    start = position * geometry.stride[axis] - geometry.padding[axis][0]
-    first = max(0, -(start // d)) if start < 0 else 0
-    stop = min(k, max(0, -((start - n) // d)))
-    return (first, stop) if first < stop else (0, 0)
-
-
 def share_inside(g: Geometry) -> float:
     """Return the share of the taps that lie inside the image, over all positions."""
     share = 1.0
-    for n, k, s, d, (before, _), count in zip(
-        g.spatial_shape, g.kernel_size, g.stride, g.dilation, g.padding, g.output_shape, strict=True
-    ):
-        # Tap t sees the image from the positions o with 0 <= o·s + t·d - before < n.
-        inside = 0
-        for t in range(k):
-            first = max(0, -((t * d - before) // s))
-            stop = min(count, (n - 1 - t * d + before) // s + 1)
-            inside += max(0, stop - first)
-        share *= inside / (k * count)
+    for axis, (k, count) in enumerate(zip(g.kernel_size, g.output_shape, strict=True)):
+        share *= sum(stop - first for first, stop in g.positions_inside(axis)) / (k * count)
     return share

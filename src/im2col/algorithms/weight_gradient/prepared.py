@@ -9,43 +9,51 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...engine import gather, scratch
+from ...engine.compiler import required
 from ...spec.padding import fill_padded
 from ..explicit import boxes
-from ..implicit.calls import Calls, required
-from .tiles import arrange, tabulated
+from ..implicit.work import Calls
+from .decide import tables_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...spec.problem import Problem
+    from ...engine.compiler import Kernel
+    from .decide import GradientDecision
 
 
-@lru_cache(maxsize=128)
-def _calls(problem: Problem, box: tuple[int, ...], adds: bool, threads: int) -> Calls:
-    """Return the calls for one box of positions."""
-    flops = 2 * problem.filters * problem.group_taps * math.prod(box)
-    return Calls(tabulated(arrange(problem), box, adds), 1, threads, flops)
+class DecidedGradient:
+    """What a decision comes down to, without any array: made when it is needed, shared by all plans."""
+
+    def __init__(self, decision: GradientDecision, threads: int) -> None:
+        self.decision, self.threads = decision, threads
+        self.calls = lru_cache(maxsize=16)(self._calls)
+
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Return the kernels that it runs, each once."""
+        return tables_of(self.decision, self.decision.box, adds=False).kernels
+
+    def _calls(self, box: tuple[int, ...], adds: bool) -> Calls:
+        """Return the calls for one box of positions, whose sums may be added to those of others."""
+        d, p = self.decision, self.decision.problem
+        flops = 2 * p.filters * p.group_taps * math.prod(box)
+        return Calls(tables_of(d, box, adds=adds), d.target, 1, self.threads, flops)
 
 
-class Prepared:
-    """``run(x, grad, out)`` on canonical views (N, C, *spatial), (N, filters, *output), (filters, C/groups, *kernel).
+class PreparedGradient:
+    """A gradient as a function: ``run(x, grad, out)``, see `GradientRunner`."""
 
-    Parameters
-    ----------
-    problem : Problem
-    threads : int
-    """
-
-    def __init__(self, problem: Problem, threads: int) -> None:
-        self._problem, self._threads, self._a = problem, threads, arrange(problem)
-        self._boxes = list(boxes((problem.batch, *problem.geometry.output_shape), self._a.box))
+    def __init__(self, gradient: DecidedGradient) -> None:
+        d = gradient.decision
+        self._gradient, self._decision, self._problem, self._threads = gradient, d, d.problem, gradient.threads
+        self._boxes = list(boxes((d.problem.batch, *d.problem.geometry.output_shape), d.box))
         for adds in (False, True)[: len(self._boxes)]:  # now: a plan that was made never compiles
-            for kernel in tabulated(self._a, self._a.box, adds).kernels:
-                required(kernel)
+            for kernel in tables_of(d, d.box, adds=adds).kernels:
+                required(kernel, d.target)
 
     def __call__(self, x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
         """Overwrite `out` with the gradient; arrays of any strides."""
-        p, a = self._problem, self._a
+        p, a = self._problem, self._decision
         direct = out.flags.c_contiguous and out.dtype == a.dtype and not p.flip
         sums = out if direct else scratch.empty(out.shape, a.dtype)
         panel = scratch.empty(math.prod(a.box) * a.packed_filters, a.dtype) if a.packed else None
@@ -65,7 +73,7 @@ class Prepared:
                 self._pack(panel, grad[(images, slice(None), *positions)], shape)
             source = x[images] if copies is None else copies
             first = sum(s.start * step for s, step in zip(positions, steps, strict=True))
-            calls = _calls(p, shape, number > 0, self._threads)
+            calls = self._gradient.calls(shape, number > 0)
             weights = (grad[images] if panel is None else panel).ctypes.data
             calls.run(source.ctypes.data + first, weights, weights, sums.ctypes.data)
         if not direct:
@@ -76,14 +84,14 @@ class Prepared:
         """Return an array of the kernels' dtype as they read it in place: itself, or a copy with these strides."""
         if array.strides == strides and array.dtype.isnative:
             return array
-        flat = scratch.empty(array.size, self._a.dtype)  # dense, whatever the order of its axes
+        flat = scratch.empty(array.size, self._decision.dtype)  # dense, whatever the order of its axes
         room = np.lib.stride_tricks.as_strided(flat, array.shape, strides)
         _convert(room, array, self._threads)
         return room
 
     def _room(self) -> NDArray[Any]:
         """Return room for the images of a box as the kernels read them: padded, of their dtype and strides."""
-        p, a = self._problem, self._a
+        p, a = self._problem, self._decision
         shape = (a.box[0], p.channels, *p.geometry.padded_shape)
         flat = scratch.empty(math.prod(shape), a.dtype)
         room = np.lib.stride_tricks.as_strided(flat, shape, a.strides)
@@ -98,15 +106,15 @@ class Prepared:
 
     def _pack(self, panel: NDArray[Any], grad: NDArray[Any], shape: tuple[int, ...]) -> None:
         """Arrange the gradient (N, filters, *output) of a box as the kernels read it: filters innermost."""
-        a, at = self._a, 0
-        for part in a.parts:
-            packed = (a.layer.groups, part.blocks, *shape, part.packed)
-            room = panel[at : at + math.prod(packed)].reshape(packed)[..., : part.width]
+        group, at = self._decision.group, 0
+        for each in self._decision.blocks:
+            packed = (group.groups, each.blocks, *shape, each.packed)
+            room = panel[at : at + math.prod(packed)].reshape(packed)[..., : each.width]
             at += math.prod(packed)
             n, _, *positions = grad.shape
-            grouped = grad.reshape(n, a.layer.groups, a.layer.filters, *positions, copy=False)
-            taken = grouped[:, :, part.first : part.first + part.blocks * part.width]
-            split = taken.reshape(n, a.layer.groups, part.blocks, part.width, *positions, copy=False)
+            grouped = grad.reshape(n, group.groups, group.filters, *positions, copy=False)
+            taken = grouped[:, :, each.filters]
+            split = taken.reshape(n, group.groups, each.blocks, each.width, *positions, copy=False)
             order = (1, 2, 0, *range(4, split.ndim), 3)
             _convert(room, split.transpose(order), self._threads)
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...engine.target import host
+from ...engine.compiler import failure
 from ...spec.arrays import is_registered
 from ...spec.strides import dense_strides
-from .channel_passes import ChannelShape
-from .choice import can_walk, choose
 from .dots import dot_of
-from .operand import Layer, memory_order, operand
-from .position_passes import PositionShape
+from .packing import packed_at
+from .tiles.choice import best_tile
 from .tiles.epilogue import Epilogue
+from .tiles.tile_shape import Tiling
+from .view import GroupShape, memory_order, view_of
+from .work import Tables
 
 if TYPE_CHECKING:
+    from ...engine.target import Target
     from ...spec.geometry import Geometry
     from ...spec.problem import Problem
-    from .choice import Choice
     from .dots import Dot
-    from .operand import Operand
+    from .tiles.choice import BestTile
+    from .view import View
 
 LINE = 64
 """Bytes of a cache line."""
@@ -61,16 +62,19 @@ class Copy(NamedTuple):
     why: str
 
 
-class Arrangement(NamedTuple):
+class Decision(NamedTuple):
     """Everything that is decided about a problem before any table is made.
 
     Parameters
     ----------
+    target : Target
+        The CPU that kernels are for.
     geometry : Geometry
         Of the windows over the image or its copy; its padding is of zeros, and is skipped.
-    layer : Layer
-    op : Operand
-    choice : Choice
+    group : GroupShape
+    view : View
+        Of dense arrays.
+    tile : BestTile
     dtype : dtype
         Of the pixels as the kernels see them.
     dot : Dot or None
@@ -82,10 +86,11 @@ class Arrangement(NamedTuple):
         problem's layout, or of parts of such arrays.
     """
 
+    target: Target
     geometry: Geometry
-    layer: Layer
-    op: Operand
-    choice: Choice
+    group: GroupShape
+    view: View
+    tile: BestTile
     dtype: np.dtype[Any]
     dot: Dot | None
     epilogue: Epilogue
@@ -98,25 +103,47 @@ class Arrangement(NamedTuple):
         """Why it was chosen, for people."""
         copied = f", from a copy of each image ({self.copy.why})" if self.copy else ""
         dotted = f", {self.dot.channels} channels a product" if self.dot else ""
-        return f"the view: {self.choice}{dotted}{copied}"
+        return f"the view: {self.tile}{dotted}{copied}"
+
+    @property
+    def packed_group(self) -> GroupShape:
+        """Groups, channels and filters as they are packed."""
+        return self.tile.shape.as_packed(self.group)
 
     @property
     def workspace_bytes(self) -> int:
         """Bytes of the packed weights and the bias, and of the copy that a thread keeps."""
-        shape, (groups, channels, filters) = self.choice.shape, self.layer
-        if isinstance(shape, ChannelShape):
-            groups, filters = 1, groups
-        packed = filters if isinstance(shape, PositionShape) else -(-filters // shape.lanes) * shape.lanes
-        weights = groups * packed * (channels * self.op.geometry.taps + 1) * self.op.size
+        groups, channels, filters = self.packed_group
+        packed = sum(each.blocks * each.packed for each in self.tile.shape.blocks(filters))
+        weights = groups * packed * (channels * self.view.geometry.taps + 1) * self.view.size
         return weights + (self.copy.nbytes + LINE if self.copy else 0)
 
-    def walks(self, strides: tuple[int, ...], out_strides: tuple[int, ...]) -> Operand | None:
-        """Return the operand for arrays of other strides, or None where the tile cannot walk them."""
+    def view_for(self, strides: tuple[int, ...], out_strides: tuple[int, ...]) -> View | None:
+        """Return the view of arrays of other strides, or None where the tile cannot walk them."""
         lanes = _lane_strides(strides, self.dot)
         if lanes is None:
             return None
-        op = operand(self.geometry, self.op.size, lanes, self.op.out_size, out_strides)
-        return op if op.geometry == self.op.geometry and can_walk(self.choice.shape, op) else None
+        view = view_of(self.geometry, self.view.size, lanes, self.view.out_size, out_strides)
+        return view if view.geometry == self.view.geometry and self.tile.shape.walks(view) else None
+
+    def tables(self, view: View) -> Tables:
+        """Return the tables for arrays of any strides that the tile walks."""
+        shape, dot, size = self.tile.shape, self.dot, view.size
+        group = self.packed_group
+        blocks = shape.blocks(group.filters)
+        tiling = Tiling(
+            view=view,
+            channels=group.channels,
+            blocks=blocks,
+            epilogue=self.epilogue,
+            dtype="i4" if dot else f"{self.dtype.kind}{size}".replace("u", "i"),
+            dot=dot.name if dot else None,
+            scales_at=size * group.groups * sum(each.blocks * each.packed for each in blocks),
+            caches=self.target.caches,
+        )
+        places = packed_at(view, group, shape.tap_order(view.geometry.ndim), blocks)
+        outweigh = self.group.filters * view.geometry.taps > math.prod(view.geometry.spatial_shape)
+        return Tables(blocks, shape.runs(tiling), places, group.groups, view.out_filter, outweigh)
 
 
 def kernel_dtype(problem: Problem) -> np.dtype[Any] | None:
@@ -129,20 +156,40 @@ def kernel_dtype(problem: Problem) -> np.dtype[Any] | None:
     return None
 
 
-def stored_as(problem: Problem) -> str | None:
+def stored_as(problem: Problem, target: Target) -> str | None:
     """Return what the kernels store, as `Epilogue` calls it, or None where they cannot."""
     dtype = problem.dtype
     if problem.zero_point is not None or dtype == problem.accumulator:
         return f"{dtype.kind}{dtype.itemsize}"
     if dtype == np.float16:
-        return "f2" if host().has_fma else None  # the same CPUs convert halves
+        return "f2" if target.has_fma else None  # the same CPUs convert halves
     return "b2" if is_registered(dtype) and dtype.name == "bfloat16" else None
 
 
-@lru_cache(maxsize=256)
-def arrange(problem: Problem) -> Arrangement:
-    """Return the arrangement with the fewest cycles, of those that the problem allows."""
-    return min(_candidates(problem), key=lambda pair: pair[1])[0]
+def impossible(problem: Problem) -> str | None:
+    """Return why no CPU has kernels for a problem, or None."""
+    if 0 in (problem.batch, problem.filters, problem.channels, *problem.geometry.spatial_shape):
+        return "there is nothing to multiply"
+    if kernel_dtype(problem) is None:
+        return f"the engine has no kernel for sums of {problem.accumulator}"
+    return None
+
+
+def obstacle(problem: Problem, target: Target | None, *, stores: bool = True) -> str | None:
+    """Return why the engine cannot take a problem, or None; `stores` says whether kernels store the result's dtype."""
+    why_not = impossible(problem)
+    if why_not is not None:
+        return why_not
+    if target is None:
+        return f"the engine cannot be used ({failure()})"
+    if stores and stored_as(problem, target) is None:
+        return f"the engine cannot store {problem.dtype} on this CPU"
+    return None
+
+
+def decide(problem: Problem, target: Target) -> Decision:
+    """Return the decision with the fewest cycles, of those that a problem and a CPU allow."""
+    return min(_candidates(problem, target), key=lambda pair: pair[1])[0]
 
 
 class _Way(NamedTuple):
@@ -157,41 +204,39 @@ class _Way(NamedTuple):
         return problem.geometry.is_padded and (not problem.pads_zeros or bool(self.dot and self.dot.zero))
 
 
-def _candidates(problem: Problem) -> list[tuple[Arrangement, float]]:
-    """Return arrangements with the cycles of their tiles and copies."""
+def _candidates(problem: Problem, target: Target) -> list[tuple[Decision, float]]:
+    """Return decisions with the cycles of their tiles and copies."""
     dtype = kernel_dtype(problem)
-    if dtype is None or stored_as(problem) is None:
+    if dtype is None or stored_as(problem, target) is None:
         raise RuntimeError("the engine was given a problem that it does not take")
-    found = _read_as(problem, _Way(dtype, None, -problem.x_zero_point))
-    dot = dot_of(problem)
-    return found + (_read_as(problem, _Way(dot.dtype, dot, dot.offset)) if dot else [])
+    found = _read_as(problem, target, _Way(dtype, None, -problem.x_zero_point))
+    dot = dot_of(problem, target) if problem.x_dtype.itemsize <= 2 else None
+    return found + (_read_as(problem, target, _Way(dot.dtype, dot, dot.offset)) if dot else [])
 
 
-def _read_as(problem: Problem, way: _Way) -> list[tuple[Arrangement, float]]:
-    """Return the arrangements that read pixels in one way: where they lie, or from a copy."""
+def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision, float]]:
+    """Return the decisions that read pixels in one way: where they lie, or from a copy."""
     g, dot, size = problem.geometry, way.dot, way.dtype.itemsize
     order = memory_order(problem)
     absent = [i for i, axis in enumerate("NC") if axis not in problem.layout.axes]
     out_shape = (problem.batch, problem.filters, *g.output_shape)
     out_strides = problem.out_strides or _without(absent, dense_strides(order, out_shape, problem.dtype.itemsize))
     channels = -(-problem.group_channels // dot.channels) if dot else problem.group_channels
-    layer = Layer(problem.groups, channels, problem.group_filters)
-    epilogue = _epilogue(problem, dot)
+    group = GroupShape(problem.groups, channels, problem.group_filters)
+    epilogue = _epilogue(problem, target, dot)
     padded = way.padded(problem)
 
-    def arrangement(
-        copy: Copy | None, geometry: Geometry, strides: tuple[int, ...]
-    ) -> tuple[Arrangement, float] | None:
+    def decision(copy: Copy | None, geometry: Geometry, strides: tuple[int, ...]) -> tuple[Decision, float] | None:
         lanes = _lane_strides(strides, dot)
         if lanes is None:
             return None
-        op = operand(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides)
-        choice = choose(op, layer, host(), dot is not None)
-        if choice is None:
+        view = view_of(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides)
+        tile = best_tile(view, group, target, dot is not None)
+        if tile is None:
             return None
-        made = Arrangement(geometry, layer, op, choice, way.dtype, dot, epilogue, copy, strides, out_strides)
+        made = Decision(target, geometry, group, view, tile, way.dtype, dot, epilogue, copy, strides, out_strides)
         alone = dot is None and way.dtype.kind in "iu"
-        return made, choice.cycles * (_INTEGER_PRODUCT if alone else 1.0)
+        return made, tile.cycles * (_INTEGER_PRODUCT if alone else 1.0)
 
     found = []
     # Bytes without a sign are as they are, also if NumPy calls them booleans.
@@ -200,7 +245,7 @@ def _read_as(problem: Problem, way: _Way) -> list[tuple[Arrangement, float]]:
     whole = dot is None or problem.channels % dot.channels == 0
     if not converted and not padded and whole:
         x_shape = (problem.batch, problem.channels, *g.spatial_shape)
-        found.append(arrangement(None, g, problem.strides or _without(absent, dense_strides(order, x_shape, size))))
+        found.append(decision(None, g, problem.strides or _without(absent, dense_strides(order, x_shape, size))))
     geometry = g.unpadded() if padded else g
     shape = (problem.channels, *geometry.spatial_shape)
     room = shape if dot is None else (-(-shape[0] // dot.channels) * dot.channels, *shape[1:])
@@ -214,19 +259,19 @@ def _read_as(problem: Problem, way: _Way) -> list[tuple[Arrangement, float]]:
         nbytes = max(s * n for s, n in zip(strides, room, strict=True))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
         copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason)
-        candidate = arrangement(copy, geometry, (0, *strides))
+        candidate = decision(copy, geometry, (0, *strides))
         if candidate is not None:
             made, cycles = candidate
             found.append((made, cycles + moved * (_TURNED_CYCLES if turned else _STRAIGHT_CYCLES)))
     return [pair for pair in found if pair is not None]
 
 
-def _epilogue(problem: Problem, dot: Dot | None) -> Epilogue:
+def _epilogue(problem: Problem, target: Target, dot: Dot | None) -> Epilogue:
     sums, activation = problem.accumulator, problem.activation
     requantised = problem.zero_point is not None
     return Epilogue(
         f"{sums.kind}{sums.itemsize}",
-        f"{problem.dtype.kind}1" if requantised else str(stored_as(problem)),
+        f"{problem.dtype.kind}1" if requantised else str(stored_as(problem, target)),
         problem.has_bias or requantised or bool(dot and dot.zero),
         activation.name if activation else None,
         activation.slope if activation else 0.0,

@@ -1,4 +1,4 @@
-"""Rows of the map cut into tiles: where each starts, and which taps it sees."""
+"""Rows of the map cut into tiles: where each starts, and which taps meet the image there and not its padding."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...spec.strides import offsets
-from .operand import visible
-from .schedule import split_evenly
+from .packing import split_evenly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...spec.geometry import Geometry
-    from .operand import Operand
+    from .view import View
 
 _FEWEST_ROWS = 64
 """A map with fewer rows has them cut, so that threads and caches find pieces."""
@@ -54,9 +53,9 @@ def tile_runs(g: Geometry, most: int) -> list[Run]:
 
 def _inside(g: Geometry, size: int, column: int, count: int) -> tuple[int, int]:
     """Return the tiles [first, stop) of a row of equal tiles none of whose taps can meet the padding."""
-    n, s, (before, _) = g.spatial_shape[-1], g.stride[-1], g.padding[-1]
-    first = -(-before // s)
-    stop = (n + before - g.span[-1]) // s + 1
+    (first, last), *_, (_, stop) = g.positions_inside(g.ndim - 1) * 2
+    if first == last:
+        return 0, 0  # the first tap never meets the image
     low = max(0, -(-(first - column) // size))
     high = min(count, (stop - column) // size)
     return (low, high) if low < high else (0, 0)
@@ -65,7 +64,7 @@ def _inside(g: Geometry, size: int, column: int, count: int) -> tuple[int, int]:
 def _at_the_border(g: Geometry, column: int, size: int) -> Run:
     """Return one tile, its taps gathered by the positions that see the image there."""
     masks: dict[int, list[int]] = {}
-    sees = [visible(g, g.ndim - 1, column + m) for m in range(size)]
+    sees = g.taps_inside(g.ndim - 1, range(column, column + size)).tolist()
     for kx in range(g.kernel_size[-1]):
         mask = sum(1 << m for m, (first, stop) in enumerate(sees) if first <= kx < stop)
         if mask:
@@ -74,15 +73,14 @@ def _at_the_border(g: Geometry, column: int, size: int) -> Run:
 
 
 def row_tables(
-    op: Operand, run: Run, kernel: tuple[int, ...], channels: int
+    view: View, run: Run, kernel: tuple[int, ...], channels: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
     """Return the rows, the spans of taps, and the tiles of a row; twice where rows are cut and leave a remainder."""
-    g = op.geometry
+    g = view.geometry
     lead = g.output_shape[:-1]
-    starts = [s * p for s, p in zip(g.stride, op.pixel, strict=True)]
-    corner = -sum(before * p for (before, _), p in zip(g.padding, op.pixel, strict=True))
-    x = offsets(lead, starts[:-1]) + corner + run.column * starts[-1]
-    out = offsets(lead, op.out_position[:-1]) + run.column * op.out_position[-1]
+    starts = g.position_strides(view.pixel)
+    x = offsets(lead, starts[:-1]) + g.first_pixel(view.pixel) + run.column * starts[-1]
+    out = offsets(lead, view.out_position[:-1]) + run.column * view.out_position[-1]
     classes, kinds = _classes(g)
     spans = _spans(kernel, run, kinds, channels)
     where = classes * (2 * len(run.segments))
@@ -95,7 +93,7 @@ def row_tables(
             steps = np.arange(first, stop, length) * run.positions
             columns = [
                 np.add.outer(table, steps * step).reshape(-1)
-                for table, step in ((x, starts[-1]), (out, op.out_position[-1]), (where, 0))
+                for table, step in ((x, starts[-1]), (out, view.out_position[-1]), (where, 0))
             ]
             tables.append((np.ascontiguousarray(np.stack(columns, axis=1)), spans, length))
     return tables
@@ -104,7 +102,7 @@ def row_tables(
 def _classes(g: Geometry) -> tuple[NDArray[np.int64], list[tuple[tuple[int, int], ...]]]:
     """Return for each row of the map which taps of the leading axes see the image, as a number, and what it means."""
     lead = g.output_shape[:-1]
-    seen = [[visible(g, axis, o) for o in range(n)] for axis, n in enumerate(lead)]
+    seen = [list(map(tuple, g.taps_inside(axis, range(n)).tolist())) for axis, n in enumerate(lead)]
     kinds = [sorted(set(ranges)) for ranges in seen]
     number = np.zeros((1,), np.int64)
     for ranges, distinct in zip(seen, kinds, strict=True):

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .labels import letter, short
-from .scene import Axis, Plane, Text, axis
+from .plane import Axis, Plane, axis
+from .text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from .illustration import Labels
-    from .layer import Layer
-    from .scene import Mode, Selection
+    from .labels import Labels
+    from .pictured_layer import PicturedLayer
+    from .plane import Mode, Selection
 
     Steps = dict[str, tuple[int, int, int]]
 
@@ -31,18 +32,18 @@ MOST_PLANES = 8
 
 
 @dataclass
-class Builder:
+class PanelBuilder:
     """Makes the panels of one scene.
 
     Parameters
     ----------
-    layer : Layer
+    layer : PicturedLayer
     selection : Selection
         What elision must not hide.
     labels : {"values", "letters"}
     """
 
-    layer: Layer
+    layer: PicturedLayer
     selection: Selection
     labels: Labels = "values"
     _computed: dict[str, NDArray[Any]] = field(default_factory=dict)

@@ -46,7 +46,7 @@ class Figure:
     description: str
 
 
-def arrange(scene: Scene, words: Mapping[str, str]) -> Figure:
+def make_figure(scene: Scene, words: Mapping[str, str]) -> Figure:
     """Return the places of a scene's parts.
 
     Parameters

@@ -7,7 +7,6 @@ in the order in which a patch is flattened. Entry (position, tap) of the column 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..errors import ShapeError
-from ..layers.convolution import conv
+from ..layers.convolution import convolution
 from ..matrix.fold import overlap, sum_dtype
 from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
 from ..matrix.transform import weight_matrix
 from ..spec.arrays import as_array, native
 from ..spec.padding import pad_image, source_index
 from ..spec.problem import make_problem
+from ..spec.strides import row_major
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -30,10 +30,13 @@ if TYPE_CHECKING:
     from ..spec.padding import Padding, PaddingMode
 
 MOST_AXES = 3
+_FEW_OPERATIONS = 1 << 21
+"""Up to here the explicit product is done long before a kernel would be compiled, and no row of the matrix, 32 MiB at
+most, passes the workspace limit."""
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class PicturedLayer:
     """One convolution, with all that a picture of it shows.
 
     Parameters
@@ -96,7 +99,7 @@ class Layer:
         """Taps of all channels: the length of a flattened patch."""
         return self.channels * self.geometry.taps
 
-    def one(self, channel: int, filter_: int) -> Layer:
+    def one(self, channel: int, filter_: int) -> PicturedLayer:
         """Return the layer of one channel and one kernel: the article's first steps.
 
         Parameters
@@ -134,12 +137,12 @@ class Layer:
     @cached_property
     def position_pixels(self) -> NDArray[np.int64]:
         """The first pixel of each position's window, in the first channel; shape (positions,)."""
-        return self._inside.position_offsets(strides_of(self.padded_shape)[1:])
+        return self._inside.position_offsets(row_major(self.padded_shape)[1:])
 
     @cached_property
     def tap_pixels(self) -> NDArray[np.int64]:
         """How far each tap's pixel lies from there; shape (taps,), in the order of the taps."""
-        return self._over_taps(strides_of(self.padded_shape))
+        return self._over_taps(row_major(self.padded_shape))
 
     @cached_property
     def tap_channels(self) -> NDArray[np.int64]:
@@ -158,7 +161,7 @@ class Layer:
         axes = [axis for axis in self.memory if axis != "C"]
         sizes = dict(zip(axes, self.geometry.padded_shape, strict=True)) | {"C": self.channels}
         order = self.memory if "C" in self.memory else "C" + self.memory
-        strides = dict(zip(order, strides_of([sizes[axis] for axis in order]), strict=True))
+        strides = dict(zip(order, row_major([sizes[axis] for axis in order]), strict=True))
         return (strides["C"], *(strides[axis] for axis in axes))
 
     @cached_property
@@ -230,16 +233,21 @@ class Layer:
 
     def _convolved(self, image: NDArray[Any], weights: NDArray[Any], groups: int) -> NDArray[Any]:
         g = self.geometry
-        result = conv(
-            image,
+        operations = 2 * len(image) * g.positions * weights.size
+        work = convolution(
+            image.shape,
+            image.dtype,
             weights,
+            None,
             stride=g.stride,
             padding=g.padding,
             dilation=g.dilation,
             groups=groups,
             padding_mode=self.padding_mode,
             padding_value=self.padding_value.item(),
+            algorithm="explicit" if operations <= _FEW_OPERATIONS else "auto",
         )
+        result = work.run((image,), None)
         return result.reshape(*result.shape[:2], -1)
 
     @cached_property
@@ -277,13 +285,7 @@ class Layer:
             return np.asarray(np.where(read, self.image.astype(dtype) * self.counts.astype(dtype), dtype.type(0)))
 
 
-def strides_of(shape: Any) -> tuple[int, ...]:
-    """Return the strides, in elements, of a contiguous array."""
-    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-
-
-def make_layer(
-    operation: str,
+def make_pictured_layer(
     x: ArrayLike,
     w: ArrayLike,
     *,
@@ -296,13 +298,11 @@ def make_layer(
     layout: str | None = None,
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
-) -> Layer:
+) -> PicturedLayer:
     """Validate what is to be drawn.
 
     Parameters
     ----------
-    operation : str
-        The public function that errors name.
     x, w, stride, padding, dilation, groups, padding_mode, padding_value, layout
         As for `conv`; a plain kernel of one or two axes goes with a plain image.
     orientation, tap_order
@@ -313,13 +313,12 @@ def make_layer(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit, there is nothing to draw, or there are more than three spatial axes.
     """
-    check_choice(operation, "orientation", orientation, ORIENTATIONS)
-    check_choice(operation, "tap_order", tap_order, TAP_ORDERS)
-    image, weights = as_array(operation, "x", x), as_array(operation, "w", w)
+    check_choice("orientation", orientation, ORIENTATIONS)
+    check_choice("tap_order", tap_order, TAP_ORDERS)
+    image, weights = as_array("x", x), as_array("w", w)
     if weights.ndim in (1, 2) and weights.ndim == image.ndim:
         weights = weights[None, None]
     problem = make_problem(
-        operation,
         image.shape,
         weights.shape,
         image.dtype,
@@ -334,17 +333,16 @@ def make_layer(
     )
     if problem.geometry.ndim > MOST_AXES:
         raise ShapeError(
-            f"{operation}: pictures have one to three spatial axes, w of shape {weights.shape} has "
-            f"{problem.geometry.ndim}; draw a slice, as in x[..., 0]"
+            f"pictures have one to three spatial axes, w of shape {weights.shape} has {problem.geometry.ndim}; draw a "
+            "slice, as in x[..., 0]"
         )
     if not (problem.batch and problem.channels and problem.filters):
         raise ShapeError(
-            f"{operation}: there is nothing to draw: x of shape {image.shape} has {problem.batch} images of "
-            f"{problem.channels} channels and w of shape {weights.shape} has {problem.filters} filters; pass at least "
-            "one of each"
+            f"there is nothing to draw: x of shape {image.shape} has {problem.batch} images of {problem.channels} "
+            f"channels and w of shape {weights.shape} has {problem.filters} filters; pass at least one of each"
         )
     axes = problem.layout
-    return Layer(
+    return PicturedLayer(
         image=axes.to_canonical(image).astype(native(image.dtype), copy=False),
         weights=weights,
         geometry=problem.geometry,

@@ -1,4 +1,4 @@
-"""Which tile a gradient gets, and its tables.
+"""What is decided about a gradient: which tile it gets, and its tables.
 
 The lanes of a tile are filters; its positions are taps of some channels, as they lie side by side in the result; it
 sums over positions of the map. To the microkernel that is one more convolution: what it reads as weights is the
@@ -8,30 +8,25 @@ gradient of the result, packed.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...engine.target import host
 from ...spec.layout import BATCH, CHANNEL
 from ...spec.strides import dense_strides, offsets
 from ..explicit import box_steps
-from ..implicit.arrangement import kernel_dtype
-from ..implicit.choice import lane_counts, registers
-from ..implicit.cycles import LOAD_CYCLES
-from ..implicit.operand import Layer, memory_order
-from ..implicit.schedule import Part, Pass, job_table, split_evenly, vector_parts
+from ..implicit.decide import kernel_dtype
+from ..implicit.packing import FilterBlocks, PackedAt, split_evenly, vector_blocks
+from ..implicit.tiles import cycles as model
 from ..implicit.tiles.epilogue import Epilogue
 from ..implicit.tiles.filter_lanes import JOB, FilterTile, filter_lanes
-from ..implicit.weights import Slot
+from ..implicit.view import GroupShape, memory_order
+from ..implicit.work import Tables, TileRun, job_table
 
 if TYPE_CHECKING:
-    from ...engine.compiler import Kernel
+    from ...engine.target import Target
     from ...spec.problem import Problem
 
-_MOST_POSITIONS = 28
-_MOST_VECTORS = 4
 _MOST_PIECES = 8
 """Pieces of a window of many taps, each with a kernel of its own; a larger window is cut along its rows."""
 _PANEL_BYTES = 2 << 20
@@ -72,22 +67,24 @@ class GradientShape(NamedTuple):
         return f"filters along the lanes, {self.taps} taps × {self.vectors} × {self.lanes} filters"
 
 
-class Arrangement(NamedTuple):
+class GradientDecision(NamedTuple):
     """Everything that is decided about a gradient before any table is made.
 
     Parameters
     ----------
     problem : Problem
+    target : Target
+        The CPU that kernels are for.
     dtype : dtype
         Of the kernels.
-    layer : Layer
+    group : GroupShape
         As the tiles see it: of a depthwise convolution, all channels as the filters of one group.
     shape : GradientShape
     pieces : tuple of Piece
-    parts : list of Part
+    blocks : list of FilterBlocks
         Of one group's filters.
     packed : bool
-        Whether the gradient of the result is packed, part by part; else it is read where it lies, filters innermost.
+        Whether the gradient of the result is packed, block by block; else it is read where it lies, filters innermost.
     copied : str
         Why each image is copied first; empty where it is read where it lies.
     strides : tuple of int
@@ -97,11 +94,12 @@ class Arrangement(NamedTuple):
     """
 
     problem: Problem
+    target: Target
     dtype: np.dtype[Any]
-    layer: Layer
+    group: GroupShape
     shape: GradientShape
     pieces: tuple[Piece, ...]
-    parts: list[Part]
+    blocks: list[FilterBlocks]
     packed: bool
     copied: str
     strides: tuple[int, ...]
@@ -116,12 +114,12 @@ class Arrangement(NamedTuple):
     @property
     def packed_filters(self) -> int:
         """Filters of all groups as they are packed."""
-        return self.layer.groups * sum(part.blocks * part.packed for part in self.parts)
+        return self.group.groups * sum(each.blocks * each.packed for each in self.blocks)
 
     @property
     def paired(self) -> bool:
         """Whether lanes are channels and their filters at once."""
-        return self.layer.groups != self.problem.groups
+        return self.group.groups != self.problem.groups
 
     @property
     def image_bytes(self) -> int:
@@ -137,34 +135,17 @@ class Arrangement(NamedTuple):
         return panel + self.image_bytes + sums
 
 
-class Program(NamedTuple):
-    """The tables for boxes of one shape; see `Tabulated` of the forward convolution's calls."""
-
-    parts: list[Part]
-    passes: list[Pass]
-    slots: list[Slot]
-    groups: int
-    out_filter: int
-    weights_outweigh: bool
-
-    @property
-    def kernels(self) -> tuple[Kernel, ...]:
-        """The kernels that it calls, each once."""
-        return tuple(dict.fromkeys(kernel for each in self.passes for kernel, *_ in each.calls))
-
-
-@lru_cache(maxsize=256)
-def arrange(problem: Problem) -> Arrangement:
-    """Return the arrangement of a problem that the engine takes."""
+def decide_gradient(problem: Problem, target: Target) -> GradientDecision:
+    """Return the decision for a problem that the engine takes."""
     p, g, dtype = problem, problem.geometry, kernel_dtype(problem)
     if dtype is None:
         raise RuntimeError("the engine was given a problem that it does not take")
-    layer = Layer(p.groups, p.group_channels, p.group_filters)
-    if p.groups > 1 and layer.channels == layer.filters == 1:
-        layer = Layer(1, 1, p.groups)
-    paired = layer.groups != p.groups
-    shape = _choose(p, layer, dtype)
-    parts = vector_parts(layer.filters, shape.lanes, shape.vectors)
+    group = GroupShape(p.groups, p.group_channels, p.group_filters)
+    if p.groups > 1 and group.channels == group.filters == 1:
+        group = GroupShape(1, 1, p.groups)
+    paired = group.groups != p.groups
+    shape = _best_shape(p, group, dtype, target)
+    blocks = vector_blocks(group.filters, shape.lanes, shape.vectors)
     order = memory_order(p)
     # Lanes that are channels read them side by side. Else taps of one channel at neighbouring positions should share
     # cache lines, which channels innermost take away.
@@ -179,58 +160,57 @@ def arrange(problem: Problem) -> Arrangement:
     else:
         strides = p.layout.strides(p.batch, p.channels, g.spatial_shape, dtype.itemsize)
     # Vectors of filters that are there, side by side in memory, need no packing.
-    whole = layer.filters % shape.lanes == 0 and p.w_dtype == dtype
+    whole = group.filters % shape.lanes == 0 and p.w_dtype == dtype
     packed = not (whole and p.layout.axes == BATCH * p.layout.has_batch + p.layout.spatial + CHANNEL)
     most = _MOST_TERMS
     if packed:
-        position = layer.groups * sum(part.blocks * part.packed for part in parts) * dtype.itemsize
+        position = group.groups * sum(each.blocks * each.packed for each in blocks) * dtype.itemsize
         most = min(max(_FEWEST_TERMS, _PANEL_BYTES // position), max(1, p.workspace_limit // position))
     images, *box = box_steps((p.batch, *g.output_shape), most)
     if copied:
         images = max(1, min(images, _COPY_BYTES // _image_bytes(p, dtype)))
-    pieces = _pieces(p, layer, shape.taps)
-    return Arrangement(p, dtype, layer, shape, pieces, parts, packed, copied, strides, (images, *box))
+    pieces = _pieces(p, group, shape.taps)
+    return GradientDecision(p, target, dtype, group, shape, pieces, blocks, packed, copied, strides, (images, *box))
 
 
 def _image_bytes(p: Problem, dtype: np.dtype[Any]) -> int:
     return p.channels * math.prod(p.geometry.padded_shape) * dtype.itemsize
 
 
-def _choose(p: Problem, layer: Layer, dtype: np.dtype[Any]) -> GradientShape:
+def _best_shape(p: Problem, group: GroupShape, dtype: np.dtype[Any], target: Target) -> GradientShape:
     """Return the tile with the fewest cycles."""
-    target = host()
     found = []
-    for lanes in lane_counts(target.vector_bytes // dtype.itemsize):
-        needed = -(-layer.filters // lanes)
-        for vectors in range(1, min(_MOST_VECTORS, needed) + 1):
-            most = min(_MOST_POSITIONS, (registers(target) - vectors) // vectors)
-            sizes = {len(piece.taps) for piece in _pieces(p, layer, most)}
+    for lanes in model.lane_counts(target.vector_bytes // dtype.itemsize):
+        needed = -(-group.filters // lanes)
+        for vectors in range(1, min(model.MOST_VECTORS, needed) + 1):
+            most = min(model.MOST_POSITIONS, (model.registers(target) - vectors) // vectors)
+            sizes = {len(piece.taps) for piece in _pieces(p, group, most)}
             shape = GradientShape(lanes, vectors, most)
-            found.append((_cycles(p, layer, shape, dtype.itemsize), shape._replace(taps=max(sizes))))
+            found.append((_cycles(p, group, shape, dtype.itemsize, target), shape._replace(taps=max(sizes))))
     return min(found)[1]
 
 
-def _cycles(p: Problem, layer: Layer, shape: GradientShape, size: int) -> float:
+def _cycles(p: Problem, group: GroupShape, shape: GradientShape, size: int, target: Target) -> float:
     """Return the cycles of a group's gradient, by the model of the forward tile whose lanes are filters."""
-    per = host().vector_cycles(shape.lanes * size)
+    per = target.vector_cycles(shape.lanes * size)
     total = 0.0
-    for vectors, blocks in split_evenly(-(-layer.filters // shape.lanes), shape.vectors):
-        for piece in _pieces(p, layer, shape.taps):
+    for vectors, blocks in split_evenly(-(-group.filters // shape.lanes), shape.vectors):
+        for piece in _pieces(p, group, shape.taps):
             taps = len(piece.taps)
-            loads = vectors + taps * (vectors if layer.groups != p.groups else 1)
-            term = max(taps * vectors * per, 4, loads * LOAD_CYCLES) + 0.5
+            loads = vectors + taps * (vectors if group.groups != p.groups else 1)
+            term = max(taps * vectors * per, model.LATENCY, loads * model.LOAD_CYCLES) + model.TAP_CYCLES
             rounds = math.ceil(taps / shape.lanes) * shape.lanes
             store = vectors * rounds * (math.log2(shape.lanes) + 2) * per
-            total += blocks * len(piece.starts) * (p.geometry.positions * term + store + 25)
+            total += blocks * len(piece.starts) * (p.geometry.positions * term + store + model.TILE_CYCLES)
     return total
 
 
-def _pieces(p: Problem, layer: Layer, most: int) -> tuple[Piece, ...]:
+def _pieces(p: Problem, group: GroupShape, most: int) -> tuple[Piece, ...]:
     """Cut (channels of a group, taps) into runs of at most `most` elements: no tile of a kind differs but in its start.
 
     Whole windows of several channels where they fit; else parts of one window; else parts of its rows.
     """
-    channels, taps, columns = layer.channels, p.geometry.taps, p.geometry.kernel_size[-1]
+    channels, taps, columns = group.channels, p.geometry.taps, p.geometry.kernel_size[-1]
     pieces, first = [], 0
     if taps <= most:
         for size, count in split_evenly(channels, most // taps):
@@ -250,53 +230,53 @@ def _pieces(p: Problem, layer: Layer, most: int) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
+def tables_of(decision: GradientDecision, box: tuple[int, ...], *, adds: bool) -> Tables:
     """Return the tables for sums over a box of positions.
 
     Parameters
     ----------
-    a : Arrangement
+    decision : GradientDecision
     box : tuple of int
         Images, and positions along each axis.
     adds : bool
         Whether the sums are added to what the result holds.
     """
-    p, g, layer, size = a.problem, a.problem.geometry, a.layer, a.dtype.itemsize
-    image, channel, *pixel = a.strides
+    d, p, group, size = decision, decision.problem, decision.group, decision.dtype.itemsize
+    g = p.geometry
+    image, channel, *pixel = d.strides
     terms = offsets(box, (image, *g.position_strides(pixel)))
-    pixels = np.add.outer(np.arange(layer.channels) * channel, g.tap_offsets(pixel)).reshape(-1)
+    pixels = np.add.outer(np.arange(group.channels) * channel, g.tap_offsets(pixel)).reshape(-1)
     spans = np.array([1, 2, 0, len(terms)], np.int64)
-    filters = sum(part.width * part.blocks for part in a.parts)
+    filters = sum(each.width * each.blocks for each in d.blocks)
     packed = math.prod(box) * size
-    name = f"{a.dtype.kind}{size}".replace("u", "i")
+    sums = f"{d.dtype.kind}{size}"
     out_filter = p.group_taps * size
-    slots, before = [], 0
-    for part in a.parts:
-        taken = slice(part.first, part.first + part.blocks * part.width)
-        slots.append(Slot(taken, (), (), (), before * packed if a.packed else part.first * size, 0))
-        before += layer.groups * part.blocks * part.packed
-    passes = []
-    for piece in a.pieces:
+    places, before = [], 0
+    for each in d.blocks:
+        places.append(PackedAt(each.filters, (), (), (), before * packed if d.packed else each.first * size, 0))
+        before += group.groups * each.blocks * each.packed
+    runs = []
+    for piece in d.pieces:
         first = piece.taps[0]
         # A tile starts at its first pixel; windows that begin in the middle have it elsewhere.
         at = pixels[np.array(piece.starts) + first]
         rows = np.stack([at, (np.array(piece.starts) + first) * size, np.zeros_like(at)], axis=1)
         rows = np.ascontiguousarray(rows)
         calls = []
-        for part in a.parts:
-            vectors, last = part.shape
+        for each in d.blocks:
+            vectors, last = each.shape
             tile = FilterTile(
-                dtype=name,
-                lanes=a.shape.lanes,
+                dtype=sums.replace("u", "i"),
+                lanes=d.shape.lanes,
                 vectors=vectors,
                 last=last,
                 pixels=tuple(int(pixels[t] - pixels[first]) for t in piece.taps),
                 segments=((1 << len(piece.taps)) - 1,),
                 transposed=True,
                 spread=1,
-                epilogue=Epilogue(f"{a.dtype.kind}{size}", f"{a.dtype.kind}{size}"),
-                weight_step=0 if a.packed else p.filters * size,
-                paired=a.paired,
+                epilogue=Epilogue(sums, sums),
+                weight_step=0 if d.packed else p.filters * size,
+                paired=d.paired,
                 adds=adds,
             )
             job = job_table(
@@ -305,14 +285,14 @@ def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
                 rows=rows,
                 spans=spans,
                 x_image=0,
-                x_group=channel * layer.channels,
-                x_block=part.width * size if a.paired else 0,
-                w_group=part.blocks * part.packed * packed if a.packed else layer.filters * size,
-                w_block=part.packed * (packed if a.packed else size),
+                x_group=channel * group.channels,
+                x_block=each.width * size if d.paired else 0,
+                w_group=each.blocks * each.packed * packed if d.packed else group.filters * size,
+                w_block=each.packed * (packed if d.packed else size),
                 bias_group=0,
                 out_image=0,
                 out_group=out_filter * filters,
-                out_block=out_filter * part.width,
+                out_block=out_filter * each.width,
                 block=len(rows),
                 tiles=1,
                 x_tile=0,
@@ -320,6 +300,6 @@ def tabulated(a: Arrangement, box: tuple[int, ...], adds: bool) -> Program:
                 out_step=out_filter,
                 scales=0,
             )
-            calls.append((filter_lanes(tile), job, part.first * size if a.paired else 0))
-        passes.append(Pass(len(rows), tuple(calls), (terms, rows, spans)))
-    return Program(a.parts, passes, slots, layer.groups, out_filter, weights_outweigh=True)
+            calls.append((filter_lanes(tile), job, each.first * size if d.paired else 0))
+        runs.append(TileRun(len(rows), tuple(calls), (terms, rows, spans)))
+    return Tables(d.blocks, runs, places, group.groups, out_filter, weights_outweigh=True)

@@ -1,0 +1,188 @@
+"""Weights and bias as the kernels read them, block by block of filters."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...engine import gather, scratch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .view import GroupShape, View
+
+
+class FilterBlocks(NamedTuple):
+    """Equal blocks of a group's filters.
+
+    Parameters
+    ----------
+    first : int
+        The first filter.
+    width : int
+        Filters of a block.
+    blocks : int
+        How many.
+    packed : int
+        Filters of a block as packed: a tail is filled with zeros.
+    shape : tuple of int
+        What its kernel is specialised for.
+    """
+
+    first: int
+    width: int
+    blocks: int
+    packed: int
+    shape: tuple[int, ...]
+
+    @property
+    def filters(self) -> slice:
+        """Those of the group that are in the blocks."""
+        return slice(self.first, self.first + self.blocks * self.width)
+
+
+class PackedAt(NamedTuple):
+    """Where blocks of filters come from, and where they are packed.
+
+    Parameters
+    ----------
+    filters : slice
+        Of each group.
+    split : tuple of int
+        Shape of those weights: (groups, blocks, filters of a block, channels, *kernel).
+    order : tuple of int
+        Its axes in the order of the packed weights, the filters of a block innermost.
+    packed : tuple of int
+        Shape of the packed weights; a block of filters may have room for more than there are.
+    weights_at, bias_at : int
+        Bytes before it.
+    """
+
+    filters: slice
+    split: tuple[int, ...]
+    order: tuple[int, ...]
+    packed: tuple[int, ...]
+    weights_at: int
+    bias_at: int
+
+
+def split_evenly(n: int, most: int) -> list[tuple[int, int]]:
+    """Cut n into as few pieces of at most `most` as possible, none of them more than one longer than another.
+
+    Returns
+    -------
+    list of (int, int)
+        Sizes and how many there are of each, the longer first.
+
+    Examples
+    --------
+    >>> split_evenly(55, 14), split_evenly(56, 14)
+    ([(14, 3), (13, 1)], [(14, 4)])
+    """
+    pieces = -(-n // most)
+    short, longer = divmod(n, pieces)
+    return [(size, count) for size, count in ((short + 1, longer), (short, pieces - longer)) if count]
+
+
+def vector_blocks(filters: int, lanes: int, most: int) -> list[FilterBlocks]:
+    """Return blocks of filters of at most `most` vectors, evenly filled; the last vector may be a tail.
+
+    The shape of blocks is their vectors and the filters of the last one that are there.
+    """
+    vectors = -(-filters // lanes)
+    tail = filters - (vectors - 1) * lanes
+    sizes = [size for size, count in split_evenly(vectors, most) for _ in range(count)]
+    found: list[FilterBlocks] = []
+    first = 0
+    for i, size in enumerate(sizes):
+        last = tail if i == len(sizes) - 1 else lanes
+        width = (size - 1) * lanes + last
+        if found and found[-1].shape == (size, last):
+            found[-1] = found[-1]._replace(blocks=found[-1].blocks + 1)
+        else:
+            found.append(FilterBlocks(first, width, 1, size * lanes, (size, last)))
+        first += width
+    return found
+
+
+def packed_at(view: View, group: GroupShape, tap_order: tuple[int, ...], blocks: list[FilterBlocks]) -> list[PackedAt]:
+    """Return where each of the blocks is packed, one behind the other; `group` is as it is packed."""
+    kernel = view.geometry.kernel_size
+    order = (0, 1, *tap_order, 2)
+    found, filters = [], 0
+    for each in blocks:
+        split = (group.groups, each.blocks, each.width, group.channels, *kernel)
+        packed = (*(split[axis] for axis in order[:-1]), each.packed)
+        weights_at = filters * group.channels * math.prod(kernel) * view.size
+        found.append(PackedAt(each.filters, split, order, packed, weights_at, filters * view.size))
+        filters += group.groups * each.blocks * each.packed
+    return found
+
+
+class Packed(NamedTuple):
+    """Packed weights, and packed bias with the factors of requantisation behind it."""
+
+    weights: NDArray[Any]
+    bias: NDArray[Any]
+
+
+def pack(
+    places: list[PackedAt],
+    group: GroupShape,
+    w: NDArray[Any],
+    bias: NDArray[Any] | None,
+    dtype: np.dtype[Any],
+    threads: int,
+    scales: NDArray[np.float32] | None = None,
+) -> Packed:
+    """Arrange weights, bias and factors as the kernels read them.
+
+    Parameters
+    ----------
+    places : list of PackedAt
+    group : GroupShape
+        As it is packed.
+    w : ndarray, (filters, channels of a group, *kernel)
+    bias : ndarray, (filters,), or None
+        In the sums' dtype.
+    dtype : dtype
+        Of packed weights.
+    threads : int
+    scales : ndarray of float32, (filters,), or None
+        They come with a bias.
+    """
+    source = w.reshape(group.groups, group.filters, *w.shape[1:])
+    if source.dtype != dtype:
+        with np.errstate(all="ignore"):
+            source = source.astype(dtype)
+    last = places[-1]
+    room = last.weights_at // dtype.itemsize + math.prod(last.packed)
+    weights = scratch.empty(room, dtype)
+    for place in places:
+        first = place.weights_at // dtype.itemsize
+        whole = weights[first : first + math.prod(place.packed)].reshape(place.packed)
+        whole[..., place.split[2] :] = 0
+        to = whole[..., : place.split[2]]
+        gather.copy(to, source[:, place.filters].reshape(place.split).transpose(place.order), threads)
+    if bias is None:
+        return Packed(weights, weights)
+    offsets = _by_filter(places, group, bias)
+    if scales is not None:
+        offsets = np.concatenate([offsets, _by_filter(places, group, scales).view(offsets.dtype)])
+    return Packed(weights, offsets)
+
+
+def _by_filter(places: list[PackedAt], group: GroupShape, values: NDArray[Any]) -> NDArray[Any]:
+    """Return one value a filter in the order of the packed filters, 0 for filters that are not there."""
+    last, size = places[-1], values.itemsize
+    packed = np.zeros(last.bias_at // size + math.prod(last.packed[:2]) * last.packed[-1], values.dtype)
+    each = values.reshape(group.groups, group.filters)
+    for place in places:
+        shape = (*place.packed[:2], place.packed[-1])
+        first = place.bias_at // size
+        to = packed[first : first + math.prod(shape)].reshape(shape)[..., : place.split[2]]
+        to[...] = each[:, place.filters].reshape(place.split[:3])
+    return packed

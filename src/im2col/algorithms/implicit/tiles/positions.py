@@ -1,0 +1,300 @@
+"""Tiles whose lanes are positions: which of them a layer takes, where they start, which pixels are there.
+
+`position_lanes` is their microkernel.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ....spec.strides import offsets
+from ..packing import FilterBlocks, split_evenly
+from ..work import TileRun, job_table
+from . import cycles as model
+from .position_lanes import JOB, PositionTile, position_lanes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from ....engine.target import Target
+    from ....spec.geometry import Geometry
+    from ..view import GroupShape, View
+    from .tile_shape import Tiling
+
+_FILTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
+_ROWS = (1, 2, 3, 4, 5, 6, 7, 8)
+_MOST_STRIDE = 3
+"""Columns between positions up to which a vector of them is shuffled out of wider loads."""
+_MOST_TILES = 64
+"""Tiles of a piece of a row: its table of masks stays short."""
+_FROM_SECOND_LEVEL = 3.0
+"""How much longer a vector takes to load from the second level of cache."""
+_NOT_HIDDEN, _UNALIGNED = 0.25, 1.05
+"""The share of a window's loads that its products do not hide, and how much longer all of it takes."""
+
+
+class PositionShape(NamedTuple):
+    """The tile that a layer was given, see `TileShape`: VL, NV, rows, the most filters, if columns are shuffled."""
+
+    lanes: int
+    vectors: int
+    rows: int
+    filters: int
+    shuffled: bool
+
+    def __str__(self) -> str:
+        return (
+            f"positions along the lanes, {self.filters} filters × {self.rows} rows × {self.vectors} × {self.lanes} "
+            "positions"
+        )
+
+    @classmethod
+    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[PositionShape]:
+        """Yield the tiles that fit the registers and the layer: one whose rows of pixels and results are dense."""
+        g = view.geometry
+        outer = max(0, g.ndim - 2)
+        if dot or view.pixel[-1] != view.size or not view.spread or g.stride[-1] > _MOST_STRIDE:
+            return
+        if outer > 1 and any(any(pair) for pair in g.padding[:outer]):
+            return
+        height, kernel_rows = (g.output_shape[-2], g.kernel_size[-2]) if g.ndim > 1 else (1, 1)
+        may_shuffle = g.dilation[-1] == 1 < g.kernel_size[-1]
+        sizes = sorted({split_evenly(group.filters, most)[0][0] for most in _FILTERS})
+        for lanes in model.lane_counts(target.vector_bytes // view.size):
+            needed = -(-g.output_shape[-1] // lanes)
+            for vectors in sorted({split_evenly(needed, most)[0][0] for most in range(1, 9)}):
+                for rows in _ROWS:
+                    if rows > height or (rows > 1 and kernel_rows == 1):
+                        break
+                    for filters in sizes:
+                        for shuffled in (False, True)[: 1 + may_shuffle]:
+                            shape = cls(lanes, vectors, rows, filters, shuffled)
+                            if shape._fits(g, target):
+                                yield shape
+
+    def _fits(self, g: Geometry, target: Target) -> bool:
+        """Whether the sums stay in registers, with the pixels of a line, its masks, and a weight."""
+        rows, columns, stride = (g.kernel_size[-2] if g.ndim > 1 else 1), g.kernel_size[-1], g.stride[-1]
+        sums = self.filters * self.rows * self.vectors
+        pixels = self.vectors + stride - 1
+        if self.shuffled:
+            if rows * columns * sums > model.MOST_PRODUCTS or (columns - 1) // stride > self.lanes:
+                return False
+            pixels += stride * (self.vectors + 1) + 3
+        if target.vector_bytes < 64:  # masks are vectors too
+            pixels += self.vectors * stride
+        # Where several rows and filters meet, each line would need too many weights to read them anew.
+        weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1
+        return sums + pixels + weights <= model.registers(target)
+
+    def cycles(self, view: View, group: GroupShape, target: Target) -> float:
+        """Return the cycles of a layer: a column's products, or its loads, then the store."""
+        g = view.geometry
+        per = target.vector_cycles(self.lanes * view.size)
+        kernel_rows, kernel_columns = (g.kernel_size[-2] if g.ndim > 1 else 1), g.kernel_size[-1]
+        height = g.output_shape[-2] if g.ndim > 1 else 1
+        stride = g.stride[-1]
+        row_stride, row_dilation = (g.stride[-2], g.dilation[-2]) if g.ndim > 1 else (1, 1)
+        lines = len({r * row_stride + k * row_dilation for r in range(self.rows) for k in range(kernel_rows)})
+        planes = group.channels * math.prod(g.kernel_size[:-2])
+        tiles = -(-g.output_shape[-1] // (self.lanes * self.vectors))
+        if self.shuffled:
+            shifts = max(0, kernel_columns - stride)
+            wide = self.vectors + (kernel_columns > stride)
+            shuffles = (wide * (stride if stride > 1 else 0) + self.vectors * shifts) / kernel_columns
+            loads = lines * per * (wide * 1.5 * stride / kernel_columns + 0.75 * shuffles)
+        else:
+            shuffles = 0 if stride == 1 else 2 * stride - 1
+            loads = lines * self.vectors * per * ((2 if kernel_columns > 1 else 1.5) * stride + shuffles)
+        window = kernel_rows * kernel_columns > 1
+        reach = self.lanes * self.vectors * stride + (model.LINE // view.size if window else 0)
+        if planes * lines * reach * view.size > target.caches[0] * 0.6 and group.filters > self.filters:
+            loads *= _FROM_SECOND_LEVEL
+        total = 0.0
+        for filters, blocks in split_evenly(group.filters, self.filters):
+            chains = filters * self.rows * self.vectors
+            weights = kernel_rows * filters
+            held = chains + self.vectors * stride + weights * kernel_columns
+            if self.rows > 1 and held > target.vector_registers - 4:
+                weights *= self.rows  # there is no register for them: each row reads them anew
+            column = max(kernel_rows * max(chains * per, model.LATENCY), loads + weights * 0.5)
+            column += _NOT_HIDDEN * loads if window else 0.0
+            store = chains * 2 * view.spread * per
+            total += blocks * tiles * (planes * kernel_columns * column + store + model.TILE_CYCLES)
+        total *= group.groups * -(-height // self.rows) * math.prod(g.output_shape[:-2])
+        total *= _UNALIGNED if window else 1.0
+        return total * model.narrow(self.lanes, view, target)
+
+    def walks(self, view: View) -> bool:
+        """Whether neighbouring pixels of a row lie side by side, and positions as far apart as a number of elements."""
+        return view.pixel[-1] == view.size and view.spread > 0
+
+    def as_packed(self, group: GroupShape) -> GroupShape:
+        """Return the layer as it is."""
+        return group
+
+    def blocks(self, filters: int) -> list[FilterBlocks]:
+        """Return blocks of filters, evenly filled."""
+        found, first = [], 0
+        for size, count in split_evenly(filters, self.filters):
+            found.append(FilterBlocks(first, size, count, size, (size,)))
+            first += size * count
+        return found
+
+    def tap_order(self, k: int) -> tuple[int, ...]:
+        """Return the planes (outer axes and channels), then the window's columns, then its rows."""
+        return (*range(4, 2 + k), 3, *((3 + k, 2 + k) if k > 1 else (4,)))
+
+    def runs(self, tiling: Tiling) -> list[TileRun]:
+        """Return what covers the map: all of its rows, cut into pieces."""
+        view, channels, blocks = _with_rows(tiling.view), tiling.channels, tiling.blocks
+        g = view.geometry
+        outer = g.kernel_size[:-2]
+        planes = np.add.outer(
+            offsets(outer, g.tap_strides(view.pixel)[: len(outer)] if outer else ()),
+            np.arange(channels) * view.channel,
+        ).reshape(-1)
+        tile_columns = self.lanes * self.vectors
+        reused = 0
+        if len(blocks) + blocks[0].blocks > 2:  # a piece of a row stays in the first level while filters pass over it
+            reused = channels * g.kernel_size[-2] * tile_columns * g.stride[-1] * view.size
+        most = max(1, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))
+        pieces, masks = _pieces(view, self, most)
+        rows = _rows(view, self, pieces, channels)
+        zeros = np.zeros((tile_columns * g.stride[-1] + _halo(g, self)) * view.size, np.int8)
+        total = sum(each.width * each.blocks for each in blocks)
+        calls = []
+        for each in blocks:
+            tile = PositionTile(
+                dtype=tiling.dtype,
+                lanes=self.lanes,
+                vectors=self.vectors,
+                rows=self.rows,
+                filters=each.width,
+                kernel=(g.kernel_size[-2], g.kernel_size[-1]),
+                stride=(g.stride[-2], g.stride[-1]),
+                row_dilation=g.dilation[-2],
+                shuffled=self.shuffled,
+                spread=view.spread,
+                lines=_lines(g, self),
+                epilogue=tiling.epilogue,
+            )
+            block = each.width * g.taps * channels * view.size
+            job = job_table(
+                JOB,
+                planes=planes,
+                rows=rows,
+                zeros=zeros,
+                masks=masks,
+                x_image=view.image,
+                x_group=view.channel * channels,
+                x_row=view.pixel[-2],
+                x_tap=view.size * g.dilation[-1],
+                w_group=each.blocks * block,
+                w_block=block,
+                bias_group=each.blocks * each.packed * view.size,
+                out_image=view.out_image,
+                out_group=view.out_filter * total,
+                out_block=view.out_filter * each.width,
+                out_filter=view.out_filter,
+                out_row=view.out_position[-2],
+                height=g.spatial_shape[-2],
+                scales=tiling.scales_at,
+            )
+            calls.append((position_lanes(tile), job, 0))
+        return [TileRun(len(rows), tuple(calls), (planes, rows, zeros, masks))]
+
+
+def _with_rows(view: View) -> View:
+    """Return the view with a second-last axis, of one row where there was none."""
+    if view.geometry.ndim > 1:
+        return view
+    g = view.geometry
+    taller = type(g)((1, *g.spatial_shape), (1, *g.kernel_size), (1, *g.stride), ((0, 0), *g.padding), (1, *g.dilation))
+    return view._replace(geometry=taller, pixel=(0, *view.pixel), out_position=(0, *view.out_position))
+
+
+def _lines(g: Geometry, shape: PositionShape) -> tuple[int, int] | None:
+    """Return which rows of the image every tile finds, as `PositionTile.lines`."""
+    before, after = g.padding[-2]
+    if not before and not after:
+        return 0, g.spatial_shape[-2]
+    return (before, before + g.spatial_shape[-2]) if shape.rows == g.output_shape[-2] else None
+
+
+def _halo(g: Geometry, shape: PositionShape) -> int:
+    """Return how many pixels behind those of its positions a tile may load."""
+    return shape.lanes * g.stride[-1] if shape.shuffled else g.span[-1] - 1
+
+
+class _Piece(NamedTuple):
+    """A piece of a row: its first column, its tiles, those [plain0, plain1) that need no mask, and its masks."""
+
+    column: int
+    tiles: int
+    plain0: int
+    plain1: int
+    seen: int
+    kept: int
+
+
+def _pieces(view: View, shape: PositionShape, most: int) -> tuple[list[_Piece], NDArray[np.signedinteger]]:
+    """Cut the columns into pieces of at most `most` tiles; return them and the masks, -1 for what is there."""
+    g = view.geometry
+    n, s, (before, _) = g.spatial_shape[-1], g.stride[-1], g.padding[-1]
+    columns, tile = g.output_shape[-1], shape.lanes * shape.vectors
+    kind = np.dtype(f"i{view.size}")
+    pieces: list[_Piece] = []
+    tables: dict[bytes, int] = {}
+    for first in range(0, columns, most * tile):
+        width = min(most * tile, columns - first)
+        tiles = -(-width // tile)
+        # Tile i reads columns from (first + i · tile) · s - before on, a whole vector of `stride` times the lanes.
+        reach = tile * s + _halo(g, shape)
+        low = max(0, -(-(before - first * s) // (tile * s)))
+        high = min(width // tile, (n + before - first * s - reach) // (tile * s) + 1)
+        low, high = (low, high) if low < high else (0, 0)
+        where = [0, 0]
+        if high - low < tiles:
+            pixels = np.arange(tiles * tile * s + _halo(g, shape)) + first * s - before
+            there = ((pixels >= 0) & (pixels < n), np.arange(tiles * tile) < width)
+            for i, mask in enumerate(there):
+                key = (-mask.astype(kind)).tobytes()
+                where[i] = tables.setdefault(key, sum(map(len, tables)))
+        pieces.append(_Piece(first, tiles, low, high, *where))
+    return pieces, np.frombuffer(b"".join(tables) or bytes(view.size), kind)
+
+
+def _rows(view: View, shape: PositionShape, pieces: list[_Piece], channels: int) -> NDArray[np.int64]:
+    """Return the table of rows; see `position_lanes.ROW`."""
+    g = view.geometry
+    height = g.output_shape[-2]
+    # The last tile reaches up into the one before it, rather than beyond the map.
+    tops = np.minimum(np.arange(0, height, shape.rows), height - shape.rows)
+    outer = g.output_shape[:-2]
+    starts = g.position_strides(view.pixel)
+    x_outer, out_outer = offsets(outer, starts[: len(outer)]), offsets(outer, view.out_position[: len(outer)])
+    spans = np.array([(0, channels)] * len(x_outer), np.int64)
+    if len(outer) == 1:
+        spans = g.taps_inside(0, range(outer[0])) * channels
+    elif outer:
+        spans = np.array([(0, channels * int(np.prod(g.kernel_size[:-2])))] * len(x_outer), np.int64)
+    cut = np.array(pieces, np.int64)
+    shape3 = (len(x_outer), len(tops), len(pieces))
+
+    def table(values: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
+        index = [None, None, None]
+        index[axis] = slice(None)  # type: ignore[call-overload]  # a slice among Nones
+        return np.broadcast_to(values[tuple(index)], shape3)
+
+    x = table(x_outer + g.first_pixel(view.pixel), 0) + table(tops * starts[-2], 1) + table(cut[:, 0] * starts[-1], 2)
+    out = table(out_outer, 0) + table(tops * view.out_position[-2], 1) + table(cut[:, 0] * view.out_position[-1], 2)
+    y = table(tops * g.stride[-2] - g.padding[-2][0], 1)
+    fields = [x, out, y, table(cut[:, 4], 2), table(cut[:, 5], 2), table(spans[:, 0], 0), table(spans[:, 1], 0)]
+    fields += [table(cut[:, 1], 2), table(cut[:, 2], 2), table(cut[:, 3], 2)]
+    return np.ascontiguousarray(np.stack(fields, axis=-1).reshape(-1, len(fields)))

@@ -1,0 +1,83 @@
+"""What every kind of tile knows: the contract of the files in this folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from ....engine.target import Target
+    from ..packing import FilterBlocks
+    from ..view import GroupShape, View
+    from ..work import TileRun
+    from .epilogue import Epilogue
+
+
+class Tiling(NamedTuple):
+    """What a layer's tables are made of.
+
+    Parameters
+    ----------
+    view : View
+    channels : int
+        That one filter reads.
+    blocks : list of FilterBlocks
+        Of one group's filters.
+    epilogue : Epilogue
+    dtype : str
+        Of the kernel's pixels and weights.
+    dot : str or None
+        As in `FilterTile`.
+    scales_at : int
+        Bytes from the packed bias to the factors of requantisation.
+    caches : tuple of int
+        As in `Target`: what a tile reads again should stay in one of them.
+    """
+
+    view: View
+    channels: int
+    blocks: list[FilterBlocks]
+    epilogue: Epilogue
+    dtype: str
+    dot: str | None
+    scales_at: int
+    caches: tuple[int, int, int]
+
+
+class TileShape(Protocol):
+    """The tile that a layer was given: what lies along its lanes, and how large it is.
+
+    Its class has ``candidates(view, group, target, dot)``, which yields the tiles that fit a layer and the registers;
+    with `dot`, each lane holds several channels.
+    """
+
+    @property
+    def lanes(self) -> int:
+        """VL: the lanes of a vector."""
+        ...
+
+    def cycles(self, view: View, group: GroupShape, target: Target) -> float:
+        """Return the cycles that the model gives a layer in such tiles."""
+        ...
+
+    def walks(self, view: View) -> bool:
+        """Whether what the tile loads or stores as a vector lies side by side in the arrays."""
+        ...
+
+    def as_packed(self, group: GroupShape) -> GroupShape:
+        """Return the groups, channels and filters as they are packed."""
+        ...
+
+    def blocks(self, filters: int) -> list[FilterBlocks]:
+        """Return the blocks of filters of a group that tiles compute at a time."""
+        ...
+
+    def tap_order(self, k: int) -> tuple[int, ...]:
+        """Return the axes of a tap, of (groups, blocks, filters, channels, *kernel), as packed weights have them.
+
+        `k` is the number of spatial axes.
+        """
+        ...
+
+    def runs(self, tiling: Tiling) -> list[TileRun]:
+        """Return what covers the map, each with its kernel and its job for each of the blocks of filters."""
+        ...

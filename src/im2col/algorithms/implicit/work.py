@@ -1,0 +1,201 @@
+"""What kernels are called with: tables, and the calls that compute a layer, cut into tasks for threads."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...engine.compiler import required
+from ...engine.threads import run_parallel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from ...engine.compiler import Kernel
+    from ...engine.target import Target
+    from .packing import FilterBlocks, PackedAt
+
+_WORTH_A_TASK = 4e6
+"""Operations from which a piece of work is worth waking a thread."""
+_TASKS_A_THREAD = 3
+
+
+class TileRun(NamedTuple):
+    """Tiles of the map that one kernel computes, for each of the blocks of filters.
+
+    Parameters
+    ----------
+    rows : int
+        Of its table.
+    calls : tuple of (Kernel, ndarray, int)
+        For each of the blocks: the kernel, its job, and bytes by which its pixels start later.
+    tables : tuple of ndarray
+        What the jobs point at, kept alive.
+    """
+
+    rows: int
+    calls: tuple[tuple[Kernel, NDArray[np.int64], int], ...]
+    tables: tuple[NDArray[Any], ...]
+
+
+class Tables(NamedTuple):
+    """Everything that kernels are called with but the arrays' addresses and the weights' values.
+
+    Parameters
+    ----------
+    blocks : list of FilterBlocks
+        How the filters of a group are packed.
+    runs : list of TileRun
+        What is called, each for all blocks.
+    places : list of PackedAt
+        Where each of the blocks is packed.
+    groups : int
+        Groups that a kernel loops over.
+    out_filter : int
+        Bytes of the result from one filter to the next.
+    weights_outweigh : bool
+        Whether blocks of filters are cut for threads rather than rows, where both would do.
+    """
+
+    blocks: list[FilterBlocks]
+    runs: list[TileRun]
+    places: list[PackedAt]
+    groups: int
+    out_filter: int
+    weights_outweigh: bool
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The kernels that are called, each once."""
+        return tuple(dict.fromkeys(kernel for run in self.runs for kernel, *_ in run.calls))
+
+
+def job_table(words: Sequence[str], **values: Any) -> NDArray[np.int64]:
+    """Return a kernel's job: its words in order, tables by their addresses."""
+    return np.array([v.ctypes.data if isinstance(v := values[word], np.ndarray) else v for word in words], np.int64)
+
+
+class _Call(NamedTuple):
+    """One call of a kernel: bytes to add to the arrays' addresses, and the addresses of its job and its task."""
+
+    function: Callable[..., None]
+    x: int
+    w: int
+    bias: int
+    out: int
+    job: int
+    task: int
+
+
+class _Ranges(NamedTuple):
+    """What a task covers: images, groups and blocks of filters by their numbers, rows by their share."""
+
+    images: tuple[int, int]
+    groups: tuple[int, int]
+    blocks: tuple[int, int]
+    rows: tuple[int, int]
+    pieces: int
+
+
+class Calls:
+    """The calls of a layer, cut into tasks; no array's address is among them.
+
+    Parameters
+    ----------
+    tables : Tables
+    target : Target
+        The CPU that the kernels are for.
+    batch : int
+        Images that one run covers.
+    threads : int
+    flops : int
+        Of those images.
+    bands : int
+        How many bands of the map there are to be, for `bands`; 0 where `run` runs them all.
+
+    Raises
+    ------
+    EngineError
+        If a kernel cannot be compiled, after the engine's warning.
+    """
+
+    def __init__(self, tables: Tables, target: Target, batch: int, threads: int, flops: int, bands: int = 0) -> None:
+        self._keep: list[Any] = [tables]
+        self._target, self._threads = target, threads
+        wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
+        ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted)
+        self._tasks = [tuple(self._calls(tables, r)) for r in ranges]
+
+    def _calls(self, tables: Tables, ranges: _Ranges) -> Iterator[_Call]:
+        for run in tables.runs:
+            first, stop = (run.rows * edge // ranges.pieces for edge in ranges.rows)
+            before = 0
+            for each, place, (kernel, job, x) in zip(tables.blocks, tables.places, run.calls, strict=True):
+                blocks = [min(max(edge - before, 0), each.blocks) for edge in ranges.blocks]
+                before += each.blocks
+                if first == stop or blocks[0] == blocks[1]:
+                    continue
+                function = required(kernel, self._target)
+                task = np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64)
+                self._keep.append(task)
+                yield _Call(
+                    function,
+                    x,
+                    place.weights_at,
+                    place.bias_at,
+                    each.first * tables.out_filter,
+                    job.ctypes.data,
+                    task.ctypes.data,
+                )
+
+    def run(self, x: int, w: int, bias: int, out: int) -> None:
+        """Run them all for image, packed weights and bias, and result at these addresses."""
+        if len(self._tasks) == 1:
+            for call in self._tasks[0]:
+                call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
+        else:
+            run_parallel([partial(_run, task, x, w, bias, out) for task in self._tasks], self._threads)
+
+    def bands(self, x: int, w: int, bias: int, out: int) -> list[Callable[[], None]]:
+        """Return a function for each band of the map, for arrays at these addresses."""
+        return [partial(_run, task, x, w, bias, out) for task in self._tasks]
+
+
+def _run(calls: tuple[_Call, ...], x: int, w: int, bias: int, out: int) -> None:
+    for call in calls:
+        call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
+
+
+def _bands(tables: Tables, batch: int, count: int) -> list[_Ranges]:
+    """Cut a layer into so many bands of rows, each with all filters."""
+    whole = _Ranges((0, batch), (0, tables.groups), (0, sum(each.blocks for each in tables.blocks)), (0, 1), count)
+    return [whole._replace(rows=(i, i + 1)) for i in range(count)]
+
+
+def _cut(tables: Tables, batch: int, wanted: int) -> list[_Ranges]:
+    """Cut a layer into about as many tasks as wanted, along one axis. No sum depends on it."""
+    groups = tables.groups
+    blocks = sum(each.blocks for each in tables.blocks)
+    rows = max(run.rows for run in tables.runs)
+    lengths = {"images": batch, "groups": groups, "rows": rows, "blocks": blocks}
+    if tables.weights_outweigh:
+        lengths = {"images": batch, "groups": groups, "blocks": blocks, "rows": rows}
+    axis = next((name for name, n in lengths.items() if n >= wanted), max(lengths, key=lambda name: lengths[name]))
+    pieces = min(wanted, lengths[axis])
+    whole = _Ranges((0, batch), (0, groups), (0, blocks), (0, 1), 1)
+    tasks = []
+    for i in range(pieces):
+        first, stop = lengths[axis] * i // pieces, lengths[axis] * (i + 1) // pieces
+        if axis == "rows":  # by their share: each pass has a number of rows of its own
+            tasks.append(whole._replace(rows=(i, i + 1), pieces=pieces))
+        elif axis == "images":
+            tasks.append(whole._replace(images=(first, stop)))
+        elif axis == "groups":
+            tasks.append(whole._replace(groups=(first, stop)))
+        else:
+            tasks.append(whole._replace(blocks=(first, stop)))
+    return tasks

@@ -1,0 +1,183 @@
+"""An operation that was decided, and its one run: what all of the family share."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from ..engine.compiler import EngineError
+from ..engine.host import require_memory
+from ..errors import DTypeError, ShapeError
+from ..spec.arrays import as_array, check_output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from .choice import Choice
+
+    Array = NDArray[Any]
+    Weights = tuple[Array | None, ...]
+
+_WAY_OUT = "lower workspace_limit, or work on fewer images at a time"
+
+
+class Input(NamedTuple):
+    """What an operation takes."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation(ABC):
+    """An operation that was decided: which arrays it takes and gives, and by which algorithms; no array yet.
+
+    Parameters
+    ----------
+    spec : tuple
+        What it was decided from, all hashable: the arguments of `decided`.
+    threads : int
+    choices : tuple of Choice
+        One for each stage.
+    inputs : tuple of Input
+    output_shape : tuple of int
+    dtype : dtype
+        Of the result.
+    workspace_bytes : int
+        Allocated beyond the arrays and the result, at most.
+    """
+
+    spec: tuple[Any, ...]
+    threads: int
+    choices: tuple[Choice, ...]
+    inputs: tuple[Input, ...]
+    output_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    workspace_bytes: int
+
+    @classmethod
+    @abstractmethod
+    def decided(cls, *spec: Any) -> Self:
+        """Return the operation, with an algorithm chosen for each stage."""
+
+    @property
+    @abstractmethod
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+
+    @property
+    @abstractmethod
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: everything read once, the result written once."""
+
+    @abstractmethod
+    def prepare(self, weights: Weights) -> Any:
+        """Return what `run` needs, the weights as the algorithms want them.
+
+        Raises
+        ------
+        EngineError
+            If the engine fails over its kernels.
+        """
+
+    @abstractmethod
+    def run(self, prepared: Any, arrays: Sequence[Array], out: Array) -> None:
+        """Overwrite `out`."""
+
+    @property
+    @abstractmethod
+    def signature(self) -> str:
+        """What it takes and gives, in shapes."""
+
+    @abstractmethod
+    def lines(self) -> list[str]:
+        """Return what a plan prints behind its maker's name: the signature and the window, then line by line."""
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm; several, joined by ``+``, where stages get different ones."""
+        return "+".join(dict.fromkeys(choice.algorithm for choice in self.choices)) or "none"
+
+    def result(self, out: Array | None, inputs: list[Array]) -> Array:
+        """Return where the result goes, after a look at the memory that it and its workspace take.
+
+        Raises
+        ------
+        OutputError, MemoryBudgetError
+        """
+        shape, dtype = self.output_shape, self.dtype
+        if out is not None:
+            checked = check_output(out, shape, dtype, inputs)
+            self.require_workspace()
+            return checked
+        size = self.workspace_bytes + math.prod(shape) * dtype.itemsize
+        require_memory(size, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
+        return np.empty(shape, dtype)
+
+    def require_workspace(self) -> None:
+        """Look at the memory that is taken beside the arrays and the result.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If it would not fit the available memory.
+        """
+        require_memory(self.workspace_bytes, _WAY_OUT, "the workspace for {}", self.output_shape)
+
+    def prepared(self, weights: Weights) -> tuple[Self, Any]:
+        """Return an operation that really runs here, and what it needs to: this one, or with other algorithms."""
+        try:
+            return self, self.prepare(weights)
+        except EngineError:  # from now on no algorithm that needs the engine is offered
+            return self.decided(*self.spec).prepared(weights)
+
+
+class Work(NamedTuple):
+    """An operation and its weights, before anything is prepared.
+
+    Parameters
+    ----------
+    operation : Operation
+    weights : tuple of (ndarray or None)
+    given : tuple of ndarray
+        Weights as the user gave them, which no result may overwrite.
+    """
+
+    operation: Operation
+    weights: Weights = ()
+    given: tuple[Array, ...] = ()
+
+    def run(self, arrays: Sequence[Array], out: Array | None) -> Array:
+        """Run it once, on arrays of its shapes and dtypes."""
+        out = self.operation.result(out, [*arrays, *self.given])
+        operation, prepared = self.operation.prepared(self.weights)
+        operation.run(prepared, arrays, out)
+        return out
+
+
+def checked_bias(bias: ArrayLike, maps: int, accumulator: np.dtype[Any]) -> NDArray[Any]:
+    """Return a bias with one value for each output map in the accumulator's dtype.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If it has another shape, or numbers that the accumulator does not hold.
+    """
+    array = as_array("bias", bias)
+    if array.shape != (maps,):
+        raise ShapeError(f"bias has shape {array.shape} but {maps} output maps need one value each, ({maps},)")
+    both_integers = array.dtype.kind in "biu" and accumulator.kind in "iu"
+    if not (both_integers or np.can_cast(array.dtype, accumulator, "same_kind")):
+        raise DTypeError(
+            f"bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, "
+            f"or pass dtype={str(np.result_type(array.dtype, accumulator))!r}"
+        )
+    with np.errstate(all="ignore"):
+        return array.astype(accumulator)

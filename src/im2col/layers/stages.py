@@ -1,0 +1,355 @@
+"""How each operation is made of stages: a convolution is one, a transpose one for each phase, a gradient one."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from ..algorithms.contract import Banded
+from ..engine.host import format_bytes
+from ..engine.threads import run_parallel
+from ..spec.padding import fold_padding
+from .choice import choose, offer_lines
+from .operation import Input, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ..algorithms.contract import GradientRunner, Runner
+    from ..spec.geometry import Geometry
+    from ..spec.problem import Problem
+    from ..spec.transposed import Phase, Transposed
+    from .choice import Choice
+    from .operation import Weights
+
+    Array = NDArray[Any]
+
+_BAND_BYTES = 256 << 10
+"""Of the operand: what a core's second level of cache holds while all phases read it."""
+
+
+class Convolution(Operation):
+    """A convolution: its image, its weights, bias and scales."""
+
+    @classmethod
+    def decided(cls, problem: Problem, requested: str, threads: int) -> Self:
+        """Choose the algorithm of a problem."""
+        p, choice = problem, choose(problem, requested, threads)
+        image = Input("x", p.x_shape, p.x_dtype)
+        spec = (p, requested, threads)
+        return cls(spec, threads, (choice,), (image,), p.output_shape, p.dtype, choice.offer.workspace_bytes)
+
+    @property
+    def problem(self) -> Problem:
+        """What is computed."""
+        return self.choices[0].problem
+
+    def prepare(self, weights: Weights) -> Runner:
+        """Return the function that the algorithm makes of the weights."""
+        run: Runner = self.choices[0].offer.prepare(*weights)
+        return run
+
+    def run(self, prepared: Runner, arrays: Sequence[Array], out: Array) -> None:
+        """Overwrite `out`."""
+        (x,), problem = arrays, self.choices[0].problem
+        if not problem.is_canonical:
+            x, out = problem.layout.to_canonical(x), problem.layout.to_canonical(out)
+        prepared(x, out)
+
+    @property
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+        return self.problem.flops
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: image and weight read once, result written once."""
+        return self.problem.bytes_moved
+
+    @property
+    def signature(self) -> str:
+        """What it takes and gives, in shapes."""
+        return f"{self.problem.x_shape} → {self.output_shape}"
+
+    def lines(self) -> list[str]:
+        """Return what a plan prints behind its maker's name."""
+        p, g = self.problem, self.problem.geometry
+        return [
+            f"{p.layout.axes} {self.signature}",
+            f"  window     {_window(p)}",
+            f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}"
+            + _tail(p),
+            f"  dtypes     {p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}",
+            f"  matrix     {g.positions} positions × {p.group_taps} taps a group",
+            f"  cost       {_cost(self)}",
+            f"  workspace  {format_bytes(self.workspace_bytes)} (limit for matrix blocks "
+            f"{format_bytes(p.workspace_limit)})",
+            f"  threads    {self.threads}",
+            *offer_lines(self.choices[0], self.threads),
+        ]
+
+
+class Folding(NamedTuple):
+    """How the gradient of a padded image becomes that of the image.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the forward convolution, with its padding.
+    mode : str
+        The padding mode.
+    batch : int
+        Images; the transposed convolution has one of them at a time.
+    dtype : dtype
+        Of the result.
+    """
+
+    geometry: Geometry
+    mode: str
+    batch: int
+    dtype: np.dtype[Any]
+
+
+class PreparedPhases(NamedTuple):
+    """A runner for each phase, and what stands where no tap reaches, if that is anywhere."""
+
+    runners: tuple[Runner, ...]
+    unreached: Array | None
+
+
+class Transpose(Operation):
+    """A transposed convolution, or an image's gradient: one convolution for each phase of the stride.
+
+    Its spec is the transposed convolution, how its result is folded, what happens to the weights first (whether they
+    are conjugated and flipped), the algorithm that the user asked for, and the threads.
+    """
+
+    @classmethod
+    def decided(
+        cls,
+        transposed: Transposed,
+        folding: Folding | None,
+        conjugate: bool,
+        flip: bool,
+        requested: str,
+        threads: int,
+    ) -> Self:
+        """Choose an algorithm for each phase."""
+        t = transposed
+        choices = tuple(choose(phase.problem, requested, threads) for phase in t.phases)
+        batch, dtype = (folding.batch, folding.dtype) if folding else (t.batch, t.dtype)
+        image = folding.geometry.spatial_shape if folding else t.image
+        x_shape = t.layout.from_canonical_shape(batch, t.filters, t.spatial_shape)
+        # For each phase, a padded image, and regrouped weights.
+        padded = t.channels * math.prod(t.image) * t.dtype.itemsize if folding else 0
+        weights = t.filters * (t.channels // t.groups) * math.prod(t.kernel_size) * t.w_dtype.itemsize
+        nbytes = padded + weights * (t.groups > 1) + sum(choice.offer.workspace_bytes for choice in choices)
+        return cls(
+            (transposed, folding, conjugate, flip, requested, threads),
+            threads,
+            choices,
+            (Input("grad" if conjugate else "x", x_shape, t.x_dtype),),
+            t.layout.from_canonical_shape(batch, t.channels, image),
+            dtype,
+            nbytes,
+        )
+
+    @property
+    def transposed(self) -> Transposed:
+        """What is computed, for one image if the result is folded."""
+        transposed: Transposed = self.spec[0]
+        return transposed
+
+    @property
+    def folding(self) -> Folding | None:
+        """How the result is folded."""
+        folding: Folding | None = self.spec[1]
+        return folding
+
+    def prepare(self, weights: Weights) -> PreparedPhases:
+        """Return what the algorithms make of the weights, phase by phase."""
+        given, bias = weights
+        t, (_, _, conjugate, flip, *_) = self.transposed, self.spec
+        w = np.asarray(given)
+        w = np.flip(w, tuple(range(2, w.ndim))) if flip else w
+        with np.errstate(all="ignore"):
+            w = np.conjugate(w) if conjugate and w.dtype.kind == "c" else w
+        # (filters, channels of a group, *kernel) → (channels, filters of a group, *kernel)
+        grouped = w.reshape(t.groups, t.filters // t.groups, *w.shape[1:]).swapaxes(1, 2)
+        swapped = grouped.reshape(t.channels, t.filters // t.groups, *w.shape[2:])
+        runners = [
+            choice.offer.prepare(swapped[(slice(None), slice(None), *phase.taps)], bias, None)
+            for phase, choice in zip(t.phases, self.choices, strict=True)
+        ]
+        return PreparedPhases(tuple(runners), None if t.covers else self._unreached(bias))
+
+    def _unreached(self, bias: Array | None) -> Array:
+        """Return what stands where no tap reaches: the bias, and the activation of it."""
+        from ..algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
+
+        t = self.transposed
+        sums = np.zeros((t.channels, *[1] * len(t.image)), np.float32 if bias is None else bias.dtype)
+        value = np.empty(sums.shape, t.dtype)
+        with np.errstate(all="ignore"):
+            finish(sums, bias, t.activation, value)
+        return value
+
+    def run(self, prepared: PreparedPhases, arrays: Sequence[Array], out: Array) -> None:
+        """Overwrite `out`."""
+        t, folding = self.transposed, self.folding
+        source, target = (t.layout.to_canonical(each) for each in (arrays[0], out))
+        if folding is None:
+            self._run_phases(prepared, source, target)
+            return
+        padded = np.empty((1, t.channels, *t.image), t.dtype)
+        for n in range(folding.batch):
+            self._run_phases(prepared, source[n : n + 1], padded)
+            with np.errstate(all="ignore"):
+                folded = fold_padding(padded, 2, folding.geometry, folding.mode)
+                np.copyto(target[n : n + 1], folded, casting="unsafe")
+
+    def _run_phases(self, prepared: PreparedPhases, x: Array, out: Array) -> None:
+        every = (slice(None), slice(None))
+        t = self.transposed
+        if prepared.unreached is not None:
+            out[...] = prepared.unreached  # all of it: one run through memory, and not a strided one for each phase
+        work = [
+            (run, x[(*every, *phase.seen)], out[(*every, *phase.pixels)])
+            for phase, run in zip(t.phases, prepared.runners, strict=True)
+        ]
+        count = x.nbytes // _BAND_BYTES
+        if len(work) > 1 < count and x.shape[0] == 1:
+            # All phases of a band, while the caches hold what they read, before the next band.
+            bands = [run.bands(*views, count) if isinstance(run, Banded) else None for run, *views in work]
+            if None not in bands:
+                run_parallel([each for together in zip(*bands, strict=True) for each in together], self.threads)
+                return
+        for run, *views in work:
+            run(*views)
+
+    @property
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+        return self.transposed.flops * (self.folding.batch if self.folding else 1)
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: operand and weight read once, result written once."""
+        t = self.transposed
+        weights = t.filters * (t.channels // t.groups) * math.prod(t.kernel_size) * t.w_dtype.itemsize
+        operand = math.prod(self.inputs[0].shape) * t.x_dtype.itemsize
+        return operand + weights + math.prod(self.output_shape) * self.dtype.itemsize
+
+    @property
+    def signature(self) -> str:
+        """What it takes and gives, in shapes."""
+        return f"{self.inputs[0].shape} → {self.output_shape}"
+
+    def lines(self) -> list[str]:
+        """Return what a plan prints behind its maker's name."""
+        t, folding, flip = self.transposed, self.folding, self.spec[3]
+        folded = f", folded back ({folding.mode})" if folding else ""
+        pads = folding.geometry.padding if folding else t.pads
+        lines = [
+            f"{t.layout.axes} {self.signature}",
+            f"  window     kernel {t.kernel_size}, stride {t.stride}, dilation {t.dilation}, padding {pads}{folded}",
+            f"  layer      {t.filters} channels → {t.channels}, groups {t.groups}{', kernels flipped' * flip}"
+            + _tail(t),
+            f"  dtypes     {t.x_dtype} × {t.w_dtype} → {self.dtype}",
+            f"  cost       {_cost(self)}",
+            f"  workspace  {format_bytes(self.workspace_bytes)}",
+            f"  threads    {self.threads}",
+        ]
+        for phase, choice in zip(t.phases, self.choices, strict=True):
+            lines += _phase_lines(phase, choice, self.threads)
+        if not t.covers:
+            lines.append("  all other pixels: no tap reaches them")
+        return lines
+
+
+def _phase_lines(phase: Phase, choice: Choice, threads: int) -> list[str]:
+    """Return what a plan prints of one phase."""
+    where = ", ".join(f"{s.start}::{s.step}" if s.step > 1 else f"{s.start}:" for s in phase.pixels)
+    g = choice.problem.geometry
+    title = f"  pixels [{where}]: a convolution with {g.kernel_size} taps, padding {g.padding}, dilation {g.dilation}"
+    return [title, *("  " + line for line in offer_lines(choice, threads))]
+
+
+class WeightGradient(Operation):
+    """The gradient of a convolution's weights, from its image and the gradient of its result."""
+
+    @classmethod
+    def decided(cls, problem: Problem, requested: str, threads: int) -> Self:
+        """Choose the algorithm of a forward problem whose `w_dtype` is that of the gradient of its result."""
+        p, choice = problem, choose(problem, requested, threads, gradient=True)
+        inputs = Input("x", p.x_shape, p.x_dtype), Input("grad", p.output_shape, p.w_dtype)
+        shape = (p.filters, p.group_channels, *p.geometry.kernel_size)
+        spec = (p, requested, threads)
+        return cls(spec, threads, (choice,), inputs, shape, p.dtype, choice.offer.workspace_bytes)
+
+    @property
+    def problem(self) -> Problem:
+        """The convolution."""
+        return self.choices[0].problem
+
+    def prepare(self, weights: Weights) -> GradientRunner:
+        """Return the algorithm's function; there are no weights."""
+        run: GradientRunner = self.choices[0].offer.prepare(*weights)
+        return run
+
+    def run(self, prepared: GradientRunner, arrays: Sequence[Array], out: Array) -> None:
+        """Overwrite `out`."""
+        x, grad = (self.problem.layout.to_canonical(each) for each in arrays)
+        prepared(x, grad, out)
+
+    @property
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+        return self.problem.flops
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that any algorithm must move: image and gradient read once, result written once."""
+        read = sum(math.prod(each.shape) * each.dtype.itemsize for each in self.inputs)
+        return read + math.prod(self.output_shape) * self.dtype.itemsize
+
+    @property
+    def signature(self) -> str:
+        """What it takes and gives, in shapes."""
+        p = self.problem
+        return f"{p.x_shape}, {p.output_shape} → kernel {p.geometry.kernel_size}"
+
+    def lines(self) -> list[str]:
+        """Return what a plan prints behind its maker's name."""
+        p = self.problem
+        return [
+            f"{p.layout.axes} {p.x_shape}, {p.output_shape} → {self.output_shape}",
+            f"  window     {_window(p)}",
+            f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}",
+            f"  dtypes     {p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}",
+            f"  sum        over {p.batch} × {p.geometry.positions} positions",
+            f"  cost       {_cost(self)}",
+            f"  workspace  {format_bytes(self.workspace_bytes)}",
+            f"  threads    {self.threads}",
+            *offer_lines(self.choices[0], self.threads, gradient=True),
+        ]
+
+
+def _window(p: Problem) -> str:
+    g = p.geometry
+    pads = f", padding {g.padding} ({p.padding_mode})" if g.is_padded else ""
+    return f"kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}"
+
+
+def _tail(p: Problem | Transposed) -> str:
+    """Return what follows the sums."""
+    tail = [str(part) for part in ("bias" * p.has_bias, p.activation) if part]
+    return f", then {', '.join(tail)}" if tail else ""
+
+
+def _cost(operation: Operation) -> str:
+    return f"{operation.flops / 1e9:.4g} GFLOP, {format_bytes(operation.bytes_moved)} moved at least"

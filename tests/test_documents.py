@@ -1,0 +1,51 @@
+"""The pages: their code runs as printed, their links lead somewhere, their tables and figures are what code gives."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+from . import journeys
+from .kit.outcomes import require
+from .test_house import ORDER
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = sorted(path.relative_to(REPOSITORY) for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link within the repository names a file that exists."""
+    path = REPOSITORY / page
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text("utf-8"))
+    assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+def test_the_page_on_how_a_layer_runs_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example gives what it prints, and the figure of the tile is what the library draws."""
+    for name in ("llvmlite", "PIL.Image"):
+        require(name)
+    monkeypatch.chdir(REPOSITORY)
+    failed, tried = doctest.testfile(
+        str(journeys.PAGE), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE
+    )
+    assert failed == 0
+    assert tried > 40
+
+
+def test_the_journeys_are_as_told() -> None:
+    """Calls and files are as many as the page says; ``python -m tests.journeys`` writes them anew."""
+    for name in ("llvmlite", "PIL.Image"):
+        require(name)
+    assert journeys.table(journeys.counts()) == journeys.recorded()
+
+
+def test_the_house_is_as_told() -> None:
+    """The map at the page's end names every room, from the ground up."""
+    found = re.search(r"^src/im2col/\n(.+?)```", journeys.PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert found
+    rooms = re.findall(r"(?<=\s)\w+", " ".join(line[:26] for line in found[1].splitlines()))
+    assert tuple(rooms) == ORDER
