@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col.algorithms.implicit.rows import tile_runs
+from im2col.algorithms.implicit.borders import tile_runs
 
 from .kit.strategies import geometry, windows
 
