@@ -17,19 +17,41 @@ _DIGESTS = (
 FILES: dict[str, tuple[str, ...]] = {
     "spec/geometry.py": ("test_geometry.py", "test_transform.py"),
     "matrix/fold.py": ("test_fold.py",),
-    "algorithms/implicit/rows.py": _DIGESTS,
-    "algorithms/implicit/position_passes.py": _DIGESTS,
-    "algorithms/implicit/filter_passes.py": _DIGESTS,
-    "algorithms/implicit/channel_passes.py": _DIGESTS,
-    "algorithms/implicit/operand.py": _DIGESTS,
+    "algorithms/implicit/borders.py": ("test_borders.py", *_DIGESTS),
+    "algorithms/implicit/view.py": _DIGESTS,
+    "algorithms/implicit/tiles/positions.py": _DIGESTS,
+    "algorithms/implicit/tiles/filter_lanes.py": _DIGESTS,
+    "algorithms/implicit/tiles/channel_lanes.py": _DIGESTS,
 }
 """The files whose formulas are turned, and the tests that must notice, the fastest first."""
 
+TUNING = {"cycles", "candidates", "_fits"}
+"""Functions that weigh what is right whatever they say; how fast it is, no test judges."""
+
+_MASKED = "a tile that needs no mask may have one: it says that everything is there"
+_INSIDE = (
+    "a tile inside may be taken for one at the border: it is found to see everything, and gathered with the others"
+)
 EQUIVALENT: dict[str, str] = {
     "spec/geometry.py integer: if type(value) is int and value > minimum:  # all but the rare call": (
         "a shortcut: what does not take it is judged by the lines below, which say the same"
     ),
     "matrix/fold.py tap_regions: if first <= stop:": "a tap that is nowhere on the image copies nothing, in no loop",
+    **{
+        f"algorithms/implicit/borders.py _inside: {line}": _INSIDE
+        for line in (
+            "low = max(1, -(-(first - column) // size))",
+            "return (low, high) if low <= high else (0, 0)",
+        )
+    },
+    "algorithms/implicit/borders.py _inside: (first, last), *_, (_, stop) = g.positions_inside(g.ndim - 1) * 3": (
+        "twice, so that a single tap is the first and the last; thrice does as well"
+    ),
+    "algorithms/implicit/tiles/positions.py _with_rows: if view.geometry.ndim > 2:": (
+        "one more axis of one changes nothing"
+    ),
+    "algorithms/implicit/tiles/positions.py _pieces: low = max(1, -(-(before - first * s) // (tile * s)))": _MASKED,
+    "algorithms/implicit/tiles/positions.py _pieces: if high - low <= tiles:": _MASKED,
 }
 """Mutants that change nothing that a test could see, as `Mutant.name` calls them, and why."""
 
@@ -91,7 +113,9 @@ class _Sites(ast.NodeVisitor):
                 self.visit(each)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        """Visit the body, but neither decorators nor annotations nor defaults."""
+        """Visit the body of what is no tuning, but neither decorators nor annotations nor defaults."""
+        if node.name in TUNING:
+            return
         outside, self._within = self._within, node.name
         for each in node.body:
             self.visit(each)

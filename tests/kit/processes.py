@@ -13,7 +13,7 @@ HANG_SECONDS = 900
 
 def run_alone(module: str, call: str) -> None:
     """Run a function of this folder in a process of its own; its last words must be that it went well."""
-    code = f"import tests.{module}; tests.{module}.{call}"
+    code = f"from tests.{module} import *; {call}"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
     last = done.stdout.splitlines()[-1:]
