@@ -41,11 +41,12 @@ def gradient_registry() -> Mapping[str, Algorithm[GradientRunner]]:
 
 def find(name: str, *, gradient: bool = False) -> Algorithm[Any] | None:
     """Return the algorithm that stands in a file of its own name, without loading any other; None if there is none."""
-    module = f"{_GRADIENT if gradient else __name__}.{name}"
+    package = _GRADIENT if gradient else __name__
     try:
-        return getattr(import_module(module), "ALGORITHM", None) if name.isidentifier() else None
+        found = getattr(import_module(f"{package}.{name}"), "ALGORITHM", None) if name.isidentifier() else None
     except ModuleNotFoundError:
         return None
+    return found if found is not None and found.name == name else None
 
 
 def _found(package: str) -> Mapping[str, Any]:

@@ -51,6 +51,8 @@ class Offer(NamedTuple, Generic[R]):
         Raises `EngineError` if the engine fails over the kernels of this very problem; what it returns never does.
     kernels : callable, optional
         ``kernels()`` returns the kernels of the engine that it runs, each once; None if it runs none.
+    target : Target, optional
+        The CPU that they are for.
     """
 
     rank: int
@@ -58,6 +60,7 @@ class Offer(NamedTuple, Generic[R]):
     workspace_bytes: int = 0
     prepare: Callable[..., R] = _nothing
     kernels: Callable[[], tuple[Kernel, ...]] | None = None
+    target: Target | None = None
 
 
 class Algorithm(Protocol[R]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..algorithms import find, gradient_registry, registry
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..algorithms.contract import Algorithm, Offer
+    from ..engine.target import Target
     from ..spec.problem import Problem
 
 
@@ -61,6 +63,18 @@ def _algorithms(gradient: bool) -> Mapping[str, Algorithm[Any]]:
 
 def _offer(algorithm: Algorithm[Any], problem: Problem, threads: int) -> Offer[Any]:
     target = compiler.usable_target() if algorithm.compiles(problem) else None
+    return _remembered(algorithm, problem, target, threads, compiler.failure())
+
+
+@lru_cache(maxsize=128)
+def _remembered(
+    algorithm: Any,
+    problem: Problem,
+    target: Target | None,
+    threads: int,
+    engine_failure: str | None,  # noqa: ARG001 (the reason may quote it)
+) -> Offer[Any]:
+    """Ask an algorithm, once for problems that are alike: phases, and calls whose arguments `memoized` cannot tell."""
     return algorithm.offer(problem, target, threads)
 
 

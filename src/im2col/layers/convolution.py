@@ -243,12 +243,11 @@ def _convolve(
     out: NDArray[Any] | None = None,
     **options: Any,
 ) -> NDArray[Any]:
+    if not options.keys() <= _KEYWORDS:
+        refuse_unknown(f"conv{spatial}d", options, _KEYWORDS)
     image, filters = as_array("x", x), as_array("w", w)
-    if spatial is not None:
-        if not options.keys() <= _KEYWORDS:
-            refuse_unknown(f"conv{spatial}d", options, _KEYWORDS)
-        if filters.ndim != spatial + 2:
-            filters = _filters(image, filters, spatial)
+    if spatial is not None and filters.ndim != spatial + 2:
+        filters = _filters(image, filters, spatial)
     return convolution(image.shape, image.dtype, filters, bias, **options).run((image,), out)
 
 

@@ -135,8 +135,11 @@ class Operation(ABC):
         """Return an operation that really runs here, and what it needs to: this one, or with other algorithms."""
         try:
             return self, self.prepare(weights)
-        except EngineError:  # from now on no algorithm that needs the engine is offered
-            return self.decided(*self.spec).prepared(weights)
+        except EngineError:
+            pass  # from now on no algorithm that needs the engine is offered
+        other = self.decided(*self.spec)
+        other.require_workspace()
+        return other.prepared(weights)
 
 
 class Work(NamedTuple):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import numpy as np
 
 from ..engine import compiler
-from ..engine.target import host
 from ..errors import ArgumentError, DTypeError, Im2colError, ShapeError, named, naming
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import lazy
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from ..engine.compiler import Kernel
+    from ..engine.target import Target
     from .operation import Operation, Weights
 
     Array = NDArray[Any]
@@ -96,8 +96,7 @@ class BasePlan:
         >>> "define void @" in p.ir()
         True
         """
-        target = host()
-        return "\n".join(kernel.ir(target) for kernel in self._kernels())
+        return "\n".join(kernel.ir(target) for kernel, target in self._kernels())
 
     @naming("Plan.assembly")
     def assembly(self) -> str:
@@ -121,20 +120,19 @@ class BasePlan:
         >>> ".globl" in p.assembly()
         True
         """
-        target = host()
-        return "\n".join(compiler.assembly(kernel, target) for kernel in self._kernels())
+        return "\n".join(compiler.assembly(kernel, target) for kernel, target in self._kernels())
 
-    def _kernels(self) -> tuple[Kernel, ...]:
-        """Return the kernels that the plan runs, each once."""
-        found: dict[Kernel, None] = {}
+    def _kernels(self) -> list[tuple[Kernel, Target]]:
+        """Return the kernels that the plan runs, each once, and the CPU that they are for."""
+        found: dict[tuple[Kernel, Target], None] = {}
         for problem, algorithm, offer in self._operation.choices:
-            if offer.kernels is None:
+            if offer.kernels is None or offer.target is None:
                 way_out = "make it with algorithm='implicit'"
                 if problem.accumulator.kind == "c":
                     way_out = "the engine has none for complex numbers"
                 raise ArgumentError(f"this plan runs algorithm {algorithm!r}, which has no kernels to show; {way_out}")
-            found |= dict.fromkeys(offer.kernels())
-        return tuple(found)
+            found |= dict.fromkeys((kernel, offer.target) for kernel in offer.kernels())
+        return list(found)
 
     @lazy
     def _key(self) -> tuple[object, ...]:

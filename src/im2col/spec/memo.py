@@ -15,7 +15,7 @@ P = ParamSpec("P")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105 (the names of type parameters in Python's own documentation)
 
 _MOST_ENTRIES = 256
-"""An operation that is remembered may keep tables: some ten kilobytes of a usual layer, megabytes of a large 3-d one."""
+"""What is remembered may keep tables: ten kilobytes of a usual layer, megabytes of a large 3-d one."""
 _ATOMS = {type(None), int, float, bool, str}
 _DTYPES = {type(dtype): dtype for dtype in map(np.dtype, "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"])}
 _SCALARS = {dtype.type: dtype.type.__name__.encode() for dtype in _DTYPES.values()}

@@ -112,6 +112,10 @@ class Problem:
         """Return the hash, computed once: each call looks up what was decided about its problem."""
         return self._hash
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the hash, which is another one in another process."""
+        return {name: value for name, value in vars(self).items() if name != "_hash"}
+
     @property
     def padding_value(self) -> Any:
         """The constant that pads, a scalar of the image's dtype; kept as bytes, among which NaN equals itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ...spec.padding import fill_padded
 from .decide import LINE, Copy
 from .dots import corrected, interleaved
 from .packing import pack
-from .work import Calls
+from .work import Calls, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +36,8 @@ class DecidedLayer:
 
     def __init__(self, problem: Problem, decision: Decision, threads: int) -> None:
         self.problem, self.decision, self.threads = problem, decision, threads
-        self.calls_for_one = lru_cache(maxsize=16)(self._calls_for_one)
-        self.calls_for_bands = lru_cache(maxsize=4)(self._calls_for_bands)
+        self._for_one: dict[tuple[Strides, Strides], Calls | None] = {}
+        self._for_bands: dict[int, Calls] = {}
 
     @lazy
     def group(self) -> GroupShape:
@@ -61,8 +61,14 @@ class DecidedLayer:
             required(kernel, self.decision.target)  # now: a plan that was made never compiles
         return None if self.decision.copy else Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops)
 
-    def _calls_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
+    def calls_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
         """Return the calls for one image of these strides, or None where the tile cannot walk them."""
+        key = strides, out_strides
+        if key not in self._for_one:
+            return remember(self._for_one, key, self._made_for_one(strides, out_strides))
+        return self._for_one[key]
+
+    def _made_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
         decision, p = self.decision, self.problem
         view = decision.view_for(strides, out_strides)
         if view is None:
@@ -72,10 +78,13 @@ class DecidedLayer:
         except EngineError:
             return None  # the kernels for dense arrays are loaded
 
-    def _calls_for_bands(self, bands: int) -> Calls:
-        """Return the calls for dense arrays, band by band."""
-        p = self.problem
-        return Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops, bands)
+    def calls_for_bands(self, count: int) -> Calls:
+        """Return the calls for dense arrays, in so many bands of the map."""
+        p, found = self.problem, self._for_bands.get(count)
+        if found is None:
+            made = Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops, count)
+            found = remember(self._for_bands, count, made)
+        return found
 
 
 class PreparedLayer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from ...engine.target import Target
     from .packing import FilterBlocks, PackedAt
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 _WORTH_A_TASK = 4e6
 """Operations from which a piece of work is worth waking a thread."""
 _TASKS_A_THREAD = 3
+_MOST_REMEMBERED = 16
+"""Calls that are kept of one decision, for arrays of different strides."""
 
 
 class TileRun(NamedTuple):
@@ -72,6 +77,14 @@ class Tables(NamedTuple):
     def kernels(self) -> tuple[Kernel, ...]:
         """The kernels that are called, each once."""
         return tuple(dict.fromkeys(kernel for run in self.runs for kernel, *_ in run.calls))
+
+
+def remember(memory: dict[K, V], key: K, value: V) -> V:
+    """Keep a value in a memory of few, and return it; a memory that is full starts anew."""
+    if len(memory) >= _MOST_REMEMBERED:
+        memory.clear()
+    memory[key] = value
+    return value
 
 
 def job_table(words: Sequence[str], **values: Any) -> NDArray[np.int64]:

@@ -36,13 +36,8 @@ class Implicit:
             return Offer(0, str(why_not))
         decision = decide_gradient(problem, target)
         gradient = DecidedGradient(decision, threads)
-        return Offer(
-            self.best_rank,
-            decision.reason,
-            decision.workspace_bytes,
-            partial(PreparedGradient, gradient),
-            gradient.kernels,
-        )
+        prepare = partial(PreparedGradient, gradient)
+        return Offer(self.best_rank, decision.reason, decision.workspace_bytes, prepare, gradient.kernels, target)
 
 
 ALGORITHM = Implicit()

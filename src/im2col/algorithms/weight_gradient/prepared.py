@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...engine import gather, scratch
-from ...engine.compiler import required
 from ...spec.padding import fill_padded
 from ..explicit import boxes
-from ..implicit.work import Calls
+from ..implicit.work import Calls, remember
 from .decide import tables_of
 
 if TYPE_CHECKING:
@@ -27,17 +26,20 @@ class DecidedGradient:
 
     def __init__(self, decision: GradientDecision, threads: int) -> None:
         self.decision, self.threads = decision, threads
-        self.calls = lru_cache(maxsize=16)(self._calls)
+        self._calls: dict[tuple[tuple[int, ...], bool], Calls] = {}
 
     def kernels(self) -> tuple[Kernel, ...]:
         """Return the kernels that it runs, each once."""
         return tables_of(self.decision, self.decision.box, adds=False).kernels
 
-    def _calls(self, box: tuple[int, ...], adds: bool) -> Calls:
+    def calls(self, box: tuple[int, ...], *, adds: bool) -> Calls:
         """Return the calls for one box of positions, whose sums may be added to those of others."""
-        d, p = self.decision, self.decision.problem
-        flops = 2 * p.filters * p.group_taps * math.prod(box)
-        return Calls(tables_of(d, box, adds=adds), d.target, 1, self.threads, flops)
+        d, p, found = self.decision, self.decision.problem, self._calls.get((box, adds))
+        if found is None:
+            flops = 2 * p.filters * p.group_taps * math.prod(box)
+            made = Calls(tables_of(d, box, adds=adds), d.target, 1, self.threads, flops)
+            found = remember(self._calls, (box, adds), made)
+        return found
 
 
 class PreparedGradient:
@@ -48,8 +50,7 @@ class PreparedGradient:
         self._gradient, self._decision, self._problem, self._threads = gradient, d, d.problem, gradient.threads
         self._boxes = list(boxes((d.problem.batch, *d.problem.geometry.output_shape), d.box))
         for adds in (False, True)[: len(self._boxes)]:  # now: a plan that was made never compiles
-            for kernel in tables_of(d, d.box, adds=adds).kernels:
-                required(kernel, d.target)
+            gradient.calls(d.box, adds=adds)
 
     def __call__(self, x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
         """Overwrite `out` with the gradient; arrays of any strides."""
@@ -73,7 +74,7 @@ class PreparedGradient:
                 self._pack(panel, grad[(images, slice(None), *positions)], shape)
             source = x[images] if copies is None else copies
             first = sum(s.start * step for s, step in zip(positions, steps, strict=True))
-            calls = self._gradient.calls(shape, number > 0)
+            calls = self._gradient.calls(shape, adds=number > 0)
             weights = (grad[images] if panel is None else panel).ctypes.data
             calls.run(source.ctypes.data + first, weights, weights, sums.ctypes.data)
         if not direct:
