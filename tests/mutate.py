@@ -423,8 +423,8 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/weight_gradient/prepared.py",
-        "calls(shape, number > 0)",
-        "calls(shape, number > 1)",
+        "calls(shape, adds=number > 0)",
+        "calls(shape, adds=number > 1)",
         "the second block of positions writes over the sums of the first",
         "test_weight_gradient.py::test_sums_in_boxes_of_any_size",
     ),

@@ -10,7 +10,7 @@ import pytest
 
 from . import journeys
 from .kit.outcomes import require
-from .test_house import ORDER
+from .kit.rooms import ORDER
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted(path.relative_to(REPOSITORY) for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")))

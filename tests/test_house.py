@@ -22,6 +22,7 @@ from im2col import errors
 
 from .kit.outcomes import missing, require
 from .kit.processes import HANG_SECONDS
+from .kit.rooms import ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,24 +30,6 @@ if TYPE_CHECKING:
 PACKAGE = Path(inspect.getfile(im2col)).parent
 REPOSITORY = Path(__file__).parents[1]
 TESTS = Path(__file__).parent
-
-ORDER = (
-    "errors",
-    "files",
-    "version",
-    "spec",
-    "engine",
-    "matrix",
-    "algorithms",
-    "layers",
-    "configuration",
-    "pictures",
-    "photo",
-    "matrix_file",
-    "demo",
-    "cli",
-)
-"""The house from the ground up: a module imports what stands in its own room or before it."""
 
 SLOW_TO_LOAD = {
     *(
@@ -352,7 +335,8 @@ def test_public_functions_are_documented(name: str) -> None:
 def test_the_operation_is_named_once() -> None:
     """Only public functions know their names: nothing below them is told, and no record carries one.
 
-    A function may take an `operation` of the user's, out of `OPERATIONS`; an error is where the name is kept.
+    A function may take an `operation` of the user's, out of `OPERATIONS`, or an `Operation`; an error is where the name
+    is kept.
     """
     chosen = {"layers/costs.py": {"cost", "_cost"}, "cli/commands.py": {"cost_command", "plan_command"}}
     chosen["cli/planning.py"] = {"plan_of"}
@@ -361,14 +345,23 @@ def test_the_operation_is_named_once() -> None:
         for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
             if isinstance(node, ast.FunctionDef) and node.name not in chosen.get(path.as_posix(), ()):
                 parameters = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-                found |= {f"{path}: {node.name}" for each in parameters if each.arg == "operation"}
+                named = [each for each in parameters if each.arg == "operation" and not is_record(each.annotation)]
+                found |= {f"{path}: {node.name}" for _ in named}
             elif isinstance(node, ast.ClassDef):
                 found |= {
                     f"{path}: {node.name}"
                     for line in node.body
-                    if isinstance(line, ast.AnnAssign) and ast.unparse(line.target) == "operation"
+                    if isinstance(line, ast.AnnAssign)
+                    and ast.unparse(line.target) == "operation"
+                    and not is_record(line.annotation)
                 }
-    assert found == {"errors.py: __init__", "errors.py: Im2colError"}
+    names = {"errors.py: name_operation", "errors.py: rename_operation"}
+    assert found == {"errors.py: __init__", "errors.py: Im2colError", *names}
+
+
+def is_record(annotation: ast.expr | None) -> bool:
+    """Whether an annotation is of the record `Operation`, and not of a name."""
+    return annotation is not None and "Operation" in ast.unparse(annotation)
 
 
 def test_the_docstring_draws_the_tree_of_errors() -> None:

@@ -201,6 +201,7 @@ class Failing(Recorder):
     def prepare(self, *_: Any) -> Any:
         """Fail."""
         self.failed = True
+        compiler._state["failure"] = "it has failed"
         raise compiler.EngineError(self.name)
 
 
@@ -210,6 +211,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
     found = {"failing": Failing(), **{name: registry()[name] for name in ("explicit", "reference")}}
     monkeypatch.setattr("im2col.layers.choice.registry", lambda: found)
     forget_choices()
+    monkeypatch.setattr(compiler, "_state", {})
     yield found["failing"]  # type: ignore[misc]  # it is the first of them
     forget_choices()
 

@@ -46,8 +46,23 @@ class Im2colError(Exception):
     operation: str | None = None
 
     def __str__(self) -> str:
-        message = super().__str__()
-        return f"{self.operation}: {message}" if self.operation else message
+        return str(self.args[0]) if self.args else ""  # ImportError would tell what it was first given
+
+    @property
+    def message(self) -> str:
+        """What is wrong, without the operation's name."""
+        return str(self).removeprefix(f"{self.operation}: ")
+
+    def name_operation(self, operation: str | None) -> None:
+        """Put the name of an operation in front of the message, unless there is one already."""
+        if operation and not self.operation:
+            self.operation = operation
+            self.args = (f"{operation}: {self}",)
+
+    def rename_operation(self, operation: str | None) -> None:
+        """Put another name in its place."""
+        self.args, self.operation = (self.message,), None
+        self.name_operation(operation)
 
 
 class ArgumentError(Im2colError, ValueError):
@@ -118,7 +133,7 @@ class naming:  # noqa: N801 (it is read as a statement, and as a decorator)
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Im2colError):
-            error.operation = error.operation or self._operation
+            error.name_operation(self._operation)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return the function with its whole body as the block; where nothing is wrong that costs nothing."""
@@ -128,7 +143,7 @@ class naming:  # noqa: N801 (it is read as a statement, and as a decorator)
             try:
                 return function(*args, **kwargs)
             except Im2colError as error:
-                error.operation = error.operation or self._operation
+                error.name_operation(self._operation)
                 raise
 
         return public

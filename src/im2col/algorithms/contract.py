@@ -73,7 +73,11 @@ class Algorithm(Protocol[R]):
 
     name: str
     best_rank: int
-    """The greatest rank that it offers: others that cannot pass what is found are not asked."""
+    """The greatest rank that it offers: for a choice, those that cannot pass what is found are not asked."""
+
+    def __hash__(self) -> int:
+        """Return its hash: what it offers is remembered."""
+        ...
 
     def compiles(self, problem: Problem) -> bool:
         """Return whether it would run kernels of the engine, and so wants to know the CPU."""

@@ -56,7 +56,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Im2colError as error:
-            error.operation = ctx.invoked_subcommand
+            error.rename_operation(ctx.invoked_subcommand)
             raise
 
 

@@ -180,7 +180,7 @@ def read_layers(path: str | os.PathLike[str], **defaults: Any) -> CostTable:
                 raise ArgumentError(f"{len(cells)} cells for {len(columns)} columns; take the extra tabs out")
             layers.append(_layer(dict(zip(columns, map(str.strip, cells), strict=False)), defaults))
         except Im2colError as cause:
-            raise type(cause)(f"{cause.args[0]} (line {number} of {path})") from cause
+            raise type(cause)(f"{cause.message} (line {number} of {path})") from cause
     return CostTable(layers)
 
 

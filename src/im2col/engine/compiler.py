@@ -171,7 +171,7 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
 def _source_digest(module: str) -> str:
     """Return what stands in the cache's key for the source of the engine, and of the folder of a kernel's module.
 
-    No kernel outlives a change of what calls it.
+    No kernel outlives a change of what it is made from.
     """
     import hashlib
     from pathlib import Path

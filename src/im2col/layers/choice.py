@@ -68,7 +68,7 @@ def _offer(algorithm: Algorithm[Any], problem: Problem, threads: int) -> Offer[A
 
 @lru_cache(maxsize=128)
 def _remembered(
-    algorithm: Any,
+    algorithm: Algorithm[Any],
     problem: Problem,
     target: Target | None,
     threads: int,

@@ -69,7 +69,7 @@ class BasePlan:
             arrays = [_checked(value, *wanted) for value, wanted in zip(values, operation.inputs, strict=True)]
             out = operation.result(out, arrays)  # the weights are the plan's own: no result can overwrite them
         except Im2colError as error:  # as `naming` does, which would take its time in each call
-            error.operation = error.operation or self.made_by
+            error.name_operation(self.made_by)
             raise
         operation.run(self._prepared, arrays, out)
         return out

@@ -1,0 +1,19 @@
+"""The rooms of the house."""
+
+ORDER = (
+    "errors",
+    "files",
+    "version",
+    "spec",
+    "engine",
+    "matrix",
+    "algorithms",
+    "layers",
+    "configuration",
+    "pictures",
+    "photo",
+    "matrix_file",
+    "demo",
+    "cli",
+)
+"""The house from the ground up: a module imports what stands in its own room or before it."""
