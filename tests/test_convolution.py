@@ -26,6 +26,7 @@ from im2col import (
     conv3d,
 )
 from im2col.engine import host
+from im2col.spec.problem import Options, keywords
 
 from .kit.convolutions import ALGORITHMS, OUTPUTS, W, X, conv_by, layer, promotes, result_dtype, stored
 from .kit.oracles import Window
@@ -483,3 +484,8 @@ def test_unknown_keywords_name_the_function(function: Callable[..., Array], k: i
     name: str = function.__name__
     with pytest.raises(TypeError, match=rf"\A{name}\(\) got an unexpected keyword argument 'strides'\Z"):
         function(np.ones((2, *(5,) * k)), np.ones((3, 2, *(3,) * k)), strides=2)
+
+
+def test_the_keywords_of_conv_are_listed_for_type_checkers() -> None:
+    """What conv1d to conv3d hand on is what conv has: `Options` repeats its signature."""
+    assert set(Options.__annotations__) == keywords(conv)

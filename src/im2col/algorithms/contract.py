@@ -30,6 +30,11 @@ def _nothing(*_: Any) -> NoReturn:
     raise RuntimeError("an offer of rank 0 has nothing to prepare")
 
 
+def never(self: object, problem: Problem) -> bool:  # noqa: ARG001 (a method of algorithms that run no kernels)
+    """Return that an algorithm compiles nothing."""
+    return False
+
+
 class Offer(NamedTuple, Generic[R]):
     """What an algorithm would do for a problem, on one CPU: all that it decided.
 

@@ -16,7 +16,7 @@ from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
 from ..matrix.frame import patch_view
 from ..spec.padding import pad_image
-from .contract import Offer
+from .contract import Offer, never
 from .epilogue import finish
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ class Explicit:
 
     name = "explicit"
     best_rank = 10
-
-    def compiles(self, problem: Problem) -> bool:  # noqa: ARG002 (the contract's arguments)
-        """Return that it runs no kernel."""
-        return False
+    compiles = never
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:  # noqa: ARG002 (the contract's arguments)
         """Return that it can solve every problem whose smallest block fits the workspace limit."""

@@ -92,9 +92,9 @@ class Operation(ABC):
         """Overwrite `out`."""
 
     @property
-    @abstractmethod
     def signature(self) -> str:
         """What it takes and gives, in shapes."""
+        return f"{', '.join(str(each.shape) for each in self.inputs)} → {self.output_shape}"
 
     @abstractmethod
     def lines(self) -> list[str]:

@@ -195,31 +195,16 @@ def _checked(value: ArrayLike, name: str, shape: tuple[int, ...], dtype: np.dtyp
     return array
 
 
-class Plan(BasePlan):
-    """A convolution prepared once and run many times: ``y = plan(x)``.
-
-    Made by `im2col.plan`. Immutable; equal and hashable by what it was made from; picklable; safe to call from several
-    threads at once.
-
-    Attributes
-    ----------
-    made_by : str
-        The public function that made it, which errors name and `print` begins with.
-    algorithm : str
-        The algorithm that runs.
-    threads : int
-        How many threads may work.
-    workspace_bytes : int
-        Bytes allocated beyond image and result, the weights as the algorithm wants them included.
-    """
+class _OneOperand(BasePlan):
+    """A plan of what takes one array, beside its weights."""
 
     def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
-        """Convolve one image, or one batch.
+        """Run one image, or one batch, through it.
 
         Parameters
         ----------
         x : array_like
-            Of the shape and dtype that the plan was made for.
+            Of the shape and dtype that the plan was made for: an image, or the gradient of a convolution's result.
         out : ndarray, optional
             Where to write; the result's shape and dtype, any strides, no memory shared with `x`.
 
@@ -236,6 +221,25 @@ class Plan(BasePlan):
             If the result would not fit the available memory.
         """
         return self._called((x,), out)
+
+
+class Plan(_OneOperand):
+    """A convolution prepared once and run many times: ``y = plan(x)``.
+
+    Made by `im2col.plan`. Immutable; equal and hashable by what it was made from; picklable; safe to call from several
+    threads at once.
+
+    Attributes
+    ----------
+    made_by : str
+        The public function that made it, which errors name and `print` begins with.
+    algorithm : str
+        The algorithm that runs.
+    threads : int
+        How many threads may work.
+    workspace_bytes : int
+        Bytes allocated beyond image and result, the weights as the algorithm wants them included.
+    """
 
 
 @named
@@ -273,6 +277,8 @@ def plan(
     ------
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
+    MemoryBudgetError
+        If the workspace would not fit the available memory.
 
     Examples
     --------
@@ -289,7 +295,7 @@ def plan(
     return Plan(work.operation, work.weights, "plan")
 
 
-class TransposedPlan(BasePlan):
+class TransposedPlan(_OneOperand):
     """A transposed convolution, or an image's gradient, prepared once and run many times: ``y = plan(x)``.
 
     Made by `im2col.plan_transpose` and `im2col.plan_input_gradient`. Immutable; equal and hashable by what it was made
@@ -311,30 +317,6 @@ class TransposedPlan(BasePlan):
     def x_shape(self) -> tuple[int, ...]:
         """Shape of the operand."""
         return self._operation.inputs[0].shape
-
-    def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
-        """Run one operand through it.
-
-        Parameters
-        ----------
-        x : array_like
-            Of the shape and dtype that the plan was made for: an image, or the gradient of a convolution's result.
-        out : ndarray, optional
-            Where to write; the result's shape and dtype, any strides, no memory shared with `x`.
-
-        Returns
-        -------
-        ndarray
-            A new array, or `out`.
-
-        Raises
-        ------
-        ShapeError, DTypeError, OutputError
-            If an array does not fit the plan; nothing has been written then.
-        MemoryBudgetError
-            If the result would not fit the available memory.
-        """
-        return self._called((x,), out)
 
 
 class WeightGradientPlan(BasePlan):

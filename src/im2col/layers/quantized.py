@@ -147,6 +147,8 @@ def plan_quantized(
     ------
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
+    MemoryBudgetError
+        If the workspace would not fit the available memory.
 
     Examples
     --------

@@ -32,7 +32,25 @@ _BAND_BYTES = 256 << 10
 """Of the operand: what a core's second level of cache holds while all phases read it."""
 
 
-class Convolution(Operation):
+class _OneStage(Operation):
+    """What is one problem."""
+
+    @property
+    def problem(self) -> Problem:
+        """The convolution."""
+        return self.choices[0].problem
+
+    @property
+    def flops(self) -> int:
+        """Operations of one call: two for each product, padded taps included."""
+        return self.problem.flops
+
+    def prepare(self, weights: Weights) -> Any:
+        """Return the function that the algorithm makes of the weights, if there are any."""
+        return self.choices[0].offer.prepare(*weights)
+
+
+class Convolution(_OneStage):
     """A convolution: its image, its weights, bias and scales."""
 
     @classmethod
@@ -43,16 +61,6 @@ class Convolution(Operation):
         spec = (p, requested, threads)
         return cls(spec, threads, (choice,), (image,), p.output_shape, p.dtype, choice.offer.workspace_bytes)
 
-    @property
-    def problem(self) -> Problem:
-        """What is computed."""
-        return self.choices[0].problem
-
-    def prepare(self, weights: Weights) -> Runner:
-        """Return the function that the algorithm makes of the weights."""
-        run: Runner = self.choices[0].offer.prepare(*weights)
-        return run
-
     def run(self, prepared: Runner, arrays: Sequence[Array], out: Array) -> None:
         """Overwrite `out`."""
         (x,), problem = arrays, self.choices[0].problem
@@ -61,19 +69,9 @@ class Convolution(Operation):
         prepared(x, out)
 
     @property
-    def flops(self) -> int:
-        """Operations of one call: two for each product, padded taps included."""
-        return self.problem.flops
-
-    @property
     def bytes_moved(self) -> int:
         """Bytes that any algorithm must move: image and weight read once, result written once."""
         return self.problem.bytes_moved
-
-    @property
-    def signature(self) -> str:
-        """What it takes and gives, in shapes."""
-        return f"{self.problem.x_shape} → {self.output_shape}"
 
     def lines(self) -> list[str]:
         """Return what a plan prints behind its maker's name."""
@@ -244,11 +242,6 @@ class Transpose(Operation):
         operand = math.prod(self.inputs[0].shape) * t.x_dtype.itemsize
         return operand + weights + math.prod(self.output_shape) * self.dtype.itemsize
 
-    @property
-    def signature(self) -> str:
-        """What it takes and gives, in shapes."""
-        return f"{self.inputs[0].shape} → {self.output_shape}"
-
     def lines(self) -> list[str]:
         """Return what a plan prints behind its maker's name."""
         t, folding, flip = self.transposed, self.folding, self.spec[3]
@@ -279,7 +272,7 @@ def _phase_lines(phase: Phase, choice: Choice, threads: int) -> list[str]:
     return [title, *("  " + line for line in offer_lines(choice, threads))]
 
 
-class WeightGradient(Operation):
+class WeightGradient(_OneStage):
     """The gradient of a convolution's weights, from its image and the gradient of its result."""
 
     @classmethod
@@ -291,25 +284,10 @@ class WeightGradient(Operation):
         spec = (p, requested, threads)
         return cls(spec, threads, (choice,), inputs, shape, p.dtype, choice.offer.workspace_bytes)
 
-    @property
-    def problem(self) -> Problem:
-        """The convolution."""
-        return self.choices[0].problem
-
-    def prepare(self, weights: Weights) -> GradientRunner:
-        """Return the algorithm's function; there are no weights."""
-        run: GradientRunner = self.choices[0].offer.prepare(*weights)
-        return run
-
     def run(self, prepared: GradientRunner, arrays: Sequence[Array], out: Array) -> None:
         """Overwrite `out`."""
         x, grad = (self.problem.layout.to_canonical(each) for each in arrays)
         prepared(x, grad, out)
-
-    @property
-    def flops(self) -> int:
-        """Operations of one call: two for each product, padded taps included."""
-        return self.problem.flops
 
     @property
     def bytes_moved(self) -> int:

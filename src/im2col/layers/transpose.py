@@ -158,6 +158,8 @@ def plan_transpose(
     ------
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
+    MemoryBudgetError
+        If the workspace would not fit the available memory.
 
     Examples
     --------

@@ -205,6 +205,8 @@ def plan_weight_gradient(
     ------
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
+    MemoryBudgetError
+        If the workspace would not fit the available memory.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ class DecidedLayer:
 
     def __init__(self, problem: Problem, decision: Decision, threads: int) -> None:
         self.problem, self.decision, self.threads = problem, decision, threads
-        self._for_one: dict[tuple[Strides, Strides], Calls | None] = {}
+        self._for_one: dict[tuple[Strides, Strides], tuple[Calls | None]] = {}
         self._for_bands: dict[int, Calls] = {}
 
     @lazy
@@ -63,20 +64,13 @@ class DecidedLayer:
 
     def calls_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
         """Return the calls for one image of these strides, or None where the tile cannot walk them."""
-        key = strides, out_strides
-        if key not in self._for_one:
-            return remember(self._for_one, key, self._made_for_one(strides, out_strides))
-        return self._for_one[key]
-
-    def _made_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
-        decision, p = self.decision, self.problem
-        view = decision.view_for(strides, out_strides)
-        if view is None:
-            return None
-        try:
-            return Calls(decision.tables(view), decision.target, 1, self.threads, p.flops // p.batch)
-        except EngineError:
-            return None  # the kernels for dense arrays are loaded
+        d, p, found = self.decision, self.problem, self._for_one.get((strides, out_strides))
+        if found is None:
+            made, view = None, d.view_for(strides, out_strides)
+            with suppress(EngineError):  # the kernels for dense arrays are loaded
+                made = view and Calls(d.tables(view), d.target, 1, self.threads, p.flops // p.batch)
+            found = remember(self._for_one, (strides, out_strides), (made,))
+        return found[0]
 
     def calls_for_bands(self, count: int) -> Calls:
         """Return the calls for dense arrays, in so many bands of the map."""

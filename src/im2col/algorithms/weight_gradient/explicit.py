@@ -14,7 +14,7 @@ from ...engine.blas import single_threaded_blas
 from ...engine.host import format_bytes
 from ...engine.threads import run_parallel
 from ...matrix.frame import patch_view
-from ..contract import Offer
+from ..contract import Offer, never
 from ..explicit import accumulated, box_steps, boxes, magnitude, padded_image
 
 if TYPE_CHECKING:
@@ -33,10 +33,7 @@ class Explicit:
 
     name = "explicit"
     best_rank = 10
-
-    def compiles(self, problem: Problem) -> bool:  # noqa: ARG002 (the contract's arguments)
-        """Return that it runs no kernel."""
-        return False
+    compiles = never
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[GradientRunner]:  # noqa: ARG002 (the contract's arguments)
         """Return that it can solve every problem whose smallest block fits the workspace limit."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...spec.arrays import is_registered
-from ..contract import ONLY_BY_NAME, Offer
+from ..contract import ONLY_BY_NAME, Offer, never
 from ..reference import NUMBER_BYTES, inside, python_numbers, rounded
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ class Reference:
 
     name = "reference"
     best_rank = ONLY_BY_NAME
-
-    def compiles(self, problem: Problem) -> bool:  # noqa: ARG002 (the contract's arguments)
-        """Return that it runs no kernel."""
-        return False
+    compiles = never
 
     def offer(self, problem: Problem, target: object, threads: int) -> Offer[GradientRunner]:  # noqa: ARG002 (the contract's arguments)
         """Return that it can solve every problem, in one thread, and is never the choice of "auto"."""
