@@ -13,12 +13,13 @@ _DIGESTS = (
     "test_implicit.py::test_padding_modes",
     "test_implicit.py::test_every_number_of_filters",
     "test_implicit.py::test_every_size_of_a_plane",
+    "test_implicit.py::test_memory_orders",
 )
 FILES: dict[str, tuple[str, ...]] = {
     "spec/geometry.py": ("test_geometry.py", "test_transform.py"),
     "matrix/fold.py": ("test_fold.py",),
     "algorithms/implicit/borders.py": ("test_borders.py", *_DIGESTS),
-    "algorithms/implicit/view.py": _DIGESTS,
+    "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
     "algorithms/implicit/tiles/positions.py": _DIGESTS,
     "algorithms/implicit/tiles/filter_lanes.py": _DIGESTS,
     "algorithms/implicit/tiles/channel_lanes.py": _DIGESTS,
@@ -47,6 +48,10 @@ EQUIVALENT: dict[str, str] = {
     "algorithms/implicit/borders.py _inside: (first, last), *_, (_, stop) = g.positions_inside(g.ndim - 1) * 3": (
         "twice, so that a single tap is the first and the last; thrice does as well"
     ),
+    "algorithms/implicit/view.py spread: "
+    "return step // self.out_size if step >= 0 and step % self.out_size == 0 else 0": "a step of 0 gives 0 either way",
+    "algorithms/implicit/view.py spread: "
+    "return step // self.out_size if step > (-1) and step % self.out_size == 0 else 0": "the same",
     "algorithms/implicit/tiles/positions.py _with_rows: if view.geometry.ndim > 2:": (
         "one more axis of one changes nothing"
     ),

@@ -209,7 +209,7 @@ MUTATIONS = [
         "np.add.outer(number * len(distinct), ",
         "np.add.outer(number, ",
         "rows at different borders see the same taps",
-        "test_convolution.py",
+        "test_implicit.py::test_layers",
     ),
     Mutation(
         "algorithms/implicit/packing.py",
@@ -391,7 +391,7 @@ MUTATIONS = [
         "slice(group * p.group_channels + first, group * p.group_channels + stop)",
         "slice(first, stop)",
         "the weights of every group meet the first group's channels",
-        "test_weight_gradient.py::test_pixels_do_not_leak",
+        "test_weight_gradient.py::test_layers_of_many_channels",
     ),
     Mutation(
         "algorithms/weight_gradient/decide.py",
@@ -412,7 +412,7 @@ MUTATIONS = [
         "(image, *g.position_strides(pixel))",
         "(image, *g.tap_strides(pixel))",
         "sums go from tap to tap, not from position to position",
-        "test_weight_gradient.py::test_kernels_from_one_pixel_to_the_image",
+        "test_weight_gradient.py::test_layers_of_many_channels",
     ),
     Mutation(
         "algorithms/weight_gradient/prepared.py",

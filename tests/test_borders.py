@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from im2col.algorithms.implicit.borders import tile_runs
 
+from .kit.oracles import Window
 from .kit.strategies import geometry, windows
-
-if TYPE_CHECKING:
-    from .kit.oracles import Window
 
 
 def seen(window: Window, column: int, size: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
@@ -27,6 +24,7 @@ def seen(window: Window, column: int, size: int) -> tuple[tuple[int, tuple[int, 
     return tuple((mask, tuple(taps)) for mask, taps in masks.items())
 
 
+@example(Window((3,), (2,), (1,), ((8, 8),), (8,)), 1)  # tiles of one tap, of none, and of the other
 @given(windows(), st.integers(1, 5))
 def test_runs_of_tiles(window: Window, most: int) -> None:
     """They cover a row from its start to its end, say what each tile sees, and gather all neighbours that are alike."""
