@@ -14,6 +14,7 @@ _DIGESTS = (
     "test_implicit.py::test_every_number_of_filters",
     "test_implicit.py::test_every_size_of_a_plane",
     "test_implicit.py::test_memory_orders",
+    "test_implicit.py::test_caches_that_hold_next_to_nothing",
 )
 FILES: dict[str, tuple[str, ...]] = {
     "spec/geometry.py": ("test_geometry.py", "test_transform.py"),

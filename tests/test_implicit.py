@@ -19,6 +19,7 @@ from scipy import signal
 
 from im2col import conv, conv1d, conv2d, conv3d, im2col, plan
 from im2col.engine import compiler
+from im2col.engine.target import host
 
 from .fuzz import FAMILY, draw
 from .kit.convolutions import layer, stored
@@ -28,6 +29,7 @@ from .kit.outcomes import require
 from .kit.processes import run_alone
 from .kit.selection import one_in
 from .kit.strategies import BFLOAT16, DTYPES, MEMORY_ORDERS, PADDING_MODES, fewer
+from .kit.targets import planning_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,6 +215,16 @@ def test_every_size_of_a_plane(k: tuple[int, int], rows: int) -> None:
         spatial = rows + k[0] - 1, columns + k[1] - 1
         judge(Case(spatial, k, channels=2, filters=filters, out_order="within"))
         judge(Case((rows, columns), k, padding=((k[0] - 1, 0), (0, k[1] - 1)), filters=filters, out_order="within"))
+
+
+@pytest.mark.parametrize(
+    "name", ["dense", "stem 3×3", "stride 1 by 4", "image, five filters", "depthwise", "two groups"]
+)
+def test_caches_that_hold_next_to_nothing(name: str) -> None:
+    """However small the pieces are that caches ask for, there is one, and the results are right."""
+    with planning_for(host()._replace(caches=(4096, 4096, 4096))):
+        judge(LAYERS[name])
+        judge(last(LAYERS[name]))
 
 
 # Beside the arrays.
