@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .planting import PACKAGE
 
 _DIGESTS = (
+    *(f"test_golden.py::test_tables_of_every_layer[{name}]" for name in ("avx2", "avx512", "sse2")),
     *(f"test_golden.py::test_small_layers[{name}]" for name in ("avx2-float32", "zen4-int8", "neon-bfloat16")),
     "test_implicit.py::test_layers",
     "test_implicit.py::test_padding_modes",
