@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .kit.layers import Case
 
 FILE = Path(__file__).with_suffix(".json")
-SMALL = ("dense", "stem 3×3", "image, stride 3", "image 15×15", "depthwise", "1-d", "3-d")
+SMALL = ("dense", "stem 3×3", "image, stride 3", "image 15×15", "depthwise", "depthwise, a narrow map", "1-d", "3-d")
 """One layer of every kind of tile, with borders."""
 _DIGITS = 16
 

