@@ -15,10 +15,10 @@ test: $(VENV)/.test
 	$(PYTEST) -m "not wide" $(COVERAGE)
 	@echo "Left out, for 'make test-all': whole matrices, more random cases, peers, the browser, coverage."
 
-# `make test` first, then what it leaves out, with more random cases; no test runs twice. The coverage is that of both.
-test-all: COVERAGE = --cov --cov-report= --cov-fail-under=0
+# `make test` first, whose coverage is judged, then what it leaves out, with more random cases; no test runs twice alike.
+test-all: COVERAGE = --cov --cov-report=term
 test-all: test
-	IM2COL_TEST_PROFILE=wide $(PYTEST) -m "wide or hypothesis" --cov --cov-append --cov-report=term
+	IM2COL_TEST_PROFILE=wide $(PYTEST) -m "wide or hypothesis"
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .
