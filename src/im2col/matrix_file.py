@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .algorithms.explicit import box_steps
 from .engine import gather
 from .engine.host import format_bytes, require_memory
 from .engine.threads import resolve_threads
@@ -20,6 +19,7 @@ from .files import check_target, open_npy, replacing
 from .matrix.frame import resolve_frame
 from .photo.image_files import read_photo
 from .spec.arrays import as_array, as_dtype, native
+from .spec.boxes import box_steps
 from .spec.padding import check_mode
 
 if TYPE_CHECKING:
