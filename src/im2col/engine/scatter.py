@@ -107,16 +107,20 @@ def _walks(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> t
 @lru_cache(maxsize=256)
 def _planned(walks: tuple[Walk, ...], total: str, value: str) -> tuple[SumPlan, Kernel]:
     """Return how a sum is made, and its kernel."""
-    from .scatter_kernels import (
+    plan = plan_sum(walks, int(total[1]), int(value[1]))
+    return plan, _kernel(plan, total, value)
+
+
+def _kernel(plan: SumPlan, total: str, value: str) -> Kernel:
+    """Return a plan's kernel for numbers by their names."""
+    from .scatter_kernels import (  # it loads what kernels are written with, which small sums never need
         Element,
         sum_rows,
-    )  # it loads what kernels are written with, which small sums never need
+    )
 
-    sizes = int(total[1]), int(value[1])
-    plan = plan_sum(walks, *sizes)
-    lanes = plan.lanes
-    dense_values = lanes.position == sizes[1] or plan.sides != ()
-    return plan, sum_rows(Element(total, value), dense_values, lanes.pixel * lanes.stride == sizes[0], plan.inside)
+    dense_values = plan.lanes.position == int(value[1]) or plan.sides != ()
+    dense_pixels = plan.lanes.pixel * plan.lanes.stride == int(total[1])
+    return sum_rows(Element(total, value), dense_values, dense_pixels, plan.inside)
 
 
 class _Sum(NamedTuple):
@@ -147,16 +151,17 @@ class _Sum(NamedTuple):
         shape = (*(axis.taps for axis in axes), *(axis.positions for axis in axes))
         strides = (*(axis.tap for axis in axes), *(axis.position for axis in axes))
         entries = np.lib.stride_tricks.as_strided(self.matrix, shape, strides, writeable=False)
+        every_tap = (slice(None),) * len(axes)
         room = scratch.empty(TURNED_BYTES // self.matrix.itemsize, self.matrix.dtype)
         known: dict[SumPlan, list[Call]] = {}  # boxes inside the image are all alike
         for box in boxes(tuple(axis.n for axis in axes), self.plan.sides):
             parts = [axis.part(pixels.start, pixels.stop) for axis, pixels in zip(axes, box, strict=True)]
             met = [part.positions_met() for part in parts]
-            block = entries[(..., *(slice(m.start, m.stop) for m in met))]
+            block = entries[(*every_tap, *(slice(m.start, m.stop) for m in met))]
             turned = room[: block.size].reshape(block.shape)
             gather.turn(turned, block)
-            steps = zip(parts, met, turned.strides[: len(axes)], turned.strides[len(axes) :], strict=True)
-            plan = self.plan.with_axes([part.over(*where) for part, *where in steps])
+            taps, positions = turned.strides[: len(axes)], turned.strides[len(axes) :]
+            plan = self.plan.with_axes(map(Walk.over, parts, met, taps, positions))
             if plan not in known:
                 known[plan] = list(_calls(plan))
             first = sum(pixels.start * axis.pixel for axis, pixels in zip(axes, box, strict=True))

@@ -163,7 +163,7 @@ class SumPlan(NamedTuple):
 
 
 def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan:
-    """Return the cheapest nest that adds in the one order: taps of the last axis change slowest, then the first axis's.
+    """Return the cheapest nest for a sum.
 
     Parameters
     ----------
@@ -175,6 +175,21 @@ def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan
     Returns
     -------
     SumPlan
+    """
+    return min(nests(walks, value_size), key=lambda plan: _cost(plan, total_size, value_size))
+
+
+def nests(walks: Sequence[Walk], value_size: int) -> list[SumPlan]:
+    """Return every nest that adds in the one order: taps of the last axis change slowest, then those of the first axis.
+
+    Parameters
+    ----------
+    walks, value_size
+        As for `plan_sum`.
+
+    Returns
+    -------
+    list of SumPlan
     """
     # A window that stops once has its taps where others have their positions: no pixel is met twice.
     every = [w.exchanged() if w.positions == 1 else w for w in walks]
@@ -189,29 +204,7 @@ def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan
         elif i in {windows[0], windows[-1]}:
             plan = _around(every, every[i], others, windows)._replace(inside=i != windows[0])
             plans += [plan, plan._replace(lanes=plan.lanes.exchanged(), backwards=True)]
-    plans = [plan._replace(sides=_sides(plan, value_size)) for plan in plans]
-    return min(plans, key=lambda plan: _cost(plan, total_size, value_size))
-
-
-def _sides(plan: SumPlan, value_size: int) -> tuple[int, ...]:
-    """Return the sides of boxes of pixels whose entries fill a block of the matrix, and of which most are their own."""
-    axes, sides = plan.axes, {}
-    entries = math.prod(axis.taps * axis.positions for axis in axes)
-    if plan.lanes.position == value_size or entries * value_size < _WORTH_TURNING:
-        return ()
-    room = TURNED_BYTES // value_size // math.prod(axis.taps for axis in axes)
-    others = math.prod(axis.positions for axis in axes[:-1])
-    line = max(_TURNED_LINE, room // max(1, others))
-    # From the lanes outwards; axes without a window come last, as their boxes share no entries.
-    for i in sorted(range(len(axes)), key=lambda i: (i != len(axes) - 1, axes[i].is_plain)):
-        axis = axes[i]
-        reach = axis.dilation * (axis.taps - 1)
-        most = min(room, line) if axis is plan.lanes else room
-        sides[i] = min(axis.n, most * axis.stride - reach)
-        if sides[i] < min(axis.n, max(1, reach)):
-            return ()
-        room //= max(1, -(-(sides[i] + reach) // axis.stride))
-    return tuple(sides[i] for i in range(len(axes)))
+    return [plan._replace(sides=_sides(plan, value_size)) for plan in plans]
 
 
 def _around(every: Sequence[Walk], lanes: Walk, others: Sequence[int], windows: Sequence[int]) -> SumPlan:
@@ -222,6 +215,27 @@ def _around(every: Sequence[Walk], lanes: Walk, others: Sequence[int], windows: 
     # Axes with one tap decide nothing of the order.
     order = sorted(range(len(table)), key=lambda k: windows.index(table[k]) if table[k] in windows else -1)
     return SumPlan(lanes, False, False, planes, tuple(every[i] for i in table), tuple(order))
+
+
+def _sides(plan: SumPlan, value_size: int) -> tuple[int, ...]:
+    """Return the sides of boxes of pixels whose entries fill a block of the matrix, and of which most are their own."""
+    axes, sides = plan.axes, {}
+    taps = math.prod(axis.taps for axis in axes)
+    entries = taps * math.prod(axis.positions for axis in axes)
+    if plan.lanes.position == value_size or entries * value_size < _WORTH_TURNING:
+        return ()
+    room = TURNED_BYTES // value_size // taps
+    line = max(_TURNED_LINE, room // math.prod(axis.positions for axis in axes[:-1]))
+    # From the lanes outwards; axes without a window come last, as their boxes share no entries.
+    for i in sorted(range(len(axes)), key=lambda i: (i != len(axes) - 1, axes[i].is_plain)):
+        axis = axes[i]
+        reach = axis.dilation * (axis.taps - 1)
+        most = min(room, line) if axis is plan.lanes else room
+        sides[i] = min(axis.n, most * axis.stride - reach)
+        if sides[i] < min(axis.n, max(1, reach)):
+            return ()
+        room //= -(-(sides[i] + reach) // axis.stride)
+    return tuple(sides[i] for i in range(len(axes)))
 
 
 def _cost(plan: SumPlan, total_size: int, value_size: int) -> float:

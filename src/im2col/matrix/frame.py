@@ -54,6 +54,14 @@ class Frame:
         g = self.geometry
         return self.batch * self.channels * math.prod(g.padded_shape) * itemsize if g.is_padded else 0
 
+    @property
+    def padded_shape(self) -> tuple[int, ...]:
+        """Shape of the padded image, (N, C, *spatial) without the axes that the image lacks."""
+        lead = [
+            n for n, there in ((self.batch, self.layout.has_batch), (self.channels, self.layout.has_channels)) if there
+        ]
+        return (*lead, *self.geometry.padded_shape)
+
     def padded(self, image: NDArray[Any], mode: str, value: NDArray[Any], threads: int = 1) -> NDArray[Any]:
         """Return the padded image with canonical axes: a view of the image, or a copy where there is padding.
 

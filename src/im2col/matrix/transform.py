@@ -10,11 +10,11 @@ import numpy as np
 from ..engine import gather
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, ShapeError, named
+from ..errors import ArgumentError, DTypeError, ShapeError, named
 from ..spec.arrays import as_array, check_output, native
 from ..spec.geometry import integer
 from ..spec.padding import check_mode, constant
-from .fold import fold, sum_dtype, workspace_bytes
+from .fold import Fold, accumulator, sum_dtype
 from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice, resolve_frame
 from .shapes import checked_shape
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
+    from .frame import Frame
 
 
 @named
@@ -112,18 +113,24 @@ def im2col(
     check_mode(padding_mode, frame.geometry)
     fill = constant(padding_value, dtype)
     workers = resolve_threads(threads)
+    padded = _require_padded(frame, dtype)
     if out is None:
-        size = math.prod(shape) * dtype.itemsize + frame.padded_bytes(dtype.itemsize)
         way_out = "use conv, which never makes it whole, or patches, a view that copies nothing"
-        require_memory(size, way_out, "the column matrix {} of {}", shape, dtype)
+        size = math.prod(shape) * dtype.itemsize
+        require_memory(size, way_out, "the column matrix {} of {}", shape, dtype, beside=padded)
         out = np.empty(shape, dtype)
     else:
         out = check_output(out, shape, dtype, [image])
-        size, padded = frame.padded_bytes(dtype.itemsize), frame.geometry.padded_shape
-        require_memory(size, "use less padding", "the padded image {} of {}", padded, dtype)
     source = frame.patches(frame.padded(image, padding_mode, fill, workers))
     gather.copy(frame.split(out), source, workers)
     return out
+
+
+def _require_padded(frame: Frame, dtype: np.dtype[Any]) -> int:
+    """Ask for the memory of the padded image, and return its bytes."""
+    size = frame.padded_bytes(dtype.itemsize)
+    require_memory(size, "use less padding", "the padded image {} of {}", frame.padded_shape, dtype)
+    return size
 
 
 @named
@@ -188,14 +195,12 @@ def patches(
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     check_mode(padding_mode, frame.geometry)
     fill = constant(padding_value, native(image.dtype))
-    if frame.geometry.is_padded:
-        if copy is False:
-            raise ArgumentError(
-                f"padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the image "
-                "first, or pass copy=None"
-            )
-        size, padded = frame.padded_bytes(image.itemsize), frame.geometry.padded_shape
-        require_memory(size, "use less padding", "the padded image {} of {}", padded, image.dtype)
+    if frame.geometry.is_padded and copy is False:
+        raise ArgumentError(
+            f"padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the image "
+            "first, or pass copy=None"
+        )
+    _require_padded(frame, native(image.dtype))
     view = frame.patches(frame.padded(image, padding_mode, fill))
     return view.reshape(frame.patches_shape, copy=False)
 
@@ -214,6 +219,7 @@ def col2im(
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
     reduce: Literal["sum", "mean"] = "sum",
+    tap_weights: ArrayLike | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
 ) -> NDArray[Any]:
@@ -231,6 +237,9 @@ def col2im(
     reduce : {"sum", "mean"}
         ``"sum"``: each pixel is the sum of its copies. ``"mean"``: their mean, so that
         ``col2im(im2col(x, …), x.shape, …, reduce="mean")`` is `x` on every covered pixel.
+    tap_weights : array_like, optional
+        A real weight for each tap, such as a window over frames: broadcast to `kernel_size`, or to (C, *kernel_size).
+        Sums are of weight times copy; means are divided by the sum of the weights, and are 0 where that is 0.
     out : ndarray, optional
         Where to write; the result's shape and dtype, any strides, no memory shared with `columns`.
     threads : int, optional
@@ -246,7 +255,7 @@ def col2im(
     Raises
     ------
     ShapeError
-        If `columns` does not have the shape that `im2col` would give.
+        If `columns` does not have the shape that `im2col` would give, or `tap_weights` does not fit the kernel.
     GeometryError, LayoutError, ArgumentError, DTypeError, OutputError
         If another argument does not fit; nothing has been written then.
     MemoryBudgetError
@@ -261,6 +270,12 @@ def col2im(
     For all x and y, ``(im2col(x, …) * y).sum() == (x * col2im(y, x.shape, …)).sum()``: the definition of the adjoint.
     torch's ``fold(y, size, k)`` is ``col2im(y, (N, C, *size), k, orientation="columns")``. MATLAB's
     ``col2im(B, [m n], size, 'distinct')`` is ``col2im(B, size[::-1], (n, m), stride=(n, m), orientation="columns").T``.
+
+    Overlap-add of audio frames with a window, as in an inverse short-time Fourier transform, is
+    ``col2im(frames, (n,), (k,), stride=(hop,), tap_weights=window, reduce="mean")``: each sample is the mean of its
+    frames, weighted by the window. Where the frames were multiplied by the window before they were transformed, the
+    classic division by the sum of its squares is ``col2im(frames, …, tap_weights=window)`` over
+    ``col2im(np.broadcast_to(window**2, frames.shape), …)``, wherever that is not 0.
 
     Examples
     --------
@@ -287,21 +302,49 @@ def col2im(
     check_choice("reduce", reduce, ("sum", "mean"))
     check_mode(padding_mode, frame.geometry)
     workers = resolve_threads(threads)
-    dtype = native(matrix.dtype)
-    planes = frame.batch * frame.channels
-    workspace = workspace_bytes(planes, frame.geometry, dtype, padding_mode, reduce)
+    weights = None if tap_weights is None else _tap_weights(tap_weights, frame, matrix.dtype)
+    dtype = result = native(matrix.dtype)
     if reduce == "sum" and dtype.kind in "biu":
-        dtype = sum_dtype(dtype)
-    if out is None:
-        require_memory(
-            workspace + math.prod(shape) * dtype.itemsize, "fold it in parts", "the image {} of {}", shape, dtype
-        )
-        out = np.empty(shape, dtype)
+        result = sum_dtype(dtype)
+    planes, weighted = (frame.batch, frame.channels), 0 if weights is None else len(weights)
+    work = Fold(planes, frame.geometry, dtype, result, padding_mode, reduce, weighted)
+    workspace = work.workspace_bytes(workers)
+    size = 0 if out is not None else math.prod(shape) * result.itemsize
+    if size >= workspace:
+        require_memory(size, "fold it in parts", "the image {} of {}", shape, result, beside=workspace)
     else:
-        out = check_output(out, shape, dtype, [matrix])
-        require_memory(workspace, "fold it in parts", "the sums for the image {} of {}", shape, dtype)
-    fold(frame.layout.to_canonical(out), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers)
+        require_memory(
+            workspace, "fold it in parts", "what is summed for the image {} of {}", shape, result, beside=size
+        )
+    if out is None:
+        out = np.empty(shape, result)
+    else:
+        out = check_output(out, shape, result, [matrix] if weights is None else [matrix, weights])
+    work.run(frame.layout.to_canonical(out), frame.canonical(matrix), workers, weights)
     return out
+
+
+def _tap_weights(tap_weights: object, frame: Frame, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a user's weights as (1 or C, *kernel), in the real dtype that sums of the columns are kept in."""
+    weights = as_array("tap_weights", tap_weights)
+    kernel = frame.geometry.kernel_size
+    whole = (1 if weights.ndim <= len(kernel) else frame.channels, *kernel)
+    if weights.ndim > len(whole) or any(
+        n not in {1, m} for n, m in zip(weights.shape[::-1], whole[::-1], strict=False)
+    ):
+        raise ShapeError(
+            f"tap_weights has shape {weights.shape} but a patch has the taps {kernel} in each of {frame.channels} "
+            f"channels; give one weight a tap, or one a tap of each channel, {(frame.channels, *kernel)}"
+        )
+    sums = np.empty(0, accumulator(native(dtype))).real.dtype
+    if weights.dtype.kind == "c" or (sums.kind in "iu" and weights.dtype.kind not in "biu"):
+        remedy = (
+            "pass its real part" if weights.dtype.kind == "c" else "convert the columns, as in columns.astype(float)"
+        )
+        raise DTypeError(
+            f"tap_weights of {weights.dtype} cannot weigh columns of {dtype}, whose sums are {sums}; {remedy}"
+        )
+    return np.broadcast_to(weights, whole).astype(sums)
 
 
 @named
@@ -359,13 +402,17 @@ def weight_matrix(
         )
     n, channels = filters.shape[:2]
     kernel = filters.shape[2:]
-    size = n * groups * channels * math.prod(kernel) * filters.itemsize
-    require_memory(2 * size, "multiply group by group, as conv does", "the matrix of {} filters", n)
-    spread = np.zeros((groups, n // groups, groups, channels, *kernel), native(filters.dtype))
-    for g in range(groups):
-        spread[g, :, g] = filters[g * (n // groups) : (g + 1) * (n // groups)]
-    whole = spread.reshape(n, groups * channels, *kernel)
-    if tap_order == "channel-last":
-        whole = np.moveaxis(whole, 1, -1)
-    matrix = whole.reshape(n, groups * channels * math.prod(kernel))
-    return np.ascontiguousarray(matrix if orientation == "columns" else matrix.T)
+    taps = math.prod(kernel)
+    size = n * groups * channels * taps * filters.itemsize
+    require_memory(size, "multiply group by group, as conv does", "the matrix of {} filters", n)
+    shape = (groups * channels * taps, n) if orientation == "rows" else (n, groups * channels * taps)
+    matrix = np.zeros(shape, native(filters.dtype))
+    rows = matrix if orientation == "columns" else matrix.T
+    if tap_order == "channel-first":
+        whole = rows.reshape(groups, n // groups, groups, channels, *kernel, copy=False)
+    else:
+        last = rows.reshape(groups, n // groups, *kernel, groups, channels, copy=False)
+        whole = np.moveaxis(last, (-2, -1), (2, 3))
+    own = np.einsum("gfgc...->gfc...", whole)  # a view: of each group's filters, the taps of its channels
+    own[...] = filters.reshape(groups, n // groups, channels, *kernel, copy=False)
+    return matrix

@@ -15,8 +15,9 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..layers.convolution import convolution
-from ..matrix.fold import overlap, sum_dtype
+from ..matrix.fold import sum_dtype
 from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
+from ..matrix.overlap import overlap
 from ..matrix.transform import weight_matrix
 from ..spec.arrays import as_array, native
 from ..spec.padding import pad_image, source_index
