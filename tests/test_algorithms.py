@@ -21,7 +21,7 @@ import im2col.algorithms
 from im2col import ArgumentError, conv, conv2d, plan
 from im2col.algorithms import explicit, registry
 from im2col.engine import gather
-from im2col.spec.boxes import box_steps
+from im2col.engine.boxes import box_steps
 from im2col.spec.problem import make_problem
 
 from .kit.convolutions import ALGORITHMS, INTEGERS, bits, conv_by, layer, promotes, result_dtype, stored

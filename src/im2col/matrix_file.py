@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .engine import gather
+from .engine.boxes import box_steps
 from .engine.host import format_bytes, require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, FileError, named
@@ -19,7 +20,6 @@ from .files import check_target, open_npy, replacing
 from .matrix.frame import resolve_frame
 from .photo.image_files import read_photo
 from .spec.arrays import as_array, as_dtype, native
-from .spec.boxes import box_steps
 from .spec.padding import check_mode
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import numpy as np
 
 from ..engine import gather
 from ..engine.blas import single_threaded_blas
+from ..engine.boxes import box_steps, boxes
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
 from ..matrix.frame import patch_view
-from ..spec.boxes import box_steps, boxes
 from ..spec.padding import pad_image
 from .contract import Offer, never
 from .epilogue import finish

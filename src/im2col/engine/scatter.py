@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..spec.boxes import boxes
+from ..engine.boxes import boxes
 from . import gather, scratch
 from .compiler import load, loaded
 from .scatter_plan import TURNED_BYTES, Walk, plan_sum

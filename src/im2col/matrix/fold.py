@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..engine import scatter
+from ..engine.boxes import box_steps, boxes
 from ..engine.threads import run_parallel
 from ..spec.arrays import is_registered
-from ..spec.boxes import box_steps, boxes
 from ..spec.padding import fold_padding, pad_image
 from .overlap import axis_counts, counting_bytes, outer
 from .regions import regions

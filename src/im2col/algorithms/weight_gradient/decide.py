@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...spec.boxes import box_steps
+from ...engine.boxes import box_steps
 from ...spec.layout import BATCH, CHANNEL
 from ...spec.strides import dense_strides, offsets
 from ..implicit.decide import kernel_dtype

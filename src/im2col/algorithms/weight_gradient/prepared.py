@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...engine import gather, scratch
-from ...spec.boxes import boxes
+from ...engine.boxes import boxes
 from ...spec.padding import fill_padded
 from ..implicit.work import Calls, remember
 from .decide import tables_of
