@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from im2col.engine import host, scratch
 from im2col.errors import MemoryBudgetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SLACK = 2 << 20
 """What a call may take without asking: blocks of a size that no argument changes, tables, the objects of Python."""
@@ -44,8 +46,8 @@ def allocation(call: Callable[[], object]) -> Allocation:
 def assert_within_budget(call: Callable[[], object], slack: int = SLACK) -> Allocation:
     """Assert that a call asks the budget for what it takes, no less and no more than twice that, but for `slack`.
 
-    Where less memory is available than the call needs, it must refuse before it allocates anything; where there is twice
-    as much, it must work.
+    Where less memory is available than the call needs, it must refuse before it allocates anything; where there is
+    twice as much, it must work.
     """
     found = allocation(call)
     with pytest.MonkeyPatch.context() as patch:

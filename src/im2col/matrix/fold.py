@@ -110,7 +110,8 @@ class Fold:
             each = side_planes * whole * size * own + self._entries * size * self._converts
             if self.reduce == "mean":
                 each += (2 * whole * size * max(1, self.weighted) + side) if self.weighted else 16 * side
-        counting = counting_bytes(self.geometry) + 8 * sum(self._inside) if self.reduce == "mean" else 0
+        counts = self.reduce == "mean" and not self.weighted
+        counting = counting_bytes(self.geometry) + 8 * sum(self._inside) if counts else 0
         count = math.prod(-(-n // step) for n, step in zip(self._shape, self._sides, strict=True))
         return counting + each * min(threads, count)
 
@@ -193,8 +194,9 @@ class _Job:
     weights: NDArray[Any] | None
     counts: list[NDArray[np.int64]]
 
+    @np.errstate(all="ignore")
     def fold(self, box: tuple[slice, ...], threads: int) -> None:
-        """Make one box of the image."""
+        """Make one box of the image; infinities and overflows are the caller's own."""
         plan, target = self.plan, self.out[box]
         lead, place = box[:2], box[2:]
         whole = tuple(slice(0, n) for n in plan._inside) if plan._is_folded else place
@@ -292,6 +294,7 @@ class _Job:
             quotient, remainder = np.divmod(region.entries, divisors[region.pixels[2:]])
             quotients[region.pixels] += quotient
             remainders[region.pixels] += remainder
+            del quotient, remainder  # before the next ones are made
         remainders = self._folded_back(remainders)
         remainders //= outer([each[part] for each, part in zip(along, place, strict=True)])
         remainders += self._folded_back(quotients)

@@ -333,16 +333,16 @@ def _tap_weights(tap_weights: object, frame: Frame, dtype: np.dtype[Any]) -> NDA
         n not in {1, m} for n, m in zip(weights.shape[::-1], whole[::-1], strict=False)
     ):
         raise ShapeError(
-            f"tap_weights has shape {weights.shape} but a patch has the taps {kernel} in each of {frame.channels} "
-            f"channels; give one weight a tap, or one a tap of each channel, {(frame.channels, *kernel)}"
+            f"tap_weights has shape {weights.shape}, which does not broadcast to kernel_size {kernel} nor to "
+            f"(C, *kernel_size) {(frame.channels, *kernel)}; pass one weight for each tap"
         )
+    if weights.dtype.kind == "c":
+        raise DTypeError(f"tap_weights has dtype {weights.dtype} but weights are real; pass tap_weights.real")
     sums = np.empty(0, accumulator(native(dtype))).real.dtype
-    if weights.dtype.kind == "c" or (sums.kind in "iu" and weights.dtype.kind not in "biu"):
-        remedy = (
-            "pass its real part" if weights.dtype.kind == "c" else "convert the columns, as in columns.astype(float)"
-        )
+    if sums.kind in "iu" and weights.dtype.kind not in "biu":
         raise DTypeError(
-            f"tap_weights of {weights.dtype} cannot weigh columns of {dtype}, whose sums are {sums}; {remedy}"
+            f"tap_weights has dtype {weights.dtype} but {dtype} columns are summed as {sums}, which would cut the "
+            "weights to integers; convert the columns first, as in columns.astype(np.float32)"
         )
     return np.broadcast_to(weights, whole).astype(sums)
 
