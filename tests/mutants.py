@@ -19,7 +19,7 @@ _DIGESTS = (
 )
 FILES: dict[str, tuple[str, ...]] = {
     "spec/geometry.py": ("test_geometry.py", "test_transform.py"),
-    "matrix/overlap.py": ("test_fold.py",),
+    "matrix/overlap.py": ("test_fold.py", "test_budget.py::test_the_counts"),
     "matrix/regions.py": ("test_fold.py",),
     "algorithms/implicit/borders.py": ("test_borders.py", *_DIGESTS),
     "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),

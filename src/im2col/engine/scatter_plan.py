@@ -8,6 +8,7 @@ cheapest to read is chosen. The order in which the copies of a pixel are added d
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,8 +22,8 @@ _TURNED = 4
 """What a vector costs whose values are copied side by side before they are loaded."""
 TURNED_BYTES = 512 << 10
 """Of a block of the matrix that is copied so: the second level of cache holds it."""
-_WORTH_TURNING = 4 << 20
-"""Bytes of matrix below which its blocks are too few to be worth their tables."""
+_WORTH_TURNING = 12 << 20
+"""Bytes of matrix below which the caches hold what is gathered, so that copying it first is not worth its while."""
 _TURNED_LINE = 256
 """Positions of such a block along the lanes, where there are so many."""
 _MASK = 5
@@ -192,7 +193,7 @@ def nests(walks: Sequence[Walk], value_size: int) -> list[SumPlan]:
     list of SumPlan
     """
     # A window that stops once has its taps where others have their positions: no pixel is met twice.
-    every = [w.exchanged() if w.positions == 1 else w for w in walks]
+    every = _merged([w.exchanged() if w.positions == 1 else w for w in walks])
     last = len(every) - 1
     windows = [i for i in (last, *range(last)) if every[i].taps > 1]
     kept = [i for i, walk in enumerate(every) if not walk.does_nothing] or [last]
@@ -205,6 +206,22 @@ def nests(walks: Sequence[Walk], value_size: int) -> list[SumPlan]:
             plan = _around(every, every[i], others, windows)._replace(inside=i != windows[0])
             plans += [plan, plan._replace(lanes=plan.lanes.exchanged(), backwards=True)]
     return [plan._replace(sides=_sides(plan, value_size)) for plan in plans]
+
+
+def _merged(walks: Sequence[Walk]) -> list[Walk]:
+    """Return the axes with those that are one in memory as one, and one that does nothing in the place of the other."""
+    merged = list(walks)
+    for i, j in itertools.permutations(range(len(merged)), 2):
+        outer, inner = merged[i], merged[j]
+        if not inner.is_plain or inner.does_nothing or outer.stride != 1:
+            continue
+        n = inner.n
+        if (outer.pixel, outer.position) == (n * inner.pixel, n * inner.position):
+            # Beside the next tap lies the next but n of the smaller pixels.
+            sizes = outer.n * n, outer.taps, outer.positions * n, 1, outer.dilation * n, outer.before * n
+            merged[i] = Walk(*sizes, inner.pixel, outer.tap, inner.position)
+            merged[j] = Walk(1, 1, 1, 1, 1, 0, 0, 0, 0)
+    return merged
 
 
 def _around(every: Sequence[Walk], lanes: Walk, others: Sequence[int], windows: Sequence[int]) -> SumPlan:
