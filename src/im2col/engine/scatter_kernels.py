@@ -77,9 +77,9 @@ def _sum_rows(name: str, target: Target, element: Element, dense_values: bool, d
         block = _UNROLL * lanes
         blocks = b.mul(b.quotient(b["width"], block), block)
         with b.loop(blocks, step=block) as x:
-            add.block(x, _UNROLL)
+            add.block(x, _UNROLL, whole=True)
         with b.loop(b["width"], start=blocks, step=lanes) as x:
-            add.block(x, 1)
+            add.block(x, 1, whole=False)
     return b.finish()
 
 
@@ -97,8 +97,8 @@ class _Sum(NamedTuple):
     stop: Any
     pixels: Any
 
-    def block(self, x: Any, vectors: int) -> None:
-        """Sum and store `vectors` vectors of a row's pixels, from pixel x on."""
+    def block(self, x: Any, vectors: int, whole: bool) -> None:
+        """Sum and store `vectors` vectors of a row's pixels, from pixel x on; `whole` if none reaches past the row."""
         b, lanes = self.b, self.lanes
         zeros = [b.zero(b.vector(b.number(self.element.total), lanes))] * vectors
         starts = [b.add(x, b.constant(v * lanes)) for v in range(vectors)]
@@ -106,25 +106,24 @@ class _Sum(NamedTuple):
         # Loops over the taps along the row, and over the pieces: the taps of all other axes.
         if self.inside:
             with b.accumulate(self.start, self.stop, zeros) as sums:
-                piece = b.at(self.values, b.entry(b["*pieces"], sums.index))
+                piece = b.entry(b["*pieces"], sums.index)
                 with b.accumulate(first, stop, sums.values) as inner:
-                    place, masks = self._tap(x, vectors, first, stop, inner.index)
-                    self._add(inner.values, b.at(piece, place), masks)
+                    tap = self._tap(x, vectors, first, stop, inner.index)
+                    self._add_pieces(inner.values, tap, piece, b.constant(0), b.constant(1))
                 sums.values = inner.values
         else:
             with b.accumulate(first, stop, zeros) as sums:
-                place, masks = self._tap(x, vectors, first, stop, sums.index)
-                tap = b.at(self.values, place)
-                with b.accumulate(self.start, self.stop, sums.values) as inner:
-                    self._add(inner.values, b.at(tap, b.entry(b["*pieces"], inner.index)), masks)
-                sums.values = inner.values
+                tap = self._tap(x, vectors, first, stop, sums.index)
+                self._add_pieces(sums.values, tap, None, self.start, self.stop)
         for start, total in zip(starts, sums.values, strict=True):
             to = b.at(self.pixels, b.mul(start, b["pixel_step"]))
             mask = b.lanes_between(b.constant(0), b.sub(b["width"], start), lanes)
-            if self.dense_pixels:
-                b.masked_store(total, to, mask)
-            else:
+            if not self.dense_pixels:
                 b.scatter(total, to, b["pixel_step"], mask)
+            elif whole:
+                b.store(total, to)
+            else:
+                b.masked_store(total, to, mask)
 
     def _taps(self, x: Any, width: int) -> tuple[Any, Any]:
         """Return the first and the last tap (exclusive) that meet any of `width` pixels from x on."""
@@ -140,26 +139,61 @@ class _Sum(NamedTuple):
         first, stop = counts.values
         return first, b.smaller(stop, b["tap_count"])
 
-    def _tap(self, x: Any, vectors: int, first: Any, stop: Any, turn: Any) -> tuple[Any, list[Any]]:
-        """Return the offset of what is added to the first vector's first pixel in a turn, and each vector's mask."""
+    def _tap(self, x: Any, vectors: int, first: Any, stop: Any, turn: Any) -> _Tap:
+        """Return the tap that is added to vectors from pixel x on in a turn."""
         b = self.b
         last = b.sub(b.sub(b.add(first, stop), turn), b.constant(1))
         tap = b.choose(b.inside(b["backwards"], b.constant(1)), turn, last)
-        # Lane i of the vectors that start at pixel x adds the value of position x + i - shift, if there is one.
-        shift = b.add(b["shift"], b.mul(tap, b["shift_step"]))
-        place = b.sub(x, shift)
-        first_lane, last_lane = b.sub(b.constant(0), place), b.sub(b["positions"], place)
-        masks = [b.lanes_between(first_lane, last_lane, self.lanes, vectors, v) for v in range(vectors)]
-        return b.add(b.mul(tap, b["tap_step"]), b.mul(place, b["value_step"])), masks
+        # Lane i of the vectors adds the value of position x + i - shift, if there is one.
+        place = b.sub(x, b.add(b["shift"], b.mul(tap, b["shift_step"])))
+        over = b.sub(b["positions"], b.constant(vectors * self.lanes - 1))
+        whole = b.inside(place, b.larger(over, b.constant(0)))
+        offset = b.add(b.mul(tap, b["tap_step"]), b.mul(place, b["value_step"]))
+        return _Tap(b.at(self.values, offset), place, whole)
 
-    def _add(self, sums: list[Any], piece: Any, masks: list[Any]) -> None:
-        """Add the values that lie at an address, and the vectors of values behind it."""
+    def _add_pieces(self, sums: list[Any], tap: _Tap, piece: Any, start: Any, stop: Any) -> None:
+        """Add a tap's values from some pieces, or from one whose offset is given; without masks where all are there."""
+        b = self.b
+        middle = b.choose(tap.whole, stop, start)
+        for masked, begin, end in ((False, start, middle), (True, middle, stop)):
+            with b.accumulate(begin, end, sums) as state:
+                offset = b.entry(b["*pieces"], state.index) if piece is None else piece
+                self._add(state.values, b.at(tap.place, offset), tap.first if masked else None)
+            sums[:] = state.values
+
+    def _add(self, sums: list[Any], piece: Any, first: Any) -> None:
+        """Add the values that lie at an address; lane 0 has position `first`, if some lanes may have none."""
         b = self.b
         narrow, wide = (b.vector(b.number(name), self.lanes) for name in (self.element.value, self.element.total))
-        for v, mask in enumerate(masks):
+        for v in range(len(sums)):
             at = b.at(piece, b.mul(b["value_step"], v * self.lanes))
-            if self.dense_values:
-                value = b.masked_load(at, narrow, mask, b.zero(narrow))
+            if first is None:
+                low, high = b.constant(0), b.constant(len(sums) * self.lanes)
             else:
+                low, high = b.sub(b.constant(0), first), b.sub(b["positions"], first)
+            mask = b.lanes_between(low, high, self.lanes, len(sums), v)
+            if not self.dense_values:
                 value = b.gather(at, b["value_step"], narrow, mask)
+            elif first is None:
+                value = b.load(at, narrow)
+            else:
+                value = b.masked_load(at, narrow, mask, b.zero(narrow))
             sums[v] = b.sum(self.element.total, sums[v], b.grow(value, self.element.value, self.element.total, wide))
+
+
+class _Tap(NamedTuple):
+    """A tap of a row, met by some vectors of pixels.
+
+    Parameters
+    ----------
+    place : Value
+        The address of the first vector's values, but for the offset of the piece.
+    first : Value
+        The position of the first lane.
+    whole : Value
+        Whether every lane has a position.
+    """
+
+    place: Any
+    first: Any
+    whole: Any
