@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from im2col import DTypeError, ShapeError, col2im, im2col
-from im2col.matrix.fold import sum_dtype
+from im2col.matrix import fold
+from im2col.matrix.fold import Fold, sum_dtype
+from im2col.spec.geometry import Geometry
 
 from .kit import oracles
 from .kit.outcomes import raises_exactly
@@ -112,15 +114,24 @@ def test_weights_meet_infinity_once() -> None:
 
 @pytest.mark.parametrize("reduce", ["sum", "mean"])
 @pytest.mark.parametrize("threads", [2, 5])
-def test_neither_boxes_nor_threads_change_a_bit(reduce: Any, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("weighted", [0, 1, 3])
+def test_neither_boxes_nor_threads_change_a_bit(
+    reduce: Any, threads: int, weighted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However small the boxes of the image are, each pixel is summed in one order."""
     rng = np.random.default_rng(1)
-    columns = rng.standard_normal((2, 3 * 7 * 4, 12 * 18))
-    arguments: dict[str, Any] = {"stride": (2, 1), "orientation": "columns", "reduce": reduce}
-    arguments["tap_weights"] = rng.standard_normal((3, 7, 4))
-    one = col2im(columns, (2, 3, 29, 21), (7, 4), **arguments, threads=1)
-    monkeypatch.setattr("im2col.matrix.fold._BOX_PIXELS", 50)
-    assert col2im(columns, (2, 3, 29, 21), (7, 4), **arguments, threads=threads).tobytes() == one.tobytes()
+    shape = Geometry((29, 21), (7, 4), (2, 1), ((0, 0), (0, 0)), (1, 1))
+    columns = rng.standard_normal((2, 3, 7, 4, *shape.output_shape)).astype(np.float16)
+    weights = rng.standard_normal((weighted, 7, 4)).astype(np.float32) if weighted else None
+
+    def folded() -> bytes:
+        out = np.empty((2, 3, 29, 21), np.float16)
+        Fold((2, 3), shape, columns.dtype, out.dtype, "constant", reduce, weighted).run(out, columns, threads, weights)
+        return out.tobytes()
+
+    one = folded()
+    monkeypatch.setattr(fold, "_BOX_PIXELS", 50)
+    assert folded() == one
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,9 @@ def box_steps(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
 
 def boxes(shape: tuple[int, ...], steps: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
     """Yield boxes of these sides that cover an array in row-major order; the last ones may be smaller."""
+    if steps == shape:  # all but the large array
+        yield tuple(map(slice, [0] * len(shape), shape))
+        return
     counts = [-(-n // step) for n, step in zip(shape, steps, strict=True)]
     for index in np.ndindex(*counts):  # itertools.product would hold the cuts of every axis
         yield tuple(slice(i * step, min((i + 1) * step, n)) for i, step, n in zip(index, steps, shape, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from ..engine import scatter
 from ..engine.boxes import box_steps, boxes
 from ..engine.threads import run_parallel
 from ..spec.arrays import is_registered
+from ..spec.geometry import Geometry
+from ..spec.memo import lazy, memoized
 from ..spec.padding import fold_padding, pad_image
 from .overlap import axis_counts, counting_bytes, outer
 from .regions import regions
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..engine.scatter import Axis
-    from ..spec.geometry import Geometry
+    from ..spec.geometry import Pairs
 
 _BOX_PIXELS = 32 << 10
 """Of an image that is not simply summed: what is made of a box on the way stays in the second level of cache."""
@@ -97,8 +99,14 @@ class Fold:
 
     def workspace_bytes(self, threads: int) -> int:
         """Return the bytes that `run` allocates beyond its result, but for what the engine needs for any sum."""
+        each, count, shared = self._workspace
+        return shared + each * min(threads, count)
+
+    @lazy
+    def _workspace(self) -> tuple[int, int, int]:
+        """Return the bytes that a box takes, how many boxes there are, and the bytes that all of them share."""
         if self._is_plain:
-            return 0
+            return 0, 0, 0
         side_planes, side = math.prod(self._sides[:2]), math.prod(self._sides[2:])
         whole = math.prod(self._inside) if self._is_folded else side
         size = self.accumulator.itemsize
@@ -111,54 +119,53 @@ class Fold:
             if self.reduce == "mean":
                 each += (2 * whole * size * max(1, self.weighted) + side) if self.weighted else 16 * side
         counts = self.reduce == "mean" and not self.weighted
-        counting = counting_bytes(self.geometry) + 8 * sum(self._inside) if counts else 0
-        count = math.prod(-(-n // step) for n, step in zip(self._shape, self._sides, strict=True))
-        return counting + each * min(threads, count)
+        shared = counting_bytes(self.geometry) + 8 * sum(self._inside) if counts else 0
+        return each, math.prod(-(-n // step) for n, step in zip(self._shape, self._sides, strict=True)), shared
 
-    @cached_property
+    @lazy
     def accumulator(self) -> np.dtype[Any]:
-        """The dtype of sums."""
+        """Return the dtype of sums."""
         return accumulator(self.dtype)
 
-    @cached_property
+    @lazy
     def _is_folded(self) -> bool:
         """Whether entries in the padding belong to pixels."""
         return self.mode != "constant" and self.geometry.is_padded
 
-    @cached_property
+    @lazy
     def _is_wide_mean(self) -> bool:
         """Whether sums could overflow before they are divided."""
         return self.reduce == "mean" and not self.weighted and self.dtype.kind in "iu" and self.dtype.itemsize == 8
 
-    @cached_property
+    @lazy
     def _converts(self) -> bool:
         """Whether entries are made anew before they are summed."""
         return self.weighted > 0 or self.dtype == np.float16 or is_registered(self.dtype)
 
-    @cached_property
+    @lazy
     def _is_plain(self) -> bool:
         """Whether the image is nothing but the sums."""
         return self.reduce == "sum" and self.result == self.accumulator and not (self._is_folded or self._converts)
 
-    @cached_property
+    @lazy
     def _inside(self) -> tuple[int, ...]:
-        """The spatial axes of what is summed: with their padding where that is folded back."""
+        """Return the spatial axes of what is summed: with their padding where that is folded back."""
         return self.geometry.padded_shape if self._is_folded else self.geometry.spatial_shape
 
-    @cached_property
+    @lazy
     def _axes(self) -> tuple[Axis, ...]:
         """Where the windows lie on what is summed."""
         g = self.geometry
         befores = [0 if self._is_folded else before for before, _ in g.padding]
         return tuple(map(scatter.Axis, g.stride, g.dilation, befores))
 
-    @cached_property
+    @lazy
     def _shape(self) -> tuple[int, ...]:
         return (*self.planes, *self.geometry.spatial_shape)
 
-    @cached_property
+    @lazy
     def _sides(self) -> tuple[int, ...]:
-        """The sides of a box of pixels."""
+        """Return the sides of a box of pixels."""
         g = self.geometry
         pixels = _BOX_PIXELS
         if self._converts:
@@ -172,7 +179,7 @@ class Fold:
             sides = (*sides[:2], *map(max, sides[2:], longest))
         return sides
 
-    @cached_property
+    @lazy
     def _entries(self) -> int:
         """Entries of the matrix that lie on a box of pixels, at most."""
         g = self.geometry
@@ -182,6 +189,28 @@ class Fold:
             for n, side, span, stride in zip(g.output_shape, sides, g.span, g.stride, strict=True)
         )
         return math.prod(self._sides[:2]) * g.taps * math.prod(met)
+
+
+@memoized
+def resolve_fold(
+    planes: tuple[int, int],
+    windows: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pairs, tuple[int, ...]],
+    dtype: np.dtype[Any],
+    result: np.dtype[Any],
+    mode: str,
+    reduce: Literal["sum", "mean"],
+    weighted: int,
+) -> Fold:
+    """Return a fold from plain values, by which it is remembered.
+
+    Parameters
+    ----------
+    windows : tuple
+        What a `Geometry` is made of.
+    planes, dtype, result, mode, reduce, weighted
+        Of the fold.
+    """
+    return Fold(planes, Geometry(*windows), dtype, result, mode, reduce, weighted)
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,10 @@ def axis_counts(geometry: Geometry, mode: str) -> list[NDArray[np.int64]]:
     for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
         kernel, stride, dilation = geometry.kernel_size[i], geometry.stride[i], geometry.dilation[i]
         padded = _padded_counts(geometry.padded_shape[i], kernel, stride, dilation, geometry.output_shape[i])
-        axis = Geometry((n,), (kernel,), (stride,), (pair,), (dilation,))
-        counts.append(fold_padding(padded, 0, axis, mode))
+        if mode == "constant" or not any(pair):
+            counts.append(padded[pair[0] : pair[0] + n])
+        else:
+            counts.append(fold_padding(padded, 0, Geometry((n,), (kernel,), (stride,), (pair,), (dilation,)), mode))
     return counts
 
 

@@ -14,7 +14,7 @@ from ..errors import ArgumentError, DTypeError, ShapeError, named
 from ..spec.arrays import as_array, check_output, native
 from ..spec.geometry import integer
 from ..spec.padding import check_mode, constant
-from .fold import Fold, accumulator, sum_dtype
+from .fold import accumulator, resolve_fold, sum_dtype
 from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice, resolve_frame
 from .shapes import checked_shape
 
@@ -307,7 +307,9 @@ def col2im(
     if reduce == "sum" and dtype.kind in "biu":
         result = sum_dtype(dtype)
     planes, weighted = (frame.batch, frame.channels), 0 if weights is None else len(weights)
-    work = Fold(planes, frame.geometry, dtype, result, padding_mode, reduce, weighted)
+    g = frame.geometry
+    windows = (g.spatial_shape, g.kernel_size, g.stride, g.padding, g.dilation)
+    work = resolve_fold(planes, windows, dtype, result, padding_mode, reduce, weighted)
     workspace = work.workspace_bytes(workers)
     size = 0 if out is not None else math.prod(shape) * result.itemsize
     if size >= workspace:
