@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _VECTOR_BYTES = 64
+_TURNED_PLANES = 8
+"""Planes of such a block that lie side by side, where there are so many."""
 _STRIDED_LANE = 1.2
 """What a lane that is loaded or stored by itself costs, in loads of a vector."""
 _TURNED = 4
@@ -242,10 +244,16 @@ def _sides(plan: SumPlan, value_size: int) -> tuple[int, ...]:
     if plan.lanes.position == value_size or entries * value_size < _WORTH_TURNING:
         return ()
     room = TURNED_BYTES // value_size // taps
+    # Planes that lie between a position and the next are copied together: their entries share cache lines.
+    planes = plan.planes
+    together = min(planes.n, _TURNED_PLANES) if 0 < planes.position < abs(plan.lanes.position) else 1
+    room //= together
     line = max(_TURNED_LINE, room // math.prod(axis.positions for axis in axes[:-1]))
     # From the lanes outwards; axes without a window come last, as their boxes share no entries.
     for i in sorted(range(len(axes)), key=lambda i: (i != len(axes) - 1, axes[i].is_plain)):
         axis = axes[i]
+        if axis is planes:
+            room *= together
         reach = axis.dilation * (axis.taps - 1)
         most = min(room, line) if axis is plan.lanes else room
         sides[i] = min(axis.n, most * axis.stride - reach)
