@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _BOX_PIXELS = 32 << 10
 """Of an image that is not simply summed: what is made of a box on the way stays in the second level of cache."""
+_FOLDED_PIXELS = 1 << 20
+"""Of padded planes that are folded back together: each of them must be there as a whole."""
 _BOX_ENTRIES = 128 << 10
 """Of the matrix, where a box's entries are converted or weighed first."""
 
@@ -167,11 +169,11 @@ class Fold:
     def _sides(self) -> tuple[int, ...]:
         """Return the sides of a box of pixels."""
         g = self.geometry
+        if self._is_folded:
+            return (*box_steps(self.planes, _FOLDED_PIXELS // max(1, math.prod(self._inside)) or 1), *g.spatial_shape)
         pixels = _BOX_PIXELS
         if self._converts:
             pixels = min(pixels, max(1, _BOX_ENTRIES * math.prod(g.stride) // g.taps))
-        if self._is_folded:
-            return (*box_steps(self.planes, pixels // max(1, math.prod(self._inside)) or 1), *g.spatial_shape)
         sides = box_steps(self._shape, pixels)
         if self._converts:
             # A box's windows reach beyond it: of a box that is smaller than they are, most entries would be others'.
