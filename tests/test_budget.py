@@ -7,7 +7,7 @@ the image in a wider dtype, is larger than what a call may take unasked.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
@@ -17,7 +17,11 @@ from im2col import MemoryBudgetError, col2im, im2col, overlap_count, patches, we
 from im2col.engine import host
 
 from .kit.budget import assert_within_budget
+from .kit.selection import one_in
 from .kit.strategies import ORIENTATIONS, PADDING_MODES, TAP_ORDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "long": ((1 << 20,), (3,), {"padding": 1}),
@@ -36,17 +40,26 @@ SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
 DTYPES = ["uint8", "float16", "bfloat16", "float32", "int64", "complex64"]
 
 
+REDUCTIONS = ["sum", "mean", "weighted sum", "weighted mean"]
+
+
 def dtype_of(name: str) -> np.dtype[Any]:
     """Return a dtype by its name."""
     return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
 
 
-@pytest.mark.spanning
-@pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("mode", PADDING_MODES)
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
-@pytest.mark.parametrize("tap_order", TAP_ORDERS)
+def mixed(*axes: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return every shape with twelve mixtures of options; each value of each axis comes about equally often."""
+    rng = np.random.default_rng(0)
+    count = 12 * len(SHAPES)
+    columns = [rng.permutation(np.resize(np.array(axis), count)).tolist() for axis in axes]
+    return list(zip(list(SHAPES) * 12, *columns, strict=True))
+
+
+COMMON = (DTYPES, PADDING_MODES, ORIENTATIONS, TAP_ORDERS)
+
+
+@pytest.mark.parametrize(("name", "dtype", "mode", "orientation", "tap_order"), one_in(5, mixed(*COMMON)))
 def test_the_column_matrix(name: str, dtype: str, mode: str, orientation: str, tap_order: str) -> None:
     """`im2col`, new and into `out`, and `patches`."""
     shape, kernel, window = SHAPES[name]
@@ -58,13 +71,9 @@ def test_the_column_matrix(name: str, dtype: str, mode: str, orientation: str, t
     assert_within_budget(lambda: patches(x, kernel, **options))
 
 
-@pytest.mark.spanning
-@pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("mode", PADDING_MODES)
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
-@pytest.mark.parametrize("tap_order", TAP_ORDERS)
-@pytest.mark.parametrize("reduce", ["sum", "mean", "weighted sum", "weighted mean"])
+@pytest.mark.parametrize(
+    ("name", "dtype", "mode", "orientation", "tap_order", "reduce"), one_in(5, mixed(*COMMON, REDUCTIONS))
+)
 def test_the_way_back(name: str, dtype: str, mode: str, orientation: str, tap_order: str, reduce: str) -> None:
     """`col2im`, new and into `out`."""
     shape, kernel, window = SHAPES[name]
