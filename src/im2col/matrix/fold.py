@@ -167,29 +167,40 @@ class Fold:
 
     @lazy
     def _sides(self) -> tuple[int, ...]:
-        """Return the sides of a box of pixels."""
-        g = self.geometry
+        """Return the sides of a box of pixels: a task."""
+        pixels = _FOLDED_PIXELS if self._is_folded else _BOX_PIXELS
+        if self._converts:
+            pixels = min(pixels, self._converted_pixels)
         if self._is_folded:
-            return (*box_steps(self.planes, _FOLDED_PIXELS // max(1, math.prod(self._inside)) or 1), *g.spatial_shape)
-        pixels = _BOX_PIXELS
-        if self._converts:
-            pixels = min(pixels, max(1, _BOX_ENTRIES * math.prod(g.stride) // g.taps))
-        sides = box_steps(self._shape, pixels)
-        if self._converts:
-            # A box's windows reach beyond it: of a box that is smaller than they are, most entries would be others'.
-            longest = (min(n, span) for n, span in zip(g.spatial_shape, g.span, strict=True))
-            sides = (*sides[:2], *map(max, sides[2:], longest))
-        return sides
+            planes = box_steps(self.planes, pixels // max(1, math.prod(self._inside)) or 1)
+            return (*planes, *self.geometry.spatial_shape)
+        return self._reaching(box_steps(self._shape, pixels))
+
+    @lazy
+    def _converted_sides(self) -> tuple[int, ...]:
+        """Return the sides of a box of what is summed whose entries are made anew at once, over the spatial axes."""
+        if not self._is_folded:
+            return self._sides[2:]
+        return self._reaching(box_steps(self._inside, self._converted_pixels))
+
+    @lazy
+    def _converted_pixels(self) -> int:
+        return max(1, _BOX_ENTRIES * math.prod(self.geometry.stride) // self.geometry.taps)
+
+    def _reaching(self, sides: tuple[int, ...]) -> tuple[int, ...]:
+        """Return sides as long as the windows: of a smaller box, most entries would be made for others, too."""
+        if not self._converts:
+            return sides
+        k = self.geometry.ndim
+        longest = map(min, self._inside, self.geometry.span)
+        return (*sides[:-k], *map(max, sides[-k:], longest))
 
     @lazy
     def _entries(self) -> int:
-        """Entries of the matrix that lie on a box of pixels, at most."""
+        """Entries of the matrix that are made anew at once, at most."""
         g = self.geometry
-        sides = self._inside if self._is_folded else self._sides[2:]
-        met = (
-            min(n, -(-(side + span - 1) // stride))
-            for n, side, span, stride in zip(g.output_shape, sides, g.span, g.stride, strict=True)
-        )
+        axes = zip(g.output_shape, self._converted_sides, g.span, g.stride, strict=True)
+        met = (min(n, -(-(side + span - 1) // stride)) for n, side, span, stride in axes)
         return math.prod(self._sides[:2]) * g.taps * math.prod(met)
 
 
@@ -238,21 +249,36 @@ class _Job:
             return
         own = plan._is_folded or target.dtype != plan.accumulator
         total = np.empty(shape, plan.accumulator) if own else target
-        values = entries
-        if self.weights is not None:
-            every = (..., *[np.newaxis] * len(axes))
-            weights = self.weights[lead[1] if plan.weighted > 1 else slice(None)]
-            values = np.empty_like(entries, plan.accumulator)
-            for product, part in zip(_parts(values), _parts(entries), strict=True):
-                np.multiply(part, weights[every], out=product, dtype=product.dtype, casting="unsafe")
-        elif plan._converts:
-            values = entries.astype(plan.accumulator)
-        _sum(total, values, axes, threads)
+        if plan._converts:
+            self._sum_converted(total, lead, whole)
+        else:
+            _sum(total, entries, axes, threads)
         total = self._folded_back(total)
         if plan.reduce == "mean":
             self._divide(total, entries, axes, lead, place)
         if total is not target:
             np.copyto(target, total, casting="unsafe")
+
+    def _sum_converted(self, total: NDArray[Any], lead: tuple[slice, ...], whole: tuple[slice, ...]) -> None:
+        """Sum entries that are made anew, weighed or in a wider dtype: those of one box after another."""
+        plan = self.plan
+        lengths = tuple(part.stop - part.start for part in whole)
+        for box in boxes(lengths, plan._converted_sides):
+            place = tuple(slice(w.start + p.start, w.start + p.stop) for w, p in zip(whole, box, strict=True))
+            entries, axes = self._entries(lead, place)
+            if self.weights is None:
+                values = entries.astype(plan.accumulator)
+            else:
+                weights = self._weights_of(self.weights, lead)[(..., *[np.newaxis] * len(axes))]
+                values = np.empty_like(entries, plan.accumulator)
+                for product, part in zip(_parts(values), _parts(entries), strict=True):
+                    np.multiply(part, weights, out=product, dtype=product.dtype, casting="unsafe")
+            _sum(total[(slice(None), slice(None), *box)], values, axes, 1)
+            del values  # before the next ones are made
+
+    def _weights_of(self, weights: NDArray[Any], lead: tuple[slice, ...]) -> NDArray[Any]:
+        """Return the weights of some channels, (1 or channels, *kernel)."""
+        return weights[lead[1]] if self.plan.weighted > 1 else weights
 
     def _entries(self, lead: tuple[slice, ...], place: tuple[slice, ...]) -> tuple[NDArray[Any], list[Axis]]:
         """Return the part of the matrix that lies on a box, and where its windows lie there."""
@@ -291,7 +317,7 @@ class _Job:
             for part in _parts(total):
                 np.divide(part, divisor, out=part)
             return
-        weights = self.weights[lead[1] if plan.weighted > 1 else slice(None)]
+        weights = self._weights_of(self.weights, lead)
         every = np.broadcast_to(weights[(None, ..., *[np.newaxis] * len(axes))], (1, len(weights), *entries.shape[2:]))
         sizes = [part.stop - part.start for part in place] if not plan._is_folded else plan._inside
         divisor = np.empty((1, len(weights), *sizes), weights.dtype)
