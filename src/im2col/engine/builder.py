@@ -200,6 +200,12 @@ class Builder(Numbers):
         name = f"llvm.masked.scatter.{suffix(value.type)}.v{value.type.count}p0"
         self._call(name, self._ir.VoidType(), [value, addresses, self._one, mask])
 
+    def store_lanes(self, value: Value, address: Value, step: Value) -> None:
+        """Write all lanes of a vector, `step` bytes apart, one by one, which is faster than a scatter."""
+        for lane in range(value.type.count):
+            at = self.at(address, self.mul(step, lane))
+            self.store(self._b.extract_element(value, self._ir.IntType(32)(lane)), at)
+
     def _addresses(self, address: Value, step: Value, lanes: int) -> Value:
         """Return the vector of addresses that start at one and lie `step` bytes apart."""
         kind = self.vector(self.i64, lanes)

@@ -117,13 +117,16 @@ class _Sum(NamedTuple):
                 self._add_pieces(sums.values, tap, None, self.start, self.stop)
         for start, total in zip(starts, sums.values, strict=True):
             to = b.at(self.pixels, b.mul(start, b["pixel_step"]))
-            mask = b.lanes_between(b.constant(0), b.sub(b["width"], start), lanes)
-            if not self.dense_pixels:
-                b.scatter(total, to, b["pixel_step"], mask)
-            elif whole:
+            if whole and self.dense_pixels:
                 b.store(total, to)
+            elif whole:
+                b.store_lanes(total, to, b["pixel_step"])
             else:
-                b.masked_store(total, to, mask)
+                mask = b.lanes_between(b.constant(0), b.sub(b["width"], start), lanes)
+                if self.dense_pixels:
+                    b.masked_store(total, to, mask)
+                else:
+                    b.scatter(total, to, b["pixel_step"], mask)
 
     def _taps(self, x: Any, width: int) -> tuple[Any, Any]:
         """Return the first and the last tap (exclusive) that meet any of `width` pixels from x on."""
