@@ -155,7 +155,7 @@ MUTATIONS = [
         "test_fold.py",
     ),
     Mutation(
-        "matrix/transform.py",
+        "matrix/filters.py",
         "gfgc...->gfc...",
         "gfhc...->gfc...",
         "a group reads all groups' channels",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..engine.boxes import boxes
 from . import gather, scratch
+from .boxes import boxes
 from .compiler import load, loaded
 from .scatter_plan import TURNED_BYTES, Walk, plan_sum
 from .threads import run_parallel

@@ -15,10 +15,10 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..layers.convolution import convolution
+from ..matrix.filters import weight_matrix
 from ..matrix.fold import sum_dtype
 from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
 from ..matrix.overlap import overlap
-from ..matrix.transform import weight_matrix
 from ..spec.arrays import as_array, native
 from ..spec.padding import pad_image, source_index
 from ..spec.problem import make_problem
