@@ -266,15 +266,18 @@ class _Job:
         for box in boxes(lengths, plan._converted_sides):
             place = tuple(slice(w.start + p.start, w.start + p.stop) for w, p in zip(whole, box, strict=True))
             entries, axes = self._entries(lead, place)
-            if self.weights is None:
-                values = entries.astype(plan.accumulator)
-            else:
-                weights = self._weights_of(self.weights, lead)[(..., *[np.newaxis] * len(axes))]
-                values = np.empty_like(entries, plan.accumulator)
-                for product, part in zip(_parts(values), _parts(entries), strict=True):
-                    np.multiply(part, weights, out=product, dtype=product.dtype, casting="unsafe")
-            _sum(total[(slice(None), slice(None), *box)], values, axes, 1)
-            del values  # before the next ones are made
+            _sum(total[(slice(None), slice(None), *box)], self._converted(entries, lead), axes, 1)
+
+    def _converted(self, entries: NDArray[Any], lead: tuple[slice, ...]) -> NDArray[Any]:
+        """Return entries in the dtype of sums, times their weights."""
+        if self.weights is None:
+            return entries.astype(self.plan.accumulator)
+        weights = self._weights_of(self.weights, lead)
+        values = np.empty_like(entries, self.plan.accumulator)
+        for product, part in zip(_parts(values), _parts(entries), strict=True):
+            every = weights[(..., *[np.newaxis] * self.plan.geometry.ndim)]
+            np.multiply(part, every, out=product, dtype=product.dtype, casting="unsafe")
+        return values
 
     def _weights_of(self, weights: NDArray[Any], lead: tuple[slice, ...]) -> NDArray[Any]:
         """Return the weights of some channels, (1 or channels, *kernel)."""
