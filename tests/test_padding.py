@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from im2col import window_geometry
 from im2col.errors import ArgumentError, DTypeError, GeometryError
-from im2col.spec import padding
+from im2col.spec import border, padding
 
 from .kit import oracles
 from .kit.outcomes import raises_exactly
@@ -175,6 +175,41 @@ def test_fold_padding_is_the_adjoint_of_pad_image(mode: str, data: st.DataObject
     folded = padding.fold_padding(y, first, g, mode)
     assert folded.shape == x.shape
     assert left == int((x * folded).sum())
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric", "wrap"])
+@given(data=st.data())
+def test_a_border_is_cut_and_summed_in_order(mode: str, data: st.DataObject) -> None:
+    """However far a border goes, and however its work is cut, pixels are np.pad's and sums those of a plain loop.
+
+    The lines that show a pixel are added in their order, one after the other: to the bit, for floats too.
+    """
+    n, before, after = data.draw(st.integers(1, 6)), data.draw(st.integers(0, 40)), data.draw(st.integers(0, 40))
+    rest = data.draw(st.sampled_from([(), (2,), (3, 2)]))
+    axis = data.draw(st.integers(0, len(rest)))
+    limits = {"_PIECE_BYTES": st.sampled_from([1, 100, 1 << 20]), "_FEW_TERMS": st.sampled_from([1, 8])}
+    with pytest.MonkeyPatch.context() as patched:
+        for name, values in limits.items():
+            patched.setattr(border, name, data.draw(values))
+        x = numbers((n, *rest), np.dtype(np.float32), data.draw(seeds()))
+        pairs = ((before, after), *[(0, 0)] * len(rest))
+        padded = np.moveaxis(np.full((before + n + after, *rest), np.nan, np.float32), 0, axis).copy()
+        lines = np.moveaxis(padded, axis, 0)
+        lines[before : before + n] = x
+        border.fill_border(lines, n, before, mode)
+        np.testing.assert_array_equal(lines, np.pad(x, pairs, mode))  # type: ignore[call-overload]
+
+        terms = np.random.default_rng(data.draw(seeds())).standard_normal(lines.shape).astype(np.float32)
+        terms[0] = -0.0
+        expected = terms[before : before + n].copy()
+        for line in (*range(before), *range(before + n, len(terms))):
+            pixel = oracles.source(line - before, n, mode)
+            assert pixel is not None
+            expected[pixel] += terms[line]
+        lines[...] = terms
+        folded = border.fold_border(lines, n, before, mode)
+        assert np.shares_memory(folded, padded)
+        assert folded.tobytes() == expected.tobytes()
 
 
 def test_check_mode_refuses_unknown_names() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, GeometryError, named
 from .arrays import is_registered, native
+from .border import fill_border, fold_border
 from .geometry import INTEGER_OR_ONE_PER_AXIS, Geometry, Pairs, integer, is_sequence, per_axis, plain
 from .layout import default
 
@@ -268,7 +268,8 @@ def pad_image(
     ndarray
         A new array of x's dtype in native byte order, in C order of x's axes.
     """
-    padded = np.zeros([n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], native(x.dtype))
+    shape, dtype = [n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], native(x.dtype)
+    padded = np.zeros(shape, dtype) if mode == "constant" else np.empty(shape, dtype)
     if mode == "constant" and value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
         padded[...] = value
     fill_padded(padded, x, pairs, mode, copy)
@@ -293,20 +294,13 @@ def fill_padded(
     """
     inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, pairs, strict=True))
     copy(padded[inner], x)
-    if mode != "constant":
-        for axis, (n, (before, after)) in enumerate(zip(x.shape, pairs, strict=True)):
-            lines = np.moveaxis(padded, axis, 0)
-            for line, source in _border(n, before, after, mode):
-                lines[line] = lines[before + source]
-
-
-@lru_cache(maxsize=256)
-def _border(n: int, before: int, after: int, mode: str) -> tuple[tuple[int, int], ...]:
-    """Return every element of an axis's padding, with the pixel that it shows; remembered, as np.pad takes its time."""
-    if not before and not after:
-        return ()
-    index = source_index(n, before, after, mode)
-    return tuple((i, int(index[i])) for i in (*range(before), *range(before + n, before + n + after)))
+    if mode == "constant":
+        return
+    for axis, (n, pair) in enumerate(zip(x.shape, pairs, strict=True)):
+        if any(pair):
+            # Of the axes that follow, whose borders come later, the pixels alone.
+            known = padded[(slice(None),) * (axis + 1) + inner[axis + 1 :]]
+            fill_border(np.moveaxis(known, axis, 0), n, pair[0], mode)
 
 
 def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:
@@ -330,10 +324,11 @@ def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64
     >>> source_index(3, 2, 2, "reflect")
     array([2, 1, 0, 1, 2, 1, 0])
     """
-    if mode == "constant":
-        return np.pad(np.arange(n), (before, after), constant_values=-1)
-    # NumPy's stub wants the mode as a literal.
-    return np.pad(np.arange(n), (before, after), mode=mode)  # type: ignore[call-overload, no-any-return]
+    index = np.full(before + n + after, -1)
+    index[before : before + n] = np.arange(n)
+    if mode != "constant" and (before or after):
+        fill_border(index, n, before, mode)
+    return index
 
 
 def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode: str) -> NDArray[Any]:
@@ -356,10 +351,9 @@ def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode
         A view of `padded` without its padding.
     """
     for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
-        moved = np.moveaxis(padded, first_axis + i, 0)
-        inner = moved[before : before + n]
-        if mode != "constant":
-            for line, source in _border(n, before, after, mode):
-                inner[source] += moved[line]
-        padded = np.moveaxis(inner, 0, first_axis + i)
+        lines = np.moveaxis(padded, first_axis + i, 0)
+        folded = lines[before : before + n]
+        if mode != "constant" and (before or after):
+            folded = fold_border(lines, n, before, mode)
+        padded = np.moveaxis(folded, 0, first_axis + i)
     return padded
