@@ -143,20 +143,23 @@ def _add_terms(pixels: NDArray[Any], terms: NDArray[Any]) -> None:
 
 
 def _add(pixels: NDArray[Any], lines: NDArray[Any]) -> None:
-    for piece in _pieces(lines, few=_FEW_LINES):
+    for piece in _pieces(lines, step=1 if len(lines) <= _FEW_LINES else None):
         pixels[piece] += lines[piece]
 
 
 def _copy(to: NDArray[Any], source: NDArray[Any]) -> None:
-    if not np.may_share_memory(to, source):
+    if len(to) <= _FEW_LINES:
+        for i in range(len(to)):
+            to[i] = source[i]
+    elif np.may_share_memory(to, source):
+        for piece in _pieces(to):
+            to[piece] = source[piece]
+    else:
         to[...] = source
-        return
-    for piece in _pieces(to, few=_FEW_LINES):
-        to[piece] = source[piece]
 
 
-def _pieces(lines: NDArray[Any], few: int = 0) -> Iterator[slice]:
-    """Cut the first axis into pieces of bounded size, or into single lines where there are few."""
-    step = 1 if len(lines) <= few else max(1, _PIECE_BYTES // max(1, lines[0].nbytes))
+def _pieces(lines: NDArray[Any], step: int | None = None) -> Iterator[slice]:
+    """Cut the first axis into pieces of so many lines, or of bounded size."""
+    step = step or max(1, _PIECE_BYTES // max(1, lines[:1].nbytes))
     for start in range(0, len(lines), step):
         yield slice(start, start + step)

@@ -300,7 +300,7 @@ def fill_padded(
         if any(pair):
             # Of the axes that follow, whose borders come later, the pixels alone.
             known = padded[(slice(None),) * (axis + 1) + inner[axis + 1 :]]
-            fill_border(np.moveaxis(known, axis, 0), n, pair[0], mode)
+            fill_border(known.swapaxes(0, axis), n, pair[0], mode)
 
 
 def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:
@@ -351,9 +351,9 @@ def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode
         A view of `padded` without its padding.
     """
     for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
-        lines = np.moveaxis(padded, first_axis + i, 0)
+        lines = padded.swapaxes(0, first_axis + i)
         folded = lines[before : before + n]
         if mode != "constant" and (before or after):
             folded = fold_border(lines, n, before, mode)
-        padded = np.moveaxis(folded, 0, first_axis + i)
+        padded = folded.swapaxes(0, first_axis + i)
     return padded

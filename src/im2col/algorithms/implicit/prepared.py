@@ -11,12 +11,13 @@ import numpy as np
 
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
+from ...memory import recalled
 from ...spec.memo import lazy
 from ...spec.padding import fill_padded
 from .decide import LINE, Copy
 from .dots import corrected, interleaved
 from .packing import pack
-from .work import Calls, remember
+from .work import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,6 @@ class DecidedLayer:
 
     def __init__(self, problem: Problem, decision: Decision, threads: int) -> None:
         self.problem, self.decision, self.threads = problem, decision, threads
-        self._for_one: dict[tuple[Strides, Strides], tuple[Calls | None]] = {}
-        self._for_bands: dict[int, Calls] = {}
 
     @lazy
     def group(self) -> GroupShape:
@@ -64,21 +63,19 @@ class DecidedLayer:
 
     def calls_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
         """Return the calls for one image of these strides, or None where the tile cannot walk them."""
-        d, p, found = self.decision, self.problem, self._for_one.get((strides, out_strides))
-        if found is None:
-            made, view = None, d.view_for(strides, out_strides)
-            with suppress(EngineError):  # the kernels for dense arrays are loaded
-                made = view and Calls(d.tables(view), d.target, 1, self.threads, p.flops // p.batch)
-            found = remember(self._for_one, (strides, out_strides), (made,))
-        return found[0]
+        return recalled((self, strides, out_strides), partial(self._made_for_one, strides, out_strides))
+
+    def _made_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
+        d, p = self.decision, self.problem
+        view = d.view_for(strides, out_strides)
+        with suppress(EngineError):  # the kernels for dense arrays are loaded
+            return view and Calls(d.tables(view), d.target, 1, self.threads, p.flops // p.batch)
+        return None
 
     def calls_for_bands(self, count: int) -> Calls:
         """Return the calls for dense arrays, in so many bands of the map."""
-        p, found = self.problem, self._for_bands.get(count)
-        if found is None:
-            made = Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops, count)
-            found = remember(self._for_bands, count, made)
-        return found
+        p, target = self.problem, self.decision.target
+        return recalled((self, count), lambda: Calls(self.tables, target, p.batch, self.threads, p.flops, count))
 
 
 class PreparedLayer:
@@ -107,6 +104,7 @@ class PreparedLayer:
         self._packed = pack(places, layer.group, filters, bias, packed_as, layer.threads, scales)
         self._addresses = self._packed.weights.ctypes.data, self._packed.bias.ctypes.data
         self._arena = threading.local()
+        self._latest: tuple[tuple[Strides, Strides], Calls | None] | None = None
 
     def __call__(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Convolve arrays of any strides."""
@@ -130,7 +128,7 @@ class PreparedLayer:
             _normal(view.strides, view.shape, dense) for view, dense in zip((x, out), self._strides, strict=True)
         )
         dense = (0, *self._strides[1][1:])
-        copy, calls_for = self._copy, self._layer.calls_for_one
+        copy, calls_for = self._copy, self._calls_for
         if copy is None and not (x.dtype.isnative and calls_for(strides, dense)):
             copy = self._straight_copy
         if copy is not None:
@@ -144,6 +142,13 @@ class PreparedLayer:
         calls.run(source.ctypes.data, *self._addresses, result.ctypes.data)
         if result is not out:
             np.copyto(out, result)
+
+    def _calls_for(self, strides: Strides, out_strides: Strides) -> Calls | None:
+        """Return the calls for one image of these strides; the latest ones are the plan's own."""
+        key, latest = (strides, out_strides), self._latest
+        if latest is None or latest[0] != key:
+            latest = self._latest = key, self._layer.calls_for_one(strides, out_strides)
+        return latest[1]
 
     @property
     def _straight_copy(self) -> Copy:
