@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LINE = 64
 """Bytes of a cache line."""
+_COPY_BYTES = 256 << 10
+"""Of copies of small images, so that a core's second level of cache still holds them when they are read."""
 _STRAIGHT_CYCLES, _TURNED_CYCLES = 0.25, 0.625
 """Of copying a byte, as measured; see docs/decisions.md."""
 _INTEGER_PRODUCT = 2.0
@@ -35,7 +37,7 @@ _INTEGER_PRODUCT = 2.0
 
 
 class Copy(NamedTuple):
-    """A copy of one image that is read in its place: converted, padded, or in another order.
+    """A copy that is read in an image's place: converted, padded, or in another order.
 
     Parameters
     ----------
@@ -44,6 +46,7 @@ class Copy(NamedTuple):
     strides : tuple of int
         Bytes.
     nbytes : int
+        Of one image, in whole lines of the cache.
     dtype : dtype
     padded : bool
         Whether the padding is part of the copy.
@@ -51,6 +54,8 @@ class Copy(NamedTuple):
         What is added to each pixel.
     why : str
         For people.
+    images : int
+        How many are copied at a time: one, unless they are small.
     """
 
     shape: tuple[int, ...]
@@ -60,6 +65,7 @@ class Copy(NamedTuple):
     padded: bool
     offset: int
     why: str
+    images: int
 
 
 class Decision(NamedTuple):
@@ -116,7 +122,7 @@ class Decision(NamedTuple):
         groups, channels, filters = self.packed_group
         packed = sum(each.blocks * each.packed for each in self.tile.shape.blocks(filters))
         weights = groups * packed * (channels * self.view.geometry.taps + 1) * self.view.size
-        return weights + (self.copy.nbytes + LINE if self.copy else 0)
+        return weights + (self.copy.images * self.copy.nbytes + LINE if self.copy else 0)
 
     def view_for(self, strides: tuple[int, ...], out_strides: tuple[int, ...]) -> View | None:
         """Return the view of arrays of other strides, or None where the tile cannot walk them."""
@@ -256,9 +262,10 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
     for axes in {own, last} if not any(found) and dot is None else {last}:
         turned = axes != own
         strides = _pitched(axes, room, size)
-        nbytes = max(s * n for s, n in zip(strides, room, strict=True))
+        nbytes = -(-max(s * n for s, n in zip(strides, room, strict=True)) // LINE) * LINE
+        images = max(1, min(problem.batch, _COPY_BYTES // nbytes))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
-        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason)
+        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason, images)
         candidate = decision(copy, geometry, (0, *strides))
         if candidate is not None:
             made, cycles = candidate

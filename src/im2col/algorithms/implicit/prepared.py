@@ -61,15 +61,16 @@ class DecidedLayer:
             required(kernel, self.decision.target)  # now: a plan that was made never compiles
         return None if self.decision.copy else Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops)
 
-    def calls_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
-        """Return the calls for one image of these strides, or None where the tile cannot walk them."""
-        return recalled((self, strides, out_strides), partial(self._made_for_one, strides, out_strides))
+    def calls_for(self, images: int, strides: Strides, out_strides: Strides) -> Calls | None:
+        """Return the calls for so many images of these strides, or None where the tile cannot walk them."""
+        key = images, strides, out_strides
+        return recalled((self, *key), partial(self._made_for, *key))
 
-    def _made_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
+    def _made_for(self, images: int, strides: Strides, out_strides: Strides) -> Calls | None:
         d, p = self.decision, self.problem
         view = d.view_for(strides, out_strides)
         with suppress(EngineError):  # the kernels for dense arrays are loaded
-            return view and Calls(d.tables(view), d.target, 1, self.threads, p.flops // p.batch)
+            return view and Calls(d.tables(view), d.target, images, self.threads, p.flops // p.batch * images)
         return None
 
     def calls_for_bands(self, count: int) -> Calls:
@@ -104,15 +105,16 @@ class PreparedLayer:
         self._packed = pack(places, layer.group, filters, bias, packed_as, layer.threads, scales)
         self._addresses = self._packed.weights.ctypes.data, self._packed.bias.ctypes.data
         self._arena = threading.local()
-        self._latest: tuple[tuple[Strides, Strides], Calls | None] | None = None
+        self._latest: tuple[tuple[int, Strides, Strides], Calls | None] | None = None
 
     def __call__(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Convolve arrays of any strides."""
         if self._calls is not None and (x.strides, out.strides) == self._strides and x.dtype.isnative:
             self._calls.run(x.ctypes.data, *self._addresses, out.ctypes.data)
             return
-        for n in range(self._problem.batch):
-            self._one(x[n : n + 1], out[n : n + 1])
+        step = self._copy.images if self._copy else self._problem.batch
+        for n in range(0, self._problem.batch, step):
+            self._some(x[n : n + step], out[n : n + step])
 
     def bands(self, x: NDArray[Any], out: NDArray[Any], count: int) -> list[Callable[[], None]] | None:
         """Return a function for each of so many bands of the map, or None where an image is copied first."""
@@ -122,32 +124,37 @@ class PreparedLayer:
         calls = self._layer.calls_for_bands(count)
         return calls.bands(x.ctypes.data, *self._addresses, out.ctypes.data)
 
-    def _one(self, x: NDArray[Any], out: NDArray[Any]) -> None:
-        """Convolve one image: through a copy, and into a copy, where one is needed."""
+    def _some(self, x: NDArray[Any], out: NDArray[Any]) -> None:
+        """Convolve images together, through a copy where one is needed; one by one where that is not foreseen."""
         strides, out_strides = (
             _normal(view.strides, view.shape, dense) for view, dense in zip((x, out), self._strides, strict=True)
         )
-        dense = (0, *self._strides[1][1:])
-        copy, calls_for = self._copy, self._calls_for
-        if copy is None and not (x.dtype.isnative and calls_for(strides, dense)):
+        dense = self._strides[1]
+        copy, images, calls_for = self._copy, len(x), self._calls_for
+        if copy is None and not (x.dtype.isnative and calls_for(images, strides, dense)):
             copy = self._straight_copy
         if copy is not None:
-            strides = (0, *copy.strides)
-        result, calls = out, calls_for(strides, out_strides)
+            strides = (copy.nbytes, *copy.strides)
+        fits = copy is None or images <= copy.images
+        result, calls = out, calls_for(images, strides, out_strides) if fits else None
+        if calls is None and images > 1:
+            for n in range(images):
+                self._some(x[n : n + 1], out[n : n + 1])
+            return
         if calls is None:
-            result, calls = self._result, calls_for(strides, dense)
+            result, calls = self._result, calls_for(images, strides, dense)
         if calls is None:
             raise RuntimeError("a tile that was chosen for dense arrays walks them")  # pragma: no cover
-        source = x if copy is None else self._filled(copy, x[0])
+        source = x if copy is None else self._filled(copy, x)
         calls.run(source.ctypes.data, *self._addresses, result.ctypes.data)
         if result is not out:
             np.copyto(out, result)
 
-    def _calls_for(self, strides: Strides, out_strides: Strides) -> Calls | None:
-        """Return the calls for one image of these strides; the latest ones are the plan's own."""
-        key, latest = (strides, out_strides), self._latest
+    def _calls_for(self, images: int, strides: Strides, out_strides: Strides) -> Calls | None:
+        """Return the calls for so many images of these strides; the latest ones are the plan's own."""
+        key, latest = (images, strides, out_strides), self._latest
         if latest is None or latest[0] != key:
-            latest = self._latest = key, self._layer.calls_for_one(strides, out_strides)
+            latest = self._latest = key, self._layer.calls_for(*key)
         return latest[1]
 
     @property
@@ -155,18 +162,19 @@ class PreparedLayer:
         p = self._problem
         shape = (p.channels, *p.geometry.spatial_shape)
         strides = self._strides[0][1:]
-        return Copy(shape, strides, _reach(shape, strides, self._dtype.itemsize), self._dtype, False, 0, "strides")
+        return Copy(shape, strides, _reach(shape, strides, self._dtype.itemsize), self._dtype, False, 0, "strides", 1)
 
-    def _filled(self, copy: Copy, image: NDArray[Any]) -> NDArray[Any]:
-        """Return this thread's copy of an image (C, *spatial)."""
+    def _filled(self, copy: Copy, images: NDArray[Any]) -> NDArray[Any]:
+        """Return this thread's copy of images (N, C, *spatial)."""
         p = self._problem
         room = getattr(self._arena, "copy", None)
         if room is None:
             room = self._arena.copy = _allocate(copy)
             if copy.padded and p.padding_mode == "constant":
                 room[...] = _moved(p.padding_value, copy)
-        pairs = ((0, 0), *(p.geometry.padding if copy.padded else ((0, 0),) * p.geometry.ndim))
-        fill_padded(room, image, pairs, p.padding_mode, partial(_convert, offset=copy.offset, threads=self._threads))
+        pairs = ((0, 0), (0, 0), *(p.geometry.padding if copy.padded else ((0, 0),) * p.geometry.ndim))
+        room = room[: len(images)]
+        fill_padded(room, images, pairs, p.padding_mode, partial(_convert, offset=copy.offset, threads=self._threads))
         return room
 
     @property
@@ -187,12 +195,14 @@ def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:
 
 
 def _allocate(copy: Copy) -> NDArray[Any]:
-    """Return room for a copy: an array (C, *spatial) that starts at a line of the cache."""
-    room = scratch.empty(copy.nbytes + LINE, np.dtype(np.uint8))
+    """Return room for a copy: an array (N, C, *spatial) that starts at a line of the cache."""
+    nbytes = copy.images * copy.nbytes
+    room = scratch.empty(nbytes + LINE, np.dtype(np.uint8))
     if copy.strides[0] == copy.dtype.itemsize:
         room[...] = 0  # lanes may hold more channels than there are
     start = -room.ctypes.data % LINE
-    return np.lib.stride_tricks.as_strided(room[start : start + copy.nbytes].view(copy.dtype), copy.shape, copy.strides)
+    pixels = room[start : start + nbytes].view(copy.dtype)
+    return np.lib.stride_tricks.as_strided(pixels, (copy.images, *copy.shape), (copy.nbytes, *copy.strides))
 
 
 def _moved(value: Any, copy: Copy) -> Any:
