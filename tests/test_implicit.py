@@ -590,7 +590,7 @@ def test_small_images_are_copied_together(
     batch: int, dtype: str, mode: Any, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each image gets the bits that it gets alone, into arrays of any strides, with a remainder at the end."""
-    monkeypatch.setattr(decide, "_COPY_BYTES", 2500)
+    monkeypatch.setattr(decide, "_COPIES_BYTES", 2500)
     forget_choices()
     rng = np.random.default_rng(5)
     x, w = rng.integers(-9, 9, (batch, 3, 7, 9)).astype(dtype), rng.integers(-9, 9, (4, 3, 3, 3)).astype(dtype)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col import window_geometry
+from im2col import conv1d, im2col, window_geometry
 from im2col.errors import ArgumentError, DTypeError, GeometryError
 from im2col.spec import border, padding
 
@@ -212,11 +212,54 @@ def test_a_border_is_cut_and_summed_in_order(mode: str, data: st.DataObject) -> 
         assert folded.tobytes() == expected.tobytes()
 
 
-def test_check_mode_refuses_unknown_names() -> None:
-    """Only five of np.pad's modes are taken."""
-    message = "padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got 'linear_ramp'"
+@pytest.mark.parametrize("wrong", ["linear_ramp", "circular", "Edge", ""])
+def test_check_mode_refuses_unknown_names(wrong: str) -> None:
+    """Only five of np.pad's modes are taken; whoever knows them by other names is told ours."""
+    message = (
+        f"padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got {wrong!r}; torch's "
+        "'circular' is 'wrap', 'replicate' is 'edge'; scipy.ndimage's 'reflect' is 'symmetric', 'mirror' is 'reflect', "
+        "'nearest' is 'edge'"
+    )
     with raises_exactly(ArgumentError, message):
-        padding.check_mode("linear_ramp", padding.resolve_geometry("W", (5,), 3))
+        padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"wrap", np.array(["wrap", "wrap"])])
+def test_check_mode_refuses_what_is_no_name(wrong: object) -> None:
+    """With what it is."""
+    message = f"padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got {wrong!r}"
+    with raises_exactly(ArgumentError, message):
+        padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
+
+
+@pytest.mark.parametrize("wrong", [("reflect", "wrap"), ["edge"], ()])
+def test_check_mode_refuses_a_name_for_each_axis(wrong: object) -> None:
+    """With the way out, which `test_padding_first_is_a_way_out` takes."""
+    message = (
+        f"padding_mode takes one name for all axes, got {wrong!r}; where axes differ, pad x first with np.pad, axis by "
+        "axis"
+    )
+    with raises_exactly(ArgumentError, message):
+        padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
+
+
+def test_names_of_other_libraries_are_ours() -> None:
+    """What the message says: SciPy's borders by their names there are ours by our names."""
+    from scipy import ndimage
+
+    x, names = np.arange(5.0), {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap"}
+    for theirs, ours in names.items():
+        expected = ndimage.correlate1d(x, [1.0, 2, 4, 8, 16], mode=theirs)
+        np.testing.assert_allclose(conv1d(x, [1.0, 2, 4, 8, 16], padding=2, padding_mode=ours), expected)  # type: ignore[arg-type]
+
+
+def test_padding_first_is_a_way_out() -> None:
+    """Axis by axis, and channel by channel."""
+    x = np.arange(24.0).reshape(2, 3, 4)
+    axes = np.pad(np.pad(x, ((0, 0), (1, 1), (0, 0)), mode="reflect"), ((0, 0), (0, 0), (1, 1)), mode="wrap")
+    assert im2col(axes, 3).shape == (12, 18)
+    channels = np.stack([np.pad(each, 1, constant_values=value) for each, value in zip(x, (7, 8), strict=True)])
+    assert im2col(channels, 3)[0, [0, 9]].tolist() == [7, 8]
 
 
 def test_check_mode_refuses_to_copy_pixels_of_an_empty_axis() -> None:
@@ -276,7 +319,8 @@ def test_constant_keeps_extreme_values(value: complex, dtype: str) -> None:
         (1 + 0j, "int8"),
         ("0", "float32"),
         (None, "float32"),
-        ([0], "float32"),
+        (["0"], "float32"),
+        ([1, [2, 3]], "float32"),
         (np.datetime64(0, "s"), "int64"),
         (np.void(b"ab"), "float32"),
     ],
@@ -286,6 +330,28 @@ def test_constant_refuses(value: object, dtype: str) -> None:
     message = f"padding_value {value!r} is not a value of the image's dtype {dtype}"
     with raises_exactly(DTypeError, message):
         padding.constant(value, np.dtype(dtype))
+
+
+def test_constant_takes_integers_of_any_length() -> None:
+    """Those that floats hold; others are refused, and no message spells out hundreds of digits."""
+    assert padding.constant(-(2**70), np.dtype(np.float32)) == -(2.0**70)
+    assert padding.constant(2**127, np.dtype(np.complex64)) == 2.0**127
+    for value, bits in ((2**2000, 2001), (-(10**5000), 16610)):
+        for dtype in ("float32", "float64", "int8", "uint64", "complex64"):
+            message = f"padding_value an integer of {bits} bits is not a value of the image's dtype {dtype}"
+            with raises_exactly(DTypeError, message):
+                padding.constant(value, np.dtype(dtype))
+
+
+@pytest.mark.parametrize("value", [(1, 2, 3), [0.5], np.array([[1]]), np.zeros(0)])
+def test_constant_is_one_scalar(value: Any) -> None:
+    """Numbers for several channels are refused with the way out."""
+    message = (
+        f"padding_value takes one scalar for all channels, got {value!r}; where channels differ, pad x first with "
+        "np.pad, channel by channel"
+    )
+    with raises_exactly(DTypeError, message):
+        padding.constant(value, np.dtype(np.float32))
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])

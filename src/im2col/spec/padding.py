@@ -21,6 +21,10 @@ PaddingName = Literal["valid", "same", "same_lower", "full", "causal"]
 PaddingMode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 Padding = PaddingName | int | tuple[int | tuple[int, int], ...]
 
+_OTHER_NAMES = (
+    "; torch's 'circular' is 'wrap', 'replicate' is 'edge'; scipy.ndimage's 'reflect' is 'symmetric', 'mirror' is "
+    "'reflect', 'nearest' is 'edge'"
+)
 _NAMES = get_args(PaddingName)
 _MODES = get_args(PaddingMode)
 
@@ -174,7 +178,7 @@ def explicit_padding(padding: object, k: int) -> Pairs:
     return tuple(pairs)
 
 
-def check_mode(mode: str, geometry: Geometry) -> None:
+def check_mode(mode: object, geometry: Geometry) -> None:
     """Refuse an unknown padding mode, and one that would copy pixels of an image that has none.
 
     Raises
@@ -184,8 +188,13 @@ def check_mode(mode: str, geometry: Geometry) -> None:
     GeometryError
         If an axis of length 0 is to be padded from its own pixels.
     """
-    if mode not in _MODES:
-        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {mode!r}")
+    if not isinstance(mode, str) or mode not in _MODES:
+        if isinstance(mode, list | tuple):
+            raise ArgumentError(
+                f"padding_mode takes one name for all axes, got {mode!r}; where axes differ, pad x first with np.pad, "
+                "axis by axis"
+            )
+        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {mode!r}{_OTHER_NAMES * isinstance(mode, str)}")
     if mode == "constant":
         return
     for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
@@ -218,12 +227,22 @@ def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
     """
     if type(value) is int and value == 0:  # all but the rare call
         return np.zeros((), dtype)
-    wrong = DTypeError(f"padding_value {value!r} is not a value of the image's dtype {dtype}")
-    scalar = np.asarray(value)
-    if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
-        scalar = np.asarray(float(value))  # an integer beyond 64 bits
+    bits = value.bit_length() if isinstance(value, int) else 0
+    shown = repr(value) if bits <= 128 else f"an integer of {bits} bits"
+    wrong = DTypeError(f"padding_value {shown} is not a value of the image's dtype {dtype}")
+    try:
+        scalar = np.asarray(value)
+        if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
+            scalar = np.asarray(float(value))  # an integer beyond 64 bits
+    except (TypeError, ValueError, OverflowError):
+        raise wrong from None
     if is_registered(scalar.dtype):
         scalar = scalar.astype(np.float64)
+    if scalar.ndim and scalar.dtype.kind in "biufc":
+        raise DTypeError(
+            f"padding_value takes one scalar for all channels, got {shown}; where channels differ, pad x first with "
+            "np.pad, channel by channel"
+        )
     if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):
         raise wrong
     with np.errstate(all="ignore"):

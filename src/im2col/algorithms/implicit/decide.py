@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LINE = 64
 """Bytes of a cache line."""
-_COPY_BYTES = 256 << 10
+_COPIES_BYTES = 256 << 10
 """Of copies of small images, so that a core's second level of cache still holds them when they are read."""
 _STRAIGHT_CYCLES, _TURNED_CYCLES = 0.25, 0.625
 """Of copying a byte, as measured; see docs/decisions.md."""
@@ -37,7 +37,7 @@ _INTEGER_PRODUCT = 2.0
 
 
 class Copy(NamedTuple):
-    """A copy that is read in an image's place: converted, padded, or in another order.
+    """A copy of an image that is read in its place: converted, padded, or in another order.
 
     Parameters
     ----------
@@ -46,7 +46,6 @@ class Copy(NamedTuple):
     strides : tuple of int
         Bytes.
     nbytes : int
-        Of one image, in whole lines of the cache.
     dtype : dtype
     padded : bool
         Whether the padding is part of the copy.
@@ -54,8 +53,6 @@ class Copy(NamedTuple):
         What is added to each pixel.
     why : str
         For people.
-    images : int
-        How many are copied at a time: one, unless they are small.
     """
 
     shape: tuple[int, ...]
@@ -65,7 +62,15 @@ class Copy(NamedTuple):
     padded: bool
     offset: int
     why: str
-    images: int
+
+    @property
+    def pitch(self) -> int:
+        """Bytes from one copy to the next where several images are copied: whole lines of the cache."""
+        return -(-self.nbytes // LINE) * LINE
+
+    def images(self, batch: int) -> int:
+        """Return how many images of a batch are copied at a time: one, unless they are small."""
+        return max(1, min(batch, _COPIES_BYTES // self.pitch))
 
 
 class Decision(NamedTuple):
@@ -118,11 +123,11 @@ class Decision(NamedTuple):
 
     @property
     def workspace_bytes(self) -> int:
-        """Bytes of the packed weights and the bias, and of the copy that a thread keeps."""
+        """Bytes of the packed weights and the bias, and of the copy of an image that a thread keeps."""
         groups, channels, filters = self.packed_group
         packed = sum(each.blocks * each.packed for each in self.tile.shape.blocks(filters))
         weights = groups * packed * (channels * self.view.geometry.taps + 1) * self.view.size
-        return weights + (self.copy.images * self.copy.nbytes + LINE if self.copy else 0)
+        return weights + (self.copy.nbytes + LINE if self.copy else 0)
 
     def view_for(self, strides: tuple[int, ...], out_strides: tuple[int, ...]) -> View | None:
         """Return the view of arrays of other strides, or None where the tile cannot walk them."""
@@ -262,10 +267,9 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
     for axes in {own, last} if not any(found) and dot is None else {last}:
         turned = axes != own
         strides = _pitched(axes, room, size)
-        nbytes = -(-max(s * n for s, n in zip(strides, room, strict=True)) // LINE) * LINE
-        images = max(1, min(problem.batch, _COPY_BYTES // nbytes))
+        nbytes = max(s * n for s, n in zip(strides, room, strict=True))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
-        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason, images)
+        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason)
         candidate = decision(copy, geometry, (0, *strides))
         if candidate is not None:
             made, cycles = candidate

@@ -112,8 +112,9 @@ class PreparedLayer:
         if self._calls is not None and (x.strides, out.strides) == self._strides and x.dtype.isnative:
             self._calls.run(x.ctypes.data, *self._addresses, out.ctypes.data)
             return
-        step = self._copy.images if self._copy else self._problem.batch
-        for n in range(0, self._problem.batch, step):
+        batch = self._problem.batch
+        step = self._copy.images(batch) if self._copy else batch
+        for n in range(0, batch, step):
             self._some(x[n : n + step], out[n : n + step])
 
     def bands(self, x: NDArray[Any], out: NDArray[Any], count: int) -> list[Callable[[], None]] | None:
@@ -134,9 +135,9 @@ class PreparedLayer:
         if copy is None and not (x.dtype.isnative and calls_for(images, strides, dense)):
             copy = self._straight_copy
         if copy is not None:
-            strides = (copy.nbytes, *copy.strides)
-        fits = copy is None or images <= copy.images
-        result, calls = out, calls_for(images, strides, out_strides) if fits else None
+            strides = (copy.pitch, *copy.strides)
+        foreseen = copy is self._copy or images == 1
+        result, calls = out, calls_for(images, strides, out_strides) if foreseen else None
         if calls is None and images > 1:
             for n in range(images):
                 self._some(x[n : n + 1], out[n : n + 1])
@@ -162,14 +163,14 @@ class PreparedLayer:
         p = self._problem
         shape = (p.channels, *p.geometry.spatial_shape)
         strides = self._strides[0][1:]
-        return Copy(shape, strides, _reach(shape, strides, self._dtype.itemsize), self._dtype, False, 0, "strides", 1)
+        return Copy(shape, strides, _reach(shape, strides, self._dtype.itemsize), self._dtype, False, 0, "strides")
 
     def _filled(self, copy: Copy, images: NDArray[Any]) -> NDArray[Any]:
         """Return this thread's copy of images (N, C, *spatial)."""
         p = self._problem
         room = getattr(self._arena, "copy", None)
         if room is None:
-            room = self._arena.copy = _allocate(copy)
+            room = self._arena.copy = _allocate(copy, copy.images(p.batch) if copy is self._copy else 1)
             if copy.padded and p.padding_mode == "constant":
                 room[...] = _moved(p.padding_value, copy)
         pairs = ((0, 0), (0, 0), *(p.geometry.padding if copy.padded else ((0, 0),) * p.geometry.ndim))
@@ -194,15 +195,15 @@ def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:
     return sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) + size
 
 
-def _allocate(copy: Copy) -> NDArray[Any]:
-    """Return room for a copy: an array (N, C, *spatial) that starts at a line of the cache."""
-    nbytes = copy.images * copy.nbytes
+def _allocate(copy: Copy, images: int) -> NDArray[Any]:
+    """Return room for copies of images: an array (N, C, *spatial) that starts at a line of the cache."""
+    nbytes = (images - 1) * copy.pitch + copy.nbytes
     room = scratch.empty(nbytes + LINE, np.dtype(np.uint8))
     if copy.strides[0] == copy.dtype.itemsize:
         room[...] = 0  # lanes may hold more channels than there are
     start = -room.ctypes.data % LINE
     pixels = room[start : start + nbytes].view(copy.dtype)
-    return np.lib.stride_tricks.as_strided(pixels, (copy.images, *copy.shape), (copy.nbytes, *copy.strides))
+    return np.lib.stride_tricks.as_strided(pixels, (images, *copy.shape), (copy.pitch, *copy.strides))
 
 
 def _moved(value: Any, copy: Copy) -> Any:
