@@ -29,7 +29,7 @@ from .kit.oracles import Window, activated, layer_sums
 from .kit.outcomes import require
 from .kit.processes import run_alone
 from .kit.selection import one_in
-from .kit.strategies import BFLOAT16, DTYPES, MEMORY_ORDERS, PADDING_MODES, fewer
+from .kit.strategies import BFLOAT16, DTYPES, MEMORY_ORDERS, PADDING_MODES, PADDING_NAMES, fewer
 from .kit.targets import forget_choices, planning_for
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ def test_padding_modes(mode: str, layout: str) -> None:
 def test_names_of_padding(k: int) -> None:
     """The names of padding mean what they mean to the other algorithms."""
     x, w = np.ones((2, 3, *(7, 6, 5)[:k]), np.float32), np.ones((4, 3, *(3, 4, 2)[:k]), np.float32)
-    for name in ("valid", "same", "same_lower", "full", "causal"):
-        ours, theirs = (conv(x, w, padding=name, algorithm=a) for a in ("implicit", "reference"))
+    for name in PADDING_NAMES:
+        ours, theirs = (conv(x, w, padding=name, algorithm=a) for a in ("implicit", "reference"))  # type: ignore[arg-type]
         np.testing.assert_array_equal(ours, theirs)
 
 

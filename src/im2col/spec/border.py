@@ -104,8 +104,8 @@ def _fold_side(pixels: NDArray[Any], side: NDArray[Any], first: int, mode: str) 
         number, inside = divmod(at, stroke)
         if small and periods > 1 and at % period == 0:
             count = periods * period
-            strokes = side[at - first : at - first + count].reshape(-1, stroke, *side.shape[1:], copy=False)
-            _fold_strokes(pixels, strokes, mode)
+            shape = (count // stroke, stroke, *side.shape[1:])
+            _fold_strokes(pixels, side[at - first : at - first + count].reshape(shape, copy=False), mode)
         else:
             count = min(stroke - inside, stop - at)
             shown = pixels if mode == "wrap" or number % 2 == 0 else pixels[::-1]

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PaddingName = Literal["valid", "same", "same_lower", "full", "causal"]
+PaddingName = Literal["valid", "same", "same_lower", "full", "causal", "multiple"]
 PaddingMode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 Padding = PaddingName | int | tuple[int | tuple[int, int], ...]
 
 _OTHER_NAMES = (
-    "; torch's 'circular' is 'wrap', 'replicate' is 'edge'; scipy.ndimage's 'reflect' is 'symmetric', 'mirror' is "
-    "'reflect', 'nearest' is 'edge'"
+    "; torch's 'circular' is 'wrap', 'replicate' is 'edge', 'zeros' is 'constant'; scipy.ndimage's 'reflect' is "
+    "'symmetric', 'mirror' is 'reflect', 'nearest' is 'edge'"
 )
 _NAMES = get_args(PaddingName)
 _MODES = get_args(PaddingMode)
@@ -50,7 +50,9 @@ def resolve_geometry(
     padding : int, sequence or str
         An int for every side; one entry an axis, each an int or a (before, after) pair; or a name: ``"valid"``
         none; ``"same"`` the output is ceil(size / stride), the odd pixel after; ``"same_lower"`` the odd pixel
-        before; ``"full"`` every window that touches the image; ``"causal"`` all before.
+        before; ``"full"`` every window that touches the image; ``"causal"`` all before; ``"multiple"`` the fewest
+        pixels after with which no pixel is left over: every pixel lies in a window, but for those that a stride longer
+        than the window leaves out everywhere. With stride = kernel, that is up to a multiple of the kernel.
 
     Returns
     -------
@@ -138,6 +140,8 @@ def _named(
         reach = d * (k - 1)
         # TensorFlow's rule for "same": as many stops as strides start inside the image.
         total = max(0, (-(-n // s) - 1) * s + reach + 1 - n)
+        # Stops until the last pixel is reached, but none that starts behind it.
+        stops = max(1, min(-(-(n - reach - 1) // s) + 1, -(-n // s)))
         pairs.append(
             {
                 "valid": (0, 0),
@@ -145,6 +149,7 @@ def _named(
                 "same_lower": (total - total // 2, total // 2),
                 "full": (reach, reach),
                 "causal": (reach, 0),
+                "multiple": (0, max(0, (stops - 1) * s + reach + 1 - n) if n else 0),
             }[name]
         )
     return tuple(pairs)
