@@ -610,7 +610,7 @@ def test_long_work_shows_its_progress_on_a_terminal(
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes that for a terminal
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("im2col.cli.commands._LONG", seconds)
-    monkeypatch.setattr("im2col.photo.filtering.BAND_SAMPLES", 1)
+    monkeypatch.setattr("im2col.photo.bands.BAND_SAMPLES", 1)
     done = run("filter", photo, "--kernel", "blur", "-o", "b.png")
     assert done.status == 0
     assert ("filtering" in done.err) is shown
