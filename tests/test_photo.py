@@ -9,7 +9,6 @@ import struct
 import sys
 import warnings
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +39,7 @@ from .kit.outcomes import raises_exactly, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -119,7 +119,8 @@ def filtered(photo: Photo, kernel: ImageKernel, mode: str = "nearest", offset: i
     values = exactly(photo, kernel, mode, offset)
     if photo.maximum is None:
         return values.astype(photo.samples.dtype)
-    return np.clip(np.rint(values), 0, photo.maximum).astype(photo.samples.dtype)
+    clipped: NDArray[Any] = np.clip(np.rint(values), 0, photo.maximum)
+    return clipped.astype(photo.samples.dtype)
 
 
 # --- kernels

@@ -33,6 +33,8 @@ def in_words_of_options(message: str, parameters: Iterable[Any]) -> str:
     message = message.replace("pass force (--force)", "pass --force")
     message = message.replace("pass large=True (--large)", "pass --large")
     for parameter in parameters:
+        if parameter.name == "weight_shape":
+            message = message.replace("pass w of shape", "pass WEIGHT_SHAPE of")
         option = next((option for option in parameter.opts if option.startswith("--")), None)
         if option is None:
             continue
