@@ -709,3 +709,23 @@ def test_signed_is_for_integers() -> None:
         "filter_photo: signed is for integers: floating-point samples hold negative results as they are",
     ):
         filter_photo(Photo(smooth("f4", 3)), "laplacian", signed=True)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_what_is_no_number_stays_where_the_window_is(tmp_path: Path, dtype: str) -> None:
+    """NaN and infinities reach only the pixels whose window covers them, without a warning."""
+    samples = smooth(dtype, 1)
+    samples[10, 10], samples[20, 20], samples[20, 21] = np.nan, np.inf, -np.inf
+    result, _ = through(tiff(tmp_path / "a.tif", samples, "minisblack"), kernel="blur")
+    touched = np.zeros((HEIGHT, WIDTH), bool)
+    touched[8:13, 8:13] = touched[18:23, 18:24] = True
+    np.testing.assert_array_equal(np.isfinite(result[:, :, 0]), ~touched)
+
+
+def test_a_png_file_too_wide_for_its_library(tmp_path: Path) -> None:
+    """Refused before the work."""
+    with pytest.raises(
+        PhotoError, match=r"PNG holds at most 1000000 pixels along a side, .*; use one of TIFF, BMP, PPM"
+    ):
+        write_photo(Photo(np.zeros((1, 1_000_001, 1), np.uint8)), tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())

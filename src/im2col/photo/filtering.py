@@ -146,19 +146,19 @@ def filter_photo(
     bands.open()
     for first in range(0, rows, bands.rows):
         last = min(first + bands.rows, rows)
-        sums = plan(last - first)(bands.band(first, last))
-        if photo.alpha is not None:
-            sums = _unknown_replaced(sums, kernel, maximum or 1)
-            result[first:last, :, -1] = photo.alpha[alpha_rows[first:last, None], alpha_columns]
-        sums /= kernel.divisor
-        values = sums
-        if maximum is not None:
-            values = sums.astype(np.float32, copy=False)
-            if signed:
-                values += (maximum + 1) // 2
-            np.rint(values, out=values)
-            np.clip(values, 0, maximum, out=values)
-        with np.errstate(over="ignore"):  # float16 may become infinite
+        with np.errstate(all="ignore"):  # infinities and NaN of floating-point samples go where the kernel takes them
+            sums = plan(last - first)(bands.band(first, last))
+            if photo.alpha is not None:
+                sums = _unknown_replaced(sums, kernel, maximum or 1)
+                result[first:last, :, -1] = photo.alpha[alpha_rows[first:last, None], alpha_columns]
+            sums /= kernel.divisor
+            values = sums
+            if maximum is not None:
+                values = sums.astype(np.float32, copy=False)
+                if signed:
+                    values += (maximum + 1) // 2
+                np.rint(values, out=values)
+                np.clip(values, 0, maximum, out=values)
             result[first:last, :, : len(values)] = values.transpose(1, 2, 0)
         if progress is not None:
             progress(last, rows)

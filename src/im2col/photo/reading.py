@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -101,18 +102,24 @@ def _undecodable(path: str | os.PathLike[str], cause: Exception) -> PhotoError:
 
 @contextmanager
 def _pixel_limit(pil: ModuleType, *, large: bool) -> Iterator[None]:
-    """Make Pillow's warning of a decompression bomb an error, or lift the limit; keep its other warnings quiet."""
+    """Make Pillow's warning of a decompression bomb an error, or lift the limit; keep other warnings quiet."""
     limit = pil.Image.MAX_IMAGE_PIXELS
+    loggers = [logging.getLogger(name) for name in ("tifffile", "PIL.TiffImagePlugin")]
+    disabled = [logger.disabled for logger in loggers]
     with warnings.catch_warnings():
         # They are of metadata that is left out.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", pil.Image.DecompressionBombWarning)
         try:
+            for logger in loggers:  # which would write to standard error what is an error here, too
+                logger.disabled = True
             if large:
                 pil.Image.MAX_IMAGE_PIXELS = None
             yield
         finally:
             pil.Image.MAX_IMAGE_PIXELS = limit
+            for logger, before in zip(loggers, disabled, strict=True):
+                logger.disabled = before
 
 
 def _read_with_pillow(image: ImageFile, file: BinaryIO, path: str | os.PathLike[str]) -> Photo:

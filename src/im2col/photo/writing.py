@@ -64,7 +64,7 @@ def _format(name: str, endings: str, modes: tuple[str, ...], *holds: str, **opti
 
 
 FORMATS = (
-    _format("PNG", ".png", _EIGHT + _SIXTEEN, *_TRAVELLING, "chunks"),
+    _format("PNG", ".png", _EIGHT + _SIXTEEN, *_TRAVELLING, "chunks", longest=1_000_000),  # of libpng
     _format("TIFF", ".tif .tiff", tuple(MODES), *_TRAVELLING, longest=(1 << 32) - 1),
     _format("WEBP", ".webp", _EIGHT, "icc_profile", "exif", "xmp", longest=16383),
     _format("JPEG", ".jpg .jpeg .jpe .jfif", _PLAIN, *_TRAVELLING, "comment", "photoshop", longest=65500),
@@ -125,9 +125,9 @@ def write_photo(
                 # In colour, Pillow holds four bytes a pixel.
                 require_memory(4 * width * height, "scale it down first", "the copy of {} × {} pixels", width, height)
                 _save_with_pillow(photo, file, form, metadata, exif)
-        except ValueError as cause:
-            if isinstance(cause, FileError):
-                raise
+        except FileError:
+            raise
+        except (ValueError, RuntimeError) as cause:  # what encoders raise depends on the format
             raise PhotoError(f"cannot write {str(path)!r}: {cause}") from cause
     return tuple(f"{path}: {note}" for note in notes)
 
