@@ -169,13 +169,19 @@ def metadata_of(image: ImageFile, file: BinaryIO, *, plain: bool) -> tuple[Metad
         icc_profile=profile if plain else None,
         exif=exif,
         xmp=upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp) if xmp else None,
-        dpi=(float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None,
+        dpi=resolution(*dpi) if dpi else None,
         comment=info.get("comment") if image.format in {"JPEG", "MPO"} else None,
         photoshop=_photoshop(image),
         chunks=tuple((name, data) for name, data in chunks if _travels(name, data)),
         coding=_jpeg_coding(image),
     )
     return metadata, notes
+
+
+def resolution(across: float, down: float) -> tuple[float, float] | None:
+    """Return pixels an inch, or None where they are none that a file can hold."""
+    both = float(across), float(down)
+    return both if all(0 < value < 1 << 16 for value in both) else None
 
 
 def _photoshop(image: ImageFile) -> bytes | None:

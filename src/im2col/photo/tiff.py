@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..engine.host import require_memory
 from ..errors import PhotoError
 from .libraries import imagecodecs, pillow, tifffile
-from .metadata import directory_of, orientation_of, tiff_exif, turned, upright, upright_xmp
+from .metadata import directory_of, orientation_of, resolution, tiff_exif, turned, upright, upright_xmp
 from .photograph import Metadata, Photo
 
 if TYPE_CHECKING:
@@ -63,10 +64,13 @@ def read_tiff(file: BinaryIO, path: str | os.PathLike[str], limit: int | None) -
         if plain and not page.extrasamples and page.planarconfig == 1:
             file.seek(0)
             return None
+        if not (isinstance(page.imagewidth, int) and isinstance(page.imagelength, int)):
+            raise TypeError(f"its size is {page.imagewidth} × {page.imagelength}")
         if limit is not None and page.imagewidth * page.imagelength > limit:
             raise pillow().Image.DecompressionBombError
         _check(page, path)
-        size = 3 * page.nbytes  # the file's samples, and what becomes of them
+        # The file's samples, and what becomes of them; a broken file may have tiles beyond all measure.
+        size = 2 * page.nbytes + max(page.nbytes, math.prod(page.chunks) * page.dtype.itemsize)
         require_memory(size, "scale it down first", "the image {} of {} × {} pixels", path, *page.shape[1::-1])
         if page.compression != 1:
             imagecodecs()  # tifffile's own error names no extra
@@ -159,8 +163,7 @@ def _in_depth(pixels: NDArray[Any], page: Any, path: str | os.PathLike[str]) -> 
 
 def _dpi(page: Any) -> tuple[float, float] | None:
     unit = page.tags.valueof(296, 2)
-    across, down = page.get_resolution(unit="INCH") if unit in {2, 3} else (0, 0)
-    return (float(across), float(down)) if min(across, down) > 0 and 282 in page.tags else None
+    return resolution(*page.get_resolution(unit="INCH")) if unit in {2, 3} and 282 in page.tags else None
 
 
 def write_tiff(file: BinaryIO, photo: Photo, exif: Exif | None) -> None:
