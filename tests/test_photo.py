@@ -754,8 +754,8 @@ def test_the_colour_profile_is_kept(folder: Path, ending: str) -> None:
     [
         ("a.jpg", "RGBA", "{path}: JPEG cannot hold RGB with alpha; use one of PNG, TIFF, WEBP, as in {png}"),
         ("a.bmp", "LA", "{path}: BMP cannot hold grey with alpha; use one of PNG, TIFF, WEBP, as in {png}"),
-        ("a.webp", "L;16", "{path}: WEBP cannot hold 16-bit grey; use one of PNG, TIFF, PPM, as in {png}"),
-        ("a.webp", "RGB;16", "{path}: WEBP cannot hold 16-bit RGB; use one of PNG, TIFF, as in {png}"),
+        ("a.jpg", "RGBA;16", "{path}: JPEG cannot hold RGB with alpha; use one of PNG, TIFF, as in {png}"),
+        ("a.webp", "LA;F64", "{path}: WEBP cannot hold float64 grey with alpha; use TIFF, as in {tif}"),
         ("a.png", "RGB;F32", "{path}: PNG cannot hold float32 RGB; use TIFF, as in {tif}"),
         ("a.pgm", "RGB", "{path}: a file that ends in .pgm does not hold RGB; use .ppm or .pnm"),
         ("a.ppm", "L", "{path}: a file that ends in .ppm does not hold grey; use .pgm or .pnm"),

@@ -19,7 +19,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, JpegImagePlugin
 
-from im2col import MemoryBudgetError, MissingExtraError, PhotoError
+from im2col import FileError, MemoryBudgetError, MissingExtraError, PhotoError
 from im2col.photo.filtering import filter_file, filter_photo
 from im2col.photo.image_files import Photo, read_photo, write_photo
 from im2col.photo.kernels import KERNELS
@@ -729,3 +729,87 @@ def test_a_png_file_too_wide_for_its_library(tmp_path: Path) -> None:
     ):
         write_photo(Photo(np.zeros((1, 1_000_001, 1), np.uint8)), tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("ending", "mode"), [(".webp", "RGBA;16"), (".jpg", "L;16"), (".bmp", "RGB;16"), (".ppm", "RGB;16")]
+)
+def test_formats_of_8_bits_take_the_nearest_8(tmp_path: Path, ending: str, mode: str) -> None:
+    """With a note: 16 bits in, 8 bits out, rounded."""
+    channels = {"L": 1, "RGB": 3, "RGBA": 4}[mode.partition(";")[0]]
+    samples = smooth("u2", channels)
+    colours, alpha = (samples[:, :, :-1], samples[:, :, -1]) if channels == 4 else (samples, None)
+    out = tmp_path / f"a{ending}"
+    (note,) = write_photo(Photo(colours, alpha), out)
+    name = {".webp": "WEBP", ".jpg": "JPEG", ".bmp": "BMP", ".ppm": "PPM"}[ending]
+    assert note == f"{out}: {name} holds 8 bits, to which the 16 of each sample were rounded"
+    again = read_photo(out)
+    assert again.mode == mode.partition(";")[0]
+    if ending in {".bmp", ".ppm"}:
+        np.testing.assert_array_equal(again.samples, np.rint(colours / 257))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_lossless_webp_stays_lossless(tmp_path: Path, mode: str) -> None:
+    """And a lossy one is lossy."""
+    samples = RNG.integers(0, 256, (20, 30, len(mode)), np.uint8)
+    if mode == "RGBA":
+        samples[:, :, 3] = 255
+        samples[0, 0, 3] = 254
+    Image.fromarray(samples).save(tmp_path / "a.webp", lossless=True, icc_profile=SRGB)
+    filter_file(tmp_path / "a.webp", "identity", tmp_path / "b.webp")
+    np.testing.assert_array_equal(read_photo(tmp_path / "b.webp").pixels(), samples)
+    Image.fromarray(samples).save(tmp_path / "c.webp", quality=50)
+    filter_file(tmp_path / "c.webp", "identity", tmp_path / "d.webp")
+    assert b"VP8L" not in (tmp_path / "d.webp").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["u2", "f4"])
+def test_more_than_a_classic_tiff_holds_is_a_bigtiff(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same tags."""
+    monkeypatch.setattr("im2col.photo.tiff._CLASSIC", 100)
+    monkeypatch.setattr("im2col.photo.tiff._STRIP", 1000)
+    samples = smooth(kind, 3)
+    path = write_with_everything(tmp_path / "a.tif")
+    metadata = read_photo(path).metadata
+    write_photo(Photo(samples, None, metadata), tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as result:
+        assert result.is_bigtiff
+        assert len(result.pages.first.dataoffsets) > 10
+        np.testing.assert_array_equal(result.asarray(), samples)
+    again = read_photo(tmp_path / "b.tif")
+    np.testing.assert_array_equal(again.samples, samples)
+    assert (again.metadata.icc_profile, again.metadata.xmp) == (SRGB, metadata.xmp)
+    assert again.metadata.dpi == pytest.approx((240, 240))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_few_bits(tmp_path: Path, bits: int, photometric: str) -> None:
+    """Facsimiles and the like, of either polarity."""
+    samples = RNG.integers(0, 2**bits, (HEIGHT, WIDTH)).astype(np.uint8)
+    options: dict[str, Any] = {} if bits == 1 else {"bitspersample": bits}
+    written = samples.astype(bool) if bits == 1 else samples
+    tifffile.imwrite(tmp_path / "a.tif", written, photometric=photometric, metadata=None, **options)
+    white = samples * (255 // (2**bits - 1))
+    expected = (white if photometric == "minisblack" else 255 - white).astype(np.uint8)
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.tif").samples[:, :, 0], expected)
+
+
+def test_a_folder_in_which_nothing_can_be_made_is_found_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The photograph is not even read."""
+    write_photo(Photo(smooth("u1", 3)), tmp_path / "a.png")
+    monkeypatch.setattr("im2col.photo.filtering.read_photo", lambda *_, **__: pytest.fail("worked in vain"))
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", fail)
+    with raises_exactly(
+        FileError, f"filter_file: cannot write '{tmp_path / 'b.png'}': Permission denied; name another folder"
+    ):
+        filter_file(tmp_path / "a.png", "blur", tmp_path / "b.png")

@@ -66,6 +66,11 @@ def check_target(path: str | os.PathLike[str], *, force: bool) -> Path:
     raise FileError(f"cannot write {str(path)!r}: {problem}")
 
 
+def _part_of(target: Path) -> Path:
+    """Return where a file lies until it is complete."""
+    return target.with_name(f".im2col-{uuid.uuid4().hex[:12]}.part")
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) -> Iterator[BinaryIO]:
     """Open a file that appears under its name when it is complete, and not at all where its writing fails.
@@ -89,7 +94,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) 
         As `check_target`, and for every `OSError` while the file is written.
     """
     target = check_target(path, force=force)
-    part = target.with_name(f".im2col-{uuid.uuid4().hex[:12]}.part")
+    part = _part_of(target)
     allowed = 0o666 & (like | stat.S_IRWXU)
     kept = stat.S_IMODE(target.stat().st_mode) & (like | stat.S_IRWXU) if target.exists() else None
     try:
@@ -112,7 +117,13 @@ def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) 
 def check_output(path: str | os.PathLike[str], *, force: bool) -> None:
     """Raise `FileError` where `writing` could not write: as `check_target`, or standard output is a terminal."""
     if str(path) != STANDARD:
-        check_target(path, force=force)
+        # Whether a file can be made in a folder shows for sure only when one is.
+        part = _part_of(check_target(path, force=force))
+        try:
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            part.unlink()
+        except OSError as cause:
+            raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}; name another folder") from cause
     elif sys.stdout.isatty():
         raise FileError("cannot write '-': standard output is a terminal; name a file, or add > and a file's name")
 

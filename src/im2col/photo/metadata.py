@@ -173,7 +173,7 @@ def metadata_of(image: ImageFile, file: BinaryIO, *, plain: bool) -> tuple[Metad
         comment=info.get("comment") if image.format in {"JPEG", "MPO"} else None,
         photoshop=_photoshop(image),
         chunks=tuple((name, data) for name, data in chunks if _travels(name, data)),
-        coding=_jpeg_coding(image),
+        coding=_coding(image, file),
     )
     return metadata, notes
 
@@ -192,8 +192,27 @@ def _photoshop(image: ImageFile) -> bytes | None:
     return None
 
 
+def _coding(image: ImageFile, file: BinaryIO) -> dict[str, dict[str, Any]]:
+    """Return how a file was coded, so that the same pixels are coded alike."""
+    if image.format == "WEBP":
+        return {"WEBP": {"lossless": True}} if _is_lossless_webp(file) else {}
+    jpeg = _jpeg_coding(image) if image.format in {"JPEG", "MPO"} else {}
+    return {"JPEG": jpeg} if jpeg else {}
+
+
+def _is_lossless_webp(file: BinaryIO) -> bool:
+    """Say whether a WebP file has a lossless picture: by its first chunk of pixels."""
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        name, size = struct.unpack("<4sI", head)
+        if name in {b"VP8 ", b"VP8L"}:
+            return bool(name == b"VP8L")
+        file.seek(size + size % 2, 1)
+    return False
+
+
 def _jpeg_coding(image: ImageFile) -> dict[str, Any]:
-    """Return how a JPEG file was coded, so that the same pixels are coded alike."""
+    """Return the sampling, tables, progression and colour space of a JPEG file."""
     layers: list[tuple[int, int, int, int]] = getattr(image, "layer", [])
     if image.mode not in {"L", "RGB"} or len(layers) not in {1, 3}:
         return {}

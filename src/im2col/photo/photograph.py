@@ -47,7 +47,7 @@ class Metadata:
     chunks : tuple of (bytes, bytes)
         Names and data of a PNG file's chunks: gamma and the like, and texts.
     coding : mapping
-        How a JPEG file was coded, as options of Pillow's ``save``.
+        How the file was coded: for the name of its format, options of Pillow's ``save``.
     """
 
     icc_profile: bytes | None = None
@@ -57,7 +57,7 @@ class Metadata:
     comment: bytes | None = None
     photoshop: bytes | None = None
     chunks: tuple[tuple[bytes, bytes], ...] = ()
-    coding: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    coding: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, eq=False)

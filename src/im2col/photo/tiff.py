@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
+_OWN = {_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB}
 _UNSIGNED = 1
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
 _INTEGERS = {8: np.uint8, 16: np.uint16}
@@ -40,7 +41,7 @@ def is_tiff(file: BinaryIO) -> bool:
 
 
 def read_tiff(file: BinaryIO, path: str | os.PathLike[str], limit: int | None) -> Photo | None:
-    """Read a TIFF file, or return None where Pillow reads it rightly: unsigned samples of 8 bits, pixel by pixel.
+    """Read a TIFF file, or return None where Pillow reads it rightly: unsigned samples of at most 8 bits.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def read_tiff(file: BinaryIO, path: str | os.PathLike[str], limit: int | None) -
         page = tiff.pages.first
         bits = page.bitspersample
         plain = (bits if isinstance(bits, int) else max(bits)) <= 8 and page.sampleformat == _UNSIGNED
-        if plain and not page.extrasamples and page.planarconfig == 1:
+        if plain and (page.photometric not in _OWN or (not page.extrasamples and page.planarconfig == 1)):
             file.seek(0)
             return None
         if not (isinstance(page.imagewidth, int) and isinstance(page.imagelength, int)):
@@ -95,7 +96,7 @@ def _check(page: Any, path: str | os.PathLike[str]) -> None:
     """Refuse what has no samples of a photograph."""
     kind = getattr(page.photometric, "name", page.photometric)
     dtype = page.dtype
-    if page.photometric not in {_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB} or dtype is None:
+    if page.photometric not in _OWN or dtype is None:
         problem = f"is {kind} in {page.bitspersample} bits"
     elif dtype.kind not in "uif":
         problem = f"has samples of {dtype}"

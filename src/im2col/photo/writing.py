@@ -7,9 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..engine.host import require_memory
 from ..errors import FileError, PhotoError, named
-from ..files import STANDARD, check_output, writing
+from ..files import STANDARD, writing
 from .libraries import imagecodecs, pillow
 from .metadata import chunk_words, exif_for, insert_chunks
 from .photograph import MODES
@@ -72,8 +74,10 @@ FORMATS = (
     Format("PPM", {".ppm": ("RGB",), ".pgm": ("L", "L;16"), ".pnm": ("L", "L;16", "RGB")}),
 )
 """The formats that are written, and what each can hold. Pillow would convert some of the rest without a word."""
-_FINE_JPEG = MappingProxyType({"quality": 95, "subsampling": "4:4:4"})
-"""How a photograph is coded that was no JPEG file: with its colours in full resolution."""
+_FINE: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"JPEG": {"quality": 95, "subsampling": "4:4:4"}, "WEBP": {"quality": 95}}
+)
+"""How a photograph is coded whose file was of another format: with its colours in full resolution."""
 _PNG_LEVEL = 4
 """Of compression: a third of the time of the usual 6, for files that are a tenth larger."""
 _SEGMENT = 65000
@@ -110,10 +114,12 @@ def write_photo(
     MissingExtraError
         If Pillow is not installed, or imagecodecs for PNG.
     """
-    check_output(path, force=force)
     height, width = photo.samples.shape[:2]
     form = format_for(path, photo.mode, (width, height))
     metadata, exif, notes = _fitting(photo, form)
+    if _narrowed(photo.mode, form) != photo.mode:
+        notes.append(f"{form.name} holds 8 bits, to which the 16 of each sample were rounded")
+        photo = _in_eight_bits(photo)
     with writing(path, force=force, like=like) as file:
         try:
             if form.name == "TIFF":
@@ -157,6 +163,7 @@ def format_for(path: str | os.PathLike[str], mode: str, size: tuple[int, int]) -
     way_out = f"use one of {names}, as in {example}" if len(fitting) > 1 else f"use {names}, as in {example}"
     if form is None:
         raise PhotoError(f"the ending {ending!r} of {path} means no format that is written here; {way_out}")
+    mode = _narrowed(mode, form)
     if mode not in form.modes:
         raise PhotoError(f"{path}: {form.name} cannot hold {MODES[mode]}; {way_out}")
     if mode not in form.endings[ending]:
@@ -168,6 +175,21 @@ def format_for(path: str | os.PathLike[str], mode: str, size: tuple[int, int]) -
             f"{size[1]}; {way_out}"
         )
     return form
+
+
+def _narrowed(mode: str, form: Format) -> str:
+    """Return the kind of photograph that is written: of 8 bits, where the format holds no 16."""
+    return mode.removesuffix(";16") if mode not in form.modes else mode
+
+
+def _in_eight_bits(photo: Photo) -> Photo:
+    """Return a photograph of 16 bits with the 8 that come closest."""
+
+    def nearest(array: NDArray[Any]) -> NDArray[Any]:
+        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+    alpha = None if photo.alpha is None else nearest(photo.alpha)
+    return replace(photo, samples=nearest(photo.samples), alpha=alpha)
 
 
 def _fitting(photo: Photo, form: Format) -> tuple[Metadata, Exif | None, list[str]]:
@@ -203,13 +225,11 @@ def _plain(photo: Photo) -> NDArray[Any]:
 def _save_with_pillow(photo: Photo, file: BinaryIO, form: Format, metadata: Metadata, exif: Exif | None) -> None:
     image = pillow().Image.fromarray(_plain(photo))
     options: dict[str, Any] = {name: getattr(metadata, name) for name in form.holds & {"icc_profile", "xmp", "dpi"}}
+    options |= metadata.coding.get(form.name) or _FINE.get(form.name, {})
     if form.name == "JPEG":
-        options |= metadata.coding or _FINE_JPEG
         options["comment"] = metadata.comment
         if metadata.photoshop:
             options["extra"] = b"\xff\xed" + (2 + len(metadata.photoshop)).to_bytes(2, "big") + metadata.photoshop
-    if form.name == "WEBP":
-        options["quality"] = 95
     if exif is not None:
         options["exif"] = exif.tobytes()
     image.save(file, form.name, **{name: value for name, value in options.items() if value is not None})
