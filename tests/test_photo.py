@@ -108,6 +108,7 @@ def exactly(photo: Photo, kernel: ImageKernel, mode: str = "nearest", offset: in
         sums = []
         for x in colours:
             mean = correlate(x * alpha, magnitudes, mode=mode) / np.where(seen == 0, 1, seen)
+            mean = np.where(seen == 0, x, mean)
             whole = kernel.weights.sum() * opaque
             sums.append((correlate(x * alpha, kernel.weights, mode=mode) + mean * (whole - known)) / opaque)
     result: NDArray[Any] = np.stack(sums, -1) / kernel.divisor + offset
@@ -545,6 +546,22 @@ def test_what_nobody_sees_does_not_bleed(name: str, dtype: Any) -> None:
     seen = result.samples[10:30, 10:30]
     np.testing.assert_allclose(seen, np.broadcast_to(even, seen.shape), rtol=0, atol=2e-6 if dtype == np.float32 else 0)
     np.testing.assert_array_equal(result.alpha, alpha)
+
+
+@pytest.mark.parametrize("mode", [mode for mode, photo in PHOTOS.items() if photo.alpha is not None])
+def test_identity_keeps_what_nobody_sees(mode: str) -> None:
+    """The colours of fully transparent pixels, too; a pixel of whose window nothing is seen keeps its own."""
+    photo = PHOTOS[mode]
+    assert photo.alpha is not None
+    hidden = Photo(
+        photo.samples, np.where(photo.alpha < photo.alpha.max() / 2, 0, photo.alpha).astype(photo.alpha.dtype)
+    )
+    result = filter_photo(hidden, "identity")
+    rounding = 1e-15 if photo.maximum is None else 0
+    np.testing.assert_allclose(result.samples, hidden.samples, rtol=rounding, atol=0)
+    np.testing.assert_array_equal(result.alpha, hidden.alpha)
+    nothing = Photo(photo.samples, np.zeros_like(photo.alpha))
+    np.testing.assert_array_equal(filter_photo(nothing, "gaussian").samples, photo.samples)
 
 
 @pytest.mark.parametrize("kernel", ["blur", "gaussian", "motion"])

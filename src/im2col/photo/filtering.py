@@ -91,8 +91,9 @@ def filter_photo(
 
     Where a photograph is transparent its colour is unknown, so colours count as much as they can be seen. With weights
     w, colours c and opacities a, a pixel is the sum of w·a·c + w·(1 - a)·m, where m, the mean of the colours that are
-    seen under the window, stands for what is not: the sum of |w|·a·c, divided by that of |w|·a. For a blur that is the
-    usual mean of colours multiplied by their alpha; an even colour stays even with every kernel.
+    seen under the window, stands for what is not: the sum of |w|·a·c, divided by that of |w|·a (where nothing is seen,
+    the colour under the middle). For a blur that is the usual mean of colours multiplied by their alpha; an even colour
+    stays even with every kernel.
 
     Examples
     --------
@@ -132,7 +133,7 @@ def filter_photo(
         work = decided(band_rows)
         return Plan(work.operation, work.weights, None)
 
-    sums_bytes = 2 * len(filters) * bands.planes * bands.rows * columns * dtype.itemsize
+    sums_bytes = (4 if photo.alpha is not None else 2) * len(filters) * bands.planes * bands.rows * columns * 8
     way_out = "use a smaller kernel or dilation, or scale the photograph down first"
     padded = geometry.padded_shape
     what = "filtering {} × {} pixels, padded, with a window of {} rows"
@@ -142,15 +143,16 @@ def filter_photo(
     require_memory(size, way_out, what, *padded[::-1], geometry.span[0])
 
     result = np.empty((rows, columns, bands.planes), photo.samples.dtype)
-    alpha_rows, alpha_columns = _middles(geometry)
+    middle_rows, middle_columns = _middles(geometry)
     bands.open()
     for first in range(0, rows, bands.rows):
         last = min(first + bands.rows, rows)
         with np.errstate(all="ignore"):  # infinities and NaN of floating-point samples go where the kernel takes them
             sums = plan(last - first)(bands.band(first, last))
             if photo.alpha is not None:
-                sums = _unknown_replaced(sums, kernel, maximum or 1)
-                result[first:last, :, -1] = photo.alpha[alpha_rows[first:last, None], alpha_columns]
+                middles = middle_rows[first:last, None], middle_columns
+                result[first:last, :, -1] = photo.alpha[middles]
+                sums = _unknown_replaced(sums, kernel, maximum or 1, photo.samples[middles])
             sums /= kernel.divisor
             values = sums
             if maximum is not None:
@@ -179,7 +181,7 @@ def _filters(kernel: ImageKernel, dtype: np.dtype[Any], *, transparent: bool) ->
     return np.stack([weights, np.abs(weights)] if both else [weights])[:, None]
 
 
-def _unknown_replaced(sums: NDArray[Any], kernel: ImageKernel, opaque: int) -> NDArray[Any]:
+def _unknown_replaced(sums: NDArray[Any], kernel: ImageKernel, opaque: int, middle: NDArray[Any]) -> NDArray[Any]:
     """Return the colours' sums, in which the mean of what is seen stands for what is not; see `filter_photo`.
 
     Parameters
@@ -190,11 +192,13 @@ def _unknown_replaced(sums: NDArray[Any], kernel: ImageKernel, opaque: int) -> N
     kernel : ImageKernel
     opaque : int
         The greatest alpha.
+    middle : ndarray, (H, W, C)
+        The colours under the middles of the windows.
     """
     each = len(sums) // (2 if float(kernel.weights.min()) < 0 else 1)
     signed, magnitudes = sums.reshape(each, -1, *sums.shape[1:])[:, 0], sums.reshape(each, -1, *sums.shape[1:])[:, -1]
     seen = magnitudes[-1]
-    means = np.divide(magnitudes[:-1], seen, out=np.zeros_like(magnitudes[:-1]), where=seen > 0)
+    means = np.where(seen > 0, magnitudes[:-1] / seen, middle.transpose(2, 0, 1))
     unseen = float(kernel.weights.sum()) * opaque - signed[-1]
     result: NDArray[Any] = (signed[:-1] + means * unseen) / opaque
     return result
