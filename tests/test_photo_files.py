@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageCms, JpegImagePlugin
+from PIL.TiffImagePlugin import IFDRational
 
 from im2col import FileError, MemoryBudgetError, MissingExtraError, PhotoError
 from im2col.photo.filtering import filter_file, filter_photo
@@ -575,6 +576,29 @@ def test_photographs_come_out_upright(tmp_path: Path, source: str, orientation: 
         if source[0] == ".":  # Pillow's view of 16 bits is of no use
             with Image.open(out) as image:
                 assert image.getexif().get(274, 1) == 1
+
+
+@pytest.mark.parametrize("target", [".jpg", ".png", ".tif", ".webp"])
+def test_exif_of_a_camera(tmp_path: Path, target: str) -> None:
+    """Names in UTF-8, the maker's own bytes, fractions without a value, a directory in a directory."""
+    exif = exif_block()
+    exif[315], exif[270] = "Zoë".encode(), b"\xe7\x8c\xab"
+    camera = exif.get_ifd(0x8769)
+    camera.update(
+        {37500: b"maker\0\1\2" * 9, 36864: b"0230", 41486: IFDRational(0, 0), 42036: "Objektiv für Fernes".encode()}
+    )
+    camera[0xA005] = {1: "R98", 2: b"0100"}
+    Image.fromarray(smooth("u1", 3)).save(tmp_path / "a.jpg", exif=exif.tobytes())
+    assert "Zoë".encode() in (tmp_path / "a.jpg").read_bytes()
+    filter_file(tmp_path / "a.jpg", "blur", tmp_path / f"b{target}")
+    data = (tmp_path / f"b{target}").read_bytes()
+    for text in ("Zoë", "猫", "Objektiv für Fernes"):
+        assert text.encode() in data
+    with Image.open(tmp_path / f"b{target}") as image:
+        found = image.getexif()
+        entries = found.get_ifd(0x8769)
+        assert (entries[37500], entries[36864]) == (b"maker\0\1\2" * 9, b"0230")
+        assert found.get_ifd(0xA005) == {1: "R98", 2: b"0100"}
 
 
 def test_the_thumbnail_stays_behind(tmp_path: Path) -> None:

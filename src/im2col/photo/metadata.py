@@ -103,7 +103,7 @@ def upright(exif: Exif, *, tiff: bool) -> tuple[bytes | None, list[str]]:
     kept, lost = pil.Image.Exif(), []
     for tag, value in exif.items():
         if tag in _DESCRIPTIVE or not (tiff or tag in _STRUCTURE):
-            kept[tag] = directory_of(exif, tag) if tag in {_EXIF, _GPS} else value
+            kept[tag] = directory_of(exif, tag) if tag in {_EXIF, _GPS} else _text_as_bytes(value)
         elif tag not in _STRUCTURE:
             lost.append(lookup(tag).name)
     notes = [f"the tags {', '.join(map(str, lost))} were left out"] if lost else []
@@ -117,20 +117,27 @@ def upright(exif: Exif, *, tiff: bool) -> tuple[bytes | None, list[str]]:
 
 def directory_of(exif: Exif, tag: int) -> dict[int, Any]:
     """Return a directory of EXIF, with the one inside it, which is an offset into the old file."""
-    entries = dict(exif.get_ifd(tag))
+    entries = {key: _text_as_bytes(value) for key, value in exif.get_ifd(tag).items()}
     if _INTEROP in entries:
         entries[_INTEROP] = exif.get_ifd(_INTEROP)
     return entries
 
 
+def _text_as_bytes(value: Any) -> Any:
+    """Return text as the bytes that Pillow read: it would write a question mark for each that is not ASCII."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) and not value.isascii() else value
+
+
 def exif_for(exif: bytes, width: int, height: int) -> Exif:
     """Return EXIF that says the size of the new picture where it said that of the old."""
+    old: Exif = pillow().Image.Exif()
+    old.load(exif)
     result: Exif = pillow().Image.Exif()
-    result.load(exif)
-    sizes = result.get_ifd(_EXIF)
+    for tag, value in old.items():
+        result[tag] = directory_of(old, tag) if tag in {_EXIF, _GPS} else _text_as_bytes(value)
     for tag, size in ((_WIDTH, width), (_HEIGHT, height)):
-        if tag in sizes:
-            sizes[tag] = size
+        if tag in result.get(_EXIF, ()):
+            result[_EXIF][tag] = size
     return result
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.host import require_memory
 from ..errors import PhotoError
 from .libraries import imagecodecs, pillow, tifffile
-from .metadata import directory_of, orientation_of, resolution, tiff_exif, turned, upright, upright_xmp
+from .metadata import orientation_of, resolution, tiff_exif, turned, upright, upright_xmp
 from .photograph import Metadata, Photo
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _STRIP = 1 << 20
 """Bytes of a strip."""
 _CLASSIC = 4_000_000_000
 """Bytes of pixels that the offsets of a classic TIFF file reach; beyond, it is a BigTIFF."""
-_OFFSETS, _XMP, _ICC, _EXIF, _GPS = 273, 700, 34675, 34665, 34853
+_OFFSETS, _XMP, _ICC = 273, 700, 34675
 
 
 def is_tiff(file: BinaryIO) -> bool:
@@ -210,7 +210,7 @@ def write_tiff(file: BinaryIO, photo: Photo, exif: Exif | None) -> None:
         entries[_ICC] = metadata.icc_profile
     if exif is not None:
         for tag, value in exif.items():
-            directory[tag] = directory_of(exif, tag) if tag in {_EXIF, _GPS} else value
+            directory[tag] = value
     for tag, value in entries.items():
         directory[tag] = value
     directory.save(file)
