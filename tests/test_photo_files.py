@@ -360,6 +360,19 @@ def test_what_png_says_of_its_colours_stays(tmp_path: Path) -> None:
     assert notes == (f"{tmp_path / 'b.jpg'}: JPEG has no place for cHRM, gAMA, text",)
 
 
+def test_exif_of_png_as_imagemagick_writes_it(tmp_path: Path) -> None:
+    """As text: it becomes the chunk of the standard, once, and turns the picture."""
+    block = exif_block(6).tobytes()
+    text = b"Raw profile type exif\0\nexif\n%8d\n%s\n" % (len(block), block.hex().encode())
+    for depth in (8, 16):
+        samples = smooth(f"u{depth // 8}", 3)
+        path = png(tmp_path / "a.png", depth, 2, samples, [(b"tEXt", text), (b"tEXt", b"Raw profile type xmp\0kept")])
+        filter_file(path, "identity", tmp_path / "b.png", force=True)
+        np.testing.assert_array_equal(read_photo(tmp_path / "b.png").samples, np.rot90(samples, -1))
+        data = (tmp_path / "b.png").read_bytes()
+        assert (data.count(b"Raw profile type exif"), data.count(b"eXIf"), data.count(b"\0kept")) == (0, 1, 1)
+
+
 # --- JPEG
 
 

@@ -121,9 +121,10 @@ def check_output(path: str | os.PathLike[str], *, force: bool) -> None:
         part = _part_of(check_target(path, force=force))
         try:
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            part.unlink()
         except OSError as cause:
             raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}; name another folder") from cause
+        finally:
+            part.unlink(missing_ok=True)
     elif sys.stdout.isatty():
         raise FileError("cannot write '-': standard output is a terminal; name a file, or add > and a file's name")
 

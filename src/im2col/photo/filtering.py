@@ -195,8 +195,8 @@ def _unknown_replaced(sums: NDArray[Any], kernel: ImageKernel, opaque: int, midd
     middle : ndarray, (H, W, C)
         The colours under the middles of the windows.
     """
-    each = len(sums) // (2 if float(kernel.weights.min()) < 0 else 1)
-    signed, magnitudes = sums.reshape(each, -1, *sums.shape[1:])[:, 0], sums.reshape(each, -1, *sums.shape[1:])[:, -1]
+    both = sums.reshape(-1, 2 if float(kernel.weights.min()) < 0 else 1, *sums.shape[1:])
+    signed, magnitudes = both[:, 0], both[:, -1]
     seen = magnitudes[-1]
     means = np.where(seen > 0, magnitudes[:-1] / seen, middle.transpose(2, 0, 1))
     unseen = float(kernel.weights.sum()) * opaque - signed[-1]

@@ -257,7 +257,7 @@ def png_chunks(file: BinaryIO) -> list[tuple[bytes, bytes]]:
 
 def _travels(name: bytes, data: bytes) -> bool:
     """Say whether a chunk is handed on as it is: EXIF and XMP have places of their own."""
-    aside = data.startswith((_XMP_KEYWORD, b"Raw profile type exif", b"Raw profile type APP1", b"Raw profile type xmp"))
+    aside = data.startswith((_XMP_KEYWORD, b"Raw profile type exif"))
     return name in _COLOUR_CHUNKS or (name in _TEXT_CHUNKS and not aside)
 
 
