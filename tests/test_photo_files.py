@@ -820,6 +820,9 @@ def test_more_than_a_classic_tiff_holds_is_a_bigtiff(
     np.testing.assert_array_equal(again.samples, samples)
     assert (again.metadata.icc_profile, again.metadata.xmp) == (SRGB, metadata.xmp)
     assert again.metadata.dpi == pytest.approx((240, 240))
+    exif = Image.Exif()
+    exif.load(again.metadata.exif or b"")
+    assert (exif[271], exif.get_ifd(0x8769)[40962], exif.get_ifd(0x8825)[1]) == ("Canon", WIDTH, "N")
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])

@@ -131,7 +131,7 @@ def check_output(path: str | os.PathLike[str], *, force: bool) -> None:
 
 @contextmanager
 def writing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) -> Iterator[BinaryIO]:
-    """Open a file as `replacing` does; ``-`` is standard output, to which all is written at the end.
+    """Open a file as `replacing` does; ``-`` is standard output, which takes what comes as it comes.
 
     Parameters
     ----------
@@ -141,15 +141,13 @@ def writing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) ->
     Raises
     ------
     FileError
-        As `replacing`, and where standard output is a terminal.
+        As `replacing`.
     """
     if str(path) != STANDARD:
         with replacing(path, force=force, like=like) as file:
             yield file
         return
-    memory = io.BytesIO()
-    yield memory
-    sys.stdout.buffer.write(memory.getbuffer())
+    yield sys.stdout.buffer
     sys.stdout.buffer.flush()
 
 
