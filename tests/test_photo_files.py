@@ -6,6 +6,7 @@ went into the file.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import os
@@ -20,10 +21,11 @@ import tifffile
 from PIL import Image, ImageCms, JpegImagePlugin
 from PIL.TiffImagePlugin import IFDRational
 
-from im2col import FileError, MemoryBudgetError, MissingExtraError, PhotoError
+from im2col import FileError, Im2colError, MemoryBudgetError, MissingExtraError, PhotoError
 from im2col.photo.filtering import filter_file, filter_photo
 from im2col.photo.image_files import Photo, read_photo, write_photo
 from im2col.photo.kernels import KERNELS
+from im2col.photo.scaled import photo_image
 
 from .kit.outcomes import raises_exactly
 
@@ -853,3 +855,36 @@ def test_a_folder_in_which_nothing_can_be_made_is_found_before_the_work(
         FileError, f"filter_file: cannot write '{tmp_path / 'b.png'}': Permission denied; name another folder"
     ):
         filter_file(tmp_path / "a.png", "blur", tmp_path / "b.png")
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("seed", range(20))
+def test_broken_files_are_errors_of_the_package(tmp_path: Path, seed: int) -> None:
+    """Whatever bytes are wrong: the photograph is filtered, or refused by an error that names the file."""
+    random = np.random.default_rng(seed)
+    sources = [
+        tiff(tmp_path / "a.tif", smooth("u2", 3), "rgb", compression="lzw", tile=(16, 16)),
+        tiff(tmp_path / "b.tif", smooth("f4", 1), "minisblack", bigtiff=True),
+        png(tmp_path / "c.png", 16, 2, smooth("u2", 3), [(b"eXIf", exif_block(6).tobytes()[6:])]),
+        *(write_with_everything(tmp_path / f"d{ending}", 6) for ending in (".jpg", ".png", ".tif", ".webp")),
+    ]
+    for source, target in itertools.product(sources, (".png", ".jpg", ".tif")):
+        data = bytearray(source.read_bytes())
+        for at in random.integers(0, min(len(data), int(random.choice([64, 400, len(data)]))), random.integers(1, 8)):
+            data[at] = random.integers(256)
+        path = tmp_path / f"broken{source.suffix}"
+        path.write_bytes(data)
+        out = tmp_path / f"out{target}"
+        out.unlink(missing_ok=True)
+        with contextlib.suppress(Im2colError):
+            filter_file(path, "blur", out)
+            out.unlink()  # it was written whole; where it was not, it is not there
+        assert not out.exists()
+        assert not list(tmp_path.glob(".im2col-*"))
+
+
+def test_a_picture_of_a_floating_point_photograph(tmp_path: Path) -> None:
+    """Between 0 and 1, as far as it goes; what is no number is black."""
+    samples = np.array([[-1.0, 0.0, 0.5, 1.0, 7.0, np.nan]], np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", samples, metadata=None)
+    np.testing.assert_array_equal(photo_image(tmp_path / "a.tif"), [[[0, 0, 128, 255, 255, 0]]])
