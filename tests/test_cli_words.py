@@ -167,6 +167,8 @@ def test_arguments_in_words_of_options() -> None:
         ("padding_mode must be one", "--padding-mode must be one"),
         ("in mode padding_mode='edge'; go", "in mode --padding-mode edge; go"),
         ("the layout is odd", "the layout is odd"),
+        ("cannot read 'padding_mode.npy' or ./padding_mode/a", "cannot read 'padding_mode.npy' or ./padding_mode/a"),
+        ("use another padding_mode.", "use another --padding-mode."),
         ("pass w of shape (1, 2)", "pass WEIGHT_SHAPE of (1, 2)"),
         ("lower workspace_limit, or work on fewer images", "work on fewer images"),
         ("pass force (--force) to replace it", "pass --force to replace it"),

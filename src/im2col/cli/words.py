@@ -42,5 +42,5 @@ def in_words_of_options(message: str, parameters: Iterable[Any]) -> str:
         message = re.sub(rf"(?<![\w-]){name}=(?:'([^']*)'|([^\s;,]+))", rf"{option} \1\2", message)
         message = re.sub(rf"^{name} (must|has|counts|is)\b", rf"{option} \1", message)
         if "_" in name:
-            message = re.sub(rf"(?<![\w-]){name}\b", option, message)
+            message = re.sub(rf"(?<![\w/.-]){name}(?![\w/]|\.\w)", option, message)  # but not in a file's name
     return message
