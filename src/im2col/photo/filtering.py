@@ -18,6 +18,7 @@ from .bands import Bands
 from .image_files import read_photo
 from .kernels import KERNELS, ImageKernel, as_kernel, find_kernel
 from .photograph import Photo
+from .reach import within_reach
 from .writing import format_for, write_photo
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def filter_photo(
     The work goes in horizontal bands, so that it needs little memory beside the photograph and the result. The result
     does not depend on where the bands are cut: sums of integer weights are exact in float32 (float64 where they could
     pass 2**24), and other weights are summed in float64 and rounded to float32, which drops what the order of a sum
-    leaves in its last bits.
+    leaves in its last bits. Taps that are beyond the photograph wherever the window stands are merged, if the padding
+    is the edge or the constant.
 
     Where a photograph is transparent its colour is unknown, so colours count as much as they can be seen. With weights
     w, colours c and opacities a, a pixel is the sum of w·a·c + w·(1 - a)·m, where m, the mean of the colours that are
@@ -110,10 +112,10 @@ def filter_photo(
         raise ArgumentError("signed is for integers: floating-point samples hold negative results as they are")
     dtype = _exact_dtype(kernel, photo)
     rows, columns = geometry.output_shape
-    bands = Bands(photo, geometry, padding_mode, dtype)
-    size = rows * columns * bands.planes * photo.samples.itemsize
+    size = rows * columns * photo.planes * photo.samples.itemsize
     require_memory(size, "use less padding", "the result of {} × {} pixels", columns, rows)
-    filters = _filters(kernel, dtype, transparent=photo.alpha is not None)
+    filters, window = within_reach(_filters(kernel, dtype, transparent=photo.alpha is not None), geometry, padding_mode)
+    bands = Bands(photo, window, padding_mode, dtype)
 
     def decided(band_rows: int) -> Work:
         return convolution(
@@ -121,8 +123,8 @@ def filter_photo(
             dtype,
             np.tile(filters, (bands.planes, 1, 1, 1)),
             None,
-            stride=geometry.stride,
-            dilation=geometry.dilation,
+            stride=window.stride,
+            dilation=window.dilation,
             groups=bands.planes,
             algorithm=algorithm,
             threads=threads,
@@ -135,12 +137,12 @@ def filter_photo(
 
     sums_bytes = (4 if photo.alpha is not None else 2) * len(filters) * bands.planes * bands.rows * columns * 8
     way_out = "use a smaller kernel or dilation, or scale the photograph down first"
-    padded = geometry.padded_shape
+    padded, span = window.padded_shape, window.span[0]
     what = "filtering {} × {} pixels, padded, with a window of {} rows"
     size += bands.nbytes + sums_bytes
-    require_memory(size, way_out, what, *padded[::-1], geometry.span[0])
+    require_memory(size, way_out, what, *padded[::-1], span)
     size += decided(bands.rows).operation.workspace_bytes
-    require_memory(size, way_out, what, *padded[::-1], geometry.span[0])
+    require_memory(size, way_out, what, *padded[::-1], span)
 
     result = np.empty((rows, columns, bands.planes), photo.samples.dtype)
     middle_rows, middle_columns = _middles(geometry)
