@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from im2col.engine import compiler, scatter, scatter_kernels, scatter_plan
-from im2col.matrix import fold
 from im2col.matrix.frame import patch_view
+from im2col.spec.arrays import sum_dtype
 from im2col.spec.padding import pad_image
 
 from .kit.copies import THRESHOLDS, kernel_makers
@@ -178,7 +178,7 @@ def test_the_engine_and_numpy_agree_to_the_bit(shape: Window, value: str, rows: 
     if rows:
         order = (0, *range(2 + k, 2 + 2 * k), 1, *range(2, 2 + k))
         columns = np.ascontiguousarray(columns.transpose(order)).transpose(np.argsort(order))
-    dtype = fold.sum_dtype(columns.dtype)
+    dtype = sum_dtype(columns.dtype)
     assert engine_fold(columns, shape, dtype, threads).tobytes() == numpy_fold(columns, shape, dtype).tobytes()
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from im2col import DTypeError, ShapeError, col2im, im2col
 from im2col.matrix import fold
-from im2col.matrix.fold import Fold, sum_dtype
+from im2col.matrix.fold import Fold
+from im2col.spec.arrays import sum_dtype
 from im2col.spec.geometry import Geometry
 
 from .kit import oracles

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..memory import recalled
 from . import gather, scratch
 from .boxes import boxes
 from .compiler import load, loaded
@@ -73,7 +74,8 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
     element = _element(image.dtype, matrix.dtype)
     if element is None:
         return False
-    plan, kernel = _planned(_walks(image, matrix, axes), *element)
+    walks = _walks(image, matrix, axes)
+    plan, kernel = recalled((_planned, walks, element), partial(_planned, walks, *element))
     function = loaded(kernel) if matrix.nbytes < _WORTH_LOADING else load(kernel)
     if function is None:
         return False
@@ -104,7 +106,6 @@ def _walks(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> t
     )
 
 
-@lru_cache(maxsize=256)
 def _planned(walks: tuple[Walk, ...], total: str, value: str) -> tuple[SumPlan, Kernel]:
     """Return how a sum is made, and its kernel."""
     plan = plan_sum(walks, int(total[1]), int(value[1]))

@@ -12,7 +12,7 @@ import numpy as np
 from ..engine import scatter
 from ..engine.boxes import box_steps, boxes
 from ..engine.threads import run_parallel
-from ..spec.arrays import is_registered
+from ..spec.arrays import is_registered, sum_dtype
 from ..spec.geometry import Geometry
 from ..spec.memo import lazy, memoized
 from ..spec.padding import fold_padding, pad_image
@@ -31,11 +31,6 @@ _FOLDED_PIXELS = 1 << 20
 """Of padded planes that are folded back together: each of them must be there as a whole."""
 _BOX_ENTRIES = 128 << 10
 """Of the matrix, where a box's entries are converted or weighed first."""
-
-
-def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of ``np.sum`` over an array of `dtype`: small integers grow."""
-    return np.asarray(np.add.reduce(np.empty(0, dtype))).dtype
 
 
 def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -16,10 +16,9 @@ import numpy as np
 from ..errors import ShapeError
 from ..layers.convolution import convolution
 from ..matrix.filters import weight_matrix
-from ..matrix.fold import sum_dtype
 from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
 from ..matrix.overlap import overlap
-from ..spec.arrays import as_array, native
+from ..spec.arrays import as_array, native, sum_dtype
 from ..spec.padding import pad_image, source_index
 from ..spec.problem import make_problem
 from ..spec.strides import row_major
