@@ -162,7 +162,7 @@ MUTATIONS = [
         "test_fold.py",
     ),
     Mutation(
-        "matrix/filters.py",
+        "matrix/frame.py",
         "gfgc...->gfc...",
         "gfhc...->gfc...",
         "a group reads all groups' channels",

@@ -25,7 +25,7 @@ from .layers.quantized import plan_quantized, quantized_conv
 from .layers.sparse_matrix import conv_matrix
 from .layers.transpose import conv_transpose, plan_transpose
 from .layers.weight_gradient import conv_bias_gradient, conv_weight_gradient, plan_weight_gradient
-from .matrix.filters import weight_matrix
+from .matrix.frame import weight_matrix
 from .matrix.shapes import output_shape, overlap_count
 from .matrix.transform import col2im, im2col, patches
 from .pictures.illustration import Illustration, illustrate

@@ -15,8 +15,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..layers.convolution import convolution
-from ..matrix.filters import weight_matrix
-from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
+from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice, weight_matrix
 from ..matrix.overlap import overlap
 from ..spec.arrays import as_array, native, sum_dtype
 from ..spec.padding import pad_image, source_index
