@@ -20,6 +20,8 @@ from .overlap import axis_counts, counting_bytes, outer
 from .regions import regions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ..engine.scatter import Axis
@@ -278,8 +280,10 @@ class _Job:
         """Return the weights of some channels, (1 or channels, *kernel)."""
         return weights[lead[1]] if self.plan.weighted > 1 else weights
 
-    def _entries(self, lead: tuple[slice, ...], place: tuple[slice, ...]) -> tuple[NDArray[Any], list[Axis]]:
+    def _entries(self, lead: tuple[slice, ...], place: tuple[slice, ...]) -> tuple[NDArray[Any], Sequence[Axis]]:
         """Return the part of the matrix that lies on a box, and where its windows lie there."""
+        if tuple(part.stop - part.start for part in place) == self.plan._inside:
+            return self.columns[lead], self.plan._axes
         g, axes, met = self.plan.geometry, [], []
         for i, (axis, pixels) in enumerate(zip(self.plan._axes, place, strict=True)):
             before = axis.before + pixels.start
@@ -299,7 +303,7 @@ class _Job:
         self,
         total: NDArray[Any],
         entries: NDArray[Any],
-        axes: list[Axis],
+        axes: Sequence[Axis],
         lead: tuple[slice, ...],
         place: tuple[slice, ...],
     ) -> None:
@@ -330,7 +334,7 @@ class _Job:
         np.copyto(total, 0, where=~covered)
 
     def _mean_without_overflow(
-        self, shape: tuple[int, ...], entries: NDArray[Any], axes: list[Axis], place: tuple[slice, ...]
+        self, shape: tuple[int, ...], entries: NDArray[Any], axes: Sequence[Axis], place: tuple[slice, ...]
     ) -> NDArray[Any]:
         """Return means of 64-bit integers, whose sums could overflow: quotients and remainders are summed apart.
 
@@ -361,7 +365,7 @@ def _parts(array: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     return (array.real, array.imag) if array.dtype.kind == "c" else (array,)
 
 
-def _sum(total: NDArray[Any], columns: NDArray[Any], axes: tuple[Axis, ...] | list[Axis], threads: int) -> None:
+def _sum(total: NDArray[Any], columns: NDArray[Any], axes: Sequence[Axis], threads: int) -> None:
     """Overwrite an image with the sums of a matrix's entries."""
     if scatter.sum_windows(total, columns, axes, threads):
         return
