@@ -220,8 +220,8 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/implicit/tiles/positions.py",
-        "(3 + k, 2 + k) if k > 1",
-        "(2 + k, 3 + k) if k > 1",
+        "3, 3 + k, 2 + k)",
+        "3, 2 + k, 3 + k)",
         "a window's weights are packed row by row for kernels that walk its columns",
         "test_convolution.py",
     ),

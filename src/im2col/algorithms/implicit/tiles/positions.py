@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from . import cycles as model
 from .position_lanes import JOB, PositionTile, position_lanes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 _FILTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 _ROWS = (1, 2, 3, 4, 5, 6, 7, 8)
+_MANY_ROWS = 32
+"""Rows of a window from which on they may be walked as planes are."""
+_MOST_UNROLLED = 3400, 2000
+"""Loads, products and sums of a tile that are unrolled, about, for windows of a few rows and of many: a kernel of so
+many is compiled in half a second."""
 _MOST_STRIDE = 3
 """Columns between positions up to which a vector of them is shuffled out of wider loads."""
 _MOST_TILES = 64
@@ -39,13 +44,17 @@ _NOT_HIDDEN, _UNALIGNED = 0.25, 1.05
 
 
 class PositionShape(NamedTuple):
-    """The tile that a layer was given, see `TileShape`: VL, NV, rows, the most filters, if columns are shuffled."""
+    """The tile that a layer was given, see `TileShape`: VL, NV, rows, the most filters, if columns are shuffled.
+
+    `tall` says that rows of the window are walked as planes are, one by one, and not unrolled.
+    """
 
     lanes: int
     vectors: int
     rows: int
     filters: int
     shuffled: bool
+    tall: bool = False
 
     def __str__(self) -> str:
         return (
@@ -57,12 +66,19 @@ class PositionShape(NamedTuple):
     def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[PositionShape]:
         """Yield the tiles that fit the registers and the layer: one whose rows of pixels and results are dense."""
         g = view.geometry
-        outer = max(0, g.ndim - 2)
         if dot or view.pixel[-1] != view.size or not view.spread or g.stride[-1] > _MOST_STRIDE:
             return
+        for tall in (False, True)[: 1 + (g.ndim == 2 and g.kernel_size[-2] > _MANY_ROWS)]:
+            yield from cls._of(_with_rows(view, tall), group, target, tall)
+
+    @classmethod
+    def _of(cls, view: View, group: GroupShape, target: Target, tall: bool) -> Iterator[PositionShape]:
+        """Yield the tiles that fit the registers and a layer whose windows have rows."""
+        g = view.geometry
+        outer = g.ndim - 2
         if outer > 1 and any(any(pair) for pair in g.padding[:outer]):
             return
-        height, kernel_rows = (g.output_shape[-2], g.kernel_size[-2]) if g.ndim > 1 else (1, 1)
+        height, kernel_rows = g.output_shape[-2], g.kernel_size[-2]
         may_shuffle = g.dilation[-1] == 1 < g.kernel_size[-1]
         sizes = sorted({split_evenly(group.filters, most)[0][0] for most in _FILTERS})
         for lanes in model.lane_counts(target.vector_bytes // view.size):
@@ -73,13 +89,13 @@ class PositionShape(NamedTuple):
                         break
                     for filters in sizes:
                         for shuffled in (False, True)[: 1 + may_shuffle]:
-                            shape = cls(lanes, vectors, rows, filters, shuffled)
+                            shape = cls(lanes, vectors, rows, filters, shuffled, tall)
                             if shape._fits(g, target):
                                 yield shape
 
     def _fits(self, g: Geometry, target: Target) -> bool:
-        """Whether the sums stay in registers, with the pixels of a line, its masks, and a weight."""
-        rows, columns, stride = (g.kernel_size[-2] if g.ndim > 1 else 1), g.kernel_size[-1], g.stride[-1]
+        """Whether the sums stay in registers, with the pixels of a line, its masks, and a weight, in short kernels."""
+        rows, columns, stride = g.kernel_size[-2], g.kernel_size[-1], g.stride[-1]
         sums = self.filters * self.rows * self.vectors
         pixels = self.vectors + stride - 1
         if self.shuffled:
@@ -90,17 +106,21 @@ class PositionShape(NamedTuple):
             pixels += self.vectors * stride
         # Where several rows and filters meet, each line would need too many weights to read them anew.
         weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1
-        return sums + pixels + weights <= model.registers(target)
+        # Each line is loaded, its products are added, the sums are settled; all of it with masks and without.
+        unrolled = len(self._lines(g)) * (5 * self.vectors + sums) + 2 * rows * sums
+        return sums + pixels + weights <= model.registers(target) and unrolled <= _MOST_UNROLLED[rows > _MANY_ROWS]
+
+    def _lines(self, g: Geometry) -> set[int]:
+        """Return the rows of the image that a tile reads, counted from its first."""
+        return {r * g.stride[-2] + k * g.dilation[-2] for r in range(self.rows) for k in range(g.kernel_size[-2])}
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: a column's products, or its loads, then the store."""
-        g = view.geometry
+        g = _with_rows(view, self.tall).geometry
         per = target.vector_cycles(self.lanes * view.size)
-        kernel_rows, kernel_columns = (g.kernel_size[-2] if g.ndim > 1 else 1), g.kernel_size[-1]
-        height = g.output_shape[-2] if g.ndim > 1 else 1
-        stride = g.stride[-1]
-        row_stride, row_dilation = (g.stride[-2], g.dilation[-2]) if g.ndim > 1 else (1, 1)
-        lines = len({r * row_stride + k * row_dilation for r in range(self.rows) for k in range(kernel_rows)})
+        kernel_rows, kernel_columns = g.kernel_size[-2:]
+        height, stride = g.output_shape[-2], g.stride[-1]
+        lines = len(self._lines(g))
         planes = group.channels * math.prod(g.kernel_size[:-2])
         tiles = -(-g.output_shape[-1] // (self.lanes * self.vectors))
         if self.shuffled:
@@ -148,11 +168,13 @@ class PositionShape(NamedTuple):
 
     def tap_order(self, k: int) -> tuple[int, ...]:
         """Return the planes (outer axes and channels), then the window's columns, then its rows."""
-        return (*range(4, 2 + k), 3, *((3 + k, 2 + k) if k > 1 else (4,)))
+        if self.tall or k == 1:
+            return (*range(4, 3 + k), 3, 3 + k)
+        return (*range(4, 2 + k), 3, 3 + k, 2 + k)
 
     def runs(self, tiling: Tiling) -> list[TileRun]:
         """Return what covers the map: all of its rows, cut into pieces."""
-        view, channels, blocks = _with_rows(tiling.view), tiling.channels, tiling.blocks
+        view, channels, blocks = _with_rows(tiling.view, self.tall), tiling.channels, tiling.blocks
         g = view.geometry
         outer = g.kernel_size[:-2]
         planes = np.add.outer(
@@ -210,13 +232,23 @@ class PositionShape(NamedTuple):
         return [TileRun(len(rows), tuple(calls), (planes, rows, zeros, masks))]
 
 
-def _with_rows(view: View) -> View:
-    """Return the view with a second-last axis, of one row where there was none."""
-    if view.geometry.ndim > 1:
+def _with_rows(view: View, tall: bool) -> View:
+    """Return the view with a second-last axis of one row, where there is none or what there is are planes."""
+    g, at = view.geometry, view.geometry.ndim - 1
+    if at and not tall:
         return view
-    g = view.geometry
-    taller = type(g)((1, *g.spatial_shape), (1, *g.kernel_size), (1, *g.stride), ((0, 0), *g.padding), (1, *g.dilation))
-    return view._replace(geometry=taller, pixel=(0, *view.pixel), out_position=(0, *view.out_position))
+
+    def with_row(values: Sequence[Any], one: Any) -> tuple[Any, ...]:
+        return (*values[:at], one, *values[at:])
+
+    one_row = type(g)(
+        with_row(g.spatial_shape, 1),
+        with_row(g.kernel_size, 1),
+        with_row(g.stride, 1),
+        with_row(g.padding, (0, 0)),
+        with_row(g.dilation, 1),
+    )
+    return view._replace(geometry=one_row, pixel=with_row(view.pixel, 0), out_position=with_row(view.out_position, 0))
 
 
 def _lines(g: Geometry, shape: PositionShape) -> tuple[int, int] | None:
