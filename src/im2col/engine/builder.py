@@ -174,7 +174,8 @@ class Builder(Numbers):
         size = element_bytes(value.type)
         if step > lanes:  # the vectors in between would be more than the lanes
             if kept is not None:
-                self.scatter(value, address, self.constant(step * size), kept)
+                there = self._shuffle(kept, self.zero(bits), [i if i < count else lanes for i in range(lanes)])
+                self.scatter(value, address, self.constant(step * size), there)
                 return
             for i in range(count):
                 one = self._b.extract_element(value, self._ir.IntType(32)(i))
