@@ -83,7 +83,8 @@ EQUIVALENT: dict[str, str] = {
         for least, row in ((2, 1), (1, 0), (1, 2))
     },
     "algorithms/implicit/tiles/channel_lanes.py _run: block=max(2, tiling.caches[1] // 4 // row_bytes),": "tuning",
-    "algorithms/implicit/tiles/channel_lanes.py _pixels_inside: pixels = (run.positions - 0) * g.stride[-1] + g.span[-1]": (
+    "algorithms/implicit/tiles/channel_lanes.py _pixels_inside: "
+    "pixels = (run.positions - 0) * g.stride[-1] + g.span[-1]": (
         "the bound behind the last pixel that a tile reads may be larger"
     ),
     "algorithms/implicit/tiles/channel_lanes.py _pixels_inside: return max((-1), -start), "
