@@ -48,7 +48,8 @@ class Implicit:
         if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
             rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
         layer = DecidedLayer(problem, decision, threads)
-        return Offer(rank, reason, decision.workspace_bytes, partial(PreparedLayer, layer), layer.kernels, target)
+        nbytes = decision.workspace_bytes + decision.table_bytes
+        return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target)
 
 
 ALGORITHM = Implicit()

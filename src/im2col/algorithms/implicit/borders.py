@@ -84,8 +84,8 @@ def row_tables(
     classes, kinds = _classes(g)
     spans = _spans(kernel, run, kinds, channels)
     where = classes * (2 * len(run.segments))
-    pieces = min(run.tiles, -(-_FEWEST_ROWS // len(x)))
-    tiles, rest = divmod(run.tiles, pieces)
+    pieces, rest = pieces_of(run, len(x))
+    tiles = run.tiles // pieces
     tables = []
     whole = run.tiles - rest
     for first, stop, length in ((0, whole, tiles), (whole, run.tiles, 1)):
@@ -99,18 +99,23 @@ def row_tables(
     return tables
 
 
+def pieces_of(run: Run, rows: int) -> tuple[int, int]:
+    """Return into how many pieces each of so many rows of the map is cut, and how many tiles are left over."""
+    pieces = min(run.tiles, -(-_FEWEST_ROWS // rows))
+    return pieces, run.tiles % pieces
+
+
 def _classes(g: Geometry) -> tuple[NDArray[np.int64], list[tuple[tuple[int, int], ...]]]:
     """Return for each row of the map which taps of the leading axes see the image, as a number, and what it means."""
-    lead = g.output_shape[:-1]
-    seen = [list(map(tuple, g.taps_inside(axis, range(n)).tolist())) for axis, n in enumerate(lead)]
-    kinds = [sorted(set(ranges)) for ranges in seen]
     number = np.zeros((1,), np.int64)
-    for ranges, distinct in zip(seen, kinds, strict=True):
-        index = {r: i for i, r in enumerate(distinct)}
-        number = np.add.outer(number * len(distinct), np.array([index[r] for r in ranges], np.int64)).reshape(-1)
     combined: list[tuple[tuple[int, int], ...]] = [()]
-    for distinct in kinds:
-        combined = [(*prefix, r) for prefix in combined for r in distinct]
+    for axis, n in enumerate(g.output_shape[:-1]):
+        base = g.kernel_size[axis] + 1
+        first, stop = g.taps_inside(axis, np.arange(n)).T
+        distinct, index = np.unique(first * base + stop, return_inverse=True)
+        number = np.add.outer(number * len(distinct), index).reshape(-1)
+        ranges = [divmod(each, base) for each in distinct.tolist()]
+        combined = [(*prefix, r) for prefix in combined for r in ranges]
     return number, combined
 
 

@@ -57,37 +57,35 @@ class RaggedRun(NamedTuple):
 
 
 def cut_rows(
-    view: View, most: int, size: int, channels: int, instructions: Callable[[list[Run]], int]
-) -> tuple[list[Run], list[RaggedRun]]:
+    g: Geometry, most: int, instructions: Callable[[list[Run]], int]
+) -> tuple[list[Run], tuple[tuple[int, int], ...]]:
     """Cut the rows of the map into tiles of at most `most` positions, so that their kernels stay short.
 
     Parameters
     ----------
-    view : View
-    most, size : int
-        Positions of a tile, at most, and at a ragged border.
-    channels : int
-        Of a group.
+    g : Geometry
+    most : int
     instructions : callable
         Returns about how many the kernels of tiles have.
 
     Returns
     -------
-    list of Run, list of RaggedRun
-        Together all of the map; there are some of the second kind only where the first alone would be too much.
+    list of Run
+    tuple of (int, int)
+        Columns [first, stop) of the map that are a ragged border, which is some only where tiles of all of the map
+        would be too much.
     """
-    g = view.geometry
     columns, positions = g.kernel_size[-1], g.output_shape[-1]
     first, stop = _inside(g)
     if (positions - (stop - first)) * columns <= _MOST_STEPS:
         runs = tile_runs(g, most)
         if instructions(runs) <= _MOST_INSTRUCTIONS:
-            return runs, []
+            return runs, ()
     runs, column = [], first
     for length, count in split_evenly(stop - first, most) if first < stop else []:
         runs.append(Run(column, length, (((1 << length) - 1, tuple(range(columns))),), count))
         column += length * count
-    return runs, _ragged_runs(view, ((0, first), (stop, positions)), size, channels)
+    return runs, ((0, first), (stop, positions))
 
 
 def ragged_positions(vectors: int) -> int:
@@ -102,15 +100,17 @@ def _inside(g: Geometry) -> tuple[int, int]:
     return (first, stop) if first < stop else (0, 0)
 
 
-def _ragged_runs(view: View, borders: Iterable[tuple[int, int]], size: int, channels: int) -> list[RaggedRun]:
+def ragged_runs(view: View, borders: Iterable[tuple[int, int]], size: int, channels: int) -> list[RaggedRun]:
     """Return the tiles of these columns [first, stop) of the map: of `size` positions, and of one where they end."""
     columns: dict[int, list[NDArray[np.int64]]] = {size: [], 1: []}
     for first, stop in borders:
         whole = stop - (stop - first) % size
         columns[size].append(np.arange(first, whole, size))
         columns[1].append(np.arange(whole, stop))
+    found: list[RaggedRun] = []
+    if not columns[size] + columns[1]:
+        return found
     window = _window_rows(view.geometry, channels)
-    found = []
     for length, several in columns.items():
         starts = np.concatenate(several)
         if len(starts):

@@ -42,6 +42,10 @@ _FEWEST_TERMS = 512
 """Positions that are summed at least before a tile is written and read again."""
 
 
+_PIECE_BYTES = 4 << 10
+"""Of a piece's jobs and of the objects around its tables."""
+
+
 class Piece(NamedTuple):
     """Taps of neighbouring channels that a tile computes, and where such tiles stand.
 
@@ -134,6 +138,13 @@ class GradientDecision(NamedTuple):
         panel = math.prod(self.box) * self.packed_filters * self.dtype.itemsize if self.packed else 0
         sums = p.filters * p.group_taps * self.dtype.itemsize if p.flip or p.dtype != self.dtype else 0
         return panel + self.image_bytes + sums
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the tables, with what is needed to make them, for sums that begin and for those that go on."""
+        terms, starts = math.prod(self.box), sum(len(piece.starts) for piece in self.pieces)
+        pixels = self.group.channels * self.problem.geometry.taps
+        return 3 * 8 * terms + 4 * 8 * pixels + 2 * (3 * 3 * 8 * starts + _PIECE_BYTES * len(self.pieces))
 
 
 def decide_gradient(problem: Problem, target: Target) -> GradientDecision:

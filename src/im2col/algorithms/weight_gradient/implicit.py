@@ -37,7 +37,8 @@ class Implicit:
         decision = decide_gradient(problem, target)
         gradient = DecidedGradient(decision, threads)
         prepare = partial(PreparedGradient, gradient)
-        return Offer(self.best_rank, decision.reason, decision.workspace_bytes, prepare, gradient.kernels, target)
+        nbytes = decision.workspace_bytes + decision.table_bytes
+        return Offer(self.best_rank, decision.reason, nbytes, prepare, gradient.kernels, target)
 
 
 ALGORITHM = Implicit()

@@ -14,7 +14,8 @@ from ....engine.compiler import Kernel
 from ....spec.strides import offsets
 from ..borders import row_tables
 from ..packing import FilterBlocks, split_evenly, vector_blocks
-from ..ragged import cut_rows, ragged_positions
+from ..ragged import cut_rows, ragged_positions, ragged_runs
+from ..table_sizes import ragged_bytes, row_tables_bytes
 from ..view import GroupShape, share_inside
 from ..work import TileRun, job_table
 from . import cycles as model
@@ -98,20 +99,29 @@ class ChannelShape(NamedTuple):
     def runs(self, tiling: Tiling) -> list[TileRun]:
         """Return what covers the map: tiles of a row that see the padding alike."""
         view, g = tiling.view, tiling.view.geometry
-        vectors = [each.shape[0] for each in tiling.blocks]
         lines = offsets(g.kernel_size[:-1], g.tap_strides(view.pixel)[:-1])
-        size = ragged_positions(max(vectors))
-        plain, ragged = cut_rows(view, self.positions, size, 1, partial(_instructions, g, vectors=vectors))
+        plain, borders, size = self._cut(tiling)
         found = [
             self._run(tiling, lines, run, *tables)
             for run in plain
             for tables in row_tables(view, run._replace(segments=((1, (0,)),)), (*g.kernel_size[:-1], 1), 1)
         ]
-        if ragged:
+        if borders:
             # As a layer whose lanes are filters, each of which has a pixel of its own.
             alike, taps = FilterShape(self.lanes, self.vectors, size, False), g.tap_offsets(view.pixel)
-            found += [alike.ragged_run(tiling, taps, run, paired=True) for run in ragged]
+            found += [alike.ragged_run(tiling, taps, run, paired=True) for run in ragged_runs(view, borders, size, 1)]
         return found
+
+    def table_bytes(self, tiling: Tiling) -> int:
+        """Return the bytes of the tables, and of what is needed to make them."""
+        g = tiling.view.geometry
+        plain, borders, size = self._cut(tiling)
+        return 3 * 8 * g.taps + row_tables_bytes(g, plain, (*g.kernel_size[:-1], 1)) + ragged_bytes(g, borders, size)
+
+    def _cut(self, tiling: Tiling) -> tuple[list[Run], tuple[tuple[int, int], ...], int]:
+        """Return what `cut_rows` does, and the positions of a tile at a ragged border."""
+        g, vectors = tiling.view.geometry, [each.shape[0] for each in tiling.blocks]
+        return *cut_rows(g, self.positions, partial(_instructions, g, vectors=vectors)), ragged_positions(max(vectors))
 
     def _run(
         self,

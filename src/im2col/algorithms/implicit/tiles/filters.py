@@ -14,7 +14,8 @@ import numpy as np
 
 from ..borders import row_tables
 from ..packing import FilterBlocks, split_evenly, vector_blocks
-from ..ragged import cut_rows, ragged_positions
+from ..ragged import cut_rows, ragged_positions, ragged_runs
+from ..table_sizes import ragged_bytes, row_tables_bytes
 from ..view import share_inside
 from ..work import TileRun, job_table
 from . import cycles as model
@@ -102,17 +103,28 @@ class FilterShape(NamedTuple):
 
     def runs(self, tiling: Tiling) -> list[TileRun]:
         """Return what covers the map: tiles of a row that see the padding alike."""
-        view, channels = tiling.view, tiling.channels
-        g, vectors = view.geometry, [each.shape[0] for each in tiling.blocks]
+        view, channels, g = tiling.view, tiling.channels, tiling.view.geometry
         taps = np.add.outer(g.tap_offsets(view.pixel), np.arange(channels) * view.channel).reshape(-1)
-        size = min(self.positions, ragged_positions(max(vectors)))
-        plain, ragged = cut_rows(view, self.positions, size, channels, partial(_instructions, vectors=vectors))
+        plain, borders, size = self._cut(tiling)
         found = [
             self._run(tiling, taps, (run.positions, tuple(mask for mask, _ in run.segments)), *tables)
             for run in plain
             for tables in row_tables(view, run, g.kernel_size, channels)
         ]
-        return found + [self.ragged_run(tiling, taps, run) for run in ragged]
+        return found + [self.ragged_run(tiling, taps, run) for run in ragged_runs(view, borders, size, channels)]
+
+    def table_bytes(self, tiling: Tiling) -> int:
+        """Return the bytes of the tables, and of what is needed to make them."""
+        g = tiling.view.geometry
+        plain, borders, size = self._cut(tiling)
+        taps = 3 * 8 * g.taps * tiling.channels
+        return taps + row_tables_bytes(g, plain, g.kernel_size) + ragged_bytes(g, borders, size)
+
+    def _cut(self, tiling: Tiling) -> tuple[list[Run], tuple[tuple[int, int], ...], int]:
+        """Return what `cut_rows` does, and the positions of a tile at a ragged border."""
+        vectors = [each.shape[0] for each in tiling.blocks]
+        size = min(self.positions, ragged_positions(max(vectors)))
+        return *cut_rows(tiling.view.geometry, self.positions, partial(_instructions, vectors=vectors)), size
 
     def ragged_run(self, tiling: Tiling, taps: NDArray[np.int64], run: RaggedRun, *, paired: bool = False) -> TileRun:
         """Return tiles at a ragged border; `paired` as in `FilterTile`."""

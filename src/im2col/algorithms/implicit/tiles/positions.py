@@ -182,10 +182,7 @@ class PositionShape(NamedTuple):
             np.arange(channels) * view.channel,
         ).reshape(-1)
         tile_columns = self.lanes * self.vectors
-        reused = 0
-        if len(blocks) + blocks[0].blocks > 2:  # a piece of a row stays in the first level while filters pass over it
-            reused = channels * g.kernel_size[-2] * tile_columns * g.stride[-1] * view.size
-        most = max(1, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))
+        most = self._most_tiles(tiling)
         pieces, masks = _pieces(view, self, most)
         rows = _rows(view, self, pieces, channels)
         zeros = np.zeros((tile_columns * g.stride[-1] + _halo(g, self)) * view.size, np.int8)
@@ -230,6 +227,29 @@ class PositionShape(NamedTuple):
             )
             calls.append((position_lanes(tile), job, 0))
         return [TileRun(len(rows), tuple(calls), (planes, rows, zeros, masks))]
+
+    def _most_tiles(self, tiling: Tiling) -> int:
+        """Return how many tiles a piece of a row has at most."""
+        g, blocks = _with_rows(tiling.view, self.tall).geometry, tiling.blocks
+        reused = 0
+        if len(blocks) + blocks[0].blocks > 2:  # a piece of a row stays in the first level while filters pass over it
+            line = self.lanes * self.vectors * g.stride[-1] * tiling.view.size
+            reused = tiling.channels * g.kernel_size[-2] * line
+        return max(1, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))
+
+    def table_bytes(self, tiling: Tiling) -> int:
+        """Return the bytes of the tables, and of what is needed to make them."""
+        g, size = _with_rows(tiling.view, self.tall).geometry, tiling.view.size
+        tile = self.lanes * self.vectors
+        piece = self._most_tiles(tiling) * tile
+        pieces = -(-g.output_shape[-1] // piece)
+        rows = math.prod(g.output_shape[:-2]) * -(-g.output_shape[-2] // self.rows) * pieces
+        planes = 3 * 8 * math.prod(g.kernel_size[:-2]) * tiling.channels
+        # A mask of pixels and one of positions for each piece that meets the padding: at most all of them.
+        reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self) + piece
+        border = min(pieces, 2 + sum(g.padding[-1]) // (piece * g.stride[-1]))
+        masks = 2 * border * reach * size + 20 * reach
+        return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + (8 << 10)
 
 
 def _with_rows(view: View, tall: bool) -> View:
