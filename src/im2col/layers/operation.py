@@ -165,6 +165,21 @@ class Work(NamedTuple):
         return out
 
 
+def own_copy(name: str, value: ArrayLike) -> NDArray[Any]:
+    """Return a copy of an array that a plan keeps, after a look at the memory.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If it would not fit the available memory.
+    """
+    array = as_array(name, value)
+    require_memory(
+        array.nbytes, "call the function itself, which keeps no copy", "the copy of {} {}", name, array.shape
+    )
+    return np.array(array)
+
+
 def checked_bias(bias: ArrayLike, maps: int, accumulator: np.dtype[Any]) -> NDArray[Any]:
     """Return a bias with one value for each output map in the accumulator's dtype.
 

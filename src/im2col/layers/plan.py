@@ -12,6 +12,7 @@ from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import lazy
 from ..spec.problem import keywords, refuse_unknown
 from .convolution import conv, convolution
+from .operation import own_copy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -289,7 +290,7 @@ def plan(
     ((1, 4, 8, 8), 'implicit')
     """
     refuse_unknown("plan", options, keywords(conv) - {"out"})
-    filters = np.array(as_array("w", w))
+    filters = own_copy("w", w)
     dtype = filters.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
     work = convolution(x_shape, dtype, filters, bias, **options)
     return Plan(work.operation, work.weights, "plan")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import named
@@ -13,11 +11,12 @@ from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, refuse_unknown
 from ..spec.transposed import make_transposed
-from .operation import Work, checked_bias
+from .operation import Work, checked_bias, own_copy
 from .plan import TransposedPlan
 from .stages import Transpose
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from ..spec.activation import ActivationArgument
@@ -170,7 +169,7 @@ def plan_transpose(
     (1, 4, 28, 28)
     """
     refuse_unknown("plan_transpose", options, keywords(conv_transpose) - {"out"})
-    weights = np.array(as_array("w", w))
+    weights = own_copy("w", w)
     dtype = weights.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
     work = _work(x_shape, dtype, weights, bias, **options)
     return TransposedPlan(work.operation, work.weights, "plan_transpose")

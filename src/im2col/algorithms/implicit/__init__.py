@@ -48,7 +48,7 @@ class Implicit:
         if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
             rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
         layer = DecidedLayer(problem, decision, threads)
-        nbytes = decision.workspace_bytes + decision.table_bytes
+        nbytes = decision.workspace_bytes + decision.making_bytes
         return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target)
 
 

@@ -127,8 +127,15 @@ class Decision(NamedTuple):
         return view if view.geometry == self.view.geometry and self.tile.shape.walks(view) else None
 
     @property
+    def making_bytes(self) -> int:
+        """Bytes of the tables for dense arrays, and what it takes to make them and the packed weights; at most."""
+        groups, channels, filters = self.group
+        interleaved = groups * filters * (channels * self.view.geometry.taps + 1) * 4 if self.dot else 0
+        return self.table_bytes + (2 if self.dot and self.dot.zero else 1) * interleaved
+
+    @property
     def table_bytes(self) -> int:
-        """Bytes of the tables for dense arrays, with what is needed to make them; at most."""
+        """Bytes of the tables for arrays of any strides, with what is needed to make them; at most."""
         return self.tile.shape.table_bytes(self._tiling(self.view))
 
     def tables(self, view: View) -> Tables:

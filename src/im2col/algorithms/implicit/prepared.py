@@ -11,6 +11,7 @@ import numpy as np
 
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
+from ...engine.host import require_memory
 from ...spec.memo import lazy
 from ...spec.padding import fill_padded
 from .decide import LINE, Copy
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from ...engine.compiler import Kernel
     from ...spec.problem import Problem
     from .decide import Decision
-    from .view import GroupShape
+    from .view import GroupShape, View
     from .work import Tables
 
 Strides = tuple[int, ...]
+
+_WAY_OUT = "pass arrays in C order and in the machine's byte order"
 
 
 class DecidedLayer:
@@ -68,9 +71,17 @@ class DecidedLayer:
         if found is None:
             made, view = None, d.view_for(strides, out_strides)
             with suppress(EngineError):  # the kernels for dense arrays are loaded
-                made = view and Calls(d.tables(view), d.target, 1, self.threads, p.flops // p.batch)
+                made = view and Calls(self._tables_for(view), d.target, 1, self.threads, p.flops // p.batch)
             found = remember(self._for_one, (strides, out_strides), (made,))
         return found[0]
+
+    def _tables_for(self, view: View) -> Tables:
+        """Return the tables for one image of a view: those for dense arrays, where only the batch lies elsewhere."""
+        d = self.decision
+        if view._replace(image=d.view.image, out_image=d.view.out_image) == d.view:
+            return self.tables
+        require_memory(d.table_bytes, _WAY_OUT, "the tables for arrays that are not dense")
+        return d.tables(view)
 
     def calls_for_bands(self, count: int) -> Calls:
         """Return the calls for dense arrays, in so many bands of the map."""
@@ -157,6 +168,8 @@ class PreparedLayer:
         p = self._problem
         room = getattr(self._arena, "copy", None)
         if room is None:
+            if copy is not self._copy:
+                require_memory(copy.nbytes, _WAY_OUT, "the dense copy of one image")
             room = self._arena.copy = _allocate(copy)
             if copy.padded and p.padding_mode == "constant":
                 room[...] = _moved(p.padding_value, copy)
@@ -171,7 +184,9 @@ class PreparedLayer:
         room = getattr(self._arena, "result", None)
         if room is None:
             shape, strides = (1, p.filters, *p.geometry.output_shape), (0, *self._strides[1][1:])
-            flat = scratch.empty(_reach(shape, strides, p.dtype.itemsize) // p.dtype.itemsize, p.dtype)
+            nbytes = _reach(shape, strides, p.dtype.itemsize)
+            require_memory(nbytes, _WAY_OUT, "the dense result of one image")
+            flat = scratch.empty(nbytes // p.dtype.itemsize, p.dtype)
             room = self._arena.result = np.lib.stride_tricks.as_strided(flat, shape, strides)
         return room
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...engine import gather, scratch
+from ...engine.host import require_memory
 from ...spec.padding import fill_padded
 from ..explicit import boxes
 from ..implicit.work import Calls, remember
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from ...engine.compiler import Kernel
     from .decide import GradientDecision
+
+_WAY_OUT = "pass arrays in C order and in the machine's byte order"
 
 
 class DecidedGradient:
@@ -85,6 +88,8 @@ class PreparedGradient:
         """Return an array of the kernels' dtype as they read it in place: itself, or a copy with these strides."""
         if array.strides == strides and array.dtype.isnative:
             return array
+        nbytes = array.size * self._decision.dtype.itemsize
+        require_memory(nbytes, _WAY_OUT, "the dense copy of {} numbers", array.shape)
         flat = scratch.empty(array.size, self._decision.dtype)  # dense, whatever the order of its axes
         room = np.lib.stride_tricks.as_strided(flat, array.shape, strides)
         _convert(room, array, self._threads)
