@@ -63,7 +63,7 @@ def _algorithms(gradient: bool) -> Mapping[str, Algorithm[Any]]:
 
 def _offer(algorithm: Algorithm[Any], problem: Problem, threads: int) -> Offer[Any]:
     target = compiler.usable_target() if algorithm.compiles(problem) else None
-    return _remembered(algorithm, problem, target, threads, compiler.failure())
+    return _remembered(algorithm, problem, target, threads, compiler.condition())
 
 
 @lru_cache(maxsize=128)
@@ -72,7 +72,7 @@ def _remembered(
     problem: Problem,
     target: Target | None,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (the reason may quote it)
+    engine_condition: str | None,  # noqa: ARG001 (the reason may quote it)
 ) -> Offer[Any]:
     """Ask an algorithm, once for problems that are alike: phases, and calls whose arguments `memoized` cannot tell."""
     return algorithm.offer(problem, target, threads)

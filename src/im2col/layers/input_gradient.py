@@ -166,7 +166,7 @@ def _work(
     """Return the gradient of an image and its weights, all arguments checked."""
     filters = w.astype(native(w.dtype), copy=False)
     shape, workers = checked_shape(image_shape), resolve_threads(threads)
-    given = (shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.failure())
+    given = (shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.condition())
     return Work(_decided(*given, **options), (filters, None), (filters,))
 
 
@@ -178,7 +178,7 @@ def _decided(
     w_dtype: np.dtype[Any],
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
+    engine_condition: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     flip: bool = False,
     **options: Any,
 ) -> Transpose:

@@ -136,7 +136,7 @@ class Operation(ABC):
         try:
             return self, self.prepare(weights)
         except EngineError:
-            pass  # from now on no algorithm that needs the engine is offered
+            pass  # from now on no algorithm that needs these kernels is offered
         other = self.decided(*self.spec)
         other.require_workspace()
         return other.prepared(weights)

@@ -196,7 +196,7 @@ def _work(
     weights = w.astype(native(w.dtype), copy=False)
     workers, has_bias = resolve_threads(threads), bias is not None
     shapes_and_dtypes = x_shape, weights.shape, x_dtype, weights.dtype
-    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.failure(), **options)
+    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
         bias = checked_bias(bias, operation.transposed.channels, accumulator(operation.transposed.dtype))
     return Work(operation, (weights, bias), (weights,))
@@ -211,7 +211,7 @@ def _decided(
     has_bias: bool,
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
+    engine_condition: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     flip: bool = False,
     **options: Any,
 ) -> Transpose:

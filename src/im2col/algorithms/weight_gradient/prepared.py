@@ -35,6 +35,10 @@ class DecidedGradient:
         """Return the kernels that it runs, each once."""
         return tables_of(self.decision, self.decision.box, adds=False).kernels
 
+    def all_kernels(self) -> tuple[Kernel, ...]:
+        """Return those, and the ones that go on with sums."""
+        return self.kernels() + tables_of(self.decision, self.decision.box, adds=True).kernels
+
     def calls(self, box: tuple[int, ...], *, adds: bool) -> Calls:
         """Return the calls for one box of positions, whose sums may be added to those of others."""
         d, p, found = self.decision, self.decision.problem, self._calls.get((box, adds))
