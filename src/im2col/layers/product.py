@@ -140,5 +140,5 @@ def product_of(transposed: Transposed, requested: str) -> Product | None:
     if phases <= _FEWEST_PHASES or requested == "reference":
         return None
     product = Product.of(t)
-    fits = product.columns_bytes <= t.workspace_limit
-    return product if fits and t.batch * product.columns_bytes <= phases * _BYTES_A_PHASE else None
+    # However many images come together: the order of the sums must not depend on that.
+    return product if product.columns_bytes <= min(t.workspace_limit, phases * _BYTES_A_PHASE) else None
