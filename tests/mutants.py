@@ -28,8 +28,9 @@ FILES: dict[str, tuple[str, ...]] = {
 }
 """The files whose formulas are turned, and the tests that must notice, the fastest first."""
 
-TUNING = {"cycles", "candidates", "_of", "_fits", "_instructions"}
-"""Functions that weigh what is right whatever they say; how fast it is, no test judges."""
+TUNING = {"cycles", "candidates", "_of", "_fits", "_instructions", "table_bytes"}
+"""Functions that weigh what is right whatever they say; how fast it is, no test judges, and how much memory it takes is
+judged from above and below (`test_layer_memory.py`)."""
 
 _MASKED = "a tile that needs no mask may have one: it says that everything is there"
 _PIECES = "how long the pieces of a row are is tuning: each is computed alike"
@@ -56,7 +57,7 @@ EQUIVALENT: dict[str, str] = {
     "algorithms/implicit/view.py spread: "
     "return step // self.out_size if step > (-1) and step % self.out_size == 0 else 0": "the same",
     **{
-        f"algorithms/implicit/tiles/positions.py runs: {line}": _PIECES
+        f"algorithms/implicit/tiles/positions.py _most_tiles: {line}": _PIECES
         for line in (
             *(
                 f"if len(blocks) {turned}:  # a piece of a row stays in the first level while filters pass over it"
@@ -65,14 +66,14 @@ EQUIVALENT: dict[str, str] = {
             "if len(blocks) - blocks[0].blocks > 2:  # a piece of a row stays in the first level while filters pass "
             "over it",
             *(
-                f"most = max({least}, min(_MOST_TILES, tiling.caches[0] // {share} // reused if reused else "
+                f"return max({least}, min(_MOST_TILES, tiling.caches[0] // {share} // reused if reused else "
                 "_MOST_TILES))"
                 for least, share in ((2, 2), (1, 1), (1, 3))
             ),
         )
     },
-    "algorithms/implicit/tiles/positions.py runs: "
-    "most = max(0, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))": (
+    "algorithms/implicit/tiles/positions.py _most_tiles: "
+    "return max(0, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))": (
         "a layer whose pieces exceed the first level is given other tiles: none of the tests asks for a piece of none"
     ),
     "algorithms/implicit/tiles/positions.py _pieces: low = max(1, -(-(before - first * s) // (tile * s)))": _MASKED,

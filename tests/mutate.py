@@ -226,6 +226,20 @@ MUTATIONS = [
         "test_convolution.py",
     ),
     Mutation(
+        "algorithms/implicit/ragged.py",
+        "np.minimum(sees[..., 1], low)",
+        "sees[..., 1]",
+        "at a ragged border, a position counts twice what all of its tile see",
+        "test_compile_time.py::test_ragged_borders_compute_the_same",
+    ),
+    Mutation(
+        "layers/product.py",
+        "np.moveaxis(w, 1, -1)",
+        "np.moveaxis(w, 1, 1)",
+        "a product multiplies the taps of one channel with all filters",
+        "test_product.py::test_many_phases",
+    ),
+    Mutation(
         "algorithms/implicit/work.py",
         "each.first * tables.out_filter",
         "0",
@@ -311,8 +325,8 @@ MUTATIONS = [
     ),
     Mutation(
         "spec/transposed.py",
-        "first = (tap * dilation - before) % stride",
-        "first = tap * dilation % stride",
+        "(tap, (tap * dilation - before) % stride)",
+        "(tap, tap * dilation % stride)",
         "phases begin where they would without padding",
         "test_transpose.py::test_padding_crops",
     ),

@@ -103,7 +103,8 @@ def conv_transpose(
     -----
     ``y[n, c, o·stride + t·dilation - before] += x[n, f, o] · w[f, c, t]`` over all f, o and t. It runs as one ordinary
     convolution for each phase of the stride, with the taps that reach that phase (`im2col.spec.transposed`); no zeros
-    are inserted and no column matrix is made.
+    are inserted and no column matrix is made. Many phases each of which has little to do (kernel and stride of 16) are
+    one product and a fold instead.
 
     - torch: ``conv_transpose2d(x, w, bias, stride, padding, output_padding, groups, dilation)`` by the same names;
       ``ConvTranspose2d(…)(x, output_size=s)`` is ``output_size=s``.
