@@ -30,9 +30,9 @@ _FILTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 _ROWS = (1, 2, 3, 4, 5, 6, 7, 8)
 _MANY_ROWS = 32
 """Rows of a window from which on they may be walked as planes are."""
-_MOST_UNROLLED = 3400, 2000
-"""Loads, products and sums of a tile that are unrolled, about, for windows of a few rows and of many: a kernel of so
-many is compiled in half a second."""
+_MOST_UNROLLED = 5500, 1800
+"""Instructions of a tile that are unrolled, about, and of one in a phase of a transpose, whose kernels add up: all are
+compiled in half a second."""
 _MOST_STRIDE = 3
 """Columns between positions up to which a vector of them is shuffled out of wider loads."""
 _MOST_TILES = 64
@@ -90,10 +90,10 @@ class PositionShape(NamedTuple):
                     for filters in sizes:
                         for shuffled in (False, True)[: 1 + may_shuffle]:
                             shape = cls(lanes, vectors, rows, filters, shuffled, tall)
-                            if shape._fits(g, target):
+                            if shape._fits(g, target, _MOST_UNROLLED[view.spread > 1]):
                                 yield shape
 
-    def _fits(self, g: Geometry, target: Target) -> bool:
+    def _fits(self, g: Geometry, target: Target, most: int) -> bool:
         """Whether the sums stay in registers, with the pixels of a line, its masks, and a weight, in short kernels."""
         rows, columns, stride = g.kernel_size[-2], g.kernel_size[-1], g.stride[-1]
         sums = self.filters * self.rows * self.vectors
@@ -106,9 +106,10 @@ class PositionShape(NamedTuple):
             pixels += self.vectors * stride
         # Where several rows and filters meet, each line would need too many weights to read them anew.
         weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1
-        # Each line is loaded, its products are added, the sums are settled; all of it with masks and without.
-        unrolled = len(self._lines(g)) * (5 * self.vectors + sums) + 2 * rows * sums
-        return sums + pixels + weights <= model.registers(target) and unrolled <= _MOST_UNROLLED[rows > _MANY_ROWS]
+        # Each line is loaded and its sums are settled, each weight is loaded and multiplied.
+        unrolled = len(self._lines(g)) * (4 * self.vectors + sums + 2)
+        unrolled += rows * self.rows * self.filters * (4 + self.vectors)
+        return sums + pixels + weights <= model.registers(target) and unrolled <= most
 
     def _lines(self, g: Geometry) -> set[int]:
         """Return the rows of the image that a tile reads, counted from its first."""
