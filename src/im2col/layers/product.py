@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from ..engine import scratch
 from ..matrix.fold import fold, workspace_bytes
 from ..spec import layout as layouts
 from ..spec.geometry import Geometry
@@ -107,10 +108,10 @@ class Product(NamedTuple):
         from ..algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
 
         t, sums = self.transposed, self.problem.dtype
-        columns = np.empty((1, self.problem.filters, *t.spatial_shape), sums)
+        columns = scratch.empty((1, self.problem.filters, *t.spatial_shape), sums)
         folded = columns.reshape(1, t.channels, *t.kernel_size, *t.spatial_shape)
         whole = self.geometry.spatial_shape == t.image
-        total = None if self._plain else np.empty((1, *out.shape[1:]), sums)
+        total = None if self._plain else scratch.empty((1, *out.shape[1:]), sums)
         for n in range(len(x)):
             image = out[n : n + 1] if total is None else total
             product(x[n : n + 1], columns)
