@@ -52,7 +52,7 @@ SLOW_TO_LOAD = {
 NOT_LOADED = {
     "llvmlite",
     "threadpoolctl",
-    *("typer", "click", "rich", "PIL", "resvg_py", "scipy"),
+    *("typer", "click", "rich", "PIL", "tifffile", "imagecodecs", "resvg_py", "scipy"),
     *("torch", "onnx", "ml_dtypes", "skimage", "sklearn", "hypothesis", "pytest"),
 }
 """What ``import im2col`` leaves alone: the engine's libraries, until a call needs them, every extra, and what
@@ -97,7 +97,7 @@ def allowed(path: Path, imported: tuple[str, ...]) -> bool:
     if target not in ORDER:
         return False
     if room == "engine":
-        return target in {"engine", "errors"}
+        return target in {"engine", "errors", "memory"}
     if room == target:
         return len(path.parts) > 1  # within a folder
     return ORDER.index(target) < ORDER.index(room)

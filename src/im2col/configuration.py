@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import memory
 from .algorithms import registry
 from .engine.host import available_memory, usable_cpus
 from .engine.target import host
 from .engine.threads import resolve_threads
 from .errors import named
 from .version import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @named
@@ -51,7 +55,7 @@ def show_config() -> dict[str, Any]:
         "threads": resolve_threads(None),
         "available_memory": available_memory(),
         "cache_folder": str(folder) if folder else None,
-        "cache_usable": cache.usable_folder() is not None or bool(folder and not folder.exists()),
+        "cache_usable": cache.usable_folder() is not None or bool(folder and _can_be_made(folder)),
         "cached_kernels": cache.count(),
     }
     try:
@@ -70,11 +74,29 @@ def show_config() -> dict[str, Any]:
     return config
 
 
+def _can_be_made(folder: Path) -> bool:
+    """Say whether a folder that is missing could be made: by making one where its first missing parent would be."""
+    import tempfile  # as above
+    from pathlib import Path
+
+    try:
+        if folder.exists() or folder.is_symlink():
+            return False
+        while not folder.exists():
+            folder = folder.parent
+        Path(tempfile.mkdtemp(prefix=".im2col-", dir=folder)).rmdir()
+    except OSError:
+        return False
+    return True
+
+
 @named
 def clear_cache() -> int:
     """Remove every compiled kernel from the user's cache folder; they are compiled again when they are needed.
 
-    Memory that is kept for later calls is freed, too.
+    Memory that is kept for later calls is freed, too: blocks that are used again, and all that was decided about calls
+    with the same arguments. Plans keep what is theirs. The kernels that this process has loaded stay, too: a plan or
+    another thread may be running them.
 
     Returns
     -------
@@ -89,5 +111,6 @@ def clear_cache() -> int:
     """
     from .engine import cache, scratch  # as above
 
+    memory.clear()
     scratch.clear()
     return cache.clear()

@@ -52,7 +52,9 @@ class Implicit:
         refused = refusal(layer.kernels, target)
         if refused is not None:
             return Offer(0, f"the engine cannot compile its kernel ({refused})")
-        nbytes = decision.workspace_bytes + decision.making_bytes
+        more = (copy.images(problem.batch) - 1) * copy.pitch if copy else 0
+        # Tables for several copies at a time are others than for dense arrays.
+        nbytes = decision.workspace_bytes + more + decision.making_bytes + (decision.table_bytes if more else 0)
         return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target)
 
 
