@@ -177,6 +177,24 @@ def test_workspace_bytes_count_tables(name: str) -> None:
         assert cost(x_shape, w_shape, threads=1, **table).workspace_bytes["implicit"] == said
 
 
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(("channels", "sides", "kernel"), [(1, 64, 64), (21, 16, 32)])
+def test_phases_that_are_alike_share_their_tables(channels: int, sides: int, kernel: int) -> None:
+    """Thousands of them are not told, nor taken, as many times."""
+    w = np.ones((channels, channels, kernel, kernel), np.float32)
+    x = np.ones((1, channels, sides, sides), np.float32)
+    out = conv_transpose(x, w, stride=kernel)
+    made: list[im2col.TransposedPlan] = []
+
+    def run() -> None:
+        made.append(im2col.plan_transpose(x.shape, w, stride=kernel, threads=1))
+        made[0](x, out)
+
+    taken = peak(run) - w.nbytes
+    assert len(made[0]._operation.choices) == kernel**2
+    assert taken - SLACK <= made[0].workspace_bytes <= 2 * taken
+
+
 def test_tables_of_a_volume() -> None:
     """They are a part of what a plan says: here several megabytes, where nothing else is needed."""
     require("llvmlite")

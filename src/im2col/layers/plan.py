@@ -239,7 +239,7 @@ class Plan(_OneOperand):
     threads : int
         How many threads may work.
     workspace_bytes : int
-        Bytes allocated beyond image and result, the weights as the algorithm wants them included.
+        Bytes allocated beyond image and result, at most: the weights as the algorithm wants them, tables, copies.
     """
 
 
@@ -311,7 +311,7 @@ class TransposedPlan(_OneOperand):
     threads : int
         How many threads may work.
     workspace_bytes : int
-        Bytes allocated beyond operand and result, at most, the weights as the algorithms want them included.
+        Bytes allocated beyond operand and result, at most: the weights as the algorithms want them, tables, columns.
     """
 
     @property
@@ -335,7 +335,7 @@ class WeightGradientPlan(BasePlan):
     threads : int
         How many threads may work.
     workspace_bytes : int
-        Bytes allocated beyond the arguments and the result.
+        Bytes allocated beyond the arguments and the result, at most: tables and copies.
     """
 
     def __call__(self, x: ArrayLike, grad: ArrayLike, out: Array | None = None) -> Array:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _BAND_BYTES = 256 << 10
 """Of the operand: what a core's second level of cache holds while all phases read it."""
+_PHASE_BYTES = 4 << 10
+"""Of the objects around a phase, which count where there are thousands."""
 
 
 class _OneStage(Operation):
@@ -150,7 +152,11 @@ class Transpose(Operation):
         # For each phase, a padded image, and regrouped weights.
         padded = t.channels * math.prod(t.image) * t.dtype.itemsize if folding else 0
         weights = t.filters * (t.channels // t.groups) * math.prod(t.kernel_size) * t.w_dtype.itemsize
-        nbytes = padded + weights * (t.groups > 1) + sum(choice.offer.workspace_bytes for choice in choices)
+        # Phases that are alike have their tables in common.
+        shared = {choice.problem: choice.offer.shared_bytes for choice in choices}
+        own = (choice.offer.workspace_bytes - choice.offer.shared_bytes for choice in choices)
+        nbytes = padded + weights * (t.groups > 1) + sum(own) + sum(shared.values())
+        nbytes += _PHASE_BYTES * len(t.phases) if product is None else 0
         nbytes += product.workspace_bytes if product else 0
         return cls(
             (transposed, folding, conjugate, flip, requested, threads),

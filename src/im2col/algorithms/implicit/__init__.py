@@ -54,8 +54,9 @@ class Implicit:
             return Offer(0, f"the engine cannot compile its kernel ({refused})")
         more = (copy.images(problem.batch) - 1) * copy.pitch if copy else 0
         # Tables for several copies at a time are others than for dense arrays.
-        nbytes = decision.workspace_bytes + more + decision.making_bytes + (decision.table_bytes if more else 0)
-        return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target)
+        shared = decision.making_bytes + (decision.table_bytes if more else 0)
+        nbytes = decision.workspace_bytes + more + shared
+        return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target, shared)
 
 
 ALGORITHM = Implicit()
