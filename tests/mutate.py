@@ -254,10 +254,24 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/implicit/tiles/positions.py",
-        "(3 + k, 2 + k) if k > 1",
-        "(2 + k, 3 + k) if k > 1",
+        "3, 3 + k, 2 + k)",
+        "3, 2 + k, 3 + k)",
         "a window's weights are packed row by row for kernels that walk its columns",
         "test_convolution.py",
+    ),
+    Mutation(
+        "algorithms/implicit/ragged.py",
+        "np.minimum(sees[..., 1], low)",
+        "sees[..., 1]",
+        "at a ragged border, a position counts twice what all of its tile see",
+        "test_compile_time.py::test_ragged_borders_compute_the_same",
+    ),
+    Mutation(
+        "layers/product.py",
+        "np.moveaxis(w, 1, -1)",
+        "np.moveaxis(w, 1, 1)",
+        "a product multiplies the taps of one channel with all filters",
+        "test_product.py::test_many_phases",
     ),
     Mutation(
         "algorithms/implicit/work.py",
@@ -352,8 +366,8 @@ MUTATIONS = [
     ),
     Mutation(
         "spec/transposed.py",
-        "first = (tap * dilation - before) % stride",
-        "first = tap * dilation % stride",
+        "(tap, (tap * dilation - before) % stride)",
+        "(tap, tap * dilation % stride)",
         "phases begin where they would without padding",
         "test_transpose.py::test_padding_crops",
     ),

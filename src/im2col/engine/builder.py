@@ -157,7 +157,7 @@ class Builder(Numbers):
         """Write the first `count` lanes of a vector `step` elements apart, and touch no byte between or behind them.
 
         The vector is spread over as many vectors as it then covers, each written through a mask; a scatter would write
-        lane by lane.
+        lane by lane, which is what is done where those are more vectors than lanes.
 
         Parameters
         ----------
@@ -172,6 +172,15 @@ class Builder(Numbers):
             return
         bits = self.vector(self._ir.IntType(1), lanes)
         size = element_bytes(value.type)
+        if step > lanes:  # the vectors in between would be more than the lanes
+            if kept is not None:
+                there = self._shuffle(kept, self.zero(bits), [i if i < count else lanes for i in range(lanes)])
+                self.scatter(value, address, self.constant(step * size), there)
+                return
+            for i in range(count):
+                one = self._b.extract_element(value, self._ir.IntType(32)(i))
+                self.store(one, self.at(address, self.constant(i * step * size)))
+            return
         for first in range(0, (count - 1) * step + 1, lanes):
             where = [divmod(first + i, step) for i in range(lanes)]
             source = [i if not rest and i < count else None for i, rest in where]
