@@ -157,7 +157,7 @@ class Transpose(Operation):
         own = (choice.offer.workspace_bytes - choice.offer.shared_bytes for choice in choices)
         nbytes = padded + weights * (t.groups > 1) + sum(own) + sum(shared.values())
         nbytes += _PHASE_BYTES * len(t.phases) if product is None else 0
-        nbytes += product.workspace_bytes if product else 0
+        nbytes += product.workspace_bytes(threads) if product else 0
         return cls(
             (transposed, folding, conjugate, flip, requested, threads),
             threads,
