@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from im2col.errors import GeometryError
-from im2col.spec.geometry import Geometry, integer, per_axis
+from im2col.spec.arguments import integer, per_axis
+from im2col.spec.geometry import Geometry
 from im2col.spec.strides import offsets
 
 from .kit.outcomes import raises_exactly

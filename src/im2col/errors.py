@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_LONGEST = 200
+"""Characters of a value that a message shows."""
+
 
 class Im2colError(Exception):
     """Base class of every error that the package raises on purpose.
@@ -107,6 +110,31 @@ class PhotoError(FileError):
 
 class EngineWarning(RuntimeWarning):
     """The engine cannot be used on this machine; NumPy does its work."""
+
+
+def shown(value: object) -> str:
+    """Return a value that a user passed as a message shows it, whatever it is.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    str
+        What ``repr`` says, without the middle of what is long; the type's name where it says nothing.
+
+    Examples
+    --------
+    >>> shown("same"), shown(10**5000), len(shown("x" * 10**6))
+    ("'same'", '<int>', 203)
+    """
+    try:
+        text = repr(value)
+    except Exception:  # an int of too many digits, an object's own error
+        return f"<{type(value).__name__}>"
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST + 3 else f"{text[:half]}...{text[-half:]}"
 
 
 class naming:  # noqa: N801 (it is read as a statement, and as a decorator)

@@ -81,9 +81,9 @@ def format_bytes(nbytes: float) -> str:
     ('512 B', '1.5 KiB', '3.0 GiB')
     """
     units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-    size, unit = float(nbytes), 0
-    while size >= 1024 and unit < len(units) - 1:
-        size, unit = size / 1024, unit + 1
+    # An integer of any size is divided before it becomes a float.
+    unit = min(max(int(nbytes).bit_length() - 1, 0) // 10, len(units) - 1)
+    size = min(nbytes / (1 << 10 * unit), 1e9) if nbytes < 1 << 200 else 1e9
     return f"{size:.0f} B" if unit == 0 else f"{size:.1f} {units[unit]}"
 
 

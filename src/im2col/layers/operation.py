@@ -117,9 +117,19 @@ class Operation(ABC):
             checked = check_output(out, shape, dtype, inputs)
             self.require_workspace()
             return checked
-        size = self.workspace_bytes + math.prod(shape) * dtype.itemsize
-        require_memory(size, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
+        self.require_result()
         return np.empty(shape, dtype)
+
+    def require_result(self) -> None:
+        """Look at the memory that a call takes which makes its result.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If it would not fit the available memory.
+        """
+        size = self.workspace_bytes + math.prod(self.output_shape) * self.dtype.itemsize
+        require_memory(size, _WAY_OUT, "the result {} of {} with its workspace", self.output_shape, self.dtype)
 
     def require_workspace(self) -> None:
         """Look at the memory that is taken beside the arrays and the result.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DTypeError, named, naming
-from ..matrix.shapes import checked_shape
-from ..spec.arrays import as_array, as_dtype, native
+from ..spec.arguments import checked_shape
+from ..spec.arrays import as_array, as_dtype, check_sums, native
 from ..spec.layout import BATCH
 from .convolution import convolution
 from .input_gradient import conv_input_gradient, plan_input_gradient
@@ -92,7 +92,8 @@ def conv_operator(
     array([0., 0., 4., 0., 8.])
     """
     sparse = scipy_of()
-    filters, shape = np.array(as_array("w", w)), checked_shape(image_shape)
+    filters, shape = np.array(as_array("w", w)), checked_shape("image_shape", image_shape)
+    check_sums("w", filters.dtype)
     if dtype is not None:
         vectors = native(as_dtype("dtype", dtype))
     elif filters.dtype.kind in "biu":

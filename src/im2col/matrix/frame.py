@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..engine import gather
-from ..errors import ArgumentError, GeometryError
 from ..spec import layout as layouts
-from ..spec.geometry import is_sequence, plain
+from ..spec.arguments import check_choice
+from ..spec.arrays import strided
 from ..spec.memo import memoized
-from ..spec.padding import pad_image, resolve_geometry
+from ..spec.padding import pad_image
+from ..spec.problem import image_geometry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,12 +28,6 @@ TapOrder = Literal["channel-first", "channel-last"]
 
 ORIENTATIONS = get_args(Orientation)
 TAP_ORDERS = get_args(TapOrder)
-
-
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise `ArgumentError` unless `value` is one of the words in `choices`."""
-    if not isinstance(value, str) or value not in choices:
-        raise ArgumentError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -127,11 +122,10 @@ def patch_view(padded: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
         A view: entry (n, c, *t, *o) is ``padded[n, c, o·stride + t·dilation]``.
     """
     lead, pixel = padded.strides[:2], padded.strides[2:]
-    return np.lib.stride_tricks.as_strided(
+    return strided(
         padded,
         (*padded.shape[:2], *geometry.kernel_size, *geometry.output_shape),
         (*lead, *geometry.tap_strides(pixel), *geometry.position_strides(pixel)),
-        writeable=False,
     )
 
 
@@ -162,15 +156,9 @@ def resolve_frame(
     GeometryError, LayoutError, ArgumentError
         If an argument does not fit.
     """
-    check_choice("orientation", orientation, ORIENTATIONS)
-    check_choice("tap_order", tap_order, TAP_ORDERS)
-    if is_sequence(kernel_size):
-        k = len(plain(kernel_size))
-        if k == 0:
-            raise GeometryError(f"kernel_size must have an entry for each spatial axis, got {kernel_size!r}")
-    else:
-        k = 2 if layout is None else len(layouts.parse(layout).spatial)
-    axes = layouts.resolve(layout, len(image_shape), k)
-    geometry = resolve_geometry(axes.spatial, axes.spatial_shape(image_shape), kernel_size, stride, padding, dilation)
+    orientation = check_choice("orientation", orientation, ORIENTATIONS)
+    tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
+    axes = layouts.resolve(layout, len(image_shape), layouts.spatial_ndim(kernel_size, layout, len(image_shape)))
+    geometry = image_geometry(axes, layout, image_shape, kernel_size, stride, padding, dilation)
     batch, channels = axes.size(layouts.BATCH, image_shape), axes.size(layouts.CHANNEL, image_shape)
     return Frame(axes, geometry, batch, channels, orientation, tap_order)

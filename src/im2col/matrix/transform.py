@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from ..engine import gather
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, ShapeError, named
-from ..spec.arrays import as_array, check_output, native
-from ..spec.geometry import integer
+from ..errors import ArgumentError, ShapeError, named, shown
+from ..spec.arguments import check_choice, checked_shape, integer
+from ..spec.arrays import as_array, check_output, check_sums, native
 from ..spec.padding import check_mode, constant
 from .fold import fold, sum_dtype, workspace_bytes
-from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice, resolve_frame
-from .shapes import checked_shape
+from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, resolve_frame
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
+
+_Reduction = Literal["sum", "mean"]
+_REDUCTIONS: tuple[_Reduction, ...] = get_args(_Reduction)
 
 
 @named
@@ -109,7 +111,7 @@ def im2col(
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     shape, dtype = frame.matrix_shape, native(image.dtype)
-    check_mode(padding_mode, frame.geometry)
+    padding_mode = check_mode(padding_mode, frame.geometry)
     fill = constant(padding_value, dtype)
     workers = resolve_threads(threads)
     if out is None:
@@ -183,10 +185,10 @@ def patches(
     ((2, 2, 3, 3), True)
     """
     if copy is not None and copy is not False:
-        raise ArgumentError(f"copy must be None (copy where padding forces it) or False (never), got {copy!r}")
+        raise ArgumentError(f"copy must be None (copy where padding forces it) or False (never), got {shown(copy)}")
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
-    check_mode(padding_mode, frame.geometry)
+    padding_mode = check_mode(padding_mode, frame.geometry)
     fill = constant(padding_value, native(image.dtype))
     if frame.geometry.is_padded:
         if copy is False:
@@ -213,7 +215,7 @@ def col2im(
     layout: str | None = None,
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
-    reduce: Literal["sum", "mean"] = "sum",
+    reduce: _Reduction = "sum",
     out: NDArray[Any] | None = None,
     threads: int | None = None,
 ) -> NDArray[Any]:
@@ -277,15 +279,16 @@ def col2im(
            [6, 7, 8]])
     """
     matrix = as_array("columns", columns)
-    shape = checked_shape(image_shape)
+    check_sums("columns", matrix.dtype)
+    shape = checked_shape("image_shape", image_shape)
     frame = resolve_frame(shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     if matrix.shape != frame.matrix_shape:
         raise ShapeError(
             f"columns has shape {matrix.shape} but an image {shape} with these windows has the column matrix "
             f"{frame.matrix_shape} ({orientation}, {tap_order}); check image_shape, orientation and the window"
         )
-    check_choice("reduce", reduce, ("sum", "mean"))
-    check_mode(padding_mode, frame.geometry)
+    reduce = check_choice("reduce", reduce, _REDUCTIONS)
+    padding_mode = check_mode(padding_mode, frame.geometry)
     workers = resolve_threads(threads)
     dtype = native(matrix.dtype)
     planes = frame.batch * frame.channels
@@ -349,8 +352,8 @@ def weight_matrix(
     (16, 4)
     """
     filters = as_array("w", w)
-    check_choice("tap_order", tap_order, TAP_ORDERS)
-    check_choice("orientation", orientation, ORIENTATIONS)
+    tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
+    orientation = check_choice("orientation", orientation, ORIENTATIONS)
     groups = integer("groups", groups, minimum=1)
     if filters.ndim < 3 or filters.shape[0] % groups:
         raise ShapeError(

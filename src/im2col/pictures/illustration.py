@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ArgumentError, FileError, GeometryError, named, naming
-from ..matrix.frame import check_choice
-from ..spec.geometry import integer
+from ..spec.arguments import check_choice, integer
 
 # What draws is imported when something is drawn: importing the package takes milliseconds.
 if TYPE_CHECKING:
@@ -275,8 +274,8 @@ def illustrate(
         orientation=orientation,
         tap_order=tap_order,
     )
-    check_choice("labels", labels, LABELS)
-    check_choice("colours", colours, COLOURS)
+    labels = check_choice("labels", labels, LABELS)
+    colours = check_choice("colours", colours, COLOURS)
     dictionary(lang)
     _below("filter", filter, layer.filters)
     _below("channel", channel, layer.channels)

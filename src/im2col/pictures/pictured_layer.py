@@ -16,10 +16,11 @@ import numpy as np
 from ..errors import ShapeError
 from ..layers.convolution import convolution
 from ..matrix.fold import overlap, sum_dtype
-from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
+from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder
 from ..matrix.transform import weight_matrix
+from ..spec.arguments import check_choice
 from ..spec.arrays import as_array, native
-from ..spec.padding import pad_image, source_index
+from ..spec.padding import check_mode, pad_image, source_index
 from ..spec.problem import make_problem
 from ..spec.strides import row_major
 
@@ -313,8 +314,8 @@ def make_pictured_layer(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit, there is nothing to draw, or there are more than three spatial axes.
     """
-    check_choice("orientation", orientation, ORIENTATIONS)
-    check_choice("tap_order", tap_order, TAP_ORDERS)
+    orientation = check_choice("orientation", orientation, ORIENTATIONS)
+    tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
     image, weights = as_array("x", x), as_array("w", w)
     if weights.ndim in (1, 2) and weights.ndim == image.ndim:
         weights = weights[None, None]
@@ -347,7 +348,7 @@ def make_pictured_layer(
         weights=weights,
         geometry=problem.geometry,
         groups=problem.groups,
-        padding_mode=padding_mode,
+        padding_mode=check_mode(padding_mode, problem.geometry),
         padding_value=np.asarray(problem.padding_value),
         orientation=orientation,
         tap_order=tap_order,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, GeometryError, named
+from ..errors import ArgumentError, DTypeError, GeometryError, named, shown
+from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_sequence, per_axis, plain, word
 from .arrays import is_registered, native
-from .geometry import INTEGER_OR_ONE_PER_AXIS, Geometry, Pairs, integer, is_sequence, per_axis, plain
+from .geometry import Geometry, Pairs
 from .layout import default
 
 if TYPE_CHECKING:
@@ -70,10 +71,9 @@ def resolve_geometry(
     kernel = per_axis("kernel_size", kernel_size, k, minimum=1)
     strides = per_axis("stride", stride, k, minimum=1)
     dilations = per_axis("dilation", dilation, k, minimum=1)
-    if isinstance(padding, str):
-        pads = _named(padding, spatial_shape, kernel, strides, dilations)
-    else:
-        pads = explicit_padding(padding, k)
+    name = word(padding)
+    known = spatial_shape, kernel, strides, dilations
+    pads = explicit_padding(padding, k) if name is None else _named(name, *known)
     return Geometry(spatial_shape, kernel, strides, pads, dilations, axes)
 
 
@@ -114,10 +114,8 @@ def window_geometry(
     >>> g.output_shape, g.pixel(position=0, tap=24)
     ((112, 112), (0, 0))
     """
-    if not isinstance(spatial_shape, list | tuple):
-        raise ArgumentError(f"spatial_shape must be a tuple of integers, got {spatial_shape!r}")
-    axes = default(len(spatial_shape), len(spatial_shape)).axes
-    return resolve_geometry(axes, tuple(spatial_shape), kernel_size, stride, padding, dilation)
+    shape = checked_shape("spatial_shape", spatial_shape)
+    return resolve_geometry(default(len(shape), len(shape)).axes, shape, kernel_size, stride, padding, dilation)
 
 
 def _named(
@@ -128,7 +126,7 @@ def _named(
     dilation: tuple[int, ...],
 ) -> Pairs:
     if name not in _NAMES:
-        raise ArgumentError(f"padding must be an integer, one entry per axis, or one of {_NAMES}; got {name!r}")
+        raise ArgumentError(f"padding must be an integer, one entry per axis, or one of {_NAMES}; got {shown(name)}")
     pairs = []
     for n, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
         reach = d * (k - 1)
@@ -161,21 +159,21 @@ def explicit_padding(padding: object, k: int) -> Pairs:
     if len(entries) != k:
         axes = "axis" if k == 1 else "axes"
         raise GeometryError(
-            f"padding has {len(entries)} entries {entries!r} for {k} spatial {axes}; give one integer, or one entry "
-            f"per axis, each an integer or a (before, after) pair such as {((1, 2),) * k!r}"
+            f"padding has {len(entries)} entries {shown(entries)} for {k} spatial {axes}; give one integer, or one "
+            f"entry per axis, each an integer or a (before, after) pair such as {((1, 2),) * k!r}"
         )
     pairs = []
     for entry in entries:
         sides = plain(entry) if is_sequence(entry) else (entry, entry)
         if len(sides) != 2:
-            raise GeometryError(f"an entry of padding must be an integer or a (before, after) pair, got {sides!r}")
+            raise GeometryError(f"an entry of padding must be an integer or a (before, after) pair, got {shown(sides)}")
         before, after = (integer("padding", p, minimum=0) for p in sides)
         pairs.append((before, after))
     return tuple(pairs)
 
 
-def check_mode(mode: str, geometry: Geometry) -> None:
-    """Refuse an unknown padding mode, and one that would copy pixels of an image that has none.
+def check_mode(mode: object, geometry: Geometry) -> PaddingMode:
+    """Return a padding mode, and refuse an unknown one, or one that would copy pixels of an image that has none.
 
     Raises
     ------
@@ -184,16 +182,18 @@ def check_mode(mode: str, geometry: Geometry) -> None:
     GeometryError
         If an axis of length 0 is to be padded from its own pixels.
     """
-    if mode not in _MODES:
-        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {mode!r}")
-    if mode == "constant":
-        return
+    known: PaddingMode | None = next((each for each in _MODES if each == word(mode)), None)
+    if known is None:
+        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {shown(mode)}")
+    if known == "constant":
+        return known
     for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
         if n == 0 and any(pair):
             raise GeometryError(
-                f"padding_mode {mode!r} needs pixels to copy but spatial axis {i} of the image has none; use "
+                f"padding_mode {known!r} needs pixels to copy but spatial axis {i} of the image has none; use "
                 "padding_mode='constant'"
             )
+    return known
 
 
 def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:

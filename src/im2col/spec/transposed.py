@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ArgumentError, GeometryError, ShapeError
+from ..errors import ArgumentError, GeometryError, ShapeError, shown
 from . import layout as layouts
 from .activation import check_activation
+from .arguments import checked_shape, integer, per_axis
 from .arrays import native
-from .geometry import Geometry, Pairs, integer, per_axis
+from .geometry import Geometry, Pairs
 from .padding import explicit_padding
 from .problem import WORKSPACE_LIMIT, Problem, result_dtype
 
@@ -241,9 +242,7 @@ def make_transposed(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
     """
-    if not isinstance(x_shape, tuple | list):
-        raise ArgumentError(f"the shape of x must be a tuple of integers, got {x_shape!r}")
-    x_shape = tuple(integer("an entry of the image's shape", n, minimum=0) for n in x_shape)
+    x_shape, w_shape = checked_shape("the image's shape", x_shape), checked_shape("the weight's shape", w_shape)
     if len(w_shape) < 3:
         raise ShapeError(
             f"w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes as w[None, None]"
@@ -298,9 +297,9 @@ def _check_channels(x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: la
         )
     if channels != filters:
         hint = "pass w of shape (channels of x, channels of the result/groups, *kernel)"
-        if axes.axes == axes.canonical and axes.has_channels and x_shape[-1] == filters:
-            last = axes.canonical.replace(layouts.CHANNEL, "") + layouts.CHANNEL
-            hint = f"the last axis would fit: pass layout={last!r} if the channels come last"
+        last = axes.channels_last
+        if last is not None and x_shape[-1] == filters:
+            hint = f"the last axis would fit: pass layout={last.axes!r} if the channels come last"
         raise ShapeError(
             f"the image {x_shape} has {channels} channels in layout {axes.axes!r} but the weights {w_shape} take "
             f"{filters}; {hint}"
@@ -331,7 +330,7 @@ def _extent(
         return tuple(t // 2 if padding == "same" else t - t // 2 for t in total), image
     if isinstance(padding, str) and padding != "valid":
         raise ArgumentError(
-            f"padding must be an integer, one entry per axis, 'valid', 'same' or 'same_lower'; got {padding!r}"
+            f"padding must be an integer, one entry per axis, 'valid', 'same' or 'same_lower'; got {shown(padding)}"
         )
     pads = ((0, 0),) * k if isinstance(padding, str) else explicit_padding(padding, k)
     least = [w - before - after for w, (before, after) in zip(whole, pads, strict=True)]
