@@ -168,7 +168,7 @@ CONTAINERS: list[Make] = [
         *(itertools.count, lambda: _recursive(list), lambda: _recursive(dict), lambda: _nested(40)),
         *(lambda: _nested(500), lambda: _nested(20_000), lambda: (_nested(2000), 1), lambda: (_recursive(list), 1)),
         *(lambda: collections.deque([1, 2]), lambda: array.array("d", [1, 2]), lambda: memoryview(b"abc")),
-        *(lambda: memoryview(np.ones((4, 4))), lambda: collections.OrderedDict(a=1), lambda: collections.Counter("ab")),
+        *(lambda: np.ones((4, 4)).data, lambda: collections.OrderedDict(a=1), lambda: collections.Counter("ab")),
         *(
             lambda: [{"x_shape": (1, 1, 3, 3), "w_shape": (1, 1, 3, 3), "dtype": "fish"}],
             lambda: [answering("keys", 1)],
@@ -176,7 +176,7 @@ CONTAINERS: list[Make] = [
     ),
 ]
 OBJECTS: list[Make] = [
-    *(lambda value=value: value for value in (int, object, np.float32, np.ndarray, Exception, len, np, str, list)),  # type: ignore[misc]
+    *(lambda value=value: value for value in (int, object, np.float32, np.ndarray, Exception, len, np, str, list)),
     *(
         *(lambda: lambda: 1, object, lambda: Path("x"), lambda: Path("/nowhere/x.svg"), io.StringIO, io.BytesIO),
         *(
@@ -186,27 +186,27 @@ OBJECTS: list[Make] = [
             lambda: inspect.signature(len),
         ),
     ),
-    *(lambda hook=hook, error=error: hostile(object, hook, error=error)() for hook in HOOKS for error in ERRORS[:3]),  # type: ignore[misc]
-    *(lambda error=error: hostile(object, *HOOKS, error=error)() for error in ERRORS),  # type: ignore[misc]
-    *(lambda hook=hook: answering(hook, object()) for hook in HOOKS),  # type: ignore[misc]
-    *(lambda hook=hook: answering(hook, -1) for hook in HOOKS),  # type: ignore[misc]
-    *(lambda hook=hook: answering(hook, "x") for hook in HOOKS),  # type: ignore[misc]
-    *(lambda value=value: answering("__array__", value) for value in ("x", np.ones((4, 4)), np.array(["a"]), None)),  # type: ignore[misc]
-    *(lambda value=value: answering("__index__", value) for value in (2, 2**63, True, 1.5)),  # type: ignore[misc]
+    *(lambda hook=hook, error=error: hostile(object, hook, error=error)() for hook in HOOKS for error in ERRORS[:3]),
+    *(lambda error=error: hostile(object, *HOOKS, error=error)() for error in ERRORS),
+    *(lambda hook=hook: answering(hook, object()) for hook in HOOKS),
+    *(lambda hook=hook: answering(hook, -1) for hook in HOOKS),
+    *(lambda hook=hook: answering(hook, "x") for hook in HOOKS),
+    *(lambda value=value: answering("__array__", value) for value in ("x", np.ones((4, 4)), np.array(["a"]), None)),
+    *(lambda value=value: answering("__index__", value) for value in (2, 2**63, True, 1.5)),
     *(
-        lambda base=base, value=value, hook=hook: hostile(base, hook)(value)  # type: ignore[misc]
+        lambda base=base, value=value, hook=hook: hostile(base, hook)(value)
         for base, value in ((str, "same"), (int, 1), (tuple, (1, 1)), (list, [1, 1]), (float, 1.5), (dict, {"a": 1}))
         for hook in ("__eq__", "__repr__", "__len__", "__iter__", "__hash__", "__index__", "__getitem__", "__str__")
     ),
     *(
-        lambda base=base, value=value: hostile(base, *HOOKS[1:])(value)  # type: ignore[misc]
+        lambda base=base, value=value: hostile(base, *HOOKS[1:])(value)
         for base, value in ((str, "rows"), (int, 2), (tuple, (2, 2)), (list, [2, 2]), (float, 1.5))
     ),
 ]
 
 
 def _masked() -> Any:
-    return np.ma.MaskedArray(np.ones((4, 4)), np.eye(4))
+    return np.ma.MaskedArray(np.ones((4, 4)), np.eye(4, dtype=bool))
 
 
 def _unaligned() -> Array:
@@ -227,20 +227,20 @@ def registered_dtypes() -> list[np.dtype[Any]]:
 
 
 ARRAYS: list[Make] = [
-    *(lambda shape=shape: np.ones(shape) for shape in ((4,), (4, 4), (3, 4, 4), (2, 3, 4, 4), (1,) * 5, (1,) * 40)),  # type: ignore[misc]
+    *(lambda shape=shape: np.ones(shape) for shape in ((4,), (4, 4), (3, 4, 4), (2, 3, 4, 4), (1,) * 5, (1,) * 40)),
     *(
         lambda shape=shape: np.ones(shape)
         for shape in ((0,), (0, 4), (4, 0), (0, 0, 0, 0), (3, 0, 4), (1, 1), (32, 32, 3))
-    ),  # type: ignore[misc]
+    ),
     lambda: np.broadcast_to(1.0, (4, 4)),
-    *(lambda dtype=dtype: np.ones((4, 4)).astype(dtype) for dtype in (*"?bhilqBHILQefdgFDGSUOT", ">f4", "<i2")),  # type: ignore[misc]
-    *(lambda dtype=dtype: np.ones((4, 4)).astype(dtype) for dtype in registered_dtypes()),  # type: ignore[misc]
+    *(lambda dtype=dtype: np.ones((4, 4)).astype(dtype) for dtype in (*"?bhilqBHILQefdgFDGSUOT", ">f4", "<i2")),
+    *(lambda dtype=dtype: np.ones((4, 4)).astype(dtype) for dtype in registered_dtypes()),
     *(
         *(lambda: np.zeros((4, 4), "M8[s]"), lambda: np.zeros((4, 4), "m8[s]"), lambda: np.zeros((4, 4), "V3")),
         *(lambda: np.zeros((4, 4), "i4,f4"), lambda: np.full((4, 4), Fraction(1, 2)), lambda: np.array([None, 1])),
         *(
             lambda: np.matrix(np.ones((4, 4))),
-            lambda: np.rec.array([(1, 2.0)]),
+            lambda: np.zeros(2, "i4,f4").view(np.recarray),
             _masked,
             _unaligned,
             _read_only,
@@ -313,7 +313,16 @@ def _made() -> dict[str, Any]:
 def calls() -> dict[str, Call]:
     """Return every public function, and what can be called of what they return."""
     conv_options = _options(im2col.conv)
-    cost_options = ("stride", "padding", "dilation", "groups", "layout", "dtype", "workspace_limit", "threads")
+    cost_options: tuple[str, ...] = (
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+        "layout",
+        "dtype",
+        "workspace_limit",
+        "threads",
+    )
     cost_options += ("name", "operation", "output_padding", "output_size")
     good: dict[str, tuple[Callable[[], dict[str, Any]], tuple[str, ...]]] = {
         "clear_cache": (dict, ()),

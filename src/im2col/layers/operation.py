@@ -117,19 +117,21 @@ class Operation(ABC):
             checked = check_output(out, shape, dtype, inputs)
             self.require_workspace()
             return checked
-        self.require_result()
+        size = self.workspace_bytes + math.prod(shape) * dtype.itemsize
+        require_memory(size, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
         return np.empty(shape, dtype)
 
-    def require_result(self) -> None:
-        """Look at the memory that a call takes which makes its result.
+    def require_call(self) -> None:
+        """Look at the memory that the arrays of a call, its result and its workspace take.
 
         Raises
         ------
         MemoryBudgetError
-            If it would not fit the available memory.
+            If there could be no call.
         """
-        size = self.workspace_bytes + math.prod(self.output_shape) * self.dtype.itemsize
-        require_memory(size, _WAY_OUT, "the result {} of {} with its workspace", self.output_shape, self.dtype)
+        self.require_workspace()
+        for shape, dtype in (*((each.shape, each.dtype) for each in self.inputs), (self.output_shape, self.dtype)):
+            require_memory(math.prod(shape) * dtype.itemsize, _WAY_OUT, "an array {} of {}", shape, dtype)
 
     def require_workspace(self) -> None:
         """Look at the memory that is taken beside the arrays and the result.

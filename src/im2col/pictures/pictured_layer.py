@@ -7,12 +7,14 @@ in the order in which a patch is flattened. Entry (position, tap) of the column 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..engine.host import require_memory
 from ..errors import ShapeError
 from ..layers.convolution import convolution
 from ..matrix.fold import overlap, sum_dtype
@@ -342,7 +344,9 @@ def make_pictured_layer(
             f"there is nothing to draw: x of shape {image.shape} has {problem.batch} images of {problem.channels} "
             f"channels and w of shape {weights.shape} has {problem.filters} filters; pass at least one of each"
         )
-    axes = problem.layout
+    axes, pixels = problem.layout, math.prod((problem.batch, problem.channels, *problem.geometry.padded_shape))
+    size = pixels * max(problem.x_dtype.itemsize, 8)  # of the pixels, or of their numbers
+    require_memory(size, "use less padding", "the padded image {} of {}", problem.geometry.padded_shape, image.dtype)
     return PicturedLayer(
         image=axes.to_canonical(image).astype(native(image.dtype), copy=False),
         weights=weights,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, shown
-from .arguments import word
+from .arguments import plain, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,8 @@ def check_activation(activation: object, dtype: np.dtype[Any]) -> Activation | N
     if activation is None:
         return None
     # A pair is leaky_relu with its slope, and leaky_relu is a pair.
-    name, slope = activation if isinstance(activation, tuple) and len(activation) == 2 else (activation, None)
+    pair = plain(activation) if isinstance(activation, tuple) else ()
+    name, slope = pair if len(pair) == 2 else (activation, None)
     name = word(name)
     known = name in _FUNCTIONS and (name == "leaky_relu") == (slope is not None)
     if not known or (slope is not None and not _is_real(slope)):

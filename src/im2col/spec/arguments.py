@@ -171,4 +171,4 @@ def check_choice(name: str, value: object, choices: tuple[T, ...]) -> T:
     """
     if word(value) not in choices:
         raise ArgumentError(f"{name} must be {' or '.join(map(repr, choices))}, got {shown(value)}")
-    return choices[choices.index(word(value))]  # type: ignore[arg-type]  # it is in there
+    return next(each for each in choices if each == word(value))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ArgumentError, GeometryError, ShapeError, shown
 from . import layout as layouts
 from .activation import check_activation
-from .arguments import checked_shape, integer, per_axis
+from .arguments import checked_shape, integer, per_axis, word
 from .arrays import native
 from .geometry import Geometry, Pairs
 from .padding import explicit_padding
@@ -324,15 +324,16 @@ def _extent(
     """Return the padding before each axis and the pixels of the result along it."""
     k = len(axes)
     whole = [(n - 1) * s + d * (t - 1) + 1 for n, t, s, d in zip(sizes, kernel, stride, dilation, strict=True)]
-    if isinstance(padding, str) and padding in ("same", "same_lower"):
+    name = word(padding)
+    if name in ("same", "same_lower"):
         image = wanted or tuple(n * s for n, s in zip(sizes, stride, strict=True))
         total = [max(0, w + e - n) for w, e, n in zip(whole, extra, image, strict=True)]
-        return tuple(t // 2 if padding == "same" else t - t // 2 for t in total), image
-    if isinstance(padding, str) and padding != "valid":
+        return tuple(t // 2 if name == "same" else t - t // 2 for t in total), image
+    if name not in (None, "valid"):
         raise ArgumentError(
             f"padding must be an integer, one entry per axis, 'valid', 'same' or 'same_lower'; got {shown(padding)}"
         )
-    pads = ((0, 0),) * k if isinstance(padding, str) else explicit_padding(padding, k)
+    pads = ((0, 0),) * k if name is not None else explicit_padding(padding, k)
     least = [w - before - after for w, (before, after) in zip(whole, pads, strict=True)]
     if wanted is None:
         image = tuple(n + e for n, e in zip(least, extra, strict=True))
