@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine import compiler
+from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import DTypeError, ShapeError, named
 from ..spec import layout as layouts
@@ -291,4 +292,6 @@ def _decided(
             f"grad has shape {grad_shape} but the convolution of an image {x_shape} with kernels {kernel} gives "
             f"{p.output_shape}; pass the gradient of that result, and what the convolution was given"
         )
+    # Before anything is decided, which takes its time for tiles of more filters than memory holds.
+    require_memory(math.prod(w_shape) * p.dtype.itemsize, "pass fewer filters", "the gradient {} of {}", w_shape, p.dtype)
     return WeightGradient.decided(p, algorithm, threads)
