@@ -11,9 +11,15 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from .mutants import EQUIVALENT, FILES, mutants
 from .planting import PACKAGE, Plant, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -477,24 +483,28 @@ def planted(mutation: Mutation) -> Plant:
     return Plant(mutation.file, text.replace(mutation.old, mutation.new), tuple(mutation.tests.split()))
 
 
+def one_in(every: Sequence[T]) -> Sequence[T]:
+    """Return all of a list, or every so manieth if the environment says so.
+
+    ``IM2COL_MUTATE_EVERY=10 IM2COL_MUTATE_SEED=3`` takes the numbers 3, 13, 23 and so on.
+    """
+    step = int(os.environ.get("IM2COL_MUTATE_EVERY", "1"))
+    return every[int(os.environ.get("IM2COL_MUTATE_SEED", "0")) % step :: step]
+
+
 def by_hand() -> dict[str, Plant]:
     """Return the mutations of the table that this CPU can run, by what is wrong with them."""
     code = "import sys; from im2col.engine.target import host; print(*filter(host().has_dot, sys.argv[1:]))"
     asked = [sys.executable, "-c", code, *{m.dot for m in MUTATIONS if m.dot}]
     paths = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
     dots = {"", *subprocess.run(asked, env=paths, capture_output=True, text=True, check=True).stdout.split()}
-    return {f"{m.file}: {m.why}": planted(m) for m in MUTATIONS if m.dot in dots}
+    return {f"{m.file}: {m.why}": planted(m) for m in one_in(MUTATIONS) if m.dot in dots}
 
 
 def generated() -> tuple[dict[str, Plant], list[str]]:
-    """Return the generated mutants, every so manieth if the environment says so; and stale names of equivalent ones.
-
-    ``IM2COL_MUTATE_EVERY=10 IM2COL_MUTATE_SEED=3`` takes the numbers 3, 13, 23 and so on.
-    """
+    """Return the generated mutants, and stale names of equivalent ones."""
     every = [(mutant, tests) for file, tests in FILES.items() for mutant in mutants(file)]
-    step = int(os.environ.get("IM2COL_MUTATE_EVERY", "1"))
-    chosen = every[int(os.environ.get("IM2COL_MUTATE_SEED", "0")) % step :: step]
-    plants = {m.name: Plant(m.file, m.text, tests) for m, tests in chosen if m.name not in EQUIVALENT}
+    plants = {m.name: Plant(m.file, m.text, tests) for m, tests in one_in(every) if m.name not in EQUIVALENT}
     return plants, sorted(EQUIVALENT.keys() - {mutant.name for mutant, _ in every})
 
 
@@ -527,7 +537,7 @@ def main() -> int:
             say(f"{done} of {len(plants)} bugs planted, {len(survived)} survived")
     for name in stale:
         say(f"NO SUCH MUTANT {name}")
-    missed = f"{len(survived)} survived, {len(MUTATIONS) - len(table)} left out on this CPU"
+    missed = f"{len(survived)} survived, {len(one_in(MUTATIONS)) - len(table)} left out on this CPU"
     known = f"{len(EQUIVALENT)} known to change nothing"
     say(f"{len(table)} bugs by hand, {len(formulas)} generated: {missed}, {known}; {time.perf_counter() - start:.0f} s")
     return 1 if survived or stale else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import os
 import pickle
 import re
@@ -47,7 +48,7 @@ from bench.transforms.report import report
 from .kit.outcomes import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import ModuleType
 
@@ -69,6 +70,14 @@ CONVOLUTIONS = [
 FLAT = CONVOLUTIONS[:3]
 ADJOINTS = [Task(layer, kind) for layer in FLAT for kind in gradients_problems.KINDS]
 NARROW = [Task(layer, kind, itemsize) for layer in FLAT for kind, itemsize in narrow_problems.KINDS.items()]
+
+
+@pytest.fixture(autouse=True)
+def _peers_are_no_garbage() -> Iterator[None]:
+    """Leave the libraries that are loaded already out of the collections of garbage, of which each work starts one."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def installed(package: ModuleType) -> list[Any]:

@@ -402,7 +402,7 @@ def test_commands_work_in_typers_own_runner() -> None:
         (
             "filter cat.png --kernel blur --padding sane -o b.png",
             "filter: padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', 'full', "
-            "'causal'); got 'sane'",
+            "'causal', 'multiple'); got 'sane'",
         ),
         ("filter cat.png --kernel blur --frobnicate -o b.png", "No such option: --frobnicate"),
         ("filter cat.png --kernel blur --threads x -o b.png", "Invalid value for '--threads': "),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from im2col import conv, conv1d, conv2d, conv3d, im2col, plan
+from im2col.algorithms.implicit import decide
 from im2col.engine import compiler
 from im2col.engine.target import host
 
@@ -28,8 +29,8 @@ from .kit.oracles import Window, activated, layer_sums
 from .kit.outcomes import require
 from .kit.processes import run_alone
 from .kit.selection import one_in
-from .kit.strategies import BFLOAT16, DTYPES, MEMORY_ORDERS, PADDING_MODES, fewer
-from .kit.targets import planning_for
+from .kit.strategies import BFLOAT16, DTYPES, MEMORY_ORDERS, PADDING_MODES, PADDING_NAMES, fewer
+from .kit.targets import forget_choices, planning_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,8 +109,8 @@ def test_padding_modes(mode: str, layout: str) -> None:
 def test_names_of_padding(k: int) -> None:
     """The names of padding mean what they mean to the other algorithms."""
     x, w = np.ones((2, 3, *(7, 6, 5)[:k]), np.float32), np.ones((4, 3, *(3, 4, 2)[:k]), np.float32)
-    for name in ("valid", "same", "same_lower", "full", "causal"):
-        ours, theirs = (conv(x, w, padding=name, algorithm=a) for a in ("implicit", "reference"))
+    for name in PADDING_NAMES:
+        ours, theirs = (conv(x, w, padding=name, algorithm=a) for a in ("implicit", "reference"))  # type: ignore[arg-type]
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -577,3 +578,29 @@ def test_the_plan_says_what_it_cannot() -> None:
         prepared = plan((1, 3, 9, 9), w, x_dtype=dtype)
         assert prepared.algorithm == "explicit"
         assert "implicit   cannot: " in str(prepared)
+
+
+# Copies of small images are made together
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("dtype", "mode"), [("f4", "reflect"), ("f2", "constant"), ("i1", "wrap"), ("u1", "constant")])
+@pytest.mark.parametrize("batch", [1, 5, 7])
+def test_small_images_are_copied_together(
+    batch: int, dtype: str, mode: Any, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each image gets the bits that it gets alone, into arrays of any strides, with a remainder at the end."""
+    monkeypatch.setattr(decide, "_COPIES_BYTES", 2500)
+    forget_choices()
+    rng = np.random.default_rng(5)
+    x, w = rng.integers(-9, 9, (batch, 3, 7, 9)).astype(dtype), rng.integers(-9, 9, (4, 3, 3, 3)).astype(dtype)
+    options: Any = {"padding": 2, "padding_mode": mode, "padding_value": 1, "algorithm": "implicit", "threads": threads}
+    run = plan(x.shape, w, **options)
+    assert run.algorithm == "implicit"
+    alone = np.stack([conv(each[None], w, **options)[0] for each in x])
+    reference = conv(x, w, **options | {"algorithm": "reference"})
+    out = np.empty((batch, 9, 11, 4), alone.dtype).transpose(0, 3, 1, 2)
+    for result in (run(x), run(np.asfortranarray(x)), run(np.flip(x.copy(), 0)[::-1]), run(x, out)):
+        np.testing.assert_array_equal(result, alone, strict=True)
+    np.testing.assert_array_equal(alone, reference)
+    forget_choices()

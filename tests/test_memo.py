@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from im2col import im2col
+from im2col import im2col, memory
 from im2col.errors import GeometryError
-from im2col.spec import memo
 from im2col.spec.memo import memoized
 
 from .kit.outcomes import raises_exactly
@@ -149,7 +148,7 @@ def test_what_is_remembered_can_be_forgotten() -> None:
     """Afterwards the function is asked again."""
     describe, calls = counted()
     first = describe(1)
-    describe.cache_clear()
+    memory.clear()
     assert describe(1) == first
     assert len(calls) == 2
 
@@ -192,15 +191,6 @@ def test_a_key_error_of_the_function_is_its_own() -> None:
         look_up("b")
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once it is full, everything is forgotten, and results stay right."""
-    monkeypatch.setattr(memo, "_MOST_ENTRIES", 3)
-    describe, calls = counted()
-    for value in (1, 2, 3, 1, 4, 4, 1):
-        assert describe(value) == f"[('int', {value})]"
-    assert [value for (value,) in calls] == [1, 2, 3, 4, 1]
-
-
 def test_names_and_memories_are_apart() -> None:
     """The wrapper has the function's name and docstring, and two functions share no memory."""
     describe, _ = counted()
@@ -211,7 +201,7 @@ def test_names_and_memories_are_apart() -> None:
 
 def test_threads_see_only_right_results(monkeypatch: pytest.MonkeyPatch) -> None:
     """While one thread forgets, others compute and remember, and none gets another argument's result."""
-    monkeypatch.setattr(memo, "_MOST_ENTRIES", 5)
+    monkeypatch.setattr(memory, "KEPT_BYTES", 2000)
 
     @memoized
     def square(value: int) -> int:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col import window_geometry
+from im2col import col2im, conv1d, im2col, output_shape, overlap_count, window_geometry
 from im2col.errors import ArgumentError, DTypeError, GeometryError
-from im2col.spec import padding
+from im2col.spec import border, padding
 
 from .kit import oracles
-from .kit.outcomes import raises_exactly
+from .kit.outcomes import raises_exactly, unknown_mode
 from .kit.strategies import (
     DTYPES,
     MEMORY_ORDERS,
@@ -81,6 +81,20 @@ def test_full_and_causal_touch_what_they_say() -> None:
     assert [causal.pixel(i, 2) for i in range(causal.positions)] == [(i,) for i in range(6)]
 
 
+def test_multiple_makes_a_mosaic() -> None:
+    """With stride = kernel, each pixel lies in exactly one block, and `col2im` puts the blocks together again."""
+    x = np.arange(2.0 * 7 * 10).reshape(2, 7, 10)
+    blocks = im2col(x, (3, 4), stride=(3, 4), padding="multiple", padding_value=-1)
+    assert blocks.shape == (9, 24)
+    assert (np.sort(blocks, axis=None)[-x.size :] == np.arange(x.size)).all()
+    assert overlap_count((7, 10), (3, 4), stride=(3, 4), padding="multiple").tolist() == np.ones((7, 10)).tolist()
+    again = col2im(blocks, x.shape, (3, 4), stride=(3, 4), padding="multiple")
+    np.testing.assert_array_equal(again, x)
+    assert output_shape((7, 10), 3, stride=2, padding="multiple") == (3, 5)
+    with pytest.raises(GeometryError, match="axis H"):
+        output_shape((0, 10), 3, padding="multiple")
+
+
 @pytest.mark.parametrize(
     ("error", "wrong", "message"),
     [
@@ -88,7 +102,7 @@ def test_full_and_causal_touch_what_they_say() -> None:
             ArgumentError,
             "SAME",
             "padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', 'full', "
-            "'causal'); got 'SAME'",
+            "'causal', 'multiple'); got 'SAME'",
         ),
         (GeometryError, -1, "padding must be at least 0, got -1"),
         (GeometryError, ((0, 1), (0, -1)), "padding must be at least 0, got -1"),
@@ -177,11 +191,85 @@ def test_fold_padding_is_the_adjoint_of_pad_image(mode: str, data: st.DataObject
     assert left == int((x * folded).sum())
 
 
-def test_check_mode_refuses_unknown_names() -> None:
-    """Only five of np.pad's modes are taken."""
-    message = "padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got 'linear_ramp'"
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric", "wrap"])
+@given(data=st.data())
+def test_a_border_is_cut_and_summed_in_order(mode: str, data: st.DataObject) -> None:
+    """However far a border goes, and however its work is cut, pixels are np.pad's and sums those of a plain loop.
+
+    The lines that show a pixel are added in their order, one after the other: to the bit, for floats too.
+    """
+    n, before, after = data.draw(st.integers(1, 6)), data.draw(st.integers(0, 40)), data.draw(st.integers(0, 40))
+    rest = data.draw(st.sampled_from([(), (2,), (3, 2), (0, 2)]))
+    axis = data.draw(st.integers(0, len(rest)))
+    limits = {"_PIECE_BYTES": st.sampled_from([1, 100, 1 << 20]), "_FEW_TERMS": st.sampled_from([1, 8])}
+    with pytest.MonkeyPatch.context() as patched:
+        for name, values in limits.items():
+            patched.setattr(border, name, data.draw(values))
+        x = numbers((n, *rest), np.dtype(np.float32), data.draw(seeds()))
+        pairs = ((before, after), *[(0, 0)] * len(rest))
+        padded = np.moveaxis(np.full((before + n + after, *rest), np.nan, np.float32), 0, axis).copy()
+        lines = np.moveaxis(padded, axis, 0)
+        lines[before : before + n] = x
+        border.fill_border(lines, n, before, mode)
+        np.testing.assert_array_equal(lines, np.pad(x, pairs, mode))  # type: ignore[call-overload]
+
+        terms = np.random.default_rng(data.draw(seeds())).standard_normal(lines.shape).astype(np.float32)
+        terms[:1] = -0.0
+        expected = terms[before : before + n].copy()
+        for line in (*range(before), *range(before + n, len(terms))):
+            pixel = oracles.source(line - before, n, mode)
+            assert pixel is not None
+            expected[pixel] += terms[line]
+        lines[...] = terms
+        folded = border.fold_border(lines, n, before, mode)
+        assert np.may_share_memory(folded, padded) == bool(folded.size)
+        assert folded.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("wrong", ["linear_ramp", "circular", "Edge", ""])
+def test_check_mode_refuses_unknown_names(wrong: str) -> None:
+    """Only five of np.pad's modes are taken; whoever knows them by other names is told ours."""
+    message = unknown_mode(wrong)
     with raises_exactly(ArgumentError, message):
-        padding.check_mode("linear_ramp", padding.resolve_geometry("W", (5,), 3))
+        padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"wrap", np.array(["wrap", "wrap"])])
+def test_check_mode_refuses_what_is_no_name(wrong: object) -> None:
+    """With what it is."""
+    message = f"padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got {wrong!r}"
+    with raises_exactly(ArgumentError, message):
+        padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
+
+
+@pytest.mark.parametrize("wrong", [("reflect", "wrap"), ["edge"], ()])
+def test_check_mode_refuses_a_name_for_each_axis(wrong: object) -> None:
+    """With the way out, which `test_padding_first_is_a_way_out` takes."""
+    message = (
+        f"padding_mode takes one name for all axes, got {wrong!r}; where axes differ, pad x first with np.pad, axis by "
+        "axis"
+    )
+    with raises_exactly(ArgumentError, message):
+        padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
+
+
+def test_names_of_other_libraries_are_ours() -> None:
+    """What the message says: SciPy's borders by their names there are ours by our names."""
+    from scipy import ndimage
+
+    x, names = np.arange(5.0), {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap"}
+    for theirs, ours in names.items():
+        expected = ndimage.correlate1d(x, [1.0, 2, 4, 8, 16], mode=theirs)
+        np.testing.assert_allclose(conv1d(x, [1.0, 2, 4, 8, 16], padding=2, padding_mode=ours), expected)  # type: ignore[arg-type]
+
+
+def test_padding_first_is_a_way_out() -> None:
+    """Axis by axis, and channel by channel."""
+    x = np.arange(24.0).reshape(2, 3, 4)
+    axes = np.pad(np.pad(x, ((0, 0), (1, 1), (0, 0)), mode="reflect"), ((0, 0), (0, 0), (1, 1)), mode="wrap")
+    assert im2col(axes, 3).shape == (12, 18)
+    channels = np.stack([np.pad(each, 1, constant_values=value) for each, value in zip(x, (7, 8), strict=True)])
+    assert im2col(channels, 3)[0, [0, 9]].tolist() == [7, 8]
 
 
 def test_check_mode_refuses_to_copy_pixels_of_an_empty_axis() -> None:
@@ -241,7 +329,8 @@ def test_constant_keeps_extreme_values(value: complex, dtype: str) -> None:
         (1 + 0j, "int8"),
         ("0", "float32"),
         (None, "float32"),
-        ([0], "float32"),
+        (["0"], "float32"),
+        ([1, [2, 3]], "float32"),
         (np.datetime64(0, "s"), "int64"),
         (np.void(b"ab"), "float32"),
     ],
@@ -251,6 +340,28 @@ def test_constant_refuses(value: object, dtype: str) -> None:
     message = f"padding_value {value!r} is not a value of the image's dtype {dtype}"
     with raises_exactly(DTypeError, message):
         padding.constant(value, np.dtype(dtype))
+
+
+def test_constant_takes_integers_of_any_length() -> None:
+    """Those that floats hold; others are refused, and no message spells out hundreds of digits."""
+    assert padding.constant(-(2**70), np.dtype(np.float32)) == -(2.0**70)
+    assert padding.constant(2**127, np.dtype(np.complex64)) == 2.0**127
+    for value, bits in ((2**2000, 2001), (-(10**5000), 16610)):
+        for dtype in ("float32", "float64", "int8", "uint64", "complex64"):
+            message = f"padding_value an integer of {bits} bits is not a value of the image's dtype {dtype}"
+            with raises_exactly(DTypeError, message):
+                padding.constant(value, np.dtype(dtype))
+
+
+@pytest.mark.parametrize("value", [(1, 2, 3), [0.5], np.array([[1]]), np.zeros(0)])
+def test_constant_is_one_scalar(value: Any) -> None:
+    """Numbers for several channels are refused with the way out."""
+    message = (
+        f"padding_value takes one scalar for all channels, got {value!r}; where channels differ, pad x first with "
+        "np.pad, channel by channel"
+    )
+    with raises_exactly(DTypeError, message):
+        padding.constant(value, np.dtype(np.float32))
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])

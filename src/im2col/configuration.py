@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import memory
 from .algorithms import registry
 from .engine.host import available_memory, usable_cpus
 from .engine.target import host
@@ -74,7 +75,9 @@ def show_config() -> dict[str, Any]:
 def clear_cache() -> int:
     """Remove every compiled kernel from the user's cache folder; they are compiled again when they are needed.
 
-    Memory that is kept for later calls is freed, too.
+    Memory that is kept for later calls is freed, too: blocks that are used again, and all that was decided about calls
+    with the same arguments. Plans keep what is theirs. The kernels that this process has loaded stay, too: a plan or
+    another thread may be running them.
 
     Returns
     -------
@@ -89,5 +92,6 @@ def clear_cache() -> int:
     """
     from .engine import cache, scratch  # as above
 
+    memory.clear()
     scratch.clear()
     return cache.clear()

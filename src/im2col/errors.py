@@ -35,6 +35,8 @@ R = TypeVar("R")
 
 _LONGEST = 200
 """Characters of a value that a message shows."""
+_MOST_BITS = 128
+"""Of an integer that a message shows in digits."""
 
 
 class Im2colError(Exception):
@@ -122,16 +124,19 @@ def shown(value: object) -> str:
     Returns
     -------
     str
-        What ``repr`` says, without the middle of what is long; the type's name where it says nothing.
+        What ``repr`` says, without the middle of what is long; the length of a long integer; the type's name where an
+        object says nothing.
 
     Examples
     --------
-    >>> shown("same"), shown(10**5000), len(shown("x" * 10**6))
-    ("'same'", '<int>', 203)
+    >>> shown("same"), shown(2**2000), len(shown("x" * 10**6))
+    ("'same'", 'an integer of 2001 bits', 203)
     """
     try:
+        if isinstance(value, int) and int.bit_length(value) > _MOST_BITS:
+            return f"an integer of {int.bit_length(value)} bits"
         text = repr(value)
-    except Exception:  # an int of too many digits, an object's own error
+    except Exception:  # an object's own error
         return f"<{type(value).__name__}>"
     half = _LONGEST // 2
     return text if len(text) <= _LONGEST + 3 else f"{text[:half]}...{text[-half:]}"

@@ -81,7 +81,17 @@ def named_padding(name: str, n: int, kernel: int, stride: int, dilation: int) ->
         "same_lower": (large, small),
         "full": (reach, reach),
         "causal": (reach, 0),
+        "multiple": (0, next(p for p in itertools.count() if leaves_over(n, p, reach + 1, stride) == 0)),
     }[name]
+
+
+def leaves_over(n: int, after: int, span: int, stride: int) -> int:
+    """Return how many of the pixels that windows of an endless axis cover are in no window of a padded one."""
+
+    def covered(length: int) -> set[int]:
+        return {i for o in range(0, length - span + 1, stride) for i in range(o, min(o + span, n))}
+
+    return len(covered(n + span) - covered(n + after))
 
 
 def entries(

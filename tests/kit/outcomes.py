@@ -35,3 +35,12 @@ def raises_exactly(error: type[Exception], message: str) -> Iterator[None]:
     with pytest.raises(error, match=rf"\A{re.escape(message)}\Z") as caught:
         yield
     assert type(caught.value) is error
+
+
+def unknown_mode(mode: str) -> str:
+    """Return the message for a padding mode that there is not."""
+    return (
+        f"padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got {mode!r}; torch's "
+        "'circular' is 'wrap', 'replicate' is 'edge', 'zeros' is 'constant'; scipy.ndimage's 'reflect' is 'symmetric', "
+        "'mirror' is 'reflect', 'nearest' is 'edge'"
+    )

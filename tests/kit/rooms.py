@@ -2,6 +2,7 @@
 
 ORDER = (
     "errors",
+    "memory",
     "files",
     "version",
     "spec",

@@ -34,7 +34,7 @@ DTYPES = (
 """Every dtype of the transforms: bool, all integers, floats from 2 to 16 bytes, complex, bfloat16."""
 
 PADDING_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
-PADDING_NAMES = ("valid", "same", "same_lower", "full", "causal")
+PADDING_NAMES = ("valid", "same", "same_lower", "full", "causal", "multiple")
 ORIENTATIONS = ("rows", "columns")
 TAP_ORDERS = ("channel-first", "channel-last")
 EVERY_2D_LAYOUT = [

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from im2col import memory
 from im2col.engine import compiler
-from im2col.layers import choice, convolution, input_gradient, transpose, weight_gradient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 def forget_choices() -> None:
     """Let algorithms be asked again."""
-    choice._remembered.cache_clear()
-    for module in (convolution, input_gradient, transpose, weight_gradient):
-        module._decided.cache_clear()
+    memory.clear()
 
 
 @contextmanager

@@ -50,7 +50,6 @@ def long_runs() -> Kernel:
     return Kernel("copy_long_runs", _long_runs, (), _ARGUMENTS)
 
 
-@cache
 def strided_runs(itemsize: int, step: int) -> Kernel:
     """Return the kernel that copies runs of elements of `itemsize` bytes from every `step` bytes of the source."""
     elements = next((u for u in _UNROLLED_STEPS if u * itemsize == step), 0)

@@ -11,11 +11,12 @@ the innermost run, and puts the loops around it into an order that the caches li
 from __future__ import annotations
 
 import math
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..memory import NOTHING, keep, recall
 from .gather_kernels import OUTER_LOOPS, SHORT_RUN_BYTES, long_runs, short_runs, strided_runs, tiles
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ class Call(NamedTuple):
     """What some arguments are the addresses of, kept alive."""
 
 
-@lru_cache(maxsize=256)
 def plan_copy(
     shape: tuple[int, ...], dst_strides: tuple[int, ...], src_strides: tuple[int, ...], itemsize: int
 ) -> tuple[Call, ...]:
@@ -82,6 +82,14 @@ def plan_copy(
     -------
     tuple of Call
     """
+    arguments = shape, dst_strides, src_strides, itemsize
+    found = recall((_planned, arguments))
+    return keep((_planned, arguments), _planned(*arguments)) if found is NOTHING else found
+
+
+def _planned(
+    shape: tuple[int, ...], dst_strides: tuple[int, ...], src_strides: tuple[int, ...], itemsize: int
+) -> tuple[Call, ...]:
     axes = [_Axis(*a) for a in zip(shape, dst_strides, src_strides, strict=True) if a[0] > 1]
     axes = _merged(sorted(axes, key=lambda a: -a.dst))
     if not axes or axes[-1].dst != itemsize:

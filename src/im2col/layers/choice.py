@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..algorithms import find, gradient_registry, registry
 from ..algorithms.contract import ONLY_BY_NAME
 from ..engine import compiler
 from ..errors import ArgumentError, shown
+from ..memory import recalled
 from ..spec.arguments import word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..algorithms.contract import Algorithm, Offer
-    from ..engine.target import Target
     from ..spec.problem import Problem
 
 
@@ -64,19 +64,10 @@ def _algorithms(gradient: bool) -> Mapping[str, Algorithm[Any]]:
 
 def _offer(algorithm: Algorithm[Any], problem: Problem, threads: int) -> Offer[Any]:
     target = compiler.usable_target() if algorithm.compiles(problem) else None
-    return _remembered(algorithm, problem, target, threads, compiler.failure())
-
-
-@lru_cache(maxsize=128)
-def _remembered(
-    algorithm: Algorithm[Any],
-    problem: Problem,
-    target: Target | None,
-    threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (the reason may quote it)
-) -> Offer[Any]:
-    """Ask an algorithm, once for problems that are alike: phases, and calls whose arguments `memoized` cannot tell."""
-    return algorithm.offer(problem, target, threads)
+    # Once for problems that are alike: phases, and calls whose arguments `memoized` cannot tell. Reasons may quote the
+    # engine's failure.
+    key = algorithm, problem, target, threads, compiler.failure()
+    return recalled(key, partial(algorithm.offer, problem, target, threads))
 
 
 def _best(problem: Problem, algorithms: Mapping[str, Algorithm[Any]], threads: int) -> Choice:

@@ -63,7 +63,7 @@ def conv(
         Pixels between neighbouring positions, and between neighbouring taps.
     padding : int, tuple or str
         Pixels around the image: an int; one entry an axis, each an int or a (before, after) pair; or ``"valid"``,
-        ``"same"``, ``"same_lower"``, ``"full"``, ``"causal"``.
+        ``"same"``, ``"same_lower"``, ``"full"``, ``"causal"``, ``"multiple"``, as for `im2col`.
     groups : int
         Into how many groups channels and filters are divided; ``groups=C`` is a depthwise convolution.
     padding_mode : str

@@ -254,14 +254,17 @@ class _Rows:
         if self._problem.padding_mode == "constant":
             return seen, seen
         held = np.full_like(seen, k)
-        for stop in np.flatnonzero(seen < k):
-            held[stop] = len(np.unique(self._pixels(axis, stop)))
+        edge = np.flatnonzero(seen < k)
+        for first in range(0, len(edge), step := max(1, _BLOCK // k)):
+            stops = edge[first : first + step]
+            shown = np.sort(self._pixels(axis, stops))
+            held[stops] = 1 + np.count_nonzero(np.diff(shown), axis=1)
         return seen, held
 
-    def _pixels(self, axis: int, stops: NDArray[Any] | np.integer[Any]) -> NDArray[Any]:
+    def _pixels(self, axis: int, stops: NDArray[Any]) -> NDArray[Any]:
         """Return the pixels of an axis that the taps show at its stops, (stops, taps); -1 for the constant."""
         g = self._problem.geometry
-        first = np.asarray(stops)[..., None] * g.stride[axis]
+        first = stops[:, None] * g.stride[axis]
         return self._sources[axis][first + np.arange(g.kernel_size[axis]) * g.dilation[axis]]
 
     def flattened(self, w: NDArray[Any]) -> NDArray[Any]:

@@ -293,5 +293,7 @@ def _decided(
             f"{p.output_shape}; pass the gradient of that result, and what the convolution was given"
         )
     # Before anything is decided, which takes its time for tiles of more filters than memory holds.
-    require_memory(math.prod(w_shape) * p.dtype.itemsize, "pass fewer filters", "the gradient {} of {}", w_shape, p.dtype)
+    require_memory(
+        math.prod(w_shape) * p.dtype.itemsize, "pass fewer filters", "the gradient {} of {}", w_shape, p.dtype
+    )
     return WeightGradient.decided(p, algorithm, threads)

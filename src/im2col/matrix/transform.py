@@ -56,7 +56,9 @@ def im2col(
         Pixels between neighbouring positions, and between neighbouring taps.
     padding : int, tuple or str
         Pixels around the image: an int; one entry an axis, each an int or a (before, after) pair; or ``"valid"``,
-        ``"same"``, ``"same_lower"``, ``"full"``, ``"causal"``.
+        ``"same"`` (ceil(size / stride) positions, the odd pixel after), ``"same_lower"`` (the odd pixel before),
+        ``"full"`` (every window that touches the image), ``"causal"`` (all before), ``"multiple"`` (the fewest pixels
+        after with which no pixel is left over: with stride = kernel, up to a multiple of it).
     padding_mode : str
         ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``.
     padding_value : scalar
@@ -94,7 +96,7 @@ def im2col(
     -----
     - torch: ``unfold(x, k)`` is ``im2col(x, k, orientation="columns")``, for two spatial axes and zero padding.
     - MATLAB: ``im2col(A, [m n], 'sliding')`` is ``im2col(A.T, (n, m), orientation="columns")``, because MATLAB flattens
-      column by column; ``'distinct'`` adds ``stride=(n, m)`` and pads with zeros after the image up to a multiple.
+      column by column; ``'distinct'`` adds ``stride=(n, m), padding="multiple"``.
     - TensorFlow: ``tf.image.extract_patches(x, [1, m, n, 1], …)`` is ``im2col(x, (m, n), layout="NHWC",
       tap_order="channel-last")`` with its positions as two axes.
 

@@ -178,6 +178,24 @@ def _wider(dtype: np.dtype[Any]) -> str | None:
     return None if np.zeros((), dtype).astype(np.float32) == 0 else "float32"
 
 
+def holds(dtype: np.dtype[Any], value: NDArray[Any], cast: NDArray[Any]) -> bool:
+    """Whether a registered dtype holds a number, floats rounded, or casting has made another one of it.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Integers of 1 to 4 bits wrap, the floats of 4 and 6 bits saturate, and float8_e8m0fnu has no 0.
+    value : ndarray, shape ()
+        Of a dtype of NumPy's own.
+    cast : ndarray, shape ()
+        The number as the dtype has it.
+    """
+    wanted, got = complex(value), complex(cast.astype(np.complex128))
+    if np.can_cast(dtype, np.int64, "same_kind") or not wanted:
+        return wanted == got
+    return not abs(wanted) > 1 or not abs(wanted - got) > abs(got) / 3
+
+
 def strided(x: NDArray[Any], shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
     """Return a read-only view of an array's memory with another shape and other strides.
 

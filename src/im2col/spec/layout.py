@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import GeometryError, LayoutError, shown
 from .arguments import is_sequence, plain, word
+from .memo import memoized
 from .strides import dense_strides
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Layout(NamedTuple):
         return dense_strides([canonical.index(a) for a in self.axes], (batch, channels, *spatial), size)
 
 
-@cache
+@memoized
 def _way_to_canonical(axes: str) -> tuple[tuple[int, ...] | None, tuple[Any, ...] | None]:
     """Return the order of axes, and the index that adds those which are missing; None for what changes nothing."""
     layout = Layout(axes)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import marshal
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
+
+from ..memory import NOTHING, grown, keep, recall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -14,8 +17,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105 (the names of type parameters in Python's own documentation)
 
-_MOST_ENTRIES = 256
-"""What is remembered may keep tables: ten kilobytes of a usual layer, megabytes of a large 3-d one."""
+_numbers = itertools.count()
 _DEEPEST = 8
 """How deeply arguments may nest: a list that holds itself has no end."""
 _ATOMS = {type(None), int, float, bool, str}
@@ -23,19 +25,7 @@ _DTYPES = {type(dtype): dtype for dtype in map(np.dtype, "?" + np.typecodes["All
 _SCALARS = {dtype.type: dtype.type.__name__.encode() for dtype in _DTYPES.values()}
 
 
-class Memoized(Protocol[P, R]):
-    """A function that remembers what it returned."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return the function's result."""
-        ...
-
-    def cache_clear(self) -> None:
-        """Forget everything, as ``functools.cache`` does by this name."""
-        ...
-
-
-def memoized(function: Callable[P, R]) -> Memoized[P, R]:
+def memoized(function: Callable[P, R]) -> Callable[P, R]:
     """Remember what a pure function returned, for arguments made of Python's own plain values and NumPy's dtypes.
 
     ``functools.cache`` takes 1, 1.0 and True for one argument, and lists for an error. Here the key is what ``marshal``
@@ -48,7 +38,7 @@ def memoized(function: Callable[P, R]) -> Memoized[P, R]:
     Returns
     -------
     callable
-        It raises what `function` raises, and forgets everything once it has seen too many different arguments.
+        It raises what `function` raises; what it returns is kept in the one memory of the process, see `im2col.memory`.
 
     Examples
     --------
@@ -58,27 +48,19 @@ def memoized(function: Callable[P, R]) -> Memoized[P, R]:
     >>> kind(1), kind(True), kind([1]), kind(1)
     ('int', 'bool', 'list', 'int')
     """
-    memory: dict[bytes, Any] = {}
-    compute: Callable[..., Any] = function
+    number = next(_numbers)
 
     @wraps(function)
-    def remembered(*args: Any, **kwargs: Any) -> Any:
+    def remembered(*args: P.args, **kwargs: P.kwargs) -> R:
         plain = _spelled((*args, *kwargs.values()))
         if plain is None:
-            return compute(*args, **kwargs)
-        key = marshal.dumps((plain, *kwargs), 2)  # version 2 writes equal values alike, whoever else refers to them
-        try:
-            return memory[key]
-        except KeyError:
-            pass
-        result = compute(*args, **kwargs)
-        if len(memory) >= _MOST_ENTRIES:
-            memory.clear()
-        memory[key] = result
-        return result
+            return function(*args, **kwargs)
+        # Version 2 writes equal values alike, whoever else refers to them.
+        key = marshal.dumps((number, plain, *kwargs), 2)
+        value = recall(key)
+        return keep(key, function(*args, **kwargs)) if value is NOTHING else value
 
-    remembered.cache_clear = memory.clear  # type: ignore[attr-defined]  # a function takes any attribute
-    return remembered  # type: ignore[return-value]  # it has both members now
+    return remembered
 
 
 def _spelled(values: Iterable[Any], depth: int = _DEEPEST) -> list[Any] | None:
@@ -140,4 +122,4 @@ class lazy(Generic[R]):  # noqa: N801 (it is read as a decorator)
     def __get__(self, instance: Any, owner: type | None = None) -> R:
         value = self._compute(instance)
         vars(instance)[self._name] = value  # found there from now on, before this object is asked
-        return value
+        return grown(value)  # by an instance that may be remembered

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, GeometryError, named, shown
 from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_sequence, per_axis, plain, word
-from .arrays import is_registered, native
+from .arrays import holds, is_registered, native
+from .border import fill_border, fold_border
 from .geometry import Geometry, Pairs
 from .layout import default
 
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PaddingName = Literal["valid", "same", "same_lower", "full", "causal"]
+PaddingName = Literal["valid", "same", "same_lower", "full", "causal", "multiple"]
 PaddingMode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 Padding = PaddingName | int | tuple[int | tuple[int, int], ...]
 
+_OTHER_NAMES = (
+    "; torch's 'circular' is 'wrap', 'replicate' is 'edge', 'zeros' is 'constant'; scipy.ndimage's 'reflect' is "
+    "'symmetric', 'mirror' is 'reflect', 'nearest' is 'edge'"
+)
 _NAMES = get_args(PaddingName)
 _MODES = get_args(PaddingMode)
 
@@ -47,7 +51,9 @@ def resolve_geometry(
     padding : int, sequence or str
         An int for every side; one entry an axis, each an int or a (before, after) pair; or a name: ``"valid"``
         none; ``"same"`` the output is ceil(size / stride), the odd pixel after; ``"same_lower"`` the odd pixel
-        before; ``"full"`` every window that touches the image; ``"causal"`` all before.
+        before; ``"full"`` every window that touches the image; ``"causal"`` all before; ``"multiple"`` the fewest
+        pixels after with which no pixel is left over: every pixel lies in a window, but for those that a stride longer
+        than the window leaves out everywhere. With stride = kernel, that is up to a multiple of the kernel.
 
     Returns
     -------
@@ -132,6 +138,8 @@ def _named(
         reach = d * (k - 1)
         # TensorFlow's rule for "same": as many stops as strides start inside the image.
         total = max(0, (-(-n // s) - 1) * s + reach + 1 - n)
+        # Stops until the last pixel is reached, but none that starts behind it.
+        stops = max(1, min(-(-(n - reach - 1) // s) + 1, -(-n // s)))
         pairs.append(
             {
                 "valid": (0, 0),
@@ -139,6 +147,7 @@ def _named(
                 "same_lower": (total - total // 2, total // 2),
                 "full": (reach, reach),
                 "causal": (reach, 0),
+                "multiple": (0, max(0, (stops - 1) * s + reach + 1 - n) if n else 0),
             }[name]
         )
     return tuple(pairs)
@@ -184,7 +193,13 @@ def check_mode(mode: object, geometry: Geometry) -> PaddingMode:
     """
     known: PaddingMode | None = next((each for each in _MODES if each == word(mode)), None)
     if known is None:
-        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {shown(mode)}")
+        if isinstance(mode, list | tuple):
+            raise ArgumentError(
+                f"padding_mode takes one name for all axes, got {shown(mode)}; where axes differ, pad x first with "
+                "np.pad, axis by axis"
+            )
+        others = _OTHER_NAMES * isinstance(mode, str)
+        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {shown(mode)}{others}")
     if known == "constant":
         return known
     for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
@@ -216,14 +231,27 @@ def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
         If `dtype` cannot hold the value: a NaN or a fraction for integers, a negative number for unsigned ones, a
         complex number for reals.
     """
-    if type(value) is int and value == 0:  # all but the rare call
+    if type(value) is int and value == 0 and not is_registered(dtype):  # all but the rare call
         return np.zeros((), dtype)
-    wrong = DTypeError(f"padding_value {value!r} is not a value of the image's dtype {dtype}")
-    scalar = np.asarray(value)
-    if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
-        scalar = np.asarray(float(value))  # an integer beyond 64 bits
+    wrong = DTypeError(f"padding_value {shown(value)} is not a value of the image's dtype {dtype}")
+    try:
+        scalar = np.asarray(value)
+        if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
+            scalar = np.asarray(float(value))  # an integer beyond 64 bits
+    except Exception:
+        raise wrong from None
     if is_registered(scalar.dtype):
         scalar = scalar.astype(np.float64)
+    if scalar.ndim and scalar.dtype.kind in "biufc":
+        raise DTypeError(
+            f"padding_value takes one scalar for all channels, got {shown(value)}; where channels differ, pad x first "
+            "with np.pad, channel by channel"
+        )
+    if scalar.ndim and scalar.dtype.kind in "biufc":
+        raise DTypeError(
+            f"padding_value takes one scalar for all channels, got {shown}; where channels differ, pad x first with "
+            "np.pad, channel by channel"
+        )
     if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):
         raise wrong
     with np.errstate(all="ignore"):
@@ -235,6 +263,8 @@ def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
         except (TypeError, ValueError, OverflowError):
             raise wrong from None
         exact = bool(cast == scalar) if dtype.kind in "biu" else True
+        if is_registered(dtype):
+            exact = holds(dtype, scalar, cast)
         overflow = bool(np.isfinite(scalar)) and not bool(np.isfinite(cast.astype(np.complex128)))
     if overflow or not exact:
         raise wrong
@@ -268,7 +298,8 @@ def pad_image(
     ndarray
         A new array of x's dtype in native byte order, in C order of x's axes.
     """
-    padded = np.zeros([n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], native(x.dtype))
+    shape, dtype = [n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], native(x.dtype)
+    padded = np.zeros(shape, dtype) if mode == "constant" else np.empty(shape, dtype)
     if mode == "constant" and value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
         padded[...] = value
     fill_padded(padded, x, pairs, mode, copy)
@@ -293,20 +324,13 @@ def fill_padded(
     """
     inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, pairs, strict=True))
     copy(padded[inner], x)
-    if mode != "constant":
-        for axis, (n, (before, after)) in enumerate(zip(x.shape, pairs, strict=True)):
-            lines = np.moveaxis(padded, axis, 0)
-            for line, source in _border(n, before, after, mode):
-                lines[line] = lines[before + source]
-
-
-@lru_cache(maxsize=256)
-def _border(n: int, before: int, after: int, mode: str) -> tuple[tuple[int, int], ...]:
-    """Return every element of an axis's padding, with the pixel that it shows; remembered, as np.pad takes its time."""
-    if not before and not after:
-        return ()
-    index = source_index(n, before, after, mode)
-    return tuple((i, int(index[i])) for i in (*range(before), *range(before + n, before + n + after)))
+    if mode == "constant":
+        return
+    for axis, (n, pair) in enumerate(zip(x.shape, pairs, strict=True)):
+        if any(pair):
+            # Of the axes that follow, whose borders come later, the pixels alone.
+            known = padded[(slice(None),) * (axis + 1) + inner[axis + 1 :]]
+            fill_border(known.swapaxes(0, axis), n, pair[0], mode)
 
 
 def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:
@@ -330,10 +354,11 @@ def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64
     >>> source_index(3, 2, 2, "reflect")
     array([2, 1, 0, 1, 2, 1, 0])
     """
-    if mode == "constant":
-        return np.pad(np.arange(n), (before, after), constant_values=-1)
-    # NumPy's stub wants the mode as a literal.
-    return np.pad(np.arange(n), (before, after), mode=mode)  # type: ignore[call-overload, no-any-return]
+    index = np.full(before + n + after, -1)
+    index[before : before + n] = np.arange(n)
+    if mode != "constant" and (before or after):
+        fill_border(index, n, before, mode)
+    return index
 
 
 def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode: str) -> NDArray[Any]:
@@ -356,10 +381,9 @@ def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode
         A view of `padded` without its padding.
     """
     for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
-        moved = np.moveaxis(padded, first_axis + i, 0)
-        inner = moved[before : before + n]
-        if mode != "constant":
-            for line, source in _border(n, before, after, mode):
-                inner[source] += moved[line]
-        padded = np.moveaxis(inner, 0, first_axis + i)
+        lines = padded.swapaxes(0, first_axis + i)
+        folded = lines[before : before + n]
+        if mode != "constant" and (before or after):
+            folded = fold_border(lines, n, before, mode)
+        padded = folded.swapaxes(0, first_axis + i)
     return padded

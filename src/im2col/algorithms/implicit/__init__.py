@@ -48,7 +48,10 @@ class Implicit:
         if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
             rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
         layer = DecidedLayer(problem, decision, threads)
-        return Offer(rank, reason, decision.workspace_bytes, partial(PreparedLayer, layer), layer.kernels, target)
+        more = (copy.images(problem.batch) - 1) * copy.pitch if copy else 0
+        return Offer(
+            rank, reason, decision.workspace_bytes + more, partial(PreparedLayer, layer), layer.kernels, target
+        )
 
 
 ALGORITHM = Implicit()

@@ -101,16 +101,15 @@ def row_tables(
 
 def _classes(g: Geometry) -> tuple[NDArray[np.int64], list[tuple[tuple[int, int], ...]]]:
     """Return for each row of the map which taps of the leading axes see the image, as a number, and what it means."""
-    lead = g.output_shape[:-1]
-    seen = [list(map(tuple, g.taps_inside(axis, range(n)).tolist())) for axis, n in enumerate(lead)]
-    kinds = [sorted(set(ranges)) for ranges in seen]
     number = np.zeros((1,), np.int64)
-    for ranges, distinct in zip(seen, kinds, strict=True):
-        index = {r: i for i, r in enumerate(distinct)}
-        number = np.add.outer(number * len(distinct), np.array([index[r] for r in ranges], np.int64)).reshape(-1)
     combined: list[tuple[tuple[int, int], ...]] = [()]
-    for distinct in kinds:
-        combined = [(*prefix, r) for prefix in combined for r in distinct]
+    for axis, n in enumerate(g.output_shape[:-1]):
+        base = g.kernel_size[axis] + 1
+        first, stop = g.taps_inside(axis, np.arange(n)).T
+        distinct, index = np.unique(first * base + stop, return_inverse=True)
+        number = np.add.outer(number * len(distinct), index).reshape(-1)
+        ranges = [divmod(each, base) for each in distinct.tolist()]
+        combined = [(*prefix, r) for prefix in combined for r in ranges]
     return number, combined
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LINE = 64
 """Bytes of a cache line."""
+_COPIES_BYTES = 256 << 10
+"""Of copies of small images, so that a core's second level of cache still holds them when they are read."""
 _STRAIGHT_CYCLES, _TURNED_CYCLES = 0.25, 0.625
 """Of copying a byte, as measured; see docs/decisions.md."""
 _INTEGER_PRODUCT = 2.0
@@ -35,7 +37,7 @@ _INTEGER_PRODUCT = 2.0
 
 
 class Copy(NamedTuple):
-    """A copy of one image that is read in its place: converted, padded, or in another order.
+    """A copy of an image that is read in its place: converted, padded, or in another order.
 
     Parameters
     ----------
@@ -60,6 +62,15 @@ class Copy(NamedTuple):
     padded: bool
     offset: int
     why: str
+
+    @property
+    def pitch(self) -> int:
+        """Bytes from one copy to the next where several images are copied: whole lines of the cache."""
+        return -(-self.nbytes // LINE) * LINE
+
+    def images(self, batch: int) -> int:
+        """Return how many images of a batch are copied at a time: one, unless they are small."""
+        return max(1, min(batch, _COPIES_BYTES // self.pitch))
 
 
 class Decision(NamedTuple):
@@ -112,7 +123,7 @@ class Decision(NamedTuple):
 
     @property
     def workspace_bytes(self) -> int:
-        """Bytes of the packed weights and the bias, and of the copy that a thread keeps."""
+        """Bytes of the packed weights and the bias, and of the copy of an image that a thread keeps."""
         groups, channels, filters = self.packed_group
         packed = sum(each.blocks * each.packed for each in self.tile.shape.blocks(filters))
         weights = groups * packed * (channels * self.view.geometry.taps + 1) * self.view.size

@@ -11,12 +11,13 @@ import numpy as np
 
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
+from ...memory import recalled
 from ...spec.memo import lazy
 from ...spec.padding import fill_padded
 from .decide import LINE, Copy
 from .dots import corrected, interleaved
 from .packing import pack
-from .work import Calls, remember
+from .work import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,6 @@ class DecidedLayer:
 
     def __init__(self, problem: Problem, decision: Decision, threads: int) -> None:
         self.problem, self.decision, self.threads = problem, decision, threads
-        self._for_one: dict[tuple[Strides, Strides], tuple[Calls | None]] = {}
-        self._for_bands: dict[int, Calls] = {}
 
     @lazy
     def group(self) -> GroupShape:
@@ -62,23 +61,22 @@ class DecidedLayer:
             required(kernel, self.decision.target)  # now: a plan that was made never compiles
         return None if self.decision.copy else Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops)
 
-    def calls_for_one(self, strides: Strides, out_strides: Strides) -> Calls | None:
-        """Return the calls for one image of these strides, or None where the tile cannot walk them."""
-        d, p, found = self.decision, self.problem, self._for_one.get((strides, out_strides))
-        if found is None:
-            made, view = None, d.view_for(strides, out_strides)
-            with suppress(EngineError):  # the kernels for dense arrays are loaded
-                made = view and Calls(d.tables(view), d.target, 1, self.threads, p.flops // p.batch)
-            found = remember(self._for_one, (strides, out_strides), (made,))
-        return found[0]
+    def calls_for(self, images: int, strides: Strides, out_strides: Strides) -> Calls | None:
+        """Return the calls for so many images of these strides, or None where the tile cannot walk them."""
+        key = images, strides, out_strides
+        return recalled((self, *key), partial(self._made_for, *key))
+
+    def _made_for(self, images: int, strides: Strides, out_strides: Strides) -> Calls | None:
+        d, p = self.decision, self.problem
+        view = d.view_for(strides, out_strides)
+        with suppress(EngineError):  # the kernels for dense arrays are loaded
+            return view and Calls(d.tables(view), d.target, images, self.threads, p.flops // p.batch * images)
+        return None
 
     def calls_for_bands(self, count: int) -> Calls:
         """Return the calls for dense arrays, in so many bands of the map."""
-        p, found = self.problem, self._for_bands.get(count)
-        if found is None:
-            made = Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops, count)
-            found = remember(self._for_bands, count, made)
-        return found
+        p, target = self.problem, self.decision.target
+        return recalled((self, count), lambda: Calls(self.tables, target, p.batch, self.threads, p.flops, count))
 
 
 class PreparedLayer:
@@ -107,14 +105,17 @@ class PreparedLayer:
         self._packed = pack(places, layer.group, filters, bias, packed_as, layer.threads, scales)
         self._addresses = self._packed.weights.ctypes.data, self._packed.bias.ctypes.data
         self._arena = threading.local()
+        self._latest: tuple[tuple[int, Strides, Strides], Calls | None] | None = None
 
     def __call__(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Convolve arrays of any strides."""
         if self._calls is not None and (x.strides, out.strides) == self._strides and x.dtype.isnative:
             self._calls.run(x.ctypes.data, *self._addresses, out.ctypes.data)
             return
-        for n in range(self._problem.batch):
-            self._one(x[n : n + 1], out[n : n + 1])
+        batch = self._problem.batch
+        step = self._copy.images(batch) if self._copy else batch
+        for n in range(0, batch, step):
+            self._some(x[n : n + step], out[n : n + step])
 
     def bands(self, x: NDArray[Any], out: NDArray[Any], count: int) -> list[Callable[[], None]] | None:
         """Return a function for each of so many bands of the map, or None where an image is copied first."""
@@ -124,26 +125,38 @@ class PreparedLayer:
         calls = self._layer.calls_for_bands(count)
         return calls.bands(x.ctypes.data, *self._addresses, out.ctypes.data)
 
-    def _one(self, x: NDArray[Any], out: NDArray[Any]) -> None:
-        """Convolve one image: through a copy, and into a copy, where one is needed."""
+    def _some(self, x: NDArray[Any], out: NDArray[Any]) -> None:
+        """Convolve images together, through a copy where one is needed; one by one where that is not foreseen."""
         strides, out_strides = (
             _normal(view.strides, view.shape, dense) for view, dense in zip((x, out), self._strides, strict=True)
         )
-        dense = (0, *self._strides[1][1:])
-        copy, calls_for = self._copy, self._layer.calls_for_one
-        if copy is None and not (x.dtype.isnative and calls_for(strides, dense)):
+        dense = self._strides[1]
+        copy, images, calls_for = self._copy, len(x), self._calls_for
+        if copy is None and not (x.dtype.isnative and calls_for(images, strides, dense)):
             copy = self._straight_copy
         if copy is not None:
-            strides = (0, *copy.strides)
-        result, calls = out, calls_for(strides, out_strides)
+            strides = (copy.pitch, *copy.strides)
+        foreseen = copy is self._copy or images == 1
+        result, calls = out, calls_for(images, strides, out_strides) if foreseen else None
+        if calls is None and images > 1:
+            for n in range(images):
+                self._some(x[n : n + 1], out[n : n + 1])
+            return
         if calls is None:
-            result, calls = self._result, calls_for(strides, dense)
+            result, calls = self._result, calls_for(images, strides, dense)
         if calls is None:
             raise RuntimeError("a tile that was chosen for dense arrays walks them")  # pragma: no cover
-        source = x if copy is None else self._filled(copy, x[0])
+        source = x if copy is None else self._filled(copy, x)
         calls.run(source.ctypes.data, *self._addresses, result.ctypes.data)
         if result is not out:
             np.copyto(out, result)
+
+    def _calls_for(self, images: int, strides: Strides, out_strides: Strides) -> Calls | None:
+        """Return the calls for so many images of these strides; the latest ones are the plan's own."""
+        key, latest = (images, strides, out_strides), self._latest
+        if latest is None or latest[0] != key:
+            latest = self._latest = key, self._layer.calls_for(*key)
+        return latest[1]
 
     @property
     def _straight_copy(self) -> Copy:
@@ -152,16 +165,17 @@ class PreparedLayer:
         strides = self._strides[0][1:]
         return Copy(shape, strides, _reach(shape, strides, self._dtype.itemsize), self._dtype, False, 0, "strides")
 
-    def _filled(self, copy: Copy, image: NDArray[Any]) -> NDArray[Any]:
-        """Return this thread's copy of an image (C, *spatial)."""
+    def _filled(self, copy: Copy, images: NDArray[Any]) -> NDArray[Any]:
+        """Return this thread's copy of images (N, C, *spatial)."""
         p = self._problem
         room = getattr(self._arena, "copy", None)
         if room is None:
-            room = self._arena.copy = _allocate(copy)
+            room = self._arena.copy = _allocate(copy, copy.images(p.batch) if copy is self._copy else 1)
             if copy.padded and p.padding_mode == "constant":
                 room[...] = _moved(p.padding_value, copy)
-        pairs = ((0, 0), *(p.geometry.padding if copy.padded else ((0, 0),) * p.geometry.ndim))
-        fill_padded(room, image, pairs, p.padding_mode, partial(_convert, offset=copy.offset, threads=self._threads))
+        pairs = ((0, 0), (0, 0), *(p.geometry.padding if copy.padded else ((0, 0),) * p.geometry.ndim))
+        room = room[: len(images)]
+        fill_padded(room, images, pairs, p.padding_mode, partial(_convert, offset=copy.offset, threads=self._threads))
         return room
 
     @property
@@ -181,13 +195,15 @@ def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:
     return sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) + size
 
 
-def _allocate(copy: Copy) -> NDArray[Any]:
-    """Return room for a copy: an array (C, *spatial) that starts at a line of the cache."""
-    room = scratch.empty(copy.nbytes + LINE, np.dtype(np.uint8))
+def _allocate(copy: Copy, images: int) -> NDArray[Any]:
+    """Return room for copies of images: an array (N, C, *spatial) that starts at a line of the cache."""
+    nbytes = (images - 1) * copy.pitch + copy.nbytes
+    room = scratch.empty(nbytes + LINE, np.dtype(np.uint8))
     if copy.strides[0] == copy.dtype.itemsize:
         room[...] = 0  # lanes may hold more channels than there are
     start = -room.ctypes.data % LINE
-    return np.lib.stride_tricks.as_strided(room[start : start + copy.nbytes].view(copy.dtype), copy.shape, copy.strides)
+    pixels = room[start : start + nbytes].view(copy.dtype)
+    return np.lib.stride_tricks.as_strided(pixels, (images, *copy.shape), (copy.pitch, *copy.strides))
 
 
 def _moved(value: Any, copy: Copy) -> Any:

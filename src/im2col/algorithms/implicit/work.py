@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,14 +19,9 @@ if TYPE_CHECKING:
     from ...engine.target import Target
     from .packing import FilterBlocks, PackedAt
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 _WORTH_A_TASK = 4e6
 """Operations from which a piece of work is worth waking a thread."""
 _TASKS_A_THREAD = 3
-_MOST_REMEMBERED = 16
-"""Calls that are kept of one decision, for arrays of different strides."""
 
 
 class TileRun(NamedTuple):
@@ -77,14 +72,6 @@ class Tables(NamedTuple):
     def kernels(self) -> tuple[Kernel, ...]:
         """The kernels that are called, each once."""
         return tuple(dict.fromkeys(kernel for run in self.runs for kernel, *_ in run.calls))
-
-
-def remember(memory: dict[K, V], key: K, value: V) -> V:
-    """Keep a value in a memory of few, and return it; a memory that is full starts anew."""
-    if len(memory) >= _MOST_REMEMBERED:
-        memory.clear()
-    memory[key] = value
-    return value
 
 
 def job_table(words: Sequence[str], **values: Any) -> NDArray[np.int64]:
@@ -168,19 +155,18 @@ class Calls:
     def run(self, x: int, w: int, bias: int, out: int) -> None:
         """Run them all for image, packed weights and bias, and result at these addresses."""
         if len(self._tasks) == 1:
-            for call in self._tasks[0]:
-                call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
+            self._run(self._tasks[0], x, w, bias, out)
         else:
-            run_parallel([partial(_run, task, x, w, bias, out) for task in self._tasks], self._threads)
+            run_parallel(self.bands(x, w, bias, out), self._threads)
 
     def bands(self, x: int, w: int, bias: int, out: int) -> list[Callable[[], None]]:
         """Return a function for each band of the map, for arrays at these addresses."""
-        return [partial(_run, task, x, w, bias, out) for task in self._tasks]
+        return [partial(self._run, task, x, w, bias, out) for task in self._tasks]
 
-
-def _run(calls: tuple[_Call, ...], x: int, w: int, bias: int, out: int) -> None:
-    for call in calls:
-        call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
+    def _run(self, calls: tuple[_Call, ...], x: int, w: int, bias: int, out: int) -> None:
+        """Run one task's calls; a method, so that who has it keeps the tables at its addresses."""
+        for call in calls:
+            call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
 
 
 def _bands(tables: Tables, batch: int, count: int) -> list[_Ranges]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...engine import gather, scratch
+from ...memory import recalled
 from ...spec.padding import fill_padded
 from ..explicit import boxes
-from ..implicit.work import Calls, remember
+from ..implicit.work import Calls
 from .decide import tables_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ class DecidedGradient:
 
     def __init__(self, decision: GradientDecision, threads: int) -> None:
         self.decision, self.threads = decision, threads
-        self._calls: dict[tuple[tuple[int, ...], bool], Calls] = {}
 
     def kernels(self) -> tuple[Kernel, ...]:
         """Return the kernels that it runs, each once."""
@@ -34,12 +34,12 @@ class DecidedGradient:
 
     def calls(self, box: tuple[int, ...], *, adds: bool) -> Calls:
         """Return the calls for one box of positions, whose sums may be added to those of others."""
-        d, p, found = self.decision, self.decision.problem, self._calls.get((box, adds))
-        if found is None:
-            flops = 2 * p.filters * p.group_taps * math.prod(box)
-            made = Calls(tables_of(d, box, adds=adds), d.target, 1, self.threads, flops)
-            found = remember(self._calls, (box, adds), made)
-        return found
+        return recalled((self, box, adds), partial(self._made, box, adds))
+
+    def _made(self, box: tuple[int, ...], adds: bool) -> Calls:
+        d, p = self.decision, self.decision.problem
+        flops = 2 * p.filters * p.group_taps * math.prod(box)
+        return Calls(tables_of(d, box, adds=adds), d.target, 1, self.threads, flops)
 
 
 class PreparedGradient:
@@ -49,8 +49,9 @@ class PreparedGradient:
         d = gradient.decision
         self._gradient, self._decision, self._problem, self._threads = gradient, d, d.problem, gradient.threads
         self._boxes = list(boxes((d.problem.batch, *d.problem.geometry.output_shape), d.box))
+        self._calls: dict[tuple[tuple[int, ...], bool], Calls] = {}
         for adds in (False, True)[: len(self._boxes)]:  # now: a plan that was made never compiles
-            gradient.calls(d.box, adds=adds)
+            self._calls_for(d.box, adds)
 
     def __call__(self, x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
         """Overwrite `out` with the gradient; arrays of any strides."""
@@ -74,12 +75,19 @@ class PreparedGradient:
                 self._pack(panel, grad[(images, slice(None), *positions)], shape)
             source = x[images] if copies is None else copies
             first = sum(s.start * step for s, step in zip(positions, steps, strict=True))
-            calls = self._gradient.calls(shape, adds=number > 0)
+            calls = self._calls_for(shape, number > 0)
             weights = (grad[images] if panel is None else panel).ctypes.data
             calls.run(source.ctypes.data + first, weights, weights, sums.ctypes.data)
         if not direct:
             with np.errstate(all="ignore"):
                 np.copyto(np.flip(out, tuple(range(2, out.ndim))) if p.flip else out, sums, casting="unsafe")
+
+    def _calls_for(self, box: tuple[int, ...], adds: bool) -> Calls:
+        """Return the calls for a box; those of its few shapes are the plan's own."""
+        found = self._calls.get((box, adds))
+        if found is None:
+            found = self._calls[box, adds] = self._gradient.calls(box, adds=adds)
+        return found
 
     def _dense(self, array: NDArray[Any], strides: tuple[int, ...]) -> NDArray[Any]:
         """Return an array of the kernels' dtype as they read it in place: itself, or a copy with these strides."""
