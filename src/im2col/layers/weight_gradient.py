@@ -284,7 +284,7 @@ def _decided(
             f"the image {x_shape} has {channels} channels, which do not divide into groups={groups}; the "
             "channels must be a multiple of groups"
         )
-    w_shape = (filters, channels // groups, *kernel)
+    w_shape = (integer("filters", filters, minimum=0), channels // groups, *kernel)
     names = ("x", "grad")
     p = make_problem(x_shape, w_shape, x_dtype, grad_dtype, layout=layout, groups=groups, names=names, **options)
     if grad_shape is not None and p.output_shape != grad_shape:
@@ -293,7 +293,6 @@ def _decided(
             f"{p.output_shape}; pass the gradient of that result, and what the convolution was given"
         )
     # Before anything is decided, which takes its time for tiles of more filters than memory holds.
-    require_memory(
-        math.prod(w_shape) * p.dtype.itemsize, "pass fewer filters", "the gradient {} of {}", w_shape, p.dtype
-    )
+    size = math.prod(w_shape) * p.dtype.itemsize
+    require_memory(size, "pass fewer filters", "the gradient {} of {}", w_shape, p.dtype)
     return WeightGradient.decided(p, algorithm, threads)
