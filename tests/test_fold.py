@@ -427,7 +427,7 @@ def test_col2im_refuses(
             DTypeError,
             np.full((9, 9), "a"),
             {},
-            "columns has dtype <U1, which is not a number; convert it first, as in columns.astype(float)",
+            "columns has dtype <U1, which is not a number; convert it first, as in np.asarray(columns, float)",
         ),
         (
             DTypeError,

@@ -141,12 +141,12 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     ),
     (
         DTypeError,
-        "conv2d: w has dtype object, which is not a number; convert it first, as in w.astype(float)",
+        "conv2d: w has dtype object, which is not a number; convert it first, as in np.asarray(w, float)",
         {"w": W.astype(object)},
     ),
     (
         DTypeError,
-        "conv2d: bias has dtype <U1, which is not a number; convert it first, as in bias.astype(float)",
+        "conv2d: bias has dtype <U1, which is not a number; convert it first, as in np.asarray(bias, float)",
         {"bias": ["a", "b", "c"]},
     ),
     (

@@ -86,7 +86,9 @@ def test_small_integers_of_other_packages_are_refused_by_name() -> None:
     """int4 is no half-precision float."""
     ml_dtypes = require("ml_dtypes")
     w = np.ones((1, 1, 3, 3), ml_dtypes.int4)
-    message = "conv2d: w has dtype int4, which convolutions do not take; convert it first, as in w.astype(np.int8)"
+    message = (
+        "conv2d: w has dtype int4, which is copied but not calculated with; convert it first, as in w.astype(np.int8)"
+    )
     with raises_exactly(DTypeError, message):
         conv2d(np.ones((1, 1, 5, 5), np.int8), w)
 

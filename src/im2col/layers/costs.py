@@ -268,7 +268,7 @@ def _cost(
             raise ArgumentError(
                 f"{extra} belongs to operation='conv_transpose', got operation={operation!r}; leave it out"
             )
-    x_shape, w_shape = checked_shape("x_shape", x_shape), checked_shape("w_shape", w_shape)
+    x_shape, w_shape = checked_shape("the shape of x", x_shape), checked_shape("the shape of w", w_shape)
     element, workers = as_dtype("dtype", dtype), resolve_threads(threads)
     given = (x_shape, w_shape, element, element)
     if operation == "conv_transpose":

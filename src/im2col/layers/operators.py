@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DTypeError, named, naming
 from ..spec.arguments import checked_shape
-from ..spec.arrays import as_array, as_dtype, check_sums, native
+from ..spec.arrays import as_array, as_dtype, check_numbers, native
 from ..spec.layout import BATCH
 from .convolution import convolution
 from .input_gradient import conv_input_gradient, plan_input_gradient
@@ -93,7 +93,7 @@ def conv_operator(
     """
     sparse = scipy_of()
     filters, shape = np.array(as_array("w", w)), checked_shape("image_shape", image_shape)
-    check_sums("w", filters.dtype)
+    check_numbers("w", filters.dtype)
     if dtype is not None:
         vectors = native(as_dtype("dtype", dtype))
     elif filters.dtype.kind in "biu":

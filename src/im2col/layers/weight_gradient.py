@@ -13,7 +13,7 @@ from ..engine.threads import resolve_threads
 from ..errors import DTypeError, ShapeError, named
 from ..spec import layout as layouts
 from ..spec.arguments import checked_shape, integer, per_axis
-from ..spec.arrays import as_array, as_dtype, check_output, check_sums, native
+from ..spec.arrays import as_array, as_dtype, check_numbers, check_output, native
 from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, make_problem, refuse_unknown
 from .operation import Work
@@ -136,7 +136,7 @@ def conv_bias_gradient(
     """
     gradient = as_array("grad", grad)
     axes = layouts.resolve(layout, gradient.ndim, 2 if layout is None else len(layouts.parse(layout).spatial))
-    check_sums("grad", gradient.dtype)
+    check_numbers("grad", gradient.dtype)
     natural = np.dtype(np.int32) if gradient.dtype.kind in "biu" and gradient.itemsize == 1 else native(gradient.dtype)
     result = natural if dtype is None else native(as_dtype("dtype", dtype))
     both_integers = natural.kind in "iu" and result.kind in "iu"
@@ -145,7 +145,7 @@ def conv_bias_gradient(
             f"grad of {gradient.dtype} gives {natural}, which dtype={result} cannot hold; ask for a wider dtype and "
             "convert the result"
         )
-    check_sums("the result", result)
+    check_numbers("the result", result)
     view = axes.to_canonical(gradient)
     if out is not None:
         out = check_output(out, (view.shape[1],), result, [gradient])

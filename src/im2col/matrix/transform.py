@@ -12,7 +12,7 @@ from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, ShapeError, named, shown
 from ..spec.arguments import check_choice, checked_shape, integer
-from ..spec.arrays import as_array, check_output, check_sums, native
+from ..spec.arrays import as_array, check_numbers, check_output, is_registered_integer, native, wider
 from ..spec.padding import check_mode, constant
 from .fold import fold, sum_dtype, workspace_bytes
 from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, resolve_frame
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
+    from .frame import Frame
 
 _Reduction = Literal["sum", "mean"]
 _REDUCTIONS: tuple[_Reduction, ...] = get_args(_Reduction)
@@ -48,10 +49,12 @@ def im2col(
     Parameters
     ----------
     x : array_like
-        The image: k spatial axes, or (C, *spatial), or (N, C, *spatial), or as `layout` says. Any numeric dtype, any
-        memory order.
+        The image: k spatial axes, or (C, *spatial), or (N, C, *spatial), or as `layout` says, which an array with its
+        channels last needs: a photograph of shape (300, 400, 3) is taken for 300 channels of 400×3 pixels without
+        ``layout="HWC"``. Any numeric dtype (docs/dtypes.md), any memory order.
     kernel_size : int or tuple of int
-        Taps along each spatial axis. Its length is k; an int means k = 2, or the spatial axes of `layout`.
+        Taps along each spatial axis. Its length is k; an int means k = 2, or the spatial axes of `layout`, or the one
+        axis of a signal.
     stride, dilation : int or tuple of int
         Pixels between neighbouring positions, and between neighbouring taps.
     padding : int, tuple or str
@@ -114,7 +117,7 @@ def im2col(
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     shape, dtype = frame.matrix_shape, native(image.dtype)
     padding_mode = check_mode(padding_mode, frame.geometry)
-    fill = constant(padding_value, dtype)
+    fill = _fill(padding_value, dtype, frame)
     workers = resolve_threads(threads)
     if out is None:
         size = math.prod(shape) * dtype.itemsize + frame.padded_bytes(dtype.itemsize)
@@ -128,6 +131,13 @@ def im2col(
     source = frame.patches(frame.padded(image, padding_mode, fill, workers))
     gather.copy(frame.split(out), source, workers)
     return out
+
+
+def _fill(value: object, dtype: np.dtype[Any], frame: Frame) -> NDArray[Any]:
+    """Return the padding value as a scalar of a dtype; the default is looked at only where something is padded."""
+    if not frame.geometry.is_padded and type(value) is int and value == 0:
+        return np.zeros((), dtype)
+    return constant(value, dtype)
 
 
 @named
@@ -191,7 +201,7 @@ def patches(
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     padding_mode = check_mode(padding_mode, frame.geometry)
-    fill = constant(padding_value, native(image.dtype))
+    fill = _fill(padding_value, native(image.dtype), frame)
     if frame.geometry.is_padded:
         if copy is False:
             raise ArgumentError(
@@ -244,7 +254,8 @@ def col2im(
     -------
     ndarray
         A new array (or `out`) of shape `image_shape`; 0 where no window covers a pixel. Sums of booleans and of small
-        integers have the dtype of ``np.sum``; all else keeps the dtype of `columns`. Integer sums wrap as NumPy's do,
+        integers (also ml_dtypes') have the dtype of ``np.sum``; all else keeps the dtype of `columns`. Integer sums wrap
+        as NumPy's do,
         integer means are exact (rounded down where the copies differ), float16 and bfloat16 accumulate in float32.
 
     Raises
@@ -281,7 +292,7 @@ def col2im(
            [6, 7, 8]])
     """
     matrix = as_array("columns", columns)
-    check_sums("columns", matrix.dtype)
+    check_numbers("columns", matrix.dtype, integers=True)
     shape = checked_shape("image_shape", image_shape)
     frame = resolve_frame(shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     if matrix.shape != frame.matrix_shape:
@@ -292,20 +303,27 @@ def col2im(
     reduce = check_choice("reduce", reduce, _REDUCTIONS)
     padding_mode = check_mode(padding_mode, frame.geometry)
     workers = resolve_threads(threads)
+    given, inputs = native(matrix.dtype), [matrix]
+    if is_registered_integer(given):
+        matrix = matrix.astype(wider(given))  # one byte each, as before; sums of them grow
     dtype = native(matrix.dtype)
     planes = frame.batch * frame.channels
     workspace = workspace_bytes(planes, frame.geometry, dtype, padding_mode, reduce)
     if reduce == "sum" and dtype.kind in "biu":
         dtype = sum_dtype(dtype)
+    result = given if reduce == "mean" else dtype
     if out is None:
         require_memory(
             workspace + math.prod(shape) * dtype.itemsize, "fold it in parts", "the image {} of {}", shape, dtype
         )
-        out = np.empty(shape, dtype)
+        out = np.empty(shape, result)
     else:
-        out = check_output(out, shape, dtype, [matrix])
+        out = check_output(out, shape, result, inputs)
         require_memory(workspace, "fold it in parts", "the sums for the image {} of {}", shape, dtype)
-    fold(frame.layout.to_canonical(out), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers)
+    total = out if result == dtype else np.empty(shape, dtype)
+    fold(frame.layout.to_canonical(total), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers)
+    if total is not out:
+        np.copyto(out, total, casting="unsafe")  # means, which the given dtype holds as it held their terms
     return out
 
 
@@ -362,6 +380,8 @@ def weight_matrix(
             f"w must be (filters, channels/groups, *kernel) with filters divisible by groups={groups}, got shape "
             f"{filters.shape}"
         )
+    if groups > 1:
+        check_numbers("w", filters.dtype, integers=True)  # which have a 0
     n, channels = filters.shape[:2]
     kernel = filters.shape[2:]
     size = n * groups * channels * math.prod(kernel) * filters.itemsize

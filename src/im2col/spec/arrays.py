@@ -143,36 +143,43 @@ def is_registered(dtype: np.dtype[Any]) -> bool:
     return dtype.isbuiltin == 2
 
 
-def check_sums(name: str, dtype: np.dtype[Any]) -> None:
-    """Refuse a dtype whose numbers are copied as they are, but neither added nor multiplied.
+def check_numbers(name: str, dtype: np.dtype[Any], *, integers: bool = False) -> None:
+    """Refuse a dtype whose numbers are copied as they are, but not calculated with.
 
     Parameters
     ----------
     name : str
         What an error names.
     dtype : dtype
-        One that `as_array` takes. NumPy's own are summed, and so are other packages' floats, in float32, whatever their
-        width. Other packages' integers (int4) wrap at widths that nobody wants of a sum, their complex numbers have no
-        common dtype with NumPy's floats, and float8_e8m0fnu has no 0.
+        One that `as_array` takes. NumPy's own are calculated with, and so are other packages' floats, in float32. Other
+        packages' integers (int4) are added, in 64 bits, but not multiplied; their complex numbers have no common dtype
+        with NumPy's floats, and float8_e8m0fnu has no 0.
+    integers : bool
+        Whether numbers are added alone.
 
     Raises
     ------
     DTypeError
     """
     if is_registered(dtype):
-        wider = _wider(dtype)
-        if wider is not None:
+        instead = wider(dtype)
+        if instead is not None and not (integers and is_registered_integer(dtype)):
             raise DTypeError(
-                f"{name} has dtype {dtype}, of which copies are made but no sums; convert it first, as in "
-                f"{name}.astype(np.{wider})"
+                f"{name} has dtype {dtype}, which is copied but not calculated with; convert it first, as in "
+                f"{name}.astype(np.{instead})"
             )
 
 
+def is_registered_integer(dtype: np.dtype[Any]) -> bool:
+    """Whether a registered dtype holds integers: int4 does, bfloat16 does not."""
+    return is_registered(dtype) and np.can_cast(dtype, np.int64, "same_kind")
+
+
 @cache
-def _wider(dtype: np.dtype[Any]) -> str | None:
-    """Return NumPy's own dtype that a registered one is to be converted to for sums; None for one that is summed."""
-    if np.can_cast(dtype, np.int64, "same_kind"):
-        return "int8"
+def wider(dtype: np.dtype[Any]) -> str | None:
+    """Return NumPy's own dtype that a registered one is to be converted to; None for one that is calculated with."""
+    if is_registered_integer(dtype):
+        return "int8" if np.array(-1).astype(dtype).astype(np.int64) < 0 else "uint8"
     if not np.can_cast(dtype, np.float64, "same_kind"):
         return "complex64"
     return None if np.zeros((), dtype).astype(np.float32) == 0 else "float32"
@@ -191,7 +198,7 @@ def holds(dtype: np.dtype[Any], value: NDArray[Any], cast: NDArray[Any]) -> bool
         The number as the dtype has it.
     """
     wanted, got = complex(value), complex(cast.astype(np.complex128))
-    if np.can_cast(dtype, np.int64, "same_kind") or not wanted:
+    if is_registered_integer(dtype) or not wanted:
         return wanted == got
     return not abs(wanted) > 1 or not abs(wanted - got) > abs(got) / 3
 

@@ -14,7 +14,7 @@ from ..errors import DTypeError, GeometryError, ShapeError
 from . import layout as layouts
 from .activation import check_activation
 from .arguments import checked_shape, flag, integer
-from .arrays import as_dtype, check_sums, is_registered, native
+from .arrays import as_dtype, check_numbers, is_registered, native
 from .padding import check_mode, constant, resolve_geometry
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def make_problem(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
     """
-    x_shape, w_shape = checked_shape("the image's shape", x_shape), checked_shape("the weight's shape", w_shape)
+    x_shape, w_shape = checked_shape("the shape of x", x_shape), checked_shape("the shape of w", w_shape)
     if len(w_shape) < 3:
         raise ShapeError(
             f"w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes with conv1d, "
@@ -356,7 +356,7 @@ def result_dtype(
         If the operands, which errors call by `names`, have no common dtype, or `dtype` cannot hold it.
     """
     for name, operand in zip(names, (x_dtype, w_dtype), strict=True):
-        check_sums(name, operand)
+        check_numbers(name, operand)
     try:
         natural = native(np.result_type(x_dtype, w_dtype))
     except TypeError as cause:
@@ -374,5 +374,5 @@ def result_dtype(
             f"{names[0]} of {x_dtype} and {names[1]} of {w_dtype} give {natural}, which dtype={wanted} cannot hold; "
             "ask for a wider dtype and convert the result"
         )
-    check_sums("the result", wanted)
+    check_numbers("the result", wanted)
     return wanted

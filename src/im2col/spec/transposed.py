@@ -242,7 +242,7 @@ def make_transposed(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
     """
-    x_shape, w_shape = checked_shape("the image's shape", x_shape), checked_shape("the weight's shape", w_shape)
+    x_shape, w_shape = checked_shape("the shape of x", x_shape), checked_shape("the shape of w", w_shape)
     if len(w_shape) < 3:
         raise ShapeError(
             f"w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes as w[None, None]"
