@@ -521,8 +521,8 @@ def test_output_shape_refuses(error: type[Exception], kernel: Any, arguments: di
         (
             LayoutError,
             (1, 1, 8, 8, 8),
-            "kernel_size=3 means two spatial axes, of an image of 2, 3 (with channels) or 4 (with a batch) axes, got an "
-            "array of 5; give one size an axis, as in kernel_size=(3, 3, 3), or name the axes with layout=",
+            "kernel_size=3 means two spatial axes, of an image of 2, 3 (with channels) or 4 (with a batch) axes, got "
+            "an array of 5; give one size an axis, as in kernel_size=(3, 3, 3), or name the axes with layout=",
         ),
     ],
 )

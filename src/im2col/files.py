@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from .errors import FileError
+from .errors import FileError, shown
 
 if TYPE_CHECKING:
     import os
@@ -53,7 +53,7 @@ def check_target(path: str | os.PathLike[str], *, force: bool) -> Path:
             return target
     except (OSError, RuntimeError, ValueError) as cause:  # a loop of links, before Python 3.13; a null byte
         problem = _reason(cause)
-    raise FileError(f"cannot write {str(path)!r}: {problem}")
+    raise FileError(f"cannot write {shown(str(path))}: {problem}")
 
 
 @contextmanager
