@@ -135,7 +135,7 @@ def shown(value: object) -> str:
     try:
         if isinstance(value, int) and int.bit_length(value) > _MOST_BITS:
             return f"an integer of {int.bit_length(value)} bits"
-        text = repr(value)
+        text = " ".join(line.strip() for line in repr(value).splitlines())
     except Exception:  # an object's own error
         return f"<{type(value).__name__}>"
     half = _LONGEST // 2

@@ -283,7 +283,9 @@ class Call(NamedTuple):
     def parameters(self) -> list[str]:
         """Every argument by its name."""
         found = inspect.signature(self.function).parameters.values()
-        return [p.name for p in found if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)] + list(self.more)
+        named = [p.name for p in found if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        # With the letters of its axes a geometry leaves its name to whoever makes it.
+        return [name for name in [*named, *self.more] if (self.name, name) != ("Geometry", "axes")]
 
 
 def _options(function: Callable[..., Any], *but: str) -> tuple[str, ...]:

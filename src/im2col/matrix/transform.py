@@ -255,8 +255,8 @@ def col2im(
     ndarray
         A new array (or `out`) of shape `image_shape`; 0 where no window covers a pixel. Sums of booleans and of small
         integers (also ml_dtypes') have the dtype of ``np.sum``; all else keeps that of `columns`. Integer sums wrap as
-        NumPy's do,
-        integer means are exact (rounded down where the copies differ), float16 and bfloat16 accumulate in float32.
+        NumPy's do, integer means are exact (rounded down where the copies differ), floats of at most 16 bits accumulate
+        in float32.
 
     Raises
     ------

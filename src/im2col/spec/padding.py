@@ -247,11 +247,6 @@ def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
             f"padding_value takes one scalar for all channels, got {shown(value)}; where channels differ, pad x first "
             "with np.pad, channel by channel"
         )
-    if scalar.ndim and scalar.dtype.kind in "biufc":
-        raise DTypeError(
-            f"padding_value takes one scalar for all channels, got {shown}; where channels differ, pad x first with "
-            "np.pad, channel by channel"
-        )
     if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):
         raise wrong
     with np.errstate(all="ignore"):
