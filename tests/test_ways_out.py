@@ -213,6 +213,11 @@ ROWS: list[tuple[Call, str, Call]] = [
         "not a value",
         lambda: I.im2col(X, 3, padding=1, padding_value=1),
     ),
+    (
+        lambda: I.im2col(B, 3, padding=1, padding_value=-1),
+        "not a value of the image's dtype uint8",
+        lambda: I.im2col(B, 3, padding=1, padding_value=1),
+    ),
     (lambda: I.patches(X, 3, copy=any_(True)), "must be None", lambda: I.patches(X, 3, copy=None)),
     (lambda: I.patches(X, 3, padding=1, copy=False), "pass copy=None", lambda: I.patches(X, 3, padding=1, copy=None)),
     # Matrices
@@ -378,7 +383,7 @@ ROWS: list[tuple[Call, str, Call]] = [
         "leave it out",
         lambda: I.cost([{"x_shape": X.shape, "w_shape": W.shape}]),
     ),
-    (lambda: I.cost(X.shape, W.shape, output_padding=0), "leave it out", lambda: I.cost(X.shape, W.shape)),
+    (lambda: any_(I.cost)(X.shape, W.shape, output_padding=0), "leave it out", lambda: I.cost(X.shape, W.shape)),
     (lambda: I.conv_matrix(W, X.shape), "with layout='CHW'", lambda: I.conv_matrix(W, X.shape[1:], layout="CHW")),
     # Pictures
     (
@@ -429,7 +434,7 @@ ELSEWHERE = {
     "replacing": "a disk that is full or read-only: tests/test_matrix_file.py",
     "_best": "needs a limit that no algorithm can keep: tests/test_algorithms.py",
     "_at_least": "SciPy's vectors: tests/test_operators.py",
-    "_check_real": "longdouble beyond float64: tests/test_page.py",
+    "_exact": "longdouble beyond float64: tests/test_page.py",
 }
 """Why a ``raise`` has no row: by file, by the error, or by the function that it stands in."""
 
