@@ -191,8 +191,8 @@ def check_mode(mode: object, geometry: Geometry) -> PaddingMode:
     GeometryError
         If an axis of length 0 is to be padded from its own pixels.
     """
-    known: PaddingMode | None = next((each for each in _MODES if each == word(mode)), None)
-    if known is None:
+    known: Any = word(mode)
+    if known not in _MODES:
         if isinstance(mode, list | tuple):
             raise ArgumentError(
                 f"padding_mode takes one name for all axes, got {shown(mode)}; where axes differ, pad x first with "
@@ -201,14 +201,14 @@ def check_mode(mode: object, geometry: Geometry) -> PaddingMode:
         others = _OTHER_NAMES * isinstance(mode, str)
         raise ArgumentError(f"padding_mode must be one of {_MODES}, got {shown(mode)}{others}")
     if known == "constant":
-        return known
+        return "constant"
     for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
         if n == 0 and any(pair):
             raise GeometryError(
                 f"padding_mode {known!r} needs pixels to copy but spatial axis {i} of the image has none; use "
                 "padding_mode='constant'"
             )
-    return known
+    return known  # type: ignore[no-any-return]  # one of them
 
 
 def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
