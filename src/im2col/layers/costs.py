@@ -233,22 +233,19 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
 
 def _layers(given: object) -> Iterator[dict[Any, Any]]:
     """Yield the mappings of a list of layers, or say that it is none."""
-    wrong = ArgumentError(
-        f"pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got {shown(given)} without "
-        "w_shape"
-    )
-    if isinstance(given, Mapping):
-        raise wrong
-    try:
-        layers = iter(given)  # type: ignore[call-overload]  # that is tried
-        while (layer := next(layers, None)) is not None:
-            if not isinstance(layer, Mapping):
-                break
-            yield dict(layer)
-    except Exception as cause:  # no iterable, or one that fails
-        raise wrong from cause
-    if layer is not None:
-        raise wrong
+    layer, failure = given, None
+    if not isinstance(given, Mapping):
+        try:
+            layers = iter(given)  # type: ignore[call-overload]  # that is tried
+            while (layer := next(layers, None)) is not None and isinstance(layer, Mapping):
+                yield dict(layer)
+        except Exception as cause:  # no iterable, or one that fails
+            failure = cause
+    if layer is not None or failure is not None:
+        raise ArgumentError(
+            f"pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got {shown(given)} "
+            "without w_shape"
+        ) from failure
 
 
 def _cost(
