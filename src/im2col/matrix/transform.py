@@ -303,12 +303,13 @@ def col2im(
     reduce = check_choice("reduce", reduce, _REDUCTIONS)
     padding_mode = check_mode(padding_mode, frame.geometry)
     workers = resolve_threads(threads)
-    given, inputs = native(matrix.dtype), [matrix]
-    if is_registered_integer(given):
-        matrix = matrix.astype(wider(given))  # one byte each, as before; sums of them grow
-    dtype = native(matrix.dtype)
+    given = native(matrix.dtype)
+    # Other packages' integers are counted as bytes, whose sums grow.
+    dtype = np.dtype(wider(given)) if is_registered_integer(given) else given
     planes = frame.batch * frame.channels
     workspace = workspace_bytes(planes, frame.geometry, dtype, padding_mode, reduce)
+    if dtype != given:
+        workspace += matrix.nbytes + math.prod(shape) * dtype.itemsize
     if reduce == "sum" and dtype.kind in "biu":
         dtype = sum_dtype(dtype)
     result = given if reduce == "mean" else dtype
@@ -318,8 +319,10 @@ def col2im(
         )
         out = np.empty(shape, result)
     else:
-        out = check_output(out, shape, result, inputs)
+        out = check_output(out, shape, result, [matrix])
         require_memory(workspace, "fold it in parts", "the sums for the image {} of {}", shape, dtype)
+    if is_registered_integer(given):
+        matrix = matrix.astype(wider(given))
     total = out if result == dtype else np.empty(shape, dtype)
     fold(frame.layout.to_canonical(total), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers)
     if total is not out:
