@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n auto
 .PHONY: demo test test-all check bench mutate fuzz clean
 
 demo: $(VENV)/.demo
-	$(BIN)/im2col demo
+	$(BIN)/im2col demo --force
 
 test: $(VENV)/.test
 	$(PYTEST) -m "not wide" $(COVERAGE)

@@ -72,8 +72,9 @@ def photo(tmp_path: Path) -> str:
 
 
 def fails(result: Result, line: str) -> None:
-    """Assert that a command failed with exactly this line."""
-    assert result == Result(2, "", f"im2col: {line}\n")
+    """Assert that a command failed with exactly this line, which begins with the command's name if it is its own."""
+    own = re.match(r"(filter|matrix|shape|cost|plan|config|demo): ", line)
+    assert result == Result(2, "", f"im2col{' ' if own else ': '}{line}\n")
 
 
 # --- commands that work
@@ -117,12 +118,12 @@ def test_filter_replaces_with_force_and_reads_with_large(
     arguments = ("filter", photo, "--kernel", "blur", "-o", photo)
     fails(
         run(*arguments),
-        "filter: cannot write 'cat.png': it exists already; name another file, or pass force (--force) to replace it",
+        "filter: cannot write 'cat.png': it exists already; name another file, or pass --force to replace it",
     )
     fails(
         run(*arguments, "--force"),
         "filter: cat.png has more than 100 pixels, where Pillow suspects a decompression bomb; if you trust the file, "
-        "pass large=True (--large)",
+        "pass --large",
     )
     assert run(*arguments, "--force", "--large").status == 0
 
@@ -315,14 +316,14 @@ def test_demo_prints_its_report(
     """The exit status is 1 where a result was wrong."""
     folders = []
 
-    def run_demo(folder: str) -> Any:
-        folders.append(folder)
+    def run_demo(folder: str, *, force: bool) -> Any:
+        folders.append((folder, force))
         return SimpleNamespace(passed=passed, __class__=Report)
 
     monkeypatch.setattr("im2col.cli.commands.run_demo", run_demo)
     assert run("demo").status == status
-    assert run("demo", "--out", "x").status == status
-    assert folders == ["demo-out", "x"]
+    assert run("demo", "--out", "x", "--force").status == status
+    assert folders == [("demo-out", False), ("x", True)]
 
 
 def test_commands_work_in_typers_own_runner() -> None:
@@ -338,7 +339,6 @@ def test_commands_work_in_typers_own_runner() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ("", "Missing command; try im2col --help"),
         ("nonsense", "No such command 'nonsense'; try im2col --help"),
         ("filter", "Missing argument 'PHOTO'; try im2col filter --help"),
         ("filter cat.png --kernel blur", "Missing option '-o' / '--out'; try im2col filter --help"),
@@ -346,7 +346,7 @@ def test_commands_work_in_typers_own_runner() -> None:
         ("matrix cat.png -o b.npy", "Missing option '--kernel-size'; try im2col matrix --help"),
         (
             "filter cat.png --kernel sharpn -o b.png",
-            "filter: kernel must be a name or a .npy file, got 'sharpn'; did you mean 'sharpen' or 'unsharp'?",
+            "filter: --kernel must be a name or a .npy file, got 'sharpn'; did you mean 'sharpen' or 'unsharp'?",
         ),
         (
             "filter no.png --kernel blur -o b.png",
@@ -385,10 +385,10 @@ def test_commands_work_in_typers_own_runner() -> None:
             "filter: the kernel spans 37 pixels (size 5, dilation 9) but axis H of the padded image has 20; pad by at "
             "least 9 on each side or lower the dilation",
         ),
-        ("filter cat.png --kernel blur --stride -1 -o b.png", "filter: stride must be at least 1, got -1"),
+        ("filter cat.png --kernel blur --stride -1 -o b.png", "filter: --stride must be at least 1, got -1"),
         (
             "filter cat.png --kernel blur --stride 1,2,3 -o b.png",
-            "filter: stride has 3 values (1, 2, 3) for 2 spatial axes; give one integer, or 2",
+            "filter: --stride has 3 values (1, 2, 3) for 2 spatial axes; give one integer, or 2",
         ),
         (
             "filter cat.png --kernel blur --stride two -o b.png",
@@ -401,8 +401,8 @@ def test_commands_work_in_typers_own_runner() -> None:
         ),
         (
             "filter cat.png --kernel blur --padding sane -o b.png",
-            "filter: padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', 'full', "
-            "'causal', 'multiple'); got 'sane'",
+            "filter: --padding must be an integer, one entry per axis, or one of ('valid', 'same', 'same_lower', "
+            "'full', 'causal', 'multiple'); got 'sane'",
         ),
         ("filter cat.png --kernel blur --frobnicate -o b.png", "No such option: --frobnicate"),
         ("filter cat.png --kernel blur --threads x -o b.png", "Invalid value for '--threads': "),
@@ -423,8 +423,8 @@ def test_commands_work_in_typers_own_runner() -> None:
         ("cost 1,1,8,8 --layers a", "cost: pass IMAGE_SHAPE and WEIGHT_SHAPE, or --layers FILE.tsv instead of both"),
         (
             "cost 1,4,8,8 1,3,3,3",
-            "cost: the image (1, 4, 8, 8) has 4 channels in layout 'NCHW' but the filters (1, 3, 3, 3) with groups=1 "
-            "read 3; pass w of shape (filters, channels/groups, *kernel)",
+            "cost: the image (1, 4, 8, 8) has 4 channels in layout 'NCHW' but the filters (1, 3, 3, 3) with --groups 1 "
+            "read 3; pass WEIGHT_SHAPE of (filters, channels/groups, *kernel)",
         ),
         (
             "plan 1,1,8,8 3,3",
@@ -432,17 +432,20 @@ def test_commands_work_in_typers_own_runner() -> None:
         ),
         (
             "plan 1,1,8,8 1,1,3,3 --operation fold",
-            "plan: operation must be 'conv' or 'conv_transpose' or 'conv_input_gradient' or 'conv_weight_gradient', "
+            "plan: --operation must be 'conv' or 'conv_transpose' or 'conv_input_gradient' or 'conv_weight_gradient', "
             "got 'fold'",
         ),
         (
             "plan 1,1,8,8 1,1,3,3 --operation conv_transpose --padding-mode edge",
             "plan: --padding-mode does not go with conv_transpose; leave it out",
         ),
-        ("cost 1,1,8,8 1,1,3,3 --dtype U3", "cost: --dtype=<U3 is not a number; pass one such as np.float32"),
+        (
+            "cost 1,1,8,8 1,1,3,3 --dtype U3",
+            "cost: --dtype <U3 is not a number; use one such as float32, int8 or bfloat16",
+        ),
         (
             "shape 8,8 --kernel-size 3 --dtype fish",
-            "shape: dtype='fish' is not a dtype; pass one such as np.float32",
+            "shape: --dtype fish is not a dtype; use one such as float32, int8 or bfloat16",
         ),
         (
             "cost --layers no.tsv",
@@ -480,7 +483,7 @@ def test_bad_input_is_one_line(run: Callable[..., Result], tmp_path: Path, argum
         ),
         (
             ("filter", "cat.png", "--kernel", "", "-o", "b.png"),
-            f"filter: kernel must be a name or a .npy file, got ''; the names are {', '.join(KERNELS)}",
+            f"filter: --kernel must be a name or a .npy file, got ''; the names are {', '.join(KERNELS)}",
         ),
         (
             ("filter", "cat.png", "--kernel", "blur", "-o", ""),
@@ -531,7 +534,8 @@ def test_whatever_ends_a_command(
         with pytest.raises(SystemExit, match=r"\A1\Z"):
             run("config")
     else:
-        assert run("config") == Result(status, "", f"im2col: {line}\n")
+        own = line.startswith("config: ")
+        assert run("config") == Result(status, "", f"im2col{' ' if own else ': '}{line}\n")
 
 
 def test_how_older_versions_of_typer_report_ctrl_c(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -610,7 +614,7 @@ def test_long_work_shows_its_progress_on_a_terminal(
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes that for a terminal
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("im2col.cli.commands._LONG", seconds)
-    monkeypatch.setattr("im2col.photo.filtering.BAND_SAMPLES", 1)
+    monkeypatch.setattr("im2col.photo.bands.BAND_SAMPLES", 1)
     done = run("filter", photo, "--kernel", "blur", "-o", "b.png")
     assert done.status == 0
     assert ("filtering" in done.err) is shown
@@ -720,7 +724,7 @@ def test_the_module_runs() -> None:
     assert done.stdout.startswith("identity   3 × 3  the photograph as it is\n")
     done = process("-m", "im2col", "shape", "3,3", "--kernel-size", "4")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("im2col: shape: the kernel spans 4 pixels")
+    assert done.stderr.startswith("im2col shape: the kernel spans 4 pixels")
 
 
 def test_the_module_ends_with_the_status_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -735,7 +739,7 @@ def test_a_terminal_without_the_characters() -> None:
     """What it cannot show becomes a question mark, and no traceback."""
     done = process("-m", "im2col", "cost", "--layers", "×", env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 2
-    assert done.stderr.startswith("im2col: cost: cannot read '?': No such file or directory;")
+    assert done.stderr.startswith("im2col cost: cannot read '?': No such file or directory;")
 
 
 @pytest.mark.parametrize(
@@ -749,7 +753,7 @@ def test_a_terminal_without_the_characters() -> None:
         (
             "PIL",
             ["filter", str(CHELSEA), "--kernel", "blur", "-o", "b.png"],
-            "im2col: filter: this needs Pillow; install it with pip install 'im2col[cli]'\n",
+            "im2col filter: this needs Pillow; install it with pip install 'im2col[cli]'\n",
         ),
     ],
 )

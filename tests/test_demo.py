@@ -174,12 +174,19 @@ def test_a_sheet_of_any_number_of_pictures(tmp_path: Path) -> None:
         write_contact_sheet(path, "title", "remark", [tile])
 
 
-def test_a_second_run_replaces_the_picture(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`make demo` may be called twice."""
+def test_a_second_run_replaces_the_picture_with_force(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make demo` may be called twice; a file of the user's own stays."""
     monkeypatch.setattr(im2col.demo, "_ways", lambda *_: report.ways)
     before = report.sheet.read_bytes()
     report.sheet.write_bytes(b"old")
-    assert run_demo(report.sheet.parent).sheet == report.sheet
+    with raises_exactly(
+        FileError,
+        f"run_demo: cannot write '{report.sheet}': it exists already; name another file, or pass force (--force) to "
+        "replace it",
+    ):
+        run_demo(report.sheet.parent)
+    assert report.sheet.read_bytes() == b"old"
+    assert run_demo(report.sheet.parent, force=True).sheet == report.sheet
     assert report.sheet.read_bytes() == before
 
 

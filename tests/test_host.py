@@ -131,6 +131,24 @@ def test_available_memory_without_an_estimate(host_of: HostOf) -> None:
     assert host.available_memory() == 600
 
 
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="this system has no pages to ask for")
+@pytest.mark.parametrize(
+    ("limit", "pages", "available"),
+    [
+        ("unlimited", 10, 8_192_000_000),
+        ("99999999999999", 10, 8_192_000_000),
+        ("5000000000", 10, None),
+        ("1000", 10, 0),
+    ],
+)
+def test_a_limit_of_the_address_space_counts(host_of: HostOf, limit: str, pages: int, available: int | None) -> None:
+    """What ``ulimit -v`` leaves: less than the kernel's estimate, or nothing."""
+    limits = f"Limit           Soft Limit  Hard Limit  Units\nMax address space  {limit}  unlimited  bytes\n"
+    host_of({"meminfo": MEMINFO, "self/limits": limits, "self/statm": f"{pages} 1 1 1 0 1 0\n"}, {})
+    left = 5_000_000_000 - pages * os.sysconf("SC_PAGE_SIZE")
+    assert host.available_memory() == (left if available is None else available)
+
+
 def test_this_machine_has_cpus_and_memory() -> None:
     """Whatever runs the tests has at least one CPU and some memory."""
     assert 1 <= host.usable_cpus() <= (os.cpu_count() or 1)

@@ -52,7 +52,7 @@ SLOW_TO_LOAD = {
 NOT_LOADED = {
     "llvmlite",
     "threadpoolctl",
-    *("typer", "click", "rich", "PIL", "resvg_py", "scipy"),
+    *("typer", "click", "rich", "PIL", "tifffile", "imagecodecs", "resvg_py", "scipy"),
     *("torch", "onnx", "ml_dtypes", "skimage", "sklearn", "hypothesis", "pytest"),
 }
 """What ``import im2col`` leaves alone: the engine's libraries, until a call needs them, every extra, and what

@@ -125,8 +125,8 @@ def test_large_results_are_refused_in_our_own_words(monkeypatch: pytest.MonkeyPa
         ({"w_shape": (1, 1, 3, 3)}, ArgumentError, "cost: layer 1 must name its x_shape and w_shape, got "),
         (
             {"x_shape": (1, 5, 5), "w_shape": (1, 1, 3, 3), "strides": 2},
-            TypeError,
-            "cost() got an unexpected keyword argument 'strides'",
+            ArgumentError,
+            "cost: layer 1 has 'strides', which is no argument of cost; leave it out",
         ),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from .engine.target import host
 from .engine.threads import resolve_threads
 from .errors import named
 from .version import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @named
@@ -52,7 +55,7 @@ def show_config() -> dict[str, Any]:
         "threads": resolve_threads(None),
         "available_memory": available_memory(),
         "cache_folder": str(folder) if folder else None,
-        "cache_usable": cache.usable_folder() is not None or bool(folder and not folder.exists()),
+        "cache_usable": cache.usable_folder() is not None or bool(folder and _can_be_made(folder)),
         "cached_kernels": cache.count(),
     }
     try:
@@ -69,6 +72,22 @@ def show_config() -> dict[str, Any]:
             "caches": list(target.caches),
         }
     return config
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Say whether a folder that is missing could be made: by making one where its first missing parent would be."""
+    import tempfile  # as above
+    from pathlib import Path
+
+    try:
+        if folder.exists() or folder.is_symlink():
+            return False
+        while not folder.exists():
+            folder = folder.parent
+        Path(tempfile.mkdtemp(prefix=".im2col-", dir=folder)).rmdir()
+    except OSError:
+        return False
+    return True
 
 
 @named

@@ -14,6 +14,7 @@ import numpy as np
 
 from .engine.host import format_bytes
 from .errors import FileError, named
+from .files import check_target
 from .layers.costs import cost
 from .layers.plan import plan
 from .matrix.transform import im2col, weight_matrix
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
     from .layers.costs import Cost
     from .layers.plan import Plan
-    from .photo.image_files import Photo
     from .photo.kernels import ImageKernel
+    from .photo.photograph import Photo
     from .spec.padding import PaddingMode
 
 SIZE, STRIDE, PADDING = 5, 2, 2
@@ -165,13 +166,15 @@ class Report:
 
 
 @named
-def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
+def run_demo(folder: str | os.PathLike[str] = "demo-out", *, force: bool = False) -> Report:
     """Convolve the bundled photograph with a bank of kernels in every way, check each, and draw the results.
 
     Parameters
     ----------
     folder : path-like
         Where to write ``contact-sheet.png`` and ``explorer.html``; made if it is missing.
+    force : bool
+        Replace files of these names.
 
     Returns
     -------
@@ -189,6 +192,9 @@ def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as cause:
         raise FileError(f"cannot make the folder {str(folder)!r}: {cause.strerror}; name another") from cause
+    sheet, page = Path(folder) / "contact-sheet.png", Path(folder) / "explorer.html"
+    for target in (sheet, page):
+        check_target(target, force=force)
     with as_file(files(__package__) / "data/chelsea.jpg") as path:
         photo, small = read_photo(path), photo_image(path)
     bank = [kernel for kernel in KERNELS.values() if kernel.name != "identity"]
@@ -198,18 +204,17 @@ def run_demo(folder: str | os.PathLike[str] = "demo-out") -> Report:
     ways = _ways(image, w, layer)
     # What "auto" takes is one of the algorithms that have just been checked.
     maps = plan(image.shape, w, stride=STRIDE, padding=PADDING, padding_mode=PADDING_MODE)(image)
-    sheet = Path(folder) / "contact-sheet.png"
     positions, taps = layer.matrix_shape
     write_contact_sheet(
         sheet,
         f"{len(bank)} kernels, one matrix product",
         f"im2col: ({positions} positions, {taps} taps) @ ({taps} taps, {len(w)} filters), stride {STRIDE}",
         tiles(photo, bank, maps),
-        force=True,
+        force=force,
     )
     eye = small.shape[2] * (small.shape[1] // 3) + small.shape[2] // 2
     explorer = illustrate(small, explored_weights(), padding=1, step=eye)
-    page = explorer.save(Path(folder) / "explorer.html", force=True)
+    explorer.save(page, force=force)
     return Report(f"chelsea.jpg, {photo}", tuple(k.name for k in bank), layer, ways, sheet, page)
 
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_LONGEST = 200
-"""Characters of a value that a message shows."""
 _MOST_BITS = 128
 """Of an integer that a message shows in digits."""
 
@@ -114,12 +112,14 @@ class EngineWarning(RuntimeWarning):
     """The engine cannot be used on this machine; NumPy does its work."""
 
 
-def shown(value: object) -> str:
+def shown(value: object, longest: int = 200) -> str:
     """Return a value that a user passed as a message shows it, whatever it is.
 
     Parameters
     ----------
     value : object
+    longest : int
+        Characters that are shown.
 
     Returns
     -------
@@ -138,8 +138,8 @@ def shown(value: object) -> str:
         text = " ".join(line.strip() for line in repr(value).splitlines())
     except Exception:  # an object's own error
         return f"<{type(value).__name__}>"
-    half = _LONGEST // 2
-    return text if len(text) <= _LONGEST + 3 else f"{text[:half]}...{text[-half:]}"
+    half = longest // 2
+    return text if len(text) <= longest + 3 else f"{text[:half]}...{text[-half:]}"
 
 
 class naming:  # noqa: N801 (it is read as a statement, and as a decorator)

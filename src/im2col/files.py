@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
+import stat
+import sys
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +16,21 @@ import numpy as np
 from .errors import FileError, shown
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     Progress = Callable[[int, int], None]
     """``progress(done, total)``, called as long work goes on."""
+
+STANDARD = "-"
+"""Standard input or output, where `reading` and `writing` are given it as a path."""
+ANYONE = 0o777
+"""Permissions of a file that all may read."""
+
+
+_LONGEST_PATH = 4096
+"""Characters of a path that a message shows: as many as Linux takes."""
 
 
 def check_target(path: str | os.PathLike[str], *, force: bool) -> Path:
@@ -37,12 +49,14 @@ def check_target(path: str | os.PathLike[str], *, force: bool) -> Path:
         If a file exists and `force` is false, or the path is a folder or a device, or its folder is missing or
         read-only.
     """
-    target = Path(path)
+    target, text = Path(path), os.fspath(path)
     try:
         target = target.resolve()
         exists, is_file = target.exists(), target.is_file()
         if not target.parent.is_dir():
             problem = f"there is no folder {target.parent}; make it first"
+        elif text.endswith(("/", os.sep)) and not target.is_dir():
+            problem = f"a name that ends in {text[-1]!r} is a folder's; name a file"
         elif target.is_dir():
             problem = "it is a folder; name a file in it"
         elif exists and not is_file:
@@ -53,22 +67,30 @@ def check_target(path: str | os.PathLike[str], *, force: bool) -> Path:
             return target
     except (OSError, RuntimeError, ValueError) as cause:  # a loop of links, before Python 3.13; a null byte
         problem = _reason(cause)
-    raise FileError(f"cannot write {shown(str(path))}: {problem}")
+    raise FileError(f"cannot write {shown(str(path), _LONGEST_PATH)}: {problem}")
+
+
+def _part_of(target: Path) -> Path:
+    """Return where a file lies until it is complete."""
+    return target.with_name(f".im2col-{uuid.uuid4().hex[:12]}.part")
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, force: bool) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) -> Iterator[BinaryIO]:
     """Open a file that appears under its name when it is complete, and not at all where its writing fails.
 
     Parameters
     ----------
     path, force
         As for `check_target`.
+    like : int
+        The permissions of the file that the content comes from: whom they shut out, the new file shuts out, too.
 
     Yields
     ------
     file
-        Open for writing and reading, in the folder of `path`, with the permissions of any new file.
+        Open for writing and reading, in the folder of `path`. It has the permissions of the file that it replaces, or
+        those of any new file.
 
     Raises
     ------
@@ -76,13 +98,17 @@ def replacing(path: str | os.PathLike[str], *, force: bool) -> Iterator[BinaryIO
         As `check_target`, and for every `OSError` while the file is written.
     """
     target = check_target(path, force=force)
-    part = target.with_name(f".im2col-{uuid.uuid4().hex[:12]}.part")
+    part = _part_of(target)
+    allowed = 0o666 & (like | stat.S_IRWXU)
+    kept = stat.S_IMODE(target.stat().st_mode) & (like | stat.S_IRWXU) if target.exists() else None
     try:
-        file = part.open("x+b")
+        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), allowed)
     except OSError as cause:
         raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}; name another folder") from cause
     try:
-        with file:
+        with os.fdopen(descriptor, "w+b") as file:
+            if kept is not None and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, kept)
             yield file
         part.replace(target)
     except BaseException as cause:
@@ -90,6 +116,67 @@ def replacing(path: str | os.PathLike[str], *, force: bool) -> Iterator[BinaryIO
         if isinstance(cause, OSError):
             raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}") from cause
         raise
+
+
+def check_output(path: str | os.PathLike[str], *, force: bool) -> None:
+    """Raise `FileError` where `writing` could not write: as `check_target`, or standard output is a terminal."""
+    if str(path) != STANDARD:
+        # Whether a file can be made in a folder shows for sure only when one is.
+        part = _part_of(check_target(path, force=force))
+        try:
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError as cause:
+            raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}; name another folder") from cause
+        finally:
+            part.unlink(missing_ok=True)
+    elif sys.stdout.isatty():
+        raise FileError("cannot write '-': standard output is a terminal; name a file, or add > and a file's name")
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) -> Iterator[BinaryIO]:
+    """Open a file as `replacing` does; ``-`` is standard output, which takes what comes as it comes.
+
+    Parameters
+    ----------
+    path, force, like
+        As for `replacing`.
+
+    Raises
+    ------
+    FileError
+        As `replacing`.
+    """
+    if str(path) != STANDARD:
+        with replacing(path, force=force, like=like) as file:
+            yield file
+        return
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file to read and seek in; ``-`` is standard input, which is read whole.
+
+    Parameters
+    ----------
+    path : path-like
+        The user's choice.
+    """
+    if str(path) == STANDARD:
+        yield io.BytesIO(sys.stdin.buffer.read())
+        return
+    with Path(path).open("rb") as file:
+        yield file
+
+
+def permissions(path: str | os.PathLike[str]) -> int:
+    """Return who may read a file, as `replacing` takes it; standard input, and what is gone, were open to all."""
+    try:
+        return ANYONE if str(path) == STANDARD else stat.S_IMODE(Path(path).stat().st_mode)
+    except OSError:
+        return ANYONE
 
 
 def open_npy(path: str | os.PathLike[str]) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from .engine import gather
 from .engine.host import format_bytes, require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, FileError, named
-from .files import check_target, open_npy, replacing
+from .files import STANDARD, check_output, open_npy, permissions, writing
 from .matrix.frame import resolve_frame
 from .photo.image_files import read_photo
 from .spec.arrays import as_array, as_dtype, native
@@ -24,7 +24,7 @@ from .spec.padding import check_mode
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -168,6 +168,7 @@ def write_matrix(
     large: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> MatrixShape:
     """Write the column matrix of a photograph, or of an array, as a .npy file, block by block.
 
@@ -175,9 +176,9 @@ def write_matrix(
     ----------
     source : path-like
         An image file, whose colour channels are the image (alpha is left out), or a .npy file, which is mapped into
-        memory and not read as a whole.
+        memory and not read as a whole. ``-`` is a photograph from standard input.
     target : path-like
-        The .npy file. It holds what ``np.save`` would write of `im2col`'s result.
+        The .npy file, or ``-`` for standard output. It holds what ``np.save`` would write of `im2col`'s result.
     kernel_size, stride, padding, dilation, padding_mode, orientation, tap_order, threads
         As for `im2col`.
     layout : str, optional
@@ -188,6 +189,8 @@ def write_matrix(
         As for `read_photo`.
     progress : callable, optional
         ``progress(done, total)``, in bytes, after each block.
+    note : callable, optional
+        ``note(text)``, for each thing that a photograph lost on the way: its alpha, say.
 
     Returns
     -------
@@ -203,27 +206,29 @@ def write_matrix(
     MemoryBudgetError
         If the image, or its padded copy, would not fit the available memory.
     """
-    if Path(target).suffix.lower() != ".npy":
+    if str(target) != STANDARD and Path(target).suffix.lower() != ".npy":
         raise FileError(f"the matrix is written as a .npy file, got {target}; use {target}.npy")
-    path = check_target(target, force=force)
+    check_output(target, force=force)
     workers = resolve_threads(threads)
-    image, layout = _image(source, layout, large=large)
+    image, layout = _image(source, layout, large=large, note=note)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     check_mode(padding_mode, frame.geometry)
     dtype = native(image.dtype)
     size = math.prod(frame.matrix_shape) * dtype.itemsize
-    free = shutil.disk_usage(path.parent).free
-    if size > free:
-        raise FileError(
-            f"the column matrix {frame.matrix_shape} of {dtype} takes {format_bytes(size)} but the disk of "
-            f"{path.parent} has {format_bytes(free)} free; write it to another disk, or use a greater stride"
-        )
+    if str(target) != STANDARD:
+        folder = Path(target).resolve().parent
+        free = shutil.disk_usage(folder).free
+        if size > free:
+            raise FileError(
+                f"the column matrix {frame.matrix_shape} of {dtype} takes {format_bytes(size)} but the disk of "
+                f"{folder} has {format_bytes(free)} free; write it to another disk, or use a greater stride"
+            )
     padded = frame.geometry.padded_shape
     require_memory(frame.padded_bytes(image.itemsize), "use less padding", "the padded image {} of {}", padded, dtype)
     view = frame.patches(frame.padded(image, padding_mode, np.zeros((), dtype), workers))
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": frame.matrix_shape}
     done = 0
-    with replacing(target, force=force) as file:
+    with writing(target, force=force, like=permissions(source)) as file:
         np.lib.format.write_array_header_1_0(file, header)
         for block in _blocks(view, dtype, workers):
             file.write(block.data)
@@ -233,13 +238,20 @@ def write_matrix(
     return MatrixShape.of(image.shape, frame, dtype)
 
 
-def _image(source: str | os.PathLike[str], layout: str | None, *, large: bool) -> tuple[NDArray[Any], str | None]:
+def _image(
+    source: str | os.PathLike[str], layout: str | None, *, large: bool, note: Callable[[str], None] | None
+) -> tuple[NDArray[Any], str | None]:
     """Return a file's image and its axes."""
     if Path(source).suffix.lower() == ".npy":
         return as_array(str(source), open_npy(source)), layout
     if layout is not None:
         raise ArgumentError(f"layout={layout!r} is for .npy files; leave it out, a photograph's axes are known")
-    samples = read_photo(source, large=large).samples
+    photo = read_photo(source, large=large)
+    notes = photo.notes if photo.alpha is None else (*photo.notes, f"{source}: alpha was left out of the matrix")
+    if note is not None:
+        for text in notes:
+            note(text)
+    samples = photo.samples
     return (samples, "HWC") if samples.shape[2] > 1 else (samples[:, :, 0], "HW")
 
 

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Im2colError
+from ..version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 BAD_INPUT, BROKEN_PIPE, INTERRUPTED = 2, 1, 130
+
+
+class _Ended(BaseException):
+    """The process was asked to end; what is on its way out is tidied up."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,13 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        What follows the program's name; ``sys.argv[1:]`` if left out.
+        What follows the program's name; ``sys.argv[1:]`` if left out. None at all, ``help`` and ``-h`` show the help.
 
     Returns
     -------
     int
         The exit status: 0; 1 where `demo` finds a wrong result, and where nobody reads the output any more; 2 for bad
-        input, after one line on standard error; 130 after Ctrl-C.
+        input, after one line on standard error; 130 after Ctrl-C; 143 and 129 after the signals TERM and HUP.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -36,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: _say(message)
         try:
-            status = _run(arguments)
+            with _signals():
+                status = _run(sys.argv[1:] if arguments is None else list(arguments))
             sys.stdout.flush()
         except BrokenPipeError:
             _discard_output()
@@ -50,12 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(cause)
         except KeyboardInterrupt:
             status = INTERRUPTED
+        except _Ended as cause:
+            _say("ended by a signal")
+            return 128 + cause.number
     if status == INTERRUPTED:
         _say("interrupted")
     return status
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: list[str]) -> int:
+    if arguments == ["--version"]:  # which needs no library
+        print(f"im2col {__version__}")
+        return 0
+    if not arguments or arguments[0] == "help":
+        arguments = [*arguments[1:], "--help"]
     try:
         import typer
     except ImportError:
@@ -75,9 +94,32 @@ def _run(arguments: Sequence[str] | None) -> int:
     return status or 0
 
 
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Let the signals that end a process raise `_Ended` first, so that no part of a file stays."""
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one would break the tidying off
+        raise _Ended(number)
+
+    changed = []
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, end)
+                changed.append(number)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _say(message: object) -> None:
-    """Print one line on standard error, whatever the message holds."""
-    print(f"im2col: {' '.join(str(message).split())}", file=sys.stderr)
+    """Print one line on standard error, whatever the message holds; an error of a command begins with its name."""
+    own = isinstance(message, Im2colError) and message.operation
+    print(f"im2col{' ' if own else ': '}{' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(message: object) -> int:

@@ -13,13 +13,13 @@ from typer.core import TyperGroup
 from ..configuration import clear_cache, show_config
 from ..demo import run_demo
 from ..errors import ArgumentError, Im2colError
+from ..files import STANDARD
 from ..layers.costs import cost as cost_of
 from ..matrix_file import describe, write_matrix
 from ..photo.filtering import filter_file
 from ..photo.kernels import KERNELS
-from ..spec.arrays import as_dtype
 from ..version import __version__
-from .options import LAYER_COLUMNS, parse_shape, parse_window, read_layers, window_options
+from .options import LAYER_COLUMNS, parse_dtype, parse_shape, parse_window, read_layers, window_options
 from .parameters import (  # noqa: TC001 (typer reads them)
     Dilation,
     DtypeOption,
@@ -28,17 +28,19 @@ from .parameters import (  # noqa: TC001 (typer reads them)
     KernelSize,
     Large,
     LayoutOption,
+    MatrixOut,
     OperationOption,
     OrientationOption,
-    Out,
     PaddingModeOption,
     PaddingOption,
+    PhotoOut,
     Stride,
     TapOrderOption,
     Threads,
 )
 from .pictures import add_commands
 from .planning import plan_of
+from .words import example, in_words_of_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,19 +52,23 @@ _LONG = 1.0
 
 
 class _Commands(TyperGroup):
-    """The commands; their errors name the command, and not a function that the user has not called."""
+    """The commands; their errors speak of the command and its options, and of no function that nobody has called."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except Im2colError as error:
-            error.rename_operation(ctx.invoked_subcommand)
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            error.args = (in_words_of_options(error.message, [] if command is None else command.params),)
+            error.operation = None
+            error.name_operation(ctx.invoked_subcommand)
             raise
 
 
 app = typer.Typer(
     name="im2col",
     cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Convolution as matrix multiplication.",
     add_completion=False,
     rich_markup_mode=None,
@@ -85,13 +91,25 @@ def root(
     """Convolution as matrix multiplication."""
 
 
-@app.command("filter")
+@app.command("filter", epilog=example("im2col filter photo.jpg --kernel sharpen -o sharp.jpg"))
 def filter_command(
     photo: Annotated[
-        str, typer.Argument(metavar="PHOTO", help="An image file: grey or colour, 8 bits, or 16-bit grey.")
+        str,
+        typer.Argument(
+            metavar="PHOTO",
+            help="An image file, grey or colour: 8 or 16 bits from PNG and TIFF, floating point from TIFF, 8 bits from "
+            "the rest. - is standard input.",
+        ),
     ],
-    kernel: Annotated[str, typer.Option(metavar="K", help="A name (see `im2col kernels`), or a .npy file.")],
-    out: Out,
+    kernel: Annotated[
+        str,
+        typer.Option(
+            metavar="K",
+            help="A name (see `im2col kernels`), or a .npy file. The middle of an even kernel is the pixel above and "
+            "left of its centre: SciPy's and OpenCV's results of 2 x 2 lie one pixel further down and right.",
+        ),
+    ],
+    out: PhotoOut,
     stride: Stride = "1",
     padding: PaddingOption = "same",
     dilation: Dilation = "1",
@@ -106,7 +124,7 @@ def filter_command(
     window: dict[str, Any] = window_options(stride, padding, dilation) | {"padding_mode": padding_mode}
     start = time.perf_counter()
     with _progress_bar("filtering") as progress:
-        before, after = filter_file(
+        done = filter_file(
             photo,
             kernel,
             out,
@@ -118,16 +136,24 @@ def filter_command(
             progress=progress,
             **window,
         )
-    for note in before.notes:
+    for note in done.notes:
         typer.echo(f"im2col: note: {note}", err=True)
-    typer.echo(f"{photo} ({before}) → {out} ({after}): {kernel}, {time.perf_counter() - start:.2f} s")
+    seconds = time.perf_counter() - start
+    typer.echo(f"{photo} ({done.before}) → {out} ({done.after}): {kernel}, {seconds:.2f} s", err=out == STANDARD)
 
 
-@app.command("matrix")
+@app.command("matrix", epilog=example("im2col matrix photo.jpg --kernel-size 3 --stride 2 -o columns.npy"))
 def matrix_command(
-    source: Annotated[str, typer.Argument(metavar="PHOTO|FILE.npy", help="An image file, or an array.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="PHOTO|FILE.npy",
+            help="An image file, whose colours are the image (alpha is left out), - for one from standard input, or an "
+            "array.",
+        ),
+    ],
     kernel_size: KernelSize,
-    out: Out,
+    out: MatrixOut,
     stride: Stride = "1",
     padding: PaddingOption = "0",
     dilation: Dilation = "1",
@@ -141,6 +167,7 @@ def matrix_command(
 ) -> None:
     """Write the column matrix as a .npy file, block by block."""
     choices: dict[str, Any] = {"padding_mode": padding_mode, "orientation": orientation, "tap_order": tap_order}
+    notes: list[str] = []
     start = time.perf_counter()
     with _progress_bar("writing") as progress:
         written = write_matrix(
@@ -152,13 +179,16 @@ def matrix_command(
             large=large,
             threads=threads,
             progress=progress,
+            note=notes.append,
             **choices,
             **window_options(stride, padding, dilation),
         )
-    typer.echo(f"{written}\n{'written':<14} {out}, {time.perf_counter() - start:.2f} s")
+    for note in notes:
+        typer.echo(f"im2col: note: {note}", err=True)
+    typer.echo(f"{written}\n{'written':<14} {out}, {time.perf_counter() - start:.2f} s", err=out == STANDARD)
 
 
-@app.command("shape")
+@app.command("shape", epilog=example("im2col shape 1,3,224,224 --kernel-size 7 --stride 2 --padding 3"))
 def shape_command(
     image_shape: Annotated[str, typer.Argument(metavar="IMAGE_SHAPE", help="Such as 1,3,224,224 or 1x3x224x224.")],
     kernel_size: KernelSize,
@@ -171,7 +201,7 @@ def shape_command(
     as_json: Json = False,
 ) -> None:
     """Show what the column matrix of an image would be."""
-    choices: dict[str, Any] = {"orientation": orientation, "dtype": dtype}
+    choices: dict[str, Any] = {"orientation": orientation, "dtype": parse_dtype("--dtype", dtype)}
     shape = describe(
         parse_shape("IMAGE_SHAPE", image_shape),
         parse_window("--kernel-size", kernel_size),
@@ -182,7 +212,7 @@ def shape_command(
     typer.echo(json.dumps(shape.as_dict()) if as_json else str(shape))
 
 
-@app.command("cost")
+@app.command("cost", epilog=example("im2col cost 1,3,224,224 64,3,7,7 --stride 2 --padding 3"))
 def cost_command(
     image_shape: Annotated[
         str | None, typer.Argument(metavar="IMAGE_SHAPE", help="Such as 1,3,224,224 or 1x3x224x224.")
@@ -209,7 +239,7 @@ def cost_command(
     """Show what a convolution costs: operations, bytes, workspace."""
     options = window_options(stride, padding, dilation) | {
         "groups": groups,
-        "dtype": as_dtype("--dtype", dtype),
+        "dtype": parse_dtype("--dtype", dtype),
         "operation": operation,
     }
     if layers is not None and image_shape is None:
@@ -224,7 +254,7 @@ def cost_command(
     typer.echo(json.dumps(one.as_dict()) if as_json else str(one))
 
 
-@app.command("plan")
+@app.command("plan", epilog=example("im2col plan 1,64,56,56 64,64,3,3 --padding 1"))
 def plan_command(
     image_shape: Annotated[str, typer.Argument(metavar="IMAGE_SHAPE", help="Such as 1,3,224,224 or 1x3x224x224.")],
     weight_shape: Annotated[str, typer.Argument(metavar="WEIGHT_SHAPE", help="Filters, channels/groups, kernel.")],
@@ -245,7 +275,7 @@ def plan_command(
         operation,
         parse_shape("IMAGE_SHAPE", image_shape),
         parse_shape("WEIGHT_SHAPE", weight_shape),
-        as_dtype("--dtype", dtype),
+        parse_dtype("--dtype", dtype),
         groups=groups,
         padding_mode=padding_mode,
         layout=layout,
@@ -257,7 +287,7 @@ def plan_command(
     typer.echo(json.dumps(facts) if as_json else str(made))
 
 
-@app.command("config")
+@app.command("config", epilog=example("im2col config --json"))
 def config_command(
     clear: Annotated[bool, typer.Option("--clear-cache", help="Empty the cache of compiled kernels.")] = False,
     as_json: Json = False,
@@ -274,7 +304,7 @@ def config_command(
         typer.echo(f"{name.replace('_', ' '):<16}  {_listed(value)}")
 
 
-@app.command("kernels")
+@app.command("kernels", epilog=example("im2col kernels"))
 def kernels_command() -> None:
     """List the named kernels."""
     for kernel in KERNELS.values():
@@ -282,12 +312,13 @@ def kernels_command() -> None:
         typer.echo(f"{kernel.name:<10} {size}  {kernel.meaning}")
 
 
-@app.command("demo")
+@app.command("demo", epilog=example("im2col demo --out pictures --force"))
 def demo_command(
     out: Annotated[str, typer.Option(metavar="DIR", help="Where to write the pictures.")] = "demo-out",
+    force: Force = False,
 ) -> None:
     """Convolve a photograph in every way, check, and draw."""
-    report = run_demo(out)
+    report = run_demo(out, force=force)
     typer.echo(str(report))
     raise typer.Exit(0 if report.passed else 1)
 

@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, Im2colError
+from ..errors import ArgumentError, DTypeError, Im2colError, MissingExtraError
 from ..layers.costs import CostTable, cost
+from ..spec.arrays import as_dtype
 
 if TYPE_CHECKING:
     import os
+
+    import numpy as np
 
     from ..layers.costs import Cost
     from ..spec.geometry import Window
@@ -120,6 +123,42 @@ def window_options(stride: str, padding: str, dilation: str) -> dict[str, Any]:
         "padding": parse_padding("--padding", padding),
         "dilation": parse_window("--dilation", dilation),
     }
+
+
+def parse_dtype(name: str, text: str) -> np.dtype[Any]:
+    """Return a dtype by its name: NumPy's, or one that ml_dtypes adds.
+
+    Parameters
+    ----------
+    name, text : str
+        As for `parse_shape`.
+
+    Raises
+    ------
+    DTypeError
+        If it is none of numbers.
+    MissingExtraError
+        If it is one of ml_dtypes', which is not installed.
+
+    Examples
+    --------
+    >>> parse_dtype("--dtype", "int8")
+    dtype('int8')
+    """
+    way_out = "use one such as float32, int8 or bfloat16"
+    try:
+        return as_dtype(name, text)
+    except DTypeError as cause:
+        problem = str(cause).partition(";")[0].removeprefix(f"{name}=").strip("'")
+    if re.fullmatch(r"bfloat16|float[468]_\w+|u?int[124]", text):
+        try:
+            import ml_dtypes
+        except ImportError as cause:
+            raise MissingExtraError(f"{name} {text} needs ml_dtypes; install it with pip install ml_dtypes") from cause
+        if hasattr(ml_dtypes, text):
+            return as_dtype(name, getattr(ml_dtypes, text))
+        problem = f"{text} is not a dtype"
+    raise DTypeError(f"{name} {problem.replace(chr(39), '')}; {way_out}")
 
 
 def _side(text: str) -> Any:

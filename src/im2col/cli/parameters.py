@@ -11,7 +11,9 @@ Dilation = Annotated[str, typer.Option(metavar="N[,N]", help="Pixels between nei
 PaddingOption = Annotated[
     str,
     typer.Option(
-        metavar="P", help="Pixels around the image: 1, or 1,2, or before:after as in 1:2,0:3, or same, valid, full."
+        metavar="P",
+        help="Pixels around the image: 1, or 1,2, or before:after as in 1:2,0:3, or same, same_lower, valid, full or "
+        "causal.",
     ),
 ]
 PaddingModeOption = Annotated[str, typer.Option(metavar="MODE", help="constant, edge, reflect, symmetric or wrap.")]
@@ -19,7 +21,9 @@ KernelSize = Annotated[str, typer.Option(metavar="N[,N]", help="Taps along each 
 LayoutOption = Annotated[str | None, typer.Option(metavar="AXES", help="The axes, such as NHWC.")]
 OrientationOption = Annotated[str, typer.Option(metavar="O", help="rows: a patch is a row; columns: a column.")]
 TapOrderOption = Annotated[str, typer.Option(metavar="O", help="channel-first or channel-last.")]
-DtypeOption = Annotated[str, typer.Option(metavar="DTYPE", help="Of the image, such as float32.")]
+DtypeOption = Annotated[
+    str, typer.Option(metavar="DTYPE", help="Of the image, such as float32, int8, or bfloat16 (with ml_dtypes).")
+]
 OperationOption = Annotated[
     str,
     typer.Option(
@@ -32,3 +36,15 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists
 Large = Annotated[bool, typer.Option("--large", help="Trust a photograph of more than 89 million pixels.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Out = Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Where to write.")]
+PhotoOut = Annotated[
+    str,
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="FILE",
+        help="Where to write: .png, .tif, .webp, .jpg, .bmp, .ppm, .pgm or .pnm; - is standard output, as PNG.",
+    ),
+]
+MatrixOut = Annotated[
+    str, typer.Option("-o", "--out", metavar="FILE.npy", help="Where to write; - is standard output.")
+]

@@ -6,6 +6,7 @@ import os
 import sys
 import webbrowser
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,6 +28,7 @@ from .parameters import (  # noqa: TC001 (typer reads them)
     TapOrderOption,
 )
 from .sources import read_filters, read_image
+from .words import example
 
 if TYPE_CHECKING:
     from ..pictures.illustration import Illustration
@@ -63,7 +65,10 @@ KernelOption = Annotated[
 Step = Annotated[str, typer.Option(metavar="N|none", help="Which position is highlighted, from 0, or none.")]
 DrawStep = Annotated[
     str,
-    typer.Option(metavar="N|none|all", help="Which position is highlighted, from 0, or none; all animates an SVG."),
+    typer.Option(
+        metavar="N|none|all",
+        help="Which position is highlighted, from 0, or none; all animates an SVG (a GIF always has all).",
+    ),
 ]
 FilterOption = Annotated[int, typer.Option("--filter", metavar="N", help="Which filter is highlighted, from 0.")]
 Channel = Annotated[int, typer.Option(metavar="N", help="Which channel is drawn where only one is, from 0.")]
@@ -80,9 +85,9 @@ Open = Annotated[
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to the program's."""
-    app.command("draw")(draw_command)
-    app.command("show")(show_command)
-    app.command("explore")(explore_command)
+    app.command("draw", epilog=example("im2col draw slide --shape 6,6 --kernel 3,3 -o slide.svg"))(draw_command)
+    app.command("show", epilog=example("im2col show matmul --shape 4,4 --kernel 2,2"))(show_command)
+    app.command("explore", epilog=example("im2col explore --image photo.jpg --kernel sobel-x"))(explore_command)
 
 
 def draw_command(
@@ -112,6 +117,8 @@ def draw_command(
 
     The ending of FILE is .svg, .png, .gif (which steps through all positions) or .html (the explorer).
     """
+    if step == "all" and Path(out).suffix.lower() not in {".svg", ".gif"}:
+        raise ArgumentError(f"--step all animates, which only .svg and .gif hold; got {out}, so name one step")
     source = _Source(shape, image, array, kernel, layout, groups, large)
     picture = source.illustrate(
         SMALL,
@@ -190,6 +197,10 @@ def explore_command(
     open_: Open = None,
 ) -> None:
     """Write the explorer, an interactive page that needs no network, and open it."""
+    if Path(out).suffix.lower() != ".html":
+        raise ArgumentError(
+            f"the explorer is a page, whose name ends in .html; got {out}; `im2col draw` draws a picture"
+        )
     source = _Source(shape, image, array, kernel, layout, groups, large)
     picture = source.illustrate(
         PAGE,

@@ -34,13 +34,11 @@ def available_memory() -> int | None:
     Returns
     -------
     int or None
-        The kernel's estimate of available memory, cut by the tightest cgroup limit above the process.
+        The kernel's estimate of available memory, cut by the tightest cgroup limit above the process, and by the limit
+        of its address space.
     """
-    host = _meminfo_available()
-    room = _cgroup_memory_room()
-    if host is None:
-        return room
-    return host if room is None else min(host, room)
+    rooms = _meminfo_available(), _cgroup_memory_room(), _address_space_room()
+    return min((room for room in rooms if room is not None), default=None)
 
 
 def require_memory(nbytes: int, way_out: str, what: str, *details: object) -> None:
@@ -142,6 +140,15 @@ def _cgroup_memory_room() -> int | None:
             stat = dict(line.split() for line in (_read(f"{folder}/memory.stat") or "").splitlines())
             rooms.append(max(0, int(limit) - int(usage) + int(stat.get(cache_name, 0))))
     return min(rooms, default=None)
+
+
+def _address_space_room() -> int | None:
+    """Bytes left below the limit that ``ulimit -v`` sets; None without one."""
+    for line in (_read(f"{_PROC}/self/limits") or "").splitlines():
+        if line.startswith("Max address space") and "unlimited" not in line.split()[3]:
+            pages = (_read(f"{_PROC}/self/statm") or "0").split()[0]
+            return max(0, int(line.split()[3]) - int(pages) * os.sysconf("SC_PAGE_SIZE"))
+    return None
 
 
 def _meminfo_available() -> int | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import named
 from ..files import replacing
-from .image_files import pillow
+from .libraries import pillow
 
 if TYPE_CHECKING:
     import os

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .image_files import pillow, read_photo
+from .image_files import read_photo
+from .libraries import pillow
 
 if TYPE_CHECKING:
     import os
@@ -23,7 +24,8 @@ def photo_image(path: str | os.PathLike[str], longest: int = LONGEST, *, large: 
     Parameters
     ----------
     path : path-like
-        What `read_photo` reads. Transparency is left out, 16 bits become 8.
+        What `read_photo` reads. Transparency is left out, 16 bits become 8, and of floating-point samples
+        0 to 1 become 0 to 255.
     longest : int
         Pixels of the longer side.
     large : bool
@@ -40,8 +42,10 @@ def photo_image(path: str | os.PathLike[str], longest: int = LONGEST, *, large: 
         As `read_photo`.
     """
     samples = read_photo(path, large=large).samples
-    if samples.dtype != np.uint8:
+    if samples.dtype == np.uint16:
         samples = (samples >> 8).astype(np.uint8)
+    elif samples.dtype != np.uint8:
+        samples = np.rint(np.clip(np.nan_to_num(samples.astype(np.float64)), 0, 1) * 255).astype(np.uint8)
     height, width = samples.shape[:2]
     scale = longest / max(height, width)
     if scale < 1:

@@ -1,0 +1,106 @@
+"""A photograph's rows as numbers, padded and band by band: each is converted once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..spec.padding import source_index
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..spec.geometry import Geometry
+    from ..spec.padding import PaddingMode
+    from .photograph import Photo
+
+BAND_SAMPLES = 1 << 20
+"""Samples of the photograph that are converted for a band, at least: 4 MiB of float32."""
+
+
+class Bands:
+    """The padded photograph, as planes of floating-point numbers, of which one band is in memory at a time.
+
+    A band is at least twice as high as the window, so that the rows that two bands share, which are moved and not
+    converted again, are at most half of it.
+
+    Parameters
+    ----------
+    photo : Photo
+        With alpha, the planes are the colours multiplied by it, and alpha itself.
+    geometry : Geometry
+        Of the window on the photograph.
+    mode : str
+        The padding mode. What is outside is opaque.
+    dtype : dtype
+        Of the planes.
+    """
+
+    def __init__(self, photo: Photo, geometry: Geometry, mode: PaddingMode, dtype: np.dtype[Any]) -> None:
+        self._photo, self._geometry, self._mode, self._dtype = photo, geometry, mode, dtype
+        self._width = geometry.padded_shape[1]
+        rows, step, span = geometry.output_shape[0], geometry.stride[0], geometry.span[0]
+        wanted = max(BAND_SAMPLES // (self._width * self.planes), span, step)
+        count = -(-rows // (wanted // step))
+        self.rows = -(-rows // count)
+        """Rows of the result that a band gives; the last may give fewer."""
+
+    @property
+    def planes(self) -> int:
+        """Colours, and alpha."""
+        return self._photo.planes
+
+    def shape(self, rows: int) -> tuple[int, int, int]:
+        """Return the shape of a band from which the window makes so many rows."""
+        return self.planes, (rows - 1) * self._geometry.stride[0] + self._geometry.span[0], self._width
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a band, and of what says which row of the photograph each padded row shows."""
+        planes, height, width = self.shape(self.rows)
+        return planes * height * width * self._dtype.itemsize + 8 * sum(self._geometry.padded_shape)
+
+    def open(self) -> None:
+        """Allocate the band."""
+        (height, width), (down, across) = self._geometry.spatial_shape, self._geometry.padding
+        self._row_of = source_index(height, *down, self._mode)
+        self._column_of = source_index(width, *across, self._mode)
+        self._buffer = np.empty(self.shape(self.rows), self._dtype)
+        self._start = self._stop = 0
+        """The padded rows that are in the buffer."""
+
+    def band(self, first: int, last: int) -> NDArray[Any]:
+        """Return the planes from which rows `first` to `last` of the result are made; bands are asked for in order."""
+        height = self.shape(last - first)[1]
+        start = first * self._geometry.stride[0]
+        shared = max(0, self._stop - start)
+        if shared:
+            at = start - self._start
+            self._buffer[:, :shared] = self._buffer[:, at : at + shared]
+        chunk = max(1, BAND_SAMPLES // (self._width * self.planes))
+        for row in range(shared, height, chunk):
+            stop = min(row + chunk, height)
+            self._fill(self._buffer[:, row:stop], self._row_of[start + row : start + stop])
+        self._start, self._stop = start, start + height
+        return self._buffer[:, :height]
+
+    def _fill(self, part: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        """Convert rows of the photograph, pad them, and multiply them by alpha."""
+        photo, opaque = self._photo, self._photo.maximum or 1
+        left, width = self._geometry.padding[1][0], self._geometry.spatial_shape[1]
+        inside = part[:, :, left : left + width]
+        colours = inside[: photo.samples.shape[2]]
+        colours[...] = photo.samples[rows].transpose(2, 0, 1)
+        if photo.alpha is not None:
+            alpha = inside[-1]
+            alpha[...] = photo.alpha[rows]
+            colours *= alpha
+            np.copyto(colours, 0, where=alpha == 0)  # a NaN that nobody sees, too
+        constant = np.zeros(len(part), part.dtype)
+        if photo.alpha is not None:
+            constant[-1] = opaque
+        inside[:, rows < 0] = constant[:, None, None]
+        for columns in (slice(0, left), slice(left + width, None)):
+            source = self._column_of[columns]
+            part[:, :, columns] = constant[:, None, None] if self._mode == "constant" else inside[:, :, source]

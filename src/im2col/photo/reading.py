@@ -1,0 +1,208 @@
+"""Photographs read from image files."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine.host import require_memory
+from ..errors import PhotoError, named
+from ..files import reading
+from .libraries import imagecodecs, pillow
+from .metadata import exif_of, metadata_of, orientation_of, turned
+from .photograph import Photo
+from .tiff import is_tiff, read_tiff
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from types import ModuleType
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+    from PIL.ImageFile import ImageFile
+
+_GREY = ("1", "L", "LA", "La")
+_SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa")
+_STRIP = 1 << 22
+"""Pixels that are copied out of Pillow's memory at once: as a whole, they would be there once more."""
+
+
+@named
+def read_photo(path: str | os.PathLike[str], *, large: bool = False) -> Photo:
+    """Read an image file, upright.
+
+    Parameters
+    ----------
+    path : path-like
+        Any format that Pillow reads; the first frame of several. The EXIF orientation is applied. ``-`` is standard
+        input.
+    large : bool
+        Read an image of more than ``PIL.Image.MAX_IMAGE_PIXELS`` too, which could be a decompression bomb.
+
+    Returns
+    -------
+    Photo
+        Grey or RGB, with alpha where the image has any transparency: 8 or 16 bits from PNG and TIFF, floating point
+        from TIFF, 8 bits from all other formats (and 16-bit grey). Bilevel images become grey; palettes, CMYK, YCbCr,
+        LAB and HSV become RGB. `Photo.notes` says what was lost.
+
+    Raises
+    ------
+    PhotoError
+        If the file cannot be read, is no image, is truncated, or has samples that no photograph has.
+    MemoryBudgetError
+        If the image would not fit the available memory.
+    MissingExtraError
+        If Pillow is not installed; tifffile or imagecodecs, for a file that needs them.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> photo = read_photo(files("im2col") / "data/chelsea.jpg")
+    >>> print(photo)
+    451 × 300 RGB
+    """
+    pil = pillow()
+    try:
+        with reading(path) as file, _pixel_limit(pil, large=large):
+            if is_tiff(file):
+                photo = read_tiff(file, path, pil.Image.MAX_IMAGE_PIXELS)
+                if photo is not None:
+                    return photo
+            with pil.Image.open(file) as image:
+                return _read_with_pillow(image, file, path)
+    except (PhotoError, MemoryError, ImportError):
+        raise
+    except (pil.Image.DecompressionBombWarning, pil.Image.DecompressionBombError) as cause:
+        raise PhotoError(
+            f"{path} has more than {pil.Image.MAX_IMAGE_PIXELS} pixels, where Pillow suspects a decompression bomb; if "
+            "you trust the file, pass large=True (--large)"
+        ) from cause
+    except pil.UnidentifiedImageError as cause:
+        raise PhotoError(f"{path} is no image that Pillow can read; convert it to PNG, TIFF or JPEG first") from cause
+    except OSError as cause:
+        if cause.errno is not None:
+            raise PhotoError(
+                f"cannot read {str(path)!r}: {cause.strerror}; check the path and its permissions"
+            ) from cause
+        raise _undecodable(path, cause) from cause
+    except Exception as cause:  # what decoders raise on a broken file depends on the format
+        raise _undecodable(path, cause) from cause
+
+
+def _undecodable(path: str | os.PathLike[str], cause: Exception) -> PhotoError:
+    return PhotoError(f"{path} cannot be decoded ({cause}); get a complete copy, or save it anew as PNG")
+
+
+@contextmanager
+def _pixel_limit(pil: ModuleType, *, large: bool) -> Iterator[None]:
+    """Make Pillow's warning of a decompression bomb an error, or lift the limit; keep other warnings quiet."""
+    limit = pil.Image.MAX_IMAGE_PIXELS
+    loggers = [logging.getLogger(name) for name in ("tifffile", "PIL.TiffImagePlugin")]
+    disabled = [logger.disabled for logger in loggers]
+    with warnings.catch_warnings():
+        # They are of metadata that is left out.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", pil.Image.DecompressionBombWarning)
+        try:
+            for logger in loggers:  # which would write to standard error what is an error here, too
+                logger.disabled = True
+            if large:
+                pil.Image.MAX_IMAGE_PIXELS = None
+            yield
+        finally:
+            pil.Image.MAX_IMAGE_PIXELS = limit
+            for logger, before in zip(loggers, disabled, strict=True):
+                logger.disabled = before
+
+
+def _read_with_pillow(image: ImageFile, file: BinaryIO, path: str | os.PathLike[str]) -> Photo:
+    if image.mode == "F":
+        raise PhotoError(
+            f"{path} has floating-point samples, which only TIFF files are read with; save it as TIFF first, or use "
+            "im2col.conv2d on the array"
+        )
+    width, height = image.size
+    deep = image.format == "PNG" and ";16" in _raw_mode(image)
+    # Pillow's own pixels, of 1 or 4 bytes (or the file and the decoder's), and the array.
+    own = 4 if image.mode in _SIXTEEN_BITS or len(image.getbands()) > 1 or deep else 1
+    size = width * height * (own + (2 if deep else 1) * 4)
+    require_memory(size, "scale it down first", "the image {} of {} × {} pixels", path, width, height)
+    notes = list(_losses(image, file, deep=deep))
+    if deep:
+        file.seek(0)
+        pixels = imagecodecs().png_decode(file.read())
+        pixels = pixels.reshape(height, width, -1)
+    else:
+        image.load()
+        pixels = _pixels(image, path)
+    metadata, lost = metadata_of(image, file, plain=image.mode in {*_GREY, *_SIXTEEN_BITS, *_COLOUR})
+    pixels = turned(pixels, orientation_of(exif_of(image)))
+    return Photo.of(pixels, metadata, tuple(f"{path}: {note}" for note in (*notes, *lost)))
+
+
+def _pixels(image: ImageFile, path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Return a loaded image as an array, strip by strip."""
+    width, height = image.size  # a TIFF file has been turned while it was loaded
+    if image.mode in _SIXTEEN_BITS:
+        return _sixteen_bits(np.asarray(image), path)[:, :, None]
+    mode = ("L" if image.mode in _GREY else "RGB") + "A" * image.has_transparency_data
+    pixels = np.empty((height, width, len(mode)), np.uint8)
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        strip.info = image.info  # where the transparent colour of a palette is
+        part = np.asarray(strip if strip.mode == mode else strip.convert(mode))
+        pixels[top : top + rows] = part.reshape(-1, width, len(mode))
+    return pixels
+
+
+def _raw_mode(image: ImageFile) -> str:
+    """Return how the samples lie in the file, in Pillow's words."""
+    return str(image.tile[0][3]) if image.tile else ""
+
+
+def _losses(image: ImageFile, file: BinaryIO, *, deep: bool) -> Iterator[str]:
+    """Yield what of a file, opened but not yet loaded, its pixels cannot hold."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        yield f"the first of {frames} frames was read"
+    bits = 8 if deep or image.mode in _SIXTEEN_BITS else _depth(image, file)
+    if bits > 8:
+        yield f"{bits}-bit colour was read as 8-bit, which is all that Pillow holds"
+    if image.mode == "RGBX":
+        yield "a fourth sample of no known meaning was left out"
+    elif image.mode not in (*_GREY, *_COLOUR, *_SIXTEEN_BITS):
+        yield f"{image.mode} was converted to RGB"
+
+
+def _depth(image: ImageFile, file: BinaryIO) -> int:
+    """Return how many bits a sample has in the file, where Pillow holds 8."""
+    tile = image.tile[0] if image.tile else None
+    if tile is not None and (";16" in str(tile[3]) or tile[0] == "SGI16"):
+        return 16
+    if image.format == "PPM" and tile is not None and isinstance(tile[3], tuple) and int(tile[3][-1]) > 255:
+        return int(tile[3][-1]).bit_length()
+    file.seek(0)
+    head = file.read(1 << 12)
+    if image.format == "JPEG2000":
+        at = head.find(b"\xff\x4f\xff\x51")  # the code stream: marker, size (38 bytes), then the depth less one
+        return (head[at + 42] & 127) + 1 if 0 <= at < len(head) - 42 else 8
+    if image.format == "AVIF":
+        at = head.find(b"av1C")
+        flags = head[at + 6] if 0 <= at < len(head) - 6 else 0
+        return 8 if not flags & 64 else 12 if flags & 32 else 10
+    return 8
+
+
+def _sixteen_bits(array: NDArray[Any], path: str | os.PathLike[str]) -> NDArray[np.uint16]:
+    least, greatest = int(array.min()), int(array.max())
+    if least < 0 or greatest > 65535:
+        raise PhotoError(f"{path} has samples from {least} to {greatest} but 16 bits hold 0 to 65535; scale it first")
+    return array.astype(np.uint16)
