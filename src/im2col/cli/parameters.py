@@ -12,8 +12,8 @@ PaddingOption = Annotated[
     str,
     typer.Option(
         metavar="P",
-        help="Pixels around the image: 1, or 1,2, or before:after as in 1:2,0:3, or same, same_lower, valid, full or "
-        "causal.",
+        help="Pixels around the image: 1, or 1,2, or before:after as in 1:2,0:3, or same, same_lower, valid, full, "
+        "causal or multiple.",
     ),
 ]
 PaddingModeOption = Annotated[str, typer.Option(metavar="MODE", help="constant, edge, reflect, symmetric or wrap.")]
