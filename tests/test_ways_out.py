@@ -118,6 +118,11 @@ ROWS: list[tuple[Call, str, Call]] = [
         "convert one of them",
         lambda: I.conv(X.astype(np.float16), W.astype(np.float16)),
     ),
+    (
+        lambda: I.conv(B, K, dtype=ml_dtypes.int4),
+        "ask for np.int8 and convert the result",
+        lambda: I.conv(B, K, dtype=np.int8).astype(ml_dtypes.int4),
+    ),
     # Layouts
     (lambda: I.im2col(X, 2, layout="nchw"), "distinct capital letters", lambda: I.im2col(X, 2, layout="NCHW")),
     (lambda: I.im2col(ONES((1,) * 25), (1,) * 25), "work on its slices", lambda: I.im2col(ONES((1,) * 24), (1,) * 24)),

@@ -13,7 +13,7 @@ from ..engine.threads import resolve_threads
 from ..errors import DTypeError, ShapeError, named
 from ..spec import layout as layouts
 from ..spec.arguments import checked_shape, integer, per_axis
-from ..spec.arrays import as_array, as_dtype, check_numbers, check_output, native
+from ..spec.arrays import as_array, as_dtype, check_numbers, check_output, check_result, native
 from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, make_problem, refuse_unknown
 from .operation import Work
@@ -145,7 +145,7 @@ def conv_bias_gradient(
             f"grad of {gradient.dtype} gives {natural}, which dtype={result} cannot hold; ask for a wider dtype and "
             "convert the result"
         )
-    check_numbers("the result", result)
+    check_result(result)
     view = axes.to_canonical(gradient)
     if out is not None:
         out = check_output(out, (view.shape[1],), result, [gradient])

@@ -170,6 +170,18 @@ def check_numbers(name: str, dtype: np.dtype[Any], *, integers: bool = False) ->
             )
 
 
+def check_result(dtype: np.dtype[Any]) -> None:
+    """Refuse a dtype that a user asks for and that no sum is made in, as `check_numbers` refuses it of an array.
+
+    Raises
+    ------
+    DTypeError
+    """
+    instead = wider(dtype) if is_registered(dtype) else None
+    if instead is not None:
+        raise DTypeError(f"dtype={dtype} is not calculated with; ask for np.{instead} and convert the result")
+
+
 def is_registered_integer(dtype: np.dtype[Any]) -> bool:
     """Whether a registered dtype holds integers: int4 does, bfloat16 does not."""
     return is_registered(dtype) and np.can_cast(dtype, np.int64, "same_kind")

@@ -14,7 +14,7 @@ from ..errors import DTypeError, GeometryError, ShapeError
 from . import layout as layouts
 from .activation import check_activation
 from .arguments import checked_shape, flag, integer
-from .arrays import as_dtype, check_numbers, is_registered, native
+from .arrays import as_dtype, check_numbers, check_result, is_registered, native
 from .padding import check_mode, constant, resolve_geometry
 
 if TYPE_CHECKING:
@@ -374,5 +374,5 @@ def result_dtype(
             f"{names[0]} of {x_dtype} and {names[1]} of {w_dtype} give {natural}, which dtype={wanted} cannot hold; "
             "ask for a wider dtype and convert the result"
         )
-    check_numbers("the result", wanted)
+    check_result(wanted)
     return wanted
