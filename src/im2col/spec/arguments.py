@@ -13,7 +13,7 @@ T = TypeVar("T", bound=str)
 
 INTEGER_OR_ONE_PER_AXIS = "an integer or one integer per axis"
 _MOST = 1 << 80
-"""The greatest integer: costs are asked of layers that no machine holds, but floats hold the products of their sizes."""
+"""The greatest integer: costs are asked of layers that no machine holds, but floats hold the products of sizes."""
 _MOST_ENTRIES = 128
 """Two for each axis that an array can have."""
 
