@@ -19,7 +19,8 @@ _DIGESTS = (
 )
 FILES: dict[str, tuple[str, ...]] = {
     "spec/geometry.py": ("test_geometry.py", "test_transform.py"),
-    "matrix/fold.py": ("test_fold.py",),
+    "matrix/overlap.py": ("test_fold.py", "test_budget.py::test_the_counts"),
+    "matrix/regions.py": ("test_fold.py",),
     "algorithms/implicit/borders.py": ("test_borders.py", *_DIGESTS),
     "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
     "algorithms/implicit/tiles/positions.py": _DIGESTS,
@@ -40,7 +41,8 @@ EQUIVALENT: dict[str, str] = {
     "spec/geometry.py integer: if type(value) is int and value > minimum:  # all but the rare call": (
         "a shortcut: what does not take it is judged by the lines below, which say the same"
     ),
-    "matrix/fold.py tap_regions: if first <= stop:": "a tap that is nowhere on the image copies nothing, in no loop",
+    "matrix/regions.py _walks: if first <= stop:": "a tap that is nowhere on the image copies nothing, in no loop",
+    "matrix/regions.py regions: if taps < positions:": "where both are as many, either way makes as many regions",
     **{
         f"algorithms/implicit/borders.py _inside: {line}": _INSIDE
         for line in (

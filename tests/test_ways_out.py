@@ -237,6 +237,21 @@ ROWS: list[tuple[Call, str, Call]] = [
         lambda: I.weight_matrix(KERNEL[None, None]),
     ),
     (lambda: I.im2col(HUGE, 3), "or patches, a view that copies nothing", lambda: I.patches(HUGE, 3)),
+    (
+        lambda: I.col2im(ONES((9, 4)), (4, 4), 2, tap_weights=ONES(3)),
+        "pass one weight for each tap",
+        lambda: I.col2im(ONES((9, 4)), (4, 4), 2, tap_weights=ONES((2, 2))),
+    ),
+    (
+        lambda: I.col2im(ONES((9, 4)), (4, 4), 2, tap_weights=KERNEL[:2, :2] * 1j),
+        "pass tap_weights.real",
+        lambda: I.col2im(ONES((9, 4)), (4, 4), 2, tap_weights=(KERNEL[:2, :2] * 1j).real),
+    ),
+    (
+        lambda: I.col2im(ONES((9, 4), np.int8), (4, 4), 2, tap_weights=ONES((2, 2))),
+        "as in columns.astype(np.float32)",
+        lambda: I.col2im(ONES((9, 4), np.int8).astype(np.float32), (4, 4), 2, tap_weights=ONES((2, 2))),
+    ),
     # Convolutions
     (lambda: I.conv(PLAIN, KERNEL), "or as w[None, None]", lambda: I.conv(PLAIN, KERNEL[None, None])),
     (lambda: I.conv(PLAIN, KERNEL), "goes with conv1d, conv2d or conv3d", lambda: I.conv2d(PLAIN, KERNEL)),

@@ -17,11 +17,10 @@ import numpy as np
 from ..engine.host import require_memory
 from ..errors import ShapeError
 from ..layers.convolution import convolution
-from ..matrix.fold import overlap, sum_dtype
-from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder
-from ..matrix.transform import weight_matrix
+from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, weight_matrix
+from ..matrix.overlap import overlap
 from ..spec.arguments import check_choice
-from ..spec.arrays import as_array, native
+from ..spec.arrays import as_array, native, sum_dtype
 from ..spec.padding import check_mode, pad_image, source_index
 from ..spec.problem import make_problem
 from ..spec.strides import row_major

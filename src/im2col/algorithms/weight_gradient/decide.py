@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...engine.boxes import box_steps
 from ...spec.layout import BATCH, CHANNEL
 from ...spec.strides import dense_strides, offsets
-from ..explicit import box_steps
 from ..implicit.decide import kernel_dtype
 from ..implicit.packing import FilterBlocks, PackedAt, split_evenly, vector_blocks
 from ..implicit.tiles import cycles as model

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...engine import gather, scratch
+from ...engine.boxes import boxes
 from ...memory import recalled
 from ...spec.padding import fill_padded
-from ..explicit import boxes
 from ..implicit.work import Calls
 from .decide import tables_of
 
