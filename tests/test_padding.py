@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -224,6 +225,19 @@ def test_a_border_is_cut_and_summed_in_order(mode: str, data: st.DataObject) -> 
         folded = border.fold_border(lines, n, before, mode)
         assert np.may_share_memory(folded, padded) == bool(folded.size)
         assert folded.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric", "wrap"])
+def test_lines_of_any_size_are_copied_and_added_in_parts(mode: str) -> None:
+    """NumPy copies first what it cannot tell from what it writes: that is never as large as a line of an image."""
+    lines = np.ones((2, 9, 1 << 17, 4)).swapaxes(0, 1)  # 8 MiB each, between one another
+    for work in (border.fill_border, border.fold_border):
+        tracemalloc.start()
+        try:
+            work(lines, 4, 3, mode)
+            assert tracemalloc.get_traced_memory()[1] < 3 << 20
+        finally:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize("wrong", ["linear_ramp", "circular", "Edge", ""])

@@ -183,6 +183,26 @@ def test_the_engine_and_numpy_agree_to_the_bit(shape: Window, value: str, rows: 
 
 
 @pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("rows", [False, True], ids=["columns", "rows"])
+def test_complex_numbers_are_summed_as_their_parts(name: str, rows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two planes that lie side by side, by any nest, with blocks that are turned over first or without."""
+    over = WINDOWS[name]
+    columns = np.empty((2, 3, *over.kernel_size, *over.output_shape), np.complex64)
+    random_values(columns.real)
+    random_values(columns.imag, 4)
+    if rows:
+        k = len(over.kernel_size)
+        order = (0, *range(2 + k, 2 + 2 * k), 1, *range(2, 2 + k))
+        columns = np.ascontiguousarray(columns.transpose(order)).transpose(np.argsort(order))
+    parts = [numpy_fold(part, over, np.dtype(np.float32)) for part in (columns.real, columns.imag)]
+    for _ in range(2):
+        total = engine_fold(columns, over, columns.dtype, 2)
+        assert [total.real.tobytes(), total.imag.tobytes()] == [part.tobytes() for part in parts]
+        turn_everything(monkeypatch)
+
+
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("value", ["f4", "f8"])
 def test_special_numbers(value: str) -> None:
     """Infinities, NaNs, negative zeros and denormals reach the pixels that they belong to, and no others."""
@@ -244,6 +264,47 @@ def test_small_tables_change_no_bit(kernels: None, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(scatter, "_TABLE_PIECES", pieces)
     for shape in (LARGE.window, WINDOWS["3-d"], WINDOWS["4-d"]):
         assert_sums(replace(LARGE, window=shape), threads=2)
+
+
+def walks_of(window: Window, layout: str) -> tuple[scatter_plan.Walk, ...]:
+    """Return the axes of a sum of float32 whose patches are columns or rows of the matrix."""
+    case = Sum(window, "f4", "f4", dense_values=layout == "columns", channels=1)
+    image, matrix, _ = empty(case)
+    return scatter._walks(image, matrix, case.axes)
+
+
+@pytest.mark.parametrize("layout", ["columns", "rows"])
+def test_tables_grow_with_positions_where_those_are_fewer(layout: str) -> None:
+    """A window of 300 by 300 pixels that stops three times along each axis has one table."""
+    plan = scatter_plan.plan_sum(walks_of(window((400, 400), (300, 300), 50), layout), 4, 4)
+    assert len(list(scatter._tables(plan))) == 1
+
+
+@pytest.mark.parametrize("layout", ["columns", "rows"])
+@pytest.mark.parametrize(
+    "shape", [((512, 512), (2, 2), 2), ((512, 512), (3, 3), 8), ((256, 256), (16, 16), 16)], ids=str
+)
+def test_lanes_lie_side_by_side_if_they_can(shape: tuple[tuple[int, ...], tuple[int, ...], int], layout: str) -> None:
+    """Of two axes that are alike but for their steps, the one with shorter steps lies along the lanes."""
+    plan = scatter_plan.plan_sum(walks_of(window(*shape), layout), 4, 4)
+    assert plan.lanes.pixel == 4
+
+
+@pytest.mark.parametrize(("stride", "calls"), [(3, 3), (8, 3), (50, 3)])
+def test_pixels_that_no_tap_reaches_are_not_walked(stride: int, calls: int) -> None:
+    """There are no more calls than taps, nor rows that get nothing."""
+    plan = scatter_plan.plan_sum(walks_of(window((2001, 2001), (3, 3), stride), "columns"), 4, 4)
+    found = list(scatter._calls(plan))
+    assert len(found) == calls
+    assert len(found[0].tables.rows) == 3 * -(-1999 // stride)
+
+
+def test_boxes_are_calls() -> None:
+    """Where a call has little to do, lanes are rather gathered than copied side by side first."""
+    axes = [scatter.Axis(256, 1, 0)]
+    matrix = np.empty((1, 2, 1024, 858), np.complex64)
+    plan = scatter_plan.plan_sum(scatter._walks(np.empty((1, 2, 220500), np.complex64), matrix, axes), 4, 4)
+    assert not plan.sides
 
 
 # What is left to NumPy

@@ -138,6 +138,8 @@ def assert_sums(
         if plan == chosen:
             assert scatter.sum_windows(image, matrix, case.axes, threads)
         else:
+            if plan.has_gaps:
+                image[...] = 0
             for part in scatter._Sum(plan, scatter.address(image), matrix).parts(threads):
                 part.run(function)
         np.testing.assert_array_equal(image, wanted, strict=True, err_msg=str((case, plan)))

@@ -66,9 +66,6 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
     bool
         False, and nothing is written, where there is no kernel for the arrays, or they are too small to be worth one.
     """
-    if image.dtype.kind == "c" and image.dtype == matrix.dtype:
-        real = sum_windows(image.real, matrix.real, axes, threads)
-        return real and sum_windows(image.imag, matrix.imag, axes, threads)
     if matrix.nbytes < max(1, _WORTH_A_CALL):
         return False
     element = _element(image.dtype, matrix.dtype)
@@ -79,6 +76,10 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
     function = loaded(kernel) if matrix.nbytes < _WORTH_LOADING else load(kernel)
     if function is None:
         return False
+    if plan.has_gaps:
+        image[...] = 0
+    if image.dtype.kind == "c":
+        image, matrix = image.real, matrix.real  # where they lie; `walks` has the way to the imaginary parts
     workers = min(threads, max(1, matrix.nbytes // _WORTH_A_THREAD))
     sums = [partial(part.run, function) for part in _Sum(plan, address(image), matrix).parts(workers)]
     run_parallel(sums, workers)
@@ -86,7 +87,12 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
 
 
 def _element(total: np.dtype[Any], value: np.dtype[Any]) -> tuple[str, str] | None:
-    """Return the names of the numbers in image and matrix, or None where there is no kernel that adds them."""
+    """Return the names of the numbers in image and matrix, or None where there is no kernel that adds them.
+
+    Of complex numbers these are the parts.
+    """
+    if total.kind == value.kind == "c":
+        total, value = (np.dtype(f"{d.byteorder}f{d.itemsize // 2}") for d in (total, value))
     floats = total == value and total.kind == "f" and total.itemsize in (4, 8)
     integers = total.kind in "iu" and total.itemsize == 8 and value.kind in "biu"
     if not ((floats or integers) and value.isnative):
@@ -96,14 +102,17 @@ def _element(total: np.dtype[Any], value: np.dtype[Any]) -> tuple[str, str] | No
 
 
 def _walks(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> tuple[Walk, ...]:
-    """Return every axis of an image: batch, channels, space."""
-    k = len(axes)
+    """Return every axis of an image: batch, channels, the parts of complex numbers, space."""
+    k, parts = len(axes), []
+    if image.dtype.kind == "c":
+        half = image.itemsize // 2
+        parts.append(Walk(2, 1, 2, 1, 1, 0, half, 0, half))
     windows = [Axis(1, 1, 0)] * 2 + list(axes)
     taps, positions = (1, 1, *matrix.shape[2 : 2 + k]), (*matrix.shape[:2], *matrix.shape[2 + k :])
     tap_steps, position_steps = (0, 0, *matrix.strides[2 : 2 + k]), (*matrix.strides[:2], *matrix.strides[2 + k :])
-    return tuple(
-        map(Walk, image.shape, taps, positions, *zip(*windows, strict=True), image.strides, tap_steps, position_steps)
-    )
+    planes = [image.shape, taps, positions, *zip(*windows, strict=True), image.strides, tap_steps, position_steps]
+    walks = list(map(Walk, *planes))
+    return *walks[:2], *parts, *walks[2:]
 
 
 def _planned(walks: tuple[Walk, ...], total: str, value: str) -> tuple[SumPlan, Kernel]:
@@ -201,6 +210,8 @@ def _calls(plan: SumPlan) -> Iterator[Call]:
     lanes, planes = plan.lanes, plan.planes
     for tables in _tables(plan):
         for phase in lanes.phases():
+            if plan.has_gaps and not phase.taps:
+                continue
             arguments = (
                 *(planes.n, planes.pixel, planes.position),
                 *(len(tables.rows), address(tables.rows), address(tables.pieces)),
@@ -215,7 +226,7 @@ def _calls(plan: SumPlan) -> Iterator[Call]:
 def _tables(plan: SumPlan) -> Iterator[Tables]:
     """Yield the tables for all rows, a block at a time."""
     rows = math.prod(walk.n for walk in plan.table)
-    step = max(1, _TABLE_PIECES // math.prod(walk.taps for walk in plan.table))
+    step = max(1, _TABLE_PIECES // math.prod(max(1, min(w.taps, w.positions)) for w in plan.table))
     for start in range(0, rows, step):
         yield _table(plan, np.arange(start, min(start + step, rows)))
 
@@ -227,7 +238,11 @@ def _table(plan: SumPlan, rows: NDArray[np.int64]) -> Tables:
     offset, meet = np.zeros((len(rows), 1), np.int64), np.ones((len(rows), 1), bool)
     places = np.unravel_index(rows, [walk.n for walk in walks]) if walks else ()
     for i in plan.order:
-        walk, taps = walks[i], np.arange(walks[i].taps)
+        walk = walks[i]
+        taps = np.arange(walk.taps)
+        if walk.positions < walk.taps:  # fewer entries: from the last position, whose tap is the first, to the first
+            walk = walk.exchanged()
+            taps = np.arange(walk.taps)[::-1]
         position, beside = np.divmod(places[i][:, None] + walk.before - taps * walk.dilation, walk.stride)
         meets = (beside == 0) & (position >= 0) & (position < walk.positions)
         steps = position * walk.position + taps * walk.tap
@@ -235,5 +250,7 @@ def _table(plan: SumPlan, rows: NDArray[np.int64]) -> Tables:
         offset = (offset[:, :, None] + steps[:, None]).reshape(len(rows), -1)
         meet = (meet[:, :, None] & meets[:, None]).reshape(len(rows), -1)
         origin += places[i] * walk.pixel
-    stops = np.cumsum(meet.sum(axis=1))
-    return Tables(np.stack([origin, np.append(0, stops[:-1]), stops], axis=-1), offset[meet])
+    counts = meet.sum(axis=1)
+    stops = np.cumsum(counts)
+    table = np.stack([origin, stops - counts, stops], axis=-1)
+    return Tables(table[counts > 0] if plan.has_gaps else table, offset[meet])

@@ -19,7 +19,8 @@ _VECTOR_BYTES = 64
 _TURNED_PLANES = 8
 """Planes of such a block that lie side by side, where there are so many."""
 _STRIDED_LANE = 1.2
-"""What a lane that is loaded or stored by itself costs, in loads of a vector."""
+"""What a lane that is loaded or stored by itself costs, in loads of a vector; twice that on a page of its own."""
+_PAGE_BYTES = 4096
 _TURNED = 4
 """What a vector costs whose values are copied side by side before they are loaded."""
 TURNED_BYTES = 512 << 10
@@ -37,7 +38,7 @@ _ROW = 8
 _ENTRY = 30
 """What an entry of the table of pieces costs, which NumPy writes."""
 _CALL = 20_000
-"""What a call of a kernel costs: one for each phase."""
+"""What a call of a kernel costs: one for each phase of each box."""
 
 
 class Walk(NamedTuple):
@@ -159,6 +160,11 @@ class SumPlan(NamedTuple):
         """All axes, from the outermost loop to the innermost."""
         return (*self.table, self.planes, self.lanes)
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether whole classes of pixels have no tap: they are not walked, and must be 0 before."""
+        return any(axis.stride > axis.taps for axis in self.axes)
+
     def with_axes(self, axes: Iterable[Walk]) -> SumPlan:
         """Return the plan with others in the place of `axes`."""
         *table, planes, lanes = axes
@@ -213,17 +219,29 @@ def nests(walks: Sequence[Walk], value_size: int) -> list[SumPlan]:
 def _merged(walks: Sequence[Walk]) -> list[Walk]:
     """Return the axes with those that are one in memory as one, and one that does nothing in the place of the other."""
     merged = list(walks)
-    for i, j in itertools.permutations(range(len(merged)), 2):
-        outer, inner = merged[i], merged[j]
-        if not inner.is_plain or inner.does_nothing or outer.stride != 1:
-            continue
-        n = inner.n
-        if (outer.pixel, outer.position) == (n * inner.pixel, n * inner.position):
-            # Beside the next tap lies the next but n of the smaller pixels.
-            sizes = outer.n * n, outer.taps, outer.positions * n, 1, outer.dilation * n, outer.before * n
-            merged[i] = Walk(*sizes, inner.pixel, outer.tap, inner.position)
-            merged[j] = Walk(1, 1, 1, 1, 1, 0, 0, 0, 0)
-    return merged
+    pairs = list(itertools.permutations(range(len(merged)), 2))
+    while True:
+        found = ((i, j, _one(merged[i], merged[j])) for i, j in pairs)
+        i, j, one = next((each for each in found if each[2] is not None), (0, 0, None))
+        if one is None:
+            return merged
+        merged[i], merged[j] = one, Walk(1, 1, 1, 1, 1, 0, 0, 0, 0)
+
+
+def _one(outer: Walk, inner: Walk) -> Walk | None:
+    """Return two axes as one, or None where they are not one in memory."""
+    if not inner.is_plain or inner.does_nothing:
+        return None
+    n = inner.n
+    if outer.stride == 1 and (outer.pixel, outer.position) == (n * inner.pixel, n * inner.position):
+        # Beside the next tap lies the next but n of the smaller pixels.
+        sizes = outer.n * n, outer.taps, outer.positions * n, 1, outer.dilation * n, outer.before * n
+        return Walk(*sizes, inner.pixel, outer.tap, inner.position)
+    if outer.dilation == 1 and (outer.pixel, outer.tap) == (n * inner.pixel, n * inner.position):
+        # The same of positions and taps that have changed places: of the smaller pixels, each has a tap.
+        sizes = outer.n * n, outer.taps * n, outer.positions, outer.stride * n, 1, outer.before * n
+        return Walk(*sizes, inner.pixel, inner.position, outer.position)
+    return None
 
 
 def _around(every: Sequence[Walk], lanes: Walk, others: Sequence[int], windows: Sequence[int]) -> SumPlan:
@@ -274,9 +292,15 @@ def _cost(plan: SumPlan, total_size: int, value_size: int) -> float:
     taps = max(1, min(taps_of_phase, (block + min(lanes.positions, width)) * lanes.stride / lanes.dilation))
     rows = math.prod(walk.n for walk in plan.table)
     pieces = math.prod(max(1, min(w.taps, w.taps * w.positions / max(1, w.n))) for w in plan.table)
-    load = 1 if lanes.position == value_size else _TURNED if plan.sides else per_vector * _STRIDED_LANE
-    store = 1 if lanes.pixel * lanes.stride == total_size else per_vector * _STRIDED_LANE
+    load = _TURNED if plan.sides else _access(lanes.position, value_size, per_vector)
+    store = _access(lanes.pixel * lanes.stride, total_size, per_vector)
     masks = _MASK * (pieces if plan.inside else 1)
     row = _ROW + vectors * (taps * (pieces * load + masks) + store)
-    entries = rows * math.prod(walk.taps for walk in plan.table)
-    return min(lanes.stride, lanes.n) * (rows * plan.planes.n * row + _CALL) + _ENTRY * entries
+    entries = rows * math.prod(min(w.taps, w.positions) for w in plan.table)
+    calls = math.prod(-(-axis.n // side) for axis, side in zip(plan.axes, plan.sides, strict=False))
+    return min(lanes.stride, lanes.n) * (rows * plan.planes.n * row + calls * _CALL) + _ENTRY * entries
+
+
+def _access(step: int, size: int, lanes: int) -> float:
+    """Return what it costs to load or store a vector whose lanes lie so many bytes apart."""
+    return 1 if step == size else lanes * _STRIDED_LANE * (1 + min(1, abs(step) / _PAGE_BYTES))

@@ -143,19 +143,26 @@ def _add_terms(pixels: NDArray[Any], terms: NDArray[Any]) -> None:
 
 
 def _add(pixels: NDArray[Any], lines: NDArray[Any]) -> None:
-    for piece in _pieces(lines, step=1 if len(lines) <= _FEW_LINES else None):
-        pixels[piece] += lines[piece]
+    for to, source in _parts(pixels, lines):
+        np.add(to, source, out=to)
 
 
 def _copy(to: NDArray[Any], source: NDArray[Any]) -> None:
-    if len(to) <= _FEW_LINES:
-        for i in range(len(to)):
-            to[i] = source[i]
-    elif np.may_share_memory(to, source):
-        for piece in _pieces(to):
-            to[piece] = source[piece]
-    else:
+    if len(to) > _FEW_LINES and not np.may_share_memory(to, source):
         to[...] = source
+        return
+    for part, of in _parts(to, source):
+        part[...] = of
+
+
+def _parts(to: NDArray[Any], source: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Cut two arrays of one shape along their first axes into parts of bounded size, and few lines one by one."""
+    for piece in _pieces(to, step=1 if len(to) <= _FEW_LINES else None):
+        part, of = to[piece], source[piece]
+        if part.nbytes > _PIECE_BYTES and part.ndim > 1:  # a single line
+            yield from _parts(part[0], of[0])
+        else:
+            yield part, of
 
 
 def _pieces(lines: NDArray[Any], step: int | None = None) -> Iterator[slice]:
