@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import tracemalloc
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -216,3 +217,16 @@ def test_the_copy_of_the_weights_is_asked_for(make: Callable[..., Any], monkeypa
         f"{make.__name__}: the copy of w (1024, 1024, 3, 3) would take 36.0 MiB but 1.0 MiB are available; call the "
         "function itself, which keeps no copy"
     )
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("layout", ["NWC", "NCW"])
+def test_a_folded_gradient_lies_as_the_image_does(layout: str) -> None:
+    """The padded gradient is walked by the kernels that were chosen for the layout, without a dense copy."""
+    w = np.ones((5, 8, 2), np.int64)
+    shape = (1, 1 << 16, 8) if layout == "NWC" else (1, 8, 1 << 16)
+    options: Window = {"padding": 9, "padding_mode": "reflect", "stride": 2, "layout": layout}
+    grad = conv(np.ones(shape, np.int64), w, **options)
+    said = im2col.plan_input_gradient(shape, w, grad_dtype=np.int64, threads=1, **options).workspace_bytes
+    taken = peak(lambda: conv_input_gradient(grad, w, shape, threads=1, **options))
+    assert taken <= 8 * math.prod(shape) + said + SLACK

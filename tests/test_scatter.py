@@ -274,10 +274,21 @@ def walks_of(window: Window, layout: str) -> tuple[scatter_plan.Walk, ...]:
 
 
 @pytest.mark.parametrize("layout", ["columns", "rows"])
-def test_tables_grow_with_positions_where_those_are_fewer(layout: str) -> None:
-    """A window of 300 by 300 pixels that stops three times along each axis has one table."""
-    plan = scatter_plan.plan_sum(walks_of(window((400, 400), (300, 300), 50), layout), 4, 4)
-    assert len(list(scatter._tables(plan))) == 1
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [
+        (((400, 400), (300, 300), 50), 400),  # three stops along an axis
+        (((16,) * 4, (4,) * 4, 4), 16**3),  # each pixel is met once
+    ],
+    ids=str,
+)
+def test_tables_grow_with_what_meets(
+    shape: tuple[tuple[int, ...], tuple[int, ...], int], rows: int, layout: str
+) -> None:
+    """Neither with taps nor with positions that meet no pixel of a row: here all rows have one table."""
+    plan = scatter_plan.plan_sum(walks_of(window(*shape), layout), 4, 4)
+    tables = list(scatter._tables(plan))
+    assert [len(each.rows) for each in tables] == [rows]
 
 
 @pytest.mark.parametrize("layout", ["columns", "rows"])

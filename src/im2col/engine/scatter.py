@@ -226,7 +226,7 @@ def _calls(plan: SumPlan) -> Iterator[Call]:
 def _tables(plan: SumPlan) -> Iterator[Tables]:
     """Yield the tables for all rows, a block at a time."""
     rows = math.prod(walk.n for walk in plan.table)
-    step = max(1, _TABLE_PIECES // math.prod(max(1, min(w.taps, w.positions)) for w in plan.table))
+    step = max(1, _TABLE_PIECES // max(1, math.prod(walk.most_met for walk in plan.table)))
     for start in range(0, rows, step):
         yield _table(plan, np.arange(start, min(start + step, rows)))
 
@@ -238,19 +238,28 @@ def _table(plan: SumPlan, rows: NDArray[np.int64]) -> Tables:
     offset, meet = np.zeros((len(rows), 1), np.int64), np.ones((len(rows), 1), bool)
     places = np.unravel_index(rows, [walk.n for walk in walks]) if walks else ()
     for i in plan.order:
-        walk = walks[i]
-        taps = np.arange(walk.taps)
-        if walk.positions < walk.taps:  # fewer entries: from the last position, whose tap is the first, to the first
-            walk = walk.exchanged()
-            taps = np.arange(walk.taps)[::-1]
-        position, beside = np.divmod(places[i][:, None] + walk.before - taps * walk.dilation, walk.stride)
-        meets = (beside == 0) & (position >= 0) & (position < walk.positions)
-        steps = position * walk.position + taps * walk.tap
+        steps, meets = _met(walks[i], places[i])
         # Taps of this axis are inside those of the axes before it.
         offset = (offset[:, :, None] + steps[:, None]).reshape(len(rows), -1)
         meet = (meet[:, :, None] & meets[:, None]).reshape(len(rows), -1)
-        origin += places[i] * walk.pixel
+        origin += places[i] * walks[i].pixel
     counts = meet.sum(axis=1)
     stops = np.cumsum(counts)
     table = np.stack([origin, stops - counts, stops], axis=-1)
     return Tables(table[counts > 0] if plan.has_gaps else table, offset[meet])
+
+
+def _met(walk: Walk, pixels: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return bytes to the entries that may meet each pixel of an axis, in the order of their taps, and which do."""
+    exchanged = walk.exchanged()
+    backwards = exchanged.taps_met < walk.taps_met  # from the last position, whose tap is the first, to the first
+    if backwards:
+        walk = exchanged
+    common = math.gcd(walk.stride, walk.dilation)
+    step, place = walk.stride // common, pixels + walk.before
+    first = place // common % step * pow(walk.dilation // common, -1, step) % step
+    taps = first[:, None] + step * np.arange(walk.taps_met)
+    position = (place[:, None] - taps * walk.dilation) // walk.stride
+    meets = (place[:, None] % common == 0) & (taps < walk.taps) & (position >= 0) & (position < walk.positions)
+    steps = position * walk.position + taps * walk.tap
+    return (steps[:, ::-1], meets[:, ::-1]) if backwards else (steps, meets)

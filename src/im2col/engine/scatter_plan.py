@@ -84,6 +84,16 @@ class Walk(NamedTuple):
         return self._replace(positions=len(positions), before=before, tap=tap, position=position)
 
     @property
+    def taps_met(self) -> int:
+        """How many taps are apart by whole strides, of which a pixel meets those that have a position."""
+        return -(-self.taps * math.gcd(self.stride, self.dilation) // self.stride)
+
+    @property
+    def most_met(self) -> int:
+        """How many taps meet a pixel at most."""
+        return min(self.taps_met, self.exchanged().taps_met)
+
+    @property
     def does_nothing(self) -> bool:
         """Whether one pixel is one entry."""
         return self.n == self.taps == self.positions == 1 and self.before == 0
@@ -296,7 +306,7 @@ def _cost(plan: SumPlan, total_size: int, value_size: int) -> float:
     store = _access(lanes.pixel * lanes.stride, total_size, per_vector)
     masks = _MASK * (pieces if plan.inside else 1)
     row = _ROW + vectors * (taps * (pieces * load + masks) + store)
-    entries = rows * math.prod(min(w.taps, w.positions) for w in plan.table)
+    entries = rows * math.prod(walk.most_met for walk in plan.table)
     calls = math.prod(-(-axis.n // side) for axis, side in zip(plan.axes, plan.sides, strict=False))
     return min(lanes.stride, lanes.n) * (rows * plan.planes.n * row + calls * _CALL) + _ENTRY * entries
 

@@ -224,7 +224,8 @@ class Transpose(Operation):
         if folding is None:
             self._run_stages(prepared, source, target)
             return
-        padded = np.empty((1, t.channels, *t.image), t.dtype)
+        # In the layout's order, for which the kernels were chosen.
+        padded = t.layout.to_canonical(np.empty(t.layout.from_canonical_shape(1, t.channels, t.image), t.dtype))
         for n in range(folding.batch):
             self._run_stages(prepared, source[n : n + 1], padded)
             with np.errstate(all="ignore"):
