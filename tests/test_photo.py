@@ -917,6 +917,14 @@ def test_a_picture_too_large_for_its_format(folder: Path, ending: str, most: int
     write_photo(Photo(photo.samples[:, 1:]), path)
 
 
+def test_a_picture_too_large_for_every_format() -> None:
+    """One line, and no way out but a smaller one."""
+    with raises_exactly(
+        PhotoError, "a.png: no format holds 5000000000 × 2 pixels of RGB with alpha; make the result smaller"
+    ):
+        format_for("a.png", "RGBA", (5_000_000_000, 2))
+
+
 # --- from file to file
 
 
