@@ -107,7 +107,8 @@ def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) 
             if kept is not None and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, kept)
             yield file
-        part.replace(target)
+        # Another process may have been as fast: what exists by now stays, too.
+        part.replace(check_target(path, force=force))
     except BaseException as cause:
         part.unlink(missing_ok=True)
         if isinstance(cause, OSError):
