@@ -28,6 +28,7 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench transforms
+	$(BIN)/python -m bench frames
 	$(BIN)/python -m bench convolution
 	$(BIN)/python -m bench gradients
 	$(BIN)/python -m bench narrow
@@ -37,6 +38,7 @@ mutate: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --cases 20000
+	$(BIN)/python -m tests.fuzz --cases 20000 --arguments
 
 clean:
 	rm -rf $(VENV) build dist demo-out bench/out htmlcov .coverage .coverage.* .hypothesis

@@ -378,7 +378,7 @@ def test_window_geometry_takes_what_users_write(k: int) -> None:
     ("error", "arguments", "message"),
     [
         (ArgumentError, (5, 3), "window_geometry: spatial_shape must be a tuple of integers, got 5"),
-        (GeometryError, ((5, -1), 3), "window_geometry: the length of axis W must be at least 0, got -1"),
+        (GeometryError, ((5, -1), 3), "window_geometry: an entry of spatial_shape must be at least 0, got -1"),
         (
             GeometryError,
             ((5, 2), 3),

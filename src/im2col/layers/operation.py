@@ -121,6 +121,18 @@ class Operation(ABC):
         require_memory(size, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
         return np.empty(shape, dtype)
 
+    def require_call(self) -> None:
+        """Look at the memory that the arrays of a call, its result and its workspace take.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If there could be no call.
+        """
+        self.require_workspace()
+        for shape, dtype in (*((each.shape, each.dtype) for each in self.inputs), (self.output_shape, self.dtype)):
+            require_memory(math.prod(shape) * dtype.itemsize, _WAY_OUT, "an array {} of {}", shape, dtype)
+
     def require_workspace(self) -> None:
         """Look at the memory that is taken beside the arrays and the result.
 
@@ -136,7 +148,7 @@ class Operation(ABC):
         try:
             return self, self.prepare(weights)
         except EngineError:
-            pass  # from now on no algorithm that needs the engine is offered
+            pass  # from now on no algorithm that needs these kernels is offered
         other = self.decided(*self.spec)
         other.require_workspace()
         return other.prepared(weights)
@@ -163,6 +175,21 @@ class Work(NamedTuple):
         operation, prepared = self.operation.prepared(self.weights)
         operation.run(prepared, arrays, out)
         return out
+
+
+def own_copy(name: str, value: ArrayLike) -> NDArray[Any]:
+    """Return a copy of an array that a plan keeps, after a look at the memory.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If it would not fit the available memory.
+    """
+    array = as_array(name, value)
+    require_memory(
+        array.nbytes, "call the function itself, which keeps no copy", "the copy of {} {}", name, array.shape
+    )
+    return np.array(array)
 
 
 def checked_bias(bias: ArrayLike, maps: int, accumulator: np.dtype[Any]) -> NDArray[Any]:

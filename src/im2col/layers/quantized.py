@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, named
+from ..errors import ArgumentError, DTypeError, named, shown
+from ..spec.arguments import word
 from ..spec.arrays import as_array, as_dtype
 from ..spec.problem import WORKSPACE_LIMIT, keywords, refuse_unknown
 from ..spec.quantization import check_bytes, factors, is_byte, zero_point
 from .convolution import convolution
+from .operation import own_copy
 from .plan import Plan
 
 if TYPE_CHECKING:
@@ -160,7 +162,7 @@ def plan_quantized(
     np.uint8(14)
     """
     refuse_unknown("plan_quantized", options, keywords(quantized_conv) - {"out"})
-    filters, dtype = np.array(as_array("w", w)), as_dtype("x_dtype", x_dtype)
+    filters, dtype = own_copy("w", w), as_dtype("x_dtype", x_dtype)
     work = _work(x_shape, dtype, filters, bias, x_scale, w_scale, y_scale, **options)
     return Plan(work.operation, work.weights, "plan_quantized")
 
@@ -189,8 +191,8 @@ def _work(
     result = x_dtype if dtype is None else as_dtype("dtype", dtype)
     if not is_byte(result):
         raise DTypeError(f"dtype must be int8 or uint8, got {result}; conv returns the int32 sums")
-    if activation not in (None, "relu"):
-        raise ArgumentError(f"activation must be None or 'relu', got {activation!r}")
+    if activation is not None and word(activation) != "relu":
+        raise ArgumentError(f"activation must be None or 'relu', got {shown(activation)}")
     return convolution(
         x_shape,
         x_dtype,

@@ -7,19 +7,21 @@ in the order in which a patch is flattened. Entry (position, tap) of the column 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..engine.host import require_memory
 from ..errors import ShapeError
 from ..layers.convolution import convolution
-from ..matrix.fold import overlap, sum_dtype
-from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
-from ..matrix.transform import weight_matrix
-from ..spec.arrays import as_array, native
-from ..spec.padding import pad_image, source_index
+from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, weight_matrix
+from ..matrix.overlap import overlap
+from ..spec.arguments import check_choice
+from ..spec.arrays import as_array, native, sum_dtype
+from ..spec.padding import check_mode, pad_image, source_index
 from ..spec.problem import make_problem
 from ..spec.strides import row_major
 
@@ -313,8 +315,8 @@ def make_pictured_layer(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit, there is nothing to draw, or there are more than three spatial axes.
     """
-    check_choice("orientation", orientation, ORIENTATIONS)
-    check_choice("tap_order", tap_order, TAP_ORDERS)
+    orientation = check_choice("orientation", orientation, ORIENTATIONS)
+    tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
     image, weights = as_array("x", x), as_array("w", w)
     if weights.ndim in (1, 2) and weights.ndim == image.ndim:
         weights = weights[None, None]
@@ -341,13 +343,15 @@ def make_pictured_layer(
             f"there is nothing to draw: x of shape {image.shape} has {problem.batch} images of {problem.channels} "
             f"channels and w of shape {weights.shape} has {problem.filters} filters; pass at least one of each"
         )
-    axes = problem.layout
+    axes, pixels = problem.layout, math.prod((problem.batch, problem.channels, *problem.geometry.padded_shape))
+    size = pixels * max(problem.x_dtype.itemsize, 8)  # of the pixels, or of their numbers
+    require_memory(size, "use less padding", "the padded image {} of {}", problem.geometry.padded_shape, image.dtype)
     return PicturedLayer(
         image=axes.to_canonical(image).astype(native(image.dtype), copy=False),
         weights=weights,
         geometry=problem.geometry,
         groups=problem.groups,
-        padding_mode=padding_mode,
+        padding_mode=check_mode(padding_mode, problem.geometry),
         padding_value=np.asarray(problem.padding_value),
         orientation=orientation,
         tap_order=tap_order,

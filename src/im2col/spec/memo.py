@@ -18,6 +18,8 @@ P = ParamSpec("P")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105 (the names of type parameters in Python's own documentation)
 
 _numbers = itertools.count()
+_DEEPEST = 8
+"""How deeply arguments may nest: a list that holds itself has no end."""
 _ATOMS = {type(None), int, float, bool, str}
 _DTYPES = {type(dtype): dtype for dtype in map(np.dtype, "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"])}
 _SCALARS = {dtype.type: dtype.type.__name__.encode() for dtype in _DTYPES.values()}
@@ -61,7 +63,7 @@ def memoized(function: Callable[P, R]) -> Callable[P, R]:
     return remembered
 
 
-def _spelled(values: Iterable[Any]) -> list[Any] | None:
+def _spelled(values: Iterable[Any], depth: int = _DEEPEST) -> list[Any] | None:
     """Return values as marshal tells them apart from all others, or None where it cannot.
 
     It writes anything that has a buffer as mere bytes. So nothing of the kind is let through, and bytes stand for
@@ -72,8 +74,8 @@ def _spelled(values: Iterable[Any]) -> list[Any] | None:
         kind = type(value)
         if kind in _ATOMS:
             spelled.append(value)
-        elif kind is tuple or kind is list:
-            inner = _spelled(value)
+        elif depth and (kind is tuple or kind is list):
+            inner = _spelled(value, depth - 1)
             if inner is None:
                 return None
             spelled.append(inner if kind is list else tuple(inner))

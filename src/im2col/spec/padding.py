@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, GeometryError, named
-from .arrays import is_registered, native
+from ..errors import ArgumentError, DTypeError, GeometryError, named, shown
+from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_sequence, per_axis, plain, word
+from .arrays import holds, is_registered, native
 from .border import fill_border, fold_border
-from .geometry import INTEGER_OR_ONE_PER_AXIS, Geometry, Pairs, integer, is_sequence, per_axis, plain
+from .geometry import Geometry, Pairs
 from .layout import default
 
 if TYPE_CHECKING:
@@ -76,10 +77,9 @@ def resolve_geometry(
     kernel = per_axis("kernel_size", kernel_size, k, minimum=1)
     strides = per_axis("stride", stride, k, minimum=1)
     dilations = per_axis("dilation", dilation, k, minimum=1)
-    if isinstance(padding, str):
-        pads = _named(padding, spatial_shape, kernel, strides, dilations)
-    else:
-        pads = explicit_padding(padding, k)
+    name = word(padding)
+    known = spatial_shape, kernel, strides, dilations
+    pads = explicit_padding(padding, k) if name is None else _named(name, *known)
     return Geometry(spatial_shape, kernel, strides, pads, dilations, axes)
 
 
@@ -120,10 +120,8 @@ def window_geometry(
     >>> g.output_shape, g.pixel(position=0, tap=24)
     ((112, 112), (0, 0))
     """
-    if not isinstance(spatial_shape, list | tuple):
-        raise ArgumentError(f"spatial_shape must be a tuple of integers, got {spatial_shape!r}")
-    axes = default(len(spatial_shape), len(spatial_shape)).axes
-    return resolve_geometry(axes, tuple(spatial_shape), kernel_size, stride, padding, dilation)
+    shape = checked_shape("spatial_shape", spatial_shape)
+    return resolve_geometry(default(len(shape), len(shape)).axes, shape, kernel_size, stride, padding, dilation)
 
 
 def _named(
@@ -134,7 +132,7 @@ def _named(
     dilation: tuple[int, ...],
 ) -> Pairs:
     if name not in _NAMES:
-        raise ArgumentError(f"padding must be an integer, one entry per axis, or one of {_NAMES}; got {name!r}")
+        raise ArgumentError(f"padding must be an integer, one entry per axis, or one of {_NAMES}; got {shown(name)}")
     pairs = []
     for n, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
         reach = d * (k - 1)
@@ -170,21 +168,21 @@ def explicit_padding(padding: object, k: int) -> Pairs:
     if len(entries) != k:
         axes = "axis" if k == 1 else "axes"
         raise GeometryError(
-            f"padding has {len(entries)} entries {entries!r} for {k} spatial {axes}; give one integer, or one entry "
-            f"per axis, each an integer or a (before, after) pair such as {((1, 2),) * k!r}"
+            f"padding has {len(entries)} entries {shown(entries)} for {k} spatial {axes}; give one integer, or one "
+            f"entry per axis, each an integer or a (before, after) pair such as {((1, 2),) * k!r}"
         )
     pairs = []
     for entry in entries:
         sides = plain(entry) if is_sequence(entry) else (entry, entry)
         if len(sides) != 2:
-            raise GeometryError(f"an entry of padding must be an integer or a (before, after) pair, got {sides!r}")
+            raise GeometryError(f"an entry of padding must be an integer or a (before, after) pair, got {shown(sides)}")
         before, after = (integer("padding", p, minimum=0) for p in sides)
         pairs.append((before, after))
     return tuple(pairs)
 
 
-def check_mode(mode: object, geometry: Geometry) -> None:
-    """Refuse an unknown padding mode, and one that would copy pixels of an image that has none.
+def check_mode(mode: object, geometry: Geometry) -> PaddingMode:
+    """Return a padding mode, and refuse an unknown one, or one that would copy pixels of an image that has none.
 
     Raises
     ------
@@ -193,21 +191,24 @@ def check_mode(mode: object, geometry: Geometry) -> None:
     GeometryError
         If an axis of length 0 is to be padded from its own pixels.
     """
-    if not isinstance(mode, str) or mode not in _MODES:
+    known: Any = word(mode)
+    if known not in _MODES:
         if isinstance(mode, list | tuple):
             raise ArgumentError(
-                f"padding_mode takes one name for all axes, got {mode!r}; where axes differ, pad x first with np.pad, "
-                "axis by axis"
+                f"padding_mode takes one name for all axes, got {shown(mode)}; where axes differ, pad x first with "
+                "np.pad, axis by axis"
             )
-        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {mode!r}{_OTHER_NAMES * isinstance(mode, str)}")
-    if mode == "constant":
-        return
+        others = _OTHER_NAMES * isinstance(mode, str)
+        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {shown(mode)}{others}")
+    if known == "constant":
+        return "constant"
     for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
         if n == 0 and any(pair):
             raise GeometryError(
-                f"padding_mode {mode!r} needs pixels to copy but spatial axis {i} of the image has none; use "
+                f"padding_mode {known!r} needs pixels to copy but spatial axis {i} of the image has none; use "
                 "padding_mode='constant'"
             )
+    return known  # type: ignore[no-any-return]  # one of them
 
 
 def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -230,23 +231,21 @@ def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
         If `dtype` cannot hold the value: a NaN or a fraction for integers, a negative number for unsigned ones, a
         complex number for reals.
     """
-    if type(value) is int and value == 0:  # all but the rare call
+    if type(value) is int and value == 0 and not is_registered(dtype):  # all but the rare call
         return np.zeros((), dtype)
-    bits = value.bit_length() if isinstance(value, int) else 0
-    shown = repr(value) if bits <= 128 else f"an integer of {bits} bits"
-    wrong = DTypeError(f"padding_value {shown} is not a value of the image's dtype {dtype}")
+    wrong = DTypeError(f"padding_value {shown(value)} is not a value of the image's dtype {dtype}")
     try:
         scalar = np.asarray(value)
         if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
             scalar = np.asarray(float(value))  # an integer beyond 64 bits
-    except (TypeError, ValueError, OverflowError):
+    except Exception:
         raise wrong from None
     if is_registered(scalar.dtype):
         scalar = scalar.astype(np.float64)
     if scalar.ndim and scalar.dtype.kind in "biufc":
         raise DTypeError(
-            f"padding_value takes one scalar for all channels, got {shown}; where channels differ, pad x first with "
-            "np.pad, channel by channel"
+            f"padding_value takes one scalar for all channels, got {shown(value)}; where channels differ, pad x first "
+            "with np.pad, channel by channel"
         )
     if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):
         raise wrong
@@ -259,6 +258,8 @@ def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
         except (TypeError, ValueError, OverflowError):
             raise wrong from None
         exact = bool(cast == scalar) if dtype.kind in "biu" else True
+        if is_registered(dtype):
+            exact = holds(dtype, scalar, cast)
         overflow = bool(np.isfinite(scalar)) and not bool(np.isfinite(cast.astype(np.complex128)))
     if overflow or not exact:
         raise wrong
