@@ -452,6 +452,7 @@ ELSEWHERE = {
     "AttributeError": "Python's own words for what cannot be set",
     "open_npy": "files of matrices: tests/test_matrix_file.py",
     "check_output": "standard output: tests/test_cli.py",
+    "reading": "standard input that is closed: tests/test_cli_words.py",
     "replacing": "a disk that is full or read-only: tests/test_matrix_file.py",
     "_best": "needs a limit that no algorithm can keep: tests/test_algorithms.py",
     "_at_least": "SciPy's vectors: tests/test_operators.py",
