@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..engine import gather
 from ..errors import ArgumentError, GeometryError
 from ..spec import layout as layouts
 from ..spec.geometry import is_sequence, plain
-from ..spec.memo import memoized
+from ..spec.memo import lazy, memoized
 from ..spec.padding import pad_image, resolve_geometry
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Frame:
             return np.moveaxis(last, -1, 1)
         return pad_image(view, pairs, mode, value, copy)
 
-    @cached_property
+    @lazy
     def _order(self) -> tuple[int, ...]:
         """The canonical patch axes in the order of the matrix."""
         k = self.geometry.ndim
@@ -77,12 +77,12 @@ class Frame:
         taps = (1, *kernel) if self.tap_order == "channel-first" else (*kernel, 1)
         return (0, *output, *taps) if self.orientation == "rows" else (0, *taps, *output)
 
-    @cached_property
+    @lazy
     def _split_shape(self) -> tuple[int, ...]:
         canonical = (self.batch, self.channels, *self.geometry.kernel_size, *self.geometry.output_shape)
         return tuple(canonical[axis] for axis in self._order)
 
-    @cached_property
+    @lazy
     def matrix_shape(self) -> tuple[int, ...]:
         """Shape of the column matrix, with the batch axis where the image has one."""
         taps = self.channels * self.geometry.taps

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -15,6 +14,7 @@ from . import layout as layouts
 from .activation import check_activation
 from .arrays import as_dtype, is_registered, is_registered_float, native
 from .geometry import integer
+from .memo import lazy
 from .padding import check_mode, constant, resolve_geometry
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Problem:
     zero_point: int | None = None
     """Of a requantised result: where 0 stands in it; None for any other result."""
 
-    @cached_property
+    @lazy
     def _hash(self) -> int:
         return hash((self.layout, self.geometry, self.batch, self.channels, self.filters, self.groups, self.x_dtype))
 
@@ -147,22 +147,22 @@ class Problem:
         """Taps of one filter: the terms of one sum."""
         return self.group_channels * self.geometry.taps
 
-    @cached_property
+    @lazy
     def is_canonical(self) -> bool:
         """Whether arrays in the layout have the canonical axes as they are."""
         return self.layout.has_batch and self.layout.has_channels and self.layout.axes == self.layout.canonical
 
-    @cached_property
+    @lazy
     def x_shape(self) -> tuple[int, ...]:
         """Shape of the image, in its layout."""
         return self.layout.from_canonical_shape(self.batch, self.channels, self.geometry.spatial_shape)
 
-    @cached_property
+    @lazy
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the result, in the image's layout."""
         return self.layout.from_canonical_shape(self.batch, self.filters, self.geometry.output_shape)
 
-    @cached_property
+    @lazy
     def output_bytes(self) -> int:
         """Bytes of the result."""
         return math.prod(self.output_shape) * self.dtype.itemsize
