@@ -28,6 +28,7 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench transforms
+	$(BIN)/python -m bench frames
 	$(BIN)/python -m bench convolution
 	$(BIN)/python -m bench gradients
 	$(BIN)/python -m bench narrow

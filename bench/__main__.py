@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from . import page
 from .contestants import WrongResultError
 from .convolution import contest as convolution
+from .frames import contest as frames
 from .gradients import contest as gradients
 from .narrow import contest as narrow
 from .transforms import contest as transforms
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 CONTESTS = {
     "transforms": transforms,
+    "frames": frames,
     "convolution": convolution,
     "gradients": gradients,
     "narrow": narrow,

@@ -19,17 +19,19 @@ _DIGESTS = (
 )
 FILES: dict[str, tuple[str, ...]] = {
     "spec/geometry.py": ("test_geometry.py", "test_transform.py"),
-    "matrix/fold.py": ("test_fold.py",),
+    "matrix/overlap.py": ("test_fold.py", "test_budget.py::test_the_counts"),
+    "matrix/regions.py": ("test_fold.py",),
     "algorithms/implicit/borders.py": ("test_borders.py", *_DIGESTS),
     "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
     "algorithms/implicit/tiles/positions.py": _DIGESTS,
-    "algorithms/implicit/tiles/filter_lanes.py": _DIGESTS,
+    "algorithms/implicit/tiles/filters.py": _DIGESTS,
     "algorithms/implicit/tiles/channel_lanes.py": _DIGESTS,
 }
 """The files whose formulas are turned, and the tests that must notice, the fastest first."""
 
-TUNING = {"cycles", "candidates", "_fits"}
-"""Functions that weigh what is right whatever they say; how fast it is, no test judges."""
+TUNING = {"cycles", "candidates", "_of", "_fits", "_instructions", "table_bytes"}
+"""Functions that weigh what is right whatever they say; how fast it is, no test judges, and how much memory it takes is
+judged from above and below (`test_layer_memory.py`)."""
 
 _MASKED = "a tile that needs no mask may have one: it says that everything is there"
 _PIECES = "how long the pieces of a row are is tuning: each is computed alike"
@@ -40,7 +42,8 @@ EQUIVALENT: dict[str, str] = {
     "spec/geometry.py integer: if type(value) is int and value > minimum:  # all but the rare call": (
         "a shortcut: what does not take it is judged by the lines below, which say the same"
     ),
-    "matrix/fold.py tap_regions: if first <= stop:": "a tap that is nowhere on the image copies nothing, in no loop",
+    "matrix/regions.py _walks: if first <= stop:": "a tap that is nowhere on the image copies nothing, in no loop",
+    "matrix/regions.py regions: if taps < positions:": "where both are as many, either way makes as many regions",
     **{
         f"algorithms/implicit/borders.py _inside: {line}": _INSIDE
         for line in (
@@ -56,11 +59,8 @@ EQUIVALENT: dict[str, str] = {
     "return step // self.out_size if step >= 0 and step % self.out_size == 0 else 0": "a step of 0 gives 0 either way",
     "algorithms/implicit/view.py spread: "
     "return step // self.out_size if step > (-1) and step % self.out_size == 0 else 0": "the same",
-    "algorithms/implicit/tiles/positions.py _with_rows: if view.geometry.ndim > 2:": (
-        "one more axis of one changes nothing"
-    ),
     **{
-        f"algorithms/implicit/tiles/positions.py runs: {line}": _PIECES
+        f"algorithms/implicit/tiles/positions.py _most_tiles: {line}": _PIECES
         for line in (
             *(
                 f"if len(blocks) {turned}:  # a piece of a row stays in the first level while filters pass over it"
@@ -69,28 +69,29 @@ EQUIVALENT: dict[str, str] = {
             "if len(blocks) - blocks[0].blocks > 2:  # a piece of a row stays in the first level while filters pass "
             "over it",
             *(
-                f"most = max({least}, min(_MOST_TILES, tiling.caches[0] // {share} // reused if reused else "
+                f"return max({least}, min(_MOST_TILES, tiling.caches[0] // {share} // reused if reused else "
                 "_MOST_TILES))"
                 for least, share in ((2, 2), (1, 1), (1, 3))
             ),
         )
     },
-    "algorithms/implicit/tiles/positions.py runs: "
-    "most = max(0, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))": (
+    "algorithms/implicit/tiles/positions.py _most_tiles: "
+    "return max(0, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))": (
         "a layer whose pieces exceed the first level is given other tiles: none of the tests asks for a piece of none"
     ),
     "algorithms/implicit/tiles/positions.py _pieces: low = max(1, -(-(before - first * s) // (tile * s)))": _MASKED,
     "algorithms/implicit/tiles/positions.py _pieces: if high - low <= tiles:": _MASKED,
     **{
-        f"algorithms/implicit/tiles/filter_lanes.py runs: block=max({least}, tiling.caches[1] // 4 // "
+        f"algorithms/implicit/tiles/filters.py _run: block=max({least}, tiling.caches[1] // 4 // "
         f"max({row}, row_bytes)),": "how many rows pass together is tuning, and no row is without bytes"
         for least, row in ((2, 1), (1, 0), (1, 2))
     },
-    "algorithms/implicit/tiles/channel_lanes.py runs: block=max(2, tiling.caches[1] // 4 // row_bytes),": "tuning",
-    "algorithms/implicit/tiles/channel_lanes.py runs: pixels = (run.positions - 0) * stride + g.span[-1]": (
+    "algorithms/implicit/tiles/channel_lanes.py _run: block=max(2, tiling.caches[1] // 4 // row_bytes),": "tuning",
+    "algorithms/implicit/tiles/channel_lanes.py _pixels_inside: "
+    "pixels = (run.positions - 0) * g.stride[-1] + g.span[-1]": (
         "the bound behind the last pixel that a tile reads may be larger"
     ),
-    "algorithms/implicit/tiles/channel_lanes.py runs: first, stop = max((-1), -start), "
+    "algorithms/implicit/tiles/channel_lanes.py _pixels_inside: return max((-1), -start), "
     "min(pixels, g.spatial_shape[-1] - start)": "a tile reads no pixel before its first",
 }
 """Mutants that change nothing that a test could see, as `Mutant.name` calls them, and why."""

@@ -20,8 +20,8 @@ import pytest
 import im2col.algorithms
 from im2col import ArgumentError, conv, conv2d, plan
 from im2col.algorithms import explicit, registry
-from im2col.algorithms.explicit import box_steps
 from im2col.engine import gather
+from im2col.engine.boxes import box_steps
 from im2col.spec.problem import make_problem
 
 from .kit.convolutions import ALGORITHMS, INTEGERS, bits, conv_by, layer, promotes, result_dtype, stored

@@ -26,6 +26,8 @@ from bench.convolution import report as convolution_report
 from bench.convolution.contestant import Convolver
 from bench.convolution.contestants import numpy_matrix
 from bench.convolution.layers import Layer as ConvolutionLayer
+from bench.frames import contest as frames_contest
+from bench.frames import problems as frames_problems
 from bench.gradients import contest as gradients_contest
 from bench.gradients import contestants as gradients_contestants
 from bench.gradients import problems as gradients_problems
@@ -651,3 +653,49 @@ def test_narrow_numbers_are_compared_with_wide_ones_layer_by_layer() -> None:
     assert "\nint32       1    best               0.0  3.00 (3.00)  3.00 (3.00)\n" in printed
     assert "\nfloat32     1" not in printed
     assert printed.endswith("\nplan        5.00 (5.00)")
+
+
+FRAMES = [
+    frames_problems.Signal("frames", (40,), (8,), (3,)),
+    frames_problems.Signal("channels", (2, 9, 4), (3, 2), (2, 1)),
+]
+
+
+@pytest.mark.parametrize("orientation", frames_problems.ORIENTATIONS)
+@pytest.mark.parametrize("signal", FRAMES, ids=lambda signal: signal.name)
+def test_frames_are_answered_by_counting(signal: frames_problems.Signal, orientation: Any) -> None:
+    """The answer is what plain loops fold from the patches."""
+    problem = frames_problems.make_problem(signal, orientation, 1)
+    expected = np.zeros((signal.channels, *signal.spatial))
+    for place in np.ndindex(problem.patches.shape):
+        c, tap, stop = place[0], place[1 : 1 + len(signal.kernel)], place[1 + len(signal.kernel) :]
+        pixel = tuple(o * s + t for o, s, t in zip(stop, signal.stride, tap, strict=True))
+        expected[(c, *pixel)] += problem.patches[place]
+    np.testing.assert_array_equal(problem.answer, expected.reshape(signal.shape))
+
+
+def test_the_command_of_frames_prints_a_table_and_writes_the_csv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every contestant that is installed, in both orientations; a wrong result is an error."""
+    assert {signal.matrix_bytes > 1e6 for signal in frames_problems.read_signals()} == {True}
+    monkeypatch.setattr(frames_contest, "read_signals", lambda: FRAMES)
+    path = tmp_path / "new" / "cells.csv"
+    assert (
+        main(
+            ["frames", "--layers", "f*,channels", "--contestants", "taps,frames", "--repeats", "1", "--csv", str(path)]
+        )
+        == 0
+    )
+    assert "the faster loop / im2col" in capsys.readouterr().out
+    with path.open(encoding="utf-8") as file:
+        cells = list(csv.DictReader(file))
+    ours = [cell for cell in cells if cell["contestant"] in {"im2col", "taps", "frames"}]
+    assert len(ours) == 3 * len(FRAMES) * 2
+
+    def prepare_wrong(problem: frames_problems.Problem) -> Callable[[], NDArray[np.float32]]:
+        return lambda: problem.answer + 1
+
+    wrong = Contestant("planted", "numpy", prepare_wrong)
+    with pytest.raises(WrongResultError, match=r"^planted: wrong result of frames, rows$"):
+        frames_contest.measure(FRAMES, [wrong], 1, 1, 1)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from im2col import col2im, im2col
+from im2col import ArgumentError, col2im, conv, conv_transpose, conv_weight_gradient, im2col, plan
 from im2col.algorithms.implicit.tiles import filter_lanes
 from im2col.engine import cache as store
 from im2col.engine import compiler, gather, gather_kernels, scatter, scatter_kernels
@@ -30,6 +30,7 @@ from .kit import copies, sums
 from .kit.outcomes import require
 from .kit.processes import HANG_SECONDS, run_alone
 from .kit.selection import one_in
+from .kit.targets import forget_choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,7 @@ _KERNELS = [
     gather_kernels.long_runs(),
     *(gather_kernels.strided_runs(size, step * size) for size in copies.DTYPES for step in (2, 3)),
     *(gather_kernels.tiles(size, side) for size, sides in copies.SIDES.items() for side in sides),
-    *(scatter_kernels.sum_rows(*made) for made in itertools.product(sums.PAIRS, (True, False), (True, False))),
+    *(scatter_kernels.sum_rows(*made) for made in itertools.product(sums.PAIRS, *[(True, False)] * 3)),
 ]
 KERNELS = {kernel.name: kernel for kernel in _KERNELS}
 SOME = gather_kernels.short_runs(7)
@@ -66,9 +67,9 @@ def cold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_all_kernels_are_known() -> None:
-    """The list above is that of the test matrices, and every kernel has another name."""
+    """The list above is that of the test matrices, and every kernel has another name; test_scatter.py has the sums'."""
     assert len(KERNELS) == len(_KERNELS)
-    assert set(KERNELS) == {*copies.MATRIX, *sums.MATRIX}
+    assert {name for name in KERNELS if not name.startswith("sum_rows_")} == set(copies.MATRIX)
 
 
 # IR
@@ -201,10 +202,7 @@ OLDER = {
     *("copy_long_runs", "copy_strided_runs_4_by_2", "copy_strided_runs_2"),
     *("copy_tiles_1_8", "copy_tiles_1_16", "copy_tiles_2_16", "copy_tiles_4_8", "copy_tiles_8_4"),
 }
-OLDER_SUMS = {
-    *(name for name in sums.MATRIX if name.startswith("sum_rows_f4_f4")),
-    *("sum_rows_i1_i8_dense_to_dense", "sum_rows_u2_u8_strided_to_strided"),
-}
+OLDER_SUMS = [scatter_kernels.Element(*names) for names in (("f4", "f4"), ("i8", "i1"), ("u8", "u2"))]
 
 
 def run_for(cpu: str) -> None:
@@ -453,3 +451,49 @@ def test_kernels_that_are_loaded_go_on_working(monkeypatch: pytest.MonkeyPatch) 
     with pytest.warns(EngineWarning):
         assert compiler.load(gather_kernels.short_runs(9)) is None
     assert compiler.load(SOME) is function
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Let LLVM refuse the kernels of one kind, and compile all others."""
+    monkeypatch.setenv("IM2COL_CACHE_DIR", str(tmp_path))
+    optimised = compiler._optimised
+
+    def optimise(ir: str, target: Target, speed_level: int) -> Any:
+        if f'define void @"{TILE.rpartition(".")[2]}"' in ir:
+            raise RuntimeError("LLVM ERROR: Cannot select")
+        return optimised(ir, target, speed_level)
+
+    compiler._reset()
+    forget_choices()
+    monkeypatch.setattr(compiler, "_optimised", optimise)
+    yield
+    compiler._reset()
+    forget_choices()
+
+
+REFUSED = (
+    "im2col's engine cannot compile its kernel filter_lanes (RuntimeError: LLVM ERROR: Cannot select); other "
+    "algorithms do its work, slower. All other kernels are used; another version of llvmlite may compile it"
+)
+
+
+@pytest.mark.usefixtures("refusing")
+def test_a_kernel_that_is_refused_is_no_failure_of_the_engine() -> None:
+    """The layers that need it fall back, with one warning for all of them; the others keep the engine."""
+    x, w = np.ones((1, 64, 9, 9), np.float32), np.ones((64, 64, 3, 3), np.float32)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dense = plan(x.shape, w)
+        results = conv(x, w), dense(x), conv_transpose(x, w), conv_weight_gradient(x, np.ones((1, 64, 7, 7), "f4"), 3)
+        other = plan((1, 1, 64, 64), np.ones((1, 1, 3, 3), np.float32))
+    assert [(each.category, str(each.message)) for each in caught] == [(EngineWarning, REFUSED)]
+    assert (dense.algorithm, other.algorithm) == ("explicit", "implicit")
+    assert "implicit   cannot: the engine cannot compile its kernel (RuntimeError: LLVM ERROR" in str(dense)
+    assert compiler.failure() is None
+    for result, value in zip(results, (576, 576, 576, 49), strict=True):
+        assert result.max() == value
+    with pytest.raises(
+        ArgumentError, match=r"\Aconv: algorithm 'implicit' cannot solve this: the engine cannot compile"
+    ):
+        conv(x, w, algorithm="implicit")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from im2col import col2im, im2col, overlap_count
 from im2col.engine import host
+from im2col.engine.scatter import Axis
 from im2col.errors import (
     ArgumentError,
     DTypeError,
@@ -21,9 +22,7 @@ from im2col.errors import (
     OutputError,
     ShapeError,
 )
-from im2col.matrix import fold
-from im2col.matrix.fold import workspace_bytes
-from im2col.spec.geometry import Geometry
+from im2col.matrix.regions import regions
 
 from .kit import oracles
 from .kit.outcomes import raises_exactly, require, unknown_mode
@@ -149,21 +148,29 @@ def test_overlap_count_of_the_textbook() -> None:
 
 
 @given(windows())
-def test_tap_regions_are_the_pixels_on_the_image(window: oracles.Window) -> None:
-    """The regions of all taps together visit each entry of the matrix that lies on the image once, with its pixel."""
+def test_regions_are_the_pixels_on_the_image(window: oracles.Window) -> None:
+    """All regions together visit each entry of the matrix that lies on the image once, with its pixel, tap by tap."""
     g = geometry(window)
     pixels = np.arange(math.prod(g.spatial_shape)).reshape(1, 1, *g.spatial_shape)
     entries = np.arange(g.taps * g.positions).reshape(1, 1, *g.kernel_size, *g.output_shape)
-    seen: list[tuple[int, int]] = []
-    for region in fold.tap_regions(g):
-        assert entries[region.matrix].shape == pixels[region.image].shape
-        seen += zip(entries[region.matrix].flat, pixels[region.image].flat, strict=True)
-    expected = []
+    axes = [Axis(*axis) for axis in zip(g.stride, g.dilation, [before for before, _ in g.padding], strict=True)]
+    seen: dict[int, list[int]] = {}
+    count = 0
+    for region in regions(pixels.shape, entries, axes):
+        assert region.entries.shape == pixels[region.pixels].shape
+        count += 1
+        for entry, pixel in zip(region.entries.flat, pixels[region.pixels].flat, strict=True):
+            seen.setdefault(int(pixel), []).append(int(entry))
+    expected: dict[int, list[tuple[Any, int]]] = {}
     for tap, position in np.ndindex(g.taps, g.positions):
         pixel = g.pixel(position, tap)
         if all(0 <= i < n for i, n in zip(pixel, g.spatial_shape, strict=True)):
-            expected.append((tap * g.positions + position, int(np.ravel_multi_index(pixel, g.spatial_shape))))
-    assert sorted(seen) == expected
+            place = np.unravel_index(tap, g.kernel_size)
+            order = (place[-1], *place[:-1])
+            number = int(np.ravel_multi_index(pixel, g.spatial_shape))
+            expected.setdefault(number, []).append((order, tap * g.positions + position))
+    assert seen == {pixel: [entry for _, entry in sorted(each)] for pixel, each in expected.items()}
+    assert count <= math.prod(map(min, g.kernel_size, g.output_shape))
 
 
 # Numbers
@@ -322,26 +329,6 @@ def test_every_oracle_notices_a_planted_bug(check: Callable[[], None], monkeypat
 # Memory
 
 
-@pytest.mark.parametrize(
-    ("dtype", "mode", "reduce", "nbytes"),
-    [
-        ("f4", "constant", "sum", 0),  # the image of 40 pixels itself
-        ("f4", "reflect", "sum", 4 * (40 + 84)),  # the padded image, folded back into another one
-        ("f2", "constant", "sum", 4 * 40),  # sums in float32
-        ("f2", "wrap", "mean", 4 * (40 + 84)),
-        ("i1", "constant", "sum", 0),  # np.sum's int64 is the result
-        ("i1", "constant", "mean", 8 * 40),
-        ("u4", "edge", "mean", 8 * (40 + 84)),
-        ("i8", "constant", "mean", 6 * 8 * 40),  # quotients and remainders
-        ("u8", "wrap", "mean", 6 * 8 * 84),
-    ],
-)
-def test_what_a_fold_allocates(dtype: str, mode: str, reduce: str, nbytes: int) -> None:
-    """Beyond its result: accumulators, and the padded image."""
-    shape = Geometry((4, 5), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
-    assert workspace_bytes(2, shape, np.dtype(dtype), mode, reduce) == nbytes
-
-
 # What is refused
 
 COLUMNS = np.zeros((9, 9))
@@ -493,6 +480,15 @@ def test_results_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch)
     )
     with raises_exactly(MemoryBudgetError, message):
         col2im(columns, (9000, 9000), 1)
-    message = "overlap_count: the counts (9000, 9000) of int64 would take 618.5 MiB but 60.0 MiB are available; "
-    with raises_exactly(MemoryBudgetError, message + "ask for one axis at a time, with less padding"):
+    message = (
+        "overlap_count: the counts (9000, 9000) of int64 would take 618.0 MiB, and 140.6 KiB more beside it, but "
+        "60.0 MiB are available; ask for one axis at a time"
+    )
+    with raises_exactly(MemoryBudgetError, message):
         overlap_count((9000, 9000), 3)
+    message = (
+        "overlap_count: the counts along the padded axes (20000002, 3) of int64 would take 152.6 MiB, and 48 B more "
+        "beside it, but 60.0 MiB are available; use less padding"
+    )
+    with raises_exactly(MemoryBudgetError, message):
+        overlap_count((2, 3), 1, padding=(10_000_000, 0))

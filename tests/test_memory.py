@@ -260,6 +260,6 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
 
 
 def test_no_attribute_waits_for_another_objects() -> None:
-    """On Python 3.11 ``functools.cached_property`` holds a lock that a child forked meanwhile never gets: see `lazy`."""
+    """On Python 3.11 ``functools.cached_property`` holds a lock a child forked meanwhile never gets: see `lazy`."""
     sources = {path.name: path.read_text() for path in Path(im2col.__file__).parent.rglob("*.py")}
     assert [name for name, text in sources.items() if "import cached_property" in text] == []

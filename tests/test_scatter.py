@@ -7,6 +7,7 @@ image and the matrix are looked at, and in a process of its own they lie against
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col.engine import compiler, scatter, scatter_kernels
-from im2col.matrix import fold
+from im2col.engine import compiler, scatter, scatter_kernels, scatter_plan
 from im2col.matrix.frame import patch_view
+from im2col.spec.arrays import sum_dtype
 from im2col.spec.padding import pad_image
 
 from .kit.copies import THRESHOLDS, kernel_makers
@@ -26,16 +27,17 @@ from .kit.outcomes import require
 from .kit.processes import run_alone
 from .kit.strategies import geometry, numbers, seeds, windows
 from .kit.sums import (
-    FAMILIES,
     LAYOUTS,
-    MATRIX,
     PAIRS,
     WINDOWS,
     Sum,
     assert_sums,
+    cases_of,
+    empty,
     engine_fold,
     numpy_fold,
     random_values,
+    turn_everything,
     window,
 )
 
@@ -55,31 +57,38 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert compiler.failure() is None
 
 
-# The matrix: for each kernel, by its name, the sums that it makes
+# Kernels
 
 
-def test_the_matrix_names_every_kernel() -> None:
-    """Each function that makes kernels has a part of the matrix; the names of all kernels are there, and no others."""
-    assert kernel_makers(scatter_kernels) == set(FAMILIES)
+def test_the_cases_use_every_kernel() -> None:
+    """Each kernel that can be made is one that some nest of some case asks for."""
+    require("llvmlite")
+    assert kernel_makers(scatter_kernels) == {"sum_rows"}
+    asked: set[str] = set()
+    for total, value in PAIRS.values():
+        for case in cases_of(total, value):
+            image, matrix, _ = empty(case)
+            numbers = scatter._element(image.dtype, matrix.dtype)
+            assert numbers is not None
+            plans = scatter_plan.nests(scatter._walks(image, matrix, case.axes), matrix.itemsize)
+            asked |= {scatter._kernel(plan, *numbers).name for plan in plans}
     flags = [True, False]
-    assert set(MATRIX) == {scatter_kernels.sum_rows(*made).name for made in itertools.product(PAIRS, flags, flags)}
+    assert asked == {scatter_kernels.sum_rows(*made).name for made in itertools.product(PAIRS, flags, flags, flags)}
 
 
 @pytest.mark.parametrize("value", "?bhilqBHILQfd")
 def test_every_dtype_has_its_kernel(value: str) -> None:
     """Every integer, bool, float32 and float64 is summed by a kernel, in the dtype that `col2im` returns."""
-    matrix = np.zeros((1, 1, 2, 9), value)
-    kernel = scatter._kernel(np.empty((1, 1, 10), np.sum(matrix).dtype), matrix, [scatter.Axis(1, 1, 0)])
-    assert kernel is not None
-    assert kernel.name in MATRIX
+    names = scatter._element(np.sum(np.zeros(2, value)).dtype, np.dtype(value))
+    assert names is not None
+    assert scatter_kernels.Element(*names) in PAIRS
 
 
 @pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize("name", MATRIX)
-def test_every_kernel(name: str) -> None:
-    """Every case of the matrix is made by the kernel that it is listed under, as loops make it."""
-    for case in MATRIX[name]:
-        assert case.name == name
+@pytest.mark.parametrize("pair", PAIRS, ids="_".join)
+def test_every_kernel(pair: scatter_kernels.Element) -> None:
+    """Every nest of every case sums what loops sum."""
+    for case in cases_of(*PAIRS[pair]):
         assert_sums(case)
 
 
@@ -95,6 +104,55 @@ def test_every_window(name: str, values: str, pixels: str) -> None:
     """Floats in their order, bytes as integers; pixels that no window covers are 0."""
     for total, value in (("f4", "f4"), ("i8", "i1")):
         assert_sums(Sum(WINDOWS[name], total, value, LAYOUTS[values], LAYOUTS[pixels], batch=2))
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("name", WINDOWS)
+def test_every_window_turned_over(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block by block, the same bits: with the halos of boxes that overlap, and boxes that no position meets."""
+    turn_everything(monkeypatch)
+    assert_sums(Sum(WINDOWS[name], "f4", "f4", dense_values=False, batch=2, channels=3), threads=2)
+
+
+def test_blocks_are_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the window, the entries of a box fit the block that they are copied into."""
+    turn_everything(monkeypatch)
+    found = 0
+    for over in WINDOWS.values():
+        image, matrix, _ = empty(Sum(over, "f4", "f4", dense_values=False))
+        for plan in scatter_plan.nests(scatter._walks(image, matrix, Sum(over, "f4", "f4").axes), 4):
+            if plan.sides:
+                found += 1
+                boxes = [a.part(0, side) for a, side in zip(plan.axes, plan.sides, strict=True)]
+                taps = math.prod(a.taps for a in plan.axes)
+                assert 4 * taps * math.prod(len(a.positions_met()) for a in boxes) <= 2048
+    assert found > 20
+
+
+@given(windows(), st.booleans())
+def test_phases_are_the_windows(shape: Window, exchanged: bool) -> None:
+    """Along every axis the phases visit each pixel once, and meet each tap and position where plain loops do."""
+    for i, stops in enumerate(shape.stops):
+        walk = scatter_plan.Walk(
+            *(shape.spatial_shape[i], shape.kernel_size[i], len(stops), shape.stride[i], shape.dilation[i]),
+            *(shape.padding[i][0], 1, 1, 1),
+        )
+        walk = walk.exchanged() if exchanged else walk
+        met = [(x, o, t) for o, stop in enumerate(stops) for t, x in enumerate(stop)]
+        expected = {(x, t, o) if exchanged else (x, o, t) for x, o, t in met if 0 <= x < walk.n}
+        found: set[tuple[int, int, int]] = set()
+        pixels: list[int] = []
+        for phase in walk.phases():
+            pixels += range(phase.first_pixel, walk.n, walk.stride)
+            assert phase.width == len(range(phase.first_pixel, walk.n, walk.stride))
+            for tap in range(phase.taps):
+                shift = phase.shift + tap * phase.shift_step
+                for o in range(walk.positions):
+                    if 0 <= shift + o < phase.width:
+                        pixel = phase.first_pixel + (shift + o) * walk.stride
+                        found.add((pixel, o, phase.first_tap + tap * phase.tap_step))
+        assert sorted(pixels) == list(range(walk.n))
+        assert found == expected
 
 
 def test_uncovered_pixels_are_zero(kernels: None) -> None:
@@ -120,7 +178,7 @@ def test_the_engine_and_numpy_agree_to_the_bit(shape: Window, value: str, rows: 
     if rows:
         order = (0, *range(2 + k, 2 + 2 * k), 1, *range(2, 2 + k))
         columns = np.ascontiguousarray(columns.transpose(order)).transpose(np.argsort(order))
-    dtype = fold.sum_dtype(columns.dtype)
+    dtype = sum_dtype(columns.dtype)
     assert engine_fold(columns, shape, dtype, threads).tobytes() == numpy_fold(columns, shape, dtype).tobytes()
 
 

@@ -25,8 +25,9 @@ from .layers.quantized import plan_quantized, quantized_conv
 from .layers.sparse_matrix import conv_matrix
 from .layers.transpose import conv_transpose, plan_transpose
 from .layers.weight_gradient import conv_bias_gradient, conv_weight_gradient, plan_weight_gradient
+from .matrix.frame import weight_matrix
 from .matrix.shapes import output_shape, overlap_count
-from .matrix.transform import col2im, im2col, patches, weight_matrix
+from .matrix.transform import col2im, im2col, patches
 from .pictures.illustration import Illustration, illustrate
 from .spec.geometry import Geometry
 from .spec.padding import window_geometry

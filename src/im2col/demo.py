@@ -17,7 +17,8 @@ from .errors import FileError, named
 from .files import check_target
 from .layers.costs import cost
 from .layers.plan import plan
-from .matrix.transform import im2col, weight_matrix
+from .matrix.frame import weight_matrix
+from .matrix.transform import im2col
 from .photo.contact_sheet import Tile, write_contact_sheet
 from .photo.image_files import read_photo
 from .photo.kernels import KERNELS

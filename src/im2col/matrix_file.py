@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .algorithms.explicit import box_steps
 from .engine import gather
+from .engine.boxes import box_steps
 from .engine.host import format_bytes, require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, FileError, named

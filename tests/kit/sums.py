@@ -1,4 +1,4 @@
-"""Strided sums in plain numbers, for every kernel by name, and what judges them."""
+"""Strided sums in plain numbers, for every kernel and every nest of loops, and what judges them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from im2col.engine import scatter
+from im2col.engine import compiler, scatter, scatter_plan
 from im2col.engine.scatter_kernels import Element
 from im2col.matrix import fold
+from im2col.spec.strides import dense_strides
 
 from .copies import THRESHOLDS
 from .memory import PAGE, UNWRITTEN, Array, Room, heap, is_fenced, pairs_of_rooms
@@ -20,7 +21,7 @@ from .oracles import Window
 from .strategies import geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Iterable, Sequence
 
 NEVER = sys.maxsize
 WIDTHS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 23, 31, 32, 33, 47, 63, 64, 65, 97, 127, 128, 129, 131)
@@ -49,6 +50,8 @@ class Sum:
     dense_pixels: bool = True
     batch: int = 1
     channels: int = 2
+    first_innermost: bool = False
+    """Whether the first spatial axis lies innermost in memory, instead of the last."""
 
     @property
     def axes(self) -> list[scatter.Axis]:
@@ -56,22 +59,16 @@ class Sum:
         w = self.window
         return [scatter.Axis(s, d, p[0]) for s, d, p in zip(w.stride, w.dilation, w.padding, strict=True)]
 
-    @property
-    def name(self) -> str:
-        """The kernel that is to be used: pixels of a row are dense where the stride is 1."""
-        value = "u1" if self.value == "?" else self.value
-        dense = self.dense_pixels and self.window.stride[-1] == 1
-        layout = "_to_".join("dense" if d else "strided" for d in (self.dense_values, dense))
-        return f"sum_rows_{value}_{self.total}_{layout}"
-
 
 def empty(case: Sum, rooms: tuple[Room, Room] = (heap, heap)) -> tuple[Array, Array, list[Array]]:
     """Return the image and the matrix of a case, with canonical axes, and the blocks that they lie in."""
     lead, w = (case.batch, case.channels), case.window
     k = len(w.kernel_size)
+    spatial = list(range(k))[:: -1 if case.first_innermost else 1]
+    kernel, output = ([start + i for i in spatial] for start in (2, 2 + k))
     # Values that are not dense: a patch is a row. Pixels that are not dense: every second one, and backwards.
     matrix_shape = (*lead, *w.kernel_size, *w.output_shape)
-    order = tuple(range(2 + 2 * k)) if case.dense_values else (0, *range(2 + k, 2 + 2 * k), 1, *range(2, 2 + k))
+    order = (0, 1, *kernel, *output) if case.dense_values else (0, *output, 1, *kernel)
     total, value = np.dtype(case.total), np.dtype(case.value)
     image_room, matrix_room = rooms
     values = matrix_room(int(np.prod(matrix_shape)) * value.itemsize)
@@ -79,11 +76,12 @@ def empty(case: Sum, rooms: tuple[Room, Room] = (heap, heap)) -> tuple[Array, Ar
     image_shape = (*lead, *w.spatial_shape)
     step = 1 if case.dense_pixels else 2
     pixels = image_room((int(np.prod(image_shape)) * step - step + 1) * total.itemsize)
-    strides = np.array([int(np.prod(image_shape[i + 1 :])) for i in range(2 + k)]) * total.itemsize
+    inside = dense_strides((0, 1, *kernel), image_shape, total.itemsize)
     if case.dense_pixels:
-        image: Array = np.ndarray(image_shape, total, pixels, 0, tuple(strides))
+        image: Array = np.ndarray(image_shape, total, pixels, 0, inside)
     else:
-        image = np.ndarray(image_shape, total, pixels, pixels.size - total.itemsize, tuple(-2 * strides))
+        strides = tuple(-2 * each for each in inside)
+        image = np.ndarray(image_shape, total, pixels, pixels.size - total.itemsize, strides)
     return image, matrix, [pixels, values]
 
 
@@ -118,24 +116,39 @@ def random_values(matrix: Array, seed: int = 3) -> None:
 
 def assert_sums(
     case: Sum, *, threads: int = 1, rooms: tuple[Room, Room] = (heap, heap), expected: Array | None = None
-) -> None:
-    """Assert that the expected kernel sums what loops sum, to the bit, and that no other byte is touched."""
+) -> list[str]:
+    """Assert that the engine sums what loops sum, to the bit, by every nest that there is, and touches no other byte.
+
+    Returns the names of the kernels that did it.
+    """
     image, matrix, blocks = empty(case, rooms)
     random_values(matrix)
-    blocks[0][:] = UNWRITTEN
     before = matrix.tobytes()
     wanted = by_loops(case, matrix) if expected is None else expected
-    chosen = scatter._kernel(image, matrix, case.axes)
-    assert chosen is not None
-    assert chosen.name == case.name
-    assert scatter.sum_windows(image, matrix, case.axes, threads)
-    np.testing.assert_array_equal(image, wanted, strict=True)
-    assert image.tobytes() == wanted.tobytes(), case
-    assert matrix.tobytes() == before, case
-    assert all(map(is_fenced, blocks)), case
-    if not case.dense_pixels:  # the pixels between are not this image's
-        between = blocks[0].view(case.total)[1::2].tobytes()
-        assert between == bytes([UNWRITTEN]) * len(between), case
+    numbers = scatter._element(image.dtype, matrix.dtype)
+    assert numbers is not None
+    walks = scatter._walks(image, matrix, case.axes)
+    chosen = scatter_plan.plan_sum(walks, image.itemsize, matrix.itemsize)
+    names = []
+    for plan in scatter_plan.nests(walks, matrix.itemsize):
+        kernel = scatter._kernel(plan, *numbers)
+        function = compiler.load(kernel)
+        assert function is not None
+        blocks[0][:] = UNWRITTEN
+        if plan == chosen:
+            assert scatter.sum_windows(image, matrix, case.axes, threads)
+        else:
+            for part in scatter._Sum(plan, scatter.address(image), matrix).parts(threads):
+                part.run(function)
+        np.testing.assert_array_equal(image, wanted, strict=True, err_msg=str((case, plan)))
+        assert image.tobytes() == wanted.tobytes(), (case, plan)
+        assert matrix.tobytes() == before, (case, plan)
+        assert all(map(is_fenced, blocks)), (case, plan)
+        if not case.dense_pixels:  # the pixels between are not this image's
+            between = blocks[0].view(case.total)[1::2].tobytes()
+            assert between == bytes([UNWRITTEN]) * len(between), (case, plan)
+        names.append(kernel.name)
+    return names
 
 
 def window(
@@ -152,24 +165,20 @@ def window(
     return Window(spatial_shape, kernel_size, strides, pairs, dilations)
 
 
-def sum_rows() -> dict[str, list[Sum]]:
-    """Return sums of every width, for every pair of element types, dense or strided on both sides."""
-    matrix: dict[str, list[Sum]] = {}
-    for (total, value), dense_values, dense_pixels in itertools.product(PAIRS.values(), (True, False), (True, False)):
-        for n in WIDTHS:
-            case = Sum(
-                window((2, n), (2, min(3, n)), padding=((1, 0), (0, 1))), total, value, dense_values, dense_pixels
-            )
-            matrix.setdefault(case.name, []).append(case)
-        if not dense_pixels:  # strided because every third pixel of a line belongs to a row
-            by_3 = Sum(window((3, 77), (2, 4), (1, 3), 1), total, value, dense_values, True)
-            matrix[by_3.name].append(by_3)
-    return matrix
+def cases_of(total: str, value: str, widths: Sequence[int] = WIDTHS) -> list[Sum]:
+    """Return sums of every width, dense or strided on both sides, for a pair of element types."""
+    cases = []
+    for dense_values, dense_pixels in itertools.product((True, False), (True, False)):
+        for n in widths:
+            over = window((2, n), (2, min(3, n)), padding=((1, 0), (0, 1)))
+            cases.append(Sum(over, total, value, dense_values, dense_pixels))
+        for n in widths[::4]:
+            # Here the first axis is wide, whose taps change faster than those of the other axis.
+            over = window((n, 2), (min(3, n), 2), padding=((1, 0), (0, 1)))
+            cases.append(Sum(over, total, value, dense_values, dense_pixels, first_innermost=True))
+    # Every third pixel of a line belongs to a row.
+    return [*cases, Sum(window((3, 77), (2, 4), (1, 3), 1), total, value)]
 
-
-FAMILIES = {"sum_rows": sum_rows()}
-
-MATRIX = {name: cases for family in FAMILIES.values() for name, cases in family.items()}
 
 WINDOWS = {
     "1-d": window((70,), (5,)),
@@ -193,6 +202,14 @@ WINDOWS = {
     "3-d": window((3, 4, 19), (2, 3, 3), (1, 2, 1), ((0, 1), (1, 1), (1, 0)), (2, 1, 2)),
     "3-d, uncovered planes": window((5, 5, 17), (1, 2, 2), (3, 3, 3)),
     "4-d": window((2, 3, 2, 18), (2, 2, 1, 3), (1, 2, 1, 2), 1),
+    "frames": window((150,), (32,), 8),
+    "frames that do not divide": window((203,), (50,), 16, ((5, 9),)),
+    "frames with gaps": window((150,), (20,), 33),
+    "frames, dilated": window((150,), (20,), 6, 2, 4),
+    "a window wider than its stops": window((70,), (64,), 1, 1),
+    "tall": window((90, 3), (5, 2), 1, ((2, 0), (0, 1))),
+    "tall, one position across": window((60, 3), (5, 3), (2, 1)),
+    "tall, two windows wider than their stops": window((40, 9), (31, 8)),
 }
 
 
@@ -206,20 +223,29 @@ def numpy_fold(columns: Array, shape: Window, dtype: np.dtype[Any]) -> Array:
 def engine_fold(columns: Array, shape: Window, dtype: np.dtype[Any], threads: int = 1) -> Array:
     """Return what `fold` makes as things are."""
     out = np.full((*columns.shape[:2], *shape.spatial_shape), 77, dtype)
-    fold.fold(out, columns, geometry(shape), "constant", "sum", threads)
+    lead = (len(columns), columns.shape[1])
+    fold.Fold(lead, geometry(shape), columns.dtype, dtype, "constant", "sum").run(out, columns, threads)
     return out
 
 
-def sum_against_forbidden_pages(kernels: AbstractSet[str] = MATRIX.keys()) -> None:
+def turn_everything(patch: pytest.MonkeyPatch) -> None:
+    """Let every matrix be turned over, in many small blocks."""
+    patch.setattr(scatter_plan, "_WORTH_TURNING", 1)
+    patch.setattr(scatter_plan, "_TURNED_LINE", 8)
+    for module in (scatter_plan, scatter):
+        patch.setattr(module, "TURNED_BYTES", 2048)
+
+
+def sum_against_forbidden_pages(pairs: Iterable[Element] = PAIRS) -> None:
     """Make sums where a byte too much is the end of the process; what is being summed stands on stdout."""
     for threshold in THRESHOLDS:
         setattr(scatter, threshold, 1)
     flags = (True, False)
-    every = [case for name in kernels for case in MATRIX[name]]
+    every = [case for pair in pairs for case in cases_of(*PAIRS[pair], WIDTHS if pair.value == "f4" else WIDTHS[::5])]
     every += [Sum(each, "f4", "f4", v, p, batch=2) for each, v, p in itertools.product(WINDOWS.values(), flags, flags)]
     for rooms in pairs_of_rooms(64 * PAGE):
         for case in every:
-            sys.stdout.write(f"{case.name} {case}\n")
+            sys.stdout.write(f"{case}\n")
             sys.stdout.flush()
             _, matrix, _ = empty(case)
             random_values(matrix)

@@ -58,6 +58,8 @@ class Offer(NamedTuple, Generic[R]):
         ``kernels()`` returns the kernels of the engine that it runs, each once; None if it runs none.
     target : Target, optional
         The CPU that they are for.
+    shared_bytes : int
+        Of `workspace_bytes`, what all that is prepared from this offer has in common.
     """
 
     rank: int
@@ -66,6 +68,7 @@ class Offer(NamedTuple, Generic[R]):
     prepare: Callable[..., R] = _nothing
     kernels: Callable[[], tuple[Kernel, ...]] | None = None
     target: Target | None = None
+    shared_bytes: int = 0
 
 
 class Algorithm(Protocol[R]):

@@ -76,9 +76,9 @@ class Builder(Numbers):
         """Return a / b for a Python int b that divides a."""
         return self._b.sdiv(a, self.constant(b), flags=("exact",))
 
-    def quotient(self, a: Value, b: int) -> Value:
-        """Return a // b for a Python int b and an a that is not negative."""
-        return self._b.sdiv(a, self.constant(b))
+    def quotient(self, a: Value, b: int | Value) -> Value:
+        """Return a // b for an a that is not negative; b is positive and may be a Python int."""
+        return self._b.sdiv(a, self.constant(b) if isinstance(b, int) else b)
 
     def smaller(self, a: Value, b: Value) -> Value:
         """Return the smaller of two."""
@@ -157,7 +157,7 @@ class Builder(Numbers):
         """Write the first `count` lanes of a vector `step` elements apart, and touch no byte between or behind them.
 
         The vector is spread over as many vectors as it then covers, each written through a mask; a scatter would write
-        lane by lane.
+        lane by lane, which is what is done where those are more vectors than lanes.
 
         Parameters
         ----------
@@ -172,6 +172,15 @@ class Builder(Numbers):
             return
         bits = self.vector(self._ir.IntType(1), lanes)
         size = element_bytes(value.type)
+        if step > lanes:  # the vectors in between would be more than the lanes
+            if kept is not None:
+                there = self._shuffle(kept, self.zero(bits), [i if i < count else lanes for i in range(lanes)])
+                self.scatter(value, address, self.constant(step * size), there)
+                return
+            for i in range(count):
+                one = self._b.extract_element(value, self._ir.IntType(32)(i))
+                self.store(one, self.at(address, self.constant(i * step * size)))
+            return
         for first in range(0, (count - 1) * step + 1, lanes):
             where = [divmod(first + i, step) for i in range(lanes)]
             source = [i if not rest and i < count else None for i, rest in where]
@@ -200,6 +209,12 @@ class Builder(Numbers):
         name = f"llvm.masked.scatter.{suffix(value.type)}.v{value.type.count}p0"
         self._call(name, self._ir.VoidType(), [value, addresses, self._one, mask])
 
+    def store_lanes(self, value: Value, address: Value, step: Value) -> None:
+        """Write all lanes of a vector, `step` bytes apart, one by one, which is faster than a scatter."""
+        for lane in range(value.type.count):
+            at = self.at(address, self.mul(step, lane))
+            self.store(self._b.extract_element(value, self._ir.IntType(32)(lane)), at)
+
     def _addresses(self, address: Value, step: Value, lanes: int) -> Value:
         """Return the vector of addresses that start at one and lie `step` bytes apart."""
         kind = self.vector(self.i64, lanes)
@@ -213,14 +228,21 @@ class Builder(Numbers):
         kind = self.vector(self.integer(size), lanes)
         return self._b.icmp_signed("!=", self.load(address, kind), self.zero(kind))
 
-    def lanes_between(self, first: Value, stop: Value, lanes: int) -> Value:
-        """Return the mask of the lanes i with first <= i < stop; either may lie far outside."""
+    def lanes_between(self, first: Value, stop: Value, lanes: int, vectors: int = 1, vector: int = 0) -> Value:
+        """Return the mask of the lanes i with first <= i < stop; either may lie far outside.
+
+        Parameters
+        ----------
+        first, stop : Value
+        lanes : int
+        vectors, vector : int
+            Where several vectors lie side by side, how many, and which of them is meant; lanes are counted through.
+        """
         kind = self.vector(self._ir.IntType(32), lanes)
-        numbers = self._ir.Constant(kind, list(range(lanes)))
+        numbers = self._ir.Constant(kind, list(range(vector * lanes, (vector + 1) * lanes)))
+        reach = self.constant(vectors * lanes)
         low, high = (
-            self._splat(
-                self._b.trunc(self.smaller(self.larger(n, self.constant(0)), self.constant(lanes)), kind.element), kind
-            )
+            self._splat(self._b.trunc(self.smaller(self.larger(n, self.constant(0)), reach), kind.element), kind)
             for n in (first, stop)
         )
         return self._b.and_(self._b.icmp_signed(">=", numbers, low), self._b.icmp_signed("<", numbers, high))

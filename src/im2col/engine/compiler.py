@@ -24,6 +24,8 @@ _PIPELINE = {"vectorize": True}
 _lock = threading.RLock()
 _loaded: dict[tuple[Kernel, Target | None], Callable[..., None]] = {}
 """By the CPU that was asked for; None where that was the host."""
+_refused: dict[tuple[Kernel, Target | None], str] = {}
+"""Why kernels cannot be compiled where others can."""
 _state: dict[str, str] = {}
 
 
@@ -66,7 +68,7 @@ def required(kernel: Kernel, target: Target) -> Callable[..., None]:
     Raises
     ------
     EngineError
-        If the engine cannot be used.
+        If the engine cannot be used, or not for this kernel.
     """
     function = load(kernel, target)
     if function is None:
@@ -75,7 +77,7 @@ def required(kernel: Kernel, target: Target) -> Callable[..., None]:
 
 
 def load(kernel: Kernel, target: Target | None = None) -> Callable[..., None] | None:
-    """Return a kernel as a function that releases the GIL while it runs, or None where the engine cannot be used.
+    """Return a kernel as a function that releases the GIL while it runs, or None where it cannot be compiled.
 
     Parameters
     ----------
@@ -86,21 +88,25 @@ def load(kernel: Kernel, target: Target | None = None) -> Callable[..., None] | 
     Returns
     -------
     callable or None
-        Takes ``kernel.arguments`` Python ints. None after one `EngineWarning` a process.
+        Takes ``kernel.arguments`` Python ints. None after one `EngineWarning` a process where the engine cannot be
+        used, and after another one where it can be, but not for some kernels.
     """
     key = kernel, target
     function = _loaded.get(key)
     if function is not None:
         return function
     with _lock:
-        if "failure" in _state:
+        if "failure" in _state or key in _refused:
             return None
         if key not in _loaded:
             try:
                 cpu = host() if target is None else target
                 _loaded[key] = _link(kernel, object_code(kernel, cpu), cpu)
             except Exception as cause:
-                _give_up(cause)
+                if kernel != _TRIAL and _works(target):
+                    _refuse(key, cause)
+                else:
+                    _give_up(cause)
                 return None
         return _loaded[key]
 
@@ -115,15 +121,40 @@ def failure() -> str | None:
     return _state.get("failure")
 
 
+def condition() -> str | None:
+    """Return what offers depend on besides their problem: why the engine cannot be used, or for how many kernels."""
+    return failure() or (f"{len(_refused)} kernels cannot be compiled" if _refused else None)
+
+
+def refusal(kernels: Callable[[], tuple[Kernel, ...]], target: Target) -> str | None:
+    """Return why one of some kernels cannot be compiled, or None as far as is known; which they are is rarely asked."""
+    found = (_refused.get((kernel, target)) for kernel in (kernels() if _refused else ()))
+    return next((why for why in found if why is not None), None)
+
+
 def usable_target() -> Target | None:
     """Return the CPU that kernels are compiled for, if they can be loaded here, as a trial shows; else None."""
-    return None if failure() is not None or load(Kernel("trial", _trial, (), 0)) is None else host()
+    return None if failure() is not None or load(_TRIAL) is None else host()
 
 
 def _trial(name: str, target: Target) -> str:  # noqa: ARG001 (a kernel's arguments)
     from .builder import Builder
 
     return Builder(name, "").finish()
+
+
+_TRIAL = Kernel("trial", _trial, (), 0)
+
+
+def _works(target: Target | None) -> bool:
+    """Whether the engine compiles and loads the trial."""
+    try:
+        if (_TRIAL, target) not in _loaded:
+            cpu = host() if target is None else target
+            _loaded[_TRIAL, target] = _link(_TRIAL, object_code(_TRIAL, cpu), cpu)
+    except Exception:  # the cause that is told is that of the kernel that was asked for
+        return False
+    return True
 
 
 def object_code(kernel: Kernel, target: Target) -> bytes:
@@ -256,10 +287,23 @@ def _give_up(cause: Exception) -> None:
     )
 
 
+def _refuse(key: tuple[Kernel, Target | None], cause: Exception) -> None:
+    first = not _refused
+    _refused[key] = f"{type(cause).__name__}: {cause}"
+    if first:
+        warnings.warn(
+            f"im2col's engine cannot compile its kernel {key[0].name} ({_refused[key]}); other algorithms do its work, "
+            "slower. All other kernels are used; another version of llvmlite may compile it",
+            EngineWarning,
+            stacklevel=3,
+        )
+
+
 def _reset() -> None:
     """Forget what was loaded and what failed; for tests."""
     with _lock:
         _loaded.clear()
+        _refused.clear()
         _state.clear()
 
 

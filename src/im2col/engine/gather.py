@@ -44,7 +44,20 @@ def copy(dst: NDArray[Any], src: NDArray[Any], threads: int) -> None:
         np.copyto(dst, src, casting="unsafe")
         return
     workers = min(threads, max(1, dst.nbytes // _WORTH_A_THREAD))
-    run_parallel([partial(_copy_part, d, s) for d, s in _parts(dst, src, workers)], workers)
+    run_parallel([partial(_copy_part, d, s, d.nbytes < _WORTH_LOADING) for d, s in _parts(dst, src, workers)], workers)
+
+
+def turn(dst: NDArray[Any], src: NDArray[Any]) -> None:
+    """Copy a part of a large array into one of the same shape and dtype, in this thread; a kernel is loaded for it.
+
+    Parameters
+    ----------
+    dst : ndarray
+        Overwritten. Shares no memory with `src`.
+    src : ndarray
+        Any strides.
+    """
+    _copy_part(dst, src, must_be_loaded=False)
 
 
 def _parts(dst: NDArray[Any], src: NDArray[Any], count: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
@@ -59,11 +72,10 @@ def _parts(dst: NDArray[Any], src: NDArray[Any], count: int) -> list[tuple[NDArr
     return [(dst[cut], src[cut]) for cut in cuts]
 
 
-def _copy_part(dst: NDArray[Any], src: NDArray[Any]) -> None:
+def _copy_part(dst: NDArray[Any], src: NDArray[Any], must_be_loaded: bool) -> None:
     from .gather_plan import plan_copy  # it loads what kernels are written with, which small copies never need
 
     calls = plan_copy(dst.shape, dst.strides, src.strides, dst.itemsize)
-    must_be_loaded = dst.nbytes < _WORTH_LOADING
     functions = [loaded(call.kernel) if must_be_loaded else load(call.kernel) for call in calls]
     if not calls or None in functions:
         np.copyto(dst, src)

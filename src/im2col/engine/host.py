@@ -41,7 +41,7 @@ def available_memory() -> int | None:
     return min((room for room in rooms if room is not None), default=None)
 
 
-def require_memory(nbytes: int, way_out: str, what: str, *details: object) -> None:
+def require_memory(nbytes: int, way_out: str, what: str, *details: object, beside: int = 0) -> None:
     """Raise before an allocation that cannot succeed, instead of letting the kernel kill the process.
 
     Parameters
@@ -54,19 +54,22 @@ def require_memory(nbytes: int, way_out: str, what: str, *details: object) -> No
         The array; a template that ``str.format`` fills with `details`, which only an error needs.
     *details : object
         Its shape and dtype, say.
+    beside : int
+        Bytes of smaller arrays that are needed at the same time.
 
     Raises
     ------
     MemoryBudgetError
-        If `nbytes` is more than `available_memory`.
+        If all of it is more than `available_memory`.
     """
-    if nbytes <= _ALWAYS_FITS:
+    if nbytes + beside <= _ALWAYS_FITS:
         return
     available = available_memory()
-    if available is not None and nbytes > available:
+    if available is not None and nbytes + beside > available:
+        more = f", and {format_bytes(beside)} more beside it," if beside else ""
         raise MemoryBudgetError(
-            f"{what.format(*details)} would take {format_bytes(nbytes)} but {format_bytes(available)} are available; "
-            f"{way_out}"
+            f"{what.format(*details)} would take {format_bytes(nbytes)}{more} but {format_bytes(available)} are "
+            f"available; {way_out}"
         )
 
 

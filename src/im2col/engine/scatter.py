@@ -1,15 +1,18 @@
-"""Strided sums: matrix → image."""
+"""Strided sums: matrix → image. What the engine sums, in how many threads; `scatter_plan` says how."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..memory import recalled
+from . import gather, scratch
+from .boxes import boxes
 from .compiler import load, loaded
+from .scatter_plan import TURNED_BYTES, Walk, plan_sum
 from .threads import run_parallel
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .compiler import Kernel
+    from .scatter_plan import SumPlan
 
 _WORTH_A_CALL = 16 << 10
 """Bytes of matrix below which NumPy is as fast."""
@@ -67,100 +71,169 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
         return real and sum_windows(image.imag, matrix.imag, axes, threads)
     if matrix.nbytes < max(1, _WORTH_A_CALL):
         return False
-    kernel = _kernel(image, matrix, axes)
-    if kernel is None:
+    element = _element(image.dtype, matrix.dtype)
+    if element is None:
         return False
+    walks = _walks(image, matrix, axes)
+    plan, kernel = recalled((_planned, walks, element), partial(_planned, walks, *element))
     function = loaded(kernel) if matrix.nbytes < _WORTH_LOADING else load(kernel)
     if function is None:
         return False
     workers = min(threads, max(1, matrix.nbytes // _WORTH_A_THREAD))
-    job = _Job(image, matrix, tuple(axes))
-    run_parallel([partial(job.run, function, *part) for part in job.parts(workers)], workers)
+    sums = [partial(part.run, function) for part in _Sum(plan, address(image), matrix).parts(workers)]
+    run_parallel(sums, workers)
     return True
 
 
-def _kernel(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> Kernel | None:
-    """Return the kernel for these arrays, or None where there is none."""
-    from .scatter_kernels import (
-        Element,
-        sum_rows,
-    )  # it loads what kernels are written with, which small sums never need
-
-    total, value = image.dtype, matrix.dtype
+def _element(total: np.dtype[Any], value: np.dtype[Any]) -> tuple[str, str] | None:
+    """Return the names of the numbers in image and matrix, or None where there is no kernel that adds them."""
     floats = total == value and total.kind == "f" and total.itemsize in (4, 8)
     integers = total.kind in "iu" and total.itemsize == 8 and value.kind in "biu"
     if not ((floats or integers) and value.isnative):
         return None
-    names = ("u" + str(d.itemsize) if d.kind == "b" else d.kind + str(d.itemsize) for d in (total, value))
-    dense_pixels = image.strides[-1] * axes[-1].stride == total.itemsize
-    return sum_rows(Element(*names), matrix.strides[-1] == value.itemsize, dense_pixels)
+    sums, values = ("u" + str(d.itemsize) if d.kind == "b" else d.kind + str(d.itemsize) for d in (total, value))
+    return sums, values
 
 
-class _Job(NamedTuple):
-    """An image to be computed from a matrix, row by row."""
+def _walks(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> tuple[Walk, ...]:
+    """Return every axis of an image: batch, channels, space."""
+    k = len(axes)
+    windows = [Axis(1, 1, 0)] * 2 + list(axes)
+    taps, positions = (1, 1, *matrix.shape[2 : 2 + k]), (*matrix.shape[:2], *matrix.shape[2 + k :])
+    tap_steps, position_steps = (0, 0, *matrix.strides[2 : 2 + k]), (*matrix.strides[:2], *matrix.strides[2 + k :])
+    return tuple(
+        map(Walk, image.shape, taps, positions, *zip(*windows, strict=True), image.strides, tap_steps, position_steps)
+    )
 
-    image: NDArray[Any]
+
+def _planned(walks: tuple[Walk, ...], total: str, value: str) -> tuple[SumPlan, Kernel]:
+    """Return how a sum is made, and its kernel."""
+    plan = plan_sum(walks, int(total[1]), int(value[1]))
+    return plan, _kernel(plan, total, value)
+
+
+def _kernel(plan: SumPlan, total: str, value: str) -> Kernel:
+    """Return a plan's kernel for numbers by their names."""
+    from .scatter_kernels import (  # it loads what kernels are written with, which small sums never need
+        Element,
+        sum_rows,
+    )
+
+    dense_values = plan.lanes.position == int(value[1]) or plan.sides != ()
+    dense_pixels = plan.lanes.pixel * plan.lanes.stride == int(total[1])
+    return sum_rows(Element(total, value), dense_values, dense_pixels, plan.inside)
+
+
+class _Sum(NamedTuple):
+    """A plan, the address of its first pixel, and the matrix."""
+
+    plan: SumPlan
+    image: int
     matrix: NDArray[Any]
-    axes: tuple[Axis, ...]
 
-    def parts(self, workers: int) -> Iterator[tuple[slice, slice, slice]]:
-        """Yield disjoint parts of the image: images of the batch, some of their planes, a range of their first axis."""
-        lengths = self.image.shape[:3] if len(self.axes) > 1 else self.image.shape[:2]
-        cut = next((i for i, n in enumerate(lengths) if n >= 2 * workers), int(np.argmax(lengths)))
-        whole = [slice(0, n) for n in self.image.shape[:3]]
-        for i in range(workers):
-            start, stop = (lengths[cut] * edge // workers for edge in (i, i + 1))
-            batch, planes, rows = (slice(start, stop) if axis == cut else s for axis, s in enumerate(whole))
-            yield batch, planes, rows
+    def parts(self, workers: int) -> Iterator[_Sum]:
+        """Yield sums of disjoint parts of the image, cut along the outermost axis that is long enough."""
+        axes = self.plan.axes
+        cut = next((i for i, axis in enumerate(axes) if axis.n >= 4 * workers), int(np.argmax([a.n for a in axes])))
+        n = axes[cut].n
+        count = min(workers, n)
+        for i in range(count):
+            start, stop = n * i // count, n * (i + 1) // count
+            part = self.plan.with_axes([axis.part(start, stop) if k == cut else axis for k, axis in enumerate(axes)])
+            yield _Sum(part, self.image + start * axes[cut].pixel, self.matrix)
 
-    def run(self, function: Callable[..., None], batch: slice, planes: slice, rows: slice) -> None:
-        """Compute one part of the image."""
-        image, matrix = self.image[batch, planes], self.matrix[batch, planes]
-        phases = min(self.axes[-1].stride, image.shape[-1])
-        columns = [self._taps(phase) for phase in range(phases)]
-        for table, pieces in self._tables(rows):
-            for n, (phase, taps) in itertools.product(range(len(image)), enumerate(columns)):
-                function(
-                    image.ctypes.data + n * image.strides[0] + phase * image.strides[-1],
-                    matrix.ctypes.data + n * matrix.strides[0],
-                    *(image.shape[1], image.strides[1], matrix.strides[1]),
-                    *(len(table), table.ctypes.data, pieces.ctypes.data, len(taps), taps.ctypes.data),
-                    *(-(-(image.shape[-1] - phase) // self.axes[-1].stride), matrix.shape[-1]),
-                    *(self.axes[-1].stride * image.strides[-1], matrix.strides[-1]),
-                )
-
-    def _taps(self, phase: int) -> NDArray[np.int64]:
-        """Return the table ``taps`` for the pixels phase, phase + stride, … of a line."""
-        k, axis = len(self.axes), self.axes[-1]
-        taps = np.arange(self.matrix.shape[1 + k])
-        first, beside = np.divmod(phase + axis.before - taps * axis.dilation, axis.stride)
-        table: NDArray[np.int64] = np.stack([taps * self.matrix.strides[1 + k], -first], axis=-1)[beside == 0]
-        return table
-
-    def _tables(self, rows: slice) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Yield the tables ``rows`` and ``pieces`` for the rows of a range of the first axis, a block at a time."""
-        k = len(self.axes)
-        if k == 1:
-            yield np.array([[0, 0, 1]]), np.zeros(1, np.int64)
+    def run(self, function: Callable[..., None]) -> None:
+        """Compute the image, from copies of the matrix's blocks if the plan says so."""
+        if not self.plan.sides:
+            for call in _calls(self.plan):
+                call.make(function, self.image, address(self.matrix))
             return
-        per_slice = math.prod(self.image.shape[3:-1])
-        step = max(1, _TABLE_PIECES // max(1, math.prod(self.matrix.shape[2 : 1 + k])))
-        for start in range(rows.start * per_slice, rows.stop * per_slice, step):
-            yield self._table(np.arange(start, min(start + step, rows.stop * per_slice)))
+        axes = self.plan.axes
+        shape = (*(axis.taps for axis in axes), *(axis.positions for axis in axes))
+        strides = (*(axis.tap for axis in axes), *(axis.position for axis in axes))
+        entries = np.lib.stride_tricks.as_strided(self.matrix, shape, strides, writeable=False)
+        every_tap = (slice(None),) * len(axes)
+        room = scratch.empty(TURNED_BYTES // self.matrix.itemsize, self.matrix.dtype)
+        known: dict[SumPlan, list[Call]] = {}  # boxes inside the image are all alike
+        for box in boxes(tuple(axis.n for axis in axes), self.plan.sides):
+            parts = [axis.part(pixels.start, pixels.stop) for axis, pixels in zip(axes, box, strict=True)]
+            met = [part.positions_met() for part in parts]
+            block = entries[(*every_tap, *(slice(m.start, m.stop) for m in met))]
+            turned = room[: block.size].reshape(block.shape)
+            gather.turn(turned, block)
+            taps, positions = turned.strides[: len(axes)], turned.strides[len(axes) :]
+            plan = self.plan.with_axes(map(Walk.over, parts, met, taps, positions))
+            if plan not in known:
+                known[plan] = list(_calls(plan))
+            first = sum(pixels.start * axis.pixel for axis, pixels in zip(axes, box, strict=True))
+            for call in known[plan]:
+                call.make(function, self.image + first, address(room))
 
-    def _table(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return both tables for rows by their numbers; every row has its pieces in the order of their taps."""
-        k = len(self.axes)
-        origin = np.zeros(len(rows), np.int64)
-        offset, meet = np.zeros((len(rows), 1), np.int64), np.ones((len(rows), 1), bool)
-        for i, pixels in enumerate(np.unravel_index(rows, self.image.shape[2:-1])):
-            axis, taps = self.axes[i], np.arange(self.matrix.shape[2 + i])
-            position, beside = np.divmod(pixels[:, None] + axis.before - taps * axis.dilation, axis.stride)
-            meets = (beside == 0) & (position >= 0) & (position < self.matrix.shape[2 + k + i])
-            steps = position * self.matrix.strides[2 + k + i] + taps * self.matrix.strides[2 + i]
-            # Taps of this axis are inside those of the axes before it.
-            offset = (offset[:, :, None] + steps[:, None]).reshape(len(rows), -1)
-            meet = (meet[:, :, None] & meets[:, None]).reshape(len(rows), -1)
-            origin += pixels * self.image.strides[2 + i]
-        stops = np.cumsum(meet.sum(axis=1))
-        return np.stack([origin, np.append(0, stops[:-1]), stops], axis=-1), offset[meet]
+
+class Call(NamedTuple):
+    """One call of a kernel, all but the addresses of the image and the matrix."""
+
+    image_offset: int
+    matrix_offset: int
+    arguments: tuple[int, ...]
+    tables: Tables
+    """What some arguments are the addresses of, kept alive."""
+
+    def make(self, function: Callable[..., None], image: int, matrix: int) -> None:
+        """Call the kernel."""
+        function(image + self.image_offset, matrix + self.matrix_offset, *self.arguments)
+
+
+class Tables(NamedTuple):
+    """The tables of a kernel: rows of the image, and pieces of the matrix."""
+
+    rows: NDArray[np.int64]
+    pieces: NDArray[np.int64]
+
+
+def address(array: NDArray[Any]) -> int:
+    """Return where an array starts; ``array.ctypes`` takes ten times as long."""
+    return int(array.__array_interface__["data"][0])
+
+
+def _calls(plan: SumPlan) -> Iterator[Call]:
+    """Yield the calls that make a sum: one for every phase of every table."""
+    lanes, planes = plan.lanes, plan.planes
+    for tables in _tables(plan):
+        for phase in lanes.phases():
+            arguments = (
+                *(planes.n, planes.pixel, planes.position),
+                *(len(tables.rows), address(tables.rows), address(tables.pieces)),
+                *(phase.taps, phase.tap_step * lanes.tap, phase.shift, phase.shift_step, int(plan.backwards)),
+                *(phase.width, lanes.positions, lanes.pixel * lanes.stride, lanes.position),
+            )
+            # The kernel walks planes without looking for those that lie outside.
+            first = planes.before * planes.position + phase.first_tap * lanes.tap
+            yield Call(phase.first_pixel * lanes.pixel, first, arguments, tables)
+
+
+def _tables(plan: SumPlan) -> Iterator[Tables]:
+    """Yield the tables for all rows, a block at a time."""
+    rows = math.prod(walk.n for walk in plan.table)
+    step = max(1, _TABLE_PIECES // math.prod(walk.taps for walk in plan.table))
+    for start in range(0, rows, step):
+        yield _table(plan, np.arange(start, min(start + step, rows)))
+
+
+def _table(plan: SumPlan, rows: NDArray[np.int64]) -> Tables:
+    """Return the tables for rows by their numbers; every row has its pieces in the order of their taps."""
+    walks = plan.table
+    origin = np.zeros(len(rows), np.int64)
+    offset, meet = np.zeros((len(rows), 1), np.int64), np.ones((len(rows), 1), bool)
+    places = np.unravel_index(rows, [walk.n for walk in walks]) if walks else ()
+    for i in plan.order:
+        walk, taps = walks[i], np.arange(walks[i].taps)
+        position, beside = np.divmod(places[i][:, None] + walk.before - taps * walk.dilation, walk.stride)
+        meets = (beside == 0) & (position >= 0) & (position < walk.positions)
+        steps = position * walk.position + taps * walk.tap
+        # Taps of this axis are inside those of the axes before it.
+        offset = (offset[:, :, None] + steps[:, None]).reshape(len(rows), -1)
+        meet = (meet[:, :, None] & meets[:, None]).reshape(len(rows), -1)
+        origin += places[i] * walk.pixel
+    stops = np.cumsum(meet.sum(axis=1))
+    return Tables(np.stack([origin, np.append(0, stops[:-1]), stops], axis=-1), offset[meet])

@@ -64,8 +64,8 @@ def _algorithms(gradient: bool) -> Mapping[str, Algorithm[Any]]:
 def _offer(algorithm: Algorithm[Any], problem: Problem, threads: int) -> Offer[Any]:
     target = compiler.usable_target() if algorithm.compiles(problem) else None
     # Once for problems that are alike: phases, and calls whose arguments `memoized` cannot tell. Reasons may quote the
-    # engine's failure.
-    key = algorithm, problem, target, threads, compiler.failure()
+    # engine's condition.
+    key = algorithm, problem, target, threads, compiler.condition()
     return recalled(key, partial(algorithm.offer, problem, target, threads))
 
 

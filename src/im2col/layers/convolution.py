@@ -289,7 +289,7 @@ def convolution(
         options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
     workers, has_bias = resolve_threads(threads), bias is not None
     shapes_and_dtypes = x_shape, filters.shape, x_dtype, filters.dtype
-    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.failure(), **options)
+    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
         bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator)
     return Work(operation, (filters, bias, scales), (given,))
@@ -304,7 +304,7 @@ def _decided(
     has_bias: bool,
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
+    engine_condition: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     **options: Any,
 ) -> Convolution:
     """Validate a convolution's arguments, all but the arrays' values, and choose the algorithm."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, overload
 
@@ -286,8 +287,10 @@ def _cost(
 
 
 def _transposed_workspace(transposed: Transposed, folding: Folding | None, threads: int) -> dict[str, int]:
-    """Return the workspace of each algorithm that can solve every phase."""
-    found = [offers(phase.problem, threads) for phase in transposed.phases]
-    able = [name for name in registry() if all(each[name].rank for each in found)]
+    """Return the workspace of each algorithm that can solve every stage."""
     spec = transposed, folding, False, False
-    return {name: Transpose.decided(*spec, name, threads).workspace_bytes for name in able}
+    found = {}
+    for name in registry():
+        with suppress(ArgumentError):
+            found[name] = Transpose.decided(*spec, name, threads).workspace_bytes
+    return found

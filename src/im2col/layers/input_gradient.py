@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
@@ -14,11 +12,12 @@ from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, keywords, make_problem, refuse_unknown
 from ..spec.transposed import Transposed
-from .operation import Work
+from .operation import Work, own_copy
 from .plan import TransposedPlan
 from .stages import Folding, Transpose
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from ..spec.geometry import Window
@@ -135,7 +134,7 @@ def plan_input_gradient(
     (1, 3, 8, 8)
     """
     refuse_unknown("plan_input_gradient", options, keywords(conv_input_gradient) - {"out"})
-    filters = np.array(as_array("w", w))
+    filters = own_copy("w", w)
     dtype = filters.dtype if grad_dtype is None else as_dtype("grad_dtype", grad_dtype)
     work = _work(image_shape, dtype, filters, **options)
     return TransposedPlan(work.operation, work.weights, "plan_input_gradient")
@@ -167,7 +166,7 @@ def _work(
     """Return the gradient of an image and its weights, all arguments checked."""
     filters = w.astype(native(w.dtype), copy=False)
     shape, workers = checked_shape(image_shape), resolve_threads(threads)
-    given = (shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.failure())
+    given = (shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.condition())
     return Work(_decided(*given, **options), (filters, None), (filters,))
 
 
@@ -179,7 +178,7 @@ def _decided(
     w_dtype: np.dtype[Any],
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
+    engine_condition: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     flip: bool = False,
     **options: Any,
 ) -> Transpose:

@@ -136,7 +136,7 @@ class Operation(ABC):
         try:
             return self, self.prepare(weights)
         except EngineError:
-            pass  # from now on no algorithm that needs the engine is offered
+            pass  # from now on no algorithm that needs these kernels is offered
         other = self.decided(*self.spec)
         other.require_workspace()
         return other.prepared(weights)
@@ -163,6 +163,21 @@ class Work(NamedTuple):
         operation, prepared = self.operation.prepared(self.weights)
         operation.run(prepared, arrays, out)
         return out
+
+
+def own_copy(name: str, value: ArrayLike) -> NDArray[Any]:
+    """Return a copy of an array that a plan keeps, after a look at the memory.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If it would not fit the available memory.
+    """
+    array = as_array(name, value)
+    require_memory(
+        array.nbytes, "call the function itself, which keeps no copy", "the copy of {} {}", name, array.shape
+    )
+    return np.array(array)
 
 
 def checked_bias(bias: ArrayLike, maps: int, accumulator: np.dtype[Any]) -> NDArray[Any]:

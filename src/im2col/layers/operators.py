@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..engine.host import require_memory
 from ..errors import DTypeError, named, naming
 from ..matrix.shapes import checked_shape
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.layout import BATCH
 from .convolution import convolution
 from .input_gradient import conv_input_gradient, plan_input_gradient
+from .operation import own_copy
 from .plan import Plan
 from .sparse_matrix import one_image, scipy_of
 
@@ -92,7 +94,7 @@ def conv_operator(
     array([0., 0., 4., 0., 8.])
     """
     sparse = scipy_of()
-    filters, shape = np.array(as_array("w", w)), checked_shape(image_shape)
+    filters, shape = own_copy("w", w), checked_shape(image_shape)
     if dtype is not None:
         vectors = native(as_dtype("dtype", dtype))
     elif filters.dtype.kind in "biu":
@@ -190,6 +192,8 @@ def _at_least(dtype: np.dtype[Any], name: str, value: ArrayLike) -> NDArray[Any]
         raise DTypeError(
             f"{name} has dtype {array.dtype}, which has no common dtype with the operator's {dtype}; convert it first"
         ) from cause
+    if array.dtype != common:
+        require_memory(array.size * common.itemsize, f"pass {common}", "{} converted to {}", name, common)
     return array.astype(common, copy=False)
 
 

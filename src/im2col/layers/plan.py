@@ -12,6 +12,7 @@ from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import lazy
 from ..spec.problem import keywords, refuse_unknown
 from .convolution import conv, convolution
+from .operation import own_copy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -238,7 +239,7 @@ class Plan(_OneOperand):
     threads : int
         How many threads may work.
     workspace_bytes : int
-        Bytes allocated beyond image and result, the weights as the algorithm wants them included.
+        Bytes allocated beyond image and result, at most: the weights as the algorithm wants them, tables, copies.
     """
 
 
@@ -289,7 +290,7 @@ def plan(
     ((1, 4, 8, 8), 'implicit')
     """
     refuse_unknown("plan", options, keywords(conv) - {"out"})
-    filters = np.array(as_array("w", w))
+    filters = own_copy("w", w)
     dtype = filters.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
     work = convolution(x_shape, dtype, filters, bias, **options)
     return Plan(work.operation, work.weights, "plan")
@@ -310,7 +311,7 @@ class TransposedPlan(_OneOperand):
     threads : int
         How many threads may work.
     workspace_bytes : int
-        Bytes allocated beyond operand and result, at most, the weights as the algorithms want them included.
+        Bytes allocated beyond operand and result, at most: the weights as the algorithms want them, tables, columns.
     """
 
     @property
@@ -334,7 +335,7 @@ class WeightGradientPlan(BasePlan):
     threads : int
         How many threads may work.
     workspace_bytes : int
-        Bytes allocated beyond the arguments and the result.
+        Bytes allocated beyond the arguments and the result, at most: tables and copies.
     """
 
     def __call__(self, x: ArrayLike, grad: ArrayLike, out: Array | None = None) -> Array:

@@ -11,6 +11,7 @@ from ..spec.arrays import as_array, as_dtype
 from ..spec.problem import WORKSPACE_LIMIT, keywords, refuse_unknown
 from ..spec.quantization import check_bytes, factors, is_byte, zero_point
 from .convolution import convolution
+from .operation import own_copy
 from .plan import Plan
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def plan_quantized(
     np.uint8(14)
     """
     refuse_unknown("plan_quantized", options, keywords(quantized_conv) - {"out"})
-    filters, dtype = np.array(as_array("w", w)), as_dtype("x_dtype", x_dtype)
+    filters, dtype = own_copy("w", w), as_dtype("x_dtype", x_dtype)
     work = _work(x_shape, dtype, filters, bias, x_scale, w_scale, y_scale, **options)
     return Plan(work.operation, work.weights, "plan_quantized")
 

@@ -10,9 +10,11 @@ import numpy as np
 from ..algorithms.contract import Banded
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
+from ..spec.memo import lazy
 from ..spec.padding import fold_padding
 from .choice import choose, offer_lines
 from .operation import Input, Operation
+from .product import Product, product_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 _BAND_BYTES = 256 << 10
 """Of the operand: what a core's second level of cache holds while all phases read it."""
+_PHASE_BYTES = 4 << 10
+"""Of the objects around a phase, which count where there are thousands."""
 
 
 class _OneStage(Operation):
@@ -113,14 +117,15 @@ class Folding(NamedTuple):
 
 
 class PreparedPhases(NamedTuple):
-    """A runner for each phase, and what stands where no tap reaches, if that is anywhere."""
+    """A runner for each stage, the bias, and what stands where no tap reaches, if that is anywhere."""
 
     runners: tuple[Runner, ...]
+    bias: Array | None
     unreached: Array | None
 
 
 class Transpose(Operation):
-    """A transposed convolution, or an image's gradient: one convolution for each phase of the stride.
+    """A transposed convolution, or an image's gradient: one convolution for each phase of the stride, or one product.
 
     Its spec is the transposed convolution, how its result is folded, what happens to the weights first (whether they
     are conjugated and flipped), the algorithm that the user asked for, and the threads.
@@ -136,16 +141,23 @@ class Transpose(Operation):
         requested: str,
         threads: int,
     ) -> Self:
-        """Choose an algorithm for each phase."""
+        """Choose an algorithm for each phase, or for the product."""
         t = transposed
-        choices = tuple(choose(phase.problem, requested, threads) for phase in t.phases)
+        product = product_of(t, requested)
+        stages = [phase.problem for phase in t.phases] if product is None else [product.problem]
+        choices = tuple(choose(problem, requested, threads) for problem in stages)
         batch, dtype = (folding.batch, folding.dtype) if folding else (t.batch, t.dtype)
         image = folding.geometry.spatial_shape if folding else t.image
         x_shape = t.layout.from_canonical_shape(batch, t.filters, t.spatial_shape)
         # For each phase, a padded image, and regrouped weights.
         padded = t.channels * math.prod(t.image) * t.dtype.itemsize if folding else 0
         weights = t.filters * (t.channels // t.groups) * math.prod(t.kernel_size) * t.w_dtype.itemsize
-        nbytes = padded + weights * (t.groups > 1) + sum(choice.offer.workspace_bytes for choice in choices)
+        # Phases that are alike have their tables in common.
+        shared = {choice.problem: choice.offer.shared_bytes for choice in choices}
+        own = (choice.offer.workspace_bytes - choice.offer.shared_bytes for choice in choices)
+        nbytes = padded + weights * (t.groups > 1) + sum(own) + sum(shared.values())
+        nbytes += _PHASE_BYTES * len(t.phases) if product is None else 0
+        nbytes += product.workspace_bytes if product else 0
         return cls(
             (transposed, folding, conjugate, flip, requested, threads),
             threads,
@@ -162,6 +174,11 @@ class Transpose(Operation):
         transposed: Transposed = self.spec[0]
         return transposed
 
+    @lazy
+    def product(self) -> Product | None:
+        """Return how it is one product and a fold, where it is."""
+        return product_of(self.transposed, self.spec[4])
+
     @property
     def folding(self) -> Folding | None:
         """How the result is folded."""
@@ -169,7 +186,7 @@ class Transpose(Operation):
         return folding
 
     def prepare(self, weights: Weights) -> PreparedPhases:
-        """Return what the algorithms make of the weights, phase by phase."""
+        """Return what the algorithms make of the weights, phase by phase or for the product."""
         given, bias = weights
         t, (_, _, conjugate, flip, *_) = self.transposed, self.spec
         w = np.asarray(given)
@@ -179,11 +196,15 @@ class Transpose(Operation):
         # (filters, channels of a group, *kernel) → (channels, filters of a group, *kernel)
         grouped = w.reshape(t.groups, t.filters // t.groups, *w.shape[1:]).swapaxes(1, 2)
         swapped = grouped.reshape(t.channels, t.filters // t.groups, *w.shape[2:])
+        if self.product is not None:
+            return PreparedPhases(
+                (self.choices[0].offer.prepare(self.product.weights(swapped), None, None),), bias, None
+            )
         runners = [
             choice.offer.prepare(swapped[(slice(None), slice(None), *phase.taps)], bias, None)
             for phase, choice in zip(t.phases, self.choices, strict=True)
         ]
-        return PreparedPhases(tuple(runners), None if t.covers else self._unreached(bias))
+        return PreparedPhases(tuple(runners), bias, None if t.covers else self._unreached(bias))
 
     def _unreached(self, bias: Array | None) -> Array:
         """Return what stands where no tap reaches: the bias, and the activation of it."""
@@ -201,14 +222,20 @@ class Transpose(Operation):
         t, folding = self.transposed, self.folding
         source, target = (t.layout.to_canonical(each) for each in (arrays[0], out))
         if folding is None:
-            self._run_phases(prepared, source, target)
+            self._run_stages(prepared, source, target)
             return
         padded = np.empty((1, t.channels, *t.image), t.dtype)
         for n in range(folding.batch):
-            self._run_phases(prepared, source[n : n + 1], padded)
+            self._run_stages(prepared, source[n : n + 1], padded)
             with np.errstate(all="ignore"):
                 folded = fold_padding(padded, 2, folding.geometry, folding.mode)
                 np.copyto(target[n : n + 1], folded, casting="unsafe")
+
+    def _run_stages(self, prepared: PreparedPhases, x: Array, out: Array) -> None:
+        if self.product is None:
+            self._run_phases(prepared, x, out)
+        else:
+            self.product.run(prepared.runners[0], prepared.bias, x, out, self.threads)
 
     def _run_phases(self, prepared: PreparedPhases, x: Array, out: Array) -> None:
         every = (slice(None), slice(None))
@@ -257,6 +284,10 @@ class Transpose(Operation):
             f"  workspace  {format_bytes(self.workspace_bytes)}",
             f"  threads    {self.threads}",
         ]
+        if self.product is not None:
+            columns = self.product.problem.filters
+            lines.append(f"  {len(t.phases)} phases: one product, {t.filters} channels → {columns}, then its fold")
+            return [*lines, *("  " + line for line in offer_lines(self.choices[0], self.threads))]
         for phase, choice in zip(t.phases, self.choices, strict=True):
             lines += _phase_lines(phase, choice, self.threads)
         if not t.covers:

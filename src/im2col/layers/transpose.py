@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import named
@@ -13,11 +11,12 @@ from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, refuse_unknown
 from ..spec.transposed import make_transposed
-from .operation import Work, checked_bias
+from .operation import Work, checked_bias, own_copy
 from .plan import TransposedPlan
 from .stages import Transpose
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from ..spec.activation import ActivationArgument
@@ -104,7 +103,8 @@ def conv_transpose(
     -----
     ``y[n, c, o·stride + t·dilation - before] += x[n, f, o] · w[f, c, t]`` over all f, o and t. It runs as one ordinary
     convolution for each phase of the stride, with the taps that reach that phase (`im2col.spec.transposed`); no zeros
-    are inserted and no column matrix is made.
+    are inserted and no column matrix is made. Many phases each of which has little to do (kernel and stride of 16) are
+    one product and a fold instead.
 
     - torch: ``conv_transpose2d(x, w, bias, stride, padding, output_padding, groups, dilation)`` by the same names;
       ``ConvTranspose2d(…)(x, output_size=s)`` is ``output_size=s``.
@@ -170,7 +170,7 @@ def plan_transpose(
     (1, 4, 28, 28)
     """
     refuse_unknown("plan_transpose", options, keywords(conv_transpose) - {"out"})
-    weights = np.array(as_array("w", w))
+    weights = own_copy("w", w)
     dtype = weights.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
     work = _work(x_shape, dtype, weights, bias, **options)
     return TransposedPlan(work.operation, work.weights, "plan_transpose")
@@ -197,7 +197,7 @@ def _work(
     weights = w.astype(native(w.dtype), copy=False)
     workers, has_bias = resolve_threads(threads), bias is not None
     shapes_and_dtypes = x_shape, weights.shape, x_dtype, weights.dtype
-    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.failure(), **options)
+    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
         bias = checked_bias(bias, operation.transposed.channels, accumulator(operation.transposed.dtype))
     return Work(operation, (weights, bias), (weights,))
@@ -212,7 +212,7 @@ def _decided(
     has_bias: bool,
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
+    engine_condition: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     flip: bool = False,
     **options: Any,
 ) -> Transpose:

@@ -244,7 +244,7 @@ def _work(
 ) -> Work:
     """Return the gradient of the weights, all arguments checked."""
     workers = resolve_threads(threads)
-    given = (x_shape, grad_shape, kernel_size, x_dtype, grad_dtype, algorithm, workers, compiler.failure())
+    given = (x_shape, grad_shape, kernel_size, x_dtype, grad_dtype, algorithm, workers, compiler.condition())
     return Work(_decided(*given, **options))
 
 
@@ -257,7 +257,7 @@ def _decided(
     grad_dtype: np.dtype[Any],
     algorithm: str,
     threads: int,
-    engine_failure: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
+    engine_condition: str | None,  # noqa: ARG001 (the choice depends on it, so it is a part of what is remembered)
     layout: str | None = None,
     groups: int = 1,
     filters: int = 0,

@@ -2,193 +2,374 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from functools import reduce as reduce_pairs
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..engine import scatter
-from ..spec.arrays import is_registered, native
-from ..spec.padding import fold_padding, pad_image, source_index
+from ..engine.boxes import box_steps, boxes
+from ..engine.threads import run_parallel
+from ..spec.arrays import is_registered, sum_dtype
+from ..spec.geometry import Geometry
+from ..spec.memo import lazy, memoized
+from ..spec.padding import fold_padding, pad_image
+from .overlap import axis_counts, counting_bytes, outer
+from .regions import regions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from ..spec.geometry import Geometry
+    from ..engine.scatter import Axis
+    from ..spec.geometry import Pairs
+
+_BOX_PIXELS = 32 << 10
+"""Of an image that is not simply summed: what is made of a box on the way stays in the second level of cache."""
+_FOLDED_PIXELS = 1 << 20
+"""Of padded planes that are folded back together: each of them must be there as a whole."""
+_BOX_ENTRIES = 128 << 10
+"""Of the matrix, where a box's entries are converted or weighed first."""
 
 
-def fold(
-    out: NDArray[Any],
-    columns: NDArray[Any],
-    geometry: Geometry,
-    mode: str,
-    reduce: Literal["sum", "mean"],
-    threads: int,
-) -> None:
-    """Overwrite `out` with the sum or the mean of each pixel's copies.
-
-    Parameters
-    ----------
-    out : ndarray, (N, C, *spatial)
-        Any strides.
-    columns : ndarray, (N, C, *kernel, *output)
-        Any strides.
-    geometry : Geometry
-    mode : str
-        The padding mode.
-    reduce : {"sum", "mean"}
-    threads : int
-    """
-    dtype = native(columns.dtype)
-    if reduce == "mean" and dtype.kind in "iu" and dtype.itemsize == 8:
-        _mean_without_overflow(out, columns, geometry, mode)
-        return
-    accumulator = _accumulator(dtype)
-    direct = out.dtype == accumulator and (mode == "constant" or not geometry.is_padded)
-    total = out if direct else np.empty(out.shape, accumulator)
-    _sum(total, columns, geometry, mode, threads)
-    if reduce == "mean":
-        count = np.maximum(overlap(geometry, mode), 1)
-        if accumulator.kind in "iu":
-            np.floor_divide(total, count.astype(total.dtype), out=total)
-        else:
-            # A real divisor of the accumulator's own precision: no wider temporary, and complex stays complex.
-            divisor = count.astype(total.real.dtype)
-            for part in (total.real, total.imag) if accumulator.kind == "c" else (total,):
-                np.divide(part, divisor, out=part)
-    if total is not out:
-        np.copyto(out, total, casting="unsafe")
-
-
-def workspace_bytes(planes: int, geometry: Geometry, dtype: np.dtype[Any], mode: str, reduce: str) -> int:
-    """Return the bytes that `fold` allocates beyond its result.
-
-    Parameters
-    ----------
-    planes : int
-        Channels of all images.
-    geometry : Geometry
-    dtype : dtype
-        Of the columns.
-    mode, reduce : str
-        As for `fold`.
-    """
-    accumulator = _accumulator(dtype)
-    pixels, padded = planes * math.prod(geometry.spatial_shape), planes * math.prod(geometry.padded_shape)
-    folded = mode != "constant" and geometry.is_padded
-    if reduce == "mean" and dtype.kind in "iu" and dtype.itemsize == 8:
-        # Quotients and remainders, those of one tap, the counts, and one temporary of the end.
-        return 6 * dtype.itemsize * (padded if folded else pixels)
-    same = accumulator == (dtype if reduce == "mean" else sum_dtype(dtype))
-    return accumulator.itemsize * (pixels * (folded or not same) + padded * folded)
-
-
-def overlap(geometry: Geometry, mode: str) -> NDArray[np.int64]:
-    """Return how often each pixel is read, over the spatial axes: an outer product of counts along each axis."""
-    counts = []
-    for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
-        stops = np.arange(geometry.output_shape[i]) * geometry.stride[i]
-        taps = np.arange(geometry.kernel_size[i]) * geometry.dilation[i]
-        pixels = source_index(n, before, after, mode)[stops[:, None] + taps]
-        counts.append(np.bincount(pixels[pixels >= 0], minlength=n))
-    return reduce_pairs(np.multiply.outer, counts)
-
-
-def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of ``np.sum`` over an array of `dtype`: small integers grow."""
-    return np.asarray(np.add.reduce(np.empty(0, dtype))).dtype
-
-
-def _accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype that sums are kept in: np.sum's for integers, at least float32 for floats."""
     if dtype == np.float16 or is_registered(dtype):
         return np.dtype(np.float32)
     return sum_dtype(dtype)
 
 
-def _sum(total: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str, threads: int) -> None:
-    if mode == "constant" or not geometry.is_padded:
-        axes = [
-            scatter.Axis(stride, dilation, before)
-            for stride, dilation, (before, _) in zip(geometry.stride, geometry.dilation, geometry.padding, strict=True)
-        ]
-        if not scatter.sum_windows(total, columns, axes, threads):
-            total[...] = 0
-            for region in tap_regions(geometry):
-                pixels = total[region.image]
-                np.add(pixels, columns[region.matrix], out=pixels, casting="unsafe", dtype=total.dtype)
-        return
-    padded = np.empty((*total.shape[:2], *geometry.padded_shape), total.dtype)
-    _sum(padded, columns, geometry.unpadded(), "constant", threads)
-    total[...] = fold_padding(padded, 2, geometry, mode)
+@dataclass(frozen=True)
+class Fold:
+    """A fold, decided before any array is seen.
 
-
-class Region(NamedTuple):
-    """One tap, and the positions at which it lies on the image: two indices that select arrays of one shape.
+    The image is made box by box, so that nothing on the way is as large as the image: the sums in a wider dtype, the
+    counts that a mean divides by, entries times their weights. Only what is folded back from padding needs room for a
+    whole padded plane.
 
     Parameters
     ----------
-    image : tuple
-        Into (N, C, *spatial).
-    matrix : tuple
-        Into (N, C, *kernel, *output).
-    pixels : tuple of slice
-        The spatial part of `image`.
-    """
-
-    image: Any
-    matrix: Any
-    pixels: Any
-
-
-def tap_regions(geometry: Geometry) -> Iterator[Region]:
-    """Yield every tap that meets the image, with the positions where it does.
-
-    Taps of the last axis change slowest: the order in which the engine adds, so that NumPy gives the same bits.
-
-    Parameters
-    ----------
+    planes : (int, int)
+        Images, and channels of each.
     geometry : Geometry
-
-    Yields
-    ------
-    Region
+    dtype : dtype
+        Of the columns.
+    result : dtype
+        Of the image.
+    mode : str
+        The padding mode.
+    reduce : {"sum", "mean"}
+    weighted : int
+        How many channels have weights of their own: 0 where there are no weights, 1 where all share them.
     """
-    axes = []
-    for i in range(geometry.ndim):
-        stride, before = geometry.stride[i], geometry.padding[i][0]
-        taps = []
-        for tap, (first, stop) in enumerate(geometry.positions_inside(i)):
-            if first < stop:
-                shift = tap * geometry.dilation[i] - before
-                pixel, last = first * stride + shift, (stop - 1) * stride + shift
-                taps.append((tap, slice(first, stop), slice(pixel, last + 1, stride)))
-        axes.append(taps)
-    every = (slice(None), slice(None))
-    for combination in itertools.product(axes[-1], *axes[:-1]):
-        kernel, output, pixels = zip(*combination[1:], combination[0], strict=True)
-        yield Region((*every, *pixels), (*every, *kernel, *output), pixels)
+
+    planes: tuple[int, int]
+    geometry: Geometry
+    dtype: np.dtype[Any]
+    result: np.dtype[Any]
+    mode: str
+    reduce: Literal["sum", "mean"]
+    weighted: int = 0
+
+    def run(self, out: NDArray[Any], columns: NDArray[Any], threads: int, weights: NDArray[Any] | None = None) -> None:
+        """Overwrite `out` with the sum or the mean of each pixel's copies.
+
+        Parameters
+        ----------
+        out : ndarray, (N, C, *spatial)
+            Of the dtype `result`; any strides.
+        columns : ndarray, (N, C, *kernel, *output)
+            Any strides.
+        threads : int
+        weights : ndarray, (1 or C, *kernel), optional
+            Of each tap, in the accumulator's real dtype.
+        """
+        if self._is_plain:
+            _sum(out, columns, self._axes, threads)
+            return
+        counts = axis_counts(self.geometry, self.mode) if self.reduce == "mean" and weights is None else []
+        job = _Job(self, out, columns, weights, counts)
+        every = list(boxes(out.shape, self._sides))
+        alone = threads if len(every) == 1 else 1
+        run_parallel([partial(job.fold, box, alone) for box in every], threads)
+
+    def workspace_bytes(self, threads: int) -> int:
+        """Return the bytes that `run` allocates beyond its result, but for what the engine needs for any sum."""
+        each, count, shared = self._workspace
+        return shared + each * min(threads, count)
+
+    @lazy
+    def _workspace(self) -> tuple[int, int, int]:
+        """Return the bytes that a box takes, how many boxes there are, and the bytes that all of them share."""
+        if self._is_plain:
+            return 0, 0, 0
+        side_planes, side = math.prod(self._sides[:2]), math.prod(self._sides[2:])
+        whole = math.prod(self._inside) if self._is_folded else side
+        size = self.accumulator.itemsize
+        if self._is_wide_mean:
+            # Quotients and remainders, those of one tap, and the divisors.
+            each = (4 * side_planes + 1) * whole * size
+        else:
+            own = self._is_folded or self.result != self.accumulator
+            each = side_planes * whole * size * own + self._entries * size * self._converts
+            if self.reduce == "mean":
+                each += (2 * whole * size * max(1, self.weighted) + side) if self.weighted else 16 * side
+        counts = self.reduce == "mean" and not self.weighted
+        shared = counting_bytes(self.geometry) + 8 * sum(self._inside) if counts else 0
+        return each, math.prod(-(-n // step) for n, step in zip(self._shape, self._sides, strict=True)), shared
+
+    @lazy
+    def accumulator(self) -> np.dtype[Any]:
+        """Return the dtype of sums."""
+        return accumulator(self.dtype)
+
+    @lazy
+    def _is_folded(self) -> bool:
+        """Whether entries in the padding belong to pixels."""
+        return self.mode != "constant" and self.geometry.is_padded
+
+    @lazy
+    def _is_wide_mean(self) -> bool:
+        """Whether sums could overflow before they are divided."""
+        return self.reduce == "mean" and not self.weighted and self.dtype.kind in "iu" and self.dtype.itemsize == 8
+
+    @lazy
+    def _converts(self) -> bool:
+        """Whether entries are made anew before they are summed."""
+        return self.weighted > 0 or self.dtype == np.float16 or is_registered(self.dtype)
+
+    @lazy
+    def _is_plain(self) -> bool:
+        """Whether the image is nothing but the sums."""
+        return self.reduce == "sum" and self.result == self.accumulator and not (self._is_folded or self._converts)
+
+    @lazy
+    def _inside(self) -> tuple[int, ...]:
+        """Return the spatial axes of what is summed: with their padding where that is folded back."""
+        return self.geometry.padded_shape if self._is_folded else self.geometry.spatial_shape
+
+    @lazy
+    def _axes(self) -> tuple[Axis, ...]:
+        """Where the windows lie on what is summed."""
+        g = self.geometry
+        befores = [0 if self._is_folded else before for before, _ in g.padding]
+        return tuple(map(scatter.Axis, g.stride, g.dilation, befores))
+
+    @lazy
+    def _shape(self) -> tuple[int, ...]:
+        return (*self.planes, *self.geometry.spatial_shape)
+
+    @lazy
+    def _sides(self) -> tuple[int, ...]:
+        """Return the sides of a box of pixels: a task."""
+        pixels = _FOLDED_PIXELS if self._is_folded else _BOX_PIXELS
+        if self._converts:
+            pixels = min(pixels, self._converted_pixels)
+        if self._is_folded:
+            planes = box_steps(self.planes, pixels // max(1, math.prod(self._inside)) or 1)
+            return (*planes, *self.geometry.spatial_shape)
+        return self._reaching(box_steps(self._shape, pixels))
+
+    @lazy
+    def _converted_sides(self) -> tuple[int, ...]:
+        """Return the sides of a box of what is summed whose entries are made anew at once, over the spatial axes."""
+        if not self._is_folded:
+            return self._sides[2:]
+        return self._reaching(box_steps(self._inside, self._converted_pixels))
+
+    @lazy
+    def _converted_pixels(self) -> int:
+        return max(1, _BOX_ENTRIES * math.prod(self.geometry.stride) // self.geometry.taps)
+
+    def _reaching(self, sides: tuple[int, ...]) -> tuple[int, ...]:
+        """Return sides as long as the windows: of a smaller box, most entries would be made for others, too."""
+        if not self._converts:
+            return sides
+        k = self.geometry.ndim
+        longest = map(min, self._inside, self.geometry.span)
+        return (*sides[:-k], *map(max, sides[-k:], longest))
+
+    @lazy
+    def _entries(self) -> int:
+        """Entries of the matrix that are made anew at once, at most."""
+        g = self.geometry
+        axes = zip(g.output_shape, self._converted_sides, g.span, g.stride, strict=True)
+        met = (min(n, -(-(side + span - 1) // stride)) for n, side, span, stride in axes)
+        return math.prod(self._sides[:2]) * g.taps * math.prod(met)
 
 
-def _mean_without_overflow(out: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str) -> None:
-    """Take means of 64-bit integers, whose sums could overflow: quotients and remainders are summed apart.
+@memoized
+def resolve_fold(
+    planes: tuple[int, int],
+    windows: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pairs, tuple[int, ...]],
+    dtype: np.dtype[Any],
+    result: np.dtype[Any],
+    mode: str,
+    reduce: Literal["sum", "mean"],
+    weighted: int,
+) -> Fold:
+    """Return a fold from plain values, by which it is remembered.
 
-    With n copies v of a pixel, ``sum(v) // n == sum(v // n) + sum(v % n) // n`` exactly, and neither sum overflows.
+    Parameters
+    ----------
+    windows : tuple
+        What a `Geometry` is made of.
+    planes, dtype, result, mode, reduce, weighted
+        Of the fold.
     """
-    counts = np.maximum(overlap(geometry, mode), 1).astype(out.dtype)
-    inside = geometry if mode == "constant" else geometry.unpadded()
-    divisors = counts if mode == "constant" else pad_image(counts, geometry.padding, mode, None)
-    quotients = np.zeros((*out.shape[:2], *inside.spatial_shape), out.dtype)
-    remainders = np.zeros_like(quotients)
-    for region in tap_regions(inside):
-        quotient, remainder = np.divmod(columns[region.matrix], divisors[region.pixels])
-        quotients[region.image] += quotient
-        remainders[region.image] += remainder
-    if mode != "constant":
-        quotients = fold_padding(quotients, 2, geometry, mode)
-        remainders = fold_padding(remainders, 2, geometry, mode)
-    np.add(quotients, remainders // counts, out=out)
+    return Fold(planes, Geometry(*windows), dtype, result, mode, reduce, weighted)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A fold with its arrays; every box is a task of its own."""
+
+    plan: Fold
+    out: NDArray[Any]
+    columns: NDArray[Any]
+    weights: NDArray[Any] | None
+    counts: list[NDArray[np.int64]]
+
+    @np.errstate(all="ignore")
+    def fold(self, box: tuple[slice, ...], threads: int) -> None:
+        """Make one box of the image; infinities and overflows are the caller's own."""
+        plan, target = self.plan, self.out[box]
+        lead, place = box[:2], box[2:]
+        whole = tuple(slice(0, n) for n in plan._inside) if plan._is_folded else place
+        entries, axes = self._entries(lead, whole)
+        shape = (*target.shape[:2], *(part.stop - part.start for part in whole))
+        if plan._is_wide_mean:
+            np.copyto(target, self._mean_without_overflow(shape, entries, axes, place))
+            return
+        own = plan._is_folded or target.dtype != plan.accumulator
+        total = np.empty(shape, plan.accumulator) if own else target
+        if plan._converts:
+            self._sum_converted(total, lead, whole)
+        else:
+            _sum(total, entries, axes, threads)
+        total = self._folded_back(total)
+        if plan.reduce == "mean":
+            self._divide(total, entries, axes, lead, place)
+        if total is not target:
+            np.copyto(target, total, casting="unsafe")
+
+    def _sum_converted(self, total: NDArray[Any], lead: tuple[slice, ...], whole: tuple[slice, ...]) -> None:
+        """Sum entries that are made anew, weighed or in a wider dtype: those of one box after another."""
+        plan = self.plan
+        lengths = tuple(part.stop - part.start for part in whole)
+        for box in boxes(lengths, plan._converted_sides):
+            place = tuple(slice(w.start + p.start, w.start + p.stop) for w, p in zip(whole, box, strict=True))
+            entries, axes = self._entries(lead, place)
+            _sum(total[(slice(None), slice(None), *box)], self._converted(entries, lead), axes, 1)
+
+    def _converted(self, entries: NDArray[Any], lead: tuple[slice, ...]) -> NDArray[Any]:
+        """Return entries in the dtype of sums, times their weights."""
+        if self.weights is None:
+            return entries.astype(self.plan.accumulator)
+        weights = self._weights_of(self.weights, lead)
+        values = np.empty_like(entries, self.plan.accumulator)
+        for product, part in zip(_parts(values), _parts(entries), strict=True):
+            every = weights[(..., *[np.newaxis] * self.plan.geometry.ndim)]
+            np.multiply(part, every, out=product, dtype=product.dtype, casting="unsafe")
+        return values
+
+    def _weights_of(self, weights: NDArray[Any], lead: tuple[slice, ...]) -> NDArray[Any]:
+        """Return the weights of some channels, (1 or channels, *kernel)."""
+        return weights[lead[1]] if self.plan.weighted > 1 else weights
+
+    def _entries(self, lead: tuple[slice, ...], place: tuple[slice, ...]) -> tuple[NDArray[Any], Sequence[Axis]]:
+        """Return the part of the matrix that lies on a box, and where its windows lie there."""
+        if tuple(part.stop - part.start for part in place) == self.plan._inside:
+            return self.columns[lead], self.plan._axes
+        g, axes, met = self.plan.geometry, [], []
+        for i, (axis, pixels) in enumerate(zip(self.plan._axes, place, strict=True)):
+            before = axis.before + pixels.start
+            first = max(0, -((g.span[i] - 1 - before) // axis.stride))
+            stop = max(first, min(g.output_shape[i], (pixels.stop - pixels.start - 1 + before) // axis.stride + 1))
+            met.append(slice(first, stop))
+            axes.append(axis._replace(before=before - first * axis.stride))
+        taps = (slice(None),) * len(axes)
+        return self.columns[(*lead, *taps, *met)], axes
+
+    def _folded_back(self, total: NDArray[Any]) -> NDArray[Any]:
+        """Return sums over the padded image as sums over the image."""
+        plan = self.plan
+        return fold_padding(total, 2, plan.geometry, plan.mode) if plan._is_folded else total
+
+    def _divide(
+        self,
+        total: NDArray[Any],
+        entries: NDArray[Any],
+        axes: Sequence[Axis],
+        lead: tuple[slice, ...],
+        place: tuple[slice, ...],
+    ) -> None:
+        """Divide sums by their counts, or by the sums of their weights."""
+        plan = self.plan
+        if self.weights is None:
+            count = outer([np.maximum(each[part], 1) for each, part in zip(self.counts, place, strict=True)])
+            if plan.accumulator.kind in "iu":
+                np.floor_divide(total, count.astype(total.dtype, copy=False), out=total)
+                return
+            # A real divisor of the accumulator's own precision: no wider temporary, and complex stays complex.
+            divisor = count.astype(total.real.dtype)
+            for part in _parts(total):
+                np.divide(part, divisor, out=part)
+            return
+        weights = self._weights_of(self.weights, lead)
+        every = np.broadcast_to(weights[(None, ..., *[np.newaxis] * len(axes))], (1, len(weights), *entries.shape[2:]))
+        sizes = [part.stop - part.start for part in place] if not plan._is_folded else plan._inside
+        divisor = np.empty((1, len(weights), *sizes), weights.dtype)
+        _sum(divisor, every, axes, 1)
+        divisor = self._folded_back(divisor)
+        covered = divisor != 0
+        if plan.accumulator.kind in "iu":
+            np.floor_divide(total, divisor, out=total, where=covered)
+        else:
+            for part in _parts(total):
+                np.divide(part, divisor, out=part, where=covered)
+        np.copyto(total, 0, where=~covered)
+
+    def _mean_without_overflow(
+        self, shape: tuple[int, ...], entries: NDArray[Any], axes: Sequence[Axis], place: tuple[slice, ...]
+    ) -> NDArray[Any]:
+        """Return means of 64-bit integers, whose sums could overflow: quotients and remainders are summed apart.
+
+        With n copies v of a pixel, ``sum(v) // n == sum(v // n) + sum(v % n) // n`` exactly, and neither sum overflows.
+        """
+        g, dtype = self.plan.geometry, self.plan.accumulator
+        along = [np.maximum(each, 1).astype(dtype, copy=False) for each in self.counts]
+        if self.plan._is_folded:
+            pairs = zip(along, g.padding, strict=True)
+            divisors = outer([pad_image(each, [pair], self.plan.mode, None) for each, pair in pairs])
+        else:
+            divisors = outer([each[part] for each, part in zip(along, place, strict=True)])
+        quotients = np.zeros(shape, dtype)
+        remainders = np.zeros(shape, dtype)
+        for region in regions(shape, entries, axes):
+            quotient, remainder = np.divmod(region.entries, divisors[region.pixels[2:]])
+            quotients[region.pixels] += quotient
+            remainders[region.pixels] += remainder
+            del quotient, remainder  # before the next ones are made
+        remainders = self._folded_back(remainders)
+        remainders //= outer([each[part] for each, part in zip(along, place, strict=True)])
+        remainders += self._folded_back(quotients)
+        return remainders
+
+
+def _parts(array: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Return the real arrays that an array consists of: two views of a complex one."""
+    return (array.real, array.imag) if array.dtype.kind == "c" else (array,)
+
+
+def _sum(total: NDArray[Any], columns: NDArray[Any], axes: Sequence[Axis], threads: int) -> None:
+    """Overwrite an image with the sums of a matrix's entries."""
+    if scatter.sum_windows(total, columns, axes, threads):
+        return
+    total[...] = 0
+    for region in regions(total.shape, columns, axes):
+        pixels = total[region.pixels]
+        np.add(pixels, region.entries, out=pixels, casting="unsafe", dtype=total.dtype)

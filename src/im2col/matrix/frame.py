@@ -1,4 +1,4 @@
-"""How an image's axes and its column matrix's axes belong together."""
+"""How an image's axes, its column matrix's and those of the filters that multiply it belong together."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..engine import gather
-from ..errors import ArgumentError, GeometryError
+from ..engine.host import require_memory
+from ..errors import ArgumentError, GeometryError, ShapeError, named
 from ..spec import layout as layouts
-from ..spec.geometry import is_sequence, plain
+from ..spec.arrays import as_array, native
+from ..spec.geometry import integer, is_sequence, plain
 from ..spec.memo import lazy, memoized
 from ..spec.padding import pad_image, resolve_geometry
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from ..spec.geometry import Geometry
     from ..spec.layout import Layout
@@ -53,6 +55,14 @@ class Frame:
         """Bytes of the padded copy of the image; 0 where there is no padding."""
         g = self.geometry
         return self.batch * self.channels * math.prod(g.padded_shape) * itemsize if g.is_padded else 0
+
+    @property
+    def padded_shape(self) -> tuple[int, ...]:
+        """Shape of the padded image, (N, C, *spatial) without the axes that the image lacks."""
+        lead = [
+            n for n, there in ((self.batch, self.layout.has_batch), (self.channels, self.layout.has_channels)) if there
+        ]
+        return (*lead, *self.geometry.padded_shape)
 
     def padded(self, image: NDArray[Any], mode: str, value: NDArray[Any], threads: int = 1) -> NDArray[Any]:
         """Return the padded image with canonical axes: a view of the image, or a copy where there is padding.
@@ -174,3 +184,74 @@ def resolve_frame(
     geometry = resolve_geometry(axes.spatial, axes.spatial_shape(image_shape), kernel_size, stride, padding, dilation)
     batch, channels = axes.size(layouts.BATCH, image_shape), axes.size(layouts.CHANNEL, image_shape)
     return Frame(axes, geometry, batch, channels, orientation, tap_order)
+
+
+@named
+def weight_matrix(
+    w: ArrayLike,
+    *,
+    tap_order: TapOrder = "channel-first",
+    orientation: Orientation = "rows",
+    groups: int = 1,
+) -> NDArray[Any]:
+    """Return the filters side by side, flattened as the patches are.
+
+    Parameters
+    ----------
+    w : array_like, (n, C/groups, *kernel)
+        The filters.
+    tap_order : {"channel-first", "channel-last"}
+        As for `im2col`.
+    orientation : {"rows", "columns"}
+        ``"rows"``: a filter is a column, (taps, n), for ``im2col(x, …) @ matrix``. ``"columns"``: a filter is a row,
+        (n, taps), for ``matrix @ im2col(x, …, orientation="columns")``.
+    groups : int
+        With more than one group the matrix holds zeros where a filter does not read a channel, so that the same product
+        is the grouped layer: C·prod(kernel) taps. (One group alone is a slice of the columns times the
+        `weight_matrix` of its own filters.)
+
+    Returns
+    -------
+    ndarray
+        A new array of w's dtype in native byte order, C-contiguous.
+
+    Raises
+    ------
+    ShapeError
+        If `w` has no kernel axes, or its filters do not divide among the groups.
+    ArgumentError, DTypeError
+        If another argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from im2col import im2col, weight_matrix
+    >>> x, w = np.ones((3, 5, 5)), np.ones((4, 3, 2, 2))
+    >>> (im2col(x, 2) @ weight_matrix(w)).shape
+    (16, 4)
+    """
+    filters = as_array("w", w)
+    check_choice("tap_order", tap_order, TAP_ORDERS)
+    check_choice("orientation", orientation, ORIENTATIONS)
+    groups = integer("groups", groups, minimum=1)
+    if filters.ndim < 3 or filters.shape[0] % groups:
+        raise ShapeError(
+            f"w must be (filters, channels/groups, *kernel) with filters divisible by groups={groups}, got shape "
+            f"{filters.shape}"
+        )
+    n, channels = filters.shape[:2]
+    kernel = filters.shape[2:]
+    taps = math.prod(kernel)
+    size = n * groups * channels * taps * filters.itemsize
+    require_memory(size, "multiply group by group, as conv does", "the matrix of {} filters", n)
+    shape = (groups * channels * taps, n) if orientation == "rows" else (n, groups * channels * taps)
+    matrix = np.zeros(shape, native(filters.dtype))
+    rows = matrix if orientation == "columns" else matrix.T
+    if tap_order == "channel-first":
+        whole = rows.reshape(groups, n // groups, groups, channels, *kernel, copy=False)
+    else:
+        last = rows.reshape(groups, n // groups, *kernel, groups, channels, copy=False)
+        whole = np.moveaxis(last, (-2, -1), (2, 3))
+    own = np.einsum("gfgc...->gfc...", whole)  # a view: of each group's filters, the taps of its channels
+    own[...] = filters.reshape(groups, n // groups, channels, *kernel, copy=False)
+    return matrix

@@ -9,8 +9,8 @@ from ..engine.host import require_memory
 from ..errors import ArgumentError, named
 from ..spec.geometry import integer
 from ..spec.padding import check_mode
-from .fold import overlap
 from .frame import resolve_frame
+from .overlap import counting_bytes, overlap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,9 +64,14 @@ def overlap_count(
     frame = resolve_frame(checked_shape(image_shape), kernel_size, stride, padding, dilation, layout)
     check_mode(padding_mode, frame.geometry)
     g = frame.geometry
-    along = max(n + 2 * stops * k for n, stops, k in zip(g.padded_shape, g.output_shape, g.kernel_size, strict=True))
-    size = 8 * (math.prod(g.spatial_shape) + along)
-    require_memory(size, "ask for one axis at a time, with less padding", "the counts {} of int64", g.spatial_shape)
+    size, along = 8 * math.prod(g.spatial_shape), counting_bytes(g)
+    if size >= along:
+        way_out = "ask for one axis at a time"
+        require_memory(size, way_out, "the counts {} of int64", g.spatial_shape, beside=along)
+    else:
+        require_memory(
+            along, "use less padding", "the counts along the padded axes {} of int64", g.padded_shape, beside=size
+        )
     return overlap(frame.geometry, padding_mode)
 
 

@@ -1,4 +1,4 @@
-"""The column matrix and the way back: `im2col`, `patches`, `col2im`, and the other factor, `weight_matrix`."""
+"""The column matrix and the way back: `im2col`, `patches`, `col2im`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import numpy as np
 from ..engine import gather
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, ShapeError, named
-from ..spec.arrays import as_array, check_output, native
-from ..spec.geometry import integer
+from ..errors import ArgumentError, DTypeError, ShapeError, named
+from ..spec.arrays import as_array, check_output, native, sum_dtype
 from ..spec.padding import check_mode, constant
-from .fold import fold, sum_dtype, workspace_bytes
-from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice, resolve_frame
+from .fold import accumulator, resolve_fold
+from .frame import Orientation, TapOrder, check_choice, resolve_frame
 from .shapes import checked_shape
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
+    from .frame import Frame
 
 
 @named
@@ -114,18 +114,24 @@ def im2col(
     check_mode(padding_mode, frame.geometry)
     fill = constant(padding_value, dtype)
     workers = resolve_threads(threads)
+    padded = _require_padded(frame, dtype)
     if out is None:
-        size = math.prod(shape) * dtype.itemsize + frame.padded_bytes(dtype.itemsize)
         way_out = "use conv, which never makes it whole, or patches, a view that copies nothing"
-        require_memory(size, way_out, "the column matrix {} of {}", shape, dtype)
+        size = math.prod(shape) * dtype.itemsize
+        require_memory(size, way_out, "the column matrix {} of {}", shape, dtype, beside=padded)
         out = np.empty(shape, dtype)
     else:
         out = check_output(out, shape, dtype, [image])
-        size, padded = frame.padded_bytes(dtype.itemsize), frame.geometry.padded_shape
-        require_memory(size, "use less padding", "the padded image {} of {}", padded, dtype)
     source = frame.patches(frame.padded(image, padding_mode, fill, workers))
     gather.copy(frame.split(out), source, workers)
     return out
+
+
+def _require_padded(frame: Frame, dtype: np.dtype[Any]) -> int:
+    """Ask for the memory of the padded image, and return its bytes."""
+    size = frame.padded_bytes(dtype.itemsize)
+    require_memory(size, "use less padding", "the padded image {} of {}", frame.padded_shape, dtype)
+    return size
 
 
 @named
@@ -190,14 +196,12 @@ def patches(
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     check_mode(padding_mode, frame.geometry)
     fill = constant(padding_value, native(image.dtype))
-    if frame.geometry.is_padded:
-        if copy is False:
-            raise ArgumentError(
-                f"padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the image "
-                "first, or pass copy=None"
-            )
-        size, padded = frame.padded_bytes(image.itemsize), frame.geometry.padded_shape
-        require_memory(size, "use less padding", "the padded image {} of {}", padded, image.dtype)
+    if frame.geometry.is_padded and copy is False:
+        raise ArgumentError(
+            f"padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the image "
+            "first, or pass copy=None"
+        )
+    _require_padded(frame, native(image.dtype))
     view = frame.patches(frame.padded(image, padding_mode, fill))
     return view.reshape(frame.patches_shape, copy=False)
 
@@ -216,6 +220,7 @@ def col2im(
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
     reduce: Literal["sum", "mean"] = "sum",
+    tap_weights: ArrayLike | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
 ) -> NDArray[Any]:
@@ -233,6 +238,9 @@ def col2im(
     reduce : {"sum", "mean"}
         ``"sum"``: each pixel is the sum of its copies. ``"mean"``: their mean, so that
         ``col2im(im2col(x, …), x.shape, …, reduce="mean")`` is `x` on every covered pixel.
+    tap_weights : array_like, optional
+        A real weight for each tap, such as a window over frames: broadcast to `kernel_size`, or to (C, *kernel_size).
+        Sums are of weight times copy; means are divided by the sum of the weights, and are 0 where that is 0.
     out : ndarray, optional
         Where to write; the result's shape and dtype, any strides, no memory shared with `columns`.
     threads : int, optional
@@ -248,7 +256,7 @@ def col2im(
     Raises
     ------
     ShapeError
-        If `columns` does not have the shape that `im2col` would give.
+        If `columns` does not have the shape that `im2col` would give, or `tap_weights` does not fit the kernel.
     GeometryError, LayoutError, ArgumentError, DTypeError, OutputError
         If another argument does not fit; nothing has been written then.
     MemoryBudgetError
@@ -263,6 +271,12 @@ def col2im(
     For all x and y, ``(im2col(x, …) * y).sum() == (x * col2im(y, x.shape, …)).sum()``: the definition of the adjoint.
     torch's ``fold(y, size, k)`` is ``col2im(y, (N, C, *size), k, orientation="columns")``. MATLAB's
     ``col2im(B, [m n], size, 'distinct')`` is ``col2im(B, size[::-1], (n, m), stride=(n, m), orientation="columns").T``.
+
+    Overlap-add of audio frames with a window, as in an inverse short-time Fourier transform, is
+    ``col2im(frames, (n,), (k,), stride=(hop,), tap_weights=window, reduce="mean")``: each sample is the mean of its
+    frames, weighted by the window. Where the frames were multiplied by the window before they were transformed, the
+    classic division by the sum of its squares is ``col2im(frames, …, tap_weights=window)`` over
+    ``col2im(np.broadcast_to(window**2, frames.shape), …)``, wherever that is not 0.
 
     Examples
     --------
@@ -289,85 +303,48 @@ def col2im(
     check_choice("reduce", reduce, ("sum", "mean"))
     check_mode(padding_mode, frame.geometry)
     workers = resolve_threads(threads)
-    dtype = native(matrix.dtype)
-    planes = frame.batch * frame.channels
-    workspace = workspace_bytes(planes, frame.geometry, dtype, padding_mode, reduce)
+    weights = None if tap_weights is None else _tap_weights(tap_weights, frame, matrix.dtype)
+    dtype = result = native(matrix.dtype)
     if reduce == "sum" and dtype.kind in "biu":
-        dtype = sum_dtype(dtype)
-    if out is None:
-        require_memory(
-            workspace + math.prod(shape) * dtype.itemsize, "fold it in parts", "the image {} of {}", shape, dtype
-        )
-        out = np.empty(shape, dtype)
+        result = sum_dtype(dtype)
+    planes, weighted = (frame.batch, frame.channels), 0 if weights is None else len(weights)
+    g = frame.geometry
+    windows = (g.spatial_shape, g.kernel_size, g.stride, g.padding, g.dilation)
+    work = resolve_fold(planes, windows, dtype, result, padding_mode, reduce, weighted)
+    workspace = work.workspace_bytes(workers)
+    size = 0 if out is not None else math.prod(shape) * result.itemsize
+    if size >= workspace:
+        require_memory(size, "fold it in parts", "the image {} of {}", shape, result, beside=workspace)
     else:
-        out = check_output(out, shape, dtype, [matrix])
-        require_memory(workspace, "fold it in parts", "the sums for the image {} of {}", shape, dtype)
-    fold(frame.layout.to_canonical(out), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers)
+        require_memory(
+            workspace, "fold it in parts", "what is summed for the image {} of {}", shape, result, beside=size
+        )
+    if out is None:
+        out = np.empty(shape, result)
+    else:
+        out = check_output(out, shape, result, [matrix] if weights is None else [matrix, weights])
+    work.run(frame.layout.to_canonical(out), frame.canonical(matrix), workers, weights)
     return out
 
 
-@named
-def weight_matrix(
-    w: ArrayLike,
-    *,
-    tap_order: TapOrder = "channel-first",
-    orientation: Orientation = "rows",
-    groups: int = 1,
-) -> NDArray[Any]:
-    """Return the filters side by side, flattened as the patches are.
-
-    Parameters
-    ----------
-    w : array_like, (n, C/groups, *kernel)
-        The filters.
-    tap_order : {"channel-first", "channel-last"}
-        As for `im2col`.
-    orientation : {"rows", "columns"}
-        ``"rows"``: a filter is a column, (taps, n), for ``im2col(x, …) @ matrix``. ``"columns"``: a filter is a row,
-        (n, taps), for ``matrix @ im2col(x, …, orientation="columns")``.
-    groups : int
-        With more than one group the matrix holds zeros where a filter does not read a channel, so that the same product
-        is the grouped layer: C·prod(kernel) taps. (One group alone is a slice of the columns times the
-        `weight_matrix` of its own filters.)
-
-    Returns
-    -------
-    ndarray
-        A new array of w's dtype in native byte order, C-contiguous.
-
-    Raises
-    ------
-    ShapeError
-        If `w` has no kernel axes, or its filters do not divide among the groups.
-    ArgumentError, DTypeError
-        If another argument does not fit.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from im2col import im2col, weight_matrix
-    >>> x, w = np.ones((3, 5, 5)), np.ones((4, 3, 2, 2))
-    >>> (im2col(x, 2) @ weight_matrix(w)).shape
-    (16, 4)
-    """
-    filters = as_array("w", w)
-    check_choice("tap_order", tap_order, TAP_ORDERS)
-    check_choice("orientation", orientation, ORIENTATIONS)
-    groups = integer("groups", groups, minimum=1)
-    if filters.ndim < 3 or filters.shape[0] % groups:
+def _tap_weights(tap_weights: object, frame: Frame, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a user's weights as (1 or C, *kernel), in the real dtype that sums of the columns are kept in."""
+    weights = as_array("tap_weights", tap_weights)
+    kernel = frame.geometry.kernel_size
+    whole = (1 if weights.ndim <= len(kernel) else frame.channels, *kernel)
+    if weights.ndim > len(whole) or any(
+        n not in {1, m} for n, m in zip(weights.shape[::-1], whole[::-1], strict=False)
+    ):
         raise ShapeError(
-            f"w must be (filters, channels/groups, *kernel) with filters divisible by groups={groups}, got shape "
-            f"{filters.shape}"
+            f"tap_weights has shape {weights.shape}, which does not broadcast to kernel_size {kernel} nor to "
+            f"(C, *kernel_size) {(frame.channels, *kernel)}; pass one weight for each tap"
         )
-    n, channels = filters.shape[:2]
-    kernel = filters.shape[2:]
-    size = n * groups * channels * math.prod(kernel) * filters.itemsize
-    require_memory(2 * size, "multiply group by group, as conv does", "the matrix of {} filters", n)
-    spread = np.zeros((groups, n // groups, groups, channels, *kernel), native(filters.dtype))
-    for g in range(groups):
-        spread[g, :, g] = filters[g * (n // groups) : (g + 1) * (n // groups)]
-    whole = spread.reshape(n, groups * channels, *kernel)
-    if tap_order == "channel-last":
-        whole = np.moveaxis(whole, 1, -1)
-    matrix = whole.reshape(n, groups * channels * math.prod(kernel))
-    return np.ascontiguousarray(matrix if orientation == "columns" else matrix.T)
+    if weights.dtype.kind == "c":
+        raise DTypeError(f"tap_weights has dtype {weights.dtype} but weights are real; pass tap_weights.real")
+    sums = np.empty(0, accumulator(native(dtype))).real.dtype
+    if sums.kind in "iu" and weights.dtype.kind not in "biu":
+        raise DTypeError(
+            f"tap_weights has dtype {weights.dtype} but {dtype} columns are summed as {sums}, which would cut the "
+            "weights to integers; convert the columns first, as in columns.astype(np.float32)"
+        )
+    return np.broadcast_to(weights, whole).astype(sums)

@@ -14,10 +14,9 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..layers.convolution import convolution
-from ..matrix.fold import overlap, sum_dtype
-from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice
-from ..matrix.transform import weight_matrix
-from ..spec.arrays import as_array, native
+from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice, weight_matrix
+from ..matrix.overlap import overlap
+from ..spec.arrays import as_array, native, sum_dtype
 from ..spec.memo import lazy
 from ..spec.padding import pad_image, source_index
 from ..spec.problem import make_problem

@@ -105,6 +105,11 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype if dtype.byteorder in "=|" else dtype.newbyteorder("=")
 
 
+def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of ``np.sum`` over an array of `dtype`: small integers grow."""
+    return np.asarray(np.add.reduce(np.empty(0, dtype))).dtype
+
+
 def check_output(
     out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[NDArray[Any]]
 ) -> NDArray[Any]:

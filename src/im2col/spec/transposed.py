@@ -75,11 +75,18 @@ def axis_phases(n: int, size: int, kernel: int, stride: int, dilation: int, befo
     >>> [(p.pixels, p.taps) for p in axis_phases(6, 3, 3, stride=2, dilation=1, before=1)]
     [(slice(1, 6, 2), slice(0, 3, 2)), (slice(0, 6, 2), slice(1, 3, 2))]
     """
-    step = stride // math.gcd(stride, dilation)
+    common = math.gcd(stride, dilation)
+    step = stride // common
+    # The first tap of each phase, of which those behind it repeat the phases, and its first pixel: found from the taps,
+    # or from the pixels where those are fewer.
+    starts = [(tap, (tap * dilation - before) % stride) for tap in range(min(step, kernel, n))]
+    if n < min(step, kernel):
+        way_back = pow(dilation // common, -1, step)
+        whole = [(pixel, *divmod(pixel + before, common)) for pixel in range(n)]
+        starts = sorted((number * way_back % step, pixel) for pixel, number, rest in whole if not rest)
     phases = []
-    for tap in range(min(step, kernel)):  # the first tap of each phase: those behind it repeat the phases
-        first = (tap * dilation - before) % stride
-        if first >= n:
+    for tap, first in starts:
+        if first >= n or tap >= kernel:
             continue
         pixels, count = slice(first, n, stride), -(-(n - first) // stride)
         taps, spacing = slice(tap, kernel, step), dilation * step // stride

@@ -37,6 +37,7 @@ class Implicit:
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
         """Return the tile with the fewest cycles, and what it takes."""
         # These take milliseconds to import, and wait for the first problem.
+        from ...engine.compiler import refusal
         from .decide import decide, obstacle
         from .prepared import DecidedLayer, PreparedLayer
 
@@ -48,10 +49,14 @@ class Implicit:
         if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
             rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
         layer = DecidedLayer(problem, decision, threads)
+        refused = refusal(layer.kernels, target)
+        if refused is not None:
+            return Offer(0, f"the engine cannot compile its kernel ({refused})")
         more = (copy.images(problem.batch) - 1) * copy.pitch if copy else 0
-        return Offer(
-            rank, reason, decision.workspace_bytes + more, partial(PreparedLayer, layer), layer.kernels, target
-        )
+        # Tables for several copies at a time are others than for dense arrays.
+        shared = decision.making_bytes + (decision.table_bytes if more else 0)
+        nbytes = decision.workspace_bytes + more + shared
+        return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target, shared)
 
 
 ALGORITHM = Implicit()

@@ -84,8 +84,8 @@ def row_tables(
     classes, kinds = _classes(g)
     spans = _spans(kernel, run, kinds, channels)
     where = classes * (2 * len(run.segments))
-    pieces = min(run.tiles, -(-_FEWEST_ROWS // len(x)))
-    tiles, rest = divmod(run.tiles, pieces)
+    pieces, rest = pieces_of(run, len(x))
+    tiles = run.tiles // pieces
     tables = []
     whole = run.tiles - rest
     for first, stop, length in ((0, whole, tiles), (whole, run.tiles, 1)):
@@ -97,6 +97,12 @@ def row_tables(
             ]
             tables.append((np.ascontiguousarray(np.stack(columns, axis=1)), spans, length))
     return tables
+
+
+def pieces_of(run: Run, rows: int) -> tuple[int, int]:
+    """Return into how many pieces each of so many rows of the map is cut, and how many tiles are left over."""
+    pieces = min(run.tiles, -(-_FEWEST_ROWS // rows))
+    return pieces, run.tiles % pieces
 
 
 def _classes(g: Geometry) -> tuple[NDArray[np.int64], list[tuple[tuple[int, int], ...]]]:

@@ -137,12 +137,29 @@ class Decision(NamedTuple):
         view = view_of(self.geometry, self.view.size, lanes, self.view.out_size, out_strides)
         return view if view.geometry == self.view.geometry and self.tile.shape.walks(view) else None
 
+    @property
+    def making_bytes(self) -> int:
+        """Bytes of the tables for dense arrays, and what it takes to make them and the packed weights; at most."""
+        groups, channels, filters = self.group
+        interleaved = groups * filters * (channels * self.view.geometry.taps + 1) * 4 if self.dot else 0
+        return self.table_bytes + (2 if self.dot and self.dot.zero else 1) * interleaved
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the tables for arrays of any strides, with what is needed to make them; at most."""
+        return self.tile.shape.table_bytes(self._tiling(self.view))
+
     def tables(self, view: View) -> Tables:
         """Return the tables for arrays of any strides that the tile walks."""
-        shape, dot, size = self.tile.shape, self.dot, view.size
-        group = self.packed_group
-        blocks = shape.blocks(group.filters)
-        tiling = Tiling(
+        shape, group, tiling = self.tile.shape, self.packed_group, self._tiling(view)
+        places = packed_at(view, group, shape.tap_order(view.geometry.ndim), tiling.blocks)
+        outweigh = self.group.filters * view.geometry.taps > math.prod(view.geometry.spatial_shape)
+        return Tables(tiling.blocks, shape.runs(tiling), places, group.groups, view.out_filter, outweigh)
+
+    def _tiling(self, view: View) -> Tiling:
+        dot, size, group = self.dot, view.size, self.packed_group
+        blocks = self.tile.shape.blocks(group.filters)
+        return Tiling(
             view=view,
             channels=group.channels,
             blocks=blocks,
@@ -152,9 +169,6 @@ class Decision(NamedTuple):
             scales_at=size * group.groups * sum(each.blocks * each.packed for each in blocks),
             caches=self.target.caches,
         )
-        places = packed_at(view, group, shape.tap_order(view.geometry.ndim), blocks)
-        outweigh = self.group.filters * view.geometry.taps > math.prod(view.geometry.spatial_shape)
-        return Tables(blocks, shape.runs(tiling), places, group.groups, view.out_filter, outweigh)
 
 
 def kernel_dtype(problem: Problem) -> np.dtype[Any] | None:

@@ -155,9 +155,6 @@ def pack(
         They come with a bias.
     """
     source = w.reshape(group.groups, group.filters, *w.shape[1:])
-    if source.dtype != dtype:
-        with np.errstate(all="ignore"):
-            source = source.astype(dtype)
     last = places[-1]
     room = last.weights_at // dtype.itemsize + math.prod(last.packed)
     weights = scratch.empty(room, dtype)
@@ -166,7 +163,8 @@ def pack(
         whole = weights[first : first + math.prod(place.packed)].reshape(place.packed)
         whole[..., place.split[2] :] = 0
         to = whole[..., : place.split[2]]
-        gather.copy(to, source[:, place.filters].reshape(place.split).transpose(place.order), threads)
+        with np.errstate(all="ignore"):  # they are converted on the way
+            gather.copy(to, source[:, place.filters].reshape(place.split).transpose(place.order), threads)
     if bias is None:
         return Packed(weights, weights)
     offsets = _by_filter(places, group, bias)

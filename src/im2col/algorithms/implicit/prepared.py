@@ -11,6 +11,7 @@ import numpy as np
 
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
+from ...engine.host import require_memory
 from ...memory import recalled
 from ...spec.memo import lazy
 from ...spec.padding import fill_padded
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from ...engine.compiler import Kernel
     from ...spec.problem import Problem
     from .decide import Decision
-    from .view import GroupShape
+    from .view import GroupShape, View
     from .work import Tables
 
 Strides = tuple[int, ...]
+
+_WAY_OUT = "pass arrays in C order and in the machine's byte order"
 
 
 class DecidedLayer:
@@ -70,8 +73,17 @@ class DecidedLayer:
         d, p = self.decision, self.problem
         view = d.view_for(strides, out_strides)
         with suppress(EngineError):  # the kernels for dense arrays are loaded
-            return view and Calls(d.tables(view), d.target, images, self.threads, p.flops // p.batch * images)
+            tables = view and self._tables_for(images, view)
+            return tables and Calls(tables, d.target, images, self.threads, p.flops // p.batch * images)
         return None
+
+    def _tables_for(self, images: int, view: View) -> Tables:
+        """Return the tables for images of a view: those for dense arrays, where only the batch lies elsewhere."""
+        d = self.decision
+        if images == 1 and view._replace(image=d.view.image, out_image=d.view.out_image) == d.view:
+            return self.tables
+        require_memory(d.table_bytes, _WAY_OUT, "the tables for arrays that are not dense")
+        return d.tables(view)
 
     def calls_for_bands(self, count: int) -> Calls:
         """Return the calls for dense arrays, in so many bands of the map."""
@@ -170,6 +182,8 @@ class PreparedLayer:
         p = self._problem
         room = getattr(self._arena, "copy", None)
         if room is None:
+            if copy is not self._copy:
+                require_memory(copy.nbytes, _WAY_OUT, "the dense copy of one image")
             room = self._arena.copy = _allocate(copy, copy.images(p.batch) if copy is self._copy else 1)
             if copy.padded and p.padding_mode == "constant":
                 room[...] = _moved(p.padding_value, copy)
@@ -185,7 +199,9 @@ class PreparedLayer:
         room = getattr(self._arena, "result", None)
         if room is None:
             shape, strides = (1, p.filters, *p.geometry.output_shape), (0, *self._strides[1][1:])
-            flat = scratch.empty(_reach(shape, strides, p.dtype.itemsize) // p.dtype.itemsize, p.dtype)
+            nbytes = _reach(shape, strides, p.dtype.itemsize)
+            require_memory(nbytes, _WAY_OUT, "the dense result of one image")
+            flat = scratch.empty(nbytes // p.dtype.itemsize, p.dtype)
             room = self._arena.result = np.lib.stride_tricks.as_strided(flat, shape, strides)
         return room
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...engine.boxes import box_steps
 from ...spec.layout import BATCH, CHANNEL
 from ...spec.strides import dense_strides, offsets
-from ..explicit import box_steps
 from ..implicit.decide import kernel_dtype
 from ..implicit.packing import FilterBlocks, PackedAt, split_evenly, vector_blocks
 from ..implicit.tiles import cycles as model
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from ...spec.problem import Problem
 
 _MOST_PIECES = 8
-"""Pieces of a window of many taps, each with a kernel of its own; a larger window is cut along its rows."""
+"""Pieces of a window of many taps, each with a kernel of its own for each kind of blocks of filters; a larger window is
+cut along its rows."""
 _PANEL_BYTES = 2 << 20
 """Of the packed part of the gradient: it is read once for each block of channels, from the nearer caches."""
 _CHANNELS_IN_A_LINE = 4
@@ -39,6 +40,10 @@ _MOST_TERMS = 1 << 16
 """Positions that are summed at most at a time, each an entry of a table that is kept for later calls."""
 _FEWEST_TERMS = 512
 """Positions that are summed at least before a tile is written and read again."""
+
+
+_PIECE_BYTES = 4 << 10
+"""Of a piece's jobs and of the objects around its tables."""
 
 
 class Piece(NamedTuple):
@@ -134,6 +139,13 @@ class GradientDecision(NamedTuple):
         sums = p.filters * p.group_taps * self.dtype.itemsize if p.flip or p.dtype != self.dtype else 0
         return panel + self.image_bytes + sums
 
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the tables, with what is needed to make them, for sums that begin and for those that go on."""
+        terms, starts = math.prod(self.box), sum(len(piece.starts) for piece in self.pieces)
+        pixels = self.group.channels * self.problem.geometry.taps
+        return 3 * 8 * terms + 4 * 8 * pixels + 2 * (3 * 3 * 8 * starts + _PIECE_BYTES * len(self.pieces))
+
 
 def decide_gradient(problem: Problem, target: Target) -> GradientDecision:
     """Return the decision for a problem that the engine takes."""
@@ -169,7 +181,7 @@ def decide_gradient(problem: Problem, target: Target) -> GradientDecision:
     images, *box = box_steps((p.batch, *g.output_shape), most)
     if copied:
         images = max(1, min(images, _COPY_BYTES // _image_bytes(p, dtype)))
-    pieces = _pieces(p, group, shape.taps)
+    pieces = _pieces(p, group, shape)
     return GradientDecision(p, target, dtype, group, shape, pieces, blocks, packed, copied, strides, (images, *box))
 
 
@@ -184,7 +196,7 @@ def _best_shape(p: Problem, group: GroupShape, dtype: np.dtype[Any], target: Tar
         needed = -(-group.filters // lanes)
         for vectors in range(1, min(model.MOST_VECTORS, needed) + 1):
             most = min(model.MOST_POSITIONS, (model.registers(target) - vectors) // vectors)
-            sizes = {len(piece.taps) for piece in _pieces(p, group, most)}
+            sizes = {len(piece.taps) for piece in _pieces(p, group, GradientShape(lanes, vectors, most))}
             shape = GradientShape(lanes, vectors, most)
             found.append((_cycles(p, group, shape, dtype.itemsize, target), shape._replace(taps=max(sizes))))
     return min(found)[1]
@@ -195,7 +207,7 @@ def _cycles(p: Problem, group: GroupShape, shape: GradientShape, size: int, targ
     per = target.vector_cycles(shape.lanes * size)
     total = 0.0
     for vectors, blocks in split_evenly(-(-group.filters // shape.lanes), shape.vectors):
-        for piece in _pieces(p, group, shape.taps):
+        for piece in _pieces(p, group, shape):
             taps = len(piece.taps)
             loads = vectors + taps * (vectors if group.groups != p.groups else 1)
             term = max(taps * vectors * per, model.LATENCY, loads * model.LOAD_CYCLES) + model.TAP_CYCLES
@@ -205,12 +217,13 @@ def _cycles(p: Problem, group: GroupShape, shape: GradientShape, size: int, targ
     return total
 
 
-def _pieces(p: Problem, group: GroupShape, most: int) -> tuple[Piece, ...]:
-    """Cut (channels of a group, taps) into runs of at most `most` elements: no tile of a kind differs but in its start.
+def _pieces(p: Problem, group: GroupShape, shape: GradientShape) -> tuple[Piece, ...]:
+    """Cut (channels of a group, taps) into runs for tiles of a shape: no tile of a kind differs but in its start.
 
     Whole windows of several channels where they fit; else parts of one window; else parts of its rows.
     """
-    channels, taps, columns = group.channels, p.geometry.taps, p.geometry.kernel_size[-1]
+    channels, taps, columns, most = group.channels, p.geometry.taps, p.geometry.kernel_size[-1], shape.taps
+    kinds = len(vector_blocks(group.filters, shape.lanes, shape.vectors))
     pieces, first = [], 0
     if taps <= most:
         for size, count in split_evenly(channels, most // taps):
@@ -218,7 +231,7 @@ def _pieces(p: Problem, group: GroupShape, most: int) -> tuple[Piece, ...]:
             pieces.append(Piece(tuple(range(size * taps)), starts))
             first += size * count
         return tuple(pieces)
-    if taps <= most * _MOST_PIECES:
+    if taps <= most * (_MOST_PIECES // kinds):
         run, starts = taps, tuple(c * taps for c in range(channels))
     else:
         run, starts = columns, tuple(range(0, channels * taps, columns))

@@ -11,11 +11,12 @@ import numpy as np
 
 from ...engine import gather
 from ...engine.blas import single_threaded_blas
+from ...engine.boxes import box_steps, boxes
 from ...engine.host import format_bytes
 from ...engine.threads import run_parallel
 from ...matrix.frame import patch_view
 from ..contract import Offer, never
-from ..explicit import accumulated, box_steps, boxes, magnitude, padded_image
+from ..explicit import accumulated, magnitude, padded_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

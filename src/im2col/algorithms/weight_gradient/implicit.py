@@ -27,7 +27,8 @@ class Implicit:
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[GradientRunner]:
         """Return the tile with the fewest cycles, and what it takes."""
-        from ..implicit.decide import obstacle  # these take milliseconds to import
+        from ...engine.compiler import refusal  # these take milliseconds to import
+        from ..implicit.decide import obstacle
         from .decide import decide_gradient
         from .prepared import DecidedGradient, PreparedGradient
 
@@ -36,8 +37,12 @@ class Implicit:
             return Offer(0, str(why_not))
         decision = decide_gradient(problem, target)
         gradient = DecidedGradient(decision, threads)
+        refused = refusal(gradient.all_kernels, target)
+        if refused is not None:
+            return Offer(0, f"the engine cannot compile its kernel ({refused})")
         prepare = partial(PreparedGradient, gradient)
-        return Offer(self.best_rank, decision.reason, decision.workspace_bytes, prepare, gradient.kernels, target)
+        nbytes = decision.workspace_bytes + decision.table_bytes
+        return Offer(self.best_rank, decision.reason, nbytes, prepare, gradient.kernels, target)
 
 
 ALGORITHM = Implicit()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...engine import gather, scratch
+from ...engine.boxes import boxes
+from ...engine.host import require_memory
 from ...memory import recalled
 from ...spec.padding import fill_padded
-from ..explicit import boxes
 from ..implicit.work import Calls
 from .decide import tables_of
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from ...engine.compiler import Kernel
     from .decide import GradientDecision
+
+_WAY_OUT = "pass arrays in C order and in the machine's byte order"
 
 
 class DecidedGradient:
@@ -31,6 +34,10 @@ class DecidedGradient:
     def kernels(self) -> tuple[Kernel, ...]:
         """Return the kernels that it runs, each once."""
         return tables_of(self.decision, self.decision.box, adds=False).kernels
+
+    def all_kernels(self) -> tuple[Kernel, ...]:
+        """Return those, and the ones that go on with sums."""
+        return self.kernels() + tables_of(self.decision, self.decision.box, adds=True).kernels
 
     def calls(self, box: tuple[int, ...], *, adds: bool) -> Calls:
         """Return the calls for one box of positions, whose sums may be added to those of others."""
@@ -93,6 +100,8 @@ class PreparedGradient:
         """Return an array of the kernels' dtype as they read it in place: itself, or a copy with these strides."""
         if array.strides == strides and array.dtype.isnative:
             return array
+        nbytes = array.size * self._decision.dtype.itemsize
+        require_memory(nbytes, _WAY_OUT, "the dense copy of {} numbers", array.shape)
         flat = scratch.empty(array.size, self._decision.dtype)  # dense, whatever the order of its axes
         room = np.lib.stride_tricks.as_strided(flat, array.shape, strides)
         _convert(room, array, self._threads)

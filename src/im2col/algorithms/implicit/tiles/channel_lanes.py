@@ -7,24 +7,33 @@ runs. A vector of pixels is loaded once and serves every position whose window c
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ....engine.compiler import Kernel
 from ....spec.strides import offsets
-from ..borders import row_tables, tile_runs
+from ..borders import row_tables
 from ..packing import FilterBlocks, split_evenly, vector_blocks
+from ..ragged import cut_rows, ragged_positions, ragged_runs
+from ..table_sizes import ragged_bytes, row_tables_bytes
 from ..view import GroupShape, share_inside
 from ..work import TileRun, job_table
 from . import cycles as model
 from .epilogue import Epilogue, finish, narrow, scale_vectors
+from .filters import FilterShape
 from .nest import ARGUMENTS, Nest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from ....engine.builder import Builder
     from ....engine.numbers import Value
     from ....engine.target import Target
+    from ....spec.geometry import Geometry
+    from ..borders import Run
     from ..view import View
     from .tile_shape import Tiling
 
@@ -91,52 +100,90 @@ class ChannelShape(NamedTuple):
         """Return what covers the map: tiles of a row that see the padding alike."""
         view, g = tiling.view, tiling.view.geometry
         lines = offsets(g.kernel_size[:-1], g.tap_strides(view.pixel)[:-1])
-        columns, stride, before = g.kernel_size[-1], g.stride[-1], g.padding[-1][0]
-        found = []
-        for run in tile_runs(g, self.positions):
-            pixels = (run.positions - 1) * stride + g.span[-1]
-            start = run.column * stride - before
-            # Tiles that are gathered in a run see the padding alike.
-            first, stop = max(0, -start), min(pixels, g.spatial_shape[-1] - start)
-            only = run._replace(segments=((1, (0,)),))
-            for rows, spans, tiles in row_tables(view, only, (*g.kernel_size[:-1], 1), 1):
-                row_bytes = view.size * self.lanes * self.vectors * run.positions * tiles * math.prod(g.stride)
-                calls = []
-                for each in tiling.blocks:
-                    vectors, last = each.shape
-                    tile = ChannelTile(
-                        dtype=tiling.dtype,
-                        lanes=self.lanes,
-                        vectors=vectors,
-                        last=last,
-                        positions=run.positions,
-                        columns=columns,
-                        stride=stride,
-                        dilation=g.dilation[-1],
-                        pixel_step=view.pixel[-1],
-                        first=first,
-                        stop=stop,
-                        epilogue=tiling.epilogue,
-                    )
-                    job = job_table(
-                        JOB,
-                        lines=lines,
-                        rows=rows,
-                        spans=spans,
-                        x_image=view.image,
-                        w_block=each.packed * g.taps * view.size,
-                        out_image=view.out_image,
-                        out_block=view.out_filter * each.width,
-                        block=max(1, tiling.caches[1] // 4 // row_bytes),
-                        tiles=tiles,
-                        x_tile=view.pixel[-1] * stride * run.positions,
-                        out_tile=view.out_position[-1] * run.positions,
-                        out_step=view.out_position[-1],
-                        scales=tiling.scales_at,
-                    )
-                    calls.append((channel_lanes(tile), job, each.first * view.channel))
-                found.append(TileRun(len(rows), tuple(calls), (lines, rows, spans)))
+        plain, borders, size = self._cut(tiling)
+        found = [
+            self._run(tiling, lines, run, *tables)
+            for run in plain
+            for tables in row_tables(view, run._replace(segments=((1, (0,)),)), (*g.kernel_size[:-1], 1), 1)
+        ]
+        if borders:
+            # As a layer whose lanes are filters, each of which has a pixel of its own.
+            alike, taps = FilterShape(self.lanes, self.vectors, size, False), g.tap_offsets(view.pixel)
+            found += [alike.ragged_run(tiling, taps, run, paired=True) for run in ragged_runs(view, borders, size, 1)]
         return found
+
+    def table_bytes(self, tiling: Tiling) -> int:
+        """Return the bytes of the tables, and of what is needed to make them."""
+        g = tiling.view.geometry
+        plain, borders, size = self._cut(tiling)
+        return 3 * 8 * g.taps + row_tables_bytes(g, plain, (*g.kernel_size[:-1], 1)) + ragged_bytes(g, borders, size)
+
+    def _cut(self, tiling: Tiling) -> tuple[list[Run], tuple[tuple[int, int], ...], int]:
+        """Return what `cut_rows` does, and the positions of a tile at a ragged border."""
+        g, vectors = tiling.view.geometry, [each.shape[0] for each in tiling.blocks]
+        return *cut_rows(g, self.positions, partial(_instructions, g, vectors=vectors)), ragged_positions(max(vectors))
+
+    def _run(
+        self,
+        tiling: Tiling,
+        lines: NDArray[np.int64],
+        run: Run,
+        rows: NDArray[np.int64],
+        spans: NDArray[np.int64],
+        tiles: int,
+    ) -> TileRun:
+        view, g = tiling.view, tiling.view.geometry
+        first, stop = _pixels_inside(g, run)
+        row_bytes = view.size * self.lanes * self.vectors * run.positions * tiles * math.prod(g.stride)
+        calls = []
+        for each in tiling.blocks:
+            vectors, last = each.shape
+            tile = ChannelTile(
+                dtype=tiling.dtype,
+                lanes=self.lanes,
+                vectors=vectors,
+                last=last,
+                positions=run.positions,
+                columns=g.kernel_size[-1],
+                stride=g.stride[-1],
+                dilation=g.dilation[-1],
+                pixel_step=view.pixel[-1],
+                first=first,
+                stop=stop,
+                epilogue=tiling.epilogue,
+            )
+            job = job_table(
+                JOB,
+                lines=lines,
+                rows=rows,
+                spans=spans,
+                x_image=view.image,
+                w_block=each.packed * g.taps * view.size,
+                out_image=view.out_image,
+                out_block=view.out_filter * each.width,
+                block=max(1, tiling.caches[1] // 4 // row_bytes),
+                tiles=tiles,
+                x_tile=view.pixel[-1] * g.stride[-1] * run.positions,
+                out_tile=view.out_position[-1] * run.positions,
+                out_step=view.out_position[-1],
+                scales=tiling.scales_at,
+            )
+            calls.append((channel_lanes(tile), job, each.first * view.channel))
+        return TileRun(len(rows), tuple(calls), (lines, rows, spans))
+
+
+def _pixels_inside(g: Geometry, run: Run) -> tuple[int, int]:
+    """Return which pixels of a row of tiles that are alike lie in the image, counted from the first tap of each."""
+    start = run.column * g.stride[-1] - g.padding[-1][0]
+    pixels = (run.positions - 1) * g.stride[-1] + g.span[-1]
+    return max(0, -start), min(pixels, g.spatial_shape[-1] - start)
+
+
+def _instructions(g: Geometry, runs: Iterable[Run], vectors: Sequence[int]) -> int:
+    """Return about how many instructions the kernels of tiles have."""
+    patterns = {(run.positions, *_pixels_inside(g, run)) for run in runs}
+    each = (150 + positions * v * (12 + 5 * g.kernel_size[-1] // 2) for positions, *_ in patterns for v in vectors)
+    return sum(each)
 
 
 class ChannelTile(NamedTuple):

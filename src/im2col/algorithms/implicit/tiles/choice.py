@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .channel_lanes import ChannelShape
-from .filter_lanes import FilterShape
+from .filters import FilterShape
 from .positions import PositionShape
 
 if TYPE_CHECKING:

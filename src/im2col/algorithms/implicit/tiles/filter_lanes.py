@@ -7,149 +7,16 @@ addresses.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from ....engine.compiler import Kernel
-from ..borders import row_tables, tile_runs
-from ..packing import FilterBlocks, split_evenly, vector_blocks
-from ..view import share_inside
-from ..work import TileRun, job_table
-from . import cycles as model
 from .epilogue import Epilogue, finish, narrow, scale_vectors
 from .nest import ARGUMENTS, Nest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ....engine.builder import Builder
     from ....engine.numbers import Value
     from ....engine.target import Target
-    from ..view import GroupShape, View
-    from .tile_shape import Tiling
-
-
-class FilterShape(NamedTuple):
-    """The tile that a layer was given; see `TileShape`.
-
-    Parameters
-    ----------
-    lanes, vectors, positions : int
-        VL, NV and the most positions MR.
-    transposed : bool
-        As in `FilterTile`.
-    """
-
-    lanes: int
-    vectors: int
-    positions: int
-    transposed: bool
-
-    def __str__(self) -> str:
-        return f"filters along the lanes, {self.positions} positions × {self.vectors} × {self.lanes} filters"
-
-    @classmethod
-    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[FilterShape]:  # noqa: ARG003 (a lane is as large as the view says)
-        """Yield the tiles that fit the registers and the layer."""
-        transposed = view.out_filter != view.out_size
-        if transposed and not view.spread:
-            return
-        for lanes in model.lane_counts(target.vector_bytes // view.size):
-            for vectors in range(1, min(model.MOST_VECTORS, -(-group.filters // lanes)) + 1):
-                # The sums, a tap's weights, and one pixel, which the product itself broadcasts for a single vector.
-                positions = min(model.MOST_POSITIONS, (model.registers(target) - vectors) // vectors)
-                yield cls(lanes, vectors, positions, transposed)
-
-    def cycles(self, view: View, group: GroupShape, target: Target) -> float:
-        """Return the cycles of a layer: a tap's products, or what keeps them waiting, then the store."""
-        g = view.geometry
-        per = target.vector_cycles(self.lanes * view.size)
-        taps = group.channels * g.taps * share_inside(g)
-        total = 0.0
-        for vectors, blocks in split_evenly(-(-group.filters // self.lanes), self.vectors):
-            for size, tiles in split_evenly(g.output_shape[-1], self.positions):
-                weights = vectors * self.lanes * view.size
-                pace = max(size * vectors * per, model.LATENCY, (vectors + size) * model.LOAD_CYCLES)
-                tap = max(pace, weights / model.STREAM) + model.TAP_CYCLES
-                tap += model.waiting(view, group, weights, size, target)
-                tap *= model.conflicts(view.pixel[-1] * g.stride[-1], size, target)
-                if self.transposed:
-                    rounds = math.ceil(size / self.lanes) * self.lanes
-                    store = vectors * rounds * (math.log2(self.lanes) + 2 * view.spread) * per
-                else:
-                    store = size * vectors * 1.5
-                total += blocks * tiles * (taps * tap + store + model.TILE_CYCLES)
-        return total * group.groups * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
-
-    def walks(self, view: View) -> bool:
-        """Whether what is stored as a vector lies side by side in the result."""
-        return view.spread > 0 if self.transposed else view.out_filter == view.out_size
-
-    def as_packed(self, group: GroupShape) -> GroupShape:
-        """Return the layer as it is."""
-        return group
-
-    def blocks(self, filters: int) -> list[FilterBlocks]:
-        """Return whole vectors of filters, and a tail."""
-        return vector_blocks(filters, self.lanes, self.vectors)
-
-    def tap_order(self, k: int) -> tuple[int, ...]:
-        """Return the window's axes, then the channels."""
-        return (*range(4, 4 + k), 3)
-
-    def runs(self, tiling: Tiling) -> list[TileRun]:
-        """Return what covers the map: tiles of a row that see the padding alike."""
-        view, channels, blocks = tiling.view, tiling.channels, tiling.blocks
-        g, step = view.geometry, view.pixel[-1] * view.geometry.stride[-1]
-        taps = np.add.outer(g.tap_offsets(view.pixel), np.arange(channels) * view.channel).reshape(-1)
-        filters = sum(each.blocks * each.width for each in blocks)
-        found = []
-        for run in tile_runs(g, self.positions):
-            for rows, spans, tiles in row_tables(view, run, g.kernel_size, channels):
-                pixel_bytes = channels * view.size * math.prod(g.stride) + filters * view.out_size
-                row_bytes = run.positions * tiles * pixel_bytes
-                calls = []
-                for each in blocks:
-                    vectors, last = each.shape
-                    tile = FilterTile(
-                        dtype=tiling.dtype,
-                        lanes=self.lanes,
-                        vectors=vectors,
-                        last=last,
-                        pixels=tuple(m * step for m in range(run.positions)),
-                        segments=tuple(mask for mask, _ in run.segments),
-                        transposed=self.transposed,
-                        spread=view.spread if self.transposed else 1,
-                        epilogue=tiling.epilogue,
-                        dot=tiling.dot,
-                    )
-                    packed = each.packed * g.taps * channels * view.size
-                    job = job_table(
-                        JOB,
-                        taps=taps,
-                        rows=rows,
-                        spans=spans,
-                        x_image=view.image,
-                        x_group=view.channel * channels,
-                        x_block=0,
-                        w_group=each.blocks * packed,
-                        w_block=packed,
-                        bias_group=each.blocks * each.packed * view.size,
-                        out_image=view.out_image,
-                        out_group=view.out_filter * filters,
-                        out_block=view.out_filter * each.width,
-                        block=max(1, tiling.caches[1] // 4 // max(1, row_bytes)),
-                        tiles=tiles,
-                        x_tile=step * run.positions,
-                        out_tile=view.out_position[-1] * run.positions,
-                        out_step=view.out_filter if self.transposed else view.out_position[-1],
-                        scales=tiling.scales_at,
-                    )
-                    calls.append((filter_lanes(tile), job, 0))
-                found.append(TileRun(len(rows), tuple(calls), (taps, rows, spans)))
-        return found
 
 
 class FilterTile(NamedTuple):
@@ -184,6 +51,8 @@ class FilterTile(NamedTuple):
         Whether each lane has a pixel of its own, side by side with its neighbours': the lanes are channels, too.
     adds : bool
         Whether they are added to what the result holds; only with a spread of 1, and without an activation.
+    ragged : bool
+        Whether its spans are those of a `RaggedRun`: rows of the window, and apart from them columns.
     """
 
     dtype: str
@@ -199,6 +68,7 @@ class FilterTile(NamedTuple):
     weight_step: int = 0
     paired: bool = False
     adds: bool = False
+    ragged: bool = False
 
 
 JOB = [
@@ -260,36 +130,74 @@ def _sums(
     ranges: Value,
 ) -> list[Value]:
     """Return the accumulators of a tile, position by position, after all taps."""
-    kind = b.vector(b.number(tile.dtype), tile.lanes)
     nbytes = tile.lanes * b.bytes_of(tile.dtype)
     sum_kind = b.vector(b.number(tile.epilogue.accumulator), tile.lanes)
     initial = [b.zero(sum_kind)] * tile.vectors
     if tile.epilogue.bias:
         initial = [b.load(b.at(bias, b.constant(v * nbytes)), sum_kind) for v in range(tile.vectors)]
     sums: list[Value] = initial * len(tile.pixels)
+    if tile.ragged:
+        rows, columns = _pair(b, spans, ranges)
+        with b.accumulate(*_pair(b, spans, rows), sums) as around:
+            first = b.entry(spans, around.index)
+            for number, mask in enumerate(tile.segments):
+                ends = _pair(b, spans, b.add(columns, b.constant(2 * number)))
+                start, stop = (b.add(first, end) for end in ends)
+                # Sums of other positions need not be carried around.
+                mine = [i for i in range(len(sums)) if mask >> i // tile.vectors & 1]
+                with b.accumulate(start, stop, [around.values[i] for i in mine]) as state:
+                    values = dict(zip(mine, state.values, strict=True))
+                    values = _multiplied(b, target, tile, pixel, weights, taps, state.index, mask, values)
+                    state.values[:] = values.values()
+                for i, value in zip(mine, state.values, strict=True):
+                    around.values[i] = value
+        return around.values
     for number, mask in enumerate(tile.segments):
         index = b.add(ranges, b.constant(2 * number))
-        first, last = b.entry(spans, index), b.entry(spans, b.add(index, b.constant(1)))
-        with b.accumulate(first, last, sums) as around:
-            span = b.mul(around.index, 2)
-            start, stop = b.entry(spans, span), b.entry(spans, b.add(span, b.constant(1)))
+        with b.accumulate(*_pair(b, spans, index), sums) as around:
+            start, stop = _pair(b, spans, b.mul(around.index, 2))
             with b.accumulate(start, stop, around.values) as state:
-                at = b.at(pixel, b.entry(taps, state.index))
-                row = b.at(weights, b.mul(state.index, tile.weight_step or tile.vectors * nbytes))
-                ws = [b.load(b.at(row, b.constant(v * nbytes)), kind) for v in range(tile.vectors)]
-                for m, offset in enumerate(tile.pixels):
-                    if not mask >> m & 1:
-                        continue
-                    xs = _pixels(b, tile, b.at(at, b.constant(offset)))
-                    for v in range(tile.vectors):
-                        i = m * tile.vectors + v
-                        if tile.dot:
-                            state.values[i] = b.dot(tile.dot, xs[v], ws[v], state.values[i])
-                        else:
-                            state.values[i] = b.multiply_add(xs[v], ws[v], state.values[i], target.has_fma)
+                values = dict(enumerate(state.values))
+                values = _multiplied(b, target, tile, pixel, weights, taps, state.index, mask, values)
+                state.values[:] = values.values()
             around.values[:] = state.values
         sums = around.values
     return sums
+
+
+def _multiplied(
+    b: Builder,
+    target: Target,
+    tile: FilterTile,
+    pixel: Value,
+    weights: Value,
+    taps: Value,
+    tap: Value,
+    mask: int,
+    sums: dict[int, Value],
+) -> dict[int, Value]:
+    """Return sums, by their numbers, after one tap of the positions of a mask."""
+    kind = b.vector(b.number(tile.dtype), tile.lanes)
+    nbytes = tile.lanes * b.bytes_of(tile.dtype)
+    at = b.at(pixel, b.entry(taps, tap))
+    row = b.at(weights, b.mul(tap, tile.weight_step or tile.vectors * nbytes))
+    ws = [b.load(b.at(row, b.constant(v * nbytes)), kind) for v in range(tile.vectors)]
+    for m, offset in enumerate(tile.pixels):
+        if not mask >> m & 1:
+            continue
+        xs = _pixels(b, tile, b.at(at, b.constant(offset)))
+        for v in range(tile.vectors):
+            i = m * tile.vectors + v
+            if tile.dot:
+                sums[i] = b.dot(tile.dot, xs[v], ws[v], sums[i])
+            else:
+                sums[i] = b.multiply_add(xs[v], ws[v], sums[i], target.has_fma)
+    return sums
+
+
+def _pair(b: Builder, table: Value, index: Value) -> tuple[Value, Value]:
+    """Return an element of a table, and the next one."""
+    return b.entry(table, index), b.entry(table, b.add(index, b.constant(1)))
 
 
 def _pixels(b: Builder, tile: FilterTile, at: Value) -> list[Value]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from . import cycles as model
 from .position_lanes import JOB, PositionTile, position_lanes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 _FILTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 _ROWS = (1, 2, 3, 4, 5, 6, 7, 8)
+_MANY_ROWS = 32
+"""Rows of a window from which on they may be walked as planes are."""
+_MOST_UNROLLED = 5500, 1800
+"""Instructions of a tile that are unrolled, about, and of one in a phase of a transpose, whose kernels add up: all are
+compiled in half a second."""
 _MOST_STRIDE = 3
 """Columns between positions up to which a vector of them is shuffled out of wider loads."""
 _MOST_TILES = 64
@@ -39,13 +44,17 @@ _NOT_HIDDEN, _UNALIGNED = 0.25, 1.05
 
 
 class PositionShape(NamedTuple):
-    """The tile that a layer was given, see `TileShape`: VL, NV, rows, the most filters, if columns are shuffled."""
+    """The tile that a layer was given, see `TileShape`: VL, NV, rows, the most filters, if columns are shuffled.
+
+    `tall` says that rows of the window are walked as planes are, one by one, and not unrolled.
+    """
 
     lanes: int
     vectors: int
     rows: int
     filters: int
     shuffled: bool
+    tall: bool = False
 
     def __str__(self) -> str:
         return (
@@ -57,12 +66,19 @@ class PositionShape(NamedTuple):
     def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[PositionShape]:
         """Yield the tiles that fit the registers and the layer: one whose rows of pixels and results are dense."""
         g = view.geometry
-        outer = max(0, g.ndim - 2)
         if dot or view.pixel[-1] != view.size or not view.spread or g.stride[-1] > _MOST_STRIDE:
             return
+        for tall in (False, True)[: 1 + (g.ndim == 2 and g.kernel_size[-2] > _MANY_ROWS)]:
+            yield from cls._of(_with_rows(view, tall), group, target, tall)
+
+    @classmethod
+    def _of(cls, view: View, group: GroupShape, target: Target, tall: bool) -> Iterator[PositionShape]:
+        """Yield the tiles that fit the registers and a layer whose windows have rows."""
+        g = view.geometry
+        outer = g.ndim - 2
         if outer > 1 and any(any(pair) for pair in g.padding[:outer]):
             return
-        height, kernel_rows = (g.output_shape[-2], g.kernel_size[-2]) if g.ndim > 1 else (1, 1)
+        height, kernel_rows = g.output_shape[-2], g.kernel_size[-2]
         may_shuffle = g.dilation[-1] == 1 < g.kernel_size[-1]
         sizes = sorted({split_evenly(group.filters, most)[0][0] for most in _FILTERS})
         for lanes in model.lane_counts(target.vector_bytes // view.size):
@@ -73,13 +89,13 @@ class PositionShape(NamedTuple):
                         break
                     for filters in sizes:
                         for shuffled in (False, True)[: 1 + may_shuffle]:
-                            shape = cls(lanes, vectors, rows, filters, shuffled)
-                            if shape._fits(g, target):
+                            shape = cls(lanes, vectors, rows, filters, shuffled, tall)
+                            if shape._fits(g, target, _MOST_UNROLLED[view.spread > 1]):
                                 yield shape
 
-    def _fits(self, g: Geometry, target: Target) -> bool:
-        """Whether the sums stay in registers, with the pixels of a line, its masks, and a weight."""
-        rows, columns, stride = (g.kernel_size[-2] if g.ndim > 1 else 1), g.kernel_size[-1], g.stride[-1]
+    def _fits(self, g: Geometry, target: Target, most: int) -> bool:
+        """Whether the sums stay in registers, with the pixels of a line, its masks, and a weight, in short kernels."""
+        rows, columns, stride = g.kernel_size[-2], g.kernel_size[-1], g.stride[-1]
         sums = self.filters * self.rows * self.vectors
         pixels = self.vectors + stride - 1
         if self.shuffled:
@@ -90,17 +106,22 @@ class PositionShape(NamedTuple):
             pixels += self.vectors * stride
         # Where several rows and filters meet, each line would need too many weights to read them anew.
         weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1
-        return sums + pixels + weights <= model.registers(target)
+        # Each line is loaded and its sums are settled, each weight is loaded and multiplied.
+        unrolled = len(self._lines(g)) * (4 * self.vectors + sums + 2)
+        unrolled += rows * self.rows * self.filters * (4 + self.vectors)
+        return sums + pixels + weights <= model.registers(target) and unrolled <= most
+
+    def _lines(self, g: Geometry) -> set[int]:
+        """Return the rows of the image that a tile reads, counted from its first."""
+        return {r * g.stride[-2] + k * g.dilation[-2] for r in range(self.rows) for k in range(g.kernel_size[-2])}
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: a column's products, or its loads, then the store."""
-        g = view.geometry
+        g = _with_rows(view, self.tall).geometry
         per = target.vector_cycles(self.lanes * view.size)
-        kernel_rows, kernel_columns = (g.kernel_size[-2] if g.ndim > 1 else 1), g.kernel_size[-1]
-        height = g.output_shape[-2] if g.ndim > 1 else 1
-        stride = g.stride[-1]
-        row_stride, row_dilation = (g.stride[-2], g.dilation[-2]) if g.ndim > 1 else (1, 1)
-        lines = len({r * row_stride + k * row_dilation for r in range(self.rows) for k in range(kernel_rows)})
+        kernel_rows, kernel_columns = g.kernel_size[-2:]
+        height, stride = g.output_shape[-2], g.stride[-1]
+        lines = len(self._lines(g))
         planes = group.channels * math.prod(g.kernel_size[:-2])
         tiles = -(-g.output_shape[-1] // (self.lanes * self.vectors))
         if self.shuffled:
@@ -148,11 +169,13 @@ class PositionShape(NamedTuple):
 
     def tap_order(self, k: int) -> tuple[int, ...]:
         """Return the planes (outer axes and channels), then the window's columns, then its rows."""
-        return (*range(4, 2 + k), 3, *((3 + k, 2 + k) if k > 1 else (4,)))
+        if self.tall or k == 1:
+            return (*range(4, 3 + k), 3, 3 + k)
+        return (*range(4, 2 + k), 3, 3 + k, 2 + k)
 
     def runs(self, tiling: Tiling) -> list[TileRun]:
         """Return what covers the map: all of its rows, cut into pieces."""
-        view, channels, blocks = _with_rows(tiling.view), tiling.channels, tiling.blocks
+        view, channels, blocks = _with_rows(tiling.view, self.tall), tiling.channels, tiling.blocks
         g = view.geometry
         outer = g.kernel_size[:-2]
         planes = np.add.outer(
@@ -160,10 +183,7 @@ class PositionShape(NamedTuple):
             np.arange(channels) * view.channel,
         ).reshape(-1)
         tile_columns = self.lanes * self.vectors
-        reused = 0
-        if len(blocks) + blocks[0].blocks > 2:  # a piece of a row stays in the first level while filters pass over it
-            reused = channels * g.kernel_size[-2] * tile_columns * g.stride[-1] * view.size
-        most = max(1, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))
+        most = self._most_tiles(tiling)
         pieces, masks = _pieces(view, self, most)
         rows = _rows(view, self, pieces, channels)
         zeros = np.zeros((tile_columns * g.stride[-1] + _halo(g, self)) * view.size, np.int8)
@@ -209,14 +229,47 @@ class PositionShape(NamedTuple):
             calls.append((position_lanes(tile), job, 0))
         return [TileRun(len(rows), tuple(calls), (planes, rows, zeros, masks))]
 
+    def _most_tiles(self, tiling: Tiling) -> int:
+        """Return how many tiles a piece of a row has at most."""
+        g, blocks = _with_rows(tiling.view, self.tall).geometry, tiling.blocks
+        reused = 0
+        if len(blocks) + blocks[0].blocks > 2:  # a piece of a row stays in the first level while filters pass over it
+            line = self.lanes * self.vectors * g.stride[-1] * tiling.view.size
+            reused = tiling.channels * g.kernel_size[-2] * line
+        return max(1, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))
 
-def _with_rows(view: View) -> View:
-    """Return the view with a second-last axis, of one row where there was none."""
-    if view.geometry.ndim > 1:
+    def table_bytes(self, tiling: Tiling) -> int:
+        """Return the bytes of the tables, and of what is needed to make them."""
+        g, size = _with_rows(tiling.view, self.tall).geometry, tiling.view.size
+        tile = self.lanes * self.vectors
+        piece = self._most_tiles(tiling) * tile
+        pieces = -(-g.output_shape[-1] // piece)
+        rows = math.prod(g.output_shape[:-2]) * -(-g.output_shape[-2] // self.rows) * pieces
+        planes = 3 * 8 * math.prod(g.kernel_size[:-2]) * tiling.channels
+        # A mask of pixels and one of positions for each piece that meets the padding: at most all of them.
+        reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self) + piece
+        border = min(pieces, 2 + sum(g.padding[-1]) // (piece * g.stride[-1]))
+        masks = 2 * border * reach * size + 20 * reach
+        return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + (8 << 10)
+
+
+def _with_rows(view: View, tall: bool) -> View:
+    """Return the view with a second-last axis of one row, where there is none or what there is are planes."""
+    g, at = view.geometry, view.geometry.ndim - 1
+    if at and not tall:
         return view
-    g = view.geometry
-    taller = type(g)((1, *g.spatial_shape), (1, *g.kernel_size), (1, *g.stride), ((0, 0), *g.padding), (1, *g.dilation))
-    return view._replace(geometry=taller, pixel=(0, *view.pixel), out_position=(0, *view.out_position))
+
+    def with_row(values: Sequence[Any], one: Any) -> tuple[Any, ...]:
+        return (*values[:at], one, *values[at:])
+
+    one_row = type(g)(
+        with_row(g.spatial_shape, 1),
+        with_row(g.kernel_size, 1),
+        with_row(g.stride, 1),
+        with_row(g.padding, (0, 0)),
+        with_row(g.dilation, 1),
+    )
+    return view._replace(geometry=one_row, pixel=with_row(view.pixel, 0), out_position=with_row(view.out_position, 0))
 
 
 def _lines(g: Geometry, shape: PositionShape) -> tuple[int, int] | None:

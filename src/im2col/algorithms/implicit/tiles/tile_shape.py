@@ -81,3 +81,7 @@ class TileShape(Protocol):
     def runs(self, tiling: Tiling) -> list[TileRun]:
         """Return what covers the map, each with its kernel and its job for each of the blocks of filters."""
         ...
+
+    def table_bytes(self, tiling: Tiling) -> int:
+        """Return at most how many bytes the tables of `runs` take, with what is needed to make them."""
+        ...

@@ -1,0 +1,123 @@
+"""The contest of overlap-add: its options, and what it prints."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import options as common
+from ..clock import one_call, take_turns
+from ..contestants import Role, WrongResultError, discover, versions
+from ..processes import in_fresh_process
+from ..tables import NOTHING, machine, table
+from . import contestants
+from .problems import ORIENTATIONS, make_problem, read_signals
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from ..contestants import Contestant
+    from .problems import Problem, Signal
+
+    Cells = Mapping[tuple[Signal, str], Mapping[str, Sequence[float]]]
+
+HELP = "Compare col2im of frames, and of other long and thin images, with loops in NumPy and with torch."
+LEGEND = "Milliseconds of the fastest call, the result allocated. rows: a patch is a row of the matrix."
+CSV = Path("bench", "out", "frames.csv")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the contest's options."""
+    common.add_arguments(parser, layers="name", seconds=0.1, csv=CSV)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Check, measure and print.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        As `add_arguments` declares them.
+
+    Raises
+    ------
+    WrongResultError
+        If a contestant's result is wrong; nothing has been printed about it then.
+    """
+    signals = [signal for signal in read_signals() if common.matches(options.layers, signal.name)]
+    if not signals:
+        raise SystemExit(f"no signal's name matches {options.layers!r}")
+    entered = [c for c in discover(contestants) if c.role is Role.OURS or common.matches(options.contestants, c.name)]
+    print(machine())
+    print(versions(entered))
+    print(LEGEND)
+    ready = [c for c in entered if c.version]
+    options.csv.parent.mkdir(parents=True, exist_ok=True)
+    with options.csv.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["threads", "signal", "patches_as", "contestant", "best_seconds", "median_seconds"])
+        for threads in options.threads:
+            task = partial(measure, signals, ready, threads, options.repeats, options.seconds)
+            cells = in_fresh_process(threads, task)
+            print(f"\ncol2im, threads: {threads}\n\n{_table(cells, [c.name for c in ready])}")
+            for (signal, orientation), turns in cells.items():
+                for name, seconds in turns.items():
+                    figures = (f"{t:.9f}" for t in (min(seconds), statistics.median(seconds)))
+                    writer.writerow([threads, signal.name, orientation, name, *figures])
+
+
+def measure(
+    signals: Sequence[Signal],
+    entered: Sequence[Contestant[Problem]],
+    threads: int,
+    repeats: int,
+    seconds: float,
+) -> Cells:
+    """Measure contestants on signals in both orientations, in this process; a wrong result is an error.
+
+    Parameters
+    ----------
+    signals : sequence of Signal
+    entered : sequence of Contestant
+        All installed.
+    threads : int
+    repeats, seconds
+        The budget of a cell, see `take_turns`.
+
+    Returns
+    -------
+    mapping of (Signal, str) to mapping of str to sequence of float
+        Seconds of each call of each contestant.
+    """
+    cells: dict[tuple[Signal, str], dict[str, list[float]]] = {}
+    for signal in signals:
+        for orientation in ORIENTATIONS:
+            problem = make_problem(signal, orientation, threads)
+            calls = {}
+            for contestant in entered:
+                call = contestant.prepare(problem)
+                if call is None:
+                    continue
+                if not np.array_equal(call().reshape(signal.shape), problem.answer):
+                    raise WrongResultError(f"{contestant.name}: wrong result of {signal.name}, {orientation}")
+                calls[contestant.name] = partial(one_call, call)
+            cells[signal, orientation] = take_turns(calls, repeats, seconds, most_seconds=10 * seconds)
+    return cells
+
+
+def _table(cells: Cells, names: Sequence[str]) -> str:
+    """Return a table of each contestant's fastest call, and ours as a multiple of the faster loop."""
+    rows = []
+    for (signal, orientation), turns in cells.items():
+        best = {name: 1e3 * min(seconds) for name, seconds in turns.items()}
+        loops = [best[name] for name in ("frames", "taps") if name in best]
+        gain = f"{min(loops) / best['im2col']:.1f}" if loops else NOTHING
+        shown = [f"{best[name]:.2f}" if name in best else NOTHING for name in names]
+        rows.append([signal.name, orientation, f"{signal.matrix_bytes / 1e6:.1f}", *shown, gain])
+    return table(["signal", "patches as", "MB", *names, "the faster loop / im2col"], rows)

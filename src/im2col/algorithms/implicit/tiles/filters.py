@@ -1,0 +1,202 @@
+"""Tiles whose lanes are filters: which of them a layer could get, what they would cost, their tables.
+
+`filter_lanes` is their microkernel.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..borders import row_tables
+from ..packing import FilterBlocks, split_evenly, vector_blocks
+from ..ragged import cut_rows, ragged_positions, ragged_runs
+from ..table_sizes import ragged_bytes, row_tables_bytes
+from ..view import share_inside
+from ..work import TileRun, job_table
+from . import cycles as model
+from .filter_lanes import JOB, FilterTile, filter_lanes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from ....engine.target import Target
+    from ..borders import Run
+    from ..ragged import RaggedRun
+    from ..view import GroupShape, View
+    from .tile_shape import Tiling
+
+
+class FilterShape(NamedTuple):
+    """The tile that a layer was given; see `TileShape`.
+
+    Parameters
+    ----------
+    lanes, vectors, positions : int
+        VL, NV and the most positions MR.
+    transposed : bool
+        As in `FilterTile`.
+    """
+
+    lanes: int
+    vectors: int
+    positions: int
+    transposed: bool
+
+    def __str__(self) -> str:
+        return f"filters along the lanes, {self.positions} positions × {self.vectors} × {self.lanes} filters"
+
+    @classmethod
+    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[FilterShape]:  # noqa: ARG003 (a lane is as large as the view says)
+        """Yield the tiles that fit the registers and the layer."""
+        transposed = view.out_filter != view.out_size
+        if transposed and not view.spread:
+            return
+        for lanes in model.lane_counts(target.vector_bytes // view.size):
+            for vectors in range(1, min(model.MOST_VECTORS, -(-group.filters // lanes)) + 1):
+                # The sums, a tap's weights, and one pixel, which the product itself broadcasts for a single vector.
+                positions = min(model.MOST_POSITIONS, (model.registers(target) - vectors) // vectors)
+                yield cls(lanes, vectors, positions, transposed)
+
+    def cycles(self, view: View, group: GroupShape, target: Target) -> float:
+        """Return the cycles of a layer: a tap's products, or what keeps them waiting, then the store."""
+        g = view.geometry
+        per = target.vector_cycles(self.lanes * view.size)
+        taps = group.channels * g.taps * share_inside(g)
+        total = 0.0
+        for vectors, blocks in split_evenly(-(-group.filters // self.lanes), self.vectors):
+            for size, tiles in split_evenly(g.output_shape[-1], self.positions):
+                weights = vectors * self.lanes * view.size
+                pace = max(size * vectors * per, model.LATENCY, (vectors + size) * model.LOAD_CYCLES)
+                tap = max(pace, weights / model.STREAM) + model.TAP_CYCLES
+                tap += model.waiting(view, group, weights, size, target)
+                tap *= model.conflicts(view.pixel[-1] * g.stride[-1], size, target)
+                if self.transposed:
+                    rounds = math.ceil(size / self.lanes) * self.lanes
+                    store = vectors * rounds * (math.log2(self.lanes) + 2 * view.spread) * per
+                else:
+                    store = size * vectors * 1.5
+                total += blocks * tiles * (taps * tap + store + model.TILE_CYCLES)
+        return total * group.groups * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
+
+    def walks(self, view: View) -> bool:
+        """Whether what is stored as a vector lies side by side in the result."""
+        return view.spread > 0 if self.transposed else view.out_filter == view.out_size
+
+    def as_packed(self, group: GroupShape) -> GroupShape:
+        """Return the layer as it is."""
+        return group
+
+    def blocks(self, filters: int) -> list[FilterBlocks]:
+        """Return whole vectors of filters, and a tail."""
+        return vector_blocks(filters, self.lanes, self.vectors)
+
+    def tap_order(self, k: int) -> tuple[int, ...]:
+        """Return the window's axes, then the channels."""
+        return (*range(4, 4 + k), 3)
+
+    def runs(self, tiling: Tiling) -> list[TileRun]:
+        """Return what covers the map: tiles of a row that see the padding alike."""
+        view, channels, g = tiling.view, tiling.channels, tiling.view.geometry
+        taps = np.add.outer(g.tap_offsets(view.pixel), np.arange(channels) * view.channel).reshape(-1)
+        plain, borders, size = self._cut(tiling)
+        found = [
+            self._run(tiling, taps, (run.positions, tuple(mask for mask, _ in run.segments)), *tables)
+            for run in plain
+            for tables in row_tables(view, run, g.kernel_size, channels)
+        ]
+        return found + [self.ragged_run(tiling, taps, run) for run in ragged_runs(view, borders, size, channels)]
+
+    def table_bytes(self, tiling: Tiling) -> int:
+        """Return the bytes of the tables, and of what is needed to make them."""
+        g = tiling.view.geometry
+        plain, borders, size = self._cut(tiling)
+        taps = 3 * 8 * g.taps * tiling.channels
+        return taps + row_tables_bytes(g, plain, g.kernel_size) + ragged_bytes(g, borders, size)
+
+    def _cut(self, tiling: Tiling) -> tuple[list[Run], tuple[tuple[int, int], ...], int]:
+        """Return what `cut_rows` does, and the positions of a tile at a ragged border."""
+        vectors = [each.shape[0] for each in tiling.blocks]
+        size = min(self.positions, ragged_positions(max(vectors)))
+        return *cut_rows(tiling.view.geometry, self.positions, partial(_instructions, vectors=vectors)), size
+
+    def ragged_run(self, tiling: Tiling, taps: NDArray[np.int64], run: RaggedRun, *, paired: bool = False) -> TileRun:
+        """Return tiles at a ragged border; `paired` as in `FilterTile`."""
+        pattern = run.positions, run.masks
+        return self._run(tiling, taps, pattern, run.rows, run.spans, 1, ragged=True, paired=paired)
+
+    def _run(
+        self,
+        tiling: Tiling,
+        taps: NDArray[np.int64],
+        pattern: tuple[int, tuple[int, ...]],
+        rows: NDArray[np.int64],
+        spans: NDArray[np.int64],
+        tiles: int,
+        *,
+        ragged: bool = False,
+        paired: bool = False,
+    ) -> TileRun:
+        view, channels, blocks = tiling.view, tiling.channels, tiling.blocks
+        g, step = view.geometry, view.pixel[-1] * view.geometry.stride[-1]
+        positions, masks = pattern
+        filters = sum(each.blocks * each.width for each in blocks)
+        row_bytes = positions * tiles * (channels * view.size * math.prod(g.stride) + filters * view.out_size)
+        calls = []
+        for each in blocks:
+            vectors, last = each.shape
+            tile = FilterTile(
+                dtype=tiling.dtype,
+                lanes=self.lanes,
+                vectors=vectors,
+                last=last,
+                pixels=tuple(m * step for m in range(positions)),
+                segments=masks,
+                transposed=self.transposed,
+                spread=view.spread if self.transposed else 1,
+                epilogue=tiling.epilogue,
+                dot=tiling.dot,
+                paired=paired,
+                ragged=ragged,
+            )
+            packed = each.packed * g.taps * channels * view.size
+            job = job_table(
+                JOB,
+                taps=taps,
+                rows=rows,
+                spans=spans,
+                x_image=view.image,
+                x_group=view.channel * channels,
+                x_block=each.width * view.size if paired else 0,
+                w_group=each.blocks * packed,
+                w_block=packed,
+                bias_group=each.blocks * each.packed * view.size,
+                out_image=view.out_image,
+                out_group=view.out_filter * filters,
+                out_block=view.out_filter * each.width,
+                block=max(1, tiling.caches[1] // 4 // max(1, row_bytes)),
+                tiles=tiles,
+                x_tile=step * positions,
+                out_tile=view.out_position[-1] * positions,
+                out_step=view.out_filter if self.transposed else view.out_position[-1],
+                scales=tiling.scales_at,
+            )
+            calls.append((filter_lanes(tile), job, each.first * view.channel if paired else 0))
+        return TileRun(len(rows), tuple(calls), (taps, rows, spans))
+
+
+def _instructions(runs: Iterable[Run], vectors: Sequence[int]) -> int:
+    """Return about how many instructions the kernels of tiles have; a loop of a few counts as a hundred more."""
+    patterns = {(run.positions, tuple(mask for mask, _ in run.segments)) for run in runs}
+    total = 0
+    for (positions, masks), v in itertools.product(patterns, vectors):
+        # Every sum is carried in and out of both loops of a segment; in the end it is finished and stored.
+        products = sum(mask.bit_count() for mask in masks)
+        total += 150 + positions * v * (15 + 4 * len(masks)) + products * (4 + v) + 100 * len(masks)
+    return total

@@ -1,0 +1,282 @@
+"""How a strided sum is made: which axis lies along the lanes, and which loops go around it.
+
+A sum is a nest of axes. Along each, position o and tap t meet at one pixel, ``o·stride + t·dilation - before``; an axis
+without a window has one tap. Positions and taps play the same part in that, so that either may lie along the lanes of a
+vector: positions where they lie side by side in the matrix, taps where a patch is one long row. The axis that is
+cheapest to read is chosen. The order in which the copies of a pixel are added does not depend on it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_VECTOR_BYTES = 64
+_TURNED_PLANES = 8
+"""Planes of such a block that lie side by side, where there are so many."""
+_STRIDED_LANE = 1.2
+"""What a lane that is loaded or stored by itself costs, in loads of a vector."""
+_TURNED = 4
+"""What a vector costs whose values are copied side by side before they are loaded."""
+TURNED_BYTES = 512 << 10
+"""Of a block of the matrix that is copied so: the second level of cache holds it."""
+_WORTH_TURNING = 12 << 20
+"""Bytes of matrix below which the caches hold what is gathered, so that copying it first is not worth its while."""
+_TURNED_LINE = 256
+"""Positions of such a block along the lanes, where there are so many."""
+_MASK = 5
+"""What the mask of a vector costs, in the same."""
+_BLOCK = 4
+"""Vectors that a kernel sums at once."""
+_ROW = 8
+"""What the loops around the vectors of a row cost, in the same."""
+_ENTRY = 30
+"""What an entry of the table of pieces costs, which NumPy writes."""
+_CALL = 20_000
+"""What a call of a kernel costs: one for each phase."""
+
+
+class Walk(NamedTuple):
+    """One axis: position o and tap t meet at pixel o·stride + t·dilation - before.
+
+    Parameters
+    ----------
+    n, taps, positions : int
+        How many pixels, taps and positions there are; what lies outside the pixels is dropped.
+    stride, dilation, before : int
+        Of the window.
+    pixel, tap, position : int
+        Bytes from one to the next: in the image, and in the matrix.
+    """
+
+    n: int
+    taps: int
+    positions: int
+    stride: int
+    dilation: int
+    before: int
+    pixel: int
+    tap: int
+    position: int
+
+    def exchanged(self) -> Walk:
+        """Return the same axis with positions called taps, and taps positions."""
+        n, taps, positions, stride, dilation, before, pixel, tap, position = self
+        return Walk(n, positions, taps, dilation, stride, before, pixel, position, tap)
+
+    def part(self, start: int, stop: int) -> Walk:
+        """Return the axis of the pixels start <= i < stop: the others are dropped as if they were padding."""
+        return self._replace(n=stop - start, before=self.before + start)
+
+    def positions_met(self) -> range:
+        """Return the positions at which any tap may lie on a pixel."""
+        first = max(0, -((self.dilation * (self.taps - 1) - self.before) // self.stride))
+        return range(first, max(first, min(self.positions, (self.n - 1 + self.before) // self.stride + 1)))
+
+    def over(self, positions: range, tap: int, position: int) -> Walk:
+        """Return the axis over a copy of some of its positions, whose entries lie so many bytes apart."""
+        before = self.before - positions.start * self.stride
+        return self._replace(positions=len(positions), before=before, tap=tap, position=position)
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether one pixel is one entry."""
+        return self.n == self.taps == self.positions == 1 and self.before == 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each pixel is a position, as in an axis of channels."""
+        return self.taps == 1 and self.n == self.positions and self.stride == 1 and self.before == 0
+
+    def phases(self) -> Iterator[Phase]:
+        """Yield the pixels phase, phase + stride, … together with the taps that meet them."""
+        common = math.gcd(self.stride, self.dilation)
+        step = self.stride // common
+        for phase in range(min(self.stride, self.n)):
+            width, place = -(-(self.n - phase) // self.stride), phase + self.before
+            first = place // common * pow(self.dilation // common, -1, step) % step
+            count = 0 if place % common else max(0, -(-(self.taps - first) // step))
+            shift = (first * self.dilation - place) // self.stride
+            yield Phase(phase, width, count, first, step, shift, self.dilation // common)
+
+
+class Phase(NamedTuple):
+    """A row: every stride-th pixel of an axis, so that neighbours belong to neighbouring positions.
+
+    Parameters
+    ----------
+    first_pixel, width : int
+        Where the row starts, and how many pixels it has.
+    taps, first_tap, tap_step : int
+        How many taps meet it: the first, and how far it is to the next.
+    shift, shift_step : int
+        At which pixel of the row the first tap meets position 0, and how much later the next one does.
+    """
+
+    first_pixel: int
+    width: int
+    taps: int
+    first_tap: int
+    tap_step: int
+    shift: int
+    shift_step: int
+
+
+class SumPlan(NamedTuple):
+    """A nest: the axis along the lanes, the one that a kernel loops over, and those in its tables.
+
+    Parameters
+    ----------
+    lanes : Walk
+    backwards : bool
+        Whether the taps of `lanes` are walked from the last to the first, since they are the window's positions.
+    inside : bool
+        Whether the taps of `lanes` are the innermost loop, inside those of all other axes; else they are the outermost.
+    planes : Walk
+        An axis without a window.
+    table : tuple of Walk
+        In the order of the image's axes.
+    order : tuple of int
+        The axes of `table` from the one whose taps change slowest to the fastest.
+    sides : tuple of int
+        Of the boxes of pixels whose entries are first copied side by side, along `axes`; empty where none are.
+    """
+
+    lanes: Walk
+    backwards: bool
+    inside: bool
+    planes: Walk
+    table: tuple[Walk, ...]
+    order: tuple[int, ...]
+    sides: tuple[int, ...] = ()
+
+    @property
+    def axes(self) -> tuple[Walk, ...]:
+        """All axes, from the outermost loop to the innermost."""
+        return (*self.table, self.planes, self.lanes)
+
+    def with_axes(self, axes: Iterable[Walk]) -> SumPlan:
+        """Return the plan with others in the place of `axes`."""
+        *table, planes, lanes = axes
+        return self._replace(table=tuple(table), planes=planes, lanes=lanes)
+
+
+def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan:
+    """Return the cheapest nest for a sum.
+
+    Parameters
+    ----------
+    walks : sequence of Walk
+        In the order of the image's axes.
+    total_size, value_size : int
+        Bytes of a pixel and of an entry.
+
+    Returns
+    -------
+    SumPlan
+    """
+    return min(nests(walks, value_size), key=lambda plan: _cost(plan, total_size, value_size))
+
+
+def nests(walks: Sequence[Walk], value_size: int) -> list[SumPlan]:
+    """Return every nest that adds in the one order: taps of the last axis change slowest, then those of the first axis.
+
+    Parameters
+    ----------
+    walks, value_size
+        As for `plan_sum`.
+
+    Returns
+    -------
+    list of SumPlan
+    """
+    # A window that stops once has its taps where others have their positions: no pixel is met twice.
+    every = _merged([w.exchanged() if w.positions == 1 else w for w in walks])
+    last = len(every) - 1
+    windows = [i for i in (last, *range(last)) if every[i].taps > 1]
+    kept = [i for i, walk in enumerate(every) if not walk.does_nothing] or [last]
+    plans = []
+    for i in kept:
+        others = [k for k in kept if k != i]
+        if every[i].taps == 1:
+            plans.append(_around(every, every[i], others, windows))
+        elif i in {windows[0], windows[-1]}:
+            plan = _around(every, every[i], others, windows)._replace(inside=i != windows[0])
+            plans += [plan, plan._replace(lanes=plan.lanes.exchanged(), backwards=True)]
+    return [plan._replace(sides=_sides(plan, value_size)) for plan in plans]
+
+
+def _merged(walks: Sequence[Walk]) -> list[Walk]:
+    """Return the axes with those that are one in memory as one, and one that does nothing in the place of the other."""
+    merged = list(walks)
+    for i, j in itertools.permutations(range(len(merged)), 2):
+        outer, inner = merged[i], merged[j]
+        if not inner.is_plain or inner.does_nothing or outer.stride != 1:
+            continue
+        n = inner.n
+        if (outer.pixel, outer.position) == (n * inner.pixel, n * inner.position):
+            # Beside the next tap lies the next but n of the smaller pixels.
+            sizes = outer.n * n, outer.taps, outer.positions * n, 1, outer.dilation * n, outer.before * n
+            merged[i] = Walk(*sizes, inner.pixel, outer.tap, inner.position)
+            merged[j] = Walk(1, 1, 1, 1, 1, 0, 0, 0, 0)
+    return merged
+
+
+def _around(every: Sequence[Walk], lanes: Walk, others: Sequence[int], windows: Sequence[int]) -> SumPlan:
+    """Return the plan with one axis along the lanes; the longest without a window is the kernel's loop of planes."""
+    plain = max((i for i in others if every[i].is_plain), key=lambda i: every[i].n, default=None)
+    planes = Walk(1, 1, 1, 1, 1, 0, 0, 0, 0) if plain is None else every[plain]
+    table = [i for i in others if i != plain]
+    # Axes with one tap decide nothing of the order.
+    order = sorted(range(len(table)), key=lambda k: windows.index(table[k]) if table[k] in windows else -1)
+    return SumPlan(lanes, False, False, planes, tuple(every[i] for i in table), tuple(order))
+
+
+def _sides(plan: SumPlan, value_size: int) -> tuple[int, ...]:
+    """Return the sides of boxes of pixels whose entries fill a block of the matrix, and of which most are their own."""
+    axes, sides = plan.axes, {}
+    taps = math.prod(axis.taps for axis in axes)
+    entries = taps * math.prod(axis.positions for axis in axes)
+    if plan.lanes.position == value_size or entries * value_size < _WORTH_TURNING:
+        return ()
+    room = TURNED_BYTES // value_size // taps
+    # Planes that lie between a position and the next are copied together: their entries share cache lines.
+    planes = plan.planes
+    together = min(planes.n, _TURNED_PLANES) if 0 < planes.position < abs(plan.lanes.position) else 1
+    room //= together
+    line = max(_TURNED_LINE, room // math.prod(axis.positions for axis in axes[:-1]))
+    # From the lanes outwards; axes without a window come last, as their boxes share no entries.
+    for i in sorted(range(len(axes)), key=lambda i: (i != len(axes) - 1, axes[i].is_plain)):
+        axis = axes[i]
+        if axis is planes:
+            room *= together
+        reach = axis.dilation * (axis.taps - 1)
+        most = min(room, line) if axis is plan.lanes else room
+        sides[i] = min(axis.n, most * axis.stride - reach)
+        if sides[i] < min(axis.n, max(1, reach)):
+            return ()
+        room //= -(-(sides[i] + reach) // axis.stride)
+    return tuple(sides[i] for i in range(len(axes)))
+
+
+def _cost(plan: SumPlan, total_size: int, value_size: int) -> float:
+    """Return about how many loads of a vector a plan takes."""
+    lanes, per_vector = plan.lanes, _VECTOR_BYTES // total_size
+    width = -(-lanes.n // lanes.stride)
+    vectors = -(-width // per_vector)
+    # A tap is walked for all vectors of a block, with a mask for each, if it meets any of them.
+    block = min(width, _BLOCK * per_vector)
+    taps_of_phase = lanes.taps * math.gcd(lanes.stride, lanes.dilation) / lanes.stride
+    taps = max(1, min(taps_of_phase, (block + min(lanes.positions, width)) * lanes.stride / lanes.dilation))
+    rows = math.prod(walk.n for walk in plan.table)
+    pieces = math.prod(max(1, min(w.taps, w.taps * w.positions / max(1, w.n))) for w in plan.table)
+    load = 1 if lanes.position == value_size else _TURNED if plan.sides else per_vector * _STRIDED_LANE
+    store = 1 if lanes.pixel * lanes.stride == total_size else per_vector * _STRIDED_LANE
+    masks = _MASK * (pieces if plan.inside else 1)
+    row = _ROW + vectors * (taps * (pieces * load + masks) + store)
+    entries = rows * math.prod(walk.taps for walk in plan.table)
+    return min(lanes.stride, lanes.n) * (rows * plan.planes.n * row + _CALL) + _ENTRY * entries

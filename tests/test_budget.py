@@ -1,0 +1,121 @@
+"""Every transform takes what it told the memory budget: over shapes, windows, orientations, padding modes and dtypes.
+
+Images have a million pixels in long, thin, flat and square shapes, so that a table with an entry for each, or a copy of
+the image in a wider dtype, is larger than what a call may take unasked.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from im2col import MemoryBudgetError, col2im, im2col, overlap_count, patches, weight_matrix
+from im2col.engine import host
+
+from .kit.budget import assert_within_budget
+from .kit.selection import one_in
+from .kit.strategies import ORIENTATIONS, PADDING_MODES, TAP_ORDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "long": ((1 << 20,), (3,), {"padding": 1}),
+    "long, wide window": ((1 << 18,), (512,), {"stride": (128,), "padding": 300}),
+    "long, dilated": ((1 << 20,), (2,), {"dilation": (1 << 18,), "padding": 5}),
+    "thin": ((1 << 19, 2), (5, 1), {"padding": ((2, 1), 0)}),
+    "one column": ((1 << 20, 1), (4, 1), {"stride": (2, 1), "padding": ((0, 3), 0)}),
+    "flat": ((2, 1 << 19), (2, 3), {"stride": (1, 2), "padding": 1}),
+    "square": ((1 << 10, 1 << 10), (2, 2), {"padding": 1}),
+    "channels": ((2, 1 << 8, 1 << 10), (2, 2), {"padding": 1}),
+    "many channels": ((1 << 12, 8, 16), (3, 3), {"padding": (1, 0), "stride": 2}),
+    "batch": ((8, 2, 1 << 8, 1 << 7), (2, 2), {"padding": (1, 2)}),
+    "solid": ((1 << 6, 1 << 6, 1 << 7), (2, 2, 2), {"padding": 1}),
+    "four axes": ((32, 32, 16, 32), (2, 1, 2, 1), {"padding": (1, 0, 0, 2)}),
+}
+DTYPES = ["uint8", "float16", "bfloat16", "float32", "int64", "complex64"]
+
+
+REDUCTIONS = ["sum", "mean", "weighted sum", "weighted mean"]
+
+
+def dtype_of(name: str) -> np.dtype[Any]:
+    """Return a dtype by its name."""
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+
+
+def mixed(*axes: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return every shape with twelve mixtures of options; each value of each axis comes about equally often."""
+    rng = np.random.default_rng(0)
+    count = 12 * len(SHAPES)
+    columns = [rng.permutation(np.resize(np.array(axis), count)).tolist() for axis in axes]
+    return list(zip(list(SHAPES) * 12, *columns, strict=True))
+
+
+COMMON = (DTYPES, PADDING_MODES, ORIENTATIONS, TAP_ORDERS)
+
+
+@pytest.mark.parametrize(("name", "dtype", "mode", "orientation", "tap_order"), one_in(5, mixed(*COMMON)))
+def test_the_column_matrix(name: str, dtype: str, mode: str, orientation: str, tap_order: str) -> None:
+    """`im2col`, new and into `out`, and `patches`."""
+    shape, kernel, window = SHAPES[name]
+    x = np.ones(shape, dtype_of(dtype))
+    options: dict[str, Any] = window | {"padding_mode": mode, "orientation": orientation, "tap_order": tap_order}
+    out = im2col(x, kernel, **options)
+    assert_within_budget(lambda: im2col(x, kernel, **options, threads=1))
+    assert_within_budget(lambda: im2col(x, kernel, **options, out=out, threads=1))
+    assert_within_budget(lambda: patches(x, kernel, **options))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "mode", "orientation", "tap_order", "reduce"), one_in(5, mixed(*COMMON, REDUCTIONS))
+)
+def test_the_way_back(name: str, dtype: str, mode: str, orientation: str, tap_order: str, reduce: str) -> None:
+    """`col2im`, new and into `out`."""
+    shape, kernel, window = SHAPES[name]
+    x = np.ones(shape, dtype_of(dtype))
+    options: dict[str, Any] = window | {"padding_mode": mode, "orientation": orientation, "tap_order": tap_order}
+    columns = im2col(x, kernel, **options)
+    options |= {"reduce": reduce.rpartition(" ")[-1], "threads": 1}
+    if reduce.startswith("weighted"):
+        options["tap_weights"] = np.ones(kernel, np.uint8)
+    out = col2im(columns, shape, kernel, **options)
+    assert_within_budget(lambda: col2im(columns, shape, kernel, **options))
+    assert_within_budget(lambda: col2im(columns, shape, kernel, **options, out=out))
+
+
+@pytest.mark.spanning
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("mode", PADDING_MODES)
+def test_the_counts(name: str, mode: Any) -> None:
+    """`overlap_count` takes no more than twice its result and the padded axes."""
+    shape, kernel, window = SHAPES[name]
+    found = assert_within_budget(lambda: overlap_count(shape, kernel, **window, padding_mode=mode))
+    assert found.kept < 2 * 8 * math.prod(shape[-len(kernel) :]) + (1 << 16)
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("tap_order", TAP_ORDERS)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_matrix_of_filters(orientation: Any, tap_order: Any, order: Any) -> None:
+    """`weight_matrix` is made where it is to lie, whatever the memory order of the filters."""
+    w = np.ones((256, 32, 3, 3), order=order)
+    for groups in (1, 8):
+        assert_within_budget(lambda: weight_matrix(w, orientation=orientation, tap_order=tap_order, groups=groups))  # noqa: B023 (called at once)
+
+
+def test_the_budget_notices() -> None:
+    """A call that takes more than it asked for, or asks for more than it takes, is found."""
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        assert_within_budget(lambda: np.zeros(1 << 20))
+
+    def too_careful() -> Any:
+        host.require_memory(40 << 20, "ask for less", "nothing")
+        return np.zeros(1 << 20)
+
+    with pytest.raises(MemoryBudgetError, match="ask for less"):
+        assert_within_budget(too_careful)
