@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from im2col import col2im, conv1d, im2col, output_shape, overlap_count, window_geometry
 from im2col.errors import ArgumentError, DTypeError, GeometryError
 from im2col.spec import border, padding
+from im2col.spec.arrays import constant
 
 from .kit import oracles
 from .kit.outcomes import raises_exactly, unknown_mode
@@ -234,7 +235,7 @@ def test_check_mode_refuses_unknown_names(wrong: str) -> None:
         padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
 
 
-@pytest.mark.parametrize("wrong", [None, 3, b"wrap", np.array(["wrap", "wrap"])])
+@pytest.mark.parametrize("wrong", [None, 3, b"wrap", {"W": "wrap"}])
 def test_check_mode_refuses_what_is_no_name(wrong: object) -> None:
     """With what it is."""
     message = f"padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got {wrong!r}"
@@ -242,15 +243,22 @@ def test_check_mode_refuses_what_is_no_name(wrong: object) -> None:
         padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
 
 
-@pytest.mark.parametrize("wrong", [("reflect", "wrap"), ["edge"], ()])
-def test_check_mode_refuses_a_name_for_each_axis(wrong: object) -> None:
-    """With the way out, which `test_padding_first_is_a_way_out` takes."""
-    message = (
-        f"padding_mode takes one name for all axes, got {wrong!r}; where axes differ, pad x first with np.pad, axis by "
-        "axis"
-    )
+@pytest.mark.parametrize("wrong", [("edge",), ["edge", "wrap", "edge"], ()])
+def test_check_mode_wants_a_name_for_each_axis(wrong: Any) -> None:
+    """One for all axes, or one each."""
+    message = f"padding_mode has {len(wrong)} names {tuple(wrong)!r} for 2 spatial axes; give one name, or one per axis"
     with raises_exactly(ArgumentError, message):
-        padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
+        padding.check_mode(wrong, padding.resolve_geometry("HW", (5, 5), 3))
+    with raises_exactly(ArgumentError, unknown_mode("circular")):
+        padding.check_mode(("edge", "circular"), padding.resolve_geometry("HW", (5, 5), 3))
+
+
+def test_check_mode_returns_one_name_where_it_can() -> None:
+    """Axes without padding have no say, so calls that do the same are decided once."""
+    both, width = (padding.resolve_geometry("HW", (5, 5), 3, padding=p) for p in (1, (0, 1)))
+    assert padding.check_mode(("edge", "wrap"), both) == ("edge", "wrap")
+    assert padding.check_mode(["edge", "edge"], both) == padding.check_mode(("wrap", "edge"), width) == "edge"
+    assert padding.check_mode(np.array(["edge", "wrap"]), padding.resolve_geometry("HW", (5, 5), 3)) == "constant"
 
 
 def test_names_of_other_libraries_are_ours() -> None:
@@ -264,10 +272,8 @@ def test_names_of_other_libraries_are_ours() -> None:
 
 
 def test_padding_first_is_a_way_out() -> None:
-    """Axis by axis, and channel by channel."""
+    """Channel by channel."""
     x = np.arange(24.0).reshape(2, 3, 4)
-    axes = np.pad(np.pad(x, ((0, 0), (1, 1), (0, 0)), mode="reflect"), ((0, 0), (0, 0), (1, 1)), mode="wrap")
-    assert im2col(axes, 3).shape == (12, 18)
     channels = np.stack([np.pad(each, 1, constant_values=value) for each, value in zip(x, (7, 8), strict=True)])
     assert im2col(channels, 3)[0, [0, 9]].tolist() == [7, 8]
 
@@ -287,7 +293,7 @@ def test_check_mode_refuses_to_copy_pixels_of_an_empty_axis() -> None:
 def test_constant_is_a_value_of_the_dtype(dtype: np.dtype[Any]) -> None:
     """0 and 1, of any type that can be compared with them, become the image's dtype."""
     for value in (0, 1, True, 1.0, np.float32(1), np.int8(0), np.array(1, dtype)):
-        result = padding.constant(value, dtype)
+        result = constant(value, dtype)
         assert result.dtype == dtype
         assert result.shape == ()
         assert result == value
@@ -307,7 +313,7 @@ def test_constant_is_a_value_of_the_dtype(dtype: np.dtype[Any]) -> None:
 )
 def test_constant_keeps_extreme_values(value: complex, dtype: str) -> None:
     """Infinities, NaN and the ends of the integers are values too; floats are rounded as NumPy rounds them."""
-    result = padding.constant(value, np.dtype(dtype))
+    result = constant(value, np.dtype(dtype))
     assert result.tobytes() == np.array(value).astype(dtype).tobytes()
 
 
@@ -339,18 +345,18 @@ def test_constant_refuses(value: object, dtype: str) -> None:
     """A value that the dtype cannot hold is refused with both."""
     message = f"padding_value {value!r} is not a value of the image's dtype {dtype}"
     with raises_exactly(DTypeError, message):
-        padding.constant(value, np.dtype(dtype))
+        constant(value, np.dtype(dtype))
 
 
 def test_constant_takes_integers_of_any_length() -> None:
     """Those that floats hold; others are refused, and no message spells out hundreds of digits."""
-    assert padding.constant(-(2**70), np.dtype(np.float32)) == -(2.0**70)
-    assert padding.constant(2**127, np.dtype(np.complex64)) == 2.0**127
+    assert constant(-(2**70), np.dtype(np.float32)) == -(2.0**70)
+    assert constant(2**127, np.dtype(np.complex64)) == 2.0**127
     for value, bits in ((2**2000, 2001), (-(10**5000), 16610)):
         for dtype in ("float32", "float64", "int8", "uint64", "complex64"):
             message = f"padding_value an integer of {bits} bits is not a value of the image's dtype {dtype}"
             with raises_exactly(DTypeError, message):
-                padding.constant(value, np.dtype(dtype))
+                constant(value, np.dtype(dtype))
 
 
 @pytest.mark.parametrize("value", [(1, 2, 3), [0.5], np.array([[1]]), np.zeros(0)])
@@ -361,7 +367,7 @@ def test_constant_is_one_scalar(value: Any) -> None:
         "np.pad, channel by channel"
     )
     with raises_exactly(DTypeError, message):
-        padding.constant(value, np.dtype(np.float32))
+        constant(value, np.dtype(np.float32))
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from .layers.plan import Plan
     from .photo.image_files import Photo
     from .photo.kernels import ImageKernel
-    from .spec.padding import PaddingMode
+    from .spec.padding import ModeName
 
 SIZE, STRIDE, PADDING = 5, 2, 2
 """Of the layer; its windows are as wide as the widest named kernel."""
-PADDING_MODE: PaddingMode = "edge"
+PADDING_MODE: ModeName = "edge"
 EXPLORED = ("sharpen", "sobel-x", "sobel-y", "laplacian")
 """The filters of the illustrated page, each over all colours."""
 CROP = np.s_[:, 84:100, 164:180]

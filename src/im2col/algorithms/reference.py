@@ -50,6 +50,7 @@ def _prepared(
     """Return a function that runs the loops."""
     weights = python_numbers(w)
     sizes, kernel = problem.geometry.spatial_shape, problem.geometry.kernel_size
+    modes = problem.padding_modes
     fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
 
     @np.errstate(all="ignore")
@@ -64,7 +65,7 @@ def _prepared(
                 for axis, (stop, step) in enumerate(zip(position, tap, strict=True)):
                     geometry = problem.geometry
                     at = stop * geometry.stride[axis] + step * geometry.dilation[axis] - geometry.padding[axis][0]
-                    pixel.append(inside(at, sizes[axis], problem.padding_mode))
+                    pixel.append(inside(at, sizes[axis], modes[axis]))
                 if problem.flip:
                     tap = [k - 1 - t for k, t in zip(kernel, tap, strict=True)]  # noqa: PLW2901 (the same tap, counted from the other end)
                 value = fill.item() if None in pixel else image[n][group * problem.group_channels + c][tuple(pixel)]

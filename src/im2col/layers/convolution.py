@@ -66,8 +66,9 @@ def conv(
         ``"same"``, ``"same_lower"``, ``"full"``, ``"causal"``, ``"multiple"``, as for `im2col`.
     groups : int
         Into how many groups channels and filters are divided; ``groups=C`` is a depthwise convolution.
-    padding_mode : str
-        ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``.
+    padding_mode : str or tuple of str
+        ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``; or one for each
+        spatial axis: ``("constant", "wrap")`` for panoramas.
     padding_value : scalar, optional
         The constant, a value of x's dtype; `x_zero_point` if left out.
     layout : str, optional

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..algorithms.contract import GradientRunner, Runner
     from ..spec.geometry import Geometry
+    from ..spec.padding import Mode
     from ..spec.problem import Problem
     from ..spec.transposed import Phase, Transposed
     from .choice import Choice
@@ -98,7 +99,7 @@ class Folding(NamedTuple):
     ----------
     geometry : Geometry
         Of the forward convolution, with its padding.
-    mode : str
+    mode : str or tuple of str
         The padding mode.
     batch : int
         Images; the transposed convolution has one of them at a time.
@@ -107,7 +108,7 @@ class Folding(NamedTuple):
     """
 
     geometry: Geometry
-    mode: str
+    mode: Mode
     batch: int
     dtype: np.dtype[Any]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine import scatter
 from ..spec.arrays import is_registered, native
-from ..spec.padding import fold_padding, pad_image, source_index
+from ..spec.padding import fold_padding, modes_along, pad_image, source_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..spec.geometry import Geometry
+    from ..spec.padding import Mode
 
 
 def fold(
     out: NDArray[Any],
     columns: NDArray[Any],
     geometry: Geometry,
-    mode: str,
+    mode: Mode,
     reduce: Literal["sum", "mean"],
     threads: int,
 ) -> None:
@@ -38,7 +39,7 @@ def fold(
     columns : ndarray, (N, C, *kernel, *output)
         Any strides.
     geometry : Geometry
-    mode : str
+    mode : str or tuple of str
         The padding mode.
     reduce : {"sum", "mean"}
     threads : int
@@ -64,7 +65,7 @@ def fold(
         np.copyto(out, total, casting="unsafe")
 
 
-def workspace_bytes(planes: int, geometry: Geometry, dtype: np.dtype[Any], mode: str, reduce: str) -> int:
+def workspace_bytes(planes: int, geometry: Geometry, dtype: np.dtype[Any], mode: Mode, reduce: str) -> int:
     """Return the bytes that `fold` allocates beyond its result.
 
     Parameters
@@ -74,7 +75,7 @@ def workspace_bytes(planes: int, geometry: Geometry, dtype: np.dtype[Any], mode:
     geometry : Geometry
     dtype : dtype
         Of the columns.
-    mode, reduce : str
+    mode, reduce
         As for `fold`.
     """
     accumulator = _accumulator(dtype)
@@ -87,13 +88,13 @@ def workspace_bytes(planes: int, geometry: Geometry, dtype: np.dtype[Any], mode:
     return accumulator.itemsize * (pixels * (folded or not same) + padded * folded)
 
 
-def overlap(geometry: Geometry, mode: str) -> NDArray[np.int64]:
+def overlap(geometry: Geometry, mode: Mode) -> NDArray[np.int64]:
     """Return how often each pixel is read, over the spatial axes: an outer product of counts along each axis."""
-    counts = []
+    counts, modes = [], modes_along(mode, geometry.ndim)
     for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
         stops = np.arange(geometry.output_shape[i]) * geometry.stride[i]
         taps = np.arange(geometry.kernel_size[i]) * geometry.dilation[i]
-        pixels = source_index(n, before, after, mode)[stops[:, None] + taps]
+        pixels = source_index(n, before, after, modes[i])[stops[:, None] + taps]
         counts.append(np.bincount(pixels[pixels >= 0], minlength=n))
     return reduce_pairs(np.multiply.outer, counts)
 
@@ -110,7 +111,7 @@ def _accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return sum_dtype(dtype)
 
 
-def _sum(total: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str, threads: int) -> None:
+def _sum(total: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: Mode, threads: int) -> None:
     if mode == "constant" or not geometry.is_padded:
         axes = [
             scatter.Axis(stride, dilation, before)
@@ -174,14 +175,14 @@ def tap_regions(geometry: Geometry) -> Iterator[Region]:
         yield Region((*every, *pixels), (*every, *kernel, *output), pixels)
 
 
-def _mean_without_overflow(out: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: str) -> None:
+def _mean_without_overflow(out: NDArray[Any], columns: NDArray[Any], geometry: Geometry, mode: Mode) -> None:
     """Take means of 64-bit integers, whose sums could overflow: quotients and remainders are summed apart.
 
     With n copies v of a pixel, ``sum(v) // n == sum(v // n) + sum(v % n) // n`` exactly, and neither sum overflows.
     """
     counts = np.maximum(overlap(geometry, mode), 1).astype(out.dtype)
     inside = geometry if mode == "constant" else geometry.unpadded()
-    divisors = counts if mode == "constant" else pad_image(counts, geometry.padding, mode, None)
+    divisors = counts if mode == "constant" else pad_image(counts, geometry.padding, mode, np.ones((), counts.dtype))
     quotients = np.zeros((*out.shape[:2], *inside.spatial_shape), out.dtype)
     remainders = np.zeros_like(quotients)
     for region in tap_regions(inside):

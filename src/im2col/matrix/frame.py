@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..spec.geometry import Geometry
     from ..spec.layout import Layout
+    from ..spec.padding import Mode
 
 Orientation = Literal["rows", "columns"]
 TapOrder = Literal["channel-first", "channel-last"]
@@ -54,7 +55,7 @@ class Frame:
         g = self.geometry
         return self.batch * self.channels * math.prod(g.padded_shape) * itemsize if g.is_padded else 0
 
-    def padded(self, image: NDArray[Any], mode: str, value: NDArray[Any], threads: int = 1) -> NDArray[Any]:
+    def padded(self, image: NDArray[Any], mode: Mode, value: NDArray[Any], threads: int = 1) -> NDArray[Any]:
         """Return the padded image with canonical axes: a view of the image, or a copy where there is padding.
 
         The copy's memory order suits the matrix: channels last where the channels of a tap are to lie side by side.
@@ -65,7 +66,8 @@ class Frame:
         pairs = ((0, 0), (0, 0), *self.geometry.padding)
         copy = partial(gather.copy, threads=threads)
         if self.orientation == "rows" and self.tap_order == "channel-last":
-            last = pad_image(np.moveaxis(view, 1, -1), (*pairs[1:], (0, 0)), mode, value, copy)
+            modes = mode if isinstance(mode, str) else (*mode, "constant")
+            last = pad_image(np.moveaxis(view, 1, -1), (*pairs[1:], (0, 0)), modes, value, copy)
             return np.moveaxis(last, -1, 1)
         return pad_image(view, pairs, mode, value, copy)
 

@@ -62,12 +62,12 @@ def overlap_count(
            [1, 2, 2, 1]])
     """
     frame = resolve_frame(checked_shape(image_shape), kernel_size, stride, padding, dilation, layout)
-    check_mode(padding_mode, frame.geometry)
+    mode = check_mode(padding_mode, frame.geometry)
     g = frame.geometry
     along = max(n + 2 * stops * k for n, stops, k in zip(g.padded_shape, g.output_shape, g.kernel_size, strict=True))
     size = 8 * (math.prod(g.spatial_shape) + along)
     require_memory(size, "ask for one axis at a time, with less padding", "the counts {} of int64", g.spatial_shape)
-    return overlap(frame.geometry, padding_mode)
+    return overlap(frame.geometry, mode)
 
 
 @named

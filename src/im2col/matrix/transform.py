@@ -11,9 +11,9 @@ from ..engine import gather
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, ShapeError, named
-from ..spec.arrays import as_array, check_output, native
+from ..spec.arrays import as_array, check_output, constant, native
 from ..spec.geometry import integer
-from ..spec.padding import check_mode, constant
+from ..spec.padding import check_mode
 from .fold import fold, sum_dtype, workspace_bytes
 from .frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice, resolve_frame
 from .shapes import checked_shape
@@ -57,8 +57,9 @@ def im2col(
         ``"same"`` (ceil(size / stride) positions, the odd pixel after), ``"same_lower"`` (the odd pixel before),
         ``"full"`` (every window that touches the image), ``"causal"`` (all before), ``"multiple"`` (the fewest pixels
         after with which no pixel is left over: with stride = kernel, up to a multiple of it).
-    padding_mode : str
-        ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``.
+    padding_mode : str or tuple of str
+        ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``; or one for each
+        spatial axis: ``("constant", "wrap")`` for panoramas.
     padding_value : scalar
         The constant, a value of x's dtype.
     layout : str, optional
@@ -111,7 +112,7 @@ def im2col(
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     shape, dtype = frame.matrix_shape, native(image.dtype)
-    check_mode(padding_mode, frame.geometry)
+    mode = check_mode(padding_mode, frame.geometry)
     fill = constant(padding_value, dtype)
     workers = resolve_threads(threads)
     if out is None:
@@ -123,7 +124,7 @@ def im2col(
         out = check_output(out, shape, dtype, [image])
         size, padded = frame.padded_bytes(dtype.itemsize), frame.geometry.padded_shape
         require_memory(size, "use less padding", "the padded image {} of {}", padded, dtype)
-    source = frame.patches(frame.padded(image, padding_mode, fill, workers))
+    source = frame.patches(frame.padded(image, mode, fill, workers))
     gather.copy(frame.split(out), source, workers)
     return out
 
@@ -188,7 +189,7 @@ def patches(
         raise ArgumentError(f"copy must be None (copy where padding forces it) or False (never), got {copy!r}")
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
-    check_mode(padding_mode, frame.geometry)
+    mode = check_mode(padding_mode, frame.geometry)
     fill = constant(padding_value, native(image.dtype))
     if frame.geometry.is_padded:
         if copy is False:
@@ -198,7 +199,7 @@ def patches(
             )
         size, padded = frame.padded_bytes(image.itemsize), frame.geometry.padded_shape
         require_memory(size, "use less padding", "the padded image {} of {}", padded, image.dtype)
-    view = frame.patches(frame.padded(image, padding_mode, fill))
+    view = frame.patches(frame.padded(image, mode, fill))
     return view.reshape(frame.patches_shape, copy=False)
 
 
@@ -287,11 +288,11 @@ def col2im(
             f"{frame.matrix_shape} ({orientation}, {tap_order}); check image_shape, orientation and the window"
         )
     check_choice("reduce", reduce, ("sum", "mean"))
-    check_mode(padding_mode, frame.geometry)
+    mode = check_mode(padding_mode, frame.geometry)
     workers = resolve_threads(threads)
     dtype = native(matrix.dtype)
     planes = frame.batch * frame.channels
-    workspace = workspace_bytes(planes, frame.geometry, dtype, padding_mode, reduce)
+    workspace = workspace_bytes(planes, frame.geometry, dtype, mode, reduce)
     if reduce == "sum" and dtype.kind in "biu":
         dtype = sum_dtype(dtype)
     if out is None:
@@ -302,7 +303,7 @@ def col2im(
     else:
         out = check_output(out, shape, dtype, [matrix])
         require_memory(workspace, "fold it in parts", "the sums for the image {} of {}", shape, dtype)
-    fold(frame.layout.to_canonical(out), frame.canonical(matrix), frame.geometry, padding_mode, reduce, workers)
+    fold(frame.layout.to_canonical(out), frame.canonical(matrix), frame.geometry, mode, reduce, workers)
     return out
 
 

@@ -13,7 +13,7 @@ from ..errors import named
 from ..files import check_target
 from ..layers.convolution import convolution
 from ..layers.plan import Plan
-from ..spec.padding import check_mode, resolve_geometry, source_index
+from ..spec.padding import check_mode, modes_along, resolve_geometry, source_index
 from .image_files import Photo, format_for, read_photo, write_photo
 from .kernels import ImageKernel, as_kernel, find_kernel
 
@@ -92,7 +92,7 @@ def filter_photo(
     kernel = _as_named(kernel)
     height, width, channels = photo.samples.shape
     geometry = resolve_geometry("HW", (height, width), kernel.weights.shape, stride, padding, dilation)
-    check_mode(padding_mode, geometry)
+    mode = check_mode(padding_mode, geometry)
     maximum = np.iinfo(photo.samples.dtype).max
     dtype = _exact_dtype(kernel, int(maximum))
     rows, columns = geometry.output_shape
@@ -117,7 +117,7 @@ def filter_photo(
         return Plan(work.operation, work.weights, None)
 
     result = np.empty((rows, columns, channels), photo.samples.dtype)
-    source = source_index(height, *geometry.padding[0], padding_mode)
+    source = source_index(height, *geometry.padding[0], modes_along(mode, 2)[0])
     step, span = geometry.stride[0], geometry.span[0]
     band_rows = max(1, (BAND_SAMPLES // (width * channels) - span) // step + 1)
     for first in range(0, rows, band_rows):

@@ -166,3 +166,58 @@ def _overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
         return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]  # NumPy's stub knows -1 and 0 only
     except np.exceptions.TooHardError:
         return True
+
+
+def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the padding value as a 0-d array of the image's dtype.
+
+    Parameters
+    ----------
+    value : scalar
+        The user's `padding_value`.
+    dtype : dtype
+        The image's.
+
+    Returns
+    -------
+    ndarray, shape ()
+
+    Raises
+    ------
+    DTypeError
+        If `dtype` cannot hold the value: a NaN or a fraction for integers, a negative number for unsigned ones, a
+        complex number for reals.
+    """
+    if type(value) is int and value == 0:  # all but the rare call
+        return np.zeros((), dtype)
+    bits = value.bit_length() if isinstance(value, int) else 0
+    shown = repr(value) if bits <= 128 else f"an integer of {bits} bits"
+    wrong = DTypeError(f"padding_value {shown} is not a value of the image's dtype {dtype}")
+    try:
+        scalar = np.asarray(value)
+        if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
+            scalar = np.asarray(float(value))  # an integer beyond 64 bits
+    except (TypeError, ValueError, OverflowError):
+        raise wrong from None
+    if is_registered(scalar.dtype):
+        scalar = scalar.astype(np.float64)
+    if scalar.ndim and scalar.dtype.kind in "biufc":
+        raise DTypeError(
+            f"padding_value takes one scalar for all channels, got {shown}; where channels differ, pad x first with "
+            "np.pad, channel by channel"
+        )
+    if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):
+        raise wrong
+    with np.errstate(all="ignore"):
+        try:
+            # From Python's own number: NumPy refuses to wrap those, and rounds them once.
+            cast = np.array(scalar.item()).astype(dtype)
+            if dtype.kind in "iu" and scalar.dtype.kind in "iu":
+                cast = np.array(scalar.item(), dtype)
+        except (TypeError, ValueError, OverflowError):
+            raise wrong from None
+        exact = bool(cast == scalar) if dtype.kind in "biu" else True
+        overflow = bool(np.isfinite(scalar)) and not bool(np.isfinite(cast.astype(np.complex128)))
+    if overflow or not exact:
+        raise wrong
+    return cast

@@ -1,4 +1,4 @@
-"""Padding: from what the user writes to pixel counts, and the padded image itself."""
+"""Padding: from what the user writes to pixel counts and modes, and the padded image itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, GeometryError, named
-from .arrays import is_registered, native
+from ..errors import ArgumentError, GeometryError, named
+from .arrays import native
 from .border import fill_border, fold_border
 from .geometry import INTEGER_OR_ONE_PER_AXIS, Geometry, Pairs, integer, is_sequence, per_axis, plain
 from .layout import default
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PaddingName = Literal["valid", "same", "same_lower", "full", "causal", "multiple"]
-PaddingMode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
+ModeName = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
+PaddingMode = ModeName | tuple[ModeName, ...]
+Mode = str | tuple[str, ...]
+"""The padding mode of all axes, or one for each where they differ: what `check_mode` returns."""
 Padding = PaddingName | int | tuple[int | tuple[int, int], ...]
 
 _OTHER_NAMES = (
@@ -26,7 +29,7 @@ _OTHER_NAMES = (
     "'symmetric', 'mirror' is 'reflect', 'nearest' is 'edge'"
 )
 _NAMES = get_args(PaddingName)
-_MODES = get_args(PaddingMode)
+_MODES = get_args(ModeName)
 
 
 def resolve_geometry(
@@ -183,92 +186,52 @@ def explicit_padding(padding: object, k: int) -> Pairs:
     return tuple(pairs)
 
 
-def check_mode(mode: object, geometry: Geometry) -> None:
-    """Refuse an unknown padding mode, and one that would copy pixels of an image that has none.
+def check_mode(mode: object, geometry: Geometry) -> Mode:
+    """Return a user's `padding_mode`: one name for all axes, a tuple of one each only where padded axes differ.
 
     Raises
     ------
     ArgumentError
-        If `mode` is not one of ``np.pad``'s five names that are supported.
+        If a name is not one of ``np.pad``'s five that are supported, or there is not one for each axis.
     GeometryError
         If an axis of length 0 is to be padded from its own pixels.
+
+    Examples
+    --------
+    >>> g = resolve_geometry("HW", (4, 8), 3, padding=1)
+    >>> check_mode(("constant", "wrap"), g), check_mode(["edge", "edge"], g)
+    (('constant', 'wrap'), 'edge')
     """
-    if not isinstance(mode, str) or mode not in _MODES:
-        if isinstance(mode, list | tuple):
-            raise ArgumentError(
-                f"padding_mode takes one name for all axes, got {mode!r}; where axes differ, pad x first with np.pad, "
-                "axis by axis"
-            )
-        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {mode!r}{_OTHER_NAMES * isinstance(mode, str)}")
-    if mode == "constant":
-        return
-    for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
-        if n == 0 and any(pair):
+    names = plain(mode) if is_sequence(mode) else (mode,) * geometry.ndim
+    if len(names) != geometry.ndim:
+        axes = f"{geometry.ndim} spatial {'axis' if geometry.ndim == 1 else 'axes'}"
+        raise ArgumentError(f"padding_mode has {len(names)} names {names!r} for {axes}; give one name, or one per axis")
+    for name in names:
+        if not isinstance(name, str) or name not in _MODES:
+            hint = _OTHER_NAMES * isinstance(name, str)
+            raise ArgumentError(f"padding_mode must be one of {_MODES}, got {name!r}{hint}")
+    padded = [(i, name) for i, (name, pair) in enumerate(zip(names, geometry.padding, strict=True)) if any(pair)]
+    for i, name in padded:
+        if name != "constant" and geometry.spatial_shape[i] == 0:
             raise GeometryError(
-                f"padding_mode {mode!r} needs pixels to copy but spatial axis {i} of the image has none; use "
+                f"padding_mode {name!r} needs pixels to copy but spatial axis {i} of the image has none; use "
                 "padding_mode='constant'"
             )
+    if isinstance(mode, str):
+        return mode
+    different = {str(name) for _, name in padded} or {"constant"}
+    return tuple(map(str, names)) if len(different) > 1 else different.pop()
 
 
-def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return the padding value as a 0-d array of the image's dtype.
-
-    Parameters
-    ----------
-    value : scalar
-        The user's `padding_value`.
-    dtype : dtype
-        The image's.
-
-    Returns
-    -------
-    ndarray, shape ()
-
-    Raises
-    ------
-    DTypeError
-        If `dtype` cannot hold the value: a NaN or a fraction for integers, a negative number for unsigned ones, a
-        complex number for reals.
-    """
-    if type(value) is int and value == 0:  # all but the rare call
-        return np.zeros((), dtype)
-    bits = value.bit_length() if isinstance(value, int) else 0
-    shown = repr(value) if bits <= 128 else f"an integer of {bits} bits"
-    wrong = DTypeError(f"padding_value {shown} is not a value of the image's dtype {dtype}")
-    try:
-        scalar = np.asarray(value)
-        if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
-            scalar = np.asarray(float(value))  # an integer beyond 64 bits
-    except (TypeError, ValueError, OverflowError):
-        raise wrong from None
-    if is_registered(scalar.dtype):
-        scalar = scalar.astype(np.float64)
-    if scalar.ndim and scalar.dtype.kind in "biufc":
-        raise DTypeError(
-            f"padding_value takes one scalar for all channels, got {shown}; where channels differ, pad x first with "
-            "np.pad, channel by channel"
-        )
-    if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):
-        raise wrong
-    with np.errstate(all="ignore"):
-        try:
-            # From Python's own number: NumPy refuses to wrap those, and rounds them once.
-            cast = np.array(scalar.item()).astype(dtype)
-            if dtype.kind in "iu" and scalar.dtype.kind in "iu":
-                cast = np.array(scalar.item(), dtype)
-        except (TypeError, ValueError, OverflowError):
-            raise wrong from None
-        exact = bool(cast == scalar) if dtype.kind in "biu" else True
-        overflow = bool(np.isfinite(scalar)) and not bool(np.isfinite(cast.astype(np.complex128)))
-    if overflow or not exact:
-        raise wrong
-    return cast
+def modes_along(mode: Mode, ndim: int) -> tuple[str, ...]:
+    """Return the mode of each of an array's axes, of which the spatial ones are the last."""
+    return (mode,) * ndim if isinstance(mode, str) else ("constant",) * (ndim - len(mode)) + mode
 
 
 def pad_image(
     x: NDArray[Any],
     pairs: Sequence[tuple[int, int]],
-    mode: str,
+    mode: Mode,
     value: NDArray[Any] | None,
     copy: Callable[[NDArray[Any], NDArray[Any]], None] = np.copyto,
 ) -> NDArray[Any]:
@@ -280,10 +243,10 @@ def pad_image(
         Any axes.
     pairs : sequence of (int, int)
         Pixels (before, after) each of x's axes.
-    mode : str
-        One of ``np.pad``'s: constant, edge, reflect, symmetric, wrap.
+    mode : str or tuple of str
+        One of ``np.pad``'s: constant, edge, reflect, symmetric, wrap; or one for each of the last axes.
     value : ndarray, shape (), or None
-        The constant; only read for ``mode="constant"``.
+        The constant, where an axis shows it; 0 if None.
     copy : callable
         What copies the image into the padded one: ``copy(dst, src)``.
 
@@ -293,8 +256,9 @@ def pad_image(
         A new array of x's dtype in native byte order, in C order of x's axes.
     """
     shape, dtype = [n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], native(x.dtype)
-    padded = np.zeros(shape, dtype) if mode == "constant" else np.empty(shape, dtype)
-    if mode == "constant" and value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
+    holds_constant = "constant" in modes_along(mode, x.ndim)
+    padded = np.zeros(shape, dtype) if holds_constant else np.empty(shape, dtype)
+    if holds_constant and value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
         padded[...] = value
     fill_padded(padded, x, pairs, mode, copy)
     return padded
@@ -304,7 +268,7 @@ def fill_padded(
     padded: NDArray[Any],
     x: NDArray[Any],
     pairs: Sequence[tuple[int, int]],
-    mode: str,
+    mode: Mode,
     copy: Callable[[NDArray[Any], NDArray[Any]], None] = np.copyto,
 ) -> None:
     """Write an image into an array with room for its padding, and the padding too unless it is a constant.
@@ -312,7 +276,7 @@ def fill_padded(
     Parameters
     ----------
     padded : ndarray
-        Its border holds the constant already where `mode` is ``"constant"``.
+        Its border holds the constant already where the mode of an axis is ``"constant"``.
     x, pairs, mode, copy
         As for `pad_image`.
     """
@@ -320,11 +284,11 @@ def fill_padded(
     copy(padded[inner], x)
     if mode == "constant":
         return
-    for axis, (n, pair) in enumerate(zip(x.shape, pairs, strict=True)):
-        if any(pair):
+    for axis, (n, pair, along) in enumerate(zip(x.shape, pairs, modes_along(mode, x.ndim), strict=True)):
+        if any(pair) and along != "constant":
             # Of the axes that follow, whose borders come later, the pixels alone.
             known = padded[(slice(None),) * (axis + 1) + inner[axis + 1 :]]
-            fill_border(known.swapaxes(0, axis), n, pair[0], mode)
+            fill_border(known.swapaxes(0, axis), n, pair[0], along)
 
 
 def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:
@@ -355,7 +319,7 @@ def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64
     return index
 
 
-def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode: str) -> NDArray[Any]:
+def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode: Mode) -> NDArray[Any]:
     """Add each padded pixel to the pixel it was copied from: the adjoint of `pad_image`.
 
     Parameters
@@ -366,18 +330,19 @@ def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode
         Where the spatial axes start.
     geometry : Geometry
         The padding.
-    mode : str
-        The padding mode; under ``"constant"`` the padding is dropped.
+    mode : str or tuple of str
+        The padding mode, of all spatial axes or of each; under ``"constant"`` the padding is dropped.
 
     Returns
     -------
     ndarray
         A view of `padded` without its padding.
     """
+    modes = modes_along(mode, geometry.ndim)
     for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
         lines = padded.swapaxes(0, first_axis + i)
         folded = lines[before : before + n]
-        if mode != "constant" and (before or after):
-            folded = fold_border(lines, n, before, mode)
+        if modes[i] != "constant" and (before or after):
+            folded = fold_border(lines, n, before, modes[i])
         padded = folded.swapaxes(0, first_axis + i)
     return padded

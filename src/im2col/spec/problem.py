@@ -13,9 +13,9 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError, ShapeError
 from . import layout as layouts
 from .activation import check_activation
-from .arrays import as_dtype, is_registered, is_registered_float, native
+from .arrays import as_dtype, constant, is_registered, is_registered_float, native
 from .geometry import integer
-from .padding import check_mode, constant, resolve_geometry
+from .padding import check_mode, modes_along, resolve_geometry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .activation import Activation, ActivationArgument
     from .geometry import Geometry, Window
     from .layout import Layout
-    from .padding import Padding, PaddingMode
+    from .padding import Mode, Padding, PaddingMode
 
 WORKSPACE_LIMIT = 64 << 20
 """Bytes that an algorithm may allocate for blocks of the column matrix, unless a call says otherwise."""
@@ -89,7 +89,7 @@ class Problem:
     x_dtype: np.dtype[Any]
     w_dtype: np.dtype[Any]
     dtype: np.dtype[Any]
-    padding_mode: str
+    padding_mode: Mode
     padding_bytes: bytes
     activation: Activation | None
     flip: bool
@@ -120,6 +120,11 @@ class Problem:
     def padding_value(self) -> Any:
         """The constant that pads, a scalar of the image's dtype; kept as bytes, among which NaN equals itself."""
         return np.frombuffer(self.padding_bytes, self.x_dtype)[0]
+
+    @property
+    def padding_modes(self) -> tuple[str, ...]:
+        """The padding mode of each spatial axis."""
+        return modes_along(self.padding_mode, self.geometry.ndim)
 
     @property
     def accumulator(self) -> np.dtype[Any]:
@@ -195,7 +200,7 @@ def make_problem(
     padding: object = 0,
     dilation: object = 1,
     groups: int = 1,
-    padding_mode: str = "constant",
+    padding_mode: object = "constant",
     padding_value: object = None,
     layout: str | None = None,
     activation: object = None,
@@ -251,7 +256,7 @@ def make_problem(
     _check_channels(x_shape, w_shape, axes, groups)
     sizes = axes.spatial_shape(x_shape)
     geometry = resolve_geometry(axes.spatial, sizes, w_shape[2:], stride, padding, dilation)
-    check_mode(padding_mode, geometry)
+    mode = check_mode(padding_mode, geometry)
     requantised = zero_point is not None
     result = np.dtype(dtype) if requantised else result_dtype(x_dtype, w_dtype, dtype, names)
     fill = x_zero_point if padding_value is None else padding_value
@@ -265,7 +270,7 @@ def make_problem(
         x_dtype=native(x_dtype),
         w_dtype=native(w_dtype),
         dtype=result,
-        padding_mode=padding_mode,
+        padding_mode=mode,
         padding_bytes=constant(fill, native(x_dtype)).tobytes(),
         activation=None if activation is None else check_activation(activation, result),
         flip=bool(flip),

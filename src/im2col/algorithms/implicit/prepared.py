@@ -171,7 +171,7 @@ class PreparedLayer:
         room = getattr(self._arena, "copy", None)
         if room is None:
             room = self._arena.copy = _allocate(copy, copy.images(p.batch) if copy is self._copy else 1)
-            if copy.padded and p.padding_mode == "constant":
+            if copy.padded and "constant" in p.padding_modes:
                 room[...] = _moved(p.padding_value, copy)
         pairs = ((0, 0), (0, 0), *(p.geometry.padding if copy.padded else ((0, 0),) * p.geometry.ndim))
         room = room[: len(images)]

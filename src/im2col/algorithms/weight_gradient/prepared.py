@@ -104,7 +104,7 @@ class PreparedGradient:
         shape = (a.box[0], p.channels, *p.geometry.padded_shape)
         flat = scratch.empty(math.prod(shape), a.dtype)
         room = np.lib.stride_tricks.as_strided(flat, shape, a.strides)
-        if p.geometry.is_padded and p.padding_mode == "constant":
+        if p.geometry.is_padded and "constant" in p.padding_modes:
             room[...] = p.padding_value.astype(a.dtype)
         return room
 

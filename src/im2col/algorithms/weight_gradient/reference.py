@@ -52,7 +52,7 @@ def _prepared(problem: Problem) -> GradientRunner:
                 pixel = []
                 for axis, (stop, step) in enumerate(zip(position, seen, strict=True)):
                     at = stop * g.stride[axis] + step * g.dilation[axis] - g.padding[axis][0]
-                    pixel.append(inside(at, g.spatial_shape[axis], problem.padding_mode))
+                    pixel.append(inside(at, g.spatial_shape[axis], problem.padding_modes[axis]))
                 value = fill.item() if None in pixel else image[n][channel][tuple(pixel)]
                 total += value.conjugate() * gradient[(n, f, *position)]
             sums[(f, c, *tap)] = rounded(total, problem.accumulator)
