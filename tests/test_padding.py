@@ -271,13 +271,6 @@ def test_names_of_other_libraries_are_ours() -> None:
         np.testing.assert_allclose(conv1d(x, [1.0, 2, 4, 8, 16], padding=2, padding_mode=ours), expected)  # type: ignore[arg-type]
 
 
-def test_padding_first_is_a_way_out() -> None:
-    """Channel by channel."""
-    x = np.arange(24.0).reshape(2, 3, 4)
-    channels = np.stack([np.pad(each, 1, constant_values=value) for each, value in zip(x, (7, 8), strict=True)])
-    assert im2col(channels, 3)[0, [0, 9]].tolist() == [7, 8]
-
-
 def test_check_mode_refuses_to_copy_pixels_of_an_empty_axis() -> None:
     """An axis without pixels can only be padded with a constant."""
     empty = padding.resolve_geometry("HW", (5, 0), 1, padding=((0, 0), (1, 0)))
@@ -335,8 +328,6 @@ def test_constant_keeps_extreme_values(value: complex, dtype: str) -> None:
         (1 + 0j, "int8"),
         ("0", "float32"),
         (None, "float32"),
-        (["0"], "float32"),
-        ([1, [2, 3]], "float32"),
         (np.datetime64(0, "s"), "int64"),
         (np.void(b"ab"), "float32"),
     ],
@@ -359,15 +350,34 @@ def test_constant_takes_integers_of_any_length() -> None:
                 constant(value, np.dtype(dtype))
 
 
-@pytest.mark.parametrize("value", [(1, 2, 3), [0.5], np.array([[1]]), np.zeros(0)])
-def test_constant_is_one_scalar(value: Any) -> None:
-    """Numbers for several channels are refused with the way out."""
-    message = (
-        f"padding_value takes one scalar for all channels, got {value!r}; where channels differ, pad x first with "
-        "np.pad, channel by channel"
-    )
-    with raises_exactly(DTypeError, message):
-        constant(value, np.dtype(np.float32))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_constant_for_each_channel(dtype: np.dtype[Any]) -> None:
+    """Values that differ, and one where they are alike: to the bit."""
+    for values in ((0, 1, 0), [True, 0.0, 1], np.array([1, 0, 1], np.int8), np.array([0, 1, 1]).astype(dtype)):
+        result = constant(values, dtype, 3)
+        assert (result.dtype, result.shape) == (dtype, (3,))
+        np.testing.assert_array_equal(result, np.array(values).astype(dtype))
+    if dtype.char not in "gG":  # some of whose bytes mean nothing
+        assert constant([1, 1.0, np.int8(1)], dtype, 3).shape == constant([], dtype, 0).shape == ()
+    if dtype.kind == "f" and dtype.char != "g":
+        assert constant([0.0, -0.0], dtype, 2).shape == (2,)
+        assert constant([np.nan, np.nan], dtype, 2).shape == ()
+
+
+def test_constant_wants_one_for_each_channel() -> None:
+    """Of any container, and each a value of the dtype."""
+    for value, channels, axis in (
+        ((1, 2, 3), 4, "4 channels"),
+        ([0.5], None, "an image without a channel axis"),
+        (np.zeros((2, 1)), 1, "1 channels"),
+    ):
+        message = f"padding_value has {len(value)} values for {axis}; give one scalar, or one per channel"
+        with raises_exactly(ArgumentError, message):
+            constant(value, np.dtype(np.float32), channels)
+    with raises_exactly(DTypeError, "padding_value 0.5 is not a value of the image's dtype int8"):
+        constant((1, 0.5), np.dtype(np.int8), 2)
+    with raises_exactly(DTypeError, "padding_value [1] is not a value of the image's dtype int8"):
+        constant((1, [1]), np.dtype(np.int8), 2)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])

@@ -153,3 +153,71 @@ def test_pictures_have_one_mode() -> None:
         im2col.illustrate(x, w, padding=1, padding_mode=("edge", "wrap"))
     by_hand = np.pad(np.pad(x, ((1, 1), (0, 0)), mode="edge"), ((0, 0), (1, 1)), mode="wrap")
     im2col.illustrate(by_hand, w)
+
+
+# A padding value for each channel
+
+
+def valued(x: np.ndarray[Any, Any], values: Any, pairs: tuple[tuple[int, int], ...]) -> np.ndarray[Any, Any]:
+    """Return images padded channel by channel."""
+    each = [np.pad(x[:, c], ((0, 0), *pairs), constant_values=value) for c, value in enumerate(values)]
+    return np.stack(each, axis=1)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_a_value_for_each_channel_in_the_transforms(k: int) -> None:
+    """In either order of taps, any layout, and beside a mode that copies."""
+    x, kernel, pairs, values = image(k), (2, 3, 2)[:k], PAIRS[:k], (4, -5, 0.5)
+    expected = valued(x, values, pairs)
+    for value in (values, list(values), np.array(values), np.array(values, np.float32)):
+        result = im2col.im2col(x, kernel, padding=pairs, padding_value=value)
+        np.testing.assert_array_equal(result, im2col.im2col(expected, kernel))
+    np.testing.assert_array_equal(
+        im2col.patches(x, kernel, padding=pairs, padding_value=values), im2col.patches(expected, kernel)
+    )
+    layout: dict[str, Any] = {"layout": f"N{'DHW'[-k:]}C"}
+    last, padded_last = np.moveaxis(x, 1, -1), np.moveaxis(expected, 1, -1)
+    for tap_order in ("channel-first", "channel-last"):
+        result = im2col.im2col(last, kernel, padding=pairs, padding_value=values, tap_order=tap_order, **layout)
+        np.testing.assert_array_equal(result, im2col.im2col(padded_last, kernel, tap_order=tap_order, **layout))
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "explicit", "reference"])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_value_for_each_channel_in_convolutions(algorithm: str, groups: int) -> None:
+    """With every algorithm and dtype, in groups, with a zero point, in plans and in the gradient of the weights."""
+    pairs, values = PAIRS[:2], (4, 5, 7)
+    given: dict[str, Any] = {"groups": groups, "algorithm": algorithm, "threads": 1}
+    for dtype in ("f8", "f4", "f2", "i1", "i8"):
+        x = image(2, dtype)
+        w = np.random.default_rng(9).integers(-3, 3, (6, 3 // groups, 3, 2)).astype(dtype)
+        points: dict[str, Any] = {"x_zero_point": 2} if dtype == "i1" else {}
+        by_hand = valued(x, values, pairs)
+        expected = im2col.conv(by_hand, w, groups=groups, algorithm="reference", **points)
+        result = im2col.conv(x, w, padding=pairs, padding_value=values, **given, **points)
+        np.testing.assert_array_equal(result, expected, strict=True)
+        plan = im2col.plan(x.shape, w, padding=pairs, padding_value=np.array(values), **given, **points)
+        np.testing.assert_array_equal(plan(x), expected)
+        assert plan != im2col.plan(x.shape, w, padding=pairs, padding_value=(4, 5, 8), **given, **points)
+        if dtype == "f8":
+            dw = im2col.conv_weight_gradient(x, expected, (3, 2), padding=pairs, padding_value=values, **given)
+            np.testing.assert_array_equal(dw, im2col.conv_weight_gradient(by_hand, expected, (3, 2), groups=groups))
+
+
+def test_a_value_for_each_channel_beside_a_mode_that_copies() -> None:
+    """Panoramas that wrap in width, with a colour above and below."""
+    x, values = image(2), (4, 5, 7)
+    wrapped = np.pad(x, ((0, 0), (0, 0), (0, 0), PAIRS[1]), mode="wrap")
+    expected = im2col.im2col(valued(wrapped, values, (PAIRS[0], (0, 0))), 3)
+    result = im2col.im2col(x, 3, padding=PAIRS[:2], padding_mode=("constant", "wrap"), padding_value=values)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_pictures_have_one_value() -> None:
+    """With the way out."""
+    message = (
+        "illustrate: pictures show one padding_value for all channels, got one for each; pad x first with np.pad, "
+        "channel by channel"
+    )
+    with raises_exactly(ArgumentError, message):
+        im2col.illustrate(np.ones((2, 4, 4)), np.ones((1, 2, 3, 3)), padding=1, padding_value=(1, 2))  # type: ignore[arg-type]

@@ -254,7 +254,7 @@ def padded_image(image: NDArray[Any], problem: Problem) -> NDArray[Any]:
     g, point = problem.geometry, problem.x_zero_point
     fill = problem.padding_value
     if point:
-        image, fill = image.astype(np.int16) - np.int16(point), np.int16(int(fill) - point)
+        image, fill = image.astype(np.int16) - np.int16(point), fill.astype(np.int16) - np.int16(point)
     if not g.is_padded:
         return image
     return pad_image(image, ((0, 0), (0, 0), *g.padding), problem.padding_mode, fill)

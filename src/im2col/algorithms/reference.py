@@ -51,7 +51,7 @@ def _prepared(
     weights = python_numbers(w)
     sizes, kernel = problem.geometry.spatial_shape, problem.geometry.kernel_size
     modes = problem.padding_modes
-    fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
+    fill = python_numbers(np.broadcast_to(np.ravel(problem.padding_value), problem.channels))
 
     @np.errstate(all="ignore")
     def run(x: NDArray[Any], out: NDArray[Any]) -> None:
@@ -68,7 +68,8 @@ def _prepared(
                     pixel.append(inside(at, sizes[axis], modes[axis]))
                 if problem.flip:
                     tap = [k - 1 - t for k, t in zip(kernel, tap, strict=True)]  # noqa: PLW2901 (the same tap, counted from the other end)
-                value = fill.item() if None in pixel else image[n][group * problem.group_channels + c][tuple(pixel)]
+                channel = group * problem.group_channels + c
+                value = fill[channel] if None in pixel else image[n][channel][tuple(pixel)]
                 if problem.x_zero_point:
                     value -= problem.x_zero_point
                 total += value * weights[(f, c, *tap)]

@@ -35,7 +35,7 @@ def conv(
     dilation: Window = 1,
     groups: int = 1,
     padding_mode: PaddingMode = "constant",
-    padding_value: complex | None = None,
+    padding_value: ArrayLike | None = None,
     layout: str | None = None,
     activation: ActivationArgument | None = None,
     flip: bool = False,
@@ -69,7 +69,7 @@ def conv(
     padding_mode : str or tuple of str
         ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``; or one for each
         spatial axis: ``("constant", "wrap")`` for panoramas.
-    padding_value : scalar, optional
+    padding_value : scalar, or sequence of one for each channel, optional
         The constant, a value of x's dtype; `x_zero_point` if left out.
     layout : str, optional
         The axes of `x`, such as ``"NHWC"``.

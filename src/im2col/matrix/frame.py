@@ -50,6 +50,11 @@ class Frame:
     orientation: Orientation
     tap_order: TapOrder
 
+    @property
+    def value_channels(self) -> int | None:
+        """For how many channels there may be padding values; None without an axis for them."""
+        return self.channels if self.layout.has_channels else None
+
     def padded_bytes(self, itemsize: int) -> int:
         """Bytes of the padded copy of the image; 0 where there is no padding."""
         g = self.geometry
@@ -69,6 +74,8 @@ class Frame:
             modes = mode if isinstance(mode, str) else (*mode, "constant")
             last = pad_image(np.moveaxis(view, 1, -1), (*pairs[1:], (0, 0)), modes, value, copy)
             return np.moveaxis(last, -1, 1)
+        if value.ndim:  # one for each channel
+            value = value.reshape(-1, *[1] * self.geometry.ndim)
         return pad_image(view, pairs, mode, value, copy)
 
     @cached_property

@@ -34,7 +34,7 @@ def im2col(
     padding: Padding = 0,
     dilation: Window = 1,
     padding_mode: PaddingMode = "constant",
-    padding_value: complex = 0,
+    padding_value: ArrayLike = 0,
     layout: str | None = None,
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
@@ -60,7 +60,7 @@ def im2col(
     padding_mode : str or tuple of str
         ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``; or one for each
         spatial axis: ``("constant", "wrap")`` for panoramas.
-    padding_value : scalar
+    padding_value : scalar, or sequence of one for each channel
         The constant, a value of x's dtype.
     layout : str, optional
         The axes of `x`, such as ``"NHWC"``.
@@ -113,7 +113,7 @@ def im2col(
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     shape, dtype = frame.matrix_shape, native(image.dtype)
     mode = check_mode(padding_mode, frame.geometry)
-    fill = constant(padding_value, dtype)
+    fill = constant(padding_value, dtype, frame.value_channels)
     workers = resolve_threads(threads)
     if out is None:
         size = math.prod(shape) * dtype.itemsize + frame.padded_bytes(dtype.itemsize)
@@ -138,7 +138,7 @@ def patches(
     padding: Padding = 0,
     dilation: Window = 1,
     padding_mode: PaddingMode = "constant",
-    padding_value: complex = 0,
+    padding_value: ArrayLike = 0,
     layout: str | None = None,
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
@@ -190,7 +190,7 @@ def patches(
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     mode = check_mode(padding_mode, frame.geometry)
-    fill = constant(padding_value, native(image.dtype))
+    fill = constant(padding_value, native(image.dtype), frame.value_channels)
     if frame.geometry.is_padded:
         if copy is False:
             raise ArgumentError(

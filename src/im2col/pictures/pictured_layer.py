@@ -336,6 +336,11 @@ def make_pictured_layer(
             f"pictures have one to three spatial axes, w of shape {weights.shape} has {problem.geometry.ndim}; draw a "
             "slice, as in x[..., 0]"
         )
+    if np.ndim(problem.padding_value):
+        raise ArgumentError(
+            "pictures show one padding_value for all channels, got one for each; pad x first with np.pad, channel by "
+            "channel"
+        )
     if not isinstance(problem.padding_mode, str):
         raise ArgumentError(
             f"pictures show one padding_mode for all axes, got {problem.padding_mode!r}; pad x first with np.pad, axis "

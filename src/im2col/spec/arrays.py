@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DTypeError, OutputError
+from ..errors import ArgumentError, DTypeError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,28 +168,47 @@ def _overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
         return True
 
 
-def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return the padding value as a 0-d array of the image's dtype.
+def constant(value: object, dtype: np.dtype[Any], channels: int | None = None) -> NDArray[Any]:
+    """Return the padding value as an array of the image's dtype.
 
     Parameters
     ----------
-    value : scalar
+    value : scalar, or sequence of one for each channel
         The user's `padding_value`.
     dtype : dtype
         The image's.
+    channels : int, optional
+        How many the image has; None if it has no axis for them.
 
     Returns
     -------
-    ndarray, shape ()
+    ndarray, shape (), or (channels,) where they differ
 
     Raises
     ------
     DTypeError
         If `dtype` cannot hold the value: a NaN or a fraction for integers, a negative number for unsigned ones, a
         complex number for reals.
+    ArgumentError
+        If there are several, but not one for each channel.
     """
     if type(value) is int and value == 0:  # all but the rare call
         return np.zeros((), dtype)
+    if not (isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)):
+        return _constant(value, dtype)
+    if channels is None or len(value) != channels:
+        axis = "an image without a channel axis" if channels is None else f"{channels} channels"
+        raise ArgumentError(f"padding_value has {len(value)} values for {axis}; give one scalar, or one per channel")
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == dtype:
+        values = np.ascontiguousarray(value, dtype)
+    else:
+        values = np.array([_constant(each, dtype) for each in value], dtype)
+    alike = values.tobytes() == values[:1].tobytes() * channels  # the bytes: NaN is itself, -0.0 a value of its own
+    return np.array(values[0] if channels else 0, dtype) if alike else values
+
+
+def _constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return one value as a 0-d array."""
     bits = value.bit_length() if isinstance(value, int) else 0
     shown = repr(value) if bits <= 128 else f"an integer of {bits} bits"
     wrong = DTypeError(f"padding_value {shown} is not a value of the image's dtype {dtype}")
@@ -201,11 +220,6 @@ def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
         raise wrong from None
     if is_registered(scalar.dtype):
         scalar = scalar.astype(np.float64)
-    if scalar.ndim and scalar.dtype.kind in "biufc":
-        raise DTypeError(
-            f"padding_value takes one scalar for all channels, got {shown}; where channels differ, pad x first with "
-            "np.pad, channel by channel"
-        )
     if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):
         raise wrong
     with np.errstate(all="ignore"):

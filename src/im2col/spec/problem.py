@@ -41,7 +41,7 @@ class Options(TypedDict, total=False):
     dilation: Window
     groups: int
     padding_mode: PaddingMode
-    padding_value: complex | None
+    padding_value: ArrayLike | None
     layout: str | None
     activation: ActivationArgument | None
     flip: bool
@@ -118,8 +118,12 @@ class Problem:
 
     @property
     def padding_value(self) -> Any:
-        """The constant that pads, a scalar of the image's dtype; kept as bytes, among which NaN equals itself."""
-        return np.frombuffer(self.padding_bytes, self.x_dtype)[0]
+        """The constant that pads, a scalar of the image's dtype, or (C, 1, …) where channels have their own.
+
+        It is kept as bytes, among which NaN equals itself.
+        """
+        values = np.frombuffer(self.padding_bytes, self.x_dtype)
+        return values[0] if len(values) == 1 else values.reshape(-1, *[1] * self.geometry.ndim)
 
     @property
     def padding_modes(self) -> tuple[str, ...]:
@@ -271,7 +275,7 @@ def make_problem(
         w_dtype=native(w_dtype),
         dtype=result,
         padding_mode=mode,
-        padding_bytes=constant(fill, native(x_dtype)).tobytes(),
+        padding_bytes=constant(fill, native(x_dtype), channels if axes.has_channels else None).tobytes(),
         activation=None if activation is None else check_activation(activation, result),
         flip=bool(flip),
         has_bias=has_bias,

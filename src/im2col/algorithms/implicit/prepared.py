@@ -207,10 +207,10 @@ def _allocate(copy: Copy, images: int) -> NDArray[Any]:
 
 
 def _moved(value: Any, copy: Copy) -> Any:
-    """Return a pixel as it stands in a copy."""
+    """Return a pixel, or one for each channel, as it stands in a copy."""
     if copy.offset == 0:
         return value.astype(copy.dtype)
-    return np.array(int(value) + copy.offset).astype(copy.dtype)
+    return (value.astype(np.int64) + copy.offset).astype(copy.dtype)
 
 
 def _convert(to: NDArray[Any], source: NDArray[Any], offset: int, threads: int) -> None:
