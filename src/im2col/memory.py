@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-KEPT_BYTES = 48 << 20
-"""Of all that is remembered. What is used in turn stays up to a third of that: several networks of usual layers, whose
-tables take tens of kilobytes each, or a 3-d network, some of whose layers take megabytes."""
+KEPT_BYTES = 32 << 20
+"""Of all that is remembered. What is used in turn stays up to a quarter of that: several networks of usual layers,
+whose tables take tens of kilobytes each, or a 3-d network, some of whose layers take megabytes."""
 _SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType)
 """What belongs to the program."""
 NOTHING: Any = object()
@@ -50,7 +50,7 @@ class _Memory:
             if self.nbytes <= KEPT_BYTES // 3:
                 return
             exact = nbytes_of(self.young)
-            if exact <= KEPT_BYTES // 6:
+            if exact <= KEPT_BYTES // 4:
                 self.nbytes = exact
                 return
             # The latest thing may be large: two thirds are left for it, or it is dropped with all others.
