@@ -51,6 +51,7 @@ EQUIVALENT: dict[str, str] = {
     "algorithms/implicit/borders.py _inside: (first, last), *_, (_, stop) = g.positions_inside(g.ndim - 1) * 3": (
         "twice, so that a single tap is the first and the last; thrice does as well"
     ),
+    "algorithms/implicit/borders.py _classes: base = g.kernel_size[axis] + 2": "any base that no range reaches does",
     "algorithms/implicit/view.py spread: "
     "return step // self.out_size if step >= 0 and step % self.out_size == 0 else 0": "a step of 0 gives 0 either way",
     "algorithms/implicit/view.py spread: "

@@ -163,8 +163,8 @@ MUTATIONS = [
     ),
     Mutation(
         "matrix/transform.py",
-        "spread[every, :, every] =",
-        "spread[every, :, 0] =",
+        "spread[g, :, g] = filters[",
+        "spread[g, :, 0] = filters[",
         "every group reads the first group's channels",
         "test_transform.py",
     ),

@@ -177,12 +177,6 @@ def test_steps_do_not_grow_with_the_batch(mode: str) -> None:
         assert grown(make, 1, mode).keys() <= one_by_one
 
 
-def test_steps_do_not_grow_with_the_groups() -> None:
-    """Of a depthwise layer's matrix."""
-    few, many = numbers((4, 1, 3, 3)), numbers((64, 1, 3, 3))
-    assert steps(lambda: im2col.weight_matrix(few, groups=4)) == steps(lambda: im2col.weight_matrix(many, groups=64))
-
-
 def test_the_count_notices_a_loop() -> None:
     """Each turn counts, in a comprehension too."""
     geometry = im2col.window_geometry((300,), 3)

@@ -365,8 +365,8 @@ def weight_matrix(
     size = n * groups * channels * math.prod(kernel) * filters.itemsize
     require_memory(2 * size, "multiply group by group, as conv does", "the matrix of {} filters", n)
     spread = np.zeros((groups, n // groups, groups, channels, *kernel), native(filters.dtype))
-    every = np.arange(groups)
-    spread[every, :, every] = filters.reshape(groups, n // groups, channels, *kernel)
+    for g in range(groups):
+        spread[g, :, g] = filters[g * (n // groups) : (g + 1) * (n // groups)]
     whole = spread.reshape(n, groups * channels, *kernel)
     if tap_order == "channel-last":
         whole = np.moveaxis(whole, 1, -1)

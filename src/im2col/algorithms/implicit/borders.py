@@ -104,11 +104,11 @@ def _classes(g: Geometry) -> tuple[NDArray[np.int64], list[tuple[tuple[int, int]
     number = np.zeros((1,), np.int64)
     combined: list[tuple[tuple[int, int], ...]] = [()]
     for axis, n in enumerate(g.output_shape[:-1]):
+        base = g.kernel_size[axis] + 1
         first, stop = g.taps_inside(axis, np.arange(n)).T
-        # As complex numbers, which are sorted as pairs are.
-        distinct, index = np.unique(first + 1j * stop, return_inverse=True)
+        distinct, index = np.unique(first * base + stop, return_inverse=True)
         number = np.add.outer(number * len(distinct), index).reshape(-1)
-        ranges = [(int(each.real), int(each.imag)) for each in distinct]
+        ranges = [divmod(each, base) for each in distinct.tolist()]
         combined = [(*prefix, r) for prefix in combined for r in ranges]
     return number, combined
 
