@@ -11,7 +11,7 @@ from ..algorithms.contract import Banded
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
 from ..spec.memo import lazy
-from ..spec.padding import fold_padding
+from ..spec.padded import fold_padding
 from .choice import choose, offer_lines
 from .operation import Input, Operation
 from .product import Product, product_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..algorithms.contract import GradientRunner, Runner
     from ..spec.geometry import Geometry
+    from ..spec.padded import Mode
     from ..spec.problem import Problem
     from ..spec.transposed import Phase, Transposed
     from .choice import Choice
@@ -102,7 +103,7 @@ class Folding(NamedTuple):
     ----------
     geometry : Geometry
         Of the forward convolution, with its padding.
-    mode : str
+    mode : str or tuple of str
         The padding mode.
     batch : int
         Images; the transposed convolution has one of them at a time.
@@ -111,7 +112,7 @@ class Folding(NamedTuple):
     """
 
     geometry: Geometry
-    mode: str
+    mode: Mode
     batch: int
     dtype: np.dtype[Any]
 

@@ -16,13 +16,15 @@ from ..spec import layout as layouts
 from ..spec.arrays import as_array, native
 from ..spec.geometry import integer, is_sequence, plain
 from ..spec.memo import lazy, memoized
-from ..spec.padding import pad_image, resolve_geometry
+from ..spec.padded import pad_image
+from ..spec.padding import resolve_geometry
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..spec.geometry import Geometry
     from ..spec.layout import Layout
+    from ..spec.padded import Mode
 
 Orientation = Literal["rows", "columns"]
 TapOrder = Literal["channel-first", "channel-last"]
@@ -51,6 +53,11 @@ class Frame:
     orientation: Orientation
     tap_order: TapOrder
 
+    @property
+    def value_channels(self) -> int | None:
+        """For how many channels there may be padding values; None without an axis for them."""
+        return self.channels if self.layout.has_channels else None
+
     def padded_bytes(self, itemsize: int) -> int:
         """Bytes of the padded copy of the image; 0 where there is no padding."""
         g = self.geometry
@@ -64,7 +71,7 @@ class Frame:
         ]
         return (*lead, *self.geometry.padded_shape)
 
-    def padded(self, image: NDArray[Any], mode: str, value: NDArray[Any], threads: int = 1) -> NDArray[Any]:
+    def padded(self, image: NDArray[Any], mode: Mode, value: NDArray[Any], threads: int = 1) -> NDArray[Any]:
         """Return the padded image with canonical axes: a view of the image, or a copy where there is padding.
 
         The copy's memory order suits the matrix: channels last where the channels of a tap are to lie side by side.
@@ -75,8 +82,11 @@ class Frame:
         pairs = ((0, 0), (0, 0), *self.geometry.padding)
         copy = partial(gather.copy, threads=threads)
         if self.orientation == "rows" and self.tap_order == "channel-last":
-            last = pad_image(np.moveaxis(view, 1, -1), (*pairs[1:], (0, 0)), mode, value, copy)
+            modes = mode if isinstance(mode, str) else (*mode, "constant")
+            last = pad_image(np.moveaxis(view, 1, -1), (*pairs[1:], (0, 0)), modes, value, copy)
             return np.moveaxis(last, -1, 1)
+        if value.ndim:  # one for each channel
+            value = value.reshape(-1, *[1] * self.geometry.ndim)
         return pad_image(view, pairs, mode, value, copy)
 
     @lazy

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..layers.convolution import convolution
 from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice, weight_matrix
 from ..matrix.overlap import overlap
 from ..spec.arrays import as_array, native, sum_dtype
 from ..spec.memo import lazy
-from ..spec.padding import pad_image, source_index
+from ..spec.padded import pad_image, source_index
 from ..spec.problem import make_problem
 from ..spec.strides import row_major
 
@@ -60,7 +60,7 @@ class PicturedLayer:
     weights: NDArray[Any]
     geometry: Geometry
     groups: int
-    padding_mode: PaddingMode
+    padding_mode: str
     padding_value: NDArray[Any]
     orientation: Orientation
     tap_order: TapOrder
@@ -335,6 +335,16 @@ def make_pictured_layer(
             f"pictures have one to three spatial axes, w of shape {weights.shape} has {problem.geometry.ndim}; draw a "
             "slice, as in x[..., 0]"
         )
+    if np.ndim(problem.padding_value):
+        raise ArgumentError(
+            "pictures show one padding_value for all channels, got one for each; pad x first with np.pad, channel by "
+            "channel"
+        )
+    if not isinstance(problem.padding_mode, str):
+        raise ArgumentError(
+            f"pictures show one padding_mode for all axes, got {problem.padding_mode!r}; pad x first with np.pad, axis "
+            "by axis"
+        )
     if not (problem.batch and problem.channels and problem.filters):
         raise ShapeError(
             f"there is nothing to draw: x of shape {image.shape} has {problem.batch} images of {problem.channels} "
@@ -346,7 +356,7 @@ def make_pictured_layer(
         weights=weights,
         geometry=problem.geometry,
         groups=problem.groups,
-        padding_mode=padding_mode,
+        padding_mode=problem.padding_mode,
         padding_value=np.asarray(problem.padding_value),
         orientation=orientation,
         tap_order=tap_order,

@@ -15,6 +15,7 @@ from .activation import check_activation
 from .arrays import as_dtype, is_registered, is_registered_float, native
 from .geometry import integer
 from .memo import lazy
+from .padded import modes_along
 from .padding import check_mode, constant, resolve_geometry
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .activation import Activation, ActivationArgument
     from .geometry import Geometry, Window
     from .layout import Layout
+    from .padded import Mode
     from .padding import Padding, PaddingMode
 
 WORKSPACE_LIMIT = 64 << 20
@@ -41,7 +43,7 @@ class Options(TypedDict, total=False):
     dilation: Window
     groups: int
     padding_mode: PaddingMode
-    padding_value: complex | None
+    padding_value: complex | NDArray[Any] | None
     layout: str | None
     activation: ActivationArgument | None
     flip: bool
@@ -89,7 +91,7 @@ class Problem:
     x_dtype: np.dtype[Any]
     w_dtype: np.dtype[Any]
     dtype: np.dtype[Any]
-    padding_mode: str
+    padding_mode: Mode
     padding_bytes: bytes
     activation: Activation | None
     flip: bool
@@ -118,8 +120,17 @@ class Problem:
 
     @property
     def padding_value(self) -> Any:
-        """The constant that pads, a scalar of the image's dtype; kept as bytes, among which NaN equals itself."""
-        return np.frombuffer(self.padding_bytes, self.x_dtype)[0]
+        """The constant that pads, a scalar of the image's dtype, or (C, 1, …) where channels have their own.
+
+        It is kept as bytes, among which NaN equals itself.
+        """
+        values = np.frombuffer(self.padding_bytes, self.x_dtype)
+        return values[0] if len(values) == 1 else values.reshape(-1, *[1] * self.geometry.ndim)
+
+    @property
+    def padding_modes(self) -> tuple[str, ...]:
+        """The padding mode of each spatial axis."""
+        return modes_along(self.padding_mode, self.geometry.ndim)
 
     @property
     def accumulator(self) -> np.dtype[Any]:
@@ -195,7 +206,7 @@ def make_problem(
     padding: object = 0,
     dilation: object = 1,
     groups: int = 1,
-    padding_mode: str = "constant",
+    padding_mode: object = "constant",
     padding_value: object = None,
     layout: str | None = None,
     activation: object = None,
@@ -251,7 +262,7 @@ def make_problem(
     _check_channels(x_shape, w_shape, axes, groups)
     sizes = axes.spatial_shape(x_shape)
     geometry = resolve_geometry(axes.spatial, sizes, w_shape[2:], stride, padding, dilation)
-    check_mode(padding_mode, geometry)
+    mode = check_mode(padding_mode, axes.spatial, geometry)
     requantised = zero_point is not None
     result = np.dtype(dtype) if requantised else result_dtype(x_dtype, w_dtype, dtype, names)
     fill = x_zero_point if padding_value is None else padding_value
@@ -265,8 +276,8 @@ def make_problem(
         x_dtype=native(x_dtype),
         w_dtype=native(w_dtype),
         dtype=result,
-        padding_mode=padding_mode,
-        padding_bytes=constant(fill, native(x_dtype)).tobytes(),
+        padding_mode=mode,
+        padding_bytes=constant(fill, native(x_dtype), channels if axes.has_channels else None).tobytes(),
         activation=None if activation is None else check_activation(activation, result),
         flip=bool(flip),
         has_bias=has_bias,
