@@ -38,6 +38,7 @@ mutate: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --cases 20000
+	$(BIN)/python -m tests.fuzz --cases 20000 --arguments
 
 clean:
 	rm -rf $(VENV) build dist demo-out bench/out htmlcov .coverage .coverage.* .hypothesis

@@ -2,7 +2,8 @@
 
 ``python -m tests.fuzz --cases 20000 --seed 1`` uses every CPU. A case that fails is printed with the command that runs
 it alone. Compiling kernels takes most of the time, so cases come in families: what a kernel is specialised for is drawn
-once for several cases, and what it meets at run time for each.
+once for several cases, and what it meets at run time for each. With ``--arguments`` a case is a public call with one to
+three of its arguments replaced by what nobody should pass, out of `tests/kit/nasty.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from im2col.engine.host import usable_cpus
 
 from .kit.layers import Case, judge
+from .kit.nasty import draw_case, judge_case
 from .kit.strategies import MEMORY_ORDERS, PADDING_MODES
 
 if TYPE_CHECKING:
@@ -140,23 +142,24 @@ def draw(seed: int, number: int) -> Case:
 # The script
 
 
-def complaint(seed: int, number: int) -> str | None:
+def complaint(seed: int, number: int, arguments: bool = False) -> str | None:
     """Judge one case; return how to see its failure again, or None."""
-    case = draw(seed, number)
+    case = draw_case(np.random.default_rng((seed, 2, number))) if arguments else draw(seed, number)
     try:
-        judge(case)
+        judge(case) if isinstance(case, Case) else judge_case(case)
     except Exception:
-        return f"python -m tests.fuzz --seed {seed} --only {number}\n{case}\n{traceback.format_exc(limit=-3)}"
+        again = f"python -m tests.fuzz --seed {seed} --only {number}{' --arguments' * arguments}"
+        return f"{again}\n{case}\n{traceback.format_exc(limit=-3)}"
     return None
 
 
-def batches(seed: int, cases: int) -> Iterator[list[tuple[int, int]]]:
+def batches(seed: int, cases: int, arguments: bool = False) -> Iterator[list[tuple[int, int, bool]]]:
     """Yield families of cases: one process compiles what they share."""
     for first in range(0, cases, FAMILY):
-        yield [(seed, number) for number in range(first, min(first + FAMILY, cases))]
+        yield [(seed, number, arguments) for number in range(first, min(first + FAMILY, cases))]
 
 
-def complaints(batch: list[tuple[int, int]]) -> list[str]:
+def complaints(batch: list[tuple[int, int, bool]]) -> list[str]:
     """Judge a family of cases."""
     return [words for words in starmap(complaint, batch) if words]
 
@@ -167,16 +170,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, metavar="NUMBER", help="run one case, here")
+    parser.add_argument("--arguments", action="store_true", help="replace arguments, instead of drawing layers")
     parser.add_argument("--processes", type=int, default=usable_cpus())
     given = parser.parse_args(arguments)
     if given.only is not None:
-        words = complaint(given.seed, given.only)
+        words = complaint(given.seed, given.only, given.arguments)
         sys.stdout.write(f"{words or 'right'}\n")
         return 1 if words else 0
     start, done, failed = time.perf_counter(), 0, 0
     context = multiprocessing.get_context("spawn")
     with context.Pool(given.processes, maxtasksperchild=100) as pool:
-        for found in pool.imap_unordered(complaints, batches(given.seed, given.cases)):
+        for found in pool.imap_unordered(complaints, batches(given.seed, given.cases, given.arguments)):
             done += 1
             failed += len(found)
             for each in found:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import array
+import re
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from im2col.errors import DTypeError, OutputError
 from im2col.spec import arrays
 
-from .kit.outcomes import raises_exactly
+from .kit.outcomes import raises_exactly, require
 from .kit.strategies import DTYPES, MEMORY_ORDERS, numbers
 
 
@@ -92,26 +94,59 @@ def test_masked_arrays_are_refused() -> None:
         arrays.as_array("x", np.ma.masked_array([1, 2], [True, False]))
 
 
+NOT_A_NUMBER = "which is not a number; convert it first, as in"
+
+
 @pytest.mark.parametrize(
-    ("value", "dtype"),
+    ("value", "message"),
     [
-        (np.zeros(3, [("red", "u1"), ("green", "u1")]), "[('red', 'u1'), ('green', 'u1')]"),
-        (np.array([1, None]), "object"),
-        ([2**80], "object"),
-        (np.array(["a", "b"]), "<U1"),
-        (np.array([b"ab"]), "|S2"),
-        (np.array(["a"], np.dtypes.StringDType()), "StringDType()"),
-        (np.array([0], "M8[s]"), "datetime64[s]"),
-        (np.array([0], "m8[s]"), "timedelta64[s]"),
-        (np.zeros(2, "V3"), "|V3"),
-        (None, "object"),
+        (
+            np.zeros(3, [("red", "u1"), ("green", "u1")]),
+            "has the structured dtype [('red', 'u1'), ('green', 'u1')]; pass one of its fields, as in x['red']",
+        ),
+        (np.array([1, None]), f"has dtype object, {NOT_A_NUMBER} np.asarray(x, float)"),
+        ([2**80], f"has dtype object, {NOT_A_NUMBER} np.asarray(x, float)"),
+        (np.array(["1", "2"]), f"has dtype <U1, {NOT_A_NUMBER} np.asarray(x, float)"),
+        (np.array([b"12"]), f"has dtype |S2, {NOT_A_NUMBER} np.asarray(x, float)"),
+        (
+            np.array(["1"], np.dtypes.StringDType()),
+            f"has dtype StringDType(), {NOT_A_NUMBER} np.asarray(x, float)",
+        ),
+        (np.array([0], "M8[s]"), f"has dtype datetime64[s], {NOT_A_NUMBER} x.astype(np.int64)"),
+        (np.array([0], "m8[s]"), f"has dtype timedelta64[s], {NOT_A_NUMBER} x.astype(np.int64)"),
+        (np.zeros(2, "V3"), f"has dtype |V3, {NOT_A_NUMBER} x.view(np.uint8)"),
+        ({1, 2}, "of type set is no array; pass an ndarray, or nested lists of numbers"),
+        (None, "is None; pass an array"),
     ],
 )
-def test_other_dtypes_are_refused_by_name(value: object, dtype: str) -> None:
-    """What is not a number is refused, named as NumPy names it."""
-    message = f"x has dtype {dtype}, which is not a number; convert it first, as in x.astype(float)"
-    with raises_exactly(DTypeError, message):
+def test_other_dtypes_are_refused_by_name(value: object, message: str) -> None:
+    """What is not a number is refused, named as NumPy names it; the way out is one."""
+    with raises_exactly(DTypeError, f"x {message}"):
         arrays.as_array("x", value)
+    way_out = re.search(r"as in (.*)$", message)
+    if way_out is not None:
+        arrays.as_array("x", eval(way_out[1], {"np": np, "x": value}))  # noqa: S307 (our own words)
+
+
+def test_sparse_matrices_are_told_how() -> None:
+    """NumPy wraps them as objects."""
+    sparse = require("scipy.sparse")
+    x = sparse.eye_array(4)
+    with raises_exactly(DTypeError, "x is a sparse dia_array; pass a dense array, as in x.toarray()"):
+        arrays.as_array("x", x)
+    assert arrays.as_array("x", x.toarray()).shape == (4, 4)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_tensors_of_dtypes_that_numpy_lacks(name: str) -> None:
+    """Their bits are taken as they are, the memory shared."""
+    torch = require("torch")
+    tensor = torch.arange(6.0).reshape(2, 3).to(getattr(torch, name)).T
+    array = arrays.as_array("x", tensor)
+    assert array.dtype == np.dtype(getattr(ml_dtypes, name))
+    assert array.astype(float).tolist() == [[0, 3], [1, 4], [2, 5]]
+    tensor[0, 0] = 7
+    assert float(array[0, 0]) == 7
 
 
 def test_what_is_no_array_is_refused() -> None:

@@ -11,11 +11,11 @@ import pytest
 
 import im2col
 from im2col import conv, conv_input_gradient, conv_transpose, conv_weight_gradient
-from im2col.algorithms.explicit import boxes
 from im2col.algorithms.implicit import ragged
 from im2col.algorithms.implicit.decide import decide
 from im2col.algorithms.weight_gradient.decide import decide_gradient, tables_of
 from im2col.engine import compiler
+from im2col.engine.boxes import boxes
 from im2col.engine.target import NAMED, host
 from im2col.layers.input_gradient import transposed_of
 from im2col.layers.product import product_of

@@ -15,7 +15,7 @@ import pytest
 import im2col
 from im2col import Geometry, GeometryError, Im2colError, errors
 from im2col.errors import named, naming
-from im2col.spec.geometry import integer
+from im2col.spec.arguments import integer
 
 from .kit.outcomes import raises_exactly, require
 

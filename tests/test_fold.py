@@ -358,7 +358,7 @@ WRONG: list[tuple[type[Exception], Any, Any, dict[str, Any], str]] = [
         {"padding_mode": "mirror"},
         unknown_mode("mirror"),
     ),
-    (ArgumentError, 25, 3, {}, "image_shape must be a tuple of integers, the shape of the image; got 25"),
+    (ArgumentError, 25, 3, {}, "image_shape must be a tuple of integers, got 25"),
     (GeometryError, (5, -5), 3, {}, "an entry of image_shape must be at least 0, got -5"),
     (LayoutError, (5, 5), 3, {"layout": "HWC"}, "layout 'HWC' names 3 axes but the image has 2; name each axis once"),
     (
@@ -366,8 +366,8 @@ WRONG: list[tuple[type[Exception], Any, Any, dict[str, Any], str]] = [
         (5, 5, 5, 5, 5),
         3,
         {},
-        "an image with 2 spatial axes has 2 (plain), 3 (with channels) or 4 (with a batch) axes, got an array of 5; "
-        "pass an image of that many axes, or name its axes with layout=",
+        "kernel_size=3 means two spatial axes, of an image of 2, 3 (with channels) or 4 (with a batch) axes, got an "
+        "array of 5; give one size an axis, as in kernel_size=(3, 3, 3), or name the axes with layout=",
     ),
 ]
 
@@ -414,7 +414,7 @@ def test_col2im_refuses(
             DTypeError,
             np.full((9, 9), "a"),
             {},
-            "columns has dtype <U1, which is not a number; convert it first, as in columns.astype(float)",
+            "columns has dtype <U1, which is not a number; convert it first, as in np.asarray(columns, float)",
         ),
         (
             DTypeError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 from dataclasses import FrozenInstanceError, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from im2col.errors import GeometryError
-from im2col.spec.geometry import Geometry, integer, per_axis
+from im2col.spec.arguments import integer, per_axis
+from im2col.spec.geometry import Geometry
 from im2col.spec.strides import offsets
 
 from .kit.outcomes import raises_exactly
@@ -141,10 +142,18 @@ def test_geometry_is_frozen() -> None:
         g.stride = (2,)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("position", "tap"), [(-1, 0), (0, -1), (9, 0), (0, 9)])
-def test_pixel_refuses_what_is_outside_of_the_matrix(position: int, tap: int) -> None:
+@pytest.mark.parametrize(
+    ("position", "tap", "message"),
+    [
+        (-1, 0, "position must be at least 0, got -1"),
+        (0, "a", "tap must be an integer, got 'a'"),
+        (9, 0, "position counts from 0 and there are 9, so it must be below 9; got 9"),
+        (0, 9, "tap counts from 0 and there are 9, so it must be below 9; got 9"),
+    ],
+)
+def test_pixel_refuses_what_is_outside_of_the_matrix(position: Any, tap: Any, message: str) -> None:
     """A position or tap that does not exist has no pixel."""
-    with pytest.raises(ValueError, match="out of bounds"):
+    with raises_exactly(GeometryError, f"Geometry.pixel: {message}"):
         Geometry((5, 5), (3, 3), (1, 1), NO_PADDING, (1, 1)).pixel(position, tap)
 
 
@@ -180,8 +189,12 @@ def test_pixel_refuses_what_is_outside_of_the_matrix(position: int, tap: int) ->
         ),
         (
             ((0, 5), (1, 3), (1, 1), NO_PADDING, (1, 1)),
-            "Geometry: the kernel spans 1 pixels (size 1, dilation 1) but axis 0 of the padded image has 0; pad by at "
-            "least 1 on each side or use a smaller kernel",
+            "Geometry: axis 0 of the image is empty, so that no window fits; pass an image of at least 1 along it",
+        ),
+        (
+            ((4, 5), (3, 3), (1, 2**40), NO_PADDING, (1, 1)),
+            "Geometry: stride 1099511627776 is more than the 5 pixels of axis 1 of the padded image; use at most "
+            "2147483647, which steps over all of them",
         ),
     ],
 )

@@ -439,7 +439,7 @@ def test_files(tmp_path: Path) -> None:
     picture.save(path, force=True)
     with raises_exactly(
         FileError,
-        "illustrate: the ending '.pdf' of a.pdf means no picture that is written here; use one of .svg, .png, .gif, "
+        "illustrate: the ending '.pdf' of 'a.pdf' means no picture that is written here; use one of .svg, .png, .gif, "
         ".html, as in a.svg",
     ):
         picture.save("a.pdf")

@@ -126,7 +126,7 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             k,
             DTypeError,
             f"{tmp_path / 'text.npy'} has dtype <U1, which is not a number; convert it first, as in "
-            f"{tmp_path / 'text.npy'}.astype(float)",
+            f"np.asarray({tmp_path / 'text.npy'}, float)",
         ),
         (
             x,

@@ -416,7 +416,7 @@ def test_errors_name_the_function_and_the_way_out(function: Any) -> None:
         function(w, (2, 1, 5, 5))
     with raises_exactly(LayoutError, f"{op}: layout 'HWNC' of the image (5, 5, 2, 1) {rule}='HWC'"):
         function(w, (5, 5, 2, 1), layout="HWNC")
-    with raises_exactly(ArgumentError, f"{op}: image_shape must be a tuple of integers, the shape of the image; got 5"):
+    with raises_exactly(ArgumentError, f"{op}: image_shape must be a tuple of integers, got 5"):
         function(w, 5)
     with pytest.raises(LayoutError, match=rf"\A{op}: an image with 2 spatial axes has 2 \(plain\)"):
         function(w, (5,))
@@ -430,7 +430,7 @@ def test_errors_name_the_function_and_the_way_out(function: Any) -> None:
         function(w, (5, 5), padding_mode="mirror")
     with pytest.raises(GeometryError, match=rf"\A{op}: stride must be at least 1, got 0"):
         function(w, (5, 5), stride=0)
-    with pytest.raises(DTypeError, match=rf"\A{op}: w has dtype int4, which convolutions do not take"):
+    with pytest.raises(DTypeError, match=rf"\A{op}: w has dtype int4, which is copied but not calculated with"):
         function(w.astype(ml_dtypes.int4), (5, 5))
     with pytest.raises(DTypeError, match=rf"\A{op}: w has dtype object"):
         function(w.astype(object), (5, 5))

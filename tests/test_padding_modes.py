@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import unittest.mock
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 import im2col
 from im2col.errors import ArgumentError, GeometryError
+from im2col.photo.filtering import filter_photo
+from im2col.photo.photograph import Photo
 
 from .kit.outcomes import raises_exactly, require
 from .kit.strategies import PADDING_MODES
@@ -43,8 +46,10 @@ def padded(x: np.ndarray[Any, Any], modes: tuple[str, ...], value: float = 0, le
 
 
 def options(modes: tuple[str, ...]) -> dict[str, Any]:
-    """Return the keywords for them."""
-    return {"padding": PAIRS[: len(modes)], "padding_mode": modes}
+    """Return the keywords for them; constant axes are left out."""
+    letters = "DHW"[-len(modes) :]
+    given = {letter: mode for letter, mode in zip(letters, modes, strict=True) if mode != "constant"}
+    return {"padding": PAIRS[: len(modes)], "padding_mode": given}
 
 
 @pytest.mark.parametrize("modes", MIXED, ids=repr)
@@ -86,7 +91,7 @@ def test_convolutions(modes: tuple[str, ...], algorithm: str) -> None:
         np.testing.assert_array_equal(im2col.conv(x, w, padding_value=5, **given), expected, strict=True)
         plan = im2col.plan(x.shape, w, padding_value=5, **given)
         np.testing.assert_array_equal(copy.copy(plan)(x), expected)
-        assert str(modes) in str(plan)
+        assert str(dict(zip("DHW"[-k:], modes, strict=True))) in str(plan)
 
 
 @pytest.mark.parametrize("algorithm", ["auto", "explicit", "reference"])
@@ -132,27 +137,76 @@ def test_quantized_convolution() -> None:
 def test_a_mode_that_copies_needs_pixels() -> None:
     """On its own axis, and on no other."""
     empty = np.ones((0, 5))
-    assert im2col.im2col(empty, 1, padding=1, padding_mode=("constant", "edge")).shape == (14, 1)
+    assert im2col.im2col(empty, 1, padding=1, padding_mode={"W": "edge"}).shape == (14, 1)
     message = (
         "im2col: padding_mode 'edge' needs pixels to copy but spatial axis 0 of the image has none; use "
         "padding_mode='constant'"
     )
     with raises_exactly(GeometryError, message):
-        im2col.im2col(empty, 1, padding=1, padding_mode=("edge", "constant"))
+        im2col.im2col(empty, 1, padding=1, padding_mode={"H": "edge"})
 
 
 def test_pictures_have_one_mode() -> None:
     """Two that differ are refused with the way out; two that are alike are one."""
     x, w = np.ones((4, 4)), np.ones((3, 3))
-    im2col.illustrate(x, w, padding=1, padding_mode=("edge", "edge"))
+    im2col.illustrate(x, w, padding=1, padding_mode={"H": "edge", "W": "edge"})
     message = (
-        "illustrate: pictures show one padding_mode for all axes, got ('edge', 'wrap'); pad x first with np.pad, axis "
-        "by axis"
+        "illustrate: pictures show one padding_mode for all axes, got {'H': 'edge', 'W': 'wrap'}; pad x first with "
+        "np.pad, axis by axis"
     )
     with raises_exactly(ArgumentError, message):
-        im2col.illustrate(x, w, padding=1, padding_mode=("edge", "wrap"))
+        im2col.illustrate(x, w, padding=1, padding_mode={"H": "edge", "W": "wrap"})
     by_hand = np.pad(np.pad(x, ((1, 1), (0, 0)), mode="edge"), ((0, 0), (1, 1)), mode="wrap")
     im2col.illustrate(by_hand, w)
+
+
+def test_modes_go_with_letters_whatever_the_order_of_axes() -> None:
+    """Letters of the layout, which may be any; threads change nothing."""
+    x, w = image(2), np.random.default_rng(9).integers(-3, 3, (4, 3, 3, 2)).astype(float)
+    mode: Any = {"W": "wrap", "H": "edge"}
+    expected = im2col.conv(padded(x, ("edge", "wrap")), w)
+    for layout, order in (("NHWC", (0, 2, 3, 1)), ("HWCN", (2, 3, 1, 0)), ("CNHW", (1, 0, 2, 3))):
+        for threads in (1, 2):
+            result = im2col.conv(
+                x.transpose(order), w, padding=PAIRS[:2], padding_mode=mode, layout=layout, threads=threads
+            )
+            np.testing.assert_array_equal(result, expected.transpose(order))
+    turned = im2col.conv(x, w, padding=PAIRS[:2], padding_mode={"A": "edge", "B": "wrap"}, layout="NCAB")
+    np.testing.assert_array_equal(turned, expected)
+    signal = im2col.im2col(np.arange(4), (2,), padding=1, padding_mode={"W": "wrap"})
+    np.testing.assert_array_equal(signal, [[3, 0], [0, 1], [1, 2], [2, 3], [3, 0]])
+
+
+@pytest.mark.parametrize("mode", [{"W": "wrap"}, {"H": "edge"}, {"H": "symmetric", "W": "edge"}], ids=repr)
+@pytest.mark.parametrize("side", [3, 41])
+def test_photographs(mode: Any, side: int) -> None:
+    """Panoramas, with kernels that reach beyond them, and alpha, which is opaque outside."""
+    rng = np.random.default_rng(side)
+    photo = Photo(rng.integers(0, 256, (9, 12, 3)).astype(np.uint8))
+    weights = rng.integers(-2, 3, (side, side)) / 8
+    half = side // 2
+    modes = tuple(mode.get(letter, "constant") for letter in "HW")
+    by_hand = photo.samples
+    for constant in (False, True):
+        for axis, each in enumerate(modes):
+            if (each == "constant") == constant:
+                pairs = [(half, half) if i == axis else (0, 0) for i in range(3)]
+                by_hand = np.pad(by_hand, pairs, each)
+    expected = filter_photo(Photo(by_hand), weights, padding="valid")
+    result = filter_photo(photo, weights, padding_mode=mode)
+    np.testing.assert_array_equal(result.samples, expected.samples)
+
+
+def test_calls_with_modes_and_values_are_remembered() -> None:
+    """As all others: what was decided for such arguments is found again."""
+    x, w = image(2), np.ones((4, 3, 3, 2))
+    given: dict[str, Any] = {"padding": 1, "padding_mode": {"W": "wrap"}, "padding_value": np.array((1, 2, 3))}
+    first = im2col.conv(x, w, **given)
+    with unittest.mock.patch("im2col.layers.convolution.make_problem") as make:
+        np.testing.assert_array_equal(im2col.conv(x, w, **given), first)
+    assert make.call_count == 0
+    given["padding_value"][0] = 9
+    assert (im2col.conv(x, w, **given) != first).any()
 
 
 # A padding value for each channel
@@ -169,16 +223,18 @@ def test_a_value_for_each_channel_in_the_transforms(k: int) -> None:
     """In either order of taps, any layout, and beside a mode that copies."""
     x, kernel, pairs, values = image(k), (2, 3, 2)[:k], PAIRS[:k], (4, -5, 0.5)
     expected = valued(x, values, pairs)
-    for value in (values, list(values), np.array(values), np.array(values, np.float32)):
+    for value in (np.array(values), np.array(values, np.float32), np.repeat(values, 2)[::2]):
         result = im2col.im2col(x, kernel, padding=pairs, padding_value=value)
         np.testing.assert_array_equal(result, im2col.im2col(expected, kernel))
     np.testing.assert_array_equal(
-        im2col.patches(x, kernel, padding=pairs, padding_value=values), im2col.patches(expected, kernel)
+        im2col.patches(x, kernel, padding=pairs, padding_value=np.array(values)), im2col.patches(expected, kernel)
     )
     layout: dict[str, Any] = {"layout": f"N{'DHW'[-k:]}C"}
     last, padded_last = np.moveaxis(x, 1, -1), np.moveaxis(expected, 1, -1)
     for tap_order in ("channel-first", "channel-last"):
-        result = im2col.im2col(last, kernel, padding=pairs, padding_value=values, tap_order=tap_order, **layout)
+        result = im2col.im2col(
+            last, kernel, padding=pairs, padding_value=np.array(values), tap_order=tap_order, **layout
+        )
         np.testing.assert_array_equal(result, im2col.im2col(padded_last, kernel, tap_order=tap_order, **layout))
 
 
@@ -194,14 +250,27 @@ def test_a_value_for_each_channel_in_convolutions(algorithm: str, groups: int) -
         points: dict[str, Any] = {"x_zero_point": 2} if dtype == "i1" else {}
         by_hand = valued(x, values, pairs)
         expected = im2col.conv(by_hand, w, groups=groups, algorithm="reference", **points)
-        result = im2col.conv(x, w, padding=pairs, padding_value=values, **given, **points)
+        result = im2col.conv(x, w, padding=pairs, padding_value=np.array(values), **given, **points)
         np.testing.assert_array_equal(result, expected, strict=True)
         plan = im2col.plan(x.shape, w, padding=pairs, padding_value=np.array(values), **given, **points)
         np.testing.assert_array_equal(plan(x), expected)
-        assert plan != im2col.plan(x.shape, w, padding=pairs, padding_value=(4, 5, 8), **given, **points)
+        assert plan != im2col.plan(x.shape, w, padding=pairs, padding_value=np.array((4, 5, 8)), **given, **points)
         if dtype == "f8":
-            dw = im2col.conv_weight_gradient(x, expected, (3, 2), padding=pairs, padding_value=values, **given)
+            dw = im2col.conv_weight_gradient(
+                x, expected, (3, 2), padding=pairs, padding_value=np.array(values), **given
+            )
             np.testing.assert_array_equal(dw, im2col.conv_weight_gradient(by_hand, expected, (3, 2), groups=groups))
+
+
+def test_a_value_for_each_channel_of_bytes() -> None:
+    """Of signed and unsigned images, with a zero point."""
+    for dtype in ("i1", "u1"):
+        x = np.abs(image(2)).astype(dtype)
+        w = np.random.default_rng(9).integers(-3, 3, (4, 3, 3, 2)).astype(np.int8)
+        scales: dict[str, Any] = {"x_scale": 0.5, "w_scale": 0.25, "y_scale": 1.0, "x_zero_point": 3, "y_zero_point": 9}
+        expected = im2col.quantized_conv(valued(x, (4, 5, 7), PAIRS[:2]), w, **scales)
+        result = im2col.quantized_conv(x, w, **scales, padding=PAIRS[:2], padding_value=np.array((4, 5, 7)))
+        np.testing.assert_array_equal(result, expected)
 
 
 def test_a_value_for_each_channel_beside_a_mode_that_copies() -> None:
@@ -209,7 +278,7 @@ def test_a_value_for_each_channel_beside_a_mode_that_copies() -> None:
     x, values = image(2), (4, 5, 7)
     wrapped = np.pad(x, ((0, 0), (0, 0), (0, 0), PAIRS[1]), mode="wrap")
     expected = im2col.im2col(valued(wrapped, values, (PAIRS[0], (0, 0))), 3)
-    result = im2col.im2col(x, 3, padding=PAIRS[:2], padding_mode=("constant", "wrap"), padding_value=values)
+    result = im2col.im2col(x, 3, padding=PAIRS[:2], padding_mode={"W": "wrap"}, padding_value=np.array(values))
     np.testing.assert_array_equal(result, expected)
 
 
@@ -220,4 +289,4 @@ def test_pictures_have_one_value() -> None:
         "channel by channel"
     )
     with raises_exactly(ArgumentError, message):
-        im2col.illustrate(np.ones((2, 4, 4)), np.ones((1, 2, 3, 3)), padding=1, padding_value=(1, 2))  # type: ignore[arg-type]
+        im2col.illustrate(np.ones((2, 4, 4)), np.ones((1, 2, 3, 3)), padding=1, padding_value=np.array((1, 2)))  # type: ignore[arg-type]

@@ -194,7 +194,7 @@ def test_kernels_from_files(tmp_path: Path, dtype: str) -> None:
         (
             np.array([["a"]]),
             DTypeError,
-            "has dtype <U1, which is not a number; convert it first, as in {path}.astype(float)",
+            "has dtype <U1, which is not a number; convert it first, as in np.asarray({path}, float)",
         ),
     ],
 )

@@ -585,7 +585,7 @@ def test_out_must_not_share_memory_with_an_input(which: str) -> None:
         (
             X.astype(str),
             DTypeError,
-            "plan: x has dtype <U32, which is not a number; convert it first, as in x.astype(float)",
+            "plan: x has dtype <U32, which is not a number; convert it first, as in np.asarray(x, float)",
         ),
     ],
 )

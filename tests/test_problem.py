@@ -141,12 +141,12 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     ),
     (
         DTypeError,
-        "conv2d: w has dtype object, which is not a number; convert it first, as in w.astype(float)",
+        "conv2d: w has dtype object, which is not a number; convert it first, as in np.asarray(w, float)",
         {"w": W.astype(object)},
     ),
     (
         DTypeError,
-        "conv2d: bias has dtype <U1, which is not a number; convert it first, as in bias.astype(float)",
+        "conv2d: bias has dtype <U1, which is not a number; convert it first, as in np.asarray(bias, float)",
         {"bias": ["a", "b", "c"]},
     ),
     (
@@ -333,7 +333,7 @@ def test_single_integers_are_asked_for_as_such(name: str, wrong: Any) -> None:
     ("x_shape", "error", "message"),
     [
         (5, ArgumentError, "plan: the shape of x must be a tuple of integers, got 5"),
-        ((1, 2, -5, 5), GeometryError, "plan: an entry of the image's shape must be at least 0, got -5"),
+        ((1, 2, -5, 5), GeometryError, "plan: an entry of the shape of x must be at least 0, got -5"),
     ],
 )
 def test_shapes_are_checked(x_shape: Any, error: type[Exception], message: str) -> None:

@@ -516,13 +516,13 @@ def test_output_shape_refuses(error: type[Exception], kernel: Any, arguments: di
 @pytest.mark.parametrize(
     ("error", "image_shape", "message"),
     [
-        (ArgumentError, 5, "image_shape must be a tuple of integers, the shape of the image; got 5"),
+        (ArgumentError, 5, "image_shape must be a tuple of integers, got 5"),
         (GeometryError, (5, -1), "an entry of image_shape must be at least 0, got -1"),
         (
             LayoutError,
-            (5,),
-            "an image with 2 spatial axes has 2 (plain), 3 (with channels) or 4 (with a batch) axes, got an array of "
-            "1; pass an image of that many axes, or name its axes with layout=",
+            (1, 1, 8, 8, 8),
+            "kernel_size=3 means two spatial axes, of an image of 2, 3 (with channels) or 4 (with a batch) axes, got "
+            "an array of 5; give one size an axis, as in kernel_size=(3, 3, 3), or name the axes with layout=",
         ),
     ],
 )
@@ -542,11 +542,11 @@ def test_output_shape_refuses_shapes(error: type[Exception], image_shape: Any, m
         ),
         (
             np.zeros((5, 5), "O"),
-            "x has dtype object, which is not a number; convert it first, as in x.astype(float)",
+            "x has dtype object, which is not a number; convert it first, as in np.asarray(x, float)",
         ),
         (
             np.zeros((5, 5), "i1,i1"),
-            "x has dtype [('f0', 'i1'), ('f1', 'i1')], which is not a number; convert it first, as in x.astype(float)",
+            "x has the structured dtype [('f0', 'i1'), ('f1', 'i1')]; pass one of its fields, as in x['f0']",
         ),
     ],
 )
@@ -684,7 +684,7 @@ def test_patches_never_copy_when_told_not_to(copy: Any) -> None:
             DTypeError,
             np.zeros((4, 3, 2), "M8[s]"),
             {},
-            "w has dtype datetime64[s], which is not a number; convert it first, as in w.astype(float)",
+            "w has dtype datetime64[s], which is not a number; convert it first, as in w.astype(np.int64)",
         ),
     ],
 )

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_MOST_BITS = 128
+"""Of an integer that a message shows in digits."""
+
 
 class Im2colError(Exception):
     """Base class of every error that the package raises on purpose.
@@ -107,6 +110,36 @@ class PhotoError(FileError):
 
 class EngineWarning(RuntimeWarning):
     """The engine cannot be used on this machine; NumPy does its work."""
+
+
+def shown(value: object, longest: int = 200) -> str:
+    """Return a value that a user passed as a message shows it, whatever it is.
+
+    Parameters
+    ----------
+    value : object
+    longest : int
+        Characters that are shown.
+
+    Returns
+    -------
+    str
+        What ``repr`` says, without the middle of what is long; the length of a long integer; the type's name where an
+        object says nothing.
+
+    Examples
+    --------
+    >>> shown("same"), shown(2**2000), len(shown("x" * 10**6))
+    ("'same'", 'an integer of 2001 bits', 203)
+    """
+    try:
+        if isinstance(value, int) and int.bit_length(value) > _MOST_BITS:
+            return f"an integer of {int.bit_length(value)} bits"
+        text = " ".join(line.strip() for line in repr(value).splitlines())
+    except Exception:  # an object's own error
+        return f"<{type(value).__name__}>"
+    half = longest // 2
+    return text if len(text) <= longest + 3 else f"{text[:half]}...{text[-half:]}"
 
 
 class naming:  # noqa: N801 (it is read as a statement, and as a decorator)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from .errors import FileError
+from .errors import FileError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,10 @@ STANDARD = "-"
 """Standard input or output, where `reading` and `writing` are given it as a path."""
 ANYONE = 0o777
 """Permissions of a file that all may read."""
+
+
+_LONGEST_PATH = 4096
+"""Characters of a path that a message shows: as many as Linux takes."""
 
 
 def check_target(path: str | os.PathLike[str], *, force: bool) -> Path:
@@ -63,7 +67,7 @@ def check_target(path: str | os.PathLike[str], *, force: bool) -> Path:
             return target
     except (OSError, RuntimeError, ValueError) as cause:  # a loop of links, before Python 3.13; a null byte
         problem = _reason(cause)
-    raise FileError(f"cannot write {str(path)!r}: {problem}")
+    raise FileError(f"cannot write {shown(str(path), _LONGEST_PATH)}: {problem}")
 
 
 def _part_of(target: Path) -> Path:

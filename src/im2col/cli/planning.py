@@ -13,7 +13,7 @@ from ..layers.input_gradient import plan_input_gradient
 from ..layers.plan import plan
 from ..layers.transpose import plan_transpose
 from ..layers.weight_gradient import plan_weight_gradient
-from ..matrix.frame import check_choice
+from ..spec.arguments import check_choice
 
 if TYPE_CHECKING:
     from ..layers.plan import Plan, TransposedPlan, WeightGradientPlan

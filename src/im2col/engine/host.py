@@ -78,10 +78,12 @@ def format_bytes(nbytes: float) -> str:
 
     Examples
     --------
-    >>> format_bytes(512), format_bytes(1536), format_bytes(3 << 30)
-    ('512 B', '1.5 KiB', '3.0 GiB')
+    >>> format_bytes(512), format_bytes(1536), format_bytes(3 << 30), format_bytes(1 << 2000)
+    ('512 B', '1.5 KiB', '3.0 GiB', '2**2000 B')
     """
     units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    if nbytes >= 1 << 80:  # there are no units for it, nor does every float hold it
+        return f"2**{int(nbytes).bit_length() - 1} B"
     size, unit = float(nbytes), 0
     while size >= 1024 and unit < len(units) - 1:
         size, unit = size / 1024, unit + 1

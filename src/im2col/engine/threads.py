@@ -8,12 +8,15 @@ import threading
 from collections.abc import Sized
 from typing import TYPE_CHECKING
 
-from ..errors import ArgumentError, named
+from ..errors import ArgumentError, named, shown
 from .host import usable_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future, ThreadPoolExecutor
+
+_MOST_THREADS = 4096
+"""More than any machine has CPUs; each is one of the operating system."""
 
 _lock = threading.Lock()
 _process_threads: int | None = None
@@ -68,10 +71,12 @@ def resolve_threads(threads: int | None) -> int:
 def _checked(name: str, threads: object, rule: str = "a positive integer or None") -> int:
     try:
         number = 0 if isinstance(threads, bool) else operator.index(threads)  # type: ignore[arg-type]  # that is tried
-    except TypeError:
+    except Exception:  # no index, or one that fails
         number = 0
     if number < 1:
-        raise ArgumentError(f"{name} must be {rule}, got {threads!r}")
+        raise ArgumentError(f"{name} must be {rule}, got {shown(threads)}")
+    if number > _MOST_THREADS:
+        raise ArgumentError(f"{name} must be at most {_MOST_THREADS:,}, got {shown(number)}")
     return number
 
 

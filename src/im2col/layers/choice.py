@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..algorithms import find, gradient_registry, registry
 from ..algorithms.contract import ONLY_BY_NAME
 from ..engine import compiler
-from ..errors import ArgumentError
+from ..errors import ArgumentError, shown
 from ..memory import recalled
+from ..spec.arguments import word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,19 +43,19 @@ def choose(problem: Problem, requested: str, threads: int, *, gradient: bool = F
     ArgumentError
         If the name is unknown, or the algorithm cannot solve the problem.
     """
-    if requested == "auto":
+    name, algorithm = word(requested), None
+    if name == "auto":
         return _best(problem, _algorithms(gradient), threads)
     # No other is asked nor loaded: whoever names an algorithm without the engine does not load it.
-    algorithm = None
-    if isinstance(requested, str):
-        algorithm = find(requested, gradient=gradient) or _algorithms(gradient).get(requested)
+    if name is not None:
+        algorithm = find(name, gradient=gradient) or _algorithms(gradient).get(name)
     if algorithm is None:
         names = tuple(_algorithms(gradient))
-        raise ArgumentError(f"algorithm must be 'auto' or one of {names}, got {requested!r}")
+        raise ArgumentError(f"algorithm must be 'auto' or one of {names}, got {shown(requested)}")
     offer = _offer(algorithm, problem, threads)
     if offer.rank == 0:
-        raise ArgumentError(f"algorithm {requested!r} cannot solve this: {offer.reason}; use algorithm='auto'")
-    return Choice(problem, requested, offer)
+        raise ArgumentError(f"algorithm {name!r} cannot solve this: {offer.reason}; use algorithm='auto'")
+    return Choice(problem, algorithm.name, offer)
 
 
 def _algorithms(gradient: bool) -> Mapping[str, Algorithm[Any]]:

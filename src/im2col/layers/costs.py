@@ -13,8 +13,8 @@ import numpy as np
 from ..algorithms import registry
 from ..engine.host import format_bytes
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, named
-from ..matrix.frame import check_choice
+from ..errors import ArgumentError, named, shown
+from ..spec.arguments import check_choice, checked_shape
 from ..spec.arrays import as_dtype
 from ..spec.problem import WINDOW_OPTIONS, WORKSPACE_LIMIT, make_problem, refuse_unknown
 from ..spec.transposed import make_transposed
@@ -222,19 +222,31 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
     refuse_unknown("cost", options, known)
     if w_shape is not None:
         return _cost(x_shape, w_shape, **options)
-    layers = list(x_shape) if isinstance(x_shape, Iterable) and not isinstance(x_shape, Mapping) else [x_shape]
-    if not all(isinstance(layer, Mapping) for layer in layers) or isinstance(x_shape, Mapping):
-        raise ArgumentError(
-            f"pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got {x_shape!r} "
-            "without w_shape"
-        )
     table = []
-    for i, layer in enumerate(layers):
+    for i, layer in enumerate(_layers(x_shape)):
         if not {"x_shape", "w_shape"} <= layer.keys():
-            raise ArgumentError(f"layer {i} must name its x_shape and w_shape, got {dict(layer)!r}")
-        refuse_unknown("cost", map(str, layer), {"x_shape", "w_shape", *known})
+            raise ArgumentError(f"layer {i} must name its x_shape and w_shape, got {shown(layer)}")
+        for name in layer.keys() - {"x_shape", "w_shape", *known}:
+            raise ArgumentError(f"layer {i} has {shown(name)}, which is no argument of cost; leave it out")
         table.append(_cost(**{"name": f"layer {i}", **options, **layer}))
     return CostTable(table)
+
+
+def _layers(given: object) -> Iterator[dict[Any, Any]]:
+    """Yield the mappings of a list of layers, or say that it is none."""
+    layer, failure = given, None
+    if not isinstance(given, Mapping):
+        try:
+            layers = iter(given)  # type: ignore[call-overload]  # that is tried
+            while (layer := next(layers, None)) is not None and isinstance(layer, Mapping):
+                yield dict(layer)
+        except Exception as cause:  # no iterable, or one that fails
+            failure = cause
+    if layer is not None or failure is not None:
+        raise ArgumentError(
+            f"pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got {shown(given)} "
+            "without w_shape"
+        ) from failure
 
 
 def _cost(
@@ -248,9 +260,13 @@ def _cost(
     operation: str = "conv",
     **window: Any,
 ) -> Cost:
-    check_choice("operation", operation, OPERATIONS)
+    operation = check_choice("operation", operation, OPERATIONS)
     if operation != "conv_transpose":
-        refuse_unknown("cost", window, WINDOW_OPTIONS)
+        for extra in window.keys() - set(WINDOW_OPTIONS):
+            raise ArgumentError(
+                f"{extra} belongs to operation='conv_transpose', got operation={operation!r}; leave it out"
+            )
+    x_shape, w_shape = checked_shape("the shape of x", x_shape), checked_shape("the shape of w", w_shape)
     element, workers = as_dtype("dtype", dtype), resolve_threads(threads)
     given = (x_shape, w_shape, element, element)
     if operation == "conv_transpose":
@@ -264,9 +280,7 @@ def _cost(
         batch, channels, pixels = p.batch, p.channels, math.prod(p.geometry.spatial_shape)
         positions, taps, layout, flops = p.geometry.positions, p.geometry.taps, p.layout, p.flops
         numbers = (p.x_shape, p.output_shape, w_shape)
-        result = {"conv_input_gradient": p.x_shape, "conv_weight_gradient": tuple(w_shape)}.get(
-            operation, p.output_shape
-        )
+        result = {"conv_input_gradient": p.x_shape, "conv_weight_gradient": w_shape}.get(operation, p.output_shape)
         if operation == "conv_input_gradient":
             workspace = _transposed_workspace(*transposed_of(p), workers)
         else:
@@ -275,7 +289,7 @@ def _cost(
     matrix = (positions, channels * taps)
     entries = batch * math.prod(matrix)
     return Cost(
-        name=str(name),
+        name=name if isinstance(name, str) else shown(name),
         output_shape=result,
         matrix_shape=(batch, *matrix) if layout.has_batch else matrix,
         flops=flops,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
-from ..matrix.shapes import checked_shape
+from ..spec.arguments import checked_shape, flag
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, keywords, make_problem, refuse_unknown
@@ -148,7 +148,7 @@ def _gradient(
     wanted = work.operation.inputs[0].shape
     if gradient.shape != wanted:
         raise ShapeError(
-            f"grad has shape {gradient.shape} but the convolution of an image {tuple(image_shape)} gives {wanted}; "
+            f"grad has shape {gradient.shape} but the convolution of an image {image_shape} gives {wanted}; "
             "pass the gradient of that result, and what the convolution was given"
         )
     return work.run((gradient,), out)
@@ -165,7 +165,7 @@ def _work(
 ) -> Work:
     """Return the gradient of an image and its weights, all arguments checked."""
     filters = w.astype(native(w.dtype), copy=False)
-    shape, workers = checked_shape(image_shape), resolve_threads(threads)
+    shape, workers = checked_shape("image_shape", image_shape), resolve_threads(threads)
     given = (shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.condition())
     return Work(_decided(*given, **options), (filters, None), (filters,))
 
@@ -184,7 +184,7 @@ def _decided(
 ) -> Transpose:
     """Validate the arguments, all but the arrays' values, and choose the algorithms."""
     p = make_problem(image_shape, w_shape, grad_dtype, w_dtype, names=("grad", "w"), **options)
-    return Transpose.decided(*transposed_of(p), True, bool(flip), algorithm, threads)
+    return Transpose.decided(*transposed_of(p), True, flag("flip", flip), algorithm, threads)
 
 
 def transposed_of(p: Problem) -> tuple[Transposed, Folding | None]:

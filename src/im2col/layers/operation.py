@@ -121,6 +121,18 @@ class Operation(ABC):
         require_memory(size, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
         return np.empty(shape, dtype)
 
+    def require_call(self) -> None:
+        """Look at the memory that the arrays of a call, its result and its workspace take.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If there could be no call.
+        """
+        self.require_workspace()
+        for shape, dtype in (*((each.shape, each.dtype) for each in self.inputs), (self.output_shape, self.dtype)):
+            require_memory(math.prod(shape) * dtype.itemsize, _WAY_OUT, "an array {} of {}", shape, dtype)
+
     def require_workspace(self) -> None:
         """Look at the memory that is taken beside the arrays and the result.
 

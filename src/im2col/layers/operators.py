@@ -10,8 +10,8 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..errors import DTypeError, named, naming
-from ..matrix.shapes import checked_shape
-from ..spec.arrays import as_array, as_dtype, native
+from ..spec.arguments import checked_shape
+from ..spec.arrays import as_array, as_dtype, check_numbers, native
 from ..spec.layout import BATCH
 from .convolution import convolution
 from .input_gradient import conv_input_gradient, plan_input_gradient
@@ -94,7 +94,8 @@ def conv_operator(
     array([0., 0., 4., 0., 8.])
     """
     sparse = scipy_of()
-    filters, shape = own_copy("w", w), checked_shape(image_shape)
+    filters, shape = own_copy("w", w), checked_shape("image_shape", image_shape)
+    check_numbers("w", filters.dtype)
     if dtype is not None:
         vectors = native(as_dtype("dtype", dtype))
     elif filters.dtype.kind in "biu":

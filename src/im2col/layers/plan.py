@@ -41,7 +41,7 @@ class BasePlan:
 
     def __init__(self, operation: Operation, weights: Weights, made_by: str | None) -> None:
         with naming(made_by):
-            operation.require_workspace()
+            operation.require_call()  # tables for arrays that no call could have would be as large
             operation, prepared = operation.prepared(weights)
         vars(self).update(  # which asks no __setattr__
             made_by=made_by,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ..engine import scratch
-from ..matrix.fold import fold, workspace_bytes
+from ..matrix.fold import Fold
 from ..spec import layout as layouts
 from ..spec.geometry import Geometry
 from ..spec.problem import Problem, accumulator
@@ -40,15 +40,15 @@ class Product(NamedTuple):
     transposed : Transposed
     problem : Problem
         The product with one image: a convolution of one tap, from the operand to its columns.
-    geometry : Geometry
-        Of the fold.
+    fold : Fold
+        How the columns of one image are summed.
     reached : tuple of slice
         The part of the result's spatial axes that windows cover; behind it there is more only if that is asked for.
     """
 
     transposed: Transposed
     problem: Problem
-    geometry: Geometry
+    fold: Fold
     reached: tuple[slice, ...]
 
     @classmethod
@@ -78,19 +78,19 @@ class Product(NamedTuple):
         image = tuple(n - more for n, more in zip(t.image, beyond, strict=True))
         pads = tuple((before, max(0, after)) for before, after in t.pads)
         geometry = Geometry(image, t.kernel_size, t.stride, pads, t.dilation, axes)
-        return cls(t, problem, geometry, tuple(slice(0, n) for n in image))
+        fold = Fold((1, t.channels), geometry, sums, sums, "constant", "sum")
+        return cls(t, problem, fold, tuple(slice(0, n) for n in image))
 
     @property
     def columns_bytes(self) -> int:
         """Bytes of the columns of one image."""
         return self.problem.output_bytes
 
-    @property
-    def workspace_bytes(self) -> int:
-        """Bytes that are taken beside the product's: the columns, the sums, and what the fold takes."""
+    def workspace_bytes(self, threads: int) -> int:
+        """Return the bytes that are taken beside the product's: the columns, the sums, and what the fold takes."""
         t, sums = self.transposed, self.problem.dtype
         finished = 0 if self._plain else math.prod(t.image) * t.channels * sums.itemsize
-        return self.columns_bytes + finished + workspace_bytes(t.channels, self.geometry, sums, "constant", "sum")
+        return self.columns_bytes + finished + self.fold.workspace_bytes(threads)
 
     @property
     def _plain(self) -> bool:
@@ -110,7 +110,7 @@ class Product(NamedTuple):
         t, sums = self.transposed, self.problem.dtype
         columns = scratch.empty((1, self.problem.filters, *t.spatial_shape), sums)
         folded = columns.reshape(1, t.channels, *t.kernel_size, *t.spatial_shape)
-        whole = self.geometry.spatial_shape == t.image
+        whole = self.fold.geometry.spatial_shape == t.image
         total = None if self._plain else scratch.empty((1, *out.shape[1:]), sums)
         for n in range(len(x)):
             image = out[n : n + 1] if total is None else total
@@ -118,9 +118,7 @@ class Product(NamedTuple):
             if not whole:
                 image[...] = 0
             with np.errstate(all="ignore"):
-                fold(
-                    image[(slice(None), slice(None), *self.reached)], folded, self.geometry, "constant", "sum", threads
-                )
+                self.fold.run(image[(slice(None), slice(None), *self.reached)], folded, threads)
                 if total is not None:
                     finish(total[0], bias, t.activation, out[n])
 

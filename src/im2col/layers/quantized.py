@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, named
+from ..errors import ArgumentError, DTypeError, named, shown
+from ..spec.arguments import word
 from ..spec.arrays import as_array, as_dtype
 from ..spec.problem import WORKSPACE_LIMIT, keywords, refuse_unknown
 from ..spec.quantization import check_bytes, factors, is_byte, zero_point
@@ -39,7 +40,7 @@ def quantized_conv(
     dilation: Window = 1,
     groups: int = 1,
     padding_mode: PaddingMode = "constant",
-    padding_value: int | None = None,
+    padding_value: int | NDArray[Any] | None = None,
     layout: str | None = None,
     activation: str | None = None,
     flip: bool = False,
@@ -71,8 +72,8 @@ def quantized_conv(
         Of the filters.
     stride, padding, dilation, groups, padding_mode, layout, flip, algorithm, workspace_limit, threads
         As for `conv`.
-    padding_value : int, optional
-        Another byte that pads.
+    padding_value : int, or ndarray of shape (C,), optional
+        Another byte that pads, or one for each channel.
     activation : {None, "relu"}
         ``"relu"``: nothing less than `y_zero_point`, which stands for 0.
     dtype : dtype, optional
@@ -190,8 +191,8 @@ def _work(
     result = x_dtype if dtype is None else as_dtype("dtype", dtype)
     if not is_byte(result):
         raise DTypeError(f"dtype must be int8 or uint8, got {result}; conv returns the int32 sums")
-    if activation not in (None, "relu"):
-        raise ArgumentError(f"activation must be None or 'relu', got {activation!r}")
+    if activation is not None and word(activation) != "relu":
+        raise ArgumentError(f"activation must be None or 'relu', got {shown(activation)}")
     return convolution(
         x_shape,
         x_dtype,

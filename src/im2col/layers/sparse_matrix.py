@@ -10,8 +10,7 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..errors import LayoutError, MissingExtraError, named
-from ..matrix.frame import check_choice
-from ..matrix.shapes import checked_shape
+from ..spec.arguments import check_choice, checked_shape
 from ..spec.arrays import as_array
 from ..spec.layout import BATCH, CHANNEL
 from ..spec.padded import source_index
@@ -102,8 +101,8 @@ def conv_matrix(
     array([1, 2, 4])
     """
     sparse = scipy_of()
-    filters, shape = as_array("w", w), checked_shape(image_shape)
-    check_choice("format", format, ("csr", "coo"))
+    filters, shape = as_array("w", w), checked_shape("image_shape", image_shape)
+    format = check_choice("format", format, ("csr", "coo"))  # noqa: A001
     problem = one_image(
         shape,
         filters,

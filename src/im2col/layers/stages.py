@@ -158,7 +158,7 @@ class Transpose(Operation):
         own = (choice.offer.workspace_bytes - choice.offer.shared_bytes for choice in choices)
         nbytes = padded + weights * (t.groups > 1) + sum(own) + sum(shared.values())
         nbytes += _PHASE_BYTES * len(t.phases) if product is None else 0
-        nbytes += product.workspace_bytes if product else 0
+        nbytes += product.workspace_bytes(threads) if product else 0
         return cls(
             (transposed, folding, conjugate, flip, requested, threads),
             threads,
@@ -273,7 +273,7 @@ class Transpose(Operation):
     def lines(self) -> list[str]:
         """Return what a plan prints behind its maker's name."""
         t, folding, flip = self.transposed, self.folding, self.spec[3]
-        folded = f", folded back ({folding.mode})" if folding else ""
+        folded = f", folded back ({_mode(folding.mode, t.layout.spatial)})" if folding else ""
         pads = folding.geometry.padding if folding else t.pads
         lines = [
             f"{t.layout.axes} {self.signature}",
@@ -351,8 +351,13 @@ class WeightGradient(_OneStage):
 
 def _window(p: Problem) -> str:
     g = p.geometry
-    pads = f", padding {g.padding} ({p.padding_mode})" if g.is_padded else ""
+    pads = f", padding {g.padding} ({_mode(p.padding_mode, p.layout.spatial)})" if g.is_padded else ""
     return f"kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}"
+
+
+def _mode(mode: Mode, axes: str) -> object:
+    """Return a padding mode as users write it."""
+    return mode if isinstance(mode, str) else dict(zip(axes, mode, strict=True))
 
 
 def _tail(p: Problem | Transposed) -> str:

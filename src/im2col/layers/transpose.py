@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import named
+from ..spec.arguments import flag
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, refuse_unknown
@@ -218,4 +219,4 @@ def _decided(
 ) -> Transpose:
     """Validate the arguments, all but the arrays' values, and choose the algorithms."""
     transposed = make_transposed(x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
-    return Transpose.decided(transposed, None, False, bool(flip), algorithm, threads)
+    return Transpose.decided(transposed, None, False, flag("flip", flip), algorithm, threads)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine import compiler
+from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, DTypeError, GeometryError, ShapeError, named
+from ..errors import DTypeError, ShapeError, named
 from ..spec import layout as layouts
-from ..spec.arrays import as_array, as_dtype, check_output, native
-from ..spec.geometry import integer, is_sequence, per_axis, plain
+from ..spec.arguments import checked_shape, integer, per_axis
+from ..spec.arrays import as_array, as_dtype, check_numbers, check_output, check_result, native
 from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, make_problem, refuse_unknown
 from .operation import Work
@@ -135,11 +136,16 @@ def conv_bias_gradient(
     """
     gradient = as_array("grad", grad)
     axes = layouts.resolve(layout, gradient.ndim, 2 if layout is None else len(layouts.parse(layout).spatial))
+    check_numbers("grad", gradient.dtype)
     natural = np.dtype(np.int32) if gradient.dtype.kind in "biu" and gradient.itemsize == 1 else native(gradient.dtype)
     result = natural if dtype is None else native(as_dtype("dtype", dtype))
     both_integers = natural.kind in "iu" and result.kind in "iu"
     if not (both_integers or np.can_cast(natural, result, "same_kind")):
-        raise DTypeError(f"grad of {gradient.dtype} gives {natural}, which dtype={result} cannot hold")
+        raise DTypeError(
+            f"grad of {gradient.dtype} gives {natural}, which dtype={result} cannot hold; ask for a wider dtype and "
+            "convert the result"
+        )
+    check_result(result)
     view = axes.to_canonical(gradient)
     if out is not None:
         out = check_output(out, (view.shape[1],), result, [gradient])
@@ -243,7 +249,7 @@ def _work(
     **options: Any,
 ) -> Work:
     """Return the gradient of the weights, all arguments checked."""
-    workers = resolve_threads(threads)
+    x_shape, workers = checked_shape("x_shape", x_shape), resolve_threads(threads)
     given = (x_shape, grad_shape, kernel_size, x_dtype, grad_dtype, algorithm, workers, compiler.condition())
     return Work(_decided(*given, **options))
 
@@ -264,35 +270,29 @@ def _decided(
     **options: Any,
 ) -> WeightGradient:
     """Validate the arguments, all but the arrays' values, and choose the algorithm."""
-    if not isinstance(x_shape, tuple | list):
-        raise ArgumentError(f"x_shape must be a tuple of integers, got {x_shape!r}")
-    if is_sequence(kernel_size):
-        k = len(plain(kernel_size))
-    else:
-        k = 2 if layout is None else len(layouts.parse(layout).spatial)
-    if k == 0:
-        raise GeometryError(f"kernel_size must have an entry for each spatial axis, got {kernel_size!r}")
+    k = layouts.spatial_ndim(kernel_size, layout, len(x_shape))
     kernel = per_axis("kernel_size", kernel_size, k, minimum=1)
     axes = layouts.resolve(layout, len(x_shape), k)
     if grad_shape is not None:
         if len(grad_shape) != len(x_shape):
-            raise ShapeError(
-                f"grad has shape {grad_shape} but x has shape {tuple(x_shape)}; both need the axes {axes.axes!r}"
-            )
+            raise ShapeError(f"grad has shape {grad_shape} but x has shape {x_shape}; both need the axes {axes.axes!r}")
         filters = axes.size(layouts.CHANNEL, grad_shape)
     channels = axes.size(layouts.CHANNEL, x_shape)
     groups = integer("groups", groups, minimum=1)
     if channels % groups:
         raise ShapeError(
-            f"the image {tuple(x_shape)} has {channels} channels, which do not divide into groups={groups}; the "
+            f"the image {x_shape} has {channels} channels, which do not divide into groups={groups}; the "
             "channels must be a multiple of groups"
         )
-    w_shape = (filters, channels // groups, *kernel)
+    w_shape = (integer("filters", filters, minimum=0), channels // groups, *kernel)
     names = ("x", "grad")
     p = make_problem(x_shape, w_shape, x_dtype, grad_dtype, layout=layout, groups=groups, names=names, **options)
     if grad_shape is not None and p.output_shape != grad_shape:
         raise ShapeError(
-            f"grad has shape {grad_shape} but the convolution of an image {tuple(x_shape)} with kernels {kernel} gives "
+            f"grad has shape {grad_shape} but the convolution of an image {x_shape} with kernels {kernel} gives "
             f"{p.output_shape}; pass the gradient of that result, and what the convolution was given"
         )
+    # Before anything is decided, which takes its time for tiles of more filters than memory holds.
+    size = math.prod(w_shape) * p.dtype.itemsize
+    require_memory(size, "pass fewer filters", "the gradient {} of {}", w_shape, p.dtype)
     return WeightGradient.decided(p, algorithm, threads)

@@ -11,13 +11,13 @@ import numpy as np
 
 from ..engine import gather
 from ..engine.host import require_memory
-from ..errors import ArgumentError, GeometryError, ShapeError, named
+from ..errors import ShapeError, named
 from ..spec import layout as layouts
-from ..spec.arrays import as_array, native
-from ..spec.geometry import integer, is_sequence, plain
+from ..spec.arguments import check_choice, integer
+from ..spec.arrays import as_array, check_numbers, native, strided
 from ..spec.memo import lazy, memoized
 from ..spec.padded import pad_image
-from ..spec.padding import resolve_geometry
+from ..spec.problem import image_geometry
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -33,12 +33,6 @@ ORIENTATIONS = get_args(Orientation)
 TAP_ORDERS = get_args(TapOrder)
 
 
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise `ArgumentError` unless `value` is one of the words in `choices`."""
-    if not isinstance(value, str) or value not in choices:
-        raise ArgumentError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
-
-
 @dataclass(frozen=True)
 class Frame:
     """How an image's axes and a column matrix's axes belong together.
@@ -52,11 +46,6 @@ class Frame:
     channels: int
     orientation: Orientation
     tap_order: TapOrder
-
-    @property
-    def value_channels(self) -> int | None:
-        """For how many channels there may be padding values; None without an axis for them."""
-        return self.channels if self.layout.has_channels else None
 
     def padded_bytes(self, itemsize: int) -> int:
         """Bytes of the padded copy of the image; 0 where there is no padding."""
@@ -147,11 +136,10 @@ def patch_view(padded: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
         A view: entry (n, c, *t, *o) is ``padded[n, c, o·stride + t·dilation]``.
     """
     lead, pixel = padded.strides[:2], padded.strides[2:]
-    return np.lib.stride_tricks.as_strided(
+    return strided(
         padded,
         (*padded.shape[:2], *geometry.kernel_size, *geometry.output_shape),
         (*lead, *geometry.tap_strides(pixel), *geometry.position_strides(pixel)),
-        writeable=False,
     )
 
 
@@ -182,16 +170,10 @@ def resolve_frame(
     GeometryError, LayoutError, ArgumentError
         If an argument does not fit.
     """
-    check_choice("orientation", orientation, ORIENTATIONS)
-    check_choice("tap_order", tap_order, TAP_ORDERS)
-    if is_sequence(kernel_size):
-        k = len(plain(kernel_size))
-        if k == 0:
-            raise GeometryError(f"kernel_size must have an entry for each spatial axis, got {kernel_size!r}")
-    else:
-        k = 2 if layout is None else len(layouts.parse(layout).spatial)
-    axes = layouts.resolve(layout, len(image_shape), k)
-    geometry = resolve_geometry(axes.spatial, axes.spatial_shape(image_shape), kernel_size, stride, padding, dilation)
+    orientation = check_choice("orientation", orientation, ORIENTATIONS)
+    tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
+    axes = layouts.resolve(layout, len(image_shape), layouts.spatial_ndim(kernel_size, layout, len(image_shape)))
+    geometry = image_geometry(axes, layout, image_shape, kernel_size, stride, padding, dilation)
     batch, channels = axes.size(layouts.BATCH, image_shape), axes.size(layouts.CHANNEL, image_shape)
     return Frame(axes, geometry, batch, channels, orientation, tap_order)
 
@@ -241,14 +223,16 @@ def weight_matrix(
     (16, 4)
     """
     filters = as_array("w", w)
-    check_choice("tap_order", tap_order, TAP_ORDERS)
-    check_choice("orientation", orientation, ORIENTATIONS)
+    tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
+    orientation = check_choice("orientation", orientation, ORIENTATIONS)
     groups = integer("groups", groups, minimum=1)
     if filters.ndim < 3 or filters.shape[0] % groups:
         raise ShapeError(
             f"w must be (filters, channels/groups, *kernel) with filters divisible by groups={groups}, got shape "
             f"{filters.shape}"
         )
+    if groups > 1:
+        check_numbers("w", filters.dtype, integers=True)  # which have a 0
     n, channels = filters.shape[:2]
     kernel = filters.shape[2:]
     taps = math.prod(kernel)

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from ..engine.host import require_memory
-from ..errors import ArgumentError, named
-from ..spec.geometry import integer
+from ..errors import named
+from ..spec.arguments import checked_shape
 from ..spec.padding import check_mode
 from .frame import resolve_frame
 from .overlap import counting_bytes, overlap
@@ -61,7 +61,7 @@ def overlap_count(
            [2, 4, 4, 2],
            [1, 2, 2, 1]])
     """
-    frame = resolve_frame(checked_shape(image_shape), kernel_size, stride, padding, dilation, layout)
+    frame = resolve_frame(checked_shape("image_shape", image_shape), kernel_size, stride, padding, dilation, layout)
     mode = check_mode(padding_mode, frame.layout.spatial, frame.geometry)
     g = frame.geometry
     size, along = 8 * math.prod(g.spatial_shape), counting_bytes(g)
@@ -110,23 +110,5 @@ def output_shape(
     >>> output_shape((1, 3, 224, 224), 7, stride=2, padding=3)
     (112, 112)
     """
-    frame = resolve_frame(checked_shape(image_shape), kernel_size, stride, padding, dilation, layout)
+    frame = resolve_frame(checked_shape("image_shape", image_shape), kernel_size, stride, padding, dilation, layout)
     return frame.geometry.output_shape
-
-
-def checked_shape(image_shape: object) -> tuple[int, ...]:
-    """Return a user's `image_shape` as a tuple of int.
-
-    Parameters
-    ----------
-    image_shape : tuple of int
-        The user's argument.
-
-    Raises
-    ------
-    ArgumentError, GeometryError
-        If it is no tuple, or an entry is no integer of at least 0.
-    """
-    if not isinstance(image_shape, list | tuple):
-        raise ArgumentError(f"image_shape must be a tuple of integers, the shape of the image; got {image_shape!r}")
-    return tuple(integer("an entry of image_shape", n, minimum=0) for n in image_shape)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from ..engine import gather
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, DTypeError, ShapeError, named
-from ..spec.arrays import as_array, check_output, native, sum_dtype
+from ..errors import ArgumentError, DTypeError, ShapeError, named, shown
+from ..spec.arguments import check_choice, checked_shape
+from ..spec.arrays import as_array, check_numbers, check_output, is_registered_integer, native, sum_dtype, wider
 from ..spec.padding import check_mode, constant
 from .fold import accumulator, resolve_fold
-from .frame import Orientation, TapOrder, check_choice, resolve_frame
-from .shapes import checked_shape
+from .frame import Orientation, TapOrder, resolve_frame
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
     from .frame import Frame
+
+_Reduction = Literal["sum", "mean"]
+_REDUCTIONS: tuple[_Reduction, ...] = get_args(_Reduction)
 
 
 @named
@@ -46,10 +49,12 @@ def im2col(
     Parameters
     ----------
     x : array_like
-        The image: k spatial axes, or (C, *spatial), or (N, C, *spatial), or as `layout` says. Any numeric dtype, any
-        memory order.
+        The image: k spatial axes, or (C, *spatial), or (N, C, *spatial), or as `layout` says, which an array with its
+        channels last needs: a photograph of shape (300, 400, 3) is taken for 300 channels of 400×3 pixels without
+        ``layout="HWC"``. Any numeric dtype (docs/dtypes.md), any memory order.
     kernel_size : int or tuple of int
-        Taps along each spatial axis. Its length is k; an int means k = 2, or the spatial axes of `layout`.
+        Taps along each spatial axis. Its length is k; an int means k = 2, or the spatial axes of `layout`, or the one
+        axis of a signal.
     stride, dilation : int or tuple of int
         Pixels between neighbouring positions, and between neighbouring taps.
     padding : int, tuple or str
@@ -116,7 +121,7 @@ def im2col(
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     shape, dtype = frame.matrix_shape, native(image.dtype)
     mode = check_mode(padding_mode, frame.layout.spatial, frame.geometry)
-    fill = constant(padding_value, dtype, frame.value_channels)
+    fill = _fill(padding_value, dtype, frame)
     workers = resolve_threads(threads)
     padded = _require_padded(frame, dtype)
     if out is None:
@@ -136,6 +141,13 @@ def _require_padded(frame: Frame, dtype: np.dtype[Any]) -> int:
     size = frame.padded_bytes(dtype.itemsize)
     require_memory(size, "use less padding", "the padded image {} of {}", frame.padded_shape, dtype)
     return size
+
+
+def _fill(value: object, dtype: np.dtype[Any], frame: Frame) -> NDArray[Any]:
+    """Return the padding value in a dtype; the default is looked at only where something is padded."""
+    if not frame.geometry.is_padded and type(value) is int and value == 0:
+        return np.zeros((), dtype)
+    return constant(value, dtype, frame.channels if frame.layout.has_channels else None)
 
 
 @named
@@ -195,11 +207,11 @@ def patches(
     ((2, 2, 3, 3), True)
     """
     if copy is not None and copy is not False:
-        raise ArgumentError(f"copy must be None (copy where padding forces it) or False (never), got {copy!r}")
+        raise ArgumentError(f"copy must be None (copy where padding forces it) or False (never), got {shown(copy)}")
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     mode = check_mode(padding_mode, frame.layout.spatial, frame.geometry)
-    fill = constant(padding_value, native(image.dtype), frame.value_channels)
+    fill = _fill(padding_value, native(image.dtype), frame)
     if frame.geometry.is_padded and copy is False:
         raise ArgumentError(
             f"padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the image "
@@ -223,7 +235,7 @@ def col2im(
     layout: str | None = None,
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
-    reduce: Literal["sum", "mean"] = "sum",
+    reduce: _Reduction = "sum",
     tap_weights: ArrayLike | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
@@ -254,8 +266,9 @@ def col2im(
     -------
     ndarray
         A new array (or `out`) of shape `image_shape`; 0 where no window covers a pixel. Sums of booleans and of small
-        integers have the dtype of ``np.sum``; all else keeps the dtype of `columns`. Integer sums wrap as NumPy's do,
-        integer means are exact (rounded down where the copies differ), float16 and bfloat16 accumulate in float32.
+        integers (also ml_dtypes') have the dtype of ``np.sum``; all else keeps that of `columns`. Integer sums wrap as
+        NumPy's do, integer means are exact (rounded down where the copies differ), floats of at most 16 bits accumulate
+        in float32.
 
     Raises
     ------
@@ -297,18 +310,21 @@ def col2im(
            [6, 7, 8]])
     """
     matrix = as_array("columns", columns)
-    shape = checked_shape(image_shape)
+    check_numbers("columns", matrix.dtype, integers=True)
+    shape = checked_shape("image_shape", image_shape)
     frame = resolve_frame(shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     if matrix.shape != frame.matrix_shape:
         raise ShapeError(
             f"columns has shape {matrix.shape} but an image {shape} with these windows has the column matrix "
             f"{frame.matrix_shape} ({orientation}, {tap_order}); check image_shape, orientation and the window"
         )
-    check_choice("reduce", reduce, ("sum", "mean"))
+    reduce = check_choice("reduce", reduce, _REDUCTIONS)
     mode = check_mode(padding_mode, frame.layout.spatial, frame.geometry)
     workers = resolve_threads(threads)
-    weights = None if tap_weights is None else _tap_weights(tap_weights, frame, matrix.dtype)
-    dtype = result = native(matrix.dtype)
+    given = native(matrix.dtype)
+    # Other packages' integers are counted as bytes, whose sums grow.
+    dtype = result = np.dtype(wider(given)) if is_registered_integer(given) else given
+    weights = None if tap_weights is None else _tap_weights(tap_weights, frame, dtype)
     if reduce == "sum" and dtype.kind in "biu":
         result = sum_dtype(dtype)
     planes, weighted = (frame.batch, frame.channels), 0 if weights is None else len(weights)
@@ -316,6 +332,8 @@ def col2im(
     windows = (g.spatial_shape, g.kernel_size, g.stride, g.padding, g.dilation)
     work = resolve_fold(planes, windows, dtype, result, mode, reduce, weighted)
     workspace = work.workspace_bytes(workers)
+    if dtype != given:
+        workspace += matrix.nbytes + math.prod(shape)
     size = 0 if out is not None else math.prod(shape) * result.itemsize
     if size >= workspace:
         require_memory(size, "fold it in parts", "the image {} of {}", shape, result, beside=workspace)
@@ -323,11 +341,16 @@ def col2im(
         require_memory(
             workspace, "fold it in parts", "what is summed for the image {} of {}", shape, result, beside=size
         )
+    returned = given if reduce == "mean" else result
     if out is None:
-        out = np.empty(shape, result)
+        out = np.empty(shape, returned)
     else:
-        out = check_output(out, shape, result, [matrix] if weights is None else [matrix, weights])
-    work.run(frame.layout.to_canonical(out), frame.canonical(matrix), workers, weights)
+        out = check_output(out, shape, returned, [matrix] if weights is None else [matrix, weights])
+    total = out if returned == result else np.empty(shape, result)
+    entries = matrix if dtype == given else matrix.astype(dtype)
+    work.run(frame.layout.to_canonical(total), frame.canonical(entries), workers, weights)
+    if total is not out:
+        np.copyto(out, total, casting="unsafe")  # means, which the given dtype holds as it held their terms
     return out
 
 

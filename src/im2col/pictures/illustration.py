@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import ArgumentError, FileError, GeometryError, named, naming
-from ..matrix.frame import check_choice
-from ..spec.geometry import integer
+from ..errors import ArgumentError, FileError, GeometryError, named, naming, shown
+from ..spec.arguments import check_choice, flag, integer, word
 
 # What draws is imported when something is drawn: importing the package takes milliseconds.
 if TYPE_CHECKING:
@@ -105,12 +104,19 @@ class Illustration:
 
         from ..files import check_target, replacing
 
-        target = Path(path)
+        try:
+            target = Path(path)
+        except Exception as cause:
+            raise FileError(
+                f"path must be a str or a path object, got {shown(path)}; pass one such as 'x.svg'"
+            ) from cause
+        force = flag("force", force)
         ending = target.suffix.lower()
         if ending not in ENDINGS:
+            stem = target.stem if target.stem and target.stem.isprintable() else "picture"
             raise FileError(
-                f"the ending {target.suffix!r} of {path} means no picture that is written here; use one of "
-                f"{', '.join(ENDINGS)}, as in {target.stem or 'picture'}.svg"
+                f"the ending {shown(target.suffix)} of {shown(str(path))} means no picture that is written here; use "
+                f"one of {', '.join(ENDINGS)}, as in {stem}.svg"
             )
         check_target(target, force=force)
         content = self._content(ending)
@@ -275,14 +281,14 @@ def illustrate(
         orientation=orientation,
         tap_order=tap_order,
     )
-    check_choice("labels", labels, LABELS)
-    check_choice("colours", colours, COLOURS)
+    labels = check_choice("labels", labels, LABELS)
+    colours = check_choice("colours", colours, COLOURS)
     dictionary(lang)
-    _below("filter", filter, layer.filters)
-    _below("channel", channel, layer.channels)
-    _below("image", image, layer.batch)
+    filter = _below("filter", filter, layer.filters)  # noqa: A001
+    channel = _below("channel", channel, layer.channels)
+    image = _below("image", image, layer.batch)
     selection = NOTHING._replace(image=image)
-    is_animated = isinstance(step, str) and step == "all"
+    is_animated = word(step) == "all"
     if step is not None:
         at = 0 if is_animated else _below("step", step, layer.positions)
         selection = Selection(image, at, None, filter)

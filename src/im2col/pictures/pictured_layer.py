@@ -7,15 +7,18 @@ in the order in which a patch is flattened. Entry (position, tap) of the column 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
+from ..engine.host import require_memory
+from ..errors import ArgumentError, ShapeError, shown
 from ..layers.convolution import convolution
-from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, check_choice, weight_matrix
+from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, weight_matrix
 from ..matrix.overlap import overlap
+from ..spec.arguments import check_choice
 from ..spec.arrays import as_array, native, sum_dtype
 from ..spec.memo import lazy
 from ..spec.padded import pad_image, source_index
@@ -312,8 +315,8 @@ def make_pictured_layer(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit, there is nothing to draw, or there are more than three spatial axes.
     """
-    check_choice("orientation", orientation, ORIENTATIONS)
-    check_choice("tap_order", tap_order, TAP_ORDERS)
+    orientation = check_choice("orientation", orientation, ORIENTATIONS)
+    tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
     image, weights = as_array("x", x), as_array("w", w)
     if weights.ndim in (1, 2) and weights.ndim == image.ndim:
         weights = weights[None, None]
@@ -342,7 +345,7 @@ def make_pictured_layer(
         )
     if not isinstance(problem.padding_mode, str):
         raise ArgumentError(
-            f"pictures show one padding_mode for all axes, got {problem.padding_mode!r}; pad x first with np.pad, axis "
+            f"pictures show one padding_mode for all axes, got {shown(padding_mode)}; pad x first with np.pad, axis "
             "by axis"
         )
     if not (problem.batch and problem.channels and problem.filters):
@@ -350,7 +353,9 @@ def make_pictured_layer(
             f"there is nothing to draw: x of shape {image.shape} has {problem.batch} images of {problem.channels} "
             f"channels and w of shape {weights.shape} has {problem.filters} filters; pass at least one of each"
         )
-    axes = problem.layout
+    axes, pixels = problem.layout, math.prod((problem.batch, problem.channels, *problem.geometry.padded_shape))
+    size = pixels * max(problem.x_dtype.itemsize, 8)  # of the pixels, or of their numbers
+    require_memory(size, "use less padding", "the padded image {} of {}", problem.geometry.padded_shape, image.dtype)
     return PicturedLayer(
         image=axes.to_canonical(image).astype(native(image.dtype), copy=False),
         weights=weights,

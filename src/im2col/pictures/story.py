@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, shown
+from ..spec.arguments import word
 from .highlight import tap_ranks
 from .labels import short
 from .panel_builder import PanelBuilder
@@ -90,9 +91,10 @@ def make_scene(
     ArgumentError
         If there is no such chapter.
     """
-    if not isinstance(chapter, str) or chapter not in chapters():
-        raise ArgumentError(f"chapter must be one of {tuple(chapters())}, got {chapter!r}")
-    plan = chapters()[chapter]
+    name = word(chapter)
+    if name is None or name not in chapters():
+        raise ArgumentError(f"chapter must be one of {tuple(chapters())}, got {shown(chapter)}")
+    chapter, plan = name, chapters()[name]
     if plan.scope == "channel":
         layer = layer.one(channel, selection.filter or 0)
         selection = selection._replace(filter=None if selection.filter is None else 0)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import ArgumentError, GeometryError, MissingExtraError
-from ..spec.geometry import integer
+from ..errors import ArgumentError, GeometryError, MissingExtraError, shown
+from ..spec.arguments import integer
 from .text import Text, dictionary
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def show_scene(scene: Scene, lang: str, *, file: TextIO | None = None, width: in
             "pictures in a terminal need rich; install it with pip install 'im2col[draw]'"
         ) from cause
     words = dictionary(lang)
-    _check(file, width)
+    width = _checked(file, width)
     console = Console(
         file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True, force_jupyter=False
     )
@@ -78,20 +78,22 @@ def show_scene(scene: Scene, lang: str, *, file: TextIO | None = None, width: in
         console.print(text)
 
 
-def _check(file: object, width: object) -> None:
-    """Raise `ArgumentError` where nothing can be printed."""
+def _checked(file: object, width: object) -> int | None:
+    """Return the width; raise `ArgumentError` where nothing can be printed."""
+    columns = None
     if width is not None:
         try:
-            integer("width", width, 1, "an integer or None")
+            columns = integer("width", width, 1, "an integer or None")
         except GeometryError as cause:  # the window's word for a wrong number
             raise ArgumentError(str(cause)) from None
     if file is not None:
         try:
             file.write("")  # type: ignore[attr-defined]  # that is tried
-        except (AttributeError, TypeError, ValueError) as cause:
+        except Exception as cause:
             raise ArgumentError(
-                f"file must be open for writing text, such as open(path, 'w') or io.StringIO(), got {file!r}"
+                f"file must be open for writing text, such as open(path, 'w') or io.StringIO(), got {shown(file)}"
             ) from cause
+    return columns
 
 
 def _scene_block(scene: Scene, look: Look, width: int) -> Block:

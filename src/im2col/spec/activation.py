@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError, DTypeError, shown
+from .arguments import plain, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +62,17 @@ _FUNCTIONS = {
 }
 
 
+def _is_real(value: object) -> bool:
+    """Whether a value is a number that a float holds, be it rounded."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
 def check_activation(activation: object, dtype: np.dtype[Any]) -> Activation | None:
     """Return the activation that a user's argument means.
 
@@ -80,19 +92,20 @@ def check_activation(activation: object, dtype: np.dtype[Any]) -> Activation | N
     """
     if activation is None:
         return None
-    name, slope = activation, 0.0
-    if isinstance(activation, tuple) and len(activation) == 2 and activation[0] == "leaky_relu":
-        name, slope = activation
-    number = isinstance(slope, int | float | np.integer | np.floating) and not isinstance(slope, bool)
-    known = isinstance(name, str) and name in _FUNCTIONS and number
-    if not known or activation == "leaky_relu":
+    # A pair is leaky_relu with its slope, and leaky_relu is a pair.
+    pair = plain(activation) if isinstance(activation, tuple) else ()
+    name, slope = pair if len(pair) == 2 else (activation, None)
+    name = word(name)
+    known = name in _FUNCTIONS and (name == "leaky_relu") == (slope is not None)
+    if not known or (slope is not None and not _is_real(slope)):
         raise ArgumentError(
             "activation must be None, 'relu', 'relu6', ('leaky_relu', slope), 'sigmoid', 'silu' or 'hardswish', got "
-            f"{activation!r}"
+            f"{shown(activation)}"
         )
     own = "apply a function of your own to the result"
     if dtype.kind == "c":
         raise DTypeError(f"activation {name!r} is not defined for results of {dtype}; {own}")
     if dtype.kind in "biu" and name not in ("relu", "relu6"):
         raise DTypeError(f"activation {name!r} is not defined for results of {dtype}; pass dtype=np.float32, or {own}")
-    return Activation(str(name), float(slope) + 0.0)  # -0.0 equals 0.0, so what is remembered could be either's
+    # -0.0 equals 0.0, so what is remembered could be either's.
+    return Activation(str(name), 0.0 if slope is None else float(slope) + 0.0)

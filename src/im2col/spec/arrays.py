@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DTypeError, OutputError
+from ..errors import DTypeError, OutputError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,8 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
     name : str
         What an error names.
     value : array_like
-        An ndarray, or a CPU object that speaks ``__array__`` or DLPack, or nested sequences of numbers.
+        An ndarray, or a CPU object that speaks ``__array__`` or DLPack, or nested sequences of numbers. Where ml_dtypes
+        is installed, tensors of torch may have dtypes that NumPy lacks: bfloat16 and float8.
 
     Returns
     -------
@@ -40,26 +43,69 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
     """
     if type(value) is np.ndarray and value.dtype.kind in _NUMBERS:  # all but the rare call
         return value
+    if value is None:
+        raise DTypeError(f"{name} is None; pass an array")
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(f"{name} is a masked array, whose mask would be lost; fill it first, as in {name}.filled(0)")
     try:
         array = _convert(value)
     except Exception as cause:
         raise DTypeError(
-            f"{name} of type {type(value).__name__} cannot be used as a NumPy array ({cause}); pass an ndarray in CPU "
-            "memory"
+            f"{name} of type {type(value).__name__} cannot be used as a NumPy array ({_words_of(cause)}); pass an "
+            "ndarray in CPU memory"
         ) from cause
     if not _is_numeric(array.dtype):
-        raise DTypeError(
-            f"{name} has dtype {array.dtype}, which is not a number; convert it first, as in {name}.astype(float)"
-        )
+        raise DTypeError(f"{name} {_refusal(name, value, array)}")
     return array
+
+
+def _words_of(cause: Exception) -> str:
+    """Return what an error says, or its type where it cannot say."""
+    try:
+        return str(cause)
+    except Exception:
+        return type(cause).__name__
 
 
 def _convert(value: Any) -> NDArray[Any]:
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
+    torch = sys.modules.get("torch")  # whose tensors these may be only where it has been imported
+    if torch is not None and isinstance(value, torch.Tensor):
+        name = str(value.dtype).removeprefix("torch.")
+        if name == "bfloat16" or name.startswith("float8_"):
+            return _bits(value, torch, name)
     return np.asarray(value)
+
+
+def _bits(tensor: Any, torch: Any, name: str) -> NDArray[Any]:
+    """Return a tensor of a dtype that NumPy lacks: the same memory, as an array of ml_dtypes' dtype of that name."""
+    try:
+        import ml_dtypes
+    except ImportError as cause:
+        raise TypeError(f"NumPy has no {name}; install ml_dtypes, or pass x.float()") from cause
+    bits: NDArray[Any] = np.asarray(tensor.view(torch.int16 if tensor.element_size() == 2 else torch.uint8))
+    return bits.view(getattr(ml_dtypes, name))
+
+
+def _refusal(name: str, value: object, array: NDArray[Any]) -> str:
+    """Return why an array of no numbers is refused, and what to pass instead."""
+    dtype, kind = array.dtype, type(value).__name__
+    if dtype.kind == "O" and hasattr(value, "toarray"):  # a matrix of scipy.sparse, which np.asarray wraps
+        return f"is a sparse {kind}; pass a dense array, as in {name}.toarray()"
+    if dtype.kind == "O" and array.ndim == 0:
+        return f"of type {kind} is no array; pass an ndarray, or nested lists of numbers"
+    if dtype.names is not None:
+        return f"has the structured dtype {dtype}; pass one of its fields, as in {name}[{dtype.names[0]!r}]"
+    convert = {
+        "O": f"np.asarray({name}, float)",
+        "U": f"np.asarray({name}, float)",
+        "S": f"np.asarray({name}, float)",
+        "T": f"np.asarray({name}, float)",
+        "M": f"{name}.astype(np.int64)",
+        "m": f"{name}.astype(np.int64)",
+    }.get(dtype.kind, f"{name}.view(np.uint8)")
+    return f"has dtype {dtype}, which is not a number; convert it first, as in {convert}"
 
 
 def as_dtype(name: str, value: DTypeLike) -> np.dtype[Any]:
@@ -70,7 +116,7 @@ def as_dtype(name: str, value: DTypeLike) -> np.dtype[Any]:
     name : str
         What an error names.
     value : dtype_like
-        Such as ``np.float32`` or ``"int8"``.
+        Such as ``np.float32`` or ``"int8"``; None, which NumPy takes for float64, is none.
 
     Raises
     ------
@@ -78,9 +124,11 @@ def as_dtype(name: str, value: DTypeLike) -> np.dtype[Any]:
         If it is no dtype, or one that `as_array` refuses.
     """
     try:
-        dtype = np.dtype(value)
-    except TypeError as cause:
-        raise DTypeError(f"{name}={value!r} is not a dtype; pass one such as np.float32") from cause
+        dtype = np.dtype(value) if value is not None else None
+    except Exception as cause:
+        raise DTypeError(f"{name}={shown(value)} is not a dtype; pass one such as np.float32") from cause
+    if dtype is None:
+        raise DTypeError(f"{name}=None is not a dtype; pass one such as np.float32")
     if not _is_numeric(dtype):
         raise DTypeError(f"{name}={dtype} is not a number; pass one such as np.float32")
     return dtype
@@ -95,9 +143,93 @@ def is_registered(dtype: np.dtype[Any]) -> bool:
     return dtype.isbuiltin == 2
 
 
-def is_registered_float(dtype: np.dtype[Any]) -> bool:
-    """Whether a registered dtype holds fractions: bfloat16 does, int4 does not."""
-    return is_registered(dtype) and bool(np.array(0.5).astype(dtype).astype(np.float64) == 0.5)
+def check_numbers(name: str, dtype: np.dtype[Any], *, integers: bool = False) -> None:
+    """Refuse a dtype whose numbers are copied as they are, but not calculated with.
+
+    Parameters
+    ----------
+    name : str
+        What an error names.
+    dtype : dtype
+        One that `as_array` takes. NumPy's own are calculated with, and so are other packages' floats, in float32. Other
+        packages' integers (int4) are added, in 64 bits, but not multiplied; their complex numbers have no common dtype
+        with NumPy's floats, and float8_e8m0fnu has no 0.
+    integers : bool
+        Whether numbers are added alone.
+
+    Raises
+    ------
+    DTypeError
+    """
+    if is_registered(dtype):
+        instead = wider(dtype)
+        if instead is not None and not (integers and is_registered_integer(dtype)):
+            raise DTypeError(
+                f"{name} has dtype {dtype}, which is copied but not calculated with; convert it first, as in "
+                f"{name}.astype(np.{instead})"
+            )
+
+
+def check_result(dtype: np.dtype[Any]) -> None:
+    """Refuse a dtype that a user asks for and that no sum is made in, as `check_numbers` refuses it of an array.
+
+    Raises
+    ------
+    DTypeError
+    """
+    instead = wider(dtype) if is_registered(dtype) else None
+    if instead is not None:
+        raise DTypeError(f"dtype={dtype} is not calculated with; ask for np.{instead} and convert the result")
+
+
+def is_registered_integer(dtype: np.dtype[Any]) -> bool:
+    """Whether a registered dtype holds integers: int4 does, bfloat16 does not."""
+    return is_registered(dtype) and np.can_cast(dtype, np.int64, "same_kind")
+
+
+@cache
+def wider(dtype: np.dtype[Any]) -> str | None:
+    """Return NumPy's own dtype that a registered one is to be converted to; None for one that is calculated with."""
+    if is_registered_integer(dtype):
+        return "int8" if np.array(-1).astype(dtype).astype(np.int64) < 0 else "uint8"
+    if not np.can_cast(dtype, np.float64, "same_kind"):
+        return "complex64"
+    return None if np.zeros((), dtype).astype(np.float32) == 0 else "float32"
+
+
+def holds(dtype: np.dtype[Any], values: NDArray[Any], cast: NDArray[Any]) -> Any:
+    """Say of each number whether a registered dtype holds it, floats rounded, or casting has made another one of it.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Integers of 1 to 4 bits wrap, the floats of 4 and 6 bits saturate, and float8_e8m0fnu has no 0.
+    values : ndarray
+        Of a dtype of NumPy's own.
+    cast : ndarray
+        The numbers as the dtype has them.
+
+    Returns
+    -------
+    ndarray of bool, or bool
+        Of the same shape.
+    """
+    wanted, got = values.astype(np.complex128), cast.astype(np.complex128)
+    if is_registered_integer(dtype):
+        return wanted == got
+    near = ~(abs(wanted) > 1) | ~(abs(wanted - got) > abs(got) / 3)
+    return np.where(wanted == 0, wanted == got, near)
+
+
+def strided(x: NDArray[Any], shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
+    """Return a read-only view of an array's memory with another shape and other strides.
+
+    `np.lib.stride_tricks.as_strided` asks for the dtype by its letters, by which NumPy does not know every registered
+    one; of those it is shown the bytes.
+    """
+    seen = x.view(f"V{x.itemsize}") if is_registered(x.dtype) else x
+    view = np.lib.stride_tricks.as_strided(seen, shape, strides, writeable=False)
+    return view.view(x.dtype) if seen is not x else view
 
 
 def native(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import InitVar, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import GeometryError, naming
+from ..errors import GeometryError, naming, shown
+from .arguments import integer, is_sequence, plain, word
 from .memo import lazy
 from .strides import offsets
 
@@ -18,98 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-INTEGER_OR_ONE_PER_AXIS = "an integer or one integer per axis"
+_MOST_STEP = (1 << 31) - 1
+"""The greatest step beyond an image's end: times the bytes of a line of an image it is still an address."""
 Pairs = tuple[tuple[int, int], ...]
 """One (before, after) pair of pixel counts for each spatial axis."""
 Window = int | tuple[int, ...]
 """A window argument: one value for all spatial axes, or one each."""
-
-
-def integer(name: str, value: object, minimum: int, rule: str = "an integer") -> int:
-    """Return `value` as an int of at least `minimum`, or say why it is not one.
-
-    Parameters
-    ----------
-    name : str
-        The argument, which the error names.
-    value : object
-        Anything that Python can use as an index, but not a bool.
-    minimum : int
-        The least value allowed.
-    rule : str
-        What the error says that the argument must be.
-
-    Raises
-    ------
-    GeometryError
-        If `value` is no integer or too small.
-
-    Examples
-    --------
-    >>> integer("stride", 2, minimum=1)
-    2
-    """
-    if type(value) is int and value >= minimum:  # all but the rare call
-        return value
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]  # that is tried
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool | np.bool_):
-        raise GeometryError(f"{name} must be {rule}, got {value!r}")
-    if number < minimum:
-        raise GeometryError(f"{name} must be at least {minimum}, got {number}")
-    return number
-
-
-def per_axis(name: str, value: object, ndim: int, minimum: int) -> tuple[int, ...]:
-    """Return a window argument as one int for each of `ndim` spatial axes.
-
-    Parameters
-    ----------
-    name : str
-        What an error names.
-    value : int or sequence of int
-        An int stands for every axis.
-    ndim : int
-        How many spatial axes there are.
-    minimum : int
-        The least value allowed.
-
-    Returns
-    -------
-    tuple of int
-        `ndim` values.
-
-    Raises
-    ------
-    GeometryError
-        If the count or a value is wrong.
-
-    Examples
-    --------
-    >>> per_axis("stride", 2, ndim=2, minimum=1)
-    (2, 2)
-    """
-    if is_sequence(value):
-        values = plain(value)
-        if len(values) != ndim:
-            raise GeometryError(
-                f"{name} has {len(values)} values {values!r} for {ndim} spatial {'axis' if ndim == 1 else 'axes'}; "
-                f"give one integer, or {ndim}"
-            )
-        return tuple(integer(name, v, minimum) for v in values)
-    return (integer(name, value, minimum, INTEGER_OR_ONE_PER_AXIS),) * ndim
-
-
-def is_sequence(value: object) -> bool:
-    """Whether a window argument gives a value for each axis: a list, a tuple, or an array of at least one axis."""
-    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
-
-
-def plain(values: Any) -> tuple[Any, ...]:
-    """Return a sequence as a tuple of Python's own values, as errors should show them."""
-    return tuple(values.tolist() if isinstance(values, np.ndarray) else values)
 
 
 @dataclass(frozen=True)
@@ -163,28 +77,44 @@ class Geometry:
     axes: InitVar[str] = ""
 
     def __post_init__(self, axes: str) -> None:
-        with naming(None if axes else "Geometry"):
-            self._validate(axes)
+        letters = word(axes) or ""
+        with naming(None if letters else "Geometry"):
+            self._validate(letters)
 
     def _validate(self, axes: str) -> None:
         fields = (self.spatial_shape, self.kernel_size, self.stride, self.padding, self.dilation)
-        lengths = [len(v) if is_sequence(v) else None for v in fields]
+        lengths = [len(plain(v)) if is_sequence(v) else None for v in fields]
         if lengths[0] in (0, None) or len(set(lengths)) != 1:
             raise GeometryError(
-                f"a geometry needs one value for each of its spatial axes, at least one axis; got {fields!r} for "
+                f"a geometry needs one value for each of its spatial axes, at least one axis; got {shown(fields)} for "
                 "spatial_shape, kernel_size, stride, padding and dilation; window_geometry takes integers for all axes "
                 "and padding by name"
             )
-        if any(not is_sequence(pair) or len(pair) != 2 for pair in self.padding):
-            raise GeometryError(f"padding must be one (before, after) pair for each spatial axis, got {self.padding!r}")
-        for name, minimum in (("spatial_shape", 0), ("kernel_size", 1), ("stride", 1), ("dilation", 1)):
-            values = tuple(integer(name, v, minimum) for v in getattr(self, name))
+        pairs = plain(self.padding)
+        if any(not is_sequence(pair) or len(plain(pair)) != 2 for pair in pairs):
+            raise GeometryError(
+                f"padding must be one (before, after) pair for each spatial axis, got {shown(self.padding)}"
+            )
+        object.__setattr__(self, "spatial_shape", tuple(integer("spatial_shape", n, 0) for n in plain(fields[0])))
+        for name in ("kernel_size", "stride", "dilation"):
+            values = tuple(integer(name, v, 1) for v in plain(getattr(self, name)))
             object.__setattr__(self, name, values)
-        pads = tuple((integer("padding", a, 0), integer("padding", b, 0)) for a, b in self.padding)
+        pads = tuple(tuple(integer("padding", p, 0) for p in plain(pair)) for pair in pairs)
         object.__setattr__(self, "padding", pads)
         for i, (span, size) in enumerate(zip(self.span, self.padded_shape, strict=True)):
+            axis = axes[i] if i < len(axes) else str(i)
+            for name, step in (("stride", self.stride[i]), ("dilation", self.dilation[i])):
+                if step > max(size, _MOST_STEP):
+                    raise GeometryError(
+                        f"{name} {step} is more than the {size} pixels of axis {axis} of the padded image; use at most "
+                        f"{max(size, _MOST_STEP)}, which steps over all of them"
+                    )
             if span > size:
-                axis = axes[i] if axes else str(i)
+                if size == 0:
+                    raise GeometryError(
+                        f"axis {axis} of the image is empty, so that no window fits; pass an image of at least {span} "
+                        "along it"
+                    )
                 kernel, dilation = self.kernel_size[i], self.dilation[i]
                 more = " more" if any(self.padding[i]) else ""
                 remedy = "lower the dilation" if dilation > 1 else "use a smaller kernel"
@@ -368,6 +298,7 @@ class Geometry:
         ranges = ((max(0, -(t // s)), min(self.output_shape[axis], -((t - n) // s))) for t in shifts)
         return [(first, stop) if first < stop else (0, 0) for first, stop in ranges]
 
+    @naming("Geometry.pixel")
     def pixel(self, position: int, tap: int) -> tuple[int, ...]:
         """Return the image coordinates that one entry of the column matrix shows.
 
@@ -382,13 +313,25 @@ class Geometry:
             One coordinate an axis in the image without padding: below 0, or at least the axis's
             length, where the entry lies in the padding.
 
+        Raises
+        ------
+        GeometryError
+            If there is no such position or tap.
+
         Examples
         --------
         >>> Geometry((5, 5), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)).pixel(position=4, tap=0)
         (1, 1)
         """
-        stops = np.unravel_index(position, self.output_shape)
-        steps = np.unravel_index(tap, self.kernel_size)
+        places = []
+        for name, value, shape in (("position", position, self.output_shape), ("tap", tap, self.kernel_size)):
+            number, count = integer(name, value, minimum=0), math.prod(shape)
+            if number >= count:
+                raise GeometryError(
+                    f"{name} counts from 0 and there are {count}, so it must be below {count}; got {number}"
+                )
+            places.append(np.unravel_index(number, shape))
+        stops, steps = places
         return tuple(
             int(o) * s + int(t) * d - before
             for o, t, s, d, (before, _) in zip(stops, steps, self.stride, self.dilation, self.padding, strict=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..errors import LayoutError
+from ..errors import GeometryError, LayoutError, shown
+from .arguments import is_sequence, plain, word
 from .memo import memoized
 from .strides import dense_strides
 
@@ -55,6 +56,13 @@ class Layout(NamedTuple):
     def canonical(self) -> str:
         """The same axes as batch, channels, spatial axes."""
         return BATCH * self.has_batch + CHANNEL * self.has_channels + self.spatial
+
+    @property
+    def channels_last(self) -> Layout | None:
+        """The same axes with the channels behind them; None for any but a canonical layout with channels."""
+        if not self.has_channels or self.axes != self.canonical:
+            return None
+        return Layout(self.axes.replace(CHANNEL, "") + CHANNEL)
 
     def spatial_shape(self, shape: Sequence[T]) -> tuple[T, ...]:
         """Return the spatial entries of a shape (or of strides) given in this layout."""
@@ -124,17 +132,17 @@ def parse(layout: object) -> Layout:
     LayoutError
         If a letter is repeated or no capital, or there is no spatial axis.
     """
+    axes = word(layout) or ""
     if (
-        not isinstance(layout, str)
-        or len(set(layout)) != len(layout)
-        or not (layout.isascii() and layout.isalpha() and layout.isupper())
-        or not set(layout) - {BATCH, CHANNEL}
+        len(set(axes)) != len(axes)
+        or not (axes.isascii() and axes.isalpha() and axes.isupper())
+        or not set(axes) - {BATCH, CHANNEL}
     ):
         raise LayoutError(
             "layout must be distinct capital letters, N for the batch, C for the channels and at least one spatial "
-            f"axis, such as 'NCHW' or 'HW'; got {layout!r}"
+            f"axis, such as 'NCHW' or 'HW'; got {shown(layout)}"
         )
-    return Layout(layout)
+    return Layout(axes)
 
 
 def default(array_ndim: int, spatial_ndim: int) -> Layout:
@@ -157,8 +165,15 @@ def default(array_ndim: int, spatial_ndim: int) -> Layout:
     >>> default(4, 2).axes
     'NCHW'
     """
+    if spatial_ndim > len(_SPATIAL_LETTERS):
+        raise LayoutError(
+            f"an image has at most {len(_SPATIAL_LETTERS)} spatial axes, one for each letter but N and C, got "
+            f"{spatial_ndim}; work on its slices along the other axes"
+        )
+    if spatial_ndim < 1:
+        raise LayoutError("an image needs at least one spatial axis, got none; add one, as in x[:, None]")
     lead = array_ndim - spatial_ndim
-    if lead not in (0, 1, 2) or not 1 <= spatial_ndim <= len(_SPATIAL_LETTERS):
+    if lead not in (0, 1, 2):
         axes = "axis" if spatial_ndim == 1 else "axes"
         raise LayoutError(
             f"an image with {spatial_ndim} spatial {axes} has {spatial_ndim} (plain), {spatial_ndim + 1} (with "
@@ -166,6 +181,46 @@ def default(array_ndim: int, spatial_ndim: int) -> Layout:
             "many axes, or name its axes with layout="
         )
     return parse(("", CHANNEL, BATCH + CHANNEL)[lead] + _SPATIAL_LETTERS[-spatial_ndim:])
+
+
+def spatial_ndim(kernel_size: object, layout: str | None, array_ndim: int) -> int:
+    """Return how many spatial axes a window has.
+
+    Parameters
+    ----------
+    kernel_size : int or sequence of int
+        The user's argument: an entry for each axis, or an integer for all of them.
+    layout : str or None
+        The user's argument, which says how many there are for an integer. Without it an integer means two axes, or the
+        one that an array of one axis has.
+    array_ndim : int
+        Axes of the image.
+
+    Raises
+    ------
+    GeometryError, LayoutError
+        If `kernel_size` is an empty sequence, or an integer for an array whose spatial axes it does not tell.
+
+    Examples
+    --------
+    >>> spatial_ndim(3, None, 4), spatial_ndim(3, None, 1), spatial_ndim(3, "NCDHW", 5)
+    (2, 1, 3)
+    """
+    if is_sequence(kernel_size):
+        k = len(plain(kernel_size))
+        if k == 0:
+            raise GeometryError("kernel_size must have an entry for each spatial axis, got none")
+        return k
+    if layout is not None:
+        return len(parse(layout).spatial)
+    if array_ndim not in (1, 2, 3, 4):
+        each = shown((kernel_size,) * min(max(array_ndim - 2, 1), len(_SPATIAL_LETTERS)))
+        raise LayoutError(
+            f"kernel_size={shown(kernel_size)} means two spatial axes, of an image of 2, 3 (with channels) or 4 (with "
+            f"a batch) axes, got an array of {array_ndim}; give one size an axis, as in kernel_size={each}, or name "
+            "the axes with layout="
+        )
+    return min(array_ndim, 2)
 
 
 def resolve(layout: str | None, array_ndim: int, spatial_ndim: int) -> Layout:
@@ -188,13 +243,12 @@ def resolve(layout: str | None, array_ndim: int, spatial_ndim: int) -> Layout:
     if layout is None:
         return default(array_ndim, spatial_ndim)
     parsed = parse(layout)
-    if len(layout) != array_ndim:
-        raise LayoutError(
-            f"layout {layout!r} names {len(layout)} axes but the image has {array_ndim}; name each axis once"
-        )
+    axes = parsed.axes
+    if len(axes) != array_ndim:
+        raise LayoutError(f"layout {axes!r} names {len(axes)} axes but the image has {array_ndim}; name each axis once")
     if len(parsed.spatial) != spatial_ndim:
         raise LayoutError(
-            f"layout {layout!r} has {len(parsed.spatial)} spatial axes ({parsed.spatial}) but the kernel has "
+            f"layout {axes!r} has {len(parsed.spatial)} spatial axes ({parsed.spatial}) but the kernel has "
             f"{spatial_ndim}; give the kernel one size for each spatial axis"
         )
     return parsed

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, GeometryError, ShapeError, named
-from .arrays import is_registered
-from .geometry import INTEGER_OR_ONE_PER_AXIS, Geometry, Pairs, integer, is_sequence, per_axis, plain
+from ..errors import ArgumentError, DTypeError, GeometryError, ShapeError, named, shown
+from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_sequence, per_axis, plain, word
+from .arrays import holds, is_registered
+from .geometry import Geometry, Pairs
 from .layout import default
 
 if TYPE_CHECKING:
@@ -78,10 +79,9 @@ def resolve_geometry(
     kernel = per_axis("kernel_size", kernel_size, k, minimum=1)
     strides = per_axis("stride", stride, k, minimum=1)
     dilations = per_axis("dilation", dilation, k, minimum=1)
-    if isinstance(padding, str):
-        pads = _named(padding, spatial_shape, kernel, strides, dilations)
-    else:
-        pads = explicit_padding(padding, k)
+    name = word(padding)
+    known = spatial_shape, kernel, strides, dilations
+    pads = explicit_padding(padding, k) if name is None else _named(name, *known)
     return Geometry(spatial_shape, kernel, strides, pads, dilations, axes)
 
 
@@ -122,10 +122,8 @@ def window_geometry(
     >>> g.output_shape, g.pixel(position=0, tap=24)
     ((112, 112), (0, 0))
     """
-    if not isinstance(spatial_shape, list | tuple):
-        raise ArgumentError(f"spatial_shape must be a tuple of integers, got {spatial_shape!r}")
-    axes = default(len(spatial_shape), len(spatial_shape)).axes
-    return resolve_geometry(axes, tuple(spatial_shape), kernel_size, stride, padding, dilation)
+    shape = checked_shape("spatial_shape", spatial_shape)
+    return resolve_geometry(default(len(shape), len(shape)).axes, shape, kernel_size, stride, padding, dilation)
 
 
 def _named(
@@ -136,7 +134,7 @@ def _named(
     dilation: tuple[int, ...],
 ) -> Pairs:
     if name not in _NAMES:
-        raise ArgumentError(f"padding must be an integer, one entry per axis, or one of {_NAMES}; got {name!r}")
+        raise ArgumentError(f"padding must be an integer, one entry per axis, or one of {_NAMES}; got {shown(name)}")
     pairs = []
     for n, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
         reach = d * (k - 1)
@@ -172,14 +170,14 @@ def explicit_padding(padding: object, k: int) -> Pairs:
     if len(entries) != k:
         axes = "axis" if k == 1 else "axes"
         raise GeometryError(
-            f"padding has {len(entries)} entries {entries!r} for {k} spatial {axes}; give one integer, or one entry "
-            f"per axis, each an integer or a (before, after) pair such as {((1, 2),) * k!r}"
+            f"padding has {len(entries)} entries {shown(entries)} for {k} spatial {axes}; give one integer, or one "
+            f"entry per axis, each an integer or a (before, after) pair such as {((1, 2),) * k!r}"
         )
     pairs = []
     for entry in entries:
         sides = plain(entry) if is_sequence(entry) else (entry, entry)
         if len(sides) != 2:
-            raise GeometryError(f"an entry of padding must be an integer or a (before, after) pair, got {sides!r}")
+            raise GeometryError(f"an entry of padding must be an integer or a (before, after) pair, got {shown(sides)}")
         before, after = (integer("padding", p, minimum=0) for p in sides)
         pairs.append((before, after))
     return tuple(pairs)
@@ -210,39 +208,44 @@ def check_mode(mode: object, axes: str, geometry: Geometry) -> Mode:
     >>> check_mode({"W": "wrap"}, "HW", g), check_mode({"H": "edge", "W": "edge"}, "HW", g)
     (('constant', 'wrap'), 'edge')
     """
-    names = _names_along(mode, axes)
-    for name in names:
-        if not isinstance(name, str) or name not in _MODES:
-            hint = _OTHER_NAMES * isinstance(name, str)
-            raise ArgumentError(f"padding_mode must be one of {_MODES}, got {name!r}{hint}")
-    padded = [(i, str(name)) for i, (name, pair) in enumerate(zip(names, geometry.padding, strict=True)) if any(pair)]
+    names = tuple(map(_known_mode, _modes_given(mode, axes)))
+    padded = [(i, name) for i, (name, pair) in enumerate(zip(names, geometry.padding, strict=True)) if any(pair)]
     for i, name in padded:
         if name != "constant" and geometry.spatial_shape[i] == 0:
             raise GeometryError(
                 f"padding_mode {name!r} needs pixels to copy but spatial axis {i} of the image has none; use "
                 "padding_mode='constant'"
             )
-    if isinstance(mode, str):
-        return mode
+    if len(set(names)) == 1:
+        return names[0]
     different = {name for _, name in padded} or {"constant"}
-    return tuple(map(str, names)) if len(different) > 1 else different.pop()
+    return names if len(different) > 1 else different.pop()
 
 
-def _names_along(mode: object, axes: str) -> tuple[object, ...]:
+def _known_mode(name: object) -> str:
+    """Return the name of one mode."""
+    known: Any = word(name)
+    if known not in _MODES:
+        others = _OTHER_NAMES * isinstance(name, str)
+        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {shown(name)}{others}")
+    return known  # type: ignore[no-any-return]  # one of them
+
+
+def _modes_given(mode: object, axes: str) -> tuple[object, ...]:
     """Return what a user's `padding_mode` says of each spatial axis."""
     if isinstance(mode, list | tuple):
-        fits = len(mode) == len(axes) and all(isinstance(name, str) and name in _MODES for name in mode)
+        fits = len(mode) == len(axes) and all(word(name) in _MODES for name in mode)
         example = dict(zip(axes, mode, strict=True)) if fits else {axes[-1]: "wrap"}
         raise ArgumentError(
-            f"padding_mode is one name for all axes, or a mapping by axis such as {example!r}; got {mode!r}"
+            f"padding_mode is one name for all axes, or a mapping by axis such as {example!r}; got {shown(mode)}"
         )
     if not isinstance(mode, Mapping):
         return (mode,) * len(axes)
     for letter in mode:
         if letter not in tuple(axes):
             raise ArgumentError(
-                f"padding_mode has a mode for axis {letter!r} but the spatial axes of the image are {tuple(axes)!r}; "
-                f"give modes of those, as in { ({axes[-1]: 'wrap'})!r}"
+                f"padding_mode has a mode for {shown(letter)} but the spatial axes of the image are {tuple(axes)}; "
+                f"give modes of those, as in {dict.fromkeys(axes[-1], 'wrap')!r}"
             )
     return tuple(mode.get(letter, "constant") for letter in axes)
 
@@ -276,16 +279,14 @@ def constant(value: object, dtype: np.dtype[Any], channels: int | None = None) -
     >>> constant(np.array((1, 2, 3)), np.dtype(np.float32), 3)
     array([1., 2., 3.], dtype=float32)
     """
-    if type(value) is int and value == 0:  # all but the rare call
+    if type(value) is int and value == 0 and not is_registered(dtype):  # all but the rare call
         return np.zeros((), dtype)
-    bits = value.bit_length() if isinstance(value, int) else 0
-    shown = repr(value) if bits <= 128 else f"an integer of {bits} bits"
-    wrong = DTypeError(f"padding_value {shown} is not a value of the image's dtype {dtype}")
+    wrong = DTypeError(f"padding_value {shown(value)} is not a value of the image's dtype {dtype}")
     try:
         values = np.asarray(value)
         if isinstance(value, int) and values.dtype.hasobject and dtype.kind not in "biu":
             values = np.asarray(float(value))  # an integer beyond 64 bits
-    except (TypeError, ValueError, OverflowError):
+    except Exception:
         raise wrong from None
     if is_registered(values.dtype):
         values = values.astype(np.float64)
@@ -294,17 +295,15 @@ def constant(value: object, dtype: np.dtype[Any], channels: int | None = None) -
     if values.ndim:
         _check_channels(value, values.shape, channels)
     with np.errstate(all="ignore"):
-        try:
-            cast = values.astype(dtype)
-        except (TypeError, ValueError, OverflowError):
-            raise wrong from None
-        if dtype.kind in "biu":
-            held = cast == values
+        cast = values.astype(dtype)
+        if is_registered(dtype):
+            held = holds(dtype, values, cast)
         else:
-            held = ~np.isfinite(values) | np.isfinite(cast.astype(np.complex128))
+            held = cast == values if dtype.kind in "biu" else np.full(values.shape, True)
+        held &= ~np.isfinite(values) | np.isfinite(cast.astype(np.complex128))
     if not held.all():
         first = values[~held].reshape(-1)[0].item() if values.ndim else value
-        raise DTypeError(f"padding_value {first!r} is not a value of the image's dtype {dtype}")
+        raise DTypeError(f"padding_value {shown(first)} is not a value of the image's dtype {dtype}")
     # By their bytes: NaN is itself, -0.0 a value of its own.
     alike = cast.ndim and cast.tobytes() == cast[:1].tobytes() * len(cast)
     return np.array(cast[0] if len(cast) else 0, dtype) if alike else cast
@@ -312,10 +311,10 @@ def constant(value: object, dtype: np.dtype[Any], channels: int | None = None) -
 
 def _check_channels(value: object, shape: tuple[int, ...], channels: int | None) -> None:
     """Refuse several padding values that are not an array of one for each channel."""
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
         raise DTypeError(
             "padding_value is one scalar, or an array of one value a channel such as np.array((1, 2, 3)); got "
-            f"{value!r}"
+            f"{shown(value)}"
         )
     if shape != (channels,):
         image = "the image has no channel axis" if channels is None else f"the image has {channels} channels"

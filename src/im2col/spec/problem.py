@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import DTypeError, GeometryError, ShapeError
 from . import layout as layouts
 from .activation import check_activation
-from .arrays import as_dtype, is_registered, is_registered_float, native
-from .geometry import integer
+from .arguments import checked_shape, flag, integer
+from .arrays import as_dtype, check_numbers, check_result, is_registered, native
 from .memo import lazy
 from .padded import modes_along
 from .padding import check_mode, constant, resolve_geometry
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 WORKSPACE_LIMIT = 64 << 20
 """Bytes that an algorithm may allocate for blocks of the column matrix, unless a call says otherwise."""
+
+_MOST_COLOURS = 4
+"""Channels of a photograph, with its transparency: so short a last axis may be they."""
 
 WINDOW_OPTIONS = ("stride", "padding", "dilation", "groups", "layout")
 
@@ -246,11 +249,7 @@ def make_problem(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
     """
-    for name, shape in (("x", x_shape), ("w", w_shape)):
-        if not isinstance(shape, tuple | list):
-            raise ArgumentError(f"the shape of {name} must be a tuple of integers, got {shape!r}")
-    x_shape = tuple(integer("an entry of the image's shape", n, minimum=0) for n in x_shape)
-    w_shape = tuple(integer("an entry of the weight's shape", n, minimum=0) for n in w_shape)
+    x_shape, w_shape = checked_shape("the shape of x", x_shape), checked_shape("the shape of w", w_shape)
     if len(w_shape) < 3:
         raise ShapeError(
             f"w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes with conv1d, "
@@ -260,8 +259,8 @@ def make_problem(
     axes = layouts.resolve(layout, len(x_shape), len(w_shape) - 2)
     filters, channels = w_shape[0], axes.size(layouts.CHANNEL, x_shape)
     _check_channels(x_shape, w_shape, axes, groups)
-    sizes = axes.spatial_shape(x_shape)
-    geometry = resolve_geometry(axes.spatial, sizes, w_shape[2:], stride, padding, dilation)
+    reads = w_shape[1] * groups if names[1] == "w" else None
+    geometry = image_geometry(axes, layout, x_shape, w_shape[2:], stride, padding, dilation, channels=reads)
     mode = check_mode(padding_mode, axes.spatial, geometry)
     requantised = zero_point is not None
     result = np.dtype(dtype) if requantised else result_dtype(x_dtype, w_dtype, dtype, names)
@@ -279,12 +278,56 @@ def make_problem(
         padding_mode=mode,
         padding_bytes=constant(fill, native(x_dtype), channels if axes.has_channels else None).tobytes(),
         activation=None if activation is None else check_activation(activation, result),
-        flip=bool(flip),
+        flip=flag("flip", flip),
         has_bias=has_bias,
         workspace_limit=integer("workspace_limit", workspace_limit, minimum=1),
         x_zero_point=x_zero_point,
         zero_point=zero_point,
     )
+
+
+def image_geometry(
+    axes: Layout,
+    layout: str | None,
+    shape: tuple[int, ...],
+    kernel_size: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    channels: int | None = None,
+) -> Geometry:
+    """Return the geometry of windows over an image; where it does not fit, a photograph gets a hint to name its axes.
+
+    Parameters
+    ----------
+    axes : Layout
+        Of the image.
+    layout : str or None
+        The user's argument: None where the axes were taken by their number.
+    shape : tuple of int
+        Of the image.
+    kernel_size, stride, padding, dilation
+        The user's arguments.
+    channels : int, optional
+        How many channels the image must have, if that is known.
+
+    Raises
+    ------
+    GeometryError, ArgumentError
+        As `resolve_geometry`.
+    """
+    window = kernel_size, stride, padding, dilation
+    try:
+        return resolve_geometry(axes.spatial, axes.spatial_shape(shape), *window)
+    except GeometryError as error:
+        last = axes.channels_last if layout is None else None
+        if last is None or not 1 <= shape[-1] <= _MOST_COLOURS or channels not in (None, shape[-1]):
+            raise
+        try:
+            resolve_geometry(last.spatial, last.spatial_shape(shape), *window)
+        except GeometryError:
+            raise error from None
+        raise GeometryError(f"{error}; if the channels come last, pass layout={last.axes!r}") from None
 
 
 def _check_channels(x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: Layout, groups: int) -> None:
@@ -296,9 +339,9 @@ def _check_channels(x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: La
         )
     if channels != per_group * groups:
         hint = "pass w of shape (filters, channels/groups, *kernel)"
-        last_first = axes.canonical.replace(layouts.CHANNEL, "") + layouts.CHANNEL
-        if axes.axes == axes.canonical and axes.has_channels and x_shape[-1] == per_group * groups:
-            hint = f"the last axis would fit: pass layout={last_first!r} if the channels come last"
+        last = axes.channels_last
+        if last is not None and x_shape[-1] == per_group * groups:
+            hint = f"the last axis would fit: pass layout={last.axes!r} if the channels come last"
         raise ShapeError(
             f"the image {x_shape} has {channels} channels in layout {axes.axes!r} but the filters {w_shape} with "
             f"groups={groups} read {per_group * groups}; {hint}"
@@ -324,11 +367,7 @@ def result_dtype(
         If the operands, which errors call by `names`, have no common dtype, or `dtype` cannot hold it.
     """
     for name, operand in zip(names, (x_dtype, w_dtype), strict=True):
-        if is_registered(operand) and not is_registered_float(operand):
-            raise DTypeError(
-                f"{name} has dtype {operand}, which convolutions do not take; convert it first, as in "
-                f"{name}.astype(np.int8)"
-            )
+        check_numbers(name, operand)
     try:
         natural = native(np.result_type(x_dtype, w_dtype))
     except TypeError as cause:
@@ -346,4 +385,5 @@ def result_dtype(
             f"{names[0]} of {x_dtype} and {names[1]} of {w_dtype} give {natural}, which dtype={wanted} cannot hold; "
             "ask for a wider dtype and convert the result"
         )
+    check_result(wanted)
     return wanted

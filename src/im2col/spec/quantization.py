@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError, shown
 from .arrays import as_array
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def zero_point(name: str, value: object, dtype: np.dtype[Any]) -> int:
 def _points(name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     points = as_array(name, value) if value is not None else np.array(np.nan)
     if points.dtype.kind not in "iu":
-        raise ArgumentError(f"{name} must be an integer, got {value!r}")
+        raise ArgumentError(f"{name} must be an integer, got {shown(value)}")
     if points.shape != ():
         if points.shape == (1,):  # one for all, as ONNX has it
             points = points.reshape(())
@@ -68,7 +68,7 @@ def _points(name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ..
             raise ShapeError(f"{name} has shape {points.shape} but must be {wanted}")
     info = np.iinfo(dtype)
     if points.size and not (info.min <= int(points.min()) and int(points.max()) <= info.max):
-        raise ArgumentError(f"{name} must lie in the range of {dtype}, {info.min} to {info.max}, got {value!r}")
+        raise ArgumentError(f"{name} must lie in the range of {dtype}, {info.min} to {info.max}, got {shown(value)}")
     return points
 
 
@@ -126,7 +126,7 @@ def factors(filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: Array
 def _scale(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
     scale = as_array(name, value)
     if scale.dtype.kind not in "iuf":
-        raise ArgumentError(f"{name} must be a positive number, got {value!r}")
+        raise ArgumentError(f"{name} must be a positive number, got {shown(value)}")
     with np.errstate(all="ignore"):
         scale = scale.astype(np.float32)
     if scale.shape == (1,):  # one for all, as ONNX has it
@@ -135,5 +135,5 @@ def _scale(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
         wanted = f"one number, or one for each filter, {shape}" if shape else "one number"
         raise ShapeError(f"{name} has shape {scale.shape} but must be {wanted}")
     if not bool(np.all(np.isfinite(scale) & (scale > 0))):
-        raise ArgumentError(f"{name} must be positive and finite in float32, got {value!r}")
+        raise ArgumentError(f"{name} must be positive and finite in float32, got {shown(value)}")
     return scale

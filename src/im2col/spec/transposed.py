@@ -13,11 +13,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ArgumentError, GeometryError, ShapeError
+from ..errors import ArgumentError, GeometryError, ShapeError, shown
 from . import layout as layouts
 from .activation import check_activation
+from .arguments import checked_shape, integer, per_axis, word
 from .arrays import native
-from .geometry import Geometry, Pairs, integer, per_axis
+from .geometry import Geometry, Pairs
 from .memo import lazy
 from .padding import explicit_padding
 from .problem import WORKSPACE_LIMIT, Problem, result_dtype
@@ -248,9 +249,7 @@ def make_transposed(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
     """
-    if not isinstance(x_shape, tuple | list):
-        raise ArgumentError(f"the shape of x must be a tuple of integers, got {x_shape!r}")
-    x_shape = tuple(integer("an entry of the image's shape", n, minimum=0) for n in x_shape)
+    x_shape, w_shape = checked_shape("the shape of x", x_shape), checked_shape("the shape of w", w_shape)
     if len(w_shape) < 3:
         raise ShapeError(
             f"w must be (filters, channels/groups, *kernel), got shape {w_shape}; a plain kernel goes as w[None, None]"
@@ -305,9 +304,9 @@ def _check_channels(x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: la
         )
     if channels != filters:
         hint = "pass w of shape (channels of x, channels of the result/groups, *kernel)"
-        if axes.axes == axes.canonical and axes.has_channels and x_shape[-1] == filters:
-            last = axes.canonical.replace(layouts.CHANNEL, "") + layouts.CHANNEL
-            hint = f"the last axis would fit: pass layout={last!r} if the channels come last"
+        last = axes.channels_last
+        if last is not None and x_shape[-1] == filters:
+            hint = f"the last axis would fit: pass layout={last.axes!r} if the channels come last"
         raise ShapeError(
             f"the image {x_shape} has {channels} channels in layout {axes.axes!r} but the weights {w_shape} take "
             f"{filters}; {hint}"
@@ -332,15 +331,16 @@ def _extent(
     """Return the padding before each axis and the pixels of the result along it."""
     k = len(axes)
     whole = [(n - 1) * s + d * (t - 1) + 1 for n, t, s, d in zip(sizes, kernel, stride, dilation, strict=True)]
-    if isinstance(padding, str) and padding in ("same", "same_lower"):
+    name = word(padding)
+    if name in ("same", "same_lower"):
         image = wanted or tuple(n * s for n, s in zip(sizes, stride, strict=True))
         total = [max(0, w + e - n) for w, e, n in zip(whole, extra, image, strict=True)]
-        return tuple(t // 2 if padding == "same" else t - t // 2 for t in total), image
-    if isinstance(padding, str) and padding != "valid":
+        return tuple(t // 2 if name == "same" else t - t // 2 for t in total), image
+    if name not in (None, "valid"):
         raise ArgumentError(
-            f"padding must be an integer, one entry per axis, 'valid', 'same' or 'same_lower'; got {padding!r}"
+            f"padding must be an integer, one entry per axis, 'valid', 'same' or 'same_lower'; got {shown(padding)}"
         )
-    pads = ((0, 0),) * k if isinstance(padding, str) else explicit_padding(padding, k)
+    pads = ((0, 0),) * k if name is not None else explicit_padding(padding, k)
     least = [w - before - after for w, (before, after) in zip(whole, pads, strict=True)]
     if wanted is None:
         image = tuple(n + e for n, e in zip(least, extra, strict=True))

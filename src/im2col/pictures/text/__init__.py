@@ -7,7 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...errors import ArgumentError
+from ...errors import ArgumentError, shown
+from ...spec.arguments import word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,9 +42,10 @@ def dictionary(lang: str) -> Mapping[str, str]:
     ArgumentError
         If there is none.
     """
-    if not isinstance(lang, str) or lang not in languages():
-        raise ArgumentError(f"lang must be one of {languages()}, got {lang!r}")
-    return _read(lang)
+    name = word(lang)
+    if name is None or name not in languages():
+        raise ArgumentError(f"lang must be one of {languages()}, got {shown(lang)}")
+    return _read(name)
 
 
 @cache

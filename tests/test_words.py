@@ -1,0 +1,151 @@
+"""Whatever is passed to whatever argument: a result, or an error of the package that names the call."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import im2col
+from im2col import Im2colError, LayoutError
+from im2col.errors import shown
+from im2col.spec.arguments import check_choice, checked_shape, flag, is_sequence
+
+from .kit.nasty import POOL, PUBLIC, calls, draw_case, every_case, judge_case
+from .kit.outcomes import raises_exactly
+
+PHOTOGRAPH = np.ones((32, 32, 3), np.uint8)
+RUNS = 1600
+
+
+def test_every_public_function_is_called() -> None:
+    """With every argument that its signature has."""
+    assert set(PUBLIC) <= calls().keys()
+    assert "options" not in {name for call in calls().values() for name in call.parameters}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_other_error_leaves_the_package(seed: int) -> None:
+    """Some of the cases that `python -m tests.fuzz --arguments` draws."""
+    for number in range(RUNS // 4):
+        case = draw_case(np.random.default_rng((2024, seed, number)))
+        try:
+            judge_case(case)
+        except Exception as error:
+            raise AssertionError(str(case)) from error
+
+
+@pytest.mark.wide
+def test_every_argument_with_everything() -> None:
+    """One at a time: some 400 arguments times 500 values."""
+    for case in every_case():
+        try:
+            judge_case(case)
+        except Exception as error:
+            raise AssertionError(str(case)) from error
+
+
+def test_the_pool_is_made_anew() -> None:
+    """A generator that one case has used up is whole in the next."""
+    assert len(POOL) > 450
+    with warnings.catch_warnings(action="ignore"):
+        generators = [make for make in POOL if type(make()).__name__ == "generator"]
+    assert generators
+    assert all(list(make()) == list(make()) for make in generators)
+
+
+@pytest.mark.parametrize("call", [im2col.im2col, im2col.patches])
+def test_photographs_get_a_hint(call: Any) -> None:
+    """A kernel that does not fit three pixels may fit three channels."""
+    message = (
+        f"{call.__name__}: the kernel spans 5 pixels (size 5, dilation 1) but axis W of the padded image has 3; pad by "
+        "at least 1 on each side or use a smaller kernel; if the channels come last, pass layout='HWC'"
+    )
+    with raises_exactly(im2col.GeometryError, message):
+        call(PHOTOGRAPH, 5)
+    assert call(PHOTOGRAPH, 5, layout="HWC").size == 28 * 28 * 75
+    with pytest.raises(im2col.GeometryError, match=r"; if the channels come last, pass layout='NHWC'$"):
+        call(PHOTOGRAPH[None], 5)
+    with pytest.raises(im2col.GeometryError, match=r"smaller kernel$"):
+        call(PHOTOGRAPH, 33)
+
+
+def test_an_integer_for_a_signal() -> None:
+    """An array of one axis has one spatial axis."""
+    x = np.arange(6.0)
+    np.testing.assert_array_equal(im2col.patches(x, 3), np.lib.stride_tricks.sliding_window_view(x, 3))
+    np.testing.assert_array_equal(im2col.im2col(x, 3), im2col.im2col(x, (3,)))
+    np.testing.assert_array_equal(im2col.col2im(im2col.im2col(x, 3), x.shape, 3), [0, 2, 6, 9, 8, 5])
+    np.testing.assert_array_equal(im2col.overlap_count((6,), 3), [1, 2, 3, 3, 2, 1])
+    assert im2col.output_shape((6,), 3) == (4,)
+    assert im2col.conv_weight_gradient(x, np.ones(4), 3).tolist() == [[[6, 10, 14]]]
+
+
+def test_shapes_may_be_arrays() -> None:
+    """Of integers."""
+    x = np.arange(18.0).reshape(2, 3, 3)
+    shape: Any = np.array(x.shape)
+    assert im2col.output_shape(shape, 2) == (2, 2)
+    assert im2col.col2im(im2col.im2col(x, 2), shape, 2).shape == x.shape
+    w = np.ones((2, 2, 2, 2))
+    assert im2col.plan(shape, w)(x).shape == (2, 2, 2)
+    assert im2col.conv_input_gradient(np.ones((2, 2, 2)), w, shape).shape == x.shape
+    w_shape: Any = np.array(w.shape)
+    assert im2col.cost(shape, w_shape).output_shape == (2, 2, 2)
+    assert im2col.window_geometry(shape[1:], 2).positions == 4
+    with raises_exactly(im2col.GeometryError, "output_shape: an entry of image_shape must be an integer, got 2.5"):
+        im2col.output_shape(shape + 0.5, 2)
+
+
+def test_too_many_axes() -> None:
+    """There are no more letters."""
+    message = (
+        "im2col: an image has at most 24 spatial axes, one for each letter but N and C, got 25; work on its slices "
+        "along the other axes"
+    )
+    with raises_exactly(LayoutError, message):
+        im2col.im2col(np.ones((1,) * 25), (1,) * 25)
+    assert im2col.im2col(np.ones((1,) * 24), (1,) * 24).shape == (1, 1)
+
+
+def test_values_in_messages() -> None:
+    """Short, and whatever the value says of itself."""
+    assert shown([1, "a"]) == "[1, 'a']"
+    assert shown(2**2000) == "an integer of 2001 bits"
+    assert shown(10**5000) == "an integer of 16610 bits"
+    assert shown("x" * 1000) == "'" + "x" * 99 + "..." + "x" * 99 + "'"
+
+    class Silent:
+        def __repr__(self) -> str:
+            raise ValueError
+
+    assert shown(Silent()) == "<Silent>"
+
+
+@pytest.mark.parametrize(("value", "answer"), [(True, True), (np.False_, False), (1, True), (np.int8(0), False)])
+def test_flags(value: Any, answer: bool) -> None:
+    """Yes or no, and nothing that merely has a truth."""
+    assert flag("flip", value) is answer
+    wrongs: list[Any] = ["no", 2, None, 1.0, [], np.ones(2)]
+    for wrong in wrongs:
+        with raises_exactly(im2col.ArgumentError, f"flip must be True or False, got {shown(wrong)}"):
+            flag("flip", wrong)
+
+
+def test_sequences_and_words() -> None:
+    """Lists, tuples and short arrays; strings of any class."""
+    assert all(map(is_sequence, ([], (1,), np.array([1]))))
+    assert not any(map(is_sequence, (1, "ab", {1}, range(2), np.array(1), np.ones(1000), itertools.count())))
+    assert checked_shape("image_shape", [np.int8(3), 4]) == (3, 4)
+    assert type(check_choice("reduce", np.str_("sum"), ("sum", "mean"))) is str
+
+
+def test_lists_without_an_end() -> None:
+    """A list that holds itself is no window."""
+    loop: Any = [1]
+    loop.append(loop)
+    with pytest.raises(Im2colError, match=r"^im2col: kernel_size must be an integer, got \[1, \[\.\.\.\]\]"):
+        im2col.im2col(np.ones((3, 3)), loop)
