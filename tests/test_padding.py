@@ -15,6 +15,7 @@ from im2col import col2im, conv1d, im2col, output_shape, overlap_count, window_g
 from im2col.errors import ArgumentError, DTypeError, GeometryError, ShapeError, shown
 from im2col.spec import border, padding
 from im2col.spec import padded as images
+from im2col.spec.layout import Layout
 
 from .kit import oracles
 from .kit.outcomes import raises_exactly, unknown_mode
@@ -233,7 +234,7 @@ def test_check_mode_refuses_unknown_names(wrong: str) -> None:
     """Only five of np.pad's modes are taken; whoever knows them by other names is told ours."""
     message = unknown_mode(wrong)
     with raises_exactly(ArgumentError, message):
-        padding.check_mode(wrong, "W", padding.resolve_geometry("W", (5,), 3))
+        padding.check_mode(wrong, Layout("W"), padding.resolve_geometry("W", (5,), 3))
 
 
 @pytest.mark.parametrize("wrong", [None, 3, b"wrap", np.array(["wrap", "wrap"])])
@@ -241,7 +242,7 @@ def test_check_mode_refuses_what_is_no_name(wrong: object) -> None:
     """With what it is."""
     message = f"padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got {wrong!r}"
     with raises_exactly(ArgumentError, message):
-        padding.check_mode(wrong, "W", padding.resolve_geometry("W", (5,), 3))
+        padding.check_mode(wrong, Layout("W"), padding.resolve_geometry("W", (5,), 3))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_modes_go_by_letters(wrong: object, example: object) -> None:
     """Axes are named, so that no order of them need be known."""
     message = f"padding_mode is one name for all axes, or a mapping by axis such as {example!r}; got {wrong!r}"
     with raises_exactly(ArgumentError, message):
-        padding.check_mode(wrong, "HW", padding.resolve_geometry("HW", (5, 5), 3))
+        padding.check_mode(wrong, Layout("HW"), padding.resolve_geometry("HW", (5, 5), 3))
 
 
 @pytest.mark.parametrize("letter", ["C", "N", "h", "HW", "", 0, None, ("H",)], ids=repr)
@@ -268,7 +269,7 @@ def test_only_spatial_axes_have_modes(letter: Any) -> None:
         "those, as in {'W': 'wrap'}"
     )
     with raises_exactly(ArgumentError, message):
-        padding.check_mode({"W": "edge", letter: "wrap"}, "HW", padding.resolve_geometry("HW", (5, 5), 3))
+        padding.check_mode({"W": "edge", letter: "wrap"}, Layout("HW"), padding.resolve_geometry("HW", (5, 5), 3))
 
 
 def test_modes_are_one_where_padded_axes_agree() -> None:
@@ -284,10 +285,10 @@ def test_modes_are_one_where_padded_axes_agree() -> None:
         ({}, "constant", "constant"),
         ("wrap", "wrap", "wrap"),
     ):
-        assert padding.check_mode(mode, "HW", both) == expected
-        assert padding.check_mode(mode, "HW", wide) == expected_wide
+        assert padding.check_mode(mode, Layout("HW"), both) == expected
+        assert padding.check_mode(mode, Layout("HW"), wide) == expected_wide
     with raises_exactly(ArgumentError, unknown_mode("circular")):
-        padding.check_mode({"W": "circular"}, "HW", both)
+        padding.check_mode({"W": "circular"}, Layout("HW"), both)
 
 
 def test_names_of_other_libraries_are_ours() -> None:
@@ -303,12 +304,12 @@ def test_names_of_other_libraries_are_ours() -> None:
 def test_check_mode_refuses_to_copy_pixels_of_an_empty_axis() -> None:
     """An axis without pixels can only be padded with a constant."""
     empty = padding.resolve_geometry("HW", (5, 0), 1, padding=((0, 0), (1, 0)))
-    padding.check_mode("constant", "HW", empty)
+    padding.check_mode("constant", Layout("HW"), empty)
     message = (
         "padding_mode 'edge' needs pixels to copy but spatial axis 1 of the image has none; use padding_mode='constant'"
     )
     with raises_exactly(GeometryError, message):
-        padding.check_mode("edge", "HW", empty)
+        padding.check_mode("edge", Layout("HW"), empty)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -212,7 +212,7 @@ def write_matrix(
     workers = resolve_threads(threads)
     image, layout = _image(source, layout, large=large, note=note)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
-    mode = check_mode(padding_mode, frame.layout.spatial, frame.geometry)
+    mode = check_mode(padding_mode, frame.layout, frame.geometry)
     dtype = native(image.dtype)
     size = math.prod(frame.matrix_shape) * dtype.itemsize
     if str(target) != STANDARD:

@@ -120,7 +120,7 @@ def im2col(
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     shape, dtype = frame.matrix_shape, native(image.dtype)
-    mode = check_mode(padding_mode, frame.layout.spatial, frame.geometry)
+    mode = check_mode(padding_mode, frame.layout, frame.geometry)
     fill = _fill(padding_value, dtype, frame)
     workers = resolve_threads(threads)
     padded = _require_padded(frame, dtype)
@@ -210,7 +210,7 @@ def patches(
         raise ArgumentError(f"copy must be None (copy where padding forces it) or False (never), got {shown(copy)}")
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
-    mode = check_mode(padding_mode, frame.layout.spatial, frame.geometry)
+    mode = check_mode(padding_mode, frame.layout, frame.geometry)
     fill = _fill(padding_value, native(image.dtype), frame)
     if frame.geometry.is_padded and copy is False:
         raise ArgumentError(
@@ -319,7 +319,7 @@ def col2im(
             f"{frame.matrix_shape} ({orientation}, {tap_order}); check image_shape, orientation and the window"
         )
     reduce = check_choice("reduce", reduce, _REDUCTIONS)
-    mode = check_mode(padding_mode, frame.layout.spatial, frame.geometry)
+    mode = check_mode(padding_mode, frame.layout, frame.geometry)
     workers = resolve_threads(threads)
     given = native(matrix.dtype)
     # Other packages' integers are counted as bytes, whose sums grow.

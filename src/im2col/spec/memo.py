@@ -81,6 +81,8 @@ def _spelled(values: Iterable[Any], depth: int = _DEEPEST) -> list[Any] | None:
             if inner is None:
                 return None
             spelled.append(inner if kind is list else tuple(inner))
+        elif kind in _DTYPES and value is _DTYPES[kind]:
+            spelled.append(value.char.encode())
         elif depth and kind is dict:
             inner = _spelled((*value, *value.values()), depth - 1)
             if inner is None:
@@ -92,8 +94,6 @@ def _spelled(values: Iterable[Any], depth: int = _DEEPEST) -> list[Any] | None:
                 return None
             # What starts with a complex number is nothing but an array.
             spelled.append((0j, *letter, value.ndim, value.tobytes()))
-        elif kind in _DTYPES and value is _DTYPES[kind]:
-            spelled.append(value.char.encode())
         elif kind is type and value in _SCALARS:
             spelled.append(_SCALARS[value])
         else:

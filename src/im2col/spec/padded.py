@@ -87,11 +87,12 @@ def fill_padded(
     copy(padded[inner], x)
     if mode == "constant":
         return
-    for axis, (n, pair, along) in enumerate(zip(x.shape, pairs, modes_along(mode, x.ndim), strict=True)):
-        if any(pair) and along != "constant":
+    modes = modes_along(mode, x.ndim)
+    for axis, (before, after) in enumerate(pairs):
+        if (before or after) and modes[axis] != "constant":
             # Of the axes that follow, whose borders come later, the pixels alone.
             known = padded[(slice(None),) * (axis + 1) + inner[axis + 1 :]]
-            fill_border(known.swapaxes(0, axis), n, pair[0], along)
+            fill_border(known.swapaxes(0, axis), x.shape[axis], before, modes[axis])
 
 
 def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:

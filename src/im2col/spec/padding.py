@@ -11,7 +11,7 @@ from ..errors import ArgumentError, DTypeError, GeometryError, ShapeError, named
 from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_sequence, per_axis, plain, word
 from .arrays import holds, is_registered
 from .geometry import Geometry, Pairs
-from .layout import default
+from .layout import Layout, default
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -183,15 +183,15 @@ def explicit_padding(padding: object, k: int) -> Pairs:
     return tuple(pairs)
 
 
-def check_mode(mode: object, axes: str, geometry: Geometry) -> Mode:
+def check_mode(mode: object, layout: Layout, geometry: Geometry) -> Mode:
     """Return a user's `padding_mode`: one name for all axes, a tuple of one each only where padded axes differ.
 
     Parameters
     ----------
     mode : str or mapping of str to str
         The user's argument.
-    axes : str
-        The letters of the spatial axes.
+    layout : Layout
+        Of the image.
     geometry : Geometry
         The padding.
 
@@ -205,20 +205,24 @@ def check_mode(mode: object, axes: str, geometry: Geometry) -> Mode:
     Examples
     --------
     >>> g = resolve_geometry("HW", (4, 8), 3, padding=1)
-    >>> check_mode({"W": "wrap"}, "HW", g), check_mode({"H": "edge", "W": "edge"}, "HW", g)
+    >>> check_mode({"W": "wrap"}, Layout("HW"), g), check_mode({"H": "edge", "W": "edge"}, Layout("CHW"), g)
     (('constant', 'wrap'), 'edge')
     """
-    names = tuple(map(_known_mode, _modes_given(mode, axes)))
-    padded = [(i, name) for i, (name, pair) in enumerate(zip(names, geometry.padding, strict=True)) if any(pair)]
-    for i, name in padded:
-        if name != "constant" and geometry.spatial_shape[i] == 0:
+    if type(mode) is str and mode == "constant":  # all but the rare call
+        return mode
+    if isinstance(mode, str):
+        names = (_known_mode(mode),) * geometry.ndim
+    else:
+        names = tuple(map(_known_mode, _modes_given(mode, layout.spatial)))
+    for i, (name, n, pair) in enumerate(zip(names, geometry.spatial_shape, geometry.padding, strict=True)):
+        if n == 0 and name != "constant" and any(pair):
             raise GeometryError(
                 f"padding_mode {name!r} needs pixels to copy but spatial axis {i} of the image has none; use "
                 "padding_mode='constant'"
             )
-    if len(set(names)) == 1:
+    if names.count(names[0]) == len(names):
         return names[0]
-    different = {name for _, name in padded} or {"constant"}
+    different = {name for name, pair in zip(names, geometry.padding, strict=True) if any(pair)} or {"constant"}
     return names if len(different) > 1 else different.pop()
 
 

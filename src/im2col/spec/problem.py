@@ -261,7 +261,7 @@ def make_problem(
     _check_channels(x_shape, w_shape, axes, groups)
     reads = w_shape[1] * groups if names[1] == "w" else None
     geometry = image_geometry(axes, layout, x_shape, w_shape[2:], stride, padding, dilation, channels=reads)
-    mode = check_mode(padding_mode, axes.spatial, geometry)
+    mode = check_mode(padding_mode, axes, geometry)
     requantised = zero_point is not None
     result = np.dtype(dtype) if requantised else result_dtype(x_dtype, w_dtype, dtype, names)
     fill = x_zero_point if padding_value is None else padding_value
