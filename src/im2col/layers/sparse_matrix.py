@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..errors import LayoutError, MissingExtraError, named
+from ..importing import importing
 from ..spec.arguments import check_choice, checked_shape
 from ..spec.arrays import as_array
 from ..spec.layout import BATCH, CHANNEL
@@ -136,7 +137,8 @@ def conv_matrix(
 def scipy_of() -> ModuleType:
     """Return ``scipy.sparse`` with its solvers, which importing im2col leaves alone."""
     try:
-        import scipy.sparse.linalg
+        with importing:
+            import scipy.sparse.linalg
     except ImportError as cause:
         raise MissingExtraError("this needs SciPy; install it with pip install 'im2col[scipy]'") from cause
     return scipy.sparse  # type: ignore[no-any-return]  # SciPy has no types

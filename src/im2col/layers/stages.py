@@ -10,6 +10,7 @@ import numpy as np
 from ..algorithms.contract import Banded
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
+from ..importing import importing
 from ..spec.memo import lazy
 from ..spec.padded import fold_padding
 from .choice import choose, offer_lines
@@ -209,7 +210,8 @@ class Transpose(Operation):
 
     def _unreached(self, bias: Array | None) -> Array:
         """Return what stands where no tap reaches: the bias, and the activation of it."""
-        from ..algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
+        with importing:
+            from ..algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
 
         t = self.transposed
         sums = np.zeros((t.channels, *[1] * len(t.image)), np.float32 if bias is None else bias.dtype)

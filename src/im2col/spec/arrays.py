@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DTypeError, OutputError, shown
+from ..importing import importing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,8 @@ def _convert(value: Any) -> NDArray[Any]:
 def _bits(tensor: Any, torch: Any, name: str) -> NDArray[Any]:
     """Return a tensor of a dtype that NumPy lacks: the same memory, as an array of ml_dtypes' dtype of that name."""
     try:
-        import ml_dtypes
+        with importing:
+            import ml_dtypes
     except ImportError as cause:
         raise TypeError(f"NumPy has no {name}; install ml_dtypes, or pass x.float()") from cause
     bits: NDArray[Any] = np.asarray(tensor.view(torch.int16 if tensor.element_size() == 2 else torch.uint8))
