@@ -42,11 +42,11 @@ def within_reach(filters: NDArray[Any], geometry: Geometry, mode: Mode) -> tuple
     >>> filters.ravel(), geometry.padding[1]
     (array([ 3.,  3., 15.]), (1, 1))
     """
-    sizes, pads = list(geometry.kernel_size), list(geometry.padding)
+    modes, sizes, pads = modes_along(mode, 2), list(geometry.kernel_size), list(geometry.padding)
     for i, (pixels, stops) in enumerate(zip(geometry.spatial_shape, geometry.output_shape, strict=True)):
-        if modes_along(mode, 2)[i] not in {"edge", "constant"}:
+        if modes[i] not in {"edge", "constant"}:
             continue
-        outside = int(modes_along(mode, 2)[i] == "constant")  # the outermost pixel is the edge, but not the constant
+        outside = int(modes[i] == "constant")  # the outermost pixel is the edge, but not the constant
         taps = np.moveaxis(filters, i - 2, 0)
         dilation, (before, after) = geometry.dilation[i], pads[i]
         # The last tap that is at the first pixel, or before it, even when the window stands at its last stop.

@@ -245,13 +245,14 @@ def _modes_given(mode: object, axes: str) -> tuple[object, ...]:
         )
     if not isinstance(mode, Mapping):
         return (mode,) * len(axes)
+    given = {word(letter): name for letter, name in mode.items()}
     for letter in mode:
-        if letter not in tuple(axes):
+        if word(letter) not in tuple(axes):
             raise ArgumentError(
                 f"padding_mode has a mode for {shown(letter)} but the spatial axes of the image are {tuple(axes)}; "
                 f"give modes of those, as in {dict.fromkeys(axes[-1], 'wrap')!r}"
             )
-    return tuple(mode.get(letter, "constant") for letter in axes)
+    return tuple(given.get(letter, "constant") for letter in axes)
 
 
 def constant(value: object, dtype: np.dtype[Any], channels: int | None = None) -> NDArray[Any]:
@@ -274,7 +275,7 @@ def constant(value: object, dtype: np.dtype[Any], channels: int | None = None) -
     ------
     DTypeError
         If `dtype` cannot hold the value: a NaN or a fraction for integers, a negative number for unsigned ones, a
-        complex number for reals. If several do not come as an ndarray.
+        complex number for reals; or if several do not come as an ndarray.
     ShapeError
         If there are several, but not one for each channel.
 
