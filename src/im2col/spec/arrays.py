@@ -199,22 +199,28 @@ def wider(dtype: np.dtype[Any]) -> str | None:
     return None if np.zeros((), dtype).astype(np.float32) == 0 else "float32"
 
 
-def holds(dtype: np.dtype[Any], value: NDArray[Any], cast: NDArray[Any]) -> bool:
-    """Whether a registered dtype holds a number, floats rounded, or casting has made another one of it.
+def holds(dtype: np.dtype[Any], values: NDArray[Any], cast: NDArray[Any]) -> Any:
+    """Say of each number whether a registered dtype holds it, floats rounded, or casting has made another one of it.
 
     Parameters
     ----------
     dtype : dtype
         Integers of 1 to 4 bits wrap, the floats of 4 and 6 bits saturate, and float8_e8m0fnu has no 0.
-    value : ndarray, shape ()
+    values : ndarray
         Of a dtype of NumPy's own.
-    cast : ndarray, shape ()
-        The number as the dtype has it.
+    cast : ndarray
+        The numbers as the dtype has them.
+
+    Returns
+    -------
+    ndarray of bool, or bool
+        Of the same shape.
     """
-    wanted, got = complex(value), complex(cast.astype(np.complex128))
-    if is_registered_integer(dtype) or not wanted:
+    wanted, got = values.astype(np.complex128), cast.astype(np.complex128)
+    if is_registered_integer(dtype):
         return wanted == got
-    return not abs(wanted) > 1 or not abs(wanted - got) > abs(got) / 3
+    near = ~(abs(wanted) > 1) | ~(abs(wanted - got) > abs(got) / 3)
+    return np.where(wanted == 0, wanted == got, near)
 
 
 def strided(x: NDArray[Any], shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
