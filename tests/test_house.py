@@ -97,7 +97,7 @@ def allowed(path: Path, imported: tuple[str, ...]) -> bool:
     if target not in ORDER:
         return False
     if room == "engine":
-        return target in {"engine", "errors", "memory"}
+        return target in {"engine", "errors", "importing", "memory"}
     if room == target:
         return len(path.parts) > 1  # within a folder
     return ORDER.index(target) < ORDER.index(room)
@@ -271,13 +271,13 @@ print("llvmlite" in sys.modules, *ours)
 
 
 def test_a_first_figure_is_a_short_journey(tmp_path: Path) -> None:
-    """Drawing a small layer runs code of at most 41 files, modules that are imported for it included, and no engine."""
+    """Drawing a small layer runs code of at most 42 files, modules that are imported for it included, and no engine."""
     command = [sys.executable, "-c", FIRST_FIGURE, str(tmp_path / "figure.svg")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     engine, *run = done.stdout.split()
     assert engine == "False"
     assert Path("pictures/svg.py") in map(Path, run)
-    assert len(run) <= 41, run
+    assert len(run) <= 42, run
 
 
 def test_all_is_complete_and_sorted() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DTypeError, OutputError, shown
+from ..importing import importing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,8 @@ def _convert(value: Any) -> NDArray[Any]:
 def _bits(tensor: Any, torch: Any, name: str) -> NDArray[Any]:
     """Return a tensor of a dtype that NumPy lacks: the same memory, as an array of ml_dtypes' dtype of that name."""
     try:
-        import ml_dtypes
+        with importing:
+            import ml_dtypes
     except ImportError as cause:
         raise TypeError(f"NumPy has no {name}; install ml_dtypes, or pass x.float()") from cause
     bits: NDArray[Any] = np.asarray(tensor.view(torch.int16 if tensor.element_size() == 2 else torch.uint8))
@@ -197,22 +199,28 @@ def wider(dtype: np.dtype[Any]) -> str | None:
     return None if np.zeros((), dtype).astype(np.float32) == 0 else "float32"
 
 
-def holds(dtype: np.dtype[Any], value: NDArray[Any], cast: NDArray[Any]) -> bool:
-    """Whether a registered dtype holds a number, floats rounded, or casting has made another one of it.
+def holds(dtype: np.dtype[Any], values: NDArray[Any], cast: NDArray[Any]) -> Any:
+    """Say of each number whether a registered dtype holds it, floats rounded, or casting has made another one of it.
 
     Parameters
     ----------
     dtype : dtype
         Integers of 1 to 4 bits wrap, the floats of 4 and 6 bits saturate, and float8_e8m0fnu has no 0.
-    value : ndarray, shape ()
+    values : ndarray
         Of a dtype of NumPy's own.
-    cast : ndarray, shape ()
-        The number as the dtype has it.
+    cast : ndarray
+        The numbers as the dtype has them.
+
+    Returns
+    -------
+    ndarray of bool, or bool
+        Of the same shape.
     """
-    wanted, got = complex(value), complex(cast.astype(np.complex128))
-    if is_registered_integer(dtype) or not wanted:
+    wanted, got = values.astype(np.complex128), cast.astype(np.complex128)
+    if is_registered_integer(dtype):
         return wanted == got
-    return not abs(wanted) > 1 or not abs(wanted - got) > abs(got) / 3
+    near = ~(abs(wanted) > 1) | ~(abs(wanted - got) > abs(got) / 3)
+    return np.where(wanted == 0, wanted == got, near)
 
 
 def strided(x: NDArray[Any], shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
