@@ -119,3 +119,20 @@ def test_the_budget_notices() -> None:
 
     with pytest.raises(MemoryBudgetError, match="ask for less"):
         assert_within_budget(too_careful)
+
+
+def test_means_of_a_long_axis_take_a_box() -> None:
+    """Of the counts along an axis, a box of 64-bit integers takes its own part."""
+    columns = np.ones((1 << 19, 1), np.uint64)
+    out = np.empty(1 << 19, np.uint64)
+    assert_within_budget(lambda: col2im(columns, out.shape, (1,), reduce="mean", out=out, threads=1), slack=1 << 19)
+
+
+@pytest.mark.parametrize("shape", [(256, 1 << 12), (256, 1 << 6), (64, 1 << 15)])
+def test_weights_of_each_channel_take_those_of_a_box(shape: tuple[int, int]) -> None:
+    """However many channels there are, a mean divides those of a box by their own weights."""
+    columns = np.ones((shape[1], shape[0]), np.float32)
+    weights, out = np.ones((shape[0], 1), np.float32), np.empty(shape, np.float32)
+    assert_within_budget(
+        lambda: col2im(columns, shape, (1,), reduce="mean", tap_weights=weights, out=out, threads=1), slack=1 << 20
+    )

@@ -117,7 +117,8 @@ class Fold:
             own = self._is_folded or self.result != self.accumulator
             each = side_planes * whole * size * own + self._entries * size * self._converts
             if self.reduce == "mean":
-                each += (2 * whole * size * max(1, self.weighted) + side) if self.weighted else 16 * side
+                channels = self._sides[1] if self.weighted > 1 else 1
+                each += (2 * whole * size * channels + side) if self.weighted else 16 * side
         counts = self.reduce == "mean" and not self.weighted
         shared = counting_bytes(self.geometry) + 8 * sum(self._inside) if counts else 0
         return each, math.prod(-(-n // step) for n, step in zip(self._shape, self._sides, strict=True)), shared
@@ -342,13 +343,14 @@ class _Job:
         With n copies v of a pixel, ``sum(v) // n == sum(v // n) + sum(v % n) // n`` exactly, and neither sum overflows.
         """
         g, dtype = self.plan.geometry, self.plan.accumulator
-        along = [np.maximum(each, 1).astype(dtype, copy=False) for each in self.counts]
+        parts = zip(self.counts, place, strict=True)
+        along = [np.maximum(each[part], 1).astype(dtype, copy=False) for each, part in parts]
         if self.plan._is_folded:
             modes, one = modes_along(self.plan.mode, g.ndim), np.ones((), dtype)  # of what is dropped
             padded = zip(along, g.padding, modes, strict=True)
             divisors = outer([pad_image(each, [pair], mode, one) for each, pair, mode in padded])
         else:
-            divisors = outer([each[part] for each, part in zip(along, place, strict=True)])
+            divisors = outer(along)
         quotients = np.zeros(shape, dtype)
         remainders = np.zeros(shape, dtype)
         for region in regions(shape, entries, axes):
@@ -357,7 +359,7 @@ class _Job:
             remainders[region.pixels] += remainder
             del quotient, remainder  # before the next ones are made
         remainders = self._folded_back(remainders)
-        remainders //= outer([each[part] for each, part in zip(along, place, strict=True)])
+        remainders //= outer(along)
         remainders += self._folded_back(quotients)
         return remainders
 
