@@ -136,3 +136,14 @@ def test_weights_of_each_channel_take_those_of_a_box(shape: tuple[int, int]) -> 
     assert_within_budget(
         lambda: col2im(columns, shape, (1,), reduce="mean", tap_weights=weights, out=out, threads=1), slack=1 << 20
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "longdouble", "complex64", "clongdouble"])
+def test_counts_are_divisors_of_any_width(dtype: str) -> None:
+    """A mean that is folded back divides a whole plane, by counts in the width of its numbers."""
+    options: dict[str, Any] = {"padding": ((1, 0), 0), "padding_mode": "reflect", "orientation": "columns"}
+    columns = np.ones((2, 400 * 400), dtype)
+    out = np.empty((400, 400), dtype)
+    assert_within_budget(
+        lambda: col2im(columns, out.shape, (2, 1), reduce="mean", out=out, threads=1, **options), slack=1 << 19
+    )

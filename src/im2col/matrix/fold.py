@@ -118,7 +118,8 @@ class Fold:
             each = side_planes * whole * size * own + self._entries * size * self._converts
             if self.reduce == "mean":
                 channels = self._sides[1] if self.weighted > 1 else 1
-                each += (2 * whole * size * channels + side) if self.weighted else 16 * side
+                real = size // 2 if self.accumulator.kind == "c" else size  # of the counts as divisors
+                each += (2 * whole * size * channels + side) if self.weighted else (8 + real) * side
         counts = self.reduce == "mean" and not self.weighted
         shared = counting_bytes(self.geometry) + 8 * sum(self._inside) if counts else 0
         return each, math.prod(-(-n // step) for n, step in zip(self._shape, self._sides, strict=True)), shared
