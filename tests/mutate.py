@@ -359,8 +359,8 @@ MUTATIONS = [
     ),
     Mutation(
         "spec/border.py",
-        "pixels[piece] += lines[piece]",
-        "pixels[piece] = lines[piece]",
+        "np.add(to, source, out=to)",
+        "np.copyto(to, source)",
         "what comes back from the padding takes the place of what the pixel had",
         "test_input_gradient.py::test_by_hand",
     ),
