@@ -153,7 +153,7 @@ def test_resolve_geometry_refuses_a_negative_length() -> None:
 def test_source_index_follows_the_rule_of_its_mode(mode: str, n: int, pair: tuple[int, int]) -> None:
     """Every coordinate shows the pixel that walking with mirrors, clamps and laps leads to, however far out."""
     expected = [oracles.source(i, n, mode) for i in range(-pair[0], n + pair[1])]
-    result = padding.source_index(n, *pair, mode)
+    result = border.source_index(n, *pair, mode)
     assert [None if i < 0 else i for i in result.tolist()] == expected
 
 
@@ -186,7 +186,7 @@ def test_fold_padding_is_the_adjoint_of_pad_image(mode: str, data: st.DataObject
     y = numbers((*lead, *g.padded_shape), np.dtype(np.int64), data.draw(seeds()))
     padded = padding.pad_image(x, ((0, 0),) * first + g.padding, mode, np.array(0))
     left = int((padded * y).sum())
-    folded = padding.fold_padding(y, first, g, mode)
+    folded = border.fold_padding(y, first, g, mode)
     assert folded.shape == x.shape
     assert left == int((x * folded).sum())
 

@@ -9,8 +9,8 @@ import numpy as np
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
+from ..memory import memoized
 from ..spec.arrays import as_array, native
-from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
 from ..spec.quantization import are_zero, centred, check_bytes, zero_point
 from .operation import Work, checked_bias

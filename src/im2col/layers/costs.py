@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ..algorithms import registry
+from ..algorithms import offers, registry
 from ..engine.host import format_bytes
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, named, shown
@@ -18,7 +18,6 @@ from ..spec.arguments import check_choice, checked_shape
 from ..spec.arrays import as_dtype
 from ..spec.problem import WINDOW_OPTIONS, WORKSPACE_LIMIT, make_problem, refuse_unknown
 from ..spec.transposed import make_transposed
-from .choice import offers
 from .input_gradient import transposed_of
 from .stages import Transpose
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from .choice import Choice
+    from ..algorithms import Choice
 
     Array = NDArray[Any]
     Weights = tuple[Array | None, ...]

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..engine import compiler
 from ..errors import ArgumentError, DTypeError, Im2colError, ShapeError, named, naming
+from ..memory import lazy
 from ..spec.arrays import as_array, as_dtype, native
-from ..spec.memo import lazy
 from ..spec.problem import keywords, refuse_unknown
 from .convolution import conv, convolution
 from .operation import own_copy

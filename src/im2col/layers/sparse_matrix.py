@@ -12,8 +12,8 @@ from ..engine.host import require_memory
 from ..errors import LayoutError, MissingExtraError, named
 from ..spec.arguments import check_choice, checked_shape
 from ..spec.arrays import as_array
+from ..spec.border import source_index
 from ..spec.layout import BATCH, CHANNEL
-from ..spec.padding import source_index
 from ..spec.problem import make_problem
 from ..spec.strides import offsets, row_major
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from ..algorithms import choose, offer_lines
 from ..algorithms.contract import Banded
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
-from ..spec.memo import lazy
-from ..spec.padding import fold_padding
-from .choice import choose, offer_lines
+from ..memory import lazy
+from ..spec.border import fold_padding
 from .operation import Input, Operation
 from .product import Product, product_of
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..algorithms import Choice
     from ..algorithms.contract import GradientRunner, Runner
     from ..spec.geometry import Geometry
     from ..spec.problem import Problem
     from ..spec.transposed import Phase, Transposed
-    from .choice import Choice
     from .operation import Weights
 
     Array = NDArray[Any]

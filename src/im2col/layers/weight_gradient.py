@@ -11,10 +11,10 @@ from ..engine import compiler
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import DTypeError, ShapeError, named
+from ..memory import memoized
 from ..spec import layout as layouts
 from ..spec.arguments import checked_shape, integer, per_axis
 from ..spec.arrays import as_array, as_dtype, check_numbers, check_output, check_result, native
-from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, make_problem, refuse_unknown
 from .operation import Work
 from .plan import WeightGradientPlan

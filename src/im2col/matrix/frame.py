@@ -12,12 +12,11 @@ import numpy as np
 from ..engine import gather
 from ..engine.host import require_memory
 from ..errors import ShapeError, named
+from ..memory import memoized
 from ..spec import layout as layouts
 from ..spec.arguments import check_choice, integer
 from ..spec.arrays import as_array, check_numbers, native, strided
-from ..spec.memo import memoized
-from ..spec.padding import pad_image
-from ..spec.problem import image_geometry
+from ..spec.padding import image_geometry, pad_image
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..spec.border import fold_padding
 from ..spec.geometry import Geometry
-from ..spec.padding import fold_padding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

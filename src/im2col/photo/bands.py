@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..spec.padding import source_index
+from ..spec.border import source_index
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,7 +21,8 @@ from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, weig
 from ..matrix.overlap import overlap
 from ..spec.arguments import check_choice
 from ..spec.arrays import as_array, native, sum_dtype
-from ..spec.padding import check_mode, pad_image, source_index
+from ..spec.border import source_index
+from ..spec.padding import check_mode, pad_image
 from ..spec.problem import make_problem
 from ..spec.strides import row_major
 

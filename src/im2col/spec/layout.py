@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import GeometryError, LayoutError, shown
+from ..memory import memoized
 from .arguments import is_sequence, plain, word
-from .memo import memoized
 from .strides import dense_strides
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError, GeometryError, named, shown
 from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_sequence, per_axis, plain, word
 from .arrays import holds, is_registered, native
-from .border import fill_border, fold_border
+from .border import fill_border
 from .geometry import Geometry, Pairs
-from .layout import default
+from .layout import Layout, default
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +26,8 @@ _OTHER_NAMES = (
     "; torch's 'circular' is 'wrap', 'replicate' is 'edge', 'zeros' is 'constant'; scipy.ndimage's 'reflect' is "
     "'symmetric', 'mirror' is 'reflect', 'nearest' is 'edge'"
 )
+_MOST_COLOURS = 4
+"""Channels of a photograph, with its transparency: so short a last axis may be they."""
 _NAMES = get_args(PaddingName)
 _MODES = get_args(PaddingMode)
 
@@ -81,6 +83,50 @@ def resolve_geometry(
     known = spatial_shape, kernel, strides, dilations
     pads = explicit_padding(padding, k) if name is None else _named(name, *known)
     return Geometry(spatial_shape, kernel, strides, pads, dilations, axes)
+
+
+def image_geometry(
+    axes: Layout,
+    layout: str | None,
+    shape: tuple[int, ...],
+    kernel_size: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    channels: int | None = None,
+) -> Geometry:
+    """Return the geometry of windows over an image; where it does not fit, a photograph gets a hint to name its axes.
+
+    Parameters
+    ----------
+    axes : Layout
+        Of the image.
+    layout : str or None
+        The user's argument: None where the axes were taken by their number.
+    shape : tuple of int
+        Of the image.
+    kernel_size, stride, padding, dilation
+        The user's arguments.
+    channels : int, optional
+        How many channels the image must have, if that is known.
+
+    Raises
+    ------
+    GeometryError, ArgumentError
+        As `resolve_geometry`.
+    """
+    window = kernel_size, stride, padding, dilation
+    try:
+        return resolve_geometry(axes.spatial, axes.spatial_shape(shape), *window)
+    except GeometryError as error:
+        last = axes.channels_last if layout is None else None
+        if last is None or not 1 <= shape[-1] <= _MOST_COLOURS or channels not in (None, shape[-1]):
+            raise
+        try:
+            resolve_geometry(last.spatial, last.spatial_shape(shape), *window)
+        except GeometryError:
+            raise error from None
+        raise GeometryError(f"{error}; if the channels come last, pass layout={last.axes!r}") from None
 
 
 @named
@@ -326,59 +372,3 @@ def fill_padded(
             # Of the axes that follow, whose borders come later, the pixels alone.
             known = padded[(slice(None),) * (axis + 1) + inner[axis + 1 :]]
             fill_border(known.swapaxes(0, axis), n, pair[0], mode)
-
-
-def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:
-    """Return which pixel each element of a padded axis shows; -1 where it shows the constant.
-
-    Parameters
-    ----------
-    n : int
-        Length of the axis without padding.
-    before, after : int
-        Its padding.
-    mode : str
-        The padding mode.
-
-    Returns
-    -------
-    ndarray of int64, shape (before + n + after,)
-
-    Examples
-    --------
-    >>> source_index(3, 2, 2, "reflect")
-    array([2, 1, 0, 1, 2, 1, 0])
-    """
-    index = np.full(before + n + after, -1)
-    index[before : before + n] = np.arange(n)
-    if mode != "constant" and (before or after):
-        fill_border(index, n, before, mode)
-    return index
-
-
-def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode: str) -> NDArray[Any]:
-    """Add each padded pixel to the pixel it was copied from: the adjoint of `pad_image`.
-
-    Parameters
-    ----------
-    padded : ndarray
-        Its axes from `first_axis` on have the lengths of ``geometry.padded_shape``. Overwritten.
-    first_axis : int
-        Where the spatial axes start.
-    geometry : Geometry
-        The padding.
-    mode : str
-        The padding mode; under ``"constant"`` the padding is dropped.
-
-    Returns
-    -------
-    ndarray
-        A view of `padded` without its padding.
-    """
-    for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
-        lines = padded.swapaxes(0, first_axis + i)
-        folded = lines[before : before + n]
-        if mode != "constant" and (before or after):
-            folded = fold_border(lines, n, before, mode)
-        padded = folded.swapaxes(0, first_axis + i)
-    return padded
