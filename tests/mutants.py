@@ -39,9 +39,6 @@ _INSIDE = (
     "a tile inside may be taken for one at the border: it is found to see everything, and gathered with the others"
 )
 EQUIVALENT: dict[str, str] = {
-    "spec/geometry.py integer: if type(value) is int and value > minimum:  # all but the rare call": (
-        "a shortcut: what does not take it is judged by the lines below, which say the same"
-    ),
     "matrix/regions.py _walks: if first <= stop:": "a tap that is nowhere on the image copies nothing, in no loop",
     "matrix/regions.py regions: if taps < positions:": "where both are as many, either way makes as many regions",
     **{

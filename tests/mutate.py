@@ -415,7 +415,7 @@ MUTATIONS = [
     ),
     Mutation(
         "spec/transposed.py",
-        't // 2 if padding == "same" else t - t // 2',
+        't // 2 if name == "same" else t - t // 2',
         "t // 2",
         '"same_lower" crops as "same" does',
         "test_transpose.py::test_by_hand",

@@ -91,6 +91,21 @@ ROWS: list[tuple[Call, str, Call]] = [
         "pass an ndarray in CPU memory",
         lambda: I.im2col(np.array([[1, 2], [3, 0]]), 1),
     ),
+    (
+        lambda: I.weight_matrix(ONES((1,) * 64)),
+        "as in w.reshape(*w.shape[:2], -1)",
+        lambda: I.weight_matrix(ONES((1,) * 64).reshape(1, 1, -1)),
+    ),
+    (
+        lambda: I.quantized_conv(B, K, np.array([1.5, 2]), **S),
+        "as in bias.astype(np.int32)",
+        lambda: I.quantized_conv(B, K, np.array([1.5, 2]).astype(np.int32), **S),
+    ),
+    (
+        lambda: I.conv(B, K, ONES(2).astype(ml_dtypes.bfloat16)),
+        "as in bias.astype(np.int32)",
+        lambda: I.conv(B, K, ONES(2).astype(ml_dtypes.bfloat16).astype(np.int32)),
+    ),
     (lambda: I.conv(X, W, dtype=any_("fish")), "pass one such as np.float32", lambda: I.conv(X, W, dtype=np.float64)),
     (
         lambda: I.cost(X.shape, W.shape, dtype=any_(None)),

@@ -291,7 +291,7 @@ def convolution(
     shapes_and_dtypes = x_shape, filters.shape, x_dtype, filters.dtype
     operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
-        bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator)
+        bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator, fixed=scales is not None)
     return Work(operation, (filters, bias, scales), (given,))
 
 

@@ -68,12 +68,12 @@ class BasePlan:
         operation = self._operation
         try:
             arrays = [_checked(value, *wanted) for value, wanted in zip(values, operation.inputs, strict=True)]
-            out = operation.result(out, arrays)  # the weights are the plan's own: no result can overwrite them
+            result = operation.result(out, arrays)  # the weights are the plan's own: no result can overwrite them
         except Im2colError as error:  # as `naming` does, which would take its time in each call
             error.name_operation(self.made_by)
             raise
-        operation.run(self._prepared, arrays, out)
-        return out
+        operation.run(self._prepared, arrays, result)
+        return result if out is None else out
 
     @naming("Plan.ir")
     def ir(self) -> str:

@@ -173,6 +173,10 @@ def resolve_frame(
     return Frame(axes, geometry, batch, channels, orientation, tap_order)
 
 
+_MOST_AXES = 62
+"""Of filters: two more, for the groups, are all that an array of NumPy can have."""
+
+
 @named
 def weight_matrix(
     w: ArrayLike,
@@ -225,6 +229,11 @@ def weight_matrix(
         raise ShapeError(
             f"w must be (filters, channels/groups, *kernel) with filters divisible by groups={groups}, got shape "
             f"{filters.shape}"
+        )
+    if filters.ndim > _MOST_AXES:
+        raise ShapeError(
+            f"w has {filters.ndim} axes, of which at most {_MOST_AXES} can be told apart; flatten the kernel's, as in "
+            "w.reshape(*w.shape[:2], -1)"
         )
     if groups > 1:
         check_numbers("w", filters.dtype, integers=True)  # which have a 0

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, GeometryError, named, shown
-from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_sequence, per_axis, plain, word
-from .arrays import holds, is_registered, native
+from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_a, is_sequence, per_axis, plain, word
+from .arrays import as_array, holds, is_registered, native, own
 from .border import fill_border
 from .geometry import Geometry, Pairs
 from .layout import Layout, default
@@ -239,12 +239,12 @@ def check_mode(mode: object, geometry: Geometry) -> PaddingMode:
     """
     known: Any = word(mode)
     if known not in _MODES:
-        if isinstance(mode, list | tuple):
+        if is_a(mode, (list, tuple)):
             raise ArgumentError(
                 f"padding_mode takes one name for all axes, got {shown(mode)}; where axes differ, pad x first with "
                 "np.pad, axis by axis"
             )
-        others = _OTHER_NAMES * isinstance(mode, str)
+        others = _OTHER_NAMES * is_a(mode, str)
         raise ArgumentError(f"padding_mode must be one of {_MODES}, got {shown(mode)}{others}")
     if known == "constant":
         return "constant"
@@ -281,19 +281,18 @@ def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
         return np.zeros((), dtype)
     wrong = DTypeError(f"padding_value {shown(value)} is not a value of the image's dtype {dtype}")
     try:
-        scalar = np.asarray(value)
-        if isinstance(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
+        scalar = np.asarray(value) if is_a(value, int) else own(as_array("padding_value", value))
+        if is_a(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
             scalar = np.asarray(float(value))  # an integer beyond 64 bits
     except Exception:
         raise wrong from None
-    if is_registered(scalar.dtype):
-        scalar = scalar.astype(np.float64)
     if scalar.ndim and scalar.dtype.kind in "biufc":
         raise DTypeError(
             f"padding_value takes one scalar for all channels, got {shown(value)}; where channels differ, pad x first "
             "with np.pad, channel by channel"
         )
-    if scalar.ndim or scalar.dtype.kind not in "biufc" or (scalar.dtype.kind == "c" and dtype.kind != "c"):
+    kinds = "biufc" if dtype.kind == "c" else "biuf"
+    if scalar.ndim or scalar.dtype.kind not in kinds:
         raise wrong
     with np.errstate(all="ignore"):
         try:
