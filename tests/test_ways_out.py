@@ -106,6 +106,12 @@ ROWS: list[tuple[Call, str, Call]] = [
         "as in bias.astype(np.int32)",
         lambda: I.conv(B, K, ONES(2).astype(ml_dtypes.bfloat16).astype(np.int32)),
     ),
+    (
+        lambda: I.conv2d(PHOTO, KERNEL),
+        "np.stack([w[None]] * C) and groups=C, and layout= for channels last",
+        lambda: I.conv2d(PHOTO, np.stack([KERNEL[None]] * 3), groups=3, layout="HWC"),
+    ),
+    (lambda: I.plan(any_(X), W), "pass its shape", lambda: I.plan(X.shape, W)),
     (lambda: I.conv(X, W, dtype=any_("fish")), "pass one such as np.float32", lambda: I.conv(X, W, dtype=np.float64)),
     (
         lambda: I.cost(X.shape, W.shape, dtype=any_(None)),

@@ -175,6 +175,30 @@ def test_numbers_of_other_packages() -> None:
         im2col.im2col(x, 2, padding=1, padding_value=masked)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [("float4_e2m1fn", np.nan), ("float6_e3m2fn", np.nan), ("float8_e4m3fn", np.inf), ("float8_e4m3fnuz", -np.inf)],
+)
+def test_padding_that_a_dtype_lacks(dtype: str, value: float) -> None:
+    """It is refused, where casting would make another number of it; dtypes that have it take it."""
+    x = np.ones((3, 3))
+    message = f"im2col: padding_value {value} is not a value of the image's dtype {dtype}"
+    with raises_exactly(im2col.DTypeError, message):
+        im2col.im2col(x.astype(getattr(ml_dtypes, dtype)), 2, padding=1, padding_value=value)
+    found = im2col.im2col(x.astype(ml_dtypes.float8_e5m2), 2, padding=1, padding_value=value)
+    np.testing.assert_array_equal(found.astype(float), im2col.im2col(x, 2, padding=1, padding_value=value))
+
+
+def test_no_axes() -> None:
+    """An array of no axes is told which an image has."""
+    message = (
+        "im2col: an image with 1 spatial axis has 1 (plain), 2 (with channels) or 3 (with a batch) axes, got an array "
+        "of 0; pass an image of that many axes, or name its axes with layout="
+    )
+    with raises_exactly(LayoutError, message):
+        im2col.im2col(5, 2)
+
+
 def test_an_integer_for_a_signal() -> None:
     """An array of one axis has one spatial axis."""
     x = np.arange(6.0)

@@ -257,9 +257,12 @@ def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]
         return w[None, None]
     axes = "axis" if spatial == 1 else "axes"
     plain = f", or a plain kernel of {spatial} {axes} for a plain image of {spatial}"
+    alike = (
+        "; to filter each of C channels alike, pass np.stack([w[None]] * C) and groups=C, and layout= for channels last"
+    )
     raise ShapeError(
         f"w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape {w.shape} "
-        f"with an image of shape {image.shape}"
+        f"with an image of shape {image.shape}{alike * (w.ndim == spatial < image.ndim)}"
     )
 
 

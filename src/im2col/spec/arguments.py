@@ -119,6 +119,9 @@ def checked_shape(name: str, value: object) -> tuple[int, ...]:
     >>> checked_shape("image_shape", np.array([4, 5]))
     (4, 5)
     """
+    if is_a(value, np.ndarray) and np.ndim(np.asarray(value)) > 1:
+        shape = np.asarray(value).shape
+        raise ArgumentError(f"{name} must be a tuple of integers, got an array of shape {shape}; pass its shape")
     if not is_sequence(value):
         raise ArgumentError(f"{name} must be a tuple of integers, got {shown(value)}")
     return tuple(integer(f"an entry of {name}", n, minimum=0) for n in plain(value))
