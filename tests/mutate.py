@@ -501,8 +501,8 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/implicit/prepared.py",
-        "np.array(int(value) + copy.offset)",
-        "np.array(int(value))",
+        "(value.astype(np.int64) + copy.offset)",
+        "value.astype(np.int64)",
         "padding is not moved as the pixels are",
         "test_quantized.py::test_padding_is_the_zero_point",
         "i2",

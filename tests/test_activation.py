@@ -92,6 +92,14 @@ def test_slopes_may_be_any_real_number(slope: Any) -> None:
     np.testing.assert_array_equal(result, [-4 * float(slope), 4])
 
 
+def test_a_slope_of_minus_zero_is_zero() -> None:
+    """They are equal, so what is remembered for one serves the other: results must not depend on which came first."""
+    for algorithm in ("explicit", "reference"):
+        for slope in (-0.0, 0.0):
+            options: Any = {"activation": ("leaky_relu", slope), "algorithm": algorithm}
+            assert np.signbit(conv(np.array([-1.0]), np.ones((1, 1, 1)), **options)).all()
+
+
 def test_activations_are_values() -> None:
     """The checked activation is equal to every other of the same name and slope."""
     one = check_activation(("leaky_relu", 2), np.dtype(float))

@@ -59,7 +59,7 @@ def mixed(*axes: Sequence[str]) -> list[tuple[str, ...]]:
 COMMON = (DTYPES, PADDING_MODES, ORIENTATIONS, TAP_ORDERS)
 
 
-@pytest.mark.parametrize(("name", "dtype", "mode", "orientation", "tap_order"), one_in(5, mixed(*COMMON)))
+@pytest.mark.parametrize(("name", "dtype", "mode", "orientation", "tap_order"), one_in(11, mixed(*COMMON)))
 def test_the_column_matrix(name: str, dtype: str, mode: str, orientation: str, tap_order: str) -> None:
     """`im2col`, new and into `out`, and `patches`."""
     shape, kernel, window = SHAPES[name]
@@ -72,7 +72,7 @@ def test_the_column_matrix(name: str, dtype: str, mode: str, orientation: str, t
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype", "mode", "orientation", "tap_order", "reduce"), one_in(5, mixed(*COMMON, REDUCTIONS))
+    ("name", "dtype", "mode", "orientation", "tap_order", "reduce"), one_in(11, mixed(*COMMON, REDUCTIONS))
 )
 def test_the_way_back(name: str, dtype: str, mode: str, orientation: str, tap_order: str, reduce: str) -> None:
     """`col2im`, new and into `out`."""

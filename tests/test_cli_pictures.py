@@ -330,7 +330,7 @@ def test_when_somebody_looks(
         ("show glide", f"show: chapter must be one of {tuple(chapters())}, got 'glide'"),
         (
             "draw slide -o a.jpg",
-            "draw: the ending '.jpg' of a.jpg means no picture that is written here; use one of .svg, .png, .gif, "
+            "draw: the ending '.jpg' of 'a.jpg' means no picture that is written here; use one of .svg, .png, .gif, "
             ".html, as in a.svg",
         ),
         (

@@ -310,6 +310,24 @@ def test_a_terminal_gets_no_bytes(run: Callable[..., Result], monkeypatch: pytes
     assert done == Result(2, "", f"im2col filter: {line}")
 
 
+def test_closed_streams_are_one_line(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where a shell closes them (``<&-``, ``>&-``), Python has None: an error where `-` needs them, else nothing."""
+    monkeypatch.setattr(sys, "stdin", None)
+    done = run("filter", "-", "--kernel", "blur", "-o", "a.png")
+    line = "im2col filter: cannot read '-': standard input is closed; check the path and its permissions\n"
+    assert (done.status, done.err) == (2, line)
+    with monkeypatch.context() as closed:
+        closed.setattr(sys, "stdout", None)
+        done = run("filter", "photo.jpg", "--kernel", "blur", "-o", "-")
+    assert (done.status, done.err) == (2, "im2col filter: cannot write '-': standard output is closed; name a file\n")
+    with monkeypatch.context() as closed:
+        closed.setattr(sys, "stdout", None)
+        done = run("filter", "photo.jpg", "--kernel", "blur", "-o", "a.png")
+    assert (done.status, done.err, (tmp_path / "a.png").exists()) == (0, "", True)
+
+
 def test_nothing_on_standard_input(tmp_path: Path) -> None:
     """One line."""
     done = process("filter", "-", "--kernel", "blur", "-o", "b.png", data=b"", cwd=tmp_path)

@@ -49,3 +49,18 @@ def test_the_house_is_as_told() -> None:
     assert found
     rooms = re.findall(r"(?<=\s)\w+", " ".join(line[:26] for line in found[1].splitlines()))
     assert tuple(rooms) == ORDER
+
+
+def test_every_promise_is_held() -> None:
+    """Each row of the page on promises names tests, and every test that it names exists."""
+    rows = [line for line in (REPOSITORY / "docs/promises.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    promises = [row for row in rows if not row.startswith("| promise")]
+    assert len(promises) > 25
+    assert [row for row in promises if not re.search(r"`test_\w+\.py", row)] == []
+    named = re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", "\n".join(promises))
+    lost = [
+        (file, test)
+        for file, test in named
+        if f"def {test}(" * bool(test) not in (REPOSITORY / "tests" / file).read_text("utf-8")
+    ]
+    assert lost == []

@@ -97,7 +97,7 @@ def allowed(path: Path, imported: tuple[str, ...]) -> bool:
     if target not in ORDER:
         return False
     if room == "engine":
-        return target in {"engine", "errors", "memory"}
+        return target in {"engine", "errors", "importing", "memory"}
     if room == target:
         return len(path.parts) > 1  # within a folder
     return ORDER.index(target) < ORDER.index(room)

@@ -44,6 +44,7 @@ def counted() -> tuple[Any, list[Any]]:
         (1 << 100, -0.0),
         (np.dtype(np.float32), np.dtype("?"), np.dtype("c16")),
         (np.float32, (np.int8, np.dtype(np.int8))),
+        ({"W": "wrap", "H": [1]}, {}),
     ],
     ids=repr,
 )
@@ -62,6 +63,7 @@ def test_plain_values_are_remembered(arguments: tuple[Any, ...]) -> None:
         ((1, 2), [1, 2]),
         (0.0, -0.0, 0, False, None),
         ((1, (2,)), (1, 2), ("", b"", ())),
+        ({}, {1: 2}, {1.0: 2}, {2: 1}, {1: 2, 3: 4}, {1: 3, 2: 4}, [(1, 2)], ((1, 2),)),
         (np.dtype("f4"), np.float32, np.dtype(">f4"), np.dtype("f8"), "f", b"f", "float32", b"float32"),
         (np.dtype("?"), np.bool_, bool, np.dtype("V2"), np.dtype("U1"), np.dtype([("f", "f4")])),
     ],
@@ -95,6 +97,19 @@ def test_a_list_is_remembered_by_what_it_holds_now() -> None:
     assert len(calls) == 2
 
 
+def test_short_vectors_are_remembered_by_what_they_hold_now() -> None:
+    """Of NumPy's own dtypes in the machine's byte order, whatever their strides."""
+    describe, calls = counted()
+    vector = np.array([1, 2, 3, 4], np.float32)
+    first = describe(vector)
+    assert describe(vector.copy()) is first
+    assert describe(np.repeat(vector, 2)[::2]) is first
+    vector[0] = -0.0
+    for other in (vector, np.abs(vector), vector.view(np.int32), np.array(1, np.float32), vector[:1], vector.tolist()):
+        assert describe(other) == repr([(type(other).__name__, other)])
+    assert len(calls) == 7
+
+
 NUMPY_VALUES = (
     np.int64(3),
     np.uint64(3),
@@ -117,7 +132,12 @@ def test_values_with_the_same_bytes_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [np.int64(3), np.float64(1), np.array([1, 2]), Decimal(1), b"1", 1j, [range(3)], ({},)], ids=repr
+    "value",
+    [
+        *(np.int64(3), np.float64(1), Decimal(1), b"1", 1j, [range(3)], {"W": range(3)}),
+        *(np.array([1, 2], ">i4"), np.array([[1]]), np.ma.array([1]), np.zeros(2000), np.array(["1"])),
+    ],
+    ids=repr,
 )
 def test_other_values_are_not_remembered(value: Any) -> None:
     """Arguments that are not Python's own plain types are computed anew every time."""

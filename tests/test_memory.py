@@ -10,6 +10,7 @@ import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -256,3 +257,9 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
         [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
     )
     assert done.stdout == "0\n"
+
+
+def test_no_attribute_waits_for_another_objects() -> None:
+    """On Python 3.11 ``functools.cached_property`` holds a lock a child forked meanwhile never gets: see `lazy`."""
+    sources = {path.name: path.read_text() for path in Path(im2col.__file__).parent.rglob("*.py")}
+    assert [name for name, text in sources.items() if "import cached_property" in text] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from im2col import col2im, conv1d, im2col, output_shape, overlap_count, window_geometry
-from im2col.errors import ArgumentError, DTypeError, GeometryError
+from im2col.errors import ArgumentError, DTypeError, GeometryError, ShapeError, shown
 from im2col.spec import border, padding
+from im2col.spec import padded as images
+from im2col.spec.layout import Layout
 
 from .kit import oracles
 from .kit.outcomes import raises_exactly, unknown_mode
@@ -153,7 +156,7 @@ def test_resolve_geometry_refuses_a_negative_length() -> None:
 def test_source_index_follows_the_rule_of_its_mode(mode: str, n: int, pair: tuple[int, int]) -> None:
     """Every coordinate shows the pixel that walking with mirrors, clamps and laps leads to, however far out."""
     expected = [oracles.source(i, n, mode) for i in range(-pair[0], n + pair[1])]
-    result = border.source_index(n, *pair, mode)
+    result = images.source_index(n, *pair, mode)
     assert [None if i < 0 else i for i in result.tolist()] == expected
 
 
@@ -168,7 +171,7 @@ def test_pad_image_is_np_pad(mode: str, data: st.DataObject) -> None:
     value = numbers((), dtype, data.draw(seeds()))
     constant = {"constant_values": value} if mode == "constant" else {}
     x = MEMORY_ORDERS[data.draw(memory_orders())](plain)
-    result = padding.pad_image(x, pairs, mode, value)
+    result = images.pad_image(x, pairs, mode, value)
     np.testing.assert_array_equal(result, np.pad(plain, pairs, mode, **constant))  # type: ignore[call-overload]
     assert result.dtype == dtype
     assert result.dtype.isnative
@@ -184,9 +187,9 @@ def test_fold_padding_is_the_adjoint_of_pad_image(mode: str, data: st.DataObject
     lead = (2, 3)[:first]
     x = numbers((*lead, *g.spatial_shape), np.dtype(np.int64), data.draw(seeds()))
     y = numbers((*lead, *g.padded_shape), np.dtype(np.int64), data.draw(seeds()))
-    padded = padding.pad_image(x, ((0, 0),) * first + g.padding, mode, np.array(0))
+    padded = images.pad_image(x, ((0, 0),) * first + g.padding, mode, np.array(0))
     left = int((padded * y).sum())
-    folded = border.fold_padding(y, first, g, mode)
+    folded = images.fold_padding(y, first, g, mode)
     assert folded.shape == x.shape
     assert left == int((x * folded).sum())
 
@@ -231,7 +234,7 @@ def test_check_mode_refuses_unknown_names(wrong: str) -> None:
     """Only five of np.pad's modes are taken; whoever knows them by other names is told ours."""
     message = unknown_mode(wrong)
     with raises_exactly(ArgumentError, message):
-        padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
+        padding.check_mode(wrong, Layout("W"), padding.resolve_geometry("W", (5,), 3))
 
 
 @pytest.mark.parametrize("wrong", [None, 3, b"wrap", np.array(["wrap", "wrap"])])
@@ -239,18 +242,53 @@ def test_check_mode_refuses_what_is_no_name(wrong: object) -> None:
     """With what it is."""
     message = f"padding_mode must be one of ('constant', 'edge', 'reflect', 'symmetric', 'wrap'), got {wrong!r}"
     with raises_exactly(ArgumentError, message):
-        padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
+        padding.check_mode(wrong, Layout("W"), padding.resolve_geometry("W", (5,), 3))
 
 
-@pytest.mark.parametrize("wrong", [("reflect", "wrap"), ["edge"], ()])
-def test_check_mode_refuses_a_name_for_each_axis(wrong: object) -> None:
-    """With the way out, which `test_padding_first_is_a_way_out` takes."""
+@pytest.mark.parametrize(
+    ("wrong", "example"),
+    [
+        (("reflect", "wrap"), {"H": "reflect", "W": "wrap"}),
+        (["edge"], {"W": "wrap"}),
+        ((), {"W": "wrap"}),
+        (("edge", "circular"), {"W": "wrap"}),
+    ],
+)
+def test_modes_go_by_letters(wrong: object, example: object) -> None:
+    """Axes are named, so that no order of them need be known."""
+    message = f"padding_mode is one name for all axes, or a mapping by axis such as {example!r}; got {wrong!r}"
+    with raises_exactly(ArgumentError, message):
+        padding.check_mode(wrong, Layout("HW"), padding.resolve_geometry("HW", (5, 5), 3))
+
+
+@pytest.mark.parametrize("letter", ["C", "N", "h", "HW", "", 0, None, ("H",)], ids=repr)
+def test_only_spatial_axes_have_modes(letter: Any) -> None:
+    """Whatever else is a key is refused, with those that may be."""
     message = (
-        f"padding_mode takes one name for all axes, got {wrong!r}; where axes differ, pad x first with np.pad, axis by "
-        "axis"
+        f"padding_mode has a mode for {letter!r} but the spatial axes of the image are ('H', 'W'); give modes of "
+        "those, as in {'W': 'wrap'}"
     )
     with raises_exactly(ArgumentError, message):
-        padding.check_mode(wrong, padding.resolve_geometry("W", (5,), 3))
+        padding.check_mode({"W": "edge", letter: "wrap"}, Layout("HW"), padding.resolve_geometry("HW", (5, 5), 3))
+
+
+def test_modes_are_one_where_padded_axes_agree() -> None:
+    """Axes that are left out are constant, and those without padding have no say."""
+    both = padding.resolve_geometry("HW", (5, 5), 3, padding=1)
+    wide = padding.resolve_geometry("HW", (5, 5), 3, padding=((0, 0), (1, 0)))
+    for mode, expected, expected_wide in (
+        ({"W": "wrap"}, ("constant", "wrap"), "wrap"),
+        ({"H": "wrap"}, ("wrap", "constant"), "constant"),
+        ({"W": "edge", "H": "reflect"}, ("reflect", "edge"), "edge"),
+        ({"W": "edge", "H": "edge"}, "edge", "edge"),
+        (MappingProxyType({"H": "symmetric"}), ("symmetric", "constant"), "constant"),
+        ({}, "constant", "constant"),
+        ("wrap", "wrap", "wrap"),
+    ):
+        assert padding.check_mode(mode, Layout("HW"), both) == expected
+        assert padding.check_mode(mode, Layout("HW"), wide) == expected_wide
+    with raises_exactly(ArgumentError, unknown_mode("circular")):
+        padding.check_mode({"W": "circular"}, Layout("HW"), both)
 
 
 def test_names_of_other_libraries_are_ours() -> None:
@@ -263,24 +301,15 @@ def test_names_of_other_libraries_are_ours() -> None:
         np.testing.assert_allclose(conv1d(x, [1.0, 2, 4, 8, 16], padding=2, padding_mode=ours), expected)  # type: ignore[arg-type]
 
 
-def test_padding_first_is_a_way_out() -> None:
-    """Axis by axis, and channel by channel."""
-    x = np.arange(24.0).reshape(2, 3, 4)
-    axes = np.pad(np.pad(x, ((0, 0), (1, 1), (0, 0)), mode="reflect"), ((0, 0), (0, 0), (1, 1)), mode="wrap")
-    assert im2col(axes, 3).shape == (12, 18)
-    channels = np.stack([np.pad(each, 1, constant_values=value) for each, value in zip(x, (7, 8), strict=True)])
-    assert im2col(channels, 3)[0, [0, 9]].tolist() == [7, 8]
-
-
 def test_check_mode_refuses_to_copy_pixels_of_an_empty_axis() -> None:
     """An axis without pixels can only be padded with a constant."""
     empty = padding.resolve_geometry("HW", (5, 0), 1, padding=((0, 0), (1, 0)))
-    padding.check_mode("constant", empty)
+    padding.check_mode("constant", Layout("HW"), empty)
     message = (
         "padding_mode 'edge' needs pixels to copy but spatial axis 1 of the image has none; use padding_mode='constant'"
     )
     with raises_exactly(GeometryError, message):
-        padding.check_mode("edge", empty)
+        padding.check_mode("edge", Layout("HW"), empty)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -353,15 +382,49 @@ def test_constant_takes_integers_of_any_length() -> None:
                 padding.constant(value, np.dtype(dtype))
 
 
-@pytest.mark.parametrize("value", [(1, 2, 3), [0.5], np.array([[1]]), np.zeros(0)])
-def test_constant_is_one_scalar(value: Any) -> None:
-    """Numbers for several channels are refused with the way out."""
+@pytest.mark.parametrize("value", [(1, 2, 3), [0.5], [[1]], (), np.ma.array([1, 2, 3])], ids=repr)
+def test_values_of_channels_come_as_an_array(value: Any) -> None:
+    """Other containers are refused with the way out."""
     message = (
-        f"padding_value takes one scalar for all channels, got {value!r}; where channels differ, pad x first with "
-        "np.pad, channel by channel"
+        f"padding_value is one scalar, or an array of one value a channel such as np.array((1, 2, 3)); got "
+        f"{shown(value)}"
     )
     with raises_exactly(DTypeError, message):
-        padding.constant(value, np.dtype(np.float32))
+        padding.constant(value, np.dtype(np.float32), 3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_value_for_each_channel(dtype: np.dtype[Any]) -> None:
+    """Of any dtype; where all are the same they are one."""
+    for value in (np.array((0, 1, 1)), np.array((0.0, 1, 1)), np.array((0, 1, 1), dtype), np.array((0, 1, 1), ">i2")):
+        result = padding.constant(value, dtype, 3)
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(result.astype(complex), [0, 1, 1])
+    assert padding.constant(np.ones(3), dtype, 3).shape == ()
+    assert padding.constant(np.ones(0), dtype, 0).shape == ()
+    if dtype.kind in "fc" and dtype.char not in "gG":
+        assert padding.constant(np.array([0.0, -0.0]), dtype, 2).shape == (2,)
+        assert padding.constant(np.array([np.nan, np.nan]), dtype, 2).shape == ()
+
+
+def test_there_is_a_value_for_each_channel_or_one() -> None:
+    """And each is a value of the dtype."""
+    for value, channels, image in (
+        (np.arange(3), 4, "the image has 4 channels"),
+        (np.arange(3), None, "the image has no channel axis"),
+        (np.zeros((2, 1)), 2, "the image has 2 channels"),
+    ):
+        message = (
+            f"padding_value has shape {value.shape} but {image}; pass one scalar, or an array of one value a channel"
+        )
+        with raises_exactly(ShapeError, message):
+            padding.constant(value, np.dtype(np.float32), channels)
+    for values, first, dtype in (((1, 0.5), 0.5, "int8"), ((1, 300), 300, "uint8"), ((1, 1e39), 1e39, "float32")):
+        with raises_exactly(DTypeError, f"padding_value {first!r} is not a value of the image's dtype {dtype}"):
+            padding.constant(np.array(values), np.dtype(dtype), 2)
+    wrong = np.array([1j, 2])
+    with raises_exactly(DTypeError, f"padding_value {shown(wrong)} is not a value of the image's dtype float32"):
+        padding.constant(wrong, np.dtype(np.float32), 2)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])

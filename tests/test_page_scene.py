@@ -20,8 +20,8 @@ from im2col.pictures.pictured_layer import make_pictured_layer
 from im2col.pictures.plane import NOTHING, Selection
 from im2col.pictures.story import chapters, make_scene
 from im2col.pictures.text import Text, dictionary, languages, say
-from im2col.spec.border import source_index
 from im2col.spec.geometry import Geometry
+from im2col.spec.padded import source_index
 
 from .kit.strategies import PADDING_MODES
 

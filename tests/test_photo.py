@@ -838,6 +838,16 @@ def test_a_file_is_replaced_only_with_force(folder: Path) -> None:
     assert read_photo(path).mode == "RGB"
 
 
+def test_a_file_that_appears_meanwhile_stays(folder: Path) -> None:
+    """Of two processes that write one name, the second says so; nothing hidden is left."""
+    path = folder / "a.bin"
+    message = f"cannot write '{path}': it exists already; name another file, or pass force (--force) to replace it"
+    with raises_exactly(FileError, message), replacing(path, force=False) as file:
+        file.write(b"second")
+        path.write_bytes(b"first")
+    assert [(entry.name, entry.read_bytes()) for entry in folder.iterdir()] == [("a.bin", b"first")]
+
+
 def test_links_are_followed(folder: Path) -> None:
     """The file behind a link is replaced, and the link stays."""
     (folder / "link.png").symlink_to(folder / "real.png")
@@ -915,6 +925,14 @@ def test_a_picture_too_large_for_its_format(folder: Path, ending: str, most: int
         write_photo(photo, path)
     assert list(folder.iterdir()) == []
     write_photo(Photo(photo.samples[:, 1:]), path)
+
+
+def test_a_picture_too_large_for_every_format() -> None:
+    """One line, and no way out but a smaller one."""
+    with raises_exactly(
+        PhotoError, "a.png: no format holds 5000000000 × 2 pixels of RGB with alpha; make the result smaller"
+    ):
+        format_for("a.png", "RGBA", (5_000_000_000, 2))
 
 
 # --- from file to file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ TIFF_WAYS: dict[str, dict[str, Any]] = {
     "strips": {"rowsperstrip": 5},
     "big": {"bigtiff": True},
     "big-endian": {"byteorder": ">"},
+    "big and big-endian": {"bigtiff": True, "byteorder": ">"},
     "lzw": {"compression": "lzw"},
     "deflate": {"compression": "zlib", "predictor": True},
     "zstd": {"compression": "zstd"},
@@ -83,6 +85,22 @@ def test_sixteen_bit_colour_in_every_arrangement(tmp_path: Path, way: str) -> No
 def test_every_depth(tmp_path: Path, dtype: str, channels: int) -> None:
     """Grey and colour; floating point comes out as it went in, neither rounded nor clipped."""
     check_tiff(tmp_path / "a.tif", dtype, channels, "planar")
+
+
+def test_a_big_endian_bigtiff_says_what_travels(tmp_path: Path) -> None:
+    """Pillow cannot open one: its pixels, orientation and texts are read all the same, and what is not is named."""
+    samples = smooth("u1", 3)
+    extra = [(274, "H", 1, 6, True), (315, "s", 0, "Ada", True), (64999, "Q", 1, 8, True)]
+    path = tiff(tmp_path / "a.tif", samples, "rgb", bigtiff=True, byteorder=">", extratags=extra)
+    # tifffile does not write a directory of EXIF.
+    path.write_bytes(path.read_bytes().replace(struct.pack(">HH", 64999, 16), struct.pack(">HH", 34665, 16)))
+    photo = read_photo(path)
+    np.testing.assert_array_equal(photo.samples, np.rot90(samples, -1))
+    assert photo.notes == (f"{path}: EXIF of a big-endian BigTIFF could not be read",)
+    write_photo(photo, tmp_path / "b.tif")
+    with Image.open(tmp_path / "b.tif") as image:
+        assert dict(image.getexif()).get(315) == "Ada"
+        assert 274 not in image.getexif()
 
 
 @pytest.mark.wide

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from im2col.engine import compiler, scatter, scatter_kernels, scatter_plan
 from im2col.matrix.frame import patch_view
 from im2col.spec.arrays import sum_dtype
-from im2col.spec.padding import pad_image
+from im2col.spec.padded import pad_image
 
 from .kit.copies import THRESHOLDS, kernel_makers
 from .kit.outcomes import require

@@ -19,6 +19,7 @@ import pytest
 import im2col as I  # noqa: N812 (two calls a row stay on a line)
 from im2col import Im2colError
 
+from .kit.nasty import hostile
 from .kit.outcomes import require
 
 if TYPE_CHECKING:
@@ -110,6 +111,11 @@ ROWS: list[tuple[Call, str, Call]] = [
         lambda: I.conv2d(PHOTO, KERNEL),
         "np.stack([w[None]] * C) and groups=C, and layout= for channels last",
         lambda: I.conv2d(PHOTO, np.stack([KERNEL[None]] * 3), groups=3, layout="HWC"),
+    ),
+    (
+        lambda: I.im2col(X, 3, padding=1, padding_mode=any_(hostile(dict, "items")({"W": "wrap"}))),
+        "or a mapping by axis such as {'W': 'wrap'}",
+        lambda: I.im2col(X, 3, padding=1, padding_mode={"W": "wrap"}),
     ),
     (lambda: I.plan(any_(X), W), "pass its shape", lambda: I.plan(X.shape, W)),
     (lambda: I.conv(X, W, dtype=any_("fish")), "pass one such as np.float32", lambda: I.conv(X, W, dtype=np.float64)),
@@ -204,8 +210,18 @@ ROWS: list[tuple[Call, str, Call]] = [
     ),
     (
         lambda: I.im2col(PLAIN, 3, padding=1, padding_mode=any_(("wrap", "edge"))),
+        "a mapping by axis such as {'H': 'wrap', 'W': 'edge'}",
+        lambda: I.im2col(PLAIN, 3, padding=1, padding_mode={"H": "wrap", "W": "edge"}),
+    ),
+    (
+        lambda: I.im2col(X, 3, padding=1, padding_mode={"C": "edge"}),
+        "give modes of those, as in {'W': 'wrap'}",
+        lambda: I.im2col(X, 3, padding=1, padding_mode={"W": "wrap"}),
+    ),
+    (
+        lambda: I.illustrate(PLAIN, ONES((3, 3)), padding=1, padding_mode={"W": "wrap"}),
         "pad x first with np.pad, axis by axis",
-        lambda: I.im2col(np.pad(np.pad(PLAIN, ((1, 1), (0, 0)), "wrap"), ((0, 0), (1, 1)), "edge"), 3),
+        lambda: I.illustrate(np.pad(np.pad(PLAIN, ((0, 0), (1, 1)), "wrap"), ((1, 1), (0, 0))), ONES((3, 3))),
     ),
     (
         lambda: I.im2col(ONES((0, 4)), 1, padding=1, padding_mode="edge"),
@@ -214,9 +230,20 @@ ROWS: list[tuple[Call, str, Call]] = [
     ),
     (
         lambda: I.im2col(X, 3, padding=1, padding_value=any_((1, 2))),
+        "an array of one value a channel such as np.array((1, 2, 3))",
+        lambda: I.im2col(X, 3, padding=1, padding_value=np.array((1, 2))),
+    ),
+    (
+        lambda: I.im2col(X, 3, padding=1, padding_value=np.array((1, 2, 3))),
+        "the image has 2 channels; pass one scalar, or an array of one value a channel",
+        lambda: I.im2col(X, 3, padding=1, padding_value=np.array((1, 2))),
+    ),
+    (
+        lambda: I.illustrate(X, ONES((1, 2, 3, 3)), padding=1, padding_value=any_(np.array((0, 1)))),
         "pad x first with np.pad, channel by channel",
-        lambda: I.im2col(
-            np.stack([np.pad(X[:, c], ((0, 0), (1, 1), (1, 1)), constant_values=c) for c in (0, 1)], 1), 3
+        lambda: I.illustrate(
+            np.stack([np.pad(X[:, c], ((0, 0), (1, 1), (1, 1)), constant_values=c) for c in (0, 1)], 1),
+            ONES((1, 2, 3, 3)),
         ),
     ),
     (
@@ -473,6 +500,7 @@ ELSEWHERE = {
     "AttributeError": "Python's own words for what cannot be set",
     "open_npy": "files of matrices: tests/test_matrix_file.py",
     "check_output": "standard output: tests/test_cli.py",
+    "reading": "standard input that is closed: tests/test_cli_words.py",
     "replacing": "a disk that is full or read-only: tests/test_matrix_file.py",
     "_best": "needs a limit that no algorithm can keep: tests/test_algorithms.py",
     "_at_least": "SciPy's vectors: tests/test_operators.py",

@@ -12,6 +12,7 @@ from .engine.host import available_memory, usable_cpus
 from .engine.target import host
 from .engine.threads import resolve_threads
 from .errors import named
+from .importing import importing
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -41,10 +42,11 @@ def show_config() -> dict[str, Any]:
     >>> sorted(im2col.show_config()["versions"])
     ['im2col', 'llvmlite', 'numpy', 'python']
     """
-    import platform  # these take longer to import than the rest of the package
-    from importlib.metadata import version
+    with importing:
+        import platform  # these take longer to import than the rest of the package
+        from importlib.metadata import version
 
-    from .engine import cache, compiler
+        from .engine import cache, compiler
 
     folder = cache.folder()
     config: dict[str, Any] = {
@@ -76,8 +78,9 @@ def show_config() -> dict[str, Any]:
 
 def _can_be_made(folder: Path) -> bool:
     """Say whether a folder that is missing could be made: by making one where its first missing parent would be."""
-    import tempfile  # as above
-    from pathlib import Path
+    with importing:
+        import tempfile  # as above
+        from pathlib import Path
 
     try:
         if folder.exists() or folder.is_symlink():
@@ -109,7 +112,8 @@ def clear_cache() -> int:
     >>> im2col.clear_cache() >= 0
     True
     """
-    from .engine import cache, scratch  # as above
+    with importing:
+        from .engine import cache, scratch  # as above
 
     memory.clear()
     scratch.clear()

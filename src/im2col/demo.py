@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from .layers.plan import Plan
     from .photo.kernels import ImageKernel
     from .photo.photograph import Photo
-    from .spec.padding import PaddingMode
+    from .spec.padding import ModeName
 
 SIZE, STRIDE, PADDING = 5, 2, 2
 """Of the layer; its windows are as wide as the widest named kernel."""
-PADDING_MODE: PaddingMode = "edge"
+PADDING_MODE: ModeName = "edge"
 EXPLORED = ("sharpen", "sobel-x", "sobel-y", "laplacian")
 """The filters of the illustrated page, each over all colours."""
 CROP = np.s_[:, 84:100, 164:180]

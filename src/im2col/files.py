@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -110,7 +111,8 @@ def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) 
             if kept is not None and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, kept)
             yield file
-        part.replace(target)
+        # Another process may have been as fast: what exists by now stays, too.
+        part.replace(check_target(path, force=force))
     except BaseException as cause:
         part.unlink(missing_ok=True)
         if isinstance(cause, OSError):
@@ -119,7 +121,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) 
 
 
 def check_output(path: str | os.PathLike[str], *, force: bool) -> None:
-    """Raise `FileError` where `writing` could not write: as `check_target`, or standard output is a terminal."""
+    """Raise `FileError` where `writing` could not write: as `check_target`, or to a terminal or what is closed."""
     if str(path) != STANDARD:
         # Whether a file can be made in a folder shows for sure only when one is.
         part = _part_of(check_target(path, force=force))
@@ -129,6 +131,8 @@ def check_output(path: str | os.PathLike[str], *, force: bool) -> None:
             raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}; name another folder") from cause
         finally:
             part.unlink(missing_ok=True)
+    elif sys.stdout is None:  # as Python has it where it was closed
+        raise FileError("cannot write '-': standard output is closed; name a file")
     elif sys.stdout.isatty():
         raise FileError("cannot write '-': standard output is a terminal; name a file, or add > and a file's name")
 
@@ -165,6 +169,8 @@ def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         The user's choice.
     """
     if str(path) == STANDARD:
+        if sys.stdin is None:  # as Python has it where it was closed
+            raise OSError(errno.EBADF, "standard input is closed")
         yield io.BytesIO(sys.stdin.buffer.read())
         return
     with Path(path).open("rb") as file:

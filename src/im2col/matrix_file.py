@@ -212,7 +212,7 @@ def write_matrix(
     workers = resolve_threads(threads)
     image, layout = _image(source, layout, large=large, note=note)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
-    check_mode(padding_mode, frame.geometry)
+    mode = check_mode(padding_mode, frame.layout, frame.geometry)
     dtype = native(image.dtype)
     size = math.prod(frame.matrix_shape) * dtype.itemsize
     if str(target) != STANDARD:
@@ -225,7 +225,7 @@ def write_matrix(
             )
     padded = frame.geometry.padded_shape
     require_memory(frame.padded_bytes(image.itemsize), "use less padding", "the padded image {} of {}", padded, dtype)
-    view = frame.patches(frame.padded(image, padding_mode, np.zeros((), dtype), workers))
+    view = frame.patches(frame.padded(image, mode, np.zeros((), dtype), workers))
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": frame.matrix_shape}
     done = 0
     with writing(target, force=force, like=permissions(source)) as file:

@@ -36,6 +36,8 @@ NOTHING: Any = object()
 _numbers = itertools.count()
 _DEEPEST = 8
 """How deeply arguments may nest: a list that holds itself has no end."""
+_LONGEST = 1 << 10
+"""Elements of an array: a value for each channel, but not an image."""
 _ATOMS = {type(None), int, float, bool, str}
 _DTYPES = {type(dtype): dtype for dtype in map(np.dtype, "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"])}
 _SCALARS = {dtype.type: dtype.type.__name__.encode() for dtype in _DTYPES.values()}
@@ -114,7 +116,7 @@ def grown(value: V) -> V:
 
 
 def memoized(function: Callable[P, R]) -> Callable[P, R]:
-    """Remember what a pure function returned, for arguments made of Python's own plain values and NumPy's dtypes.
+    """Remember what a pure function returned, for arguments made of plain values, NumPy's dtypes and short vectors.
 
     ``functools.cache`` takes 1, 1.0 and True for one argument, and lists for an error. Here the key is what ``marshal``
     writes, which tells them apart; arguments that it cannot write (NumPy's integers, say) are simply not remembered.
@@ -172,6 +174,17 @@ def _spelled(values: Iterable[Any], depth: int = _DEEPEST) -> list[Any] | None:
             spelled.append(inner if kind is list else tuple(inner))
         elif kind in _DTYPES and value is _DTYPES[kind]:
             spelled.append(value.char.encode())
+        elif depth and kind is dict:
+            inner = _spelled((*value, *value.values()), depth - 1)
+            if inner is None:
+                return None
+            spelled.append(dict(zip(inner[: len(value)], inner[len(value) :], strict=True)))
+        elif kind is np.ndarray:
+            letter = _spelled([value.dtype])
+            if value.ndim > 1 or value.size > _LONGEST or letter is None:
+                return None
+            # What starts with a complex number is nothing but an array.
+            spelled.append((0j, *letter, value.ndim, value.tobytes()))
         elif kind is type and value in _SCALARS:
             spelled.append(_SCALARS[value])
         else:

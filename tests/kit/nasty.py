@@ -264,6 +264,7 @@ LIARS: list[Make] = [
     *(lambda answer=answer: claiming(answer) for answer in (*_CLASSES, ValueError("no"))),
     *(lambda answer=answer: mock.Mock(spec=answer) for answer in (list, tuple, str, int, dict, np.ndarray)),
     *(mock.Mock, mock.MagicMock, _dead, _nameless),
+    *(lambda: hostile(dict, "items", "keys")({"W": "wrap"}), lambda: {"W": "wrap"}, lambda: {claiming(str): "wrap"}),
     *(lambda: (claiming(list), claiming(tuple)), lambda: (_dead(), 1), lambda: (mock.MagicMock(), 1)),
     *(lambda words=words: answering("__repr__", words) for words in ("\ud800", "a\nb", "x" * 10**6)),
     *(lambda words=words: _complaining(words) for words in ("\ud800", "a\nb", "x" * 10**6)),

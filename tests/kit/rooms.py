@@ -3,6 +3,7 @@
 ORDER = (
     "errors",
     "memory",
+    "importing",
     "files",
     "version",
     "spec",

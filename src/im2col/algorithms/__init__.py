@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..engine import compiler
 from ..errors import ArgumentError, shown
+from ..importing import importing
 from ..memory import recalled
 from ..spec.arguments import word
 from .contract import ONLY_BY_NAME
@@ -53,18 +54,20 @@ def find(name: str, *, gradient: bool = False) -> Algorithm[Any] | None:
     """Return the algorithm that stands in a file of its own name, without loading any other; None if there is none."""
     package = _GRADIENT if gradient else __name__
     try:
-        found = getattr(import_module(f"{package}.{name}"), "ALGORITHM", None) if name.isidentifier() else None
+        with importing:
+            found = getattr(import_module(f"{package}.{name}"), "ALGORITHM", None) if name.isidentifier() else None
     except ModuleNotFoundError:
         return None
     return found if found is not None and found.name == name else None
 
 
 def _found(package: str) -> Mapping[str, Any]:
-    import pkgutil  # takes a millisecond to import
+    with importing:
+        import pkgutil  # takes a millisecond to import
 
-    modules = (
-        import_module(f"{package}.{info.name}") for info in pkgutil.iter_modules(import_module(package).__path__)
-    )
+        modules = [
+            import_module(f"{package}.{info.name}") for info in pkgutil.iter_modules(import_module(package).__path__)
+        ]
     found = [module.ALGORITHM for module in modules if hasattr(module, "ALGORITHM")]
     return MappingProxyType({a.name: a for a in sorted(found, key=lambda a: a.name)})
 

@@ -16,7 +16,7 @@ from ..engine.boxes import box_steps, boxes
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
 from ..matrix.frame import patch_view
-from ..spec.padding import pad_image
+from ..spec.padded import pad_image
 from .contract import Offer, never
 from .epilogue import finish
 
@@ -221,7 +221,7 @@ def padded_image(image: NDArray[Any], problem: Problem) -> NDArray[Any]:
     g, point = problem.geometry, problem.x_zero_point
     fill = problem.padding_value
     if point:
-        image, fill = image.astype(np.int16) - np.int16(point), np.int16(int(fill) - point)
+        image, fill = image.astype(np.int16) - np.int16(point), fill.astype(np.int16) - np.int16(point)
     if not g.is_padded:
         return image
     return pad_image(image, ((0, 0), (0, 0), *g.padding), problem.padding_mode, fill)

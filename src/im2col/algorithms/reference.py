@@ -50,7 +50,8 @@ def _prepared(
     """Return a function that runs the loops."""
     weights = python_numbers(w)
     sizes, kernel = problem.geometry.spatial_shape, problem.geometry.kernel_size
-    fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
+    modes = problem.padding_modes
+    fill = python_numbers(np.broadcast_to(np.ravel(problem.padding_value), problem.channels))
 
     @np.errstate(all="ignore")
     def run(x: NDArray[Any], out: NDArray[Any]) -> None:
@@ -64,10 +65,11 @@ def _prepared(
                 for axis, (stop, step) in enumerate(zip(position, tap, strict=True)):
                     geometry = problem.geometry
                     at = stop * geometry.stride[axis] + step * geometry.dilation[axis] - geometry.padding[axis][0]
-                    pixel.append(inside(at, sizes[axis], problem.padding_mode))
+                    pixel.append(inside(at, sizes[axis], modes[axis]))
                 if problem.flip:
                     tap = [k - 1 - t for k, t in zip(kernel, tap, strict=True)]  # noqa: PLW2901 (the same tap, counted from the other end)
-                value = fill.item() if None in pixel else image[n][group * problem.group_channels + c][tuple(pixel)]
+                channel = group * problem.group_channels + c
+                value = fill[channel] if None in pixel else image[n][channel][tuple(pixel)]
                 if problem.x_zero_point:
                     value -= problem.x_zero_point
                 total += value * weights[(f, c, *tap)]

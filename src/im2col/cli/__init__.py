@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             with _signals():
                 status = _run(sys.argv[1:] if arguments is None else list(arguments))
-            sys.stdout.flush()
+            print(end="", flush=True)  # also where standard output is closed, and None
         except BrokenPipeError:
             _discard_output()
             return BROKEN_PIPE
@@ -129,5 +129,5 @@ def _fail(message: object) -> int:
 
 def _discard_output() -> None:
     """Send what is still in standard output's buffer nowhere: Python would try to write it once more on its way out."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):  # None, where it is closed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

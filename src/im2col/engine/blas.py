@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ..importing import importing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +50,8 @@ def _limit() -> Any:
 @cache
 def _controller() -> Any:
     """Look for the BLAS libraries of this process; it takes milliseconds, so once."""
-    from threadpoolctl import ThreadpoolController
+    with importing:
+        from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 
@@ -58,7 +61,8 @@ def _in_keeper(action: Any) -> Any:
     global _keeper  # noqa: PLW0603 (so does its keeper)
     try:
         if _keeper is None:
-            from concurrent.futures import ThreadPoolExecutor
+            with importing:
+                from concurrent.futures import ThreadPoolExecutor
 
             _keeper = ThreadPoolExecutor(1, thread_name_prefix="im2col-blas")
         done = _keeper.submit(action)

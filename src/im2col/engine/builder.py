@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..importing import importing
 from .numbers import Numbers, element_bytes, suffix
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Builder(Numbers):
     """
 
     def __init__(self, name: str, arguments: str) -> None:
-        from llvmlite import ir
+        with importing:
+            from llvmlite import ir
 
         super().__init__(ir)
         names = arguments.split()

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..importing import importing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -71,7 +73,8 @@ def read(key: str) -> bytes | None:
 
 def write(key: str, data: bytes) -> None:
     """Keep `data` under `key`, whole or not at all: other processes may read and write at the same time."""
-    import tempfile  # as hashlib below
+    with importing:
+        import tempfile  # as hashlib below
 
     home, temporary = folder(), None
     try:
@@ -113,7 +116,8 @@ def _kept(suffix: str) -> list[Path]:
 
 def _digest(key: str, data: bytes) -> bytes:
     """Return what stands before the data: no file is taken for another's."""
-    import hashlib  # takes longer to import than small programs need it
+    with importing:
+        import hashlib  # takes longer to import than small programs need it
 
     return hashlib.sha256(key.encode() + data).digest()
 

@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import EngineWarning
+from ..importing import importing
 from .target import Target, host
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ def usable_target() -> Target | None:
 
 
 def _trial(name: str, target: Target) -> str:  # noqa: ARG001 (a kernel's arguments)
-    from .builder import Builder
+    with importing:
+        from .builder import Builder
 
     return Builder(name, "").finish()
 
@@ -169,10 +171,11 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
     -------
     bytes
     """
-    import hashlib  # these take longer to import than small programs need them
-    import marshal
+    with importing:
+        import hashlib  # these take longer to import than small programs need them
+        import marshal
 
-    from . import cache as store
+        from . import cache as store
 
     llvm = _llvm()
     show = {word.strip() for word in os.environ.get("IM2COL_PRINT", "").split(",")}
@@ -204,8 +207,9 @@ def _source_digest(module: str) -> str:
 
     No kernel outlives a change of what it is made from.
     """
-    import hashlib
-    from pathlib import Path
+    with importing:
+        import hashlib
+        from pathlib import Path
 
     home, digest = Path(__file__).parent, hashlib.sha256()
     file = sys.modules[module].__file__
@@ -234,7 +238,8 @@ def assembly(kernel: Kernel, target: Target) -> str:
 @cache
 def _llvm() -> Any:
     """Import llvmlite, which takes tens of milliseconds, when it is first needed."""
-    import llvmlite.binding as llvm
+    with importing:
+        import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -271,7 +276,8 @@ def _link(kernel: Kernel, code: bytes, target: Target) -> Callable[..., None]:
     if not address:
         raise RuntimeError(f"the object code of {kernel.name} does not define it")
     engine.detach()  # the code stays for the process's life: at its end llvmlite may be gone before what it would free
-    import ctypes
+    with importing:
+        import ctypes
 
     prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * kernel.arguments)
     return prototype(address)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..importing import importing
 from .compiler import load, loaded
 from .threads import run_parallel
 
@@ -73,7 +74,8 @@ def _parts(dst: NDArray[Any], src: NDArray[Any], count: int) -> list[tuple[NDArr
 
 
 def _copy_part(dst: NDArray[Any], src: NDArray[Any], must_be_loaded: bool) -> None:
-    from .gather_plan import plan_copy  # it loads what kernels are written with, which small copies never need
+    with importing:
+        from .gather_plan import plan_copy  # it loads what kernels are written with, which small copies never need
 
     calls = plan_copy(dst.shape, dst.strides, src.strides, dst.itemsize)
     functions = [loaded(call.kernel) if must_be_loaded else load(call.kernel) for call in calls]

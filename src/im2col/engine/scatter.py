@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..importing import importing
 from ..memory import recalled
 from . import gather, scratch
 from .boxes import boxes
@@ -114,10 +115,11 @@ def _planned(walks: tuple[Walk, ...], total: str, value: str) -> tuple[SumPlan, 
 
 def _kernel(plan: SumPlan, total: str, value: str) -> Kernel:
     """Return a plan's kernel for numbers by their names."""
-    from .scatter_kernels import (  # it loads what kernels are written with, which small sums never need
-        Element,
-        sum_rows,
-    )
+    with importing:
+        from .scatter_kernels import (  # it loads what kernels are written with, which small sums never need
+            Element,
+            sum_rows,
+        )
 
     dense_values = plan.lanes.position == int(value[1]) or plan.sides != ()
     dense_pixels = plan.lanes.pixel * plan.lanes.stride == int(total[1])

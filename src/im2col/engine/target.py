@@ -6,6 +6,8 @@ import re
 from functools import cache
 from typing import NamedTuple
 
+from ..importing import importing
+
 _CACHE_FOLDER = "/sys/devices/system/cpu/cpu0/cache"
 _TYPICAL_CACHES = (32 << 10, 1 << 20, 8 << 20)
 
@@ -88,7 +90,8 @@ def host() -> Target:
     ImportError, OSError, RuntimeError
         If llvmlite is missing or broken.
     """
-    import llvmlite.binding as llvm
+    with importing:
+        import llvmlite.binding as llvm
 
     flags = llvm.get_host_cpu_features()
     triple = llvm.get_process_triple()
@@ -103,7 +106,8 @@ def host() -> Target:
 
 def host_caches() -> tuple[int, int, int]:
     """Return the bytes of the first, second and last level of data cache; typical ones where the host does not say."""
-    from pathlib import Path  # as llvmlite, it is loaded by those who compile
+    with importing:
+        from pathlib import Path  # as llvmlite, it is loaded by those who compile
 
     sizes: dict[int, int] = {}
     try:

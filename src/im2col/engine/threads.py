@@ -9,6 +9,7 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, named, shown
+from ..importing import importing
 from .host import usable_cpus
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
     """Hand `work` to the process's pool, grown where it has too few threads for all copies."""
     global _pool, _pool_size
     try:
-        from concurrent.futures import ThreadPoolExecutor  # importing im2col takes milliseconds, this some more
+        with importing:
+            from concurrent.futures import ThreadPoolExecutor  # importing im2col takes milliseconds, this some more
 
         with _lock:
             if _pool is None or _pool_size < copies:

@@ -35,7 +35,7 @@ def conv(
     dilation: Window = 1,
     groups: int = 1,
     padding_mode: PaddingMode = "constant",
-    padding_value: complex | None = None,
+    padding_value: complex | NDArray[Any] | None = None,
     layout: str | None = None,
     activation: ActivationArgument | None = None,
     flip: bool = False,
@@ -66,9 +66,10 @@ def conv(
         ``"same"``, ``"same_lower"``, ``"full"``, ``"causal"``, ``"multiple"``, as for `im2col`.
     groups : int
         Into how many groups channels and filters are divided; ``groups=C`` is a depthwise convolution.
-    padding_mode : str
-        ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``.
-    padding_value : scalar, optional
+    padding_mode : str or mapping of str to str
+        ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``; or the modes of
+        some axes, all others being constant: ``{"W": "wrap"}`` for panoramas, as for `im2col`.
+    padding_value : scalar, or ndarray of shape (C,), optional
         The constant, a value of x's dtype; `x_zero_point` if left out.
     layout : str, optional
         The axes of `x`, such as ``"NHWC"``.

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..engine import compiler
 from ..errors import ArgumentError, DTypeError, Im2colError, ShapeError, named, naming
+from ..importing import importing
 from ..memory import lazy
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.problem import keywords, refuse_unknown
@@ -138,7 +139,8 @@ class BasePlan:
     @lazy
     def _key(self) -> tuple[object, ...]:
         """Return what the plan was made from."""
-        import hashlib  # takes longer to import than small programs need it
+        with importing:
+            import hashlib  # takes longer to import than small programs need it
 
         arrays = [np.ascontiguousarray(each) for each in self._weights if each is not None]
         digest = hashlib.sha256(b"".join(each.tobytes() for each in arrays)).digest()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ..engine import scratch
+from ..importing import importing
 from ..matrix.fold import Fold
 from ..spec import layout as layouts
 from ..spec.geometry import Geometry
@@ -105,7 +106,8 @@ class Product(NamedTuple):
 
     def run(self, product: Runner, bias: Array | None, x: Array, out: Array, threads: int) -> None:
         """Overwrite `out`, (N, channels, *image), with the transpose of `x`, (N, filters, *spatial)."""
-        from ..algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
+        with importing:
+            from ..algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
 
         t, sums = self.transposed, self.problem.dtype
         columns = scratch.empty((1, self.problem.filters, *t.spatial_shape), sums)

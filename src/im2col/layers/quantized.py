@@ -40,7 +40,7 @@ def quantized_conv(
     dilation: Window = 1,
     groups: int = 1,
     padding_mode: PaddingMode = "constant",
-    padding_value: int | None = None,
+    padding_value: int | NDArray[Any] | None = None,
     layout: str | None = None,
     activation: str | None = None,
     flip: bool = False,
@@ -72,8 +72,8 @@ def quantized_conv(
         Of the filters.
     stride, padding, dilation, groups, padding_mode, layout, flip, algorithm, workspace_limit, threads
         As for `conv`.
-    padding_value : int, optional
-        Another byte that pads.
+    padding_value : int, or ndarray of shape (C,), optional
+        Another byte that pads, or one for each channel.
     activation : {None, "relu"}
         ``"relu"``: nothing less than `y_zero_point`, which stands for 0.
     dtype : dtype, optional

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..errors import LayoutError, MissingExtraError, named
+from ..importing import importing
 from ..spec.arguments import check_choice, checked_shape
 from ..spec.arrays import as_array
-from ..spec.border import source_index
 from ..spec.layout import BATCH, CHANNEL
+from ..spec.padded import source_index
 from ..spec.problem import make_problem
 from ..spec.strides import offsets, row_major
 
@@ -136,7 +137,8 @@ def conv_matrix(
 def scipy_of() -> ModuleType:
     """Return ``scipy.sparse`` with its solvers, which importing im2col leaves alone."""
     try:
-        import scipy.sparse.linalg
+        with importing:
+            import scipy.sparse.linalg
     except ImportError as cause:
         raise MissingExtraError("this needs SciPy; install it with pip install 'im2col[scipy]'") from cause
     return scipy.sparse  # type: ignore[no-any-return]  # SciPy has no types
@@ -157,9 +159,9 @@ def one_image(shape: tuple[int, ...], w: NDArray[Any], x_dtype: np.dtype[Any], *
 def _most_entries(problem: Problem) -> int:
     """Return how many entries the matrix has: exactly for constant padding, at most that many for another mode."""
     g = problem.geometry
-    entries = problem.filters * problem.group_channels
+    entries, modes = problem.filters * problem.group_channels, problem.padding_modes
     for axis, (n, k, stops) in enumerate(zip(g.spatial_shape, g.kernel_size, g.output_shape, strict=True)):
-        if problem.padding_mode == "constant":
+        if modes[axis] == "constant":
             entries *= sum(stop - first for first, stop in g.positions_inside(axis))
         else:
             entries *= stops * min(k, n)
@@ -228,8 +230,8 @@ class _Rows:
         self._shape = self._arranged(g.output_shape, problem.groups, problem.group_filters)
         self._tap_shape = self._arranged(g.kernel_size, problem.group_channels)
         self._sources = [
-            source_index(n, before, after, problem.padding_mode)
-            for n, (before, after) in zip(g.spatial_shape, g.padding, strict=True)
+            source_index(n, before, after, mode)
+            for n, (before, after), mode in zip(g.spatial_shape, g.padding, problem.padding_modes, strict=True)
         ]
         group_step = problem.group_channels * self._channel_step
         starts = offsets(self._shape, self._arranged(g.position_strides(self._pixel_steps), group_step, 0))
@@ -251,7 +253,7 @@ class _Rows:
         """Return how many taps lie on the image, and how many pixels they show, at each stop along an axis."""
         g, k = self._problem.geometry, self._problem.geometry.kernel_size[axis]
         seen = np.diff(g.taps_inside(axis, np.arange(g.output_shape[axis]))).reshape(-1).astype(self._index)
-        if self._problem.padding_mode == "constant":
+        if self._problem.padding_modes[axis] == "constant":
             return seen, seen
         held = np.full_like(seen, k)
         edge = np.flatnonzero(seen < k)
@@ -296,7 +298,7 @@ class _Rows:
         np.not_equal(shown[:, 1:], shown[:, :-1], out=new[:, 1:])
         weights = np.take_along_axis(values[edge], order, axis=1)
         weights[new] = np.add.reduceat(weights.reshape(-1), np.flatnonzero(new), dtype=weights.dtype)
-        columns[edge], values[edge], kept[edge] = shown, weights, new
+        columns[edge], values[edge], kept[edge] = shown, weights, new & (shown >= 0)
         return kept
 
     def _shown(self, rows: NDArray[Any]) -> NDArray[Any]:

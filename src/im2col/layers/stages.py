@@ -11,8 +11,9 @@ from ..algorithms import choose, offer_lines
 from ..algorithms.contract import Banded
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
+from ..importing import importing
 from ..memory import lazy
-from ..spec.border import fold_padding
+from ..spec.padded import fold_padding
 from .operation import Input, Operation
 from .product import Product, product_of
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..algorithms import Choice
     from ..algorithms.contract import GradientRunner, Runner
     from ..spec.geometry import Geometry
+    from ..spec.padded import Mode
     from ..spec.problem import Problem
     from ..spec.transposed import Phase, Transposed
     from .operation import Weights
@@ -102,7 +104,7 @@ class Folding(NamedTuple):
     ----------
     geometry : Geometry
         Of the forward convolution, with its padding.
-    mode : str
+    mode : str or tuple of str
         The padding mode.
     batch : int
         Images; the transposed convolution has one of them at a time.
@@ -111,7 +113,7 @@ class Folding(NamedTuple):
     """
 
     geometry: Geometry
-    mode: str
+    mode: Mode
     batch: int
     dtype: np.dtype[Any]
 
@@ -208,7 +210,8 @@ class Transpose(Operation):
 
     def _unreached(self, bias: Array | None) -> Array:
         """Return what stands where no tap reaches: the bias, and the activation of it."""
-        from ..algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
+        with importing:
+            from ..algorithms.epilogue import finish  # as all of that folder, it is loaded by those who compute
 
         t = self.transposed
         sums = np.zeros((t.channels, *[1] * len(t.image)), np.float32 if bias is None else bias.dtype)
@@ -272,7 +275,7 @@ class Transpose(Operation):
     def lines(self) -> list[str]:
         """Return what a plan prints behind its maker's name."""
         t, folding, flip = self.transposed, self.folding, self.spec[3]
-        folded = f", folded back ({folding.mode})" if folding else ""
+        folded = f", folded back ({_mode(folding.mode, t.layout.spatial)})" if folding else ""
         pads = folding.geometry.padding if folding else t.pads
         lines = [
             f"{t.layout.axes} {self.signature}",
@@ -350,8 +353,13 @@ class WeightGradient(_OneStage):
 
 def _window(p: Problem) -> str:
     g = p.geometry
-    pads = f", padding {g.padding} ({p.padding_mode})" if g.is_padded else ""
+    pads = f", padding {g.padding} ({_mode(p.padding_mode, p.layout.spatial)})" if g.is_padded else ""
     return f"kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}"
+
+
+def _mode(mode: Mode, axes: str) -> object:
+    """Return a padding mode as users write it."""
+    return mode if isinstance(mode, str) else dict(zip(axes, mode, strict=True))
 
 
 def _tail(p: Problem | Transposed) -> str:

@@ -42,7 +42,7 @@ def conv_weight_gradient(
     dilation: Window = 1,
     groups: int = 1,
     padding_mode: PaddingMode = "constant",
-    padding_value: complex = 0,
+    padding_value: complex | NDArray[Any] = 0,
     layout: str | None = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,

@@ -14,9 +14,8 @@ from ..engine.boxes import box_steps, boxes
 from ..engine.threads import run_parallel
 from ..memory import lazy, memoized
 from ..spec.arrays import is_registered, sum_dtype
-from ..spec.border import fold_padding
 from ..spec.geometry import Geometry
-from ..spec.padding import pad_image
+from ..spec.padded import fold_padding, modes_along, pad_image
 from .overlap import axis_counts, counting_bytes, outer
 from .regions import regions
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..engine.scatter import Axis
     from ..spec.geometry import Pairs
+    from ..spec.padded import Mode
 
 _BOX_PIXELS = 32 << 10
 """Of an image that is not simply summed: what is made of a box on the way stays in the second level of cache."""
@@ -60,7 +60,7 @@ class Fold:
         Of the columns.
     result : dtype
         Of the image.
-    mode : str
+    mode : str or tuple of str
         The padding mode.
     reduce : {"sum", "mean"}
     weighted : int
@@ -71,7 +71,7 @@ class Fold:
     geometry: Geometry
     dtype: np.dtype[Any]
     result: np.dtype[Any]
-    mode: str
+    mode: Mode
     reduce: Literal["sum", "mean"]
     weighted: int = 0
 
@@ -208,7 +208,7 @@ def resolve_fold(
     windows: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pairs, tuple[int, ...]],
     dtype: np.dtype[Any],
     result: np.dtype[Any],
-    mode: str,
+    mode: Mode,
     reduce: Literal["sum", "mean"],
     weighted: int,
 ) -> Fold:
@@ -344,8 +344,9 @@ class _Job:
         g, dtype = self.plan.geometry, self.plan.accumulator
         along = [np.maximum(each, 1).astype(dtype, copy=False) for each in self.counts]
         if self.plan._is_folded:
-            pairs = zip(along, g.padding, strict=True)
-            divisors = outer([pad_image(each, [pair], self.plan.mode, None) for each, pair in pairs])
+            modes, one = modes_along(self.plan.mode, g.ndim), np.ones((), dtype)  # of what is dropped
+            padded = zip(along, g.padding, modes, strict=True)
+            divisors = outer([pad_image(each, [pair], mode, one) for each, pair, mode in padded])
         else:
             divisors = outer([each[part] for each, part in zip(along, place, strict=True)])
         quotients = np.zeros(shape, dtype)

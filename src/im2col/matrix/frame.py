@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -12,17 +12,19 @@ import numpy as np
 from ..engine import gather
 from ..engine.host import require_memory
 from ..errors import ShapeError, named
-from ..memory import memoized
+from ..memory import lazy, memoized
 from ..spec import layout as layouts
 from ..spec.arguments import check_choice, integer
 from ..spec.arrays import as_array, check_numbers, native, strided
-from ..spec.padding import image_geometry, pad_image
+from ..spec.padded import pad_image
+from ..spec.padding import image_geometry
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..spec.geometry import Geometry
     from ..spec.layout import Layout
+    from ..spec.padded import Mode
 
 Orientation = Literal["rows", "columns"]
 TapOrder = Literal["channel-first", "channel-last"]
@@ -58,7 +60,7 @@ class Frame:
         ]
         return (*lead, *self.geometry.padded_shape)
 
-    def padded(self, image: NDArray[Any], mode: str, value: NDArray[Any], threads: int = 1) -> NDArray[Any]:
+    def padded(self, image: NDArray[Any], mode: Mode, value: NDArray[Any], threads: int = 1) -> NDArray[Any]:
         """Return the padded image with canonical axes: a view of the image, or a copy where there is padding.
 
         The copy's memory order suits the matrix: channels last where the channels of a tap are to lie side by side.
@@ -69,11 +71,14 @@ class Frame:
         pairs = ((0, 0), (0, 0), *self.geometry.padding)
         copy = partial(gather.copy, threads=threads)
         if self.orientation == "rows" and self.tap_order == "channel-last":
-            last = pad_image(np.moveaxis(view, 1, -1), (*pairs[1:], (0, 0)), mode, value, copy)
+            modes = mode if isinstance(mode, str) else (*mode, "constant")
+            last = pad_image(np.moveaxis(view, 1, -1), (*pairs[1:], (0, 0)), modes, value, copy)
             return np.moveaxis(last, -1, 1)
+        if value.ndim:  # one for each channel
+            value = value.reshape(-1, *[1] * self.geometry.ndim)
         return pad_image(view, pairs, mode, value, copy)
 
-    @cached_property
+    @lazy
     def _order(self) -> tuple[int, ...]:
         """The canonical patch axes in the order of the matrix."""
         k = self.geometry.ndim
@@ -81,12 +86,12 @@ class Frame:
         taps = (1, *kernel) if self.tap_order == "channel-first" else (*kernel, 1)
         return (0, *output, *taps) if self.orientation == "rows" else (0, *taps, *output)
 
-    @cached_property
+    @lazy
     def _split_shape(self) -> tuple[int, ...]:
         canonical = (self.batch, self.channels, *self.geometry.kernel_size, *self.geometry.output_shape)
         return tuple(canonical[axis] for axis in self._order)
 
-    @cached_property
+    @lazy
     def matrix_shape(self) -> tuple[int, ...]:
         """Shape of the column matrix, with the batch axis where the image has one."""
         taps = self.channels * self.geometry.taps

@@ -6,22 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..spec.border import fold_padding
 from ..spec.geometry import Geometry
+from ..spec.padded import fold_padding, modes_along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from ..spec.padded import Mode
 
-def overlap(geometry: Geometry, mode: str) -> NDArray[np.int64]:
+
+def overlap(geometry: Geometry, mode: Mode) -> NDArray[np.int64]:
     """Return how often each pixel is read, over the spatial axes.
 
     Parameters
     ----------
     geometry : Geometry
-    mode : str
+    mode : str or tuple of str
         The padding mode.
 
     Returns
@@ -31,27 +33,28 @@ def overlap(geometry: Geometry, mode: str) -> NDArray[np.int64]:
     return outer(axis_counts(geometry, mode))
 
 
-def axis_counts(geometry: Geometry, mode: str) -> list[NDArray[np.int64]]:
+def axis_counts(geometry: Geometry, mode: Mode) -> list[NDArray[np.int64]]:
     """Return how often each pixel of each axis is read by a window along that axis alone.
 
     Parameters
     ----------
     geometry : Geometry
-    mode : str
+    mode : str or tuple of str
         The padding mode.
 
     Returns
     -------
     list of ndarray of int64, one of shape (n,) for each axis
     """
-    counts = []
+    counts, modes = [], modes_along(mode, geometry.ndim)
     for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
         kernel, stride, dilation = geometry.kernel_size[i], geometry.stride[i], geometry.dilation[i]
         padded = _padded_counts(geometry.padded_shape[i], kernel, stride, dilation, geometry.output_shape[i])
-        if mode == "constant" or not any(pair):
+        if modes[i] == "constant" or not any(pair):
             counts.append(padded[pair[0] : pair[0] + n])
         else:
-            counts.append(fold_padding(padded, 0, Geometry((n,), (kernel,), (stride,), (pair,), (dilation,)), mode))
+            axis = Geometry((n,), (kernel,), (stride,), (pair,), (dilation,))
+            counts.append(fold_padding(padded, 0, axis, modes[i]))
     return counts
 
 

@@ -62,7 +62,7 @@ def overlap_count(
            [1, 2, 2, 1]])
     """
     frame = resolve_frame(checked_shape("image_shape", image_shape), kernel_size, stride, padding, dilation, layout)
-    padding_mode = check_mode(padding_mode, frame.geometry)
+    mode = check_mode(padding_mode, frame.layout, frame.geometry)
     g = frame.geometry
     size, along = 8 * math.prod(g.spatial_shape), counting_bytes(g)
     if size >= along:
@@ -72,7 +72,7 @@ def overlap_count(
         require_memory(
             along, "use less padding", "the counts along the padded axes {} of int64", g.padded_shape, beside=size
         )
-    return overlap(frame.geometry, padding_mode)
+    return overlap(frame.geometry, mode)
 
 
 @named

@@ -37,7 +37,7 @@ def im2col(
     padding: Padding = 0,
     dilation: Window = 1,
     padding_mode: PaddingMode = "constant",
-    padding_value: complex = 0,
+    padding_value: complex | NDArray[Any] = 0,
     layout: str | None = None,
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
@@ -62,10 +62,14 @@ def im2col(
         ``"same"`` (ceil(size / stride) positions, the odd pixel after), ``"same_lower"`` (the odd pixel before),
         ``"full"`` (every window that touches the image), ``"causal"`` (all before), ``"multiple"`` (the fewest pixels
         after with which no pixel is left over: with stride = kernel, up to a multiple of it).
-    padding_mode : str
-        ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``.
-    padding_value : scalar
-        The constant, a value of x's dtype.
+    padding_mode : str or mapping of str to str
+        ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``, as in ``np.pad``, for all spatial
+        axes. Or the modes of some axes by their letters, all others being constant: ``{"W": "wrap"}`` for panoramas,
+        which go round in width only. The letters are those of `layout`; by default W for one axis, HW for two, DHW for
+        three. A constant axis is padded last: corners show the constant.
+    padding_value : scalar, or ndarray of shape (C,)
+        The constant, a value of x's dtype; or one for each channel, as in ``np.array((124, 116, 104))`` for the mean
+        colour.
     layout : str, optional
         The axes of `x`, such as ``"NHWC"``.
     orientation : {"rows", "columns"}
@@ -116,7 +120,7 @@ def im2col(
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     shape, dtype = frame.matrix_shape, native(image.dtype)
-    padding_mode = check_mode(padding_mode, frame.geometry)
+    mode = check_mode(padding_mode, frame.layout, frame.geometry)
     fill = _fill(padding_value, dtype, frame)
     workers = resolve_threads(threads)
     padded = _require_padded(frame, dtype)
@@ -127,7 +131,7 @@ def im2col(
         matrix = np.empty(shape, dtype)
     else:
         matrix = check_output(out, shape, dtype, [image])
-    source = frame.patches(frame.padded(image, padding_mode, fill, workers))
+    source = frame.patches(frame.padded(image, mode, fill, workers))
     gather.copy(frame.split(matrix), source, workers)
     return matrix if out is None else out
 
@@ -140,10 +144,10 @@ def _require_padded(frame: Frame, dtype: np.dtype[Any]) -> int:
 
 
 def _fill(value: object, dtype: np.dtype[Any], frame: Frame) -> NDArray[Any]:
-    """Return the padding value as a scalar of a dtype; the default is looked at only where something is padded."""
+    """Return the padding value in a dtype; the default is looked at only where something is padded."""
     if not frame.geometry.is_padded and type(value) is int and value == 0:
         return np.zeros((), dtype)
-    return constant(value, dtype)
+    return constant(value, dtype, frame.channels if frame.layout.has_channels else None)
 
 
 @named
@@ -155,7 +159,7 @@ def patches(
     padding: Padding = 0,
     dilation: Window = 1,
     padding_mode: PaddingMode = "constant",
-    padding_value: complex = 0,
+    padding_value: complex | NDArray[Any] = 0,
     layout: str | None = None,
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
@@ -206,7 +210,7 @@ def patches(
         raise ArgumentError(f"copy must be None (copy where padding forces it) or False (never), got {shown(copy)}")
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
-    padding_mode = check_mode(padding_mode, frame.geometry)
+    mode = check_mode(padding_mode, frame.layout, frame.geometry)
     fill = _fill(padding_value, native(image.dtype), frame)
     if frame.geometry.is_padded and copy is False:
         raise ArgumentError(
@@ -214,7 +218,7 @@ def patches(
             "first, or pass copy=None"
         )
     _require_padded(frame, native(image.dtype))
-    view = frame.patches(frame.padded(image, padding_mode, fill))
+    view = frame.patches(frame.padded(image, mode, fill))
     return view.reshape(frame.patches_shape, copy=False)
 
 
@@ -315,7 +319,7 @@ def col2im(
             f"{frame.matrix_shape} ({orientation}, {tap_order}); check image_shape, orientation and the window"
         )
     reduce = check_choice("reduce", reduce, _REDUCTIONS)
-    padding_mode = check_mode(padding_mode, frame.geometry)
+    mode = check_mode(padding_mode, frame.layout, frame.geometry)
     workers = resolve_threads(threads)
     given = native(matrix.dtype)
     # Other packages' integers are counted as bytes, whose sums grow.
@@ -326,7 +330,7 @@ def col2im(
     planes, weighted = (frame.batch, frame.channels), 0 if weights is None else len(weights)
     g = frame.geometry
     windows = (g.spatial_shape, g.kernel_size, g.stride, g.padding, g.dilation)
-    work = resolve_fold(planes, windows, dtype, result, padding_mode, reduce, weighted)
+    work = resolve_fold(planes, windows, dtype, result, mode, reduce, weighted)
     workspace = work.workspace_bytes(workers)
     if dtype != given:
         workspace += matrix.nbytes + math.prod(shape)

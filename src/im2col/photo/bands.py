@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..spec.border import source_index
+from ..spec.padded import modes_along, source_index
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..spec.geometry import Geometry
-    from ..spec.padding import PaddingMode
+    from ..spec.padded import Mode
     from .photograph import Photo
 
 BAND_SAMPLES = 1 << 20
@@ -31,14 +31,15 @@ class Bands:
         With alpha, the planes are the colours multiplied by it, and alpha itself.
     geometry : Geometry
         Of the window on the photograph.
-    mode : str
+    mode : str or tuple of str
         The padding mode. What is outside is opaque.
     dtype : dtype
         Of the planes.
     """
 
-    def __init__(self, photo: Photo, geometry: Geometry, mode: PaddingMode, dtype: np.dtype[Any]) -> None:
-        self._photo, self._geometry, self._mode, self._dtype = photo, geometry, mode, dtype
+    def __init__(self, photo: Photo, geometry: Geometry, mode: Mode, dtype: np.dtype[Any]) -> None:
+        self._photo, self._geometry, self._dtype = photo, geometry, dtype
+        self._modes = modes_along(mode, 2)
         self._width = geometry.padded_shape[1]
         rows, step, span = geometry.output_shape[0], geometry.stride[0], geometry.span[0]
         wanted = max(BAND_SAMPLES // (self._width * self.planes), span, step)
@@ -64,8 +65,8 @@ class Bands:
     def open(self) -> None:
         """Allocate the band."""
         (height, width), (down, across) = self._geometry.spatial_shape, self._geometry.padding
-        self._row_of = source_index(height, *down, self._mode)
-        self._column_of = source_index(width, *across, self._mode)
+        self._row_of = source_index(height, *down, self._modes[0])
+        self._column_of = source_index(width, *across, self._modes[1])
         self._buffer = np.empty(self.shape(self.rows), self._dtype)
         self._start = self._stop = 0
         """The padded rows that are in the buffer."""
@@ -103,4 +104,4 @@ class Bands:
         inside[:, rows < 0] = constant[:, None, None]
         for columns in (slice(0, left), slice(left + width, None)):
             source = self._column_of[columns]
-            part[:, :, columns] = constant[:, None, None] if self._mode == "constant" else inside[:, :, source]
+            part[:, :, columns] = constant[:, None, None] if self._modes[1] == "constant" else inside[:, :, source]

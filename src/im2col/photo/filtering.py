@@ -13,6 +13,7 @@ from ..errors import ArgumentError, named
 from ..files import check_output, permissions
 from ..layers.convolution import convolution
 from ..layers.plan import Plan
+from ..spec.layout import Layout
 from ..spec.padding import check_mode, resolve_geometry
 from .bands import Bands
 from .image_files import read_photo
@@ -106,7 +107,7 @@ def filter_photo(
     """
     kernel = _as_named(kernel)
     geometry = result_geometry(photo, kernel, stride=stride, padding=padding, dilation=dilation)
-    check_mode(padding_mode, geometry)
+    mode = check_mode(padding_mode, Layout("HW"), geometry)
     maximum = photo.maximum
     if signed and maximum is None:
         raise ArgumentError("signed is for integers: floating-point samples hold negative results as they are")
@@ -114,8 +115,8 @@ def filter_photo(
     rows, columns = geometry.output_shape
     size = rows * columns * photo.planes * photo.samples.itemsize
     require_memory(size, "use less padding", "the result of {} × {} pixels", columns, rows)
-    filters, window = within_reach(_filters(kernel, dtype, transparent=photo.alpha is not None), geometry, padding_mode)
-    bands = Bands(photo, window, padding_mode, dtype)
+    filters, window = within_reach(_filters(kernel, dtype, transparent=photo.alpha is not None), geometry, mode)
+    bands = Bands(photo, window, mode, dtype)
 
     def decided(band_rows: int) -> Work:
         return convolution(

@@ -11,7 +11,7 @@ from .libraries import pillow
 from .photograph import Metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import BinaryIO
 
     from numpy.typing import NDArray
@@ -24,31 +24,7 @@ _DESCRIPTIVE = {*range(269, 273), 285, 305, 306, 315, 316, 33432, 18246, 18249, 
 """The tags of a TIFF file that describe the picture: title, camera, date, author, rating. The rest is of the file."""
 _STRUCTURE = {
     *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, _ORIENTATION, 277, 278, 279, 280, 281, 282, 283, 284),
-    *(
-        286,
-        287,
-        288,
-        289,
-        290,
-        291,
-        292,
-        293,
-        296,
-        297,
-        300,
-        301,
-        317,
-        318,
-        319,
-        320,
-        321,
-        322,
-        323,
-        324,
-        325,
-        330,
-        332,
-    ),
+    *(286, 287, 288, 289, 290, 291, 292, 293, 296, 297, 300, 301, *range(317, 326), 330, 332),
     *(333, 334, 336, 337, 338, 339, 340, 341, 342, 347, *range(512, 522), 529, 530, 531, 532, 700, 33723, 34377, 34675),
     *(50838, 50839, 65000, 65001, 65420, 65421, 65426, 65427, 32995, 32996, 32997, 32998),
 }
@@ -76,6 +52,17 @@ def tiff_exif(file: BinaryIO, offset: int, *, byte_order: str, big: bool) -> Exi
     exif.endian, exif.bigtiff = byte_order, big
     exif.load_from_fp(file, offset)
     return exif
+
+
+def exif_of_tags(tags: Mapping[int, Any]) -> tuple[Exif, list[str]]:
+    """Return tags of a TIFF file whose directories Pillow cannot read, and notes of those that are directories."""
+    exif: Exif = pillow().Image.Exif()
+    words = {_EXIF: "EXIF", _GPS: "GPS"}
+    for tag, value in tags.items():
+        if tag not in words:
+            exif[tag] = value
+    lost = [word for tag, word in words.items() if tag in tags]
+    return exif, [f"{' and '.join(lost)} of a big-endian BigTIFF could not be read"] if lost else []
 
 
 def orientation_of(exif: Exif) -> int:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..spec.geometry import Geometry
+from ..spec.padded import modes_along
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..spec.padding import PaddingMode
+    from ..spec.padded import Mode
 
 
-def within_reach(filters: NDArray[Any], geometry: Geometry, mode: PaddingMode) -> tuple[NDArray[Any], Geometry]:
+def within_reach(filters: NDArray[Any], geometry: Geometry, mode: Mode) -> tuple[NDArray[Any], Geometry]:
     """Return filters without the taps that are beyond the photograph wherever the window stands.
 
     All such taps on one side see the same: the edge, or the constant. One tap with the sum of their weights sees it for
@@ -25,7 +26,7 @@ def within_reach(filters: NDArray[Any], geometry: Geometry, mode: PaddingMode) -
     filters : ndarray, (n, 1, kh, kw)
     geometry : Geometry
         Of the window on the photograph.
-    mode : str
+    mode : str or tuple of str
         The padding mode. In those that show the photograph again and again nothing is beyond it.
 
     Returns
@@ -41,11 +42,11 @@ def within_reach(filters: NDArray[Any], geometry: Geometry, mode: PaddingMode) -
     >>> filters.ravel(), geometry.padding[1]
     (array([ 3.,  3., 15.]), (1, 1))
     """
-    if mode not in {"edge", "constant"}:
-        return filters, geometry
-    outside = int(mode == "constant")  # the outermost pixel is the edge, but not the constant
-    sizes, pads = list(geometry.kernel_size), list(geometry.padding)
+    modes, sizes, pads = modes_along(mode, 2), list(geometry.kernel_size), list(geometry.padding)
     for i, (pixels, stops) in enumerate(zip(geometry.spatial_shape, geometry.output_shape, strict=True)):
+        if modes[i] not in {"edge", "constant"}:
+            continue
+        outside = int(modes[i] == "constant")  # the outermost pixel is the edge, but not the constant
         taps = np.moveaxis(filters, i - 2, 0)
         dilation, (before, after) = geometry.dilation[i], pads[i]
         # The last tap that is at the first pixel, or before it, even when the window stands at its last stop.

@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.host import require_memory
 from ..errors import PhotoError
 from .libraries import imagecodecs, pillow, tifffile
-from .metadata import orientation_of, resolution, tiff_exif, turned, upright, upright_xmp
+from .metadata import exif_of_tags, orientation_of, resolution, tiff_exif, turned, upright, upright_xmp
 from .photograph import Metadata, Photo
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def is_tiff(file: BinaryIO) -> bool:
 
 
 def read_tiff(file: BinaryIO, path: str | os.PathLike[str], limit: int | None) -> Photo | None:
-    """Read a TIFF file, or return None where Pillow reads it rightly: unsigned samples of at most 8 bits.
+    """Read a TIFF file, or return None where Pillow reads it rightly: most of unsigned samples of at most 8 bits.
 
     Parameters
     ----------
@@ -62,7 +62,8 @@ def read_tiff(file: BinaryIO, path: str | os.PathLike[str], limit: int | None) -
         page = tiff.pages.first
         bits = page.bitspersample
         plain = (bits if isinstance(bits, int) else max(bits)) <= 8 and page.sampleformat == _UNSIGNED
-        if plain and (page.photometric not in _OWN or (not page.extrasamples and page.planarconfig == 1)):
+        opened = not (tiff.is_bigtiff and tiff.byteorder == ">")  # by Pillow, which is blind to this one kind
+        if plain and opened and (page.photometric not in _OWN or (not page.extrasamples and page.planarconfig == 1)):
             file.seek(0)
             return None
         if not (isinstance(page.imagewidth, int) and isinstance(page.imagelength, int)):
@@ -79,7 +80,11 @@ def read_tiff(file: BinaryIO, path: str | os.PathLike[str], limit: int | None) -
         pixels, notes = _as_photo(pixels.reshape(page.shape), page, path)
         if len(tiff.pages) > 1:
             notes.insert(0, f"the first of {len(tiff.pages)} frames was read")
-        exif = tiff_exif(file, page.offset, byte_order=tiff.byteorder, big=tiff.is_bigtiff)
+        if opened:
+            exif = tiff_exif(file, page.offset, byte_order=tiff.byteorder, big=tiff.is_bigtiff)
+        else:
+            exif, left_out = exif_of_tags({tag.code: tag.value for tag in page.tags})
+            notes += left_out
         kept, lost = upright(exif, tiff=True)
         xmp, profile = (page.tags.valueof(tag) for tag in (_XMP, _ICC))
         metadata = Metadata(

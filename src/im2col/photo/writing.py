@@ -159,6 +159,10 @@ def format_for(path: str | os.PathLike[str], mode: str, size: tuple[int, int]) -
     ending = ".png" if str(path) == STANDARD else Path(path).suffix.lower()
     form = next((form for form in FORMATS if ending in form.endings), None)
     fitting = [other for other in FORMATS if mode in other.modes and max(size) <= other.longest]
+    if not fitting:
+        raise PhotoError(
+            f"{path}: no format holds {size[0]} × {size[1]} pixels of {MODES[mode]}; make the result smaller"
+        )
     names = ", ".join(other.name for other in fitting)
     example = Path(path).with_suffix(next(end for end, modes in fitting[0].endings.items() if mode in modes))
     way_out = f"use one of {names}, as in {example}" if len(fitting) > 1 else f"use {names}, as in {example}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ArgumentError, FileError, GeometryError, named, naming, shown
+from ..importing import importing
 from ..spec.arguments import check_choice, flag, integer, word
 
 # What draws is imported when something is drawn: importing the package takes milliseconds.
@@ -54,7 +55,8 @@ class Illustration:
         lang: str,
         animated: bool,
     ) -> None:
-        from .story import make_scene
+        with importing:
+            from .story import make_scene
 
         self._layer = layer
         self._selection = selection
@@ -70,7 +72,8 @@ class Illustration:
     @naming("illustrate")
     def _repr_svg_(self) -> str:
         """Return the picture as SVG, which notebooks show."""
-        from .svg import animate, draw
+        with importing:
+            from .svg import animate, draw
 
         if self._animated:
             return animate(self._frames(), lang=self._lang, colours=self._colours)
@@ -102,9 +105,10 @@ class Illustration:
         MissingExtraError
             If Pillow or resvg is not installed.
         """
-        from pathlib import Path
+        with importing:
+            from pathlib import Path
 
-        from ..files import check_target, replacing
+            from ..files import check_target, replacing
 
         try:
             target = Path(path)
@@ -145,7 +149,8 @@ class Illustration:
         MissingExtraError
             If rich is not installed.
         """
-        from .terminal import show_scene
+        with importing:
+            from .terminal import show_scene
 
         show_scene(self.scene, self._lang, file=file, width=width)
 
@@ -153,7 +158,8 @@ class Illustration:
         if ending == ".svg":
             return self._repr_svg_().encode()
         if ending == ".html":
-            from .page import page_html
+            with importing:
+                from .page import page_html
 
             page = page_html(
                 self._layer,
@@ -163,8 +169,9 @@ class Illustration:
                 **self._options,
             )
             return page.encode()
-        from .raster import frames_to_gif, svg_to_png
-        from .svg import draw
+        with importing:
+            from .raster import frames_to_gif, svg_to_png
+            from .svg import draw
 
         if ending == ".png":
             return svg_to_png(draw(self.scene, lang=self._lang, colours=self._colours))
@@ -176,7 +183,8 @@ class Illustration:
 
     def _frames(self) -> list[Scene]:
         """Return the scene at every position."""
-        from .story import make_scene
+        with importing:
+            from .story import make_scene
 
         steps = self.scene.steps
         if steps > MOST_FRAMES:
@@ -265,11 +273,12 @@ def illustrate(
     >>> picture.scene.formula.result, picture.scene.formula.terms
     ('−4', (('1', '1'), ('2', '0'), ('4', '0'), ('5', '−1')))
     """
-    from .colours import COLOURS
-    from .labels import LABELS
-    from .pictured_layer import make_pictured_layer
-    from .plane import NOTHING, Selection
-    from .text import dictionary
+    with importing:
+        from .colours import COLOURS
+        from .labels import LABELS
+        from .pictured_layer import make_pictured_layer
+        from .plane import NOTHING, Selection
+        from .text import dictionary
 
     layer = make_pictured_layer(
         x,

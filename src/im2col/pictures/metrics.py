@@ -7,6 +7,7 @@ from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingExtraError
+from ..importing import importing
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -83,7 +84,8 @@ def font() -> Any:
         If Pillow is not installed.
     """
     try:
-        from PIL import ImageFont
+        with importing:
+            from PIL import ImageFont
     except ImportError as cause:
         raise MissingExtraError("this needs Pillow; install it with pip install 'im2col[draw]'") from cause
     with font_path() as path:

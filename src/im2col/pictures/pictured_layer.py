@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..engine.host import require_memory
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError, shown
 from ..layers.convolution import convolution
 from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, weight_matrix
 from ..matrix.overlap import overlap
+from ..memory import lazy
 from ..spec.arguments import check_choice
 from ..spec.arrays import as_array, native, sum_dtype
-from ..spec.border import source_index
-from ..spec.padding import check_mode, pad_image
+from ..spec.padded import pad_image, source_index
 from ..spec.problem import make_problem
 from ..spec.strides import row_major
 
@@ -64,7 +63,7 @@ class PicturedLayer:
     weights: NDArray[Any]
     geometry: Geometry
     groups: int
-    padding_mode: PaddingMode
+    padding_mode: str
     padding_value: NDArray[Any]
     orientation: Orientation
     tap_order: TapOrder
@@ -128,7 +127,7 @@ class PicturedLayer:
 
     # The index map, in pixels.
 
-    @cached_property
+    @lazy
     def _inside(self) -> Geometry:
         return self.geometry.unpadded()
 
@@ -137,17 +136,17 @@ class PicturedLayer:
         """Of one padded image: (C, *spatial)."""
         return (self.channels, *self.geometry.padded_shape)
 
-    @cached_property
+    @lazy
     def position_pixels(self) -> NDArray[np.int64]:
         """The first pixel of each position's window, in the first channel; shape (positions,)."""
         return self._inside.position_offsets(row_major(self.padded_shape)[1:])
 
-    @cached_property
+    @lazy
     def tap_pixels(self) -> NDArray[np.int64]:
         """How far each tap's pixel lies from there; shape (taps,), in the order of the taps."""
         return self._over_taps(row_major(self.padded_shape))
 
-    @cached_property
+    @lazy
     def tap_channels(self) -> NDArray[np.int64]:
         """The channel of each tap; shape (taps,)."""
         return self._over_taps((1, *(0,) * self.geometry.ndim))
@@ -158,7 +157,7 @@ class PicturedLayer:
         first = self.tap_order == "channel-first"
         return np.add.outer(channels, kernel).reshape(-1) if first else np.add.outer(kernel, channels).reshape(-1)
 
-    @cached_property
+    @lazy
     def address_strides(self) -> tuple[int, ...]:
         """Steps through memory, in elements, of a padded image's channels and spatial axes."""
         axes = [axis for axis in self.memory if axis != "C"]
@@ -167,12 +166,12 @@ class PicturedLayer:
         strides = dict(zip(order, row_major([sizes[axis] for axis in order]), strict=True))
         return (strides["C"], *(strides[axis] for axis in axes))
 
-    @cached_property
+    @lazy
     def position_addresses(self) -> NDArray[np.int64]:
         """Where each position starts in memory: the row offsets of the implicit GEMM."""
         return self._inside.position_offsets(self.address_strides[1:])
 
-    @cached_property
+    @lazy
     def tap_addresses(self) -> NDArray[np.int64]:
         """How far each tap lies from there: its column offsets."""
         return self._over_taps(self.address_strides)
@@ -190,7 +189,7 @@ class PicturedLayer:
             outside |= (coordinate < 0) | (coordinate >= n)
         return outside
 
-    @cached_property
+    @lazy
     def axis_sources(self) -> list[NDArray[np.int64]]:
         """For each axis, which pixel each padded coordinate shows; where it shows the constant, a number of its own."""
         found = []
@@ -199,7 +198,7 @@ class PicturedLayer:
             found.append(np.where(source < 0, n + np.arange(len(source)), source))
         return found
 
-    @cached_property
+    @lazy
     def sources(self) -> NDArray[np.int64]:
         """A number for each pixel, the same for a pixel and its copies in the padding; shape (pixels,)."""
         total = np.arange(self.channels)
@@ -223,13 +222,13 @@ class PicturedLayer:
 
     # The arrays, by those numbers.
 
-    @cached_property
+    @lazy
     def pixels(self) -> NDArray[Any]:
         """Values of the padded images; shape (N, pixels)."""
         pairs = ((0, 0), (0, 0), *self.geometry.padding)
         return pad_image(self.image, pairs, self.padding_mode, self.padding_value).reshape(self.batch, -1)
 
-    @cached_property
+    @lazy
     def flat_weights(self) -> NDArray[Any]:
         """Weights by tap and filter, 0 where a filter does not read a channel; shape (taps, n)."""
         return weight_matrix(self.weights, tap_order=self.tap_order, groups=self.groups)
@@ -253,7 +252,7 @@ class PicturedLayer:
         result = work.run((image,), None)
         return result.reshape(*result.shape[:2], -1)
 
-    @cached_property
+    @lazy
     def maps(self) -> NDArray[Any]:
         """The layer's result; shape (N, n, positions)."""
         return self._convolved(self.image, self.weights, self.groups)
@@ -264,7 +263,7 @@ class PicturedLayer:
         read = self.image[:, first : first + self.group_channels]
         return self._convolved(read, self.weights[filter_][:, None], self.group_channels)
 
-    @cached_property
+    @lazy
     def counts(self) -> NDArray[np.int64]:
         """How often each pixel of a channel is copied into the matrix; shape (*spatial)."""
         return overlap(self.geometry, self.padding_mode)
@@ -339,6 +338,16 @@ def make_pictured_layer(
             f"pictures have one to three spatial axes, w of shape {weights.shape} has {problem.geometry.ndim}; draw a "
             "slice, as in x[..., 0]"
         )
+    if np.ndim(problem.padding_value):
+        raise ArgumentError(
+            "pictures show one padding_value for all channels, got one for each; pad x first with np.pad, channel by "
+            "channel"
+        )
+    if not isinstance(problem.padding_mode, str):
+        raise ArgumentError(
+            f"pictures show one padding_mode for all axes, got {shown(padding_mode)}; pad x first with np.pad, axis "
+            "by axis"
+        )
     if not (problem.batch and problem.channels and problem.filters):
         raise ShapeError(
             f"there is nothing to draw: x of shape {image.shape} has {problem.batch} images of {problem.channels} "
@@ -352,7 +361,7 @@ def make_pictured_layer(
         weights=weights,
         geometry=problem.geometry,
         groups=problem.groups,
-        padding_mode=check_mode(padding_mode, problem.geometry),
+        padding_mode=problem.padding_mode,
         padding_value=np.asarray(problem.padding_value),
         orientation=orientation,
         tap_order=tap_order,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import MissingExtraError
+from ..importing import importing
 from .metrics import font_path
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def frames_to_gif(frames: Sequence[str], milliseconds: int, *, scale: float = 1.
     """
     pngs = [svg_to_png(frame, scale=scale) for frame in frames]
     try:
-        from PIL import Image
+        with importing:
+            from PIL import Image
     except ImportError as cause:
         raise MissingExtraError("this needs Pillow; install it with pip install 'im2col[draw]'") from cause
     pictures = [Image.open(BytesIO(png)).convert("RGB") for png in pngs]
@@ -105,7 +107,8 @@ def _palette(sheets: Sequence[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8
     The paper and the grounds of cells stay exactly what they are; only edges of letters and heat maps are rounded.
     Pillow's own matching of a palette is coarse: it makes white paper grey.
     """
-    from PIL import Image
+    with importing:
+        from PIL import Image
 
     area: Counter[tuple[int, int, int]] = Counter()
     for sheet in sheets:
@@ -133,7 +136,8 @@ def _packed(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 def _resvg() -> ModuleType:
     try:
-        import resvg_py
+        with importing:
+            import resvg_py
     except ImportError as cause:
         raise MissingExtraError("this needs resvg; install it with pip install 'im2col[draw]'") from cause
     found: ModuleType = resvg_py

@@ -12,6 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
+from ..importing import importing
 from .colours import CHANNELS, FAINT, INK, LINE, PADDING, PAPER, channel_band, channel_tint, heat, mix, value_colour
 from .figure import make_figure, told
 from .highlight import FOCUS, highlight
@@ -253,7 +254,8 @@ def _draw_cells(group: ET.Element, placed: PlacedPlane, colours: Colours) -> Non
 
 
 def _draw_heat(group: ET.Element, placed: PlacedPlane, colours: Colours) -> None:
-    from PIL import Image
+    with importing:
+        from PIL import Image
 
     plane = placed.plane
     values = np.zeros(plane.shape) if plane.values is None else plane.values

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, GeometryError, MissingExtraError, shown
+from ..importing import importing
 from ..spec.arguments import integer, word
 from .text import Text, dictionary
 
@@ -47,11 +48,12 @@ def show_scene(scene: Scene, lang: str, *, file: TextIO | None = None, width: in
         If there is no such language, `file` takes no text, or `width` is no integer of at least 1.
     """
     try:
-        from rich.console import Console
-        from rich.text import Text as RichText
+        with importing:
+            from rich.console import Console
+            from rich.text import Text as RichText
 
-        from .terminal_blocks import Characters
-        from .terminal_table import Look
+            from .terminal_blocks import Characters
+            from .terminal_table import Look
     except ImportError as cause:
         raise MissingExtraError(
             "pictures in a terminal need rich; install it with pip install 'im2col[draw]'"
@@ -98,7 +100,8 @@ def _checked(file: object, width: object) -> int | None:
 
 def _scene_block(scene: Scene, look: Look, width: int) -> Block:
     """Return the whole picture."""
-    from .figure import told
+    with importing:
+        from .figure import told
 
     adapt = look.characters.adapt
     block = _paragraph(look.say(scene.title), width, "bold")
@@ -123,15 +126,17 @@ def _scene_block(scene: Scene, look: Look, width: int) -> Block:
 
 
 def _paragraph(text: str, width: int, style: str) -> Block:
-    from .terminal_blocks import wrapped
+    with importing:
+        from .terminal_blocks import wrapped
 
     return [[(line, style)] for line in wrapped(text, min(width, _WIDEST_TEXT))]
 
 
 def _panels(scene: Scene, look: Look, width: int) -> Block:
     """Return the panels, side by side as far as they fit; a sign goes to the next line with the panel that follows."""
-    from .terminal_blocks import beside, block_width, lowered
-    from .terminal_planes import panel_block
+    with importing:
+        from .terminal_blocks import beside, block_width, lowered
+        from .terminal_planes import panel_block
 
     rows: list[list[Block]] = []
     used = 0

@@ -110,4 +110,5 @@ def check_activation(activation: object, dtype: np.dtype[Any]) -> Activation | N
         raise DTypeError(f"activation {name!r} is not defined for results of {dtype}; {own}")
     if dtype.kind in "biu" and name not in ("relu", "relu6"):
         raise DTypeError(f"activation {name!r} is not defined for results of {dtype}; pass dtype=np.float32, or {own}")
-    return Activation(str(name), 0.0 if slope is None else float(slope))
+    # -0.0 equals 0.0, so what is remembered could be either's.
+    return Activation(str(name), 0.0 if slope is None else float(slope) + 0.0)

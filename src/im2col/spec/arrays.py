@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DTypeError, OutputError, class_of, shortened, shown, words_of
+from ..importing import importing
 from .arguments import is_a
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def _convert(value: Any) -> NDArray[Any]:
 def _bits(tensor: Any, torch: Any, name: str) -> NDArray[Any]:
     """Return a tensor of a dtype that NumPy lacks: the same memory, as an array of ml_dtypes' dtype of that name."""
     try:
-        import ml_dtypes
+        with importing:
+            import ml_dtypes
     except ImportError as cause:
         raise TypeError(f"NumPy has no {name}; install ml_dtypes, or pass x.float()") from cause
     if tensor.requires_grad:  # as torch says of the dtypes that NumPy has
@@ -203,25 +205,30 @@ def own(numbers: NDArray[Any]) -> NDArray[Any]:
     return numbers.astype(np.float64 if np.can_cast(dtype, np.float64, "same_kind") else np.complex64)
 
 
-def holds(dtype: np.dtype[Any], value: NDArray[Any], cast: NDArray[Any]) -> bool:
-    """Whether a registered dtype holds a number, floats rounded, or casting has made another one of it.
+def holds(dtype: np.dtype[Any], values: NDArray[Any], cast: NDArray[Any]) -> Any:
+    """Say of each number whether a registered dtype holds it, floats rounded, or casting has made another one of it.
 
     Parameters
     ----------
     dtype : dtype
         Integers of 1 to 4 bits wrap, the floats of 4 and 6 bits saturate, float8_e8m0fnu has no 0, and many floats have
         no infinity or no NaN.
-    value : ndarray, shape ()
+    values : ndarray
         Of a dtype of NumPy's own.
-    cast : ndarray, shape ()
-        The number as the dtype has it.
+    cast : ndarray
+        The numbers as the dtype has them.
+
+    Returns
+    -------
+    ndarray of bool, or bool
+        Of the same shape.
     """
-    wanted, got = complex(value), complex(cast.astype(np.complex128))
-    if wanted != wanted:  # noqa: PLR0124 (NaN, which some of the floats lack)
-        return got != got  # noqa: PLR0124
-    if is_registered_integer(dtype) or not wanted or np.isinf(wanted):
+    wanted, got = values.astype(np.complex128), cast.astype(np.complex128)
+    if is_registered_integer(dtype):
         return wanted == got
-    return not abs(wanted) > 1 or not abs(wanted - got) > abs(got) / 3
+    near = ~(abs(wanted) > 1) | ~(abs(wanted - got) > abs(got) / 3)
+    same = (wanted == got) | (np.isnan(wanted) & np.isnan(got))
+    return np.where((wanted == 0) | ~np.isfinite(wanted), same, near)
 
 
 def strided(x: NDArray[Any], shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The border of an image: filled from the pixels inside it, and added back to them, axis by axis and block by block.
+"""The border of one axis: filled from the pixels inside it, and added back to them, a block at a time.
 
 Beyond the pixels, each mode but the constant one goes on with a period: ``wrap`` with that of the pixels, ``symmetric``
 and ``reflect`` with that of the pixels there and back. So a border is a few copies of blocks of doubling size, and what
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-    from .geometry import Geometry
 
 _FEW_LINES = 3
 """Lines up to which a block across an array is taken line by line: NumPy takes longer over so short runs."""
@@ -147,62 +145,6 @@ def _add_terms(pixels: NDArray[Any], terms: NDArray[Any]) -> None:
 def _add(pixels: NDArray[Any], lines: NDArray[Any]) -> None:
     for piece in _pieces(lines, step=1 if len(lines) <= _FEW_LINES else None):
         pixels[piece] += lines[piece]
-
-
-def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:
-    """Return which pixel each element of a padded axis shows; -1 where it shows the constant.
-
-    Parameters
-    ----------
-    n : int
-        Length of the axis without padding.
-    before, after : int
-        Its padding.
-    mode : str
-        The padding mode.
-
-    Returns
-    -------
-    ndarray of int64, shape (before + n + after,)
-
-    Examples
-    --------
-    >>> source_index(3, 2, 2, "reflect")
-    array([2, 1, 0, 1, 2, 1, 0])
-    """
-    index = np.full(before + n + after, -1)
-    index[before : before + n] = np.arange(n)
-    if mode != "constant" and (before or after):
-        fill_border(index, n, before, mode)
-    return index
-
-
-def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode: str) -> NDArray[Any]:
-    """Add each padded pixel to the pixel it was copied from: the adjoint of `pad_image`.
-
-    Parameters
-    ----------
-    padded : ndarray
-        Its axes from `first_axis` on have the lengths of ``geometry.padded_shape``. Overwritten.
-    first_axis : int
-        Where the spatial axes start.
-    geometry : Geometry
-        The padding.
-    mode : str
-        The padding mode; under ``"constant"`` the padding is dropped.
-
-    Returns
-    -------
-    ndarray
-        A view of `padded` without its padding.
-    """
-    for i, (n, (before, after)) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
-        lines = padded.swapaxes(0, first_axis + i)
-        folded = lines[before : before + n]
-        if mode != "constant" and (before or after):
-            folded = fold_border(lines, n, before, mode)
-        padded = folded.swapaxes(0, first_axis + i)
-    return padded
 
 
 def _copy(to: NDArray[Any], source: NDArray[Any]) -> None:

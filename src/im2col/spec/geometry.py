@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import InitVar, dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import GeometryError, naming, shown
+from ..memory import lazy
 from .arguments import integer, is_sequence, plain, word
 from .strides import offsets
 
@@ -128,32 +128,32 @@ class Geometry:
         """How many spatial axes there are."""
         return len(self.spatial_shape)
 
-    @cached_property
+    @lazy
     def span(self) -> tuple[int, ...]:
         """Pixels from a window's first tap to its last, ``d(k-1)+1``, for each axis."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
 
-    @cached_property
+    @lazy
     def padded_shape(self) -> tuple[int, ...]:
         """The spatial axes with their padding."""
         return tuple(n + a + b for n, (a, b) in zip(self.spatial_shape, self.padding, strict=True))
 
-    @cached_property
+    @lazy
     def output_shape(self) -> tuple[int, ...]:
         """How often the window stops along each axis."""
         return tuple((n - span) // s + 1 for n, span, s in zip(self.padded_shape, self.span, self.stride, strict=True))
 
-    @cached_property
+    @lazy
     def positions(self) -> int:
         """Stops of the window in all: rows of the column matrix."""
         return math.prod(self.output_shape)
 
-    @cached_property
+    @lazy
     def taps(self) -> int:
         """Elements of the window in one channel."""
         return math.prod(self.kernel_size)
 
-    @cached_property
+    @lazy
     def is_padded(self) -> bool:
         """Whether any axis has padding."""
         return any(a or b for a, b in self.padding)

@@ -1,25 +1,27 @@
-"""Padding: from what the user writes to pixel counts, and the padded image itself."""
+"""Padding: from what the user writes to pixel counts, modes and values."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, GeometryError, named, shown
+from ..errors import ArgumentError, DTypeError, GeometryError, ShapeError, named, shown
 from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_a, is_sequence, per_axis, plain, word
-from .arrays import as_array, holds, is_registered, native, own
-from .border import fill_border
+from .arrays import as_array, holds, is_registered, own
 from .geometry import Geometry, Pairs
 from .layout import Layout, default
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
+    from .padded import Mode
+
 PaddingName = Literal["valid", "same", "same_lower", "full", "causal", "multiple"]
-PaddingMode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
+ModeName = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
+PaddingMode = ModeName | Mapping[str, ModeName]
+"""One mode for all spatial axes, or those of some by their letters; all others are constant."""
 Padding = PaddingName | int | tuple[int | tuple[int, int], ...]
 
 _OTHER_NAMES = (
@@ -29,7 +31,7 @@ _OTHER_NAMES = (
 _MOST_COLOURS = 4
 """Channels of a photograph, with its transparency: so short a last axis may be they."""
 _NAMES = get_args(PaddingName)
-_MODES = get_args(PaddingMode)
+_MODES = get_args(ModeName)
 
 
 def resolve_geometry(
@@ -227,147 +229,154 @@ def explicit_padding(padding: object, k: int) -> Pairs:
     return tuple(pairs)
 
 
-def check_mode(mode: object, geometry: Geometry) -> PaddingMode:
-    """Return a padding mode, and refuse an unknown one, or one that would copy pixels of an image that has none.
+def check_mode(mode: object, layout: Layout, geometry: Geometry) -> Mode:
+    """Return a user's `padding_mode`: one name for all axes, a tuple of one each only where padded axes differ.
+
+    Parameters
+    ----------
+    mode : str or mapping of str to str
+        The user's argument.
+    layout : Layout
+        Of the image.
+    geometry : Geometry
+        The padding.
 
     Raises
     ------
     ArgumentError
-        If `mode` is not one of ``np.pad``'s five names that are supported.
+        If a name is not one of ``np.pad``'s five that are supported, or a letter is no spatial axis.
     GeometryError
         If an axis of length 0 is to be padded from its own pixels.
+
+    Examples
+    --------
+    >>> g = resolve_geometry("HW", (4, 8), 3, padding=1)
+    >>> check_mode({"W": "wrap"}, Layout("HW"), g), check_mode({"H": "edge", "W": "edge"}, Layout("CHW"), g)
+    (('constant', 'wrap'), 'edge')
     """
-    known: Any = word(mode)
-    if known not in _MODES:
-        if is_a(mode, (list, tuple)):
-            raise ArgumentError(
-                f"padding_mode takes one name for all axes, got {shown(mode)}; where axes differ, pad x first with "
-                "np.pad, axis by axis"
-            )
-        others = _OTHER_NAMES * is_a(mode, str)
-        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {shown(mode)}{others}")
-    if known == "constant":
-        return "constant"
-    for i, (n, pair) in enumerate(zip(geometry.spatial_shape, geometry.padding, strict=True)):
-        if n == 0 and any(pair):
+    if type(mode) is str and mode == "constant":  # all but the rare call
+        return mode
+    if is_a(mode, str):
+        names = (_known_mode(mode),) * geometry.ndim
+    else:
+        names = tuple(map(_known_mode, _modes_given(mode, layout.spatial)))
+    for i, (name, n, pair) in enumerate(zip(names, geometry.spatial_shape, geometry.padding, strict=True)):
+        if n == 0 and name != "constant" and any(pair):
             raise GeometryError(
-                f"padding_mode {known!r} needs pixels to copy but spatial axis {i} of the image has none; use "
+                f"padding_mode {name!r} needs pixels to copy but spatial axis {i} of the image has none; use "
                 "padding_mode='constant'"
             )
+    if names.count(names[0]) == len(names):
+        return names[0]
+    different = {name for name, pair in zip(names, geometry.padding, strict=True) if any(pair)} or {"constant"}
+    return names if len(different) > 1 else different.pop()
+
+
+def _known_mode(name: object) -> str:
+    """Return the name of one mode."""
+    known: Any = word(name)
+    if known not in _MODES:
+        others = _OTHER_NAMES * is_a(name, str)
+        raise ArgumentError(f"padding_mode must be one of {_MODES}, got {shown(name)}{others}")
     return known  # type: ignore[no-any-return]  # one of them
 
 
-def constant(value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return the padding value as a 0-d array of the image's dtype.
+def _modes_given(mode: object, axes: str) -> tuple[object, ...]:
+    """Return what a user's `padding_mode` says of each spatial axis."""
+    if is_a(mode, (list, tuple)):
+        names = [word(name) for name in plain(mode)]
+        fits = len(names) == len(axes) and all(name in _MODES for name in names)
+        example = dict(zip(axes, names, strict=True)) if fits else {axes[-1]: "wrap"}
+        raise ArgumentError(
+            f"padding_mode is one name for all axes, or a mapping by axis such as {example!r}; got {shown(mode)}"
+        )
+    if not is_a(mode, Mapping):
+        return (mode,) * len(axes)
+    try:
+        modes = list(mode.items())
+    except Exception as cause:  # a mapping that fails
+        raise ArgumentError(
+            f"padding_mode is one name for all axes, or a mapping by axis such as {{{axes[-1]!r}: 'wrap'}}; got "
+            f"{shown(mode)}"
+        ) from cause
+    given = {word(letter): name for letter, name in modes}
+    for letter, _ in modes:
+        if word(letter) not in tuple(axes):
+            raise ArgumentError(
+                f"padding_mode has a mode for {shown(letter)} but the spatial axes of the image are {tuple(axes)}; "
+                f"give modes of those, as in {dict.fromkeys(axes[-1], 'wrap')!r}"
+            )
+    return tuple(given.get(letter, "constant") for letter in axes)
+
+
+def constant(value: object, dtype: np.dtype[Any], channels: int | None = None) -> NDArray[Any]:
+    """Return the padding value as an array of the image's dtype.
 
     Parameters
     ----------
-    value : scalar
+    value : scalar, or ndarray of one for each channel
         The user's `padding_value`.
     dtype : dtype
         The image's.
+    channels : int, optional
+        How many the image has; None if it has no axis for them.
 
     Returns
     -------
-    ndarray, shape ()
+    ndarray, shape (), or (channels,) where they differ
 
     Raises
     ------
     DTypeError
         If `dtype` cannot hold the value: a NaN or a fraction for integers, a negative number for unsigned ones, a
-        complex number for reals.
+        complex number for reals; or if several do not come as an ndarray.
+    ShapeError
+        If there are several, but not one for each channel.
+
+    Examples
+    --------
+    >>> constant(np.array((1, 2, 3)), np.dtype(np.float32), 3)
+    array([1., 2., 3.], dtype=float32)
     """
     if type(value) is int and value == 0 and not is_registered(dtype):  # all but the rare call
         return np.zeros((), dtype)
     wrong = DTypeError(f"padding_value {shown(value)} is not a value of the image's dtype {dtype}")
     try:
-        scalar = np.asarray(value) if is_a(value, int) else own(as_array("padding_value", value))
-        if is_a(value, int) and scalar.dtype.hasobject and dtype.kind not in "biu":
-            scalar = np.asarray(float(value))  # an integer beyond 64 bits
+        is_masked = is_a(value, np.ma.MaskedArray)
+        values = np.asarray(value) if is_masked or is_a(value, int) else own(as_array("padding_value", value))
+        if is_a(value, int) and values.dtype.hasobject and dtype.kind not in "biu":
+            values = np.asarray(float(value))  # an integer beyond 64 bits
     except Exception:
         raise wrong from None
-    if scalar.ndim and scalar.dtype.kind in "biufc":
-        raise DTypeError(
-            f"padding_value takes one scalar for all channels, got {shown(value)}; where channels differ, pad x first "
-            "with np.pad, channel by channel"
-        )
     kinds = "biufc" if dtype.kind == "c" else "biuf"
-    if scalar.ndim or scalar.dtype.kind not in kinds:
+    if values.dtype.kind not in kinds or (is_masked and not values.ndim):
         raise wrong
+    if values.ndim:
+        _check_channels(value, values.shape, channels)
     with np.errstate(all="ignore"):
-        try:
-            # From Python's own number: NumPy refuses to wrap those, and rounds them once.
-            cast = np.array(scalar.item()).astype(dtype)
-            if dtype.kind in "iu" and scalar.dtype.kind in "iu":
-                cast = np.array(scalar.item(), dtype)
-        except (TypeError, ValueError, OverflowError):
-            raise wrong from None
-        exact = bool(cast == scalar) if dtype.kind in "biu" else True
+        cast = values.astype(dtype)
         if is_registered(dtype):
-            exact = holds(dtype, scalar, cast)
-        overflow = bool(np.isfinite(scalar)) and not bool(np.isfinite(cast.astype(np.complex128)))
-    if overflow or not exact:
-        raise wrong
-    return cast
+            held = holds(dtype, values, cast)
+        else:
+            held = cast == values if dtype.kind in "biu" else np.full(values.shape, True)
+        held &= ~np.isfinite(values) | np.isfinite(cast.astype(np.complex128))
+    if not held.all():
+        first = values[~held].reshape(-1)[0].item() if values.ndim else value
+        raise DTypeError(f"padding_value {shown(first)} is not a value of the image's dtype {dtype}")
+    # By their bytes: NaN is itself, -0.0 a value of its own.
+    alike = cast.ndim and cast.tobytes() == cast[:1].tobytes() * len(cast)
+    return np.array(cast[0] if len(cast) else 0, dtype) if alike else cast
 
 
-def pad_image(
-    x: NDArray[Any],
-    pairs: Sequence[tuple[int, int]],
-    mode: str,
-    value: NDArray[Any] | None,
-    copy: Callable[[NDArray[Any], NDArray[Any]], None] = np.copyto,
-) -> NDArray[Any]:
-    """Return a padded copy of an image.
-
-    Parameters
-    ----------
-    x : ndarray
-        Any axes.
-    pairs : sequence of (int, int)
-        Pixels (before, after) each of x's axes.
-    mode : str
-        One of ``np.pad``'s: constant, edge, reflect, symmetric, wrap.
-    value : ndarray, shape (), or None
-        The constant; only read for ``mode="constant"``.
-    copy : callable
-        What copies the image into the padded one: ``copy(dst, src)``.
-
-    Returns
-    -------
-    ndarray
-        A new array of x's dtype in native byte order, in C order of x's axes.
-    """
-    shape, dtype = [n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], native(x.dtype)
-    padded = np.zeros(shape, dtype) if mode == "constant" else np.empty(shape, dtype)
-    if mode == "constant" and value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
-        padded[...] = value
-    fill_padded(padded, x, pairs, mode, copy)
-    return padded
-
-
-def fill_padded(
-    padded: NDArray[Any],
-    x: NDArray[Any],
-    pairs: Sequence[tuple[int, int]],
-    mode: str,
-    copy: Callable[[NDArray[Any], NDArray[Any]], None] = np.copyto,
-) -> None:
-    """Write an image into an array with room for its padding, and the padding too unless it is a constant.
-
-    Parameters
-    ----------
-    padded : ndarray
-        Its border holds the constant already where `mode` is ``"constant"``.
-    x, pairs, mode, copy
-        As for `pad_image`.
-    """
-    inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, pairs, strict=True))
-    copy(padded[inner], x)
-    if mode == "constant":
-        return
-    for axis, (n, pair) in enumerate(zip(x.shape, pairs, strict=True)):
-        if any(pair):
-            # Of the axes that follow, whose borders come later, the pixels alone.
-            known = padded[(slice(None),) * (axis + 1) + inner[axis + 1 :]]
-            fill_border(known.swapaxes(0, axis), n, pair[0], mode)
+def _check_channels(value: object, shape: tuple[int, ...], channels: int | None) -> None:
+    """Refuse several padding values that are not an array of one for each channel."""
+    if not is_a(value, np.ndarray) or is_a(value, np.ma.MaskedArray):
+        raise DTypeError(
+            "padding_value is one scalar, or an array of one value a channel such as np.array((1, 2, 3)); got "
+            f"{shown(value)}"
+        )
+    if shape != (channels,):
+        image = "the image has no channel axis" if channels is None else f"the image has {channels} channels"
+        raise ShapeError(
+            f"padding_value has shape {shape} but {image}; pass one scalar, or an array of one value a channel"
+        )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
+from ..memory import lazy
 from . import layout as layouts
 from .activation import check_activation
 from .arguments import checked_shape, flag, integer
 from .arrays import as_dtype, check_numbers, check_result, is_registered, native
+from .padded import modes_along
 from .padding import check_mode, constant, image_geometry
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .activation import Activation, ActivationArgument
     from .geometry import Geometry, Window
     from .layout import Layout
+    from .padded import Mode
     from .padding import Padding, PaddingMode
 
 WORKSPACE_LIMIT = 64 << 20
@@ -41,7 +43,7 @@ class Options(TypedDict, total=False):
     dilation: Window
     groups: int
     padding_mode: PaddingMode
-    padding_value: complex | None
+    padding_value: complex | NDArray[Any] | None
     layout: str | None
     activation: ActivationArgument | None
     flip: bool
@@ -89,7 +91,7 @@ class Problem:
     x_dtype: np.dtype[Any]
     w_dtype: np.dtype[Any]
     dtype: np.dtype[Any]
-    padding_mode: str
+    padding_mode: Mode
     padding_bytes: bytes
     activation: Activation | None
     flip: bool
@@ -104,7 +106,7 @@ class Problem:
     zero_point: int | None = None
     """Of a requantised result: where 0 stands in it; None for any other result."""
 
-    @cached_property
+    @lazy
     def _hash(self) -> int:
         return hash((self.layout, self.geometry, self.batch, self.channels, self.filters, self.groups, self.x_dtype))
 
@@ -118,8 +120,17 @@ class Problem:
 
     @property
     def padding_value(self) -> Any:
-        """The constant that pads, a scalar of the image's dtype; kept as bytes, among which NaN equals itself."""
-        return np.frombuffer(self.padding_bytes, self.x_dtype)[0]
+        """The constant that pads, a scalar of the image's dtype, or (C, 1, …) where channels have their own.
+
+        It is kept as bytes, among which NaN equals itself.
+        """
+        values = np.frombuffer(self.padding_bytes, self.x_dtype)
+        return values[0] if len(values) == 1 else values.reshape(-1, *[1] * self.geometry.ndim)
+
+    @property
+    def padding_modes(self) -> tuple[str, ...]:
+        """The padding mode of each spatial axis."""
+        return modes_along(self.padding_mode, self.geometry.ndim)
 
     @property
     def accumulator(self) -> np.dtype[Any]:
@@ -147,22 +158,22 @@ class Problem:
         """Taps of one filter: the terms of one sum."""
         return self.group_channels * self.geometry.taps
 
-    @cached_property
+    @lazy
     def is_canonical(self) -> bool:
         """Whether arrays in the layout have the canonical axes as they are."""
         return self.layout.has_batch and self.layout.has_channels and self.layout.axes == self.layout.canonical
 
-    @cached_property
+    @lazy
     def x_shape(self) -> tuple[int, ...]:
         """Shape of the image, in its layout."""
         return self.layout.from_canonical_shape(self.batch, self.channels, self.geometry.spatial_shape)
 
-    @cached_property
+    @lazy
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the result, in the image's layout."""
         return self.layout.from_canonical_shape(self.batch, self.filters, self.geometry.output_shape)
 
-    @cached_property
+    @lazy
     def output_bytes(self) -> int:
         """Bytes of the result."""
         return math.prod(self.output_shape) * self.dtype.itemsize
@@ -195,7 +206,7 @@ def make_problem(
     padding: object = 0,
     dilation: object = 1,
     groups: int = 1,
-    padding_mode: str = "constant",
+    padding_mode: object = "constant",
     padding_value: object = None,
     layout: str | None = None,
     activation: object = None,
@@ -247,7 +258,7 @@ def make_problem(
     _check_channels(x_shape, w_shape, axes, groups)
     reads = w_shape[1] * groups if names[1] == "w" else None
     geometry = image_geometry(axes, layout, x_shape, w_shape[2:], stride, padding, dilation, channels=reads)
-    padding_mode = check_mode(padding_mode, geometry)
+    mode = check_mode(padding_mode, axes, geometry)
     requantised = zero_point is not None
     result = np.dtype(dtype) if requantised else result_dtype(x_dtype, w_dtype, dtype, names)
     fill = x_zero_point if padding_value is None else padding_value
@@ -261,8 +272,8 @@ def make_problem(
         x_dtype=native(x_dtype),
         w_dtype=native(w_dtype),
         dtype=result,
-        padding_mode=padding_mode,
-        padding_bytes=constant(fill, native(x_dtype)).tobytes(),
+        padding_mode=mode,
+        padding_bytes=constant(fill, native(x_dtype), channels if axes.has_channels else None).tobytes(),
         activation=None if activation is None else check_activation(activation, result),
         flip=flag("flip", flip),
         has_bias=has_bias,

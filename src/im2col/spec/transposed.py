@@ -11,10 +11,10 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ArgumentError, GeometryError, ShapeError, shown
+from ..memory import lazy
 from . import layout as layouts
 from .activation import check_activation
 from .arguments import checked_shape, integer, per_axis, word
@@ -141,7 +141,7 @@ class Transposed:
     has_bias: bool
     workspace_limit: int
 
-    @cached_property
+    @lazy
     def phases(self) -> tuple[Phase, ...]:
         """Every phase that a tap reaches; no pixel is in two of them."""
         axes = zip(
@@ -149,7 +149,7 @@ class Transposed:
         )
         return tuple(self._phase(axes) for axes in itertools.product(*(axis_phases(*axis) for axis in axes)))
 
-    @cached_property
+    @lazy
     def covers(self) -> bool:
         """Whether every pixel of the result is in a phase."""
         pixels = sum(
@@ -188,12 +188,12 @@ class Transposed:
         dense = self.layout.strides(self.batch, channels, spatial, dtype.itemsize)
         return tuple(stride * step for stride, step in zip(dense, (1, 1, *steps), strict=True))
 
-    @cached_property
+    @lazy
     def x_shape(self) -> tuple[int, ...]:
         """Shape of the operand, in its layout."""
         return self.layout.from_canonical_shape(self.batch, self.filters, self.spatial_shape)
 
-    @cached_property
+    @lazy
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the result, in its layout."""
         return self.layout.from_canonical_shape(self.batch, self.channels, self.image)

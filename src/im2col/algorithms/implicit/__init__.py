@@ -10,6 +10,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ...importing import importing
 from ..contract import Offer
 
 if TYPE_CHECKING:
@@ -30,16 +31,18 @@ class Implicit:
 
     def compiles(self, problem: Problem) -> bool:
         """Return whether there is a kernel for its numbers, and something to multiply."""
-        from .decide import impossible
+        with importing:
+            from .decide import impossible
 
         return impossible(problem) is None
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
         """Return the tile with the fewest cycles, and what it takes."""
         # These take milliseconds to import, and wait for the first problem.
-        from ...engine.compiler import refusal
-        from .decide import decide, obstacle
-        from .prepared import DecidedLayer, PreparedLayer
+        with importing:
+            from ...engine.compiler import refusal
+            from .decide import decide, obstacle
+            from .prepared import DecidedLayer, PreparedLayer
 
         why_not = obstacle(problem, target)
         if why_not is not None or target is None:

@@ -13,7 +13,7 @@ from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
 from ...engine.host import require_memory
 from ...memory import lazy, recalled
-from ...spec.padding import fill_padded
+from ...spec.padded import fill_padded
 from .decide import LINE, Copy
 from .dots import corrected, interleaved
 from .packing import pack
@@ -184,7 +184,7 @@ class PreparedLayer:
             if copy is not self._copy:
                 require_memory(copy.nbytes, _WAY_OUT, "the dense copy of one image")
             room = self._arena.copy = _allocate(copy, copy.images(p.batch) if copy is self._copy else 1)
-            if copy.padded and p.padding_mode == "constant":
+            if copy.padded and "constant" in p.padding_modes:
                 room[...] = _moved(p.padding_value, copy)
         pairs = ((0, 0), (0, 0), *(p.geometry.padding if copy.padded else ((0, 0),) * p.geometry.ndim))
         room = room[: len(images)]
@@ -222,10 +222,10 @@ def _allocate(copy: Copy, images: int) -> NDArray[Any]:
 
 
 def _moved(value: Any, copy: Copy) -> Any:
-    """Return a pixel as it stands in a copy."""
+    """Return a pixel, or one for each channel, as it stands in a copy."""
     if copy.offset == 0:
         return value.astype(copy.dtype)
-    return np.array(int(value) + copy.offset).astype(copy.dtype)
+    return (value.astype(np.int64) + copy.offset).astype(copy.dtype)
 
 
 def _convert(to: NDArray[Any], source: NDArray[Any], offset: int, threads: int) -> None:

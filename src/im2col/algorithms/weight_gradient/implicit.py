@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ...importing import importing
 from ..contract import Offer
 
 if TYPE_CHECKING:
@@ -21,16 +22,18 @@ class Implicit:
 
     def compiles(self, problem: Problem) -> bool:
         """Return whether there is a kernel for its numbers, and something to multiply."""
-        from ..implicit.decide import impossible
+        with importing:
+            from ..implicit.decide import impossible
 
         return impossible(problem) is None
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[GradientRunner]:
         """Return the tile with the fewest cycles, and what it takes."""
-        from ...engine.compiler import refusal  # these take milliseconds to import
-        from ..implicit.decide import obstacle
-        from .decide import decide_gradient
-        from .prepared import DecidedGradient, PreparedGradient
+        with importing:
+            from ...engine.compiler import refusal  # these take milliseconds to import
+            from ..implicit.decide import obstacle
+            from .decide import decide_gradient
+            from .prepared import DecidedGradient, PreparedGradient
 
         why_not = obstacle(problem, target, stores=False)
         if why_not is not None or target is None:

@@ -12,7 +12,7 @@ from ...engine import gather, scratch
 from ...engine.boxes import boxes
 from ...engine.host import require_memory
 from ...memory import recalled
-from ...spec.padding import fill_padded
+from ...spec.padded import fill_padded
 from ..implicit.work import Calls
 from .decide import tables_of
 
@@ -113,7 +113,7 @@ class PreparedGradient:
         shape = (a.box[0], p.channels, *p.geometry.padded_shape)
         flat = scratch.empty(math.prod(shape), a.dtype)
         room = np.lib.stride_tricks.as_strided(flat, shape, a.strides)
-        if p.geometry.is_padded and p.padding_mode == "constant":
+        if p.geometry.is_padded and "constant" in p.padding_modes:
             room[...] = p.padding_value.astype(a.dtype)
         return room
 

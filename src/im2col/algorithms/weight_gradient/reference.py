@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...spec.arrays import is_registered
 from ..contract import ONLY_BY_NAME, Offer, never
 from ..reference import NUMBER_BYTES, inside, python_numbers, rounded
 
@@ -38,7 +37,7 @@ class Reference:
 def _prepared(problem: Problem) -> GradientRunner:
     """Return a function that runs the loops."""
     g = problem.geometry
-    fill = problem.padding_value.astype(np.float32) if is_registered(problem.x_dtype) else problem.padding_value
+    fill = python_numbers(np.broadcast_to(np.ravel(problem.padding_value), problem.channels))
 
     @np.errstate(all="ignore")
     def run(x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
@@ -52,8 +51,8 @@ def _prepared(problem: Problem) -> GradientRunner:
                 pixel = []
                 for axis, (stop, step) in enumerate(zip(position, seen, strict=True)):
                     at = stop * g.stride[axis] + step * g.dilation[axis] - g.padding[axis][0]
-                    pixel.append(inside(at, g.spatial_shape[axis], problem.padding_mode))
-                value = fill.item() if None in pixel else image[n][channel][tuple(pixel)]
+                    pixel.append(inside(at, g.spatial_shape[axis], problem.padding_modes[axis]))
+                value = fill[channel] if None in pixel else image[n][channel][tuple(pixel)]
                 total += value.conjugate() * gradient[(n, f, *position)]
             sums[(f, c, *tap)] = rounded(total, problem.accumulator)
         np.copyto(out, sums, casting="unsafe")

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ....engine.compiler import Kernel
+from ....importing import importing
 from ....spec.strides import offsets
 from ..borders import row_tables
 from ..packing import FilterBlocks, split_evenly, vector_blocks
@@ -245,7 +246,8 @@ def channel_lanes(tile: ChannelTile) -> Kernel:
 
 
 def _build(name: str, target: Target, tile: ChannelTile) -> str:
-    from ....engine.builder import Builder  # a kernel that is kept is not written again
+    with importing:
+        from ....engine.builder import Builder  # a kernel that is kept is not written again
 
     b = Builder(name, ARGUMENTS)
     nest = Nest(b, JOB)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ....engine.compiler import Kernel
+from ....importing import importing
 from .epilogue import Epilogue, finish, narrow, scale_vectors
 from .nest import ARGUMENTS, Nest
 
@@ -99,7 +100,8 @@ def filter_lanes(tile: FilterTile) -> Kernel:
 
 
 def _build(name: str, target: Target, tile: FilterTile) -> str:
-    from ....engine.builder import Builder  # a kernel that is kept is not written again
+    with importing:
+        from ....engine.builder import Builder  # a kernel that is kept is not written again
 
     b = Builder(name, ARGUMENTS)
     nest = Nest(b, JOB)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ....engine.compiler import Kernel
+from ....importing import importing
 from .epilogue import Epilogue, finish, narrow
 from .nest import Nest
 
@@ -112,7 +113,8 @@ def pixel_vectors(tile: PositionTile) -> int:
 
 class _Writer:
     def __init__(self, name: str, target: Target, tile: PositionTile) -> None:
-        from ....engine.builder import Builder  # a kernel that is kept is not written again
+        with importing:
+            from ....engine.builder import Builder  # a kernel that is kept is not written again
 
         # Plain numbers for addresses: of what LLVM knows to be apart from all else, it would load ahead.
         self.b = Builder(name, "x w bias out *job *task")
