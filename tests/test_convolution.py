@@ -442,7 +442,8 @@ WRONG_BY_FUNCTION: list[tuple[Callable[..., Array], type[Exception], str, tuple[
         conv1d,
         ShapeError,
         "conv1d: w must be (filters, channels/groups, *kernel), 3 axes, or a plain kernel of 1 axis for a plain image "
-        "of 1; got w of shape (3,) with an image of shape (2, 5)",
+        "of 1; got w of shape (3,) with an image of shape (2, 5); to filter each of C channels alike, pass "
+        "np.stack([w[None]] * C) and groups=C, and layout= for channels last",
         (X[0, :, 0], W[0, 0, 0]),
     ),
     (

@@ -12,7 +12,7 @@ import pytest
 
 from im2col import im2col, memory
 from im2col.errors import GeometryError
-from im2col.spec.memo import memoized
+from im2col.memory import memoized
 
 from .kit.outcomes import raises_exactly
 

@@ -20,7 +20,7 @@ import im2col
 from im2col import memory
 from im2col.engine import cache, scratch, threads
 from im2col.layers import stages
-from im2col.spec.memo import lazy, memoized
+from im2col.memory import lazy, memoized
 
 from .kit.processes import HANG_SECONDS
 

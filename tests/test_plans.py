@@ -157,7 +157,7 @@ class Recorder:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     """Return the only algorithm that there is."""
     only = Recorder()
-    monkeypatch.setattr("im2col.layers.choice.registry", lambda: {only.name: only})
+    monkeypatch.setattr("im2col.algorithms.registry", lambda: {only.name: only})
     forget_choices()
     yield only
     forget_choices()
@@ -209,7 +209,7 @@ class Failing(Recorder):
 def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
     """Return the best of three algorithms; the other ones work."""
     found = {"failing": Failing(), **{name: registry()[name] for name in ("explicit", "reference")}}
-    monkeypatch.setattr("im2col.layers.choice.registry", lambda: found)
+    monkeypatch.setattr("im2col.algorithms.registry", lambda: found)
     forget_choices()
     monkeypatch.setattr(compiler, "_state", {})
     yield found["failing"]  # type: ignore[misc]  # it is the first of them

@@ -19,6 +19,7 @@ import pytest
 import im2col as I  # noqa: N812 (two calls a row stay on a line)
 from im2col import Im2colError
 
+from .kit.nasty import hostile
 from .kit.outcomes import require
 
 if TYPE_CHECKING:
@@ -91,6 +92,32 @@ ROWS: list[tuple[Call, str, Call]] = [
         "pass an ndarray in CPU memory",
         lambda: I.im2col(np.array([[1, 2], [3, 0]]), 1),
     ),
+    (
+        lambda: I.weight_matrix(ONES((1,) * 64)),
+        "as in w.reshape(*w.shape[:2], -1)",
+        lambda: I.weight_matrix(ONES((1,) * 64).reshape(1, 1, -1)),
+    ),
+    (
+        lambda: I.quantized_conv(B, K, np.array([1.5, 2]), **S),
+        "as in bias.astype(np.int32)",
+        lambda: I.quantized_conv(B, K, np.array([1.5, 2]).astype(np.int32), **S),
+    ),
+    (
+        lambda: I.conv(B, K, ONES(2).astype(ml_dtypes.bfloat16)),
+        "as in bias.astype(np.int32)",
+        lambda: I.conv(B, K, ONES(2).astype(ml_dtypes.bfloat16).astype(np.int32)),
+    ),
+    (
+        lambda: I.conv2d(PHOTO, KERNEL),
+        "np.stack([w[None]] * C) and groups=C, and layout= for channels last",
+        lambda: I.conv2d(PHOTO, np.stack([KERNEL[None]] * 3), groups=3, layout="HWC"),
+    ),
+    (
+        lambda: I.im2col(X, 3, padding=1, padding_mode=any_(hostile(dict, "items")({"W": "wrap"}))),
+        "or a mapping by axis such as {'W': 'wrap'}",
+        lambda: I.im2col(X, 3, padding=1, padding_mode={"W": "wrap"}),
+    ),
+    (lambda: I.plan(any_(X), W), "pass its shape", lambda: I.plan(X.shape, W)),
     (lambda: I.conv(X, W, dtype=any_("fish")), "pass one such as np.float32", lambda: I.conv(X, W, dtype=np.float64)),
     (
         lambda: I.cost(X.shape, W.shape, dtype=any_(None)),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -14,8 +16,11 @@ from im2col import Im2colError, LayoutError
 from im2col.errors import shown
 from im2col.spec.arguments import check_choice, checked_shape, flag, is_sequence
 
-from .kit.nasty import POOL, PUBLIC, calls, draw_case, every_case, judge_case
+from .kit.nasty import POOL, PUBLIC, calls, draw_case, every_case, hostile, judge_case
 from .kit.outcomes import raises_exactly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PHOTOGRAPH = np.ones((32, 32, 3), np.uint8)
 RUNS = 1600
@@ -71,6 +76,127 @@ def test_photographs_get_a_hint(call: Any) -> None:
         call(PHOTOGRAPH[None], 5)
     with pytest.raises(im2col.GeometryError, match=r"smaller kernel$"):
         call(PHOTOGRAPH, 33)
+
+
+def test_the_gradient_of_a_photograph_gets_a_hint() -> None:
+    """Where it fits with the channels last, and only there."""
+    grad = np.ones((30, 30, 8))
+    message = (
+        "conv_weight_gradient: grad has shape (30, 30, 8) but the convolution of an image (32, 32, 3) with kernels "
+        "(3, 3) gives (30, 30, 1); the shapes would fit with the channels last: pass layout='HWC'"
+    )
+    with raises_exactly(im2col.ShapeError, message):
+        im2col.conv_weight_gradient(PHOTOGRAPH, grad, 3)
+    assert im2col.conv_weight_gradient(PHOTOGRAPH, grad, 3, layout="HWC").shape == (8, 3, 3, 3)
+    with pytest.raises(im2col.ShapeError, match=r"; pass the gradient of that result, and what the convolution was"):
+        im2col.conv_weight_gradient(PHOTOGRAPH, grad[:7], 3)
+
+
+def test_a_value_is_what_its_class_is() -> None:
+    """Whatever it says: a mock of a list is none, and a list by another name is one."""
+    for pretended in (mock.Mock(spec=list), mock.Mock(spec=np.ndarray), mock.Mock(spec=str)):
+        assert not is_sequence(pretended)
+        with pytest.raises(im2col.GeometryError, match=r"^im2col: stride must be an integer or one integer per axis, "):
+            im2col.im2col(PHOTOGRAPH, 2, stride=pretended)
+    assert is_sequence(type("Sizes", (list,), {"__class__": property(lambda _: int)})([2, 2]))
+
+
+def test_messages_are_short_and_one_line_of_text() -> None:
+    """What others say is quoted as any file takes it."""
+
+    class Loud:
+        def __array__(self, *_: object, **__: object) -> None:
+            raise ValueError("a\n  b\ud800" + "x" * 10**6)
+
+    loud: Any = Loud()
+    message = (
+        "im2col: x of type Loud cannot be used as a NumPy array (a b\\ud800"
+        + "x" * 194
+        + "..."
+        + "x" * 200
+        + "); pass an "
+        "ndarray in CPU memory"
+    )
+    with raises_exactly(im2col.DTypeError, message):
+        im2col.im2col(loud, 2)
+
+
+def test_an_out_of_a_class_of_its_own() -> None:
+    """It is written as the plain array that it is, and returned itself."""
+    odd_array: Any = hostile(np.ndarray, "__array_function__", "__array_ufunc__", "__getitem__")
+    x, w = np.arange(18.0).reshape(1, 2, 3, 3), np.ones((2, 2, 2, 2))
+    columns, grad = im2col.im2col(x, 2), im2col.conv(x, w)
+    every: tuple[Callable[[Any], Any], ...] = (
+        lambda out: im2col.im2col(x, 2, out=out),
+        lambda out: im2col.col2im(columns, x.shape, 2, out=out),
+        lambda out: im2col.col2im(columns, x.shape, 2, reduce="mean", out=out),
+        lambda out: im2col.conv(x, w, out=out),
+        lambda out: im2col.conv_transpose(grad, w, out=out),
+        lambda out: im2col.conv_weight_gradient(x, grad, 2, out=out),
+        lambda out: im2col.conv_bias_gradient(grad, out=out),
+        lambda out: im2col.plan(x.shape, w)(x, out=out),
+    )
+    for call in every:
+        right = call(None)
+        odd = np.full(right.shape, np.nan).view(odd_array)
+        assert call(odd) is odd
+        np.testing.assert_array_equal(np.asarray(odd), right)
+
+
+def test_numbers_of_other_packages() -> None:
+    """Single numbers may be of ml_dtypes, as padding, slopes, scales, zero points and weights of taps."""
+    x, w = np.arange(-8.0, 8).reshape(1, 1, 4, 4), np.ones((1, 1, 2, 2))
+    sloped = im2col.conv(x, w, activation=("leaky_relu", 0.5))
+    np.testing.assert_array_equal(im2col.conv(x, w, activation=("leaky_relu", ml_dtypes.bfloat16(0.5))), sloped)
+    quantized: dict[str, Any] = {"x": (x + 8).astype(np.uint8), "w": w.astype(np.int8)}
+    right = im2col.quantized_conv(**quantized, x_scale=0.5, w_scale=2, y_scale=1, x_zero_point=3)
+    found = im2col.quantized_conv(
+        **quantized,
+        x_scale=ml_dtypes.bfloat16(0.5),
+        w_scale=np.full(1, 2).astype(ml_dtypes.float8_e5m2),
+        y_scale=1,
+        x_zero_point=ml_dtypes.uint4(3),
+    )
+    np.testing.assert_array_equal(found, right)
+    columns = np.arange(16).reshape(4, 4)
+    weights = np.array([[1, 2], [3, -4]])
+    np.testing.assert_array_equal(
+        im2col.col2im(columns, (3, 3), 2, tap_weights=weights.astype(ml_dtypes.int4)),
+        im2col.col2im(columns, (3, 3), 2, tap_weights=weights),
+    )
+    message = (
+        "col2im: tap_weights has dtype bcomplex32, which is copied but not calculated with; convert it first, as in "
+        "tap_weights.astype(np.complex64)"
+    )
+    with raises_exactly(im2col.DTypeError, message):
+        im2col.col2im(columns, (3, 3), 2, tap_weights=weights.astype(ml_dtypes.bcomplex32))
+    masked: Any = np.ma.masked
+    with raises_exactly(im2col.DTypeError, "im2col: padding_value masked is not a value of the image's dtype float64"):
+        im2col.im2col(x, 2, padding=1, padding_value=masked)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [("float4_e2m1fn", np.nan), ("float6_e3m2fn", np.nan), ("float8_e4m3fn", np.inf), ("float8_e4m3fnuz", -np.inf)],
+)
+def test_padding_that_a_dtype_lacks(dtype: str, value: float) -> None:
+    """It is refused, where casting would make another number of it; dtypes that have it take it."""
+    x = np.ones((3, 3))
+    message = f"im2col: padding_value {value} is not a value of the image's dtype {dtype}"
+    with raises_exactly(im2col.DTypeError, message):
+        im2col.im2col(x.astype(getattr(ml_dtypes, dtype)), 2, padding=1, padding_value=value)
+    found = im2col.im2col(x.astype(ml_dtypes.float8_e5m2), 2, padding=1, padding_value=value)
+    np.testing.assert_array_equal(found.astype(float), im2col.im2col(x, 2, padding=1, padding_value=value))
+
+
+def test_no_axes() -> None:
+    """An array of no axes is told which an image has."""
+    message = (
+        "im2col: an image with 1 spatial axis has 1 (plain), 2 (with channels) or 3 (with a batch) axes, got an array "
+        "of 0; pass an image of that many axes, or name its axes with layout="
+    )
+    with raises_exactly(LayoutError, message):
+        im2col.im2col(5, 2)
 
 
 def test_an_integer_for_a_signal() -> None:

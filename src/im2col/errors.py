@@ -35,6 +35,7 @@ R = TypeVar("R")
 
 _MOST_BITS = 128
 """Of an integer that a message shows in digits."""
+_name_of: Callable[[type], str] = type.__dict__["__name__"].__get__
 
 
 class Im2colError(Exception):
@@ -133,13 +134,39 @@ def shown(value: object, longest: int = 200) -> str:
     ("'same'", 'an integer of 2001 bits', 203)
     """
     try:
-        if isinstance(value, int) and int.bit_length(value) > _MOST_BITS:
-            return f"an integer of {int.bit_length(value)} bits"
-        text = " ".join(line.strip() for line in repr(value).splitlines())
+        if issubclass(type(value), int) and int.bit_length(value) > _MOST_BITS:  # type: ignore[arg-type]  # an int
+            return f"an integer of {int.bit_length(value)} bits"  # type: ignore[arg-type]
+        return shortened(repr(value), longest)
     except Exception:  # an object's own error
-        return f"<{type(value).__name__}>"
+        return f"<{class_of(value)}>"
+
+
+def shortened(text: str, longest: int = 200) -> str:
+    r"""Return what somebody else says as a message quotes it: in one line that any file takes, without a long middle.
+
+    Examples
+    --------
+    >>> shortened("no\n  such thing"), len(shortened("x" * 10**6))
+    ('no such thing', 203)
+    """
     half = longest // 2
-    return text if len(text) <= longest + 3 else f"{text[:half]}...{text[-half:]}"
+    if len(text) > longest + 3:
+        text = f"{text[:half]}...{text[-half:]}"
+    line = " ".join(each.strip() for each in text.splitlines())
+    return line.encode("utf-8", "backslashreplace").decode()  # of surrogates, which are no text
+
+
+def words_of(cause: Exception) -> str:
+    """Return what an error says, `shortened`, or its class where it cannot say."""
+    try:
+        return shortened(str(cause), 400)
+    except Exception:
+        return class_of(cause)
+
+
+def class_of(value: object) -> str:
+    """Return the name of a value's class, whatever the class itself answers."""
+    return shortened(_name_of(type(value)))
 
 
 class naming:  # noqa: N801 (it is read as a statement, and as a decorator)

@@ -8,18 +8,21 @@ from __future__ import annotations
 import array
 import collections
 import contextlib
+import ctypes
 import enum
 import inspect
 import io
 import itertools
 import tempfile
 import warnings
+import weakref
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import mock
 
 import ml_dtypes
 import numpy as np
@@ -52,6 +55,17 @@ def hostile(base: type, *hooks: str, error: type[Exception] = ValueError) -> typ
         raise error("no")
 
     return type(f"Hostile{base.__name__.title()}", (base,), dict.fromkeys(hooks, refuse))
+
+
+def claiming(answer: Any) -> Any:
+    """Return an object that says it is of some class, or that raises an error instead."""
+
+    def of_class(_: object) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return type("Claiming", (), {"__class__": property(of_class)})()
 
 
 def answering(hook: str, answer: Any) -> Any:
@@ -209,6 +223,24 @@ def _masked() -> Any:
     return np.ma.MaskedArray(np.ones((4, 4)), np.eye(4, dtype=bool))
 
 
+def _dead() -> Any:
+    return weakref.proxy(io.BytesIO())  # whose file is gone at once
+
+
+def _nameless() -> Any:
+    """Return an object whose class does not tell its name."""
+    return hostile(type, "__name__")("Nameless", (), {})()
+
+
+def _complaining(words: str) -> Any:
+    """Return an object that says something when it is to be an array."""
+
+    def complain(*_: Any, **__: Any) -> Any:
+        raise ValueError(words)
+
+    return type("Complaining", (), {"__array__": complain})()
+
+
 def _unaligned() -> Array:
     return np.frombuffer(bytearray(4 * 4 * 8 + 1), np.uint8)[1:].view(np.float64).reshape(4, 4)
 
@@ -226,6 +258,23 @@ def registered_dtypes() -> list[np.dtype[Any]]:
     return list(dict.fromkeys(map(np.dtype, types)))
 
 
+_CLASSES = (list, tuple, str, int, float, bool, dict, type(None), np.ndarray, np.ma.MaskedArray, np.bool_, Path)
+"""What an object may say that it is."""
+LIARS: list[Make] = [
+    *(lambda answer=answer: claiming(answer) for answer in (*_CLASSES, ValueError("no"))),
+    *(lambda answer=answer: mock.Mock(spec=answer) for answer in (list, tuple, str, int, dict, np.ndarray)),
+    *(mock.Mock, mock.MagicMock, _dead, _nameless),
+    *(lambda: hostile(dict, "items", "keys")({"W": "wrap"}), lambda: {"W": "wrap"}, lambda: {claiming(str): "wrap"}),
+    *(lambda: (claiming(list), claiming(tuple)), lambda: (_dead(), 1), lambda: (mock.MagicMock(), 1)),
+    *(lambda words=words: answering("__repr__", words) for words in ("\ud800", "a\nb", "x" * 10**6)),
+    *(lambda words=words: _complaining(words) for words in ("\ud800", "a\nb", "x" * 10**6)),
+]
+BUFFERS: list[Make] = [
+    *(lambda: (ctypes.c_int * 4)(1, 2, 3, 4), (ctypes.c_double * 4) * 4, lambda: ctypes.c_int(2)),
+    *(lambda code=code: array.array(code, [2, 2]) for code in "bBhHiIlLqQfd"),
+    *(lambda: np.ones((4, 2)).data, lambda: np.ones(4).flat, lambda: np.char.array(["a", "b"])),
+    *(lambda: np.ma.masked, lambda: (np.ma.masked, 1), lambda: np.ma.masked_equal([2, 1], 1)),
+]
 ARRAYS: list[Make] = [
     *(lambda shape=shape: np.ones(shape) for shape in ((4,), (4, 4), (3, 4, 4), (2, 3, 4, 4), (1,) * 5, (1,) * 40)),
     *(
@@ -260,11 +309,16 @@ ARRAYS: list[Make] = [
         *(
             lambda: np.array([2**63, 1], np.uint64),
             lambda: np.ones((4, 4)).view(hostile(np.ndarray, "__repr__", "__eq__")),
+            lambda: np.ones((4, 4)).view(hostile(np.ndarray, "__array_function__", "__array_ufunc__", "__getitem__")),
+            lambda: np.zeros((4, 4), [(f"f{i}", "f4") for i in range(2000)]),
+            lambda: np.zeros((4, 4), [("\ud800" * 2000, "f4")]),
+            lambda: _nested(62),
+            lambda: _nested(64),
         ),
         *(lambda: np.array([object(), 1]), lambda: np.full((4, 4), 2**70), lambda: np.ones((1, 1, 4, 4), np.float32)),
     ),
 ]
-POOL: list[Make] = [*NUMBERS, *WORDS, *CONTAINERS, *OBJECTS, *ARRAYS]
+POOL: list[Make] = [*NUMBERS, *WORDS, *CONTAINERS, *OBJECTS, *LIARS, *BUFFERS, *ARRAYS]
 
 
 # The calls

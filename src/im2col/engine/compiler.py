@@ -124,7 +124,7 @@ def failure() -> str | None:
 
 def condition() -> str | None:
     """Return what offers depend on besides their problem: why the engine cannot be used, or for how many kernels."""
-    return failure() or (f"{len(_refused)} kernels cannot be compiled" if _refused else None)
+    return _state.get("failure") or (f"{len(_refused)} kernels cannot be compiled" if _refused else None)
 
 
 def refusal(kernels: Callable[[], tuple[Kernel, ...]], target: Target) -> str | None:

@@ -9,8 +9,8 @@ import numpy as np
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
+from ..memory import memoized
 from ..spec.arrays import as_array, native
-from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
 from ..spec.quantization import are_zero, centred, check_bytes, zero_point
 from .operation import Work, checked_bias
@@ -258,9 +258,12 @@ def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]
         return w[None, None]
     axes = "axis" if spatial == 1 else "axes"
     plain = f", or a plain kernel of {spatial} {axes} for a plain image of {spatial}"
+    alike = (
+        "; to filter each of C channels alike, pass np.stack([w[None]] * C) and groups=C, and layout= for channels last"
+    )
     raise ShapeError(
         f"w must be (filters, channels/groups, *kernel), {spatial + 2} axes{plain}; got w of shape {w.shape} "
-        f"with an image of shape {image.shape}"
+        f"with an image of shape {image.shape}{alike * (w.ndim == spatial < image.ndim)}"
     )
 
 
@@ -292,7 +295,7 @@ def convolution(
     shapes_and_dtypes = x_shape, filters.shape, x_dtype, filters.dtype
     operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
-        bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator)
+        bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator, fixed=scales is not None)
     return Work(operation, (filters, bias, scales), (given,))
 
 

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ..algorithms import registry
+from ..algorithms import offers, registry
 from ..engine.host import format_bytes
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, named, shown
-from ..spec.arguments import check_choice, checked_shape
+from ..spec.arguments import check_choice, checked_shape, is_a
 from ..spec.arrays import as_dtype
 from ..spec.problem import WINDOW_OPTIONS, WORKSPACE_LIMIT, make_problem, refuse_unknown
 from ..spec.transposed import make_transposed
-from .choice import offers
 from .input_gradient import transposed_of
 from .stages import Transpose
 
@@ -235,10 +234,10 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
 def _layers(given: object) -> Iterator[dict[Any, Any]]:
     """Yield the mappings of a list of layers, or say that it is none."""
     layer, failure = given, None
-    if not isinstance(given, Mapping):
+    if not is_a(given, Mapping):
         try:
             layers = iter(given)  # type: ignore[call-overload]  # that is tried
-            while (layer := next(layers, None)) is not None and isinstance(layer, Mapping):
+            while (layer := next(layers, None)) is not None and is_a(layer, Mapping):
                 yield dict(layer)
         except Exception as cause:  # no iterable, or one that fails
             failure = cause
@@ -289,7 +288,7 @@ def _cost(
     matrix = (positions, channels * taps)
     entries = batch * math.prod(matrix)
     return Cost(
-        name=name if isinstance(name, str) else shown(name),
+        name=name if is_a(name, str) else shown(name),
         output_shape=result,
         matrix_shape=(batch, *matrix) if layout.has_batch else matrix,
         flops=flops,

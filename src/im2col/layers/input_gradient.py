@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
+from ..memory import memoized
 from ..spec.arguments import checked_shape, flag
 from ..spec.arrays import as_array, as_dtype, native
-from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, keywords, make_problem, refuse_unknown
 from ..spec.transposed import Transposed
 from .operation import Work, own_copy

@@ -12,14 +12,14 @@ import numpy as np
 from ..engine.compiler import EngineError
 from ..engine.host import require_memory
 from ..errors import DTypeError, ShapeError
-from ..spec.arrays import as_array, check_output
+from ..spec.arrays import as_array, check_output, is_registered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from .choice import Choice
+    from ..algorithms import Choice
 
     Array = NDArray[Any]
     Weights = tuple[Array | None, ...]
@@ -106,7 +106,7 @@ class Operation(ABC):
         return "+".join(dict.fromkeys(choice.algorithm for choice in self.choices)) or "none"
 
     def result(self, out: Array | None, inputs: list[Array]) -> Array:
-        """Return where the result goes, after a look at the memory that it and its workspace take.
+        """Return where the result goes, a plain array, after a look at the memory that it and its workspace take.
 
         Raises
         ------
@@ -171,10 +171,10 @@ class Work(NamedTuple):
 
     def run(self, arrays: Sequence[Array], out: Array | None) -> Array:
         """Run it once, on arrays of its shapes and dtypes."""
-        out = self.operation.result(out, [*arrays, *self.given])
+        result = self.operation.result(out, [*arrays, *self.given])
         operation, prepared = self.operation.prepared(self.weights)
-        operation.run(prepared, arrays, out)
-        return out
+        operation.run(prepared, arrays, result)
+        return result if out is None else out
 
 
 def own_copy(name: str, value: ArrayLike) -> NDArray[Any]:
@@ -192,8 +192,8 @@ def own_copy(name: str, value: ArrayLike) -> NDArray[Any]:
     return np.array(array)
 
 
-def checked_bias(bias: ArrayLike, maps: int, accumulator: np.dtype[Any]) -> NDArray[Any]:
-    """Return a bias with one value for each output map in the accumulator's dtype.
+def checked_bias(bias: ArrayLike, maps: int, accumulator: np.dtype[Any], *, fixed: bool = False) -> NDArray[Any]:
+    """Return a bias with one value for each output map in the accumulator's dtype, which may be fixed.
 
     Raises
     ------
@@ -205,9 +205,9 @@ def checked_bias(bias: ArrayLike, maps: int, accumulator: np.dtype[Any]) -> NDAr
         raise ShapeError(f"bias has shape {array.shape} but {maps} output maps need one value each, ({maps},)")
     both_integers = array.dtype.kind in "biu" and accumulator.kind in "iu"
     if not (both_integers or np.can_cast(array.dtype, accumulator, "same_kind")):
-        raise DTypeError(
-            f"bias of {array.dtype} cannot be added to sums of {accumulator}; convert the bias, "
-            f"or pass dtype={str(np.result_type(array.dtype, accumulator))!r}"
-        )
+        way_out = f"convert it first, as in bias.astype(np.{accumulator})"
+        if not (fixed or is_registered(array.dtype)):
+            way_out = f"convert the bias, or pass dtype={str(np.result_type(array.dtype, accumulator))!r}"
+        raise DTypeError(f"bias of {array.dtype} cannot be added to sums of {accumulator}; {way_out}")
     with np.errstate(all="ignore"):
         return array.astype(accumulator)

@@ -9,8 +9,8 @@ import numpy as np
 from ..engine import compiler
 from ..errors import ArgumentError, DTypeError, Im2colError, ShapeError, named, naming
 from ..importing import importing
+from ..memory import lazy
 from ..spec.arrays import as_array, as_dtype, native
-from ..spec.memo import lazy
 from ..spec.problem import keywords, refuse_unknown
 from .convolution import conv, convolution
 from .operation import own_copy
@@ -69,12 +69,12 @@ class BasePlan:
         operation = self._operation
         try:
             arrays = [_checked(value, *wanted) for value, wanted in zip(values, operation.inputs, strict=True)]
-            out = operation.result(out, arrays)  # the weights are the plan's own: no result can overwrite them
+            result = operation.result(out, arrays)  # the weights are the plan's own: no result can overwrite them
         except Im2colError as error:  # as `naming` does, which would take its time in each call
             error.name_operation(self.made_by)
             raise
-        operation.run(self._prepared, arrays, out)
-        return out
+        operation.run(self._prepared, arrays, result)
+        return result if out is None else out
 
     @naming("Plan.ir")
     def ir(self) -> str:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from ..algorithms import choose, offer_lines
 from ..algorithms.contract import Banded
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
 from ..importing import importing
-from ..spec.memo import lazy
+from ..memory import lazy
 from ..spec.padded import fold_padding
-from .choice import choose, offer_lines
 from .operation import Input, Operation
 from .product import Product, product_of
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..algorithms import Choice
     from ..algorithms.contract import GradientRunner, Runner
     from ..spec.geometry import Geometry
     from ..spec.padded import Mode
     from ..spec.problem import Problem
     from ..spec.transposed import Phase, Transposed
-    from .choice import Choice
     from .operation import Weights
 
     Array = NDArray[Any]

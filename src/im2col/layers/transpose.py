@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import named
+from ..memory import memoized
 from ..spec.arguments import flag
 from ..spec.arrays import as_array, as_dtype, native
-from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, refuse_unknown
 from ..spec.transposed import make_transposed
 from .operation import Work, checked_bias, own_copy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,11 @@ import numpy as np
 from ..engine import compiler
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
-from ..errors import DTypeError, ShapeError, named
+from ..errors import DTypeError, Im2colError, ShapeError, named
+from ..memory import memoized
 from ..spec import layout as layouts
 from ..spec.arguments import checked_shape, integer, per_axis
 from ..spec.arrays import as_array, as_dtype, check_numbers, check_output, check_result, native
-from ..spec.memo import memoized
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, make_problem, refuse_unknown
 from .operation import Work
 from .plan import WeightGradientPlan
@@ -147,13 +148,12 @@ def conv_bias_gradient(
         )
     check_result(result)
     view = axes.to_canonical(gradient)
-    if out is not None:
-        out = check_output(out, (view.shape[1],), result, [gradient])
+    target = None if out is None else check_output(out, (view.shape[1],), result, [gradient])
     with np.errstate(all="ignore"):
         sums = _sums(view, accumulator(result)).astype(result)
-    if out is None:
+    if out is None or target is None:
         return sums
-    out[...] = sums
+    target[...] = sums
     return out
 
 
@@ -288,9 +288,17 @@ def _decided(
     names = ("x", "grad")
     p = make_problem(x_shape, w_shape, x_dtype, grad_dtype, layout=layout, groups=groups, names=names, **options)
     if grad_shape is not None and p.output_shape != grad_shape:
+        way_out = "pass the gradient of that result, and what the convolution was given"
+        last = axes.channels_last if layout is None else None
+        if last is not None:
+            with suppress(Im2colError):
+                shape = (grad_shape[-1], x_shape[-1] // groups, *kernel)
+                q = make_problem(x_shape, shape, x_dtype, grad_dtype, layout=last.axes, groups=groups, **options)
+                if q.output_shape == grad_shape:
+                    way_out = f"the shapes would fit with the channels last: pass layout={last.axes!r}"
         raise ShapeError(
             f"grad has shape {grad_shape} but the convolution of an image {x_shape} with kernels {kernel} gives "
-            f"{p.output_shape}; pass the gradient of that result, and what the convolution was given"
+            f"{p.output_shape}; {way_out}"
         )
     # Before anything is decided, which takes its time for tiles of more filters than memory holds.
     size = math.prod(w_shape) * p.dtype.itemsize

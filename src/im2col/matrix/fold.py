@@ -12,9 +12,9 @@ import numpy as np
 from ..engine import scatter
 from ..engine.boxes import box_steps, boxes
 from ..engine.threads import run_parallel
+from ..memory import lazy, memoized
 from ..spec.arrays import is_registered, sum_dtype
 from ..spec.geometry import Geometry
-from ..spec.memo import lazy, memoized
 from ..spec.padded import fold_padding, modes_along, pad_image
 from .overlap import axis_counts, counting_bytes, outer
 from .regions import regions

@@ -12,12 +12,12 @@ import numpy as np
 from ..engine import gather
 from ..engine.host import require_memory
 from ..errors import ShapeError, named
+from ..memory import lazy, memoized
 from ..spec import layout as layouts
 from ..spec.arguments import check_choice, integer
 from ..spec.arrays import as_array, check_numbers, native, strided
-from ..spec.memo import lazy, memoized
 from ..spec.padded import pad_image
-from ..spec.problem import image_geometry
+from ..spec.padding import image_geometry
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -178,6 +178,10 @@ def resolve_frame(
     return Frame(axes, geometry, batch, channels, orientation, tap_order)
 
 
+_MOST_AXES = 62
+"""Of filters: two more, for the groups, are all that an array of NumPy can have."""
+
+
 @named
 def weight_matrix(
     w: ArrayLike,
@@ -230,6 +234,11 @@ def weight_matrix(
         raise ShapeError(
             f"w must be (filters, channels/groups, *kernel) with filters divisible by groups={groups}, got shape "
             f"{filters.shape}"
+        )
+    if filters.ndim > _MOST_AXES:
+        raise ShapeError(
+            f"w has {filters.ndim} axes, of which at most {_MOST_AXES} can be told apart; flatten the kernel's, as in "
+            "w.reshape(*w.shape[:2], -1)"
         )
     if groups > 1:
         check_numbers("w", filters.dtype, integers=True)  # which have a 0

@@ -12,7 +12,7 @@ from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, DTypeError, ShapeError, named, shown
 from ..spec.arguments import check_choice, checked_shape
-from ..spec.arrays import as_array, check_numbers, check_output, is_registered_integer, native, sum_dtype, wider
+from ..spec.arrays import as_array, check_numbers, check_output, is_registered_integer, native, own, sum_dtype, wider
 from ..spec.padding import check_mode, constant
 from .fold import accumulator, resolve_fold
 from .frame import Orientation, TapOrder, resolve_frame
@@ -128,12 +128,12 @@ def im2col(
         way_out = "use conv, which never makes it whole, or patches, a view that copies nothing"
         size = math.prod(shape) * dtype.itemsize
         require_memory(size, way_out, "the column matrix {} of {}", shape, dtype, beside=padded)
-        out = np.empty(shape, dtype)
+        matrix = np.empty(shape, dtype)
     else:
-        out = check_output(out, shape, dtype, [image])
+        matrix = check_output(out, shape, dtype, [image])
     source = frame.patches(frame.padded(image, mode, fill, workers))
-    gather.copy(frame.split(out), source, workers)
-    return out
+    gather.copy(frame.split(matrix), source, workers)
+    return matrix if out is None else out
 
 
 def _require_padded(frame: Frame, dtype: np.dtype[Any]) -> int:
@@ -343,20 +343,22 @@ def col2im(
         )
     returned = given if reduce == "mean" else result
     if out is None:
-        out = np.empty(shape, returned)
+        image = np.empty(shape, returned)
     else:
-        out = check_output(out, shape, returned, [matrix] if weights is None else [matrix, weights])
-    total = out if returned == result else np.empty(shape, result)
+        image = check_output(out, shape, returned, [matrix] if weights is None else [matrix, weights])
+    total = image if returned == result else np.empty(shape, result)
     entries = matrix if dtype == given else matrix.astype(dtype)
     work.run(frame.layout.to_canonical(total), frame.canonical(entries), workers, weights)
-    if total is not out:
-        np.copyto(out, total, casting="unsafe")  # means, which the given dtype holds as it held their terms
-    return out
+    if total is not image:
+        np.copyto(image, total, casting="unsafe")  # means, which the given dtype holds as it held their terms
+    return image if out is None else out
 
 
 def _tap_weights(tap_weights: object, frame: Frame, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return a user's weights as (1 or C, *kernel), in the real dtype that sums of the columns are kept in."""
     weights = as_array("tap_weights", tap_weights)
+    check_numbers("tap_weights", weights.dtype, integers=True)
+    weights = own(weights)
     kernel = frame.geometry.kernel_size
     whole = (1 if weights.ndim <= len(kernel) else frame.channels, *kernel)
     if weights.ndim > len(whole) or any(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .scene import Scene
 
 ENDINGS = (".svg", ".png", ".gif", ".html")
+_LONGEST_STEM = 200
+"""Characters of a file's name, without its ending, that a message repeats: file systems take some 255."""
 MOST_FRAMES = 64
 """Steps that an animation may have: 256 of a small layer would be a file of 5 to 16 MB."""
 
@@ -117,7 +119,8 @@ class Illustration:
         force = flag("force", force)
         ending = target.suffix.lower()
         if ending not in ENDINGS:
-            stem = target.stem if target.stem and target.stem.isprintable() else "picture"
+            told = target.stem.isprintable() and 0 < len(target.stem) <= _LONGEST_STEM
+            stem = target.stem if told else "picture"
             raise FileError(
                 f"the ending {shown(target.suffix)} of {shown(str(path))} means no picture that is written here; use "
                 f"one of {', '.join(ENDINGS)}, as in {stem}.svg"

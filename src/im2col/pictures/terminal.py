@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, GeometryError, MissingExtraError, shown
 from ..importing import importing
-from ..spec.arguments import integer
+from ..spec.arguments import integer, word
 from .text import Text, dictionary
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def show_scene(scene: Scene, lang: str, *, file: TextIO | None = None, width: in
     console = Console(
         file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True, force_jupyter=False
     )
-    characters = Characters.of(console.encoding)
+    characters = Characters.of(word(console.encoding) or "ascii")  # a file of somebody's own may say anything
     words = dictionary(characters.language(lang, words))
     # With 16 colours the tints would all be white.
     colours = not console.no_color and console.color_system in {"256", "truecolor"}

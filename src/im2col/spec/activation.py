@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, shown
-from .arguments import plain, word
+from .arguments import is_a, plain, word
+from .arrays import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,12 +63,14 @@ _FUNCTIONS = {
 }
 
 
-def _is_real(value: object) -> bool:
+def _is_real(value: Any) -> bool:
     """Whether a value is a number that a float holds, be it rounded."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if is_a(value, np.generic):
+        value = own(np.asarray(value)).item()
+    if is_a(value, bool) or not is_a(value, (int, float, np.floating)):
         return False
     try:
-        float(value)
+        float(value)  # type: ignore[arg-type]  # a number
     except OverflowError:
         return False
     return True
@@ -93,7 +96,7 @@ def check_activation(activation: object, dtype: np.dtype[Any]) -> Activation | N
     if activation is None:
         return None
     # A pair is leaky_relu with its slope, and leaky_relu is a pair.
-    pair = plain(activation) if isinstance(activation, tuple) else ()
+    pair = plain(activation) if is_a(activation, tuple) else ()
     name, slope = pair if len(pair) == 2 else (activation, None)
     name = word(name)
     known = name in _FUNCTIONS and (name == "leaky_relu") == (slope is not None)

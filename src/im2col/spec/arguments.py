@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
 from ..errors import ArgumentError, GeometryError, shown
 
 T = TypeVar("T", bound=str)
+K = TypeVar("K")
 
 INTEGER_OR_ONE_PER_AXIS = "an integer or one integer per axis"
 _MOST = 1 << 80
@@ -48,7 +49,7 @@ def integer(name: str, value: object, minimum: int, rule: str = "an integer") ->
         number = operator.index(value)  # type: ignore[arg-type]  # that is tried
     except Exception:  # no index, or one that fails
         number = None
-    if number is None or isinstance(value, bool | np.bool_):
+    if number is None or is_a(value, (bool, np.bool_)):
         raise GeometryError(f"{name} must be {rule}, got {shown(value)}")
     if number < minimum:
         raise GeometryError(f"{name} must be at least {minimum}, got {shown(number)}")
@@ -118,24 +119,40 @@ def checked_shape(name: str, value: object) -> tuple[int, ...]:
     >>> checked_shape("image_shape", np.array([4, 5]))
     (4, 5)
     """
+    if is_a(value, np.ndarray) and np.ndim(np.asarray(value)) > 1:
+        shape = np.asarray(value).shape
+        raise ArgumentError(f"{name} must be a tuple of integers, got an array of shape {shape}; pass its shape")
     if not is_sequence(value):
         raise ArgumentError(f"{name} must be a tuple of integers, got {shown(value)}")
     return tuple(integer(f"an entry of {name}", n, minimum=0) for n in plain(value))
 
 
+def is_a(value: object, kind: type[K] | tuple[type[K], ...]) -> TypeGuard[K]:
+    """Whether a value is of a class, whatever it says itself: a mock says another one, and a dead proxy raises.
+
+    Examples
+    --------
+    >>> from unittest.mock import Mock
+    >>> isinstance(Mock(spec=list), list), is_a(Mock(spec=list), list), is_a([1], list)
+    (True, False, True)
+    """
+    return issubclass(type(value), kind)
+
+
 def is_sequence(value: object) -> bool:
     """Whether an argument gives a value for each axis: a list, a tuple, or an array that may be such a list."""
-    return isinstance(value, list | tuple) or (
-        isinstance(value, np.ndarray) and value.ndim > 0 and value.size <= _MOST_ENTRIES
-    )
+    if is_a(value, np.ndarray) and not is_a(value, np.ma.MaskedArray):
+        array = np.asarray(value)
+        return array.ndim > 0 and array.size <= _MOST_ENTRIES
+    return is_a(value, (list, tuple))
 
 
 def plain(values: Any) -> tuple[Any, ...]:
     """Return a sequence as a tuple of Python's own values, as errors should show them."""
-    if isinstance(values, np.ndarray):
-        return tuple(values.tolist())
+    if is_a(values, np.ndarray):
+        return tuple(np.asarray(values).tolist())
     # What a subclass of a list or a tuple says of itself does not matter: a copy is made by the base class.
-    return tuple(list.copy(values) if isinstance(values, list) else tuple.__getitem__(values, slice(None)))
+    return tuple(list.copy(values) if is_a(values, list) else tuple.__getitem__(values, slice(None)))
 
 
 def flag(name: str, value: object) -> bool:
@@ -147,7 +164,7 @@ def flag(name: str, value: object) -> bool:
         If it is anything else.
     """
     try:
-        number = int(value) if isinstance(value, np.bool_) else operator.index(value)  # type: ignore[arg-type]  # tried
+        number = int(value) if is_a(value, np.bool_) else operator.index(value)  # type: ignore[arg-type]  # tried
     except Exception:  # no index, or one that fails
         number = None
     if number in (0, 1):
@@ -157,7 +174,7 @@ def flag(name: str, value: object) -> bool:
 
 def word(value: object) -> str | None:
     """Return a str as exactly that, whatever its class says of itself (an enumeration's does); None for all else."""
-    return str.__str__(value) if isinstance(value, str) else None
+    return str.__str__(value) if is_a(value, str) else None
 
 
 def check_choice(name: str, value: object, choices: tuple[T, ...]) -> T:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DTypeError, OutputError, shown
+from ..errors import DTypeError, OutputError, class_of, shortened, shown, words_of
 from ..importing import importing
+from .arguments import is_a
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,13 +47,13 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
         return value
     if value is None:
         raise DTypeError(f"{name} is None; pass an array")
-    if isinstance(value, np.ma.MaskedArray):
+    if is_a(value, np.ma.MaskedArray):
         raise DTypeError(f"{name} is a masked array, whose mask would be lost; fill it first, as in {name}.filled(0)")
     try:
         array = _convert(value)
     except Exception as cause:
         raise DTypeError(
-            f"{name} of type {type(value).__name__} cannot be used as a NumPy array ({_words_of(cause)}); pass an "
+            f"{name} of type {class_of(value)} cannot be used as a NumPy array ({words_of(cause)}); pass an "
             "ndarray in CPU memory"
         ) from cause
     if not _is_numeric(array.dtype):
@@ -60,19 +61,11 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
     return array
 
 
-def _words_of(cause: Exception) -> str:
-    """Return what an error says, or its type where it cannot say."""
-    try:
-        return str(cause)
-    except Exception:
-        return type(cause).__name__
-
-
 def _convert(value: Any) -> NDArray[Any]:
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
     torch = sys.modules.get("torch")  # whose tensors these may be only where it has been imported
-    if torch is not None and isinstance(value, torch.Tensor):
+    if torch is not None and is_a(value, torch.Tensor):
         name = str(value.dtype).removeprefix("torch.")
         if name == "bfloat16" or name.startswith("float8_"):
             return _bits(value, torch, name)
@@ -86,19 +79,22 @@ def _bits(tensor: Any, torch: Any, name: str) -> NDArray[Any]:
             import ml_dtypes
     except ImportError as cause:
         raise TypeError(f"NumPy has no {name}; install ml_dtypes, or pass x.float()") from cause
+    if tensor.requires_grad:  # as torch says of the dtypes that NumPy has
+        raise TypeError("Can't take the memory of a Tensor that requires grad. Use tensor.detach() instead.")
     bits: NDArray[Any] = np.asarray(tensor.view(torch.int16 if tensor.element_size() == 2 else torch.uint8))
     return bits.view(getattr(ml_dtypes, name))
 
 
 def _refusal(name: str, value: object, array: NDArray[Any]) -> str:
     """Return why an array of no numbers is refused, and what to pass instead."""
-    dtype, kind = array.dtype, type(value).__name__
+    dtype, kind = array.dtype, class_of(value)
     if dtype.kind == "O" and hasattr(value, "toarray"):  # a matrix of scipy.sparse, which np.asarray wraps
         return f"is a sparse {kind}; pass a dense array, as in {name}.toarray()"
     if dtype.kind == "O" and array.ndim == 0:
         return f"of type {kind} is no array; pass an ndarray, or nested lists of numbers"
     if dtype.names is not None:
-        return f"has the structured dtype {dtype}; pass one of its fields, as in {name}[{dtype.names[0]!r}]"
+        field = f"{name}[{shown(dtype.names[0])}]"
+        return f"has the structured dtype {shortened(str(dtype))}; pass one of its fields, as in {field}"
     convert = {
         "O": f"np.asarray({name}, float)",
         "U": f"np.asarray({name}, float)",
@@ -132,7 +128,7 @@ def as_dtype(name: str, value: DTypeLike) -> np.dtype[Any]:
     if dtype is None:
         raise DTypeError(f"{name}=None is not a dtype; pass one such as np.float32")
     if not _is_numeric(dtype):
-        raise DTypeError(f"{name}={dtype} is not a number; pass one such as np.float32")
+        raise DTypeError(f"{name}={shortened(str(dtype))} is not a number; pass one such as np.float32")
     return dtype
 
 
@@ -199,13 +195,24 @@ def wider(dtype: np.dtype[Any]) -> str | None:
     return None if np.zeros((), dtype).astype(np.float32) == 0 else "float32"
 
 
+def own(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers of a registered dtype in one of NumPy's own that holds them; others as they are."""
+    dtype = numbers.dtype
+    if not is_registered(dtype):
+        return numbers
+    if is_registered_integer(dtype):
+        return numbers.astype(np.int64)
+    return numbers.astype(np.float64 if np.can_cast(dtype, np.float64, "same_kind") else np.complex64)
+
+
 def holds(dtype: np.dtype[Any], values: NDArray[Any], cast: NDArray[Any]) -> Any:
     """Say of each number whether a registered dtype holds it, floats rounded, or casting has made another one of it.
 
     Parameters
     ----------
     dtype : dtype
-        Integers of 1 to 4 bits wrap, the floats of 4 and 6 bits saturate, and float8_e8m0fnu has no 0.
+        Integers of 1 to 4 bits wrap, the floats of 4 and 6 bits saturate, float8_e8m0fnu has no 0, and many floats have
+        no infinity or no NaN.
     values : ndarray
         Of a dtype of NumPy's own.
     cast : ndarray
@@ -220,7 +227,8 @@ def holds(dtype: np.dtype[Any], values: NDArray[Any], cast: NDArray[Any]) -> Any
     if is_registered_integer(dtype):
         return wanted == got
     near = ~(abs(wanted) > 1) | ~(abs(wanted - got) > abs(got) / 3)
-    return np.where(wanted == 0, wanted == got, near)
+    same = (wanted == got) | (np.isnan(wanted) & np.isnan(got))
+    return np.where((wanted == 0) | ~np.isfinite(wanted), same, near)
 
 
 def strided(x: NDArray[Any], shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
@@ -247,7 +255,7 @@ def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def check_output(
     out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[NDArray[Any]]
 ) -> NDArray[Any]:
-    """Return `out` if the result can be written to it, and say why where it cannot.
+    """Return `out` as a plain array if the result can be written to it, and say why where it cannot.
 
     Parameters
     ----------
@@ -266,19 +274,20 @@ def check_output(
     problem = _problem_of(out, shape, dtype, inputs)
     if problem is not None:
         raise OutputError(f"out {problem}")
-    return out  # type: ignore[no-any-return]  # an ndarray, or there is a problem
+    return np.asarray(out)
 
 
 def _problem_of(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[NDArray[Any]]) -> str | None:
     """Return what is wrong with an `out`, and what to pass instead."""
-    if type(out) is not np.ndarray and (
-        not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray | np.matrix)
-    ):
-        return f"is a {type(out).__name__}; pass an ndarray"
+    if type(out) is not np.ndarray and (not is_a(out, np.ndarray) or is_a(out, (np.ma.MaskedArray, np.matrix))):
+        return f"is a {class_of(out)}; pass an ndarray"
+    out = np.asarray(out)  # what a subclass says of itself does not matter
     if out.shape != shape:
         return f"has shape {out.shape} but the result has {shape}; pass np.empty({shape}, {str(dtype)!r})"
     if out.dtype != dtype:
-        return f"has dtype {out.dtype} but the result has {dtype}; pass np.empty({shape}, {str(dtype)!r})"
+        return (
+            f"has dtype {shortened(str(out.dtype))} but the result has {dtype}; pass np.empty({shape}, {str(dtype)!r})"
+        )
     flags = out.flags
     if not flags.writeable:
         return "is read-only; pass a writeable array"

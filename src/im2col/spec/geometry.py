@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import GeometryError, naming, shown
+from ..memory import lazy
 from .arguments import integer, is_sequence, plain, word
-from .memo import lazy
 from .strides import offsets
 
 if TYPE_CHECKING:

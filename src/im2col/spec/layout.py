@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import GeometryError, LayoutError, shown
+from ..memory import memoized
 from .arguments import is_sequence, plain, word
-from .memo import memoized
 from .strides import dense_strides
 
 if TYPE_CHECKING:
@@ -213,14 +213,14 @@ def spatial_ndim(kernel_size: object, layout: str | None, array_ndim: int) -> in
         return k
     if layout is not None:
         return len(parse(layout).spatial)
-    if array_ndim not in (1, 2, 3, 4):
-        each = shown((kernel_size,) * min(max(array_ndim - 2, 1), len(_SPATIAL_LETTERS)))
+    if array_ndim not in range(5):  # an array of no axes is told what an image has
+        each = shown((kernel_size,) * min(array_ndim - 2, len(_SPATIAL_LETTERS)))
         raise LayoutError(
             f"kernel_size={shown(kernel_size)} means two spatial axes, of an image of 2, 3 (with channels) or 4 (with "
             f"a batch) axes, got an array of {array_ndim}; give one size an axis, as in kernel_size={each}, or name "
             "the axes with layout="
         )
-    return min(array_ndim, 2)
+    return max(1, min(array_ndim, 2))
 
 
 def resolve(layout: str | None, array_ndim: int, spatial_ndim: int) -> Layout:

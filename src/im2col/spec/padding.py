@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, GeometryError, ShapeError, named, shown
-from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_sequence, per_axis, plain, word
-from .arrays import holds, is_registered
+from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_a, is_sequence, per_axis, plain, word
+from .arrays import as_array, holds, is_registered, own
 from .geometry import Geometry, Pairs
 from .layout import Layout, default
 
@@ -28,6 +28,8 @@ _OTHER_NAMES = (
     "; torch's 'circular' is 'wrap', 'replicate' is 'edge', 'zeros' is 'constant'; scipy.ndimage's 'reflect' is "
     "'symmetric', 'mirror' is 'reflect', 'nearest' is 'edge'"
 )
+_MOST_COLOURS = 4
+"""Channels of a photograph, with its transparency: so short a last axis may be they."""
 _NAMES = get_args(PaddingName)
 _MODES = get_args(ModeName)
 
@@ -83,6 +85,50 @@ def resolve_geometry(
     known = spatial_shape, kernel, strides, dilations
     pads = explicit_padding(padding, k) if name is None else _named(name, *known)
     return Geometry(spatial_shape, kernel, strides, pads, dilations, axes)
+
+
+def image_geometry(
+    axes: Layout,
+    layout: str | None,
+    shape: tuple[int, ...],
+    kernel_size: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    channels: int | None = None,
+) -> Geometry:
+    """Return the geometry of windows over an image; where it does not fit, a photograph gets a hint to name its axes.
+
+    Parameters
+    ----------
+    axes : Layout
+        Of the image.
+    layout : str or None
+        The user's argument: None where the axes were taken by their number.
+    shape : tuple of int
+        Of the image.
+    kernel_size, stride, padding, dilation
+        The user's arguments.
+    channels : int, optional
+        How many channels the image must have, if that is known.
+
+    Raises
+    ------
+    GeometryError, ArgumentError
+        As `resolve_geometry`.
+    """
+    window = kernel_size, stride, padding, dilation
+    try:
+        return resolve_geometry(axes.spatial, axes.spatial_shape(shape), *window)
+    except GeometryError as error:
+        last = axes.channels_last if layout is None else None
+        if last is None or not 1 <= shape[-1] <= _MOST_COLOURS or channels not in (None, shape[-1]):
+            raise
+        try:
+            resolve_geometry(last.spatial, last.spatial_shape(shape), *window)
+        except GeometryError:
+            raise error from None
+        raise GeometryError(f"{error}; if the channels come last, pass layout={last.axes!r}") from None
 
 
 @named
@@ -210,7 +256,7 @@ def check_mode(mode: object, layout: Layout, geometry: Geometry) -> Mode:
     """
     if type(mode) is str and mode == "constant":  # all but the rare call
         return mode
-    if isinstance(mode, str):
+    if is_a(mode, str):
         names = (_known_mode(mode),) * geometry.ndim
     else:
         names = tuple(map(_known_mode, _modes_given(mode, layout.spatial)))
@@ -230,23 +276,31 @@ def _known_mode(name: object) -> str:
     """Return the name of one mode."""
     known: Any = word(name)
     if known not in _MODES:
-        others = _OTHER_NAMES * isinstance(name, str)
+        others = _OTHER_NAMES * is_a(name, str)
         raise ArgumentError(f"padding_mode must be one of {_MODES}, got {shown(name)}{others}")
     return known  # type: ignore[no-any-return]  # one of them
 
 
 def _modes_given(mode: object, axes: str) -> tuple[object, ...]:
     """Return what a user's `padding_mode` says of each spatial axis."""
-    if isinstance(mode, list | tuple):
-        fits = len(mode) == len(axes) and all(word(name) in _MODES for name in mode)
-        example = dict(zip(axes, mode, strict=True)) if fits else {axes[-1]: "wrap"}
+    if is_a(mode, (list, tuple)):
+        names = [word(name) for name in plain(mode)]
+        fits = len(names) == len(axes) and all(name in _MODES for name in names)
+        example = dict(zip(axes, names, strict=True)) if fits else {axes[-1]: "wrap"}
         raise ArgumentError(
             f"padding_mode is one name for all axes, or a mapping by axis such as {example!r}; got {shown(mode)}"
         )
-    if not isinstance(mode, Mapping):
+    if not is_a(mode, Mapping):
         return (mode,) * len(axes)
-    given = {word(letter): name for letter, name in mode.items()}
-    for letter in mode:
+    try:
+        modes = list(mode.items())
+    except Exception as cause:  # a mapping that fails
+        raise ArgumentError(
+            f"padding_mode is one name for all axes, or a mapping by axis such as {{{axes[-1]!r}: 'wrap'}}; got "
+            f"{shown(mode)}"
+        ) from cause
+    given = {word(letter): name for letter, name in modes}
+    for letter, _ in modes:
         if word(letter) not in tuple(axes):
             raise ArgumentError(
                 f"padding_mode has a mode for {shown(letter)} but the spatial axes of the image are {tuple(axes)}; "
@@ -288,14 +342,14 @@ def constant(value: object, dtype: np.dtype[Any], channels: int | None = None) -
         return np.zeros((), dtype)
     wrong = DTypeError(f"padding_value {shown(value)} is not a value of the image's dtype {dtype}")
     try:
-        values = np.asarray(value)
-        if isinstance(value, int) and values.dtype.hasobject and dtype.kind not in "biu":
+        is_masked = is_a(value, np.ma.MaskedArray)
+        values = np.asarray(value) if is_masked or is_a(value, int) else own(as_array("padding_value", value))
+        if is_a(value, int) and values.dtype.hasobject and dtype.kind not in "biu":
             values = np.asarray(float(value))  # an integer beyond 64 bits
     except Exception:
         raise wrong from None
-    if is_registered(values.dtype):
-        values = values.astype(np.float64)
-    if values.dtype.kind not in "biufc" or (values.dtype.kind == "c" and dtype.kind != "c"):
+    kinds = "biufc" if dtype.kind == "c" else "biuf"
+    if values.dtype.kind not in kinds or (is_masked and not values.ndim):
         raise wrong
     if values.ndim:
         _check_channels(value, values.shape, channels)
@@ -316,7 +370,7 @@ def constant(value: object, dtype: np.dtype[Any], channels: int | None = None) -
 
 def _check_channels(value: object, shape: tuple[int, ...], channels: int | None) -> None:
     """Refuse several padding values that are not an array of one for each channel."""
-    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+    if not is_a(value, np.ndarray) or is_a(value, np.ma.MaskedArray):
         raise DTypeError(
             "padding_value is one scalar, or an array of one value a channel such as np.array((1, 2, 3)); got "
             f"{shown(value)}"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from ..errors import DTypeError, GeometryError, ShapeError
+from ..errors import DTypeError, ShapeError
+from ..memory import lazy
 from . import layout as layouts
 from .activation import check_activation
 from .arguments import checked_shape, flag, integer
 from .arrays import as_dtype, check_numbers, check_result, is_registered, native
-from .memo import lazy
 from .padded import modes_along
-from .padding import check_mode, constant, resolve_geometry
+from .padding import check_mode, constant, image_geometry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 WORKSPACE_LIMIT = 64 << 20
 """Bytes that an algorithm may allocate for blocks of the column matrix, unless a call says otherwise."""
-
-_MOST_COLOURS = 4
-"""Channels of a photograph, with its transparency: so short a last axis may be they."""
 
 WINDOW_OPTIONS = ("stride", "padding", "dilation", "groups", "layout")
 
@@ -284,50 +281,6 @@ def make_problem(
         x_zero_point=x_zero_point,
         zero_point=zero_point,
     )
-
-
-def image_geometry(
-    axes: Layout,
-    layout: str | None,
-    shape: tuple[int, ...],
-    kernel_size: object,
-    stride: object,
-    padding: object,
-    dilation: object,
-    channels: int | None = None,
-) -> Geometry:
-    """Return the geometry of windows over an image; where it does not fit, a photograph gets a hint to name its axes.
-
-    Parameters
-    ----------
-    axes : Layout
-        Of the image.
-    layout : str or None
-        The user's argument: None where the axes were taken by their number.
-    shape : tuple of int
-        Of the image.
-    kernel_size, stride, padding, dilation
-        The user's arguments.
-    channels : int, optional
-        How many channels the image must have, if that is known.
-
-    Raises
-    ------
-    GeometryError, ArgumentError
-        As `resolve_geometry`.
-    """
-    window = kernel_size, stride, padding, dilation
-    try:
-        return resolve_geometry(axes.spatial, axes.spatial_shape(shape), *window)
-    except GeometryError as error:
-        last = axes.channels_last if layout is None else None
-        if last is None or not 1 <= shape[-1] <= _MOST_COLOURS or channels not in (None, shape[-1]):
-            raise
-        try:
-            resolve_geometry(last.spatial, last.spatial_shape(shape), *window)
-        except GeometryError:
-            raise error from None
-        raise GeometryError(f"{error}; if the channels come last, pass layout={last.axes!r}") from None
 
 
 def _check_channels(x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: Layout, groups: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError, shown
-from .arrays import as_array
+from .arrays import as_array, own
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -57,7 +57,7 @@ def zero_point(name: str, value: object, dtype: np.dtype[Any]) -> int:
 
 
 def _points(name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    points = as_array(name, value) if value is not None else np.array(np.nan)
+    points = own(as_array(name, value)) if value is not None else np.array(np.nan)
     if points.dtype.kind not in "iu":
         raise ArgumentError(f"{name} must be an integer, got {shown(value)}")
     if points.shape != ():
@@ -124,7 +124,7 @@ def factors(filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: Array
 
 
 def _scale(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    scale = as_array(name, value)
+    scale = own(as_array(name, value))
     if scale.dtype.kind not in "iuf":
         raise ArgumentError(f"{name} must be a positive number, got {shown(value)}")
     with np.errstate(all="ignore"):

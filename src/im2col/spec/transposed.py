@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ArgumentError, GeometryError, ShapeError, shown
+from ..memory import lazy
 from . import layout as layouts
 from .activation import check_activation
 from .arguments import checked_shape, integer, per_axis, word
 from .arrays import native
 from .geometry import Geometry, Pairs
-from .memo import lazy
 from .padding import explicit_padding
 from .problem import WORKSPACE_LIMIT, Problem, result_dtype
 

@@ -12,8 +12,10 @@ from ...spec.arrays import is_registered
 from ...spec.strides import dense_strides
 from .dots import dot_of
 from .packing import packed_at
-from .tiles.choice import best_tile
+from .tiles.channel_lanes import ChannelShape
 from .tiles.epilogue import Epilogue
+from .tiles.filters import FilterShape
+from .tiles.positions import PositionShape
 from .tiles.tile_shape import Tiling
 from .view import GroupShape, memory_order, view_of
 from .work import Tables
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
     from ...spec.geometry import Geometry
     from ...spec.problem import Problem
     from .dots import Dot
-    from .tiles.choice import BestTile
+    from .tiles.tile_shape import TileShape
     from .view import View
 
+KINDS = (ChannelShape, FilterShape, PositionShape)
 LINE = 64
 """Bytes of a cache line."""
 _COPIES_BYTES = 256 << 10
@@ -71,6 +74,18 @@ class Copy(NamedTuple):
     def images(self, batch: int) -> int:
         """Return how many images of a batch are copied at a time: one, unless they are small."""
         return max(1, min(batch, _COPIES_BYTES // self.pitch))
+
+
+class BestTile(NamedTuple):
+    """A tile and the cycles that the model gives it, with the best tile of each other kind."""
+
+    shape: TileShape
+    cycles: float
+    others: tuple[tuple[TileShape, float], ...] = ()
+
+    def __str__(self) -> str:
+        others = "".join(f"; {shape}: {cycles:.3g}" for shape, cycles in self.others)
+        return f"{self.shape}: {self.cycles:.3g} cycles by the model{others}"
 
 
 class Decision(NamedTuple):
@@ -327,3 +342,25 @@ def _pitched(axes: tuple[int, ...], shape: tuple[int, ...], size: int) -> tuple[
         lines = -(-sizes[0] * size // LINE)
         sizes[0] = (lines | 1) * LINE // size
     return dense_strides(axes, sizes, size)
+
+
+def best_tile(view: View, group: GroupShape, target: Target, dot: bool) -> BestTile | None:
+    """Return the tile with the fewest cycles, or None if there is none.
+
+    Parameters
+    ----------
+    view : View
+    group : GroupShape
+    target : Target
+    dot : bool
+        Whether each lane holds several channels.
+    """
+    found: list[tuple[TileShape, float]] = []
+    for kind in KINDS:
+        tiles = [(tile, tile.cycles(view, group, target)) for tile in kind.candidates(view, group, target, dot)]
+        if tiles:
+            found.append(min(tiles, key=lambda pair: pair[1]))
+    if not found:
+        return None
+    (shape, least), *others = sorted(found, key=lambda pair: pair[1])
+    return BestTile(shape, least, tuple(others))

@@ -12,8 +12,7 @@ import numpy as np
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
 from ...engine.host import require_memory
-from ...memory import recalled
-from ...spec.memo import lazy
+from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
 from .decide import LINE, Copy
 from .dots import corrected, interleaved
