@@ -14,6 +14,7 @@ _DIGESTS = (
     "test_implicit.py::test_padding_modes",
     "test_implicit.py::test_every_number_of_filters",
     "test_implicit.py::test_every_size_of_a_plane",
+    "test_implicit.py::test_windows_of_many_rows",
     "test_implicit.py::test_results_that_tiles_do_not_walk",
     "test_implicit.py::test_caches_that_hold_next_to_nothing",
 )

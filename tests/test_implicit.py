@@ -19,12 +19,13 @@ from scipy import signal
 
 from im2col import conv, conv1d, conv2d, conv3d, im2col, plan
 from im2col.algorithms.implicit import decide
+from im2col.algorithms.implicit.tiles.positions import PositionShape
 from im2col.engine import compiler
-from im2col.engine.target import host
+from im2col.engine.target import NAMED, host
 
 from .fuzz import FAMILY, draw
 from .kit.convolutions import layer, stored
-from .kit.layers import LAYERS, Case, assert_within, dtype_of, expected, judge, last, within
+from .kit.layers import LAYERS, Case, assert_within, dtype_of, expected, judge, last, problem_of, within
 from .kit.oracles import Window, activated, layer_sums
 from .kit.outcomes import require
 from .kit.processes import run_alone
@@ -213,6 +214,16 @@ def test_every_number_of_filters() -> None:
 def test_every_edge(tens: int) -> None:
     """A third of all of them with a third of all others."""
     assert_edges(range(1 + tens % 3, 41, 3), range(10 * tens + 1, 10 * tens + 11, 3))
+
+
+@pytest.mark.parametrize(("spatial", "kernel"), [((120, 40), (100, 1)), ((130, 64), (101, 2))])
+def test_windows_of_many_rows(spatial: tuple[int, int], kernel: tuple[int, int]) -> None:
+    """Their rows are walked one by one, as planes are."""
+    case = Case(spatial, kernel, channels=3, filters=2, padding=3)
+    shape = decide.decide(problem_of(case, "float32"), NAMED["avx512"]).tile.shape
+    assert isinstance(shape, PositionShape)
+    assert shape.tall
+    judge(case)
 
 
 @pytest.mark.spanning
