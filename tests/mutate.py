@@ -145,14 +145,14 @@ MUTATIONS = [
         "max(0, -(t // s))",
         "max(0, -t // s)",
         "the first position of a tap is rounded down",
-        "test_fold.py",
+        "test_geometry.py",
     ),
     Mutation(
         "spec/geometry.py",
         "-((t - n) // s)",
         "-((t - n + 1) // s)",
         "the last pixel of an axis gets nothing back",
-        "test_fold.py",
+        "test_geometry.py",
     ),
     Mutation(
         "matrix/overlap.py",

@@ -272,3 +272,8 @@ def test_integer_refuses_below_the_minimum() -> None:
     assert integer("groups", 1, minimum=1) == 1
     with raises_exactly(GeometryError, "groups must be at least 1, got 0"):
         integer("groups", 0, minimum=1)
+
+
+def test_the_greatest_step() -> None:
+    """It steps over every image, and no more than that is asked for."""
+    assert Geometry((4,), (1,), (2**31 - 1,), ((0, 0),), (1,)).output_shape == (1,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from ..engine import compiler
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
     from ..spec.problem import Problem
+
+
+_FOLDED_BYTES = 256 << 10
+"""Of padded images that are computed and folded together: they stay in the second level of cache."""
 
 
 @named
@@ -196,9 +201,10 @@ def transposed_of(p: Problem) -> tuple[Transposed, Folding | None]:
         The convolution, with the dtype of its result's gradient as `x_dtype`.
     """
     g = p.geometry
-    folding = None
+    folding, together = None, 1
     if p.padding_mode != "constant" and g.is_padded:
         folding = Folding(g, p.padding_mode, p.batch, p.dtype)
+        together = max(1, _FOLDED_BYTES // max(1, p.channels * math.prod(g.padded_shape) * p.accumulator.itemsize))
     transposed = Transposed(
         layout=p.layout,
         spatial_shape=g.output_shape,
@@ -207,7 +213,7 @@ def transposed_of(p: Problem) -> tuple[Transposed, Folding | None]:
         stride=g.stride,
         dilation=g.dilation,
         before=(0,) * g.ndim if folding else tuple(before for before, _ in g.padding),
-        batch=min(p.batch, 1) if folding else p.batch,
+        batch=min(p.batch, together) if folding else p.batch,
         filters=p.filters,
         channels=p.channels,
         groups=p.groups,

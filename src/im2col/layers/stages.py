@@ -107,7 +107,7 @@ class Folding(NamedTuple):
     mode : str or tuple of str
         The padding mode.
     batch : int
-        Images; the transposed convolution has one of them at a time.
+        Images; the transposed convolution has some of them at a time.
     dtype : dtype
         Of the result.
     """
@@ -151,8 +151,8 @@ class Transpose(Operation):
         batch, dtype = (folding.batch, folding.dtype) if folding else (t.batch, t.dtype)
         image = folding.geometry.spatial_shape if folding else t.image
         x_shape = t.layout.from_canonical_shape(batch, t.filters, t.spatial_shape)
-        # For each phase, a padded image, and regrouped weights.
-        padded = t.channels * math.prod(t.image) * t.dtype.itemsize if folding else 0
+        # For each phase, padded images, and regrouped weights.
+        padded = t.batch * t.channels * math.prod(t.image) * t.dtype.itemsize if folding else 0
         weights = t.filters * (t.channels // t.groups) * math.prod(t.kernel_size) * t.w_dtype.itemsize
         # Phases that are alike have their tables in common.
         shared = {choice.problem: choice.offer.shared_bytes for choice in choices}
@@ -228,12 +228,14 @@ class Transpose(Operation):
             self._run_stages(prepared, source, target)
             return
         # In the layout's order, for which the kernels were chosen.
-        padded = t.layout.to_canonical(np.empty(t.layout.from_canonical_shape(1, t.channels, t.image), t.dtype))
-        for n in range(folding.batch):
-            self._run_stages(prepared, source[n : n + 1], padded)
+        padded = t.layout.to_canonical(np.empty(t.layout.from_canonical_shape(t.batch, t.channels, t.image), t.dtype))
+        for n in range(0, folding.batch, max(1, t.batch)):
+            first = min(n, folding.batch - t.batch)  # some of the last images may be made twice, of the same bits
+            images = slice(first, first + t.batch)
+            self._run_stages(prepared, source[images], padded)
             with np.errstate(all="ignore"):
                 folded = fold_padding(padded, 2, folding.geometry, folding.mode)
-                np.copyto(target[n : n + 1], folded, casting="unsafe")
+                np.copyto(target[images], folded, casting="unsafe")
 
     def _run_stages(self, prepared: PreparedPhases, x: Array, out: Array) -> None:
         if self.product is None:
@@ -263,7 +265,8 @@ class Transpose(Operation):
     @property
     def flops(self) -> int:
         """Operations of one call: two for each product, padded taps included."""
-        return self.transposed.flops * (self.folding.batch if self.folding else 1)
+        t, folding = self.transposed, self.folding
+        return t.flops // max(1, t.batch) * folding.batch if folding else t.flops
 
     @property
     def bytes_moved(self) -> int:
