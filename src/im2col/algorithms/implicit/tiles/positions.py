@@ -107,11 +107,11 @@ class PositionShape(NamedTuple):
         # Where several rows and filters meet, each line would need too many weights to read them anew.
         weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1
         # Each line is loaded and its sums are settled, each weight is loaded and multiplied.
-        unrolled = len(self._lines(g)) * (4 * self.vectors + sums + 2)
+        unrolled = len(self._rows_read(g)) * (4 * self.vectors + sums + 2)
         unrolled += rows * self.rows * self.filters * (4 + self.vectors)
         return sums + pixels + weights <= model.registers(target) and unrolled <= most
 
-    def _lines(self, g: Geometry) -> set[int]:
+    def _rows_read(self, g: Geometry) -> set[int]:
         """Return the rows of the image that a tile reads, counted from its first."""
         return {r * g.stride[-2] + k * g.dilation[-2] for r in range(self.rows) for k in range(g.kernel_size[-2])}
 
@@ -121,7 +121,7 @@ class PositionShape(NamedTuple):
         per = target.vector_cycles(self.lanes * view.size)
         kernel_rows, kernel_columns = g.kernel_size[-2:]
         height, stride = g.output_shape[-2], g.stride[-1]
-        lines = len(self._lines(g))
+        lines = len(self._rows_read(g))
         planes = group.channels * math.prod(g.kernel_size[:-2])
         tiles = -(-g.output_shape[-1] // (self.lanes * self.vectors))
         if self.shuffled:
