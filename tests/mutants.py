@@ -26,7 +26,10 @@ FILES: dict[str, tuple[str, ...]] = {
     "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
     "algorithms/implicit/tiles/positions.py": _DIGESTS,
     "algorithms/implicit/tiles/filters.py": _DIGESTS,
-    "algorithms/implicit/tiles/channel_lanes.py": _DIGESTS,
+    "algorithms/implicit/tiles/channel_lanes.py": (
+        *_DIGESTS,
+        "test_compile_time.py::test_ragged_borders_of_depthwise_layers",
+    ),
 }
 """The files whose formulas are turned, and the tests that must notice, the fastest first."""
 

@@ -190,6 +190,15 @@ def test_ragged_borders_compute_the_same(target: str, monkeypatch: pytest.Monkey
             agrees(layer)
 
 
+def test_ragged_borders_of_depthwise_layers() -> None:
+    """Impulse responses, one for each of many channels, that lie along the lanes."""
+    options: dict[str, Any] = {"stride": (1,), "dilation": (1,), "groups": 24, "padding": "same", "layout": "NWC"}
+    layer, kind = Extreme((1, 160, 24), (24, 1, 201), options), np.dtype(np.float32)
+    kernels = forward_kernels([make_problem(layer.x, layer.w, kind, kind, **options)], NAMED["avx512"])
+    assert {kernel.parameters[0].ragged for kernel in kernels} == {True}
+    agrees(layer)
+
+
 @pytest.mark.wide
 def test_extreme_layers_compute_the_same() -> None:
     """As they come, many."""
