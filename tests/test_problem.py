@@ -157,7 +157,8 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (
         ShapeError,
         "conv2d: w must be (filters, channels/groups, *kernel), 4 axes, or a plain kernel of 2 axes for a plain image "
-        "of 2; got w of shape (3, 3) with an image of shape (1, 2, 5, 5)",
+        "of 2; got w of shape (3, 3) with an image of shape (1, 2, 5, 5); to filter each of C channels alike, pass "
+        "np.stack([w[None]] * C) and groups=C, and layout= for channels last",
         {"w": W[0, 0]},
     ),
     (
