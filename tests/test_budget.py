@@ -49,17 +49,17 @@ def dtype_of(name: str) -> np.dtype[Any]:
 
 
 def mixed(*axes: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return every shape with twelve mixtures of options; each value of each axis comes about equally often."""
+    """Return every shape with four mixtures of options; each value of each axis comes about equally often."""
     rng = np.random.default_rng(0)
-    count = 12 * len(SHAPES)
+    count = 4 * len(SHAPES)
     columns = [rng.permutation(np.resize(np.array(axis), count)).tolist() for axis in axes]
-    return list(zip(list(SHAPES) * 12, *columns, strict=True))
+    return list(zip(list(SHAPES) * 4, *columns, strict=True))
 
 
 COMMON = (DTYPES, PADDING_MODES, ORIENTATIONS, TAP_ORDERS)
 
 
-@pytest.mark.parametrize(("name", "dtype", "mode", "orientation", "tap_order"), one_in(11, mixed(*COMMON)))
+@pytest.mark.parametrize(("name", "dtype", "mode", "orientation", "tap_order"), one_in(5, mixed(*COMMON)))
 def test_the_column_matrix(name: str, dtype: str, mode: str, orientation: str, tap_order: str) -> None:
     """`im2col`, new and into `out`, and `patches`."""
     shape, kernel, window = SHAPES[name]
@@ -72,7 +72,7 @@ def test_the_column_matrix(name: str, dtype: str, mode: str, orientation: str, t
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype", "mode", "orientation", "tap_order", "reduce"), one_in(11, mixed(*COMMON, REDUCTIONS))
+    ("name", "dtype", "mode", "orientation", "tap_order", "reduce"), one_in(5, mixed(*COMMON, REDUCTIONS))
 )
 def test_the_way_back(name: str, dtype: str, mode: str, orientation: str, tap_order: str, reduce: str) -> None:
     """`col2im`, new and into `out`."""

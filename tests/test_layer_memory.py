@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import tracemalloc
 from functools import partial
@@ -149,10 +150,9 @@ def test_what_is_taken_was_asked_for(name: str, alone: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(("name", "dtype"), zip(SHAPES, itertools.cycle(DTYPES), strict=False))
 def test_what_is_taken_was_asked_for_in_every_dtype(name: str, dtype: str, alone: pytest.MonkeyPatch) -> None:
-    """The same, all of them."""
+    """The same, for every shape."""
     require("scipy")
     for call in calls_of(name, dtype).values():
         refuses_less(call, alone)
