@@ -150,7 +150,7 @@ def test_what_is_taken_was_asked_for(name: str, alone: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize(("name", "dtype"), zip(SHAPES, itertools.cycle(DTYPES), strict=False))
+@pytest.mark.parametrize(("name", "dtype"), list(zip(SHAPES, itertools.cycle(DTYPES), strict=False)))
 def test_what_is_taken_was_asked_for_in_every_dtype(name: str, dtype: str, alone: pytest.MonkeyPatch) -> None:
     """The same, for every shape."""
     require("scipy")
