@@ -19,7 +19,7 @@ from im2col.spec import padded as images
 from im2col.spec.layout import Layout
 
 from .kit import oracles
-from .kit.outcomes import raises_exactly, unknown_mode
+from .kit.outcomes import raises_exactly, require, unknown_mode
 from .kit.strategies import (
     DTYPES,
     MEMORY_ORDERS,
@@ -307,8 +307,7 @@ def test_modes_are_one_where_padded_axes_agree() -> None:
 
 def test_names_of_other_libraries_are_ours() -> None:
     """What the message says: SciPy's borders by their names there are ours by our names."""
-    from scipy import ndimage
-
+    ndimage = require("scipy.ndimage")
     x, names = np.arange(5.0), {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap"}
     for theirs, ours in names.items():
         expected = ndimage.correlate1d(x, [1.0, 2, 4, 8, 16], mode=theirs)
