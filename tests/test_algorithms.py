@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +23,7 @@ from im2col.engine import gather
 from im2col.engine.boxes import box_steps
 from im2col.spec.problem import make_problem
 
+from .kit.budget import peak_of
 from .kit.convolutions import ALGORITHMS, INTEGERS, bits, conv_by, layer, promotes, result_dtype, stored
 from .kit.oracles import Window
 from .kit.outcomes import raises_exactly
@@ -290,13 +290,7 @@ def test_explicit_keeps_its_word_on_memory(name: str) -> None:
     x, w = numbers(x_shape, np.dtype(dtype), 0), numbers(w_shape, np.dtype(dtype), 1)
     prepared = plan(x_shape, w, algorithm="explicit", **{"threads": 1} | options)
     out = prepared(x)
-    tracemalloc.start()
-    try:
-        prepared(x, out)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak <= prepared.workspace_bytes + (128 << 10)
+    assert peak_of(lambda: prepared(x, out)) <= prepared.workspace_bytes + (128 << 10)
 
 
 # Threads, forks and processes.

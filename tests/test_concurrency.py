@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 from im2col import conv, plan
 from im2col.engine import compiler
 
+from .kit.budget import peak_of
 from .kit.layers import LAYERS, Case, assert_within, dtype_of, expected, last
 from .kit.outcomes import require
 from .kit.processes import HANG_SECONDS
@@ -355,16 +355,6 @@ LARGE = {
     "depthwise": Case((64, 64), (3, 3), padding=1, groups=96),
 }
 """A copy of the image or of the matrix would take a megabyte or more."""
-
-
-def peak_of(call: Any) -> int:
-    """Return the bytes that a call had allocated at most."""
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -238,6 +238,12 @@ SHAPES: dict[str, Any] = {"x_shape": (1, 2, 5, 5), "w_shape": (3, 2, 3, 3)}
             f"{SHAPES!r} without w_shape",
         ),
         (
+            {"x_shape": [SHAPES, None], "w_shape": None},
+            ArgumentError,
+            "cost: pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got "
+            f"{[SHAPES, None]!r} without w_shape",
+        ),
+        (
             {"x_shape": 5, "w_shape": None},
             ArgumentError,
             "cost: pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got 5 without "

@@ -27,6 +27,7 @@ from im2col import (
 )
 from im2col.engine import host, scratch
 
+from .kit.budget import peak_of
 from .kit.outcomes import require
 from .kit.selection import one_in
 from .kit.strategies import MEMORY_ORDERS
@@ -75,12 +76,7 @@ def peak(call: Callable[[], Any]) -> int:
     gc.collect()
     scratch.clear()
     forget_choices()
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return peak_of(call)
 
 
 def refuses_less(call: Callable[[], Any], patch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,16 @@ SLACK = 2 << 20
 """What a call may take without asking: blocks of a size that no argument changes, tables, the objects of Python."""
 
 
+def peak_of(call: Callable[[], object]) -> int:
+    """Return the bytes that a call had allocated at most."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 class Allocation(NamedTuple):
     """Bytes that a call held at its worst moment, and those that it gave back to its caller."""
 

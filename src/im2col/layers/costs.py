@@ -233,15 +233,17 @@ def cost(x_shape: Any, w_shape: Any = None, **options: Any) -> Cost | CostTable:
 
 def _layers(given: object) -> Iterator[dict[Any, Any]]:
     """Yield the mappings of a list of layers, or say that it is none."""
-    layer, failure = given, None
-    if not is_a(given, Mapping):
+    right, failure = not is_a(given, Mapping), None
+    if right:
         try:
-            layers = iter(given)  # type: ignore[call-overload]  # that is tried
-            while (layer := next(layers, None)) is not None and is_a(layer, Mapping):
+            for layer in given:  # type: ignore[attr-defined]  # that is tried
+                right = is_a(layer, Mapping)
+                if not right:
+                    break
                 yield dict(layer)
         except Exception as cause:  # no iterable, or one that fails
-            failure = cause
-    if layer is not None or failure is not None:
+            right, failure = False, cause
+    if not right:
         raise ArgumentError(
             f"pass x_shape and w_shape, or a list with one mapping of arguments for each layer; got {shown(given)} "
             "without w_shape"

@@ -128,7 +128,7 @@ def plan_input_gradient(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
     MemoryBudgetError
-        If the workspace would not fit the available memory.
+        If its copy of the weights, or the arrays and the workspace of a call, would not fit the available memory.
 
     Examples
     --------

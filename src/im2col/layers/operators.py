@@ -74,6 +74,8 @@ def conv_operator(
         If an argument does not fit.
     MissingExtraError
         If SciPy is not installed.
+    MemoryBudgetError
+        If its copies of the weights, or the arrays and the workspace of a product, would not fit the available memory.
 
     See Also
     --------

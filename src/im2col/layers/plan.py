@@ -281,7 +281,7 @@ def plan(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
     MemoryBudgetError
-        If the workspace would not fit the available memory.
+        If its copy of the weights, or the arrays and the workspace of a call, would not fit the available memory.
 
     Examples
     --------

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-_FEWEST_PHASES = 16
+_FEW_PHASES = 16
 """Phases up to which their calls cost less than a fold."""
 _BYTES_A_PHASE = 12 << 10
 """Of columns up to which a phase is worth less than its call; docs/decisions.md has the measurement."""
@@ -138,7 +138,7 @@ def product_of(transposed: Transposed, requested: str) -> Product | None:
     phases = math.prod(
         min(stride, kernel, n) for stride, kernel, n in zip(t.stride, t.kernel_size, t.image, strict=True)
     )
-    if phases <= _FEWEST_PHASES or requested == "reference":
+    if phases <= _FEW_PHASES or requested == "reference":
         return None
     product = Product.of(t)
     # However many images come together: the order of the sums must not depend on that.

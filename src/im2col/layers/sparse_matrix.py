@@ -103,7 +103,7 @@ def conv_matrix(
     """
     sparse = scipy_of()
     filters, shape = as_array("w", w), checked_shape("image_shape", image_shape)
-    format = check_choice("format", format, ("csr", "coo"))  # noqa: A001
+    format = check_choice("format", format, ("csr", "coo"))  # noqa: A001 (the argument, as a plain string)
     problem = one_image(
         shape,
         filters,

@@ -1,4 +1,4 @@
-"""How each operation is made of stages: a convolution is one, a transpose one for each phase, a gradient one."""
+"""How each operation is made of stages: a convolution is one, a transpose one a phase or a product, a gradient one."""
 
 from __future__ import annotations
 
@@ -158,8 +158,7 @@ class Transpose(Operation):
         shared = {choice.problem: choice.offer.shared_bytes for choice in choices}
         own = (choice.offer.workspace_bytes - choice.offer.shared_bytes for choice in choices)
         nbytes = padded + weights * (t.groups > 1) + sum(own) + sum(shared.values())
-        nbytes += _PHASE_BYTES * len(t.phases) if product is None else 0
-        nbytes += product.workspace_bytes(threads) if product else 0
+        nbytes += _PHASE_BYTES * len(t.phases) if product is None else product.workspace_bytes(threads)
         return cls(
             (transposed, folding, conjugate, flip, requested, threads),
             threads,
@@ -172,7 +171,7 @@ class Transpose(Operation):
 
     @property
     def transposed(self) -> Transposed:
-        """What is computed, for one image if the result is folded."""
+        """What is computed, for some images at a time if the result is folded."""
         transposed: Transposed = self.spec[0]
         return transposed
 

@@ -212,7 +212,7 @@ def plan_weight_gradient(
     ShapeError, LayoutError, GeometryError, ArgumentError, DTypeError
         If an argument does not fit.
     MemoryBudgetError
-        If the workspace would not fit the available memory.
+        If the arrays or the workspace of a call would not fit the available memory.
 
     Examples
     --------

@@ -17,7 +17,7 @@ from ...spec.padded import fill_padded
 from .decide import LINE, Copy
 from .dots import corrected, interleaved
 from .packing import pack
-from .work import Calls
+from .work import READ_IN_PLACE, Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from .work import Tables
 
 Strides = tuple[int, ...]
-
-_WAY_OUT = "pass arrays in C order and in the machine's byte order"
 
 
 class DecidedLayer:
@@ -81,7 +79,7 @@ class DecidedLayer:
         d = self.decision
         if images == 1 and view._replace(image=d.view.image, out_image=d.view.out_image) == d.view:
             return self.tables
-        require_memory(d.table_bytes, _WAY_OUT, "the tables for arrays that are not dense")
+        require_memory(d.table_bytes, READ_IN_PLACE, "the tables for arrays that are not dense")
         return d.tables(view)
 
     def calls_for_bands(self, count: int) -> Calls:
@@ -182,7 +180,7 @@ class PreparedLayer:
         room = getattr(self._arena, "copy", None)
         if room is None:
             if copy is not self._copy:
-                require_memory(copy.nbytes, _WAY_OUT, "the dense copy of one image")
+                require_memory(copy.nbytes, READ_IN_PLACE, "the dense copy of one image")
             room = self._arena.copy = _allocate(copy, copy.images(p.batch) if copy is self._copy else 1)
             if copy.padded and "constant" in p.padding_modes:
                 room[...] = _moved(p.padding_value, copy)
@@ -199,7 +197,7 @@ class PreparedLayer:
         if room is None:
             shape, strides = (1, p.filters, *p.geometry.output_shape), (0, *self._strides[1][1:])
             nbytes = _reach(shape, strides, p.dtype.itemsize)
-            require_memory(nbytes, _WAY_OUT, "the dense result of one image")
+            require_memory(nbytes, READ_IN_PLACE, "the dense result of one image")
             flat = scratch.empty(nbytes // p.dtype.itemsize, p.dtype)
             room = self._arena.result = np.lib.stride_tricks.as_strided(flat, shape, strides)
         return room

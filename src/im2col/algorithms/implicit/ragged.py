@@ -76,7 +76,7 @@ def cut_rows(
         would be too much.
     """
     columns, positions = g.kernel_size[-1], g.output_shape[-1]
-    first, stop = _inside(g)
+    first, stop = inside(g, g.ndim - 1)
     if (positions - (stop - first)) * columns <= _MOST_STEPS:
         runs = tile_runs(g, most)
         if instructions(runs) <= _MOST_INSTRUCTIONS:
@@ -93,10 +93,10 @@ def ragged_positions(vectors: int) -> int:
     return _SUMS // vectors
 
 
-def _inside(g: Geometry) -> tuple[int, int]:
-    """Return the positions [first, stop) of a row of which every tap meets the image."""
-    n, s, (before, _), span = g.spatial_shape[-1], g.stride[-1], g.padding[-1], g.span[-1]
-    first, stop = -(-before // s), min(g.output_shape[-1], (n + before - span) // s + 1)
+def inside(g: Geometry, axis: int) -> tuple[int, int]:
+    """Return the positions [first, stop) along an axis of which every tap meets the image."""
+    n, s, (before, _), span = g.spatial_shape[axis], g.stride[axis], g.padding[axis], g.span[axis]
+    first, stop = -(-before // s), (n + before - span) // s + 1
     return (first, stop) if first < stop else (0, 0)
 
 

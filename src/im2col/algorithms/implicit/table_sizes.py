@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .borders import pieces_of
+from .ragged import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,11 +21,9 @@ _RUN_BYTES = 6 << 10
 """Of a run's job and of the objects around its tables."""
 
 
-def row_tables_bytes(g: Geometry, runs: Iterable[Run], kernel: tuple[int, ...]) -> int:
+def row_tables_bytes(g: Geometry, runs: Iterable[Run]) -> int:
     """Return the bytes of the tables of `row_tables` for all runs, with what is needed to make them."""
-    lead = math.prod(g.output_shape[:-1])
-    seen = [min(k, -(-n // d)) for k, n, d in zip(kernel, g.spatial_shape, g.dilation, strict=True)]
-    classes, spans = _classes(g), math.prod(seen[:-1])
+    lead, classes, spans = math.prod(g.output_shape[:-1]), _classes(g), _rows_seen(g)
     total, most = 0, 0
     for run in runs:
         pieces, rest = pieces_of(run, lead)
@@ -40,17 +39,21 @@ def ragged_bytes(g: Geometry, borders: Iterable[tuple[int, int]], size: int) -> 
     tiles = sum((stop - first) // size + (stop - first) % size for first, stop in borders)
     if not tiles:
         return 0
-    seen = [min(k, -(-n // d)) for k, n, d in zip(g.kernel_size, g.spatial_shape, g.dilation, strict=True)]
-    window = classes * math.prod(seen[:-1]) + math.prod(g.kernel_size[:-1])
+    window = classes * _rows_seen(g) + math.prod(g.kernel_size[:-1])
     made = lead * tiles * _ROW + (classes + 2 * size + 1) * tiles * _SPAN + (window + 2 * classes) * _WORD
     return 3 * made + 4 * lead * _WORD + 2 * _RUN_BYTES
+
+
+def _rows_seen(g: Geometry) -> int:
+    """Return how many rows of a window meet the image at most."""
+    seen = (min(k, -(-n // d)) for k, n, d in zip(g.kernel_size, g.spatial_shape, g.dilation, strict=True))
+    return math.prod(list(seen)[:-1])
 
 
 def _classes(g: Geometry) -> int:
     """Return of how many kinds the rows of the map are at most: those at a border, and those away from it."""
     kinds = 1
-    for axis in range(g.ndim - 1):
-        n, s, (before, _), span = g.spatial_shape[axis], g.stride[axis], g.padding[axis], g.span[axis]
-        inside = (n + before - span) // s + 1 - -(-before // s)
-        kinds *= min(g.output_shape[axis], max(0, g.output_shape[axis] - max(0, inside)) + 1)
+    for axis, stops in enumerate(g.output_shape[:-1]):
+        first, stop = inside(g, axis)
+        kinds *= min(stops, stops - (stop - first) + 1)
     return kinds

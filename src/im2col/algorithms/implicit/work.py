@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ...engine.target import Target
     from .packing import FilterBlocks, PackedAt
 
+READ_IN_PLACE = "pass arrays in C order and in the machine's byte order"
+"""The way out where a copy, or tables for arrays of other strides, would not fit the memory."""
 _WORTH_A_TASK = 4e6
 """Operations from which a piece of work is worth waking a thread."""
 _TASKS_A_THREAD = 3

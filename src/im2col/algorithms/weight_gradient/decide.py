@@ -40,8 +40,6 @@ _MOST_TERMS = 1 << 16
 """Positions that are summed at most at a time, each an entry of a table that is kept for later calls."""
 _FEWEST_TERMS = 512
 """Positions that are summed at least before a tile is written and read again."""
-
-
 _PIECE_BYTES = 4 << 10
 """Of a piece's jobs and of the objects around its tables."""
 

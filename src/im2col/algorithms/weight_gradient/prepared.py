@@ -13,7 +13,7 @@ from ...engine.boxes import boxes
 from ...engine.host import require_memory
 from ...memory import recalled
 from ...spec.padded import fill_padded
-from ..implicit.work import Calls
+from ..implicit.work import READ_IN_PLACE, Calls
 from .decide import tables_of
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from ...engine.compiler import Kernel
     from .decide import GradientDecision
-
-_WAY_OUT = "pass arrays in C order and in the machine's byte order"
 
 
 class DecidedGradient:
@@ -101,7 +99,7 @@ class PreparedGradient:
         if array.strides == strides and array.dtype.isnative:
             return array
         nbytes = array.size * self._decision.dtype.itemsize
-        require_memory(nbytes, _WAY_OUT, "the dense copy of {} numbers", array.shape)
+        require_memory(nbytes, READ_IN_PLACE, "the dense copy of {} numbers", array.shape)
         flat = scratch.empty(array.size, self._decision.dtype)  # dense, whatever the order of its axes
         room = np.lib.stride_tricks.as_strided(flat, array.shape, strides)
         _convert(room, array, self._threads)

@@ -117,7 +117,7 @@ class ChannelShape(NamedTuple):
         """Return the bytes of the tables, and of what is needed to make them."""
         g = tiling.view.geometry
         plain, borders, size = self._cut(tiling)
-        return 3 * 8 * g.taps + row_tables_bytes(g, plain, (*g.kernel_size[:-1], 1)) + ragged_bytes(g, borders, size)
+        return 3 * 8 * g.taps + row_tables_bytes(g, plain) + ragged_bytes(g, borders, size)
 
     def _cut(self, tiling: Tiling) -> tuple[list[Run], tuple[tuple[int, int], ...], int]:
         """Return what `cut_rows` does, and the positions of a tile at a ragged border."""

@@ -118,7 +118,7 @@ class FilterShape(NamedTuple):
         g = tiling.view.geometry
         plain, borders, size = self._cut(tiling)
         taps = 3 * 8 * g.taps * tiling.channels
-        return taps + row_tables_bytes(g, plain, g.kernel_size) + ragged_bytes(g, borders, size)
+        return taps + row_tables_bytes(g, plain) + ragged_bytes(g, borders, size)
 
     def _cut(self, tiling: Tiling) -> tuple[list[Run], tuple[tuple[int, int], ...], int]:
         """Return what `cut_rows` does, and the positions of a tile at a ragged border."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _FILTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 _ROWS = (1, 2, 3, 4, 5, 6, 7, 8)
 _MANY_ROWS = 32
-"""Rows of a window from which on they may be walked as planes are."""
+"""Rows of a window beyond which they may be walked as planes are."""
 _MOST_UNROLLED = 5500, 1800
 """Instructions of a tile that are unrolled, about, and of one in a phase of a transpose, whose kernels add up: all are
 compiled in half a second."""
