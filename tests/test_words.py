@@ -46,7 +46,7 @@ def test_no_other_error_leaves_the_package(seed: int) -> None:
 
 @pytest.mark.wide
 def test_every_argument_with_everything() -> None:
-    """One at a time: some 400 arguments times 500 values, of which every seventh is tried."""
+    """One at a time: some 400 arguments times 600 values, of which every seventh is tried."""
     for case in itertools.islice(every_case(), 0, None, 7):
         try:
             judge_case(case)
