@@ -1,4 +1,4 @@
-"""TIFF files: those that Pillow misreads are read by tifffile, and all are written by it."""
+"""TIFF files: those that Pillow misreads are read by tifffile; all are written here, below Pillow's directory."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def read_tiff(file: BinaryIO, path: str | os.PathLike[str], limit: int | None) -
         metadata = Metadata(
             icc_profile=bytes(profile) if profile else None,
             exif=kept,
-            xmp=upright_xmp(xmp.encode() if isinstance(xmp, str) else bytes(xmp)) if xmp else None,
+            xmp=upright_xmp(xmp),
             dpi=_dpi(page),
         )
         notes = [f"{path}: {note}" for note in (*notes, *lost)]
@@ -137,6 +137,13 @@ def _as_photo(pixels: NDArray[Any], page: Any, path: str | os.PathLike[str]) -> 
     return np.concatenate([own, alpha], axis=2), notes
 
 
+def check_16_bits(pixels: NDArray[Any], path: str | os.PathLike[str]) -> None:
+    """Raise `PhotoError` where integers of a file are beyond those of 16 bits."""
+    least, greatest = int(pixels.min()), int(pixels.max())
+    if least < 0 or greatest > 65535:
+        raise PhotoError(f"{path} has samples from {least} to {greatest} but 16 bits hold 0 to 65535; scale it first")
+
+
 def _divided(colours: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     """Return colours from which the alpha that they were multiplied by is taken out."""
     visible = np.where(alpha == 0, 1, alpha).astype(np.float64)
@@ -155,9 +162,7 @@ def _in_depth(pixels: NDArray[Any], page: Any, path: str | os.PathLike[str]) -> 
         return pixels.astype(dtype, copy=False), []
     if dtype.kind == "u" and bits in _INTEGERS:
         return pixels.astype(dtype, copy=False), []
-    least, greatest = int(pixels.min()), int(pixels.max())
-    if least < 0 or greatest > 65535:
-        raise PhotoError(f"{path} has samples from {least} to {greatest} but 16 bits hold 0 to 65535; scale it first")
+    check_16_bits(pixels, path)
     if dtype.kind == "u" and bits < 16:
         depth, full = (np.uint8, 255) if bits < 8 else (np.uint16, 65535)
         scaled = (pixels * np.float64(full / (2**bits - 1))).round().astype(depth)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..errors import FileError, PhotoError, named
-from ..files import STANDARD, check_output, writing
+from ..files import ANYONE, STANDARD, check_output, writing
 from .libraries import imagecodecs, pillow
 from .metadata import chunk_words, exif_for, insert_chunks
 from .photograph import MODES
@@ -86,7 +86,7 @@ _SEGMENT = 65000
 
 @named
 def write_photo(
-    photo: Photo, path: str | os.PathLike[str], *, force: bool = False, like: int = 0o777
+    photo: Photo, path: str | os.PathLike[str], *, force: bool = False, like: int = ANYONE
 ) -> tuple[str, ...]:
     """Write an image file, whole or not at all.
 
