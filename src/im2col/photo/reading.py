@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _GREY = ("1", "L", "LA", "La")
 _SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa")
-_STRIP = 1 << 22
-"""Pixels that are copied out of Pillow's memory at once: as a whole, they would be there once more."""
+_STRIP = 1 << 17
+"""Pixels that are copied out of Pillow's memory at once: as a whole, they would be there three times more."""
 
 
 @named
@@ -130,8 +130,8 @@ def _read_with_pillow(image: ImageFile, file: BinaryIO, path: str | os.PathLike[
         )
     width, height = image.size
     deep = image.format == "PNG" and ";16" in _raw_mode(image)
-    # Pillow's own pixels, of 1 or 4 bytes (or the file and the decoder's), and the array.
-    own = 4 if image.mode in _SIXTEEN_BITS or len(image.getbands()) > 1 or deep else 1
+    # Pillow's own pixels, of 1 or 4 bytes, or the file, which may be as large as the array; and the array.
+    own = 8 if deep else 4 if image.mode in _SIXTEEN_BITS or len(image.getbands()) > 1 else 1
     size = width * height * (own + (2 if deep else 1) * 4)
     require_memory(size, "scale it down first", "the image {} of {} × {} pixels", path, width, height)
     notes = list(_losses(image, file, deep=deep))
