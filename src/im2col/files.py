@@ -120,7 +120,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) 
         raise
 
 
-def check_output(path: str | os.PathLike[str], *, force: bool) -> None:
+def check_writable(path: str | os.PathLike[str], *, force: bool) -> None:
     """Raise `FileError` where `writing` could not write: as `check_target`, or to a terminal or what is closed."""
     if str(path) != STANDARD:
         # Whether a file can be made in a folder shows for sure only when one is.

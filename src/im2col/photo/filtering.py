@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..errors import ArgumentError, named
-from ..files import check_output, permissions
+from ..files import check_writable, permissions
 from ..layers.convolution import convolution
 from ..layers.plan import Plan
 from ..spec.layout import Layout
@@ -287,7 +287,7 @@ def filter_file(
     Im2colError
         As `read_photo`, `filter_photo` and `write_photo`.
     """
-    check_output(target, force=force)
+    check_writable(target, force=force)
     weights = find_kernel(kernel)
     like = permissions(source)
     photo = read_photo(source, large=large)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..errors import FileError, PhotoError, named
-from ..files import ANYONE, STANDARD, check_output, writing
+from ..files import ANYONE, STANDARD, check_writable, writing
 from .libraries import imagecodecs, pillow
 from .metadata import chunk_words, exif_for, insert_chunks
 from .photograph import MODES
@@ -116,7 +116,7 @@ def write_photo(
     MissingExtraError
         If Pillow is not installed, or imagecodecs for PNG.
     """
-    check_output(path, force=force)
+    check_writable(path, force=force)
     height, width = photo.samples.shape[:2]
     form = format_for(path, photo.mode, (width, height))
     metadata, exif, notes = _fitting(photo, form)
