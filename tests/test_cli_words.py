@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from im2col.cli.words import in_words_of_options
 from im2col.photo.filtering import filter_photo
 from im2col.photo.image_files import Photo, read_photo
 from im2col.photo.writing import FORMATS
+from im2col.spec.padding import PaddingName
 
 from .kit.command_line import COMMANDS, Result, broken_off, runner
 from .kit.outcomes import require
@@ -101,7 +102,7 @@ def test_an_even_kernel_leans_as_the_help_says() -> None:
 def test_padding_lists_its_names(run: Callable[..., Result], command: str) -> None:
     """All of them."""
     text = help_of(run, command)
-    for name in ("same", "same_lower", "valid", "full", "causal"):
+    for name in get_args(PaddingName):
         assert name in text
         kernel = ["--kernel", "blur"] if command == "filter" else ["--kernel-size", "3"]
         if command in {"filter", "matrix"}:
