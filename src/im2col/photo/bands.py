@@ -23,8 +23,8 @@ float32."""
 class Bands:
     """The padded photograph, as planes of floating-point numbers, of which one band is in memory at a time.
 
-    A band is about twice as high as the window, or higher, so that the rows that two bands share, which are moved and
-    not converted again, are no more than those that are new.
+    A band is some one and a half times as high as the window, at least, so that the rows that two bands share, which
+    are moved and not converted again, are at most two thirds of it.
 
     Parameters
     ----------
