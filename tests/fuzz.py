@@ -21,8 +21,8 @@ import numpy as np
 
 from im2col.engine.host import usable_cpus
 
+from .kit.calls import draw_case, judge_case
 from .kit.layers import Case, judge
-from .kit.nasty import draw_case, judge_case
 from .kit.strategies import MEMORY_ORDERS, PADDING_MODES
 
 if TYPE_CHECKING:

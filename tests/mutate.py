@@ -205,8 +205,8 @@ MUTATIONS = [
     ),
     Mutation(
         "matrix/fold.py",
-        "before=before - first * axis.stride",
-        "before=before",
+        "part.over(positions, 0, 0).before",
+        "part.before",
         "a box of the image takes its windows for the first ones",
         "test_tap_weights.py",
     ),

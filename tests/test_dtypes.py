@@ -13,7 +13,8 @@ import im2col
 from im2col import DTypeError
 
 from . import dtypes
-from .kit.nasty import PUBLIC, registered_dtypes
+from .kit.calls import PUBLIC
+from .kit.nasty import registered_dtypes
 from .kit.outcomes import missing, raises_exactly, require
 
 if TYPE_CHECKING:

@@ -326,9 +326,6 @@ def test_every_oracle_notices_a_planted_bug(check: Callable[[], None], monkeypat
         check()
 
 
-# Memory
-
-
 # What is refused
 
 COLUMNS = np.zeros((9, 9))

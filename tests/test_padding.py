@@ -19,7 +19,7 @@ from im2col.spec import padded as images
 from im2col.spec.layout import Layout
 
 from .kit import oracles
-from .kit.outcomes import raises_exactly, unknown_mode
+from .kit.outcomes import raises_exactly, require, unknown_mode
 from .kit.strategies import (
     DTYPES,
     MEMORY_ORDERS,
@@ -173,7 +173,7 @@ def test_pad_image_is_np_pad(mode: str, data: st.DataObject) -> None:
     constant = {"constant_values": value} if mode == "constant" else {}
     x = MEMORY_ORDERS[data.draw(memory_orders())](plain)
     result = images.pad_image(x, pairs, mode, value)
-    np.testing.assert_array_equal(result, np.pad(plain, pairs, mode, **constant))  # type: ignore[call-overload]
+    np.testing.assert_array_equal(result, np.pad(plain, pairs, mode, **constant))  # type: ignore[call-overload]  # a mode by its name
     assert result.dtype == dtype
     assert result.dtype.isnative
     assert result.flags.c_contiguous
@@ -215,7 +215,7 @@ def test_a_border_is_cut_and_summed_in_order(mode: str, data: st.DataObject) -> 
         lines = np.moveaxis(padded, axis, 0)
         lines[before : before + n] = x
         border.fill_border(lines, n, before, mode)
-        np.testing.assert_array_equal(lines, np.pad(x, pairs, mode))  # type: ignore[call-overload]
+        np.testing.assert_array_equal(lines, np.pad(x, pairs, mode))  # type: ignore[call-overload]  # a mode by its name
 
         terms = np.random.default_rng(data.draw(seeds())).standard_normal(lines.shape).astype(np.float32)
         terms[:1] = -0.0
@@ -307,12 +307,11 @@ def test_modes_are_one_where_padded_axes_agree() -> None:
 
 def test_names_of_other_libraries_are_ours() -> None:
     """What the message says: SciPy's borders by their names there are ours by our names."""
-    from scipy import ndimage
-
+    ndimage = require("scipy.ndimage")
     x, names = np.arange(5.0), {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap"}
     for theirs, ours in names.items():
         expected = ndimage.correlate1d(x, [1.0, 2, 4, 8, 16], mode=theirs)
-        np.testing.assert_allclose(conv1d(x, [1.0, 2, 4, 8, 16], padding=2, padding_mode=ours), expected)  # type: ignore[arg-type]
+        np.testing.assert_allclose(conv1d(x, [1.0, 2, 4, 8, 16], padding=2, padding_mode=ours), expected)  # type: ignore[arg-type]  # a mode by its name
 
 
 def test_check_mode_refuses_to_copy_pixels_of_an_empty_axis() -> None:

@@ -41,7 +41,7 @@ def padded(x: np.ndarray[Any, Any], modes: tuple[str, ...], value: float = 0, le
                 pairs = [(0, 0)] * x.ndim
                 pairs[axis] = PAIRS[axis - lead]
                 options = {"constant_values": value} if constant else {}
-                x = np.pad(x, pairs, mode, **options)  # type: ignore[call-overload]
+                x = np.pad(x, pairs, mode, **options)  # type: ignore[call-overload]  # a mode by its name
     return x
 
 
@@ -289,4 +289,4 @@ def test_pictures_have_one_value() -> None:
         "channel by channel"
     )
     with raises_exactly(ArgumentError, message):
-        im2col.illustrate(np.ones((2, 4, 4)), np.ones((1, 2, 3, 3)), padding=1, padding_value=np.array((1, 2)))  # type: ignore[arg-type]
+        im2col.illustrate(np.ones((2, 4, 4)), np.ones((1, 2, 3, 3)), padding=1, padding_value=np.array((1, 2)))  # type: ignore[arg-type]  # which is refused

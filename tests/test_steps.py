@@ -133,7 +133,7 @@ def grown(make: Any, k: int, mode: str, axis: int = 0, pad: int = 1, far: bool =
     few, many = found
     assert min(few.values()) > 10
     # Blocks of bounded size may be some more, and a border is doubled once more or thrice.
-    return {name: (few[name], many[name]) for name in few if many[name] > 2.5 * few[name] + 50}
+    return {name: (few[name], many[name]) for name in few if many[name] > 2 * few[name] + 50}
 
 
 @pytest.mark.parametrize(

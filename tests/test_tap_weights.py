@@ -16,7 +16,7 @@ from im2col.spec.arrays import sum_dtype
 from im2col.spec.geometry import Geometry
 
 from .kit import oracles
-from .kit.outcomes import raises_exactly
+from .kit.outcomes import raises_exactly, require
 from .kit.strategies import MEMORY_ORDERS, Case, cases, memory_orders, numbers, seeds
 
 Array = np.ndarray[Any, Any]
@@ -81,7 +81,7 @@ def test_the_weighted_mean_is_the_definition(case: Case, seed: int, by_channel: 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_inverse_short_time_fourier_transform(dtype: str, hop: int) -> None:
     """The docstring's classic normalisation is `scipy.signal.istft`; the mean gives back unchanged frames."""
-    signal = pytest.importorskip("scipy.signal")
+    signal = require("scipy.signal")
     n, k = 3000, 256
     samples = np.random.default_rng(0).standard_normal(n).astype(dtype)
     window = signal.windows.hamming(k, sym=False).astype(dtype)

@@ -16,7 +16,8 @@ from im2col import Im2colError, LayoutError
 from im2col.errors import shown
 from im2col.spec.arguments import check_choice, checked_shape, flag, is_sequence
 
-from .kit.nasty import POOL, PUBLIC, calls, draw_case, every_case, hostile, judge_case
+from .kit.calls import PUBLIC, calls, draw_case, every_case, judge_case
+from .kit.nasty import POOL, hostile
 from .kit.outcomes import raises_exactly
 
 if TYPE_CHECKING:

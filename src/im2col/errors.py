@@ -63,11 +63,6 @@ class Im2colError(Exception):
             self.operation = operation
             self.args = (f"{operation}: {self}",)
 
-    def rename_operation(self, operation: str | None) -> None:
-        """Put another name in its place."""
-        self.args, self.operation = (self.message,), None
-        self.name_operation(operation)
-
 
 class ArgumentError(Im2colError, ValueError):
     """An option has a value outside its list or range."""
@@ -134,8 +129,9 @@ def shown(value: object, longest: int = 200) -> str:
     ("'same'", 'an integer of 2001 bits', 203)
     """
     try:
-        if issubclass(type(value), int) and int.bit_length(value) > _MOST_BITS:  # type: ignore[arg-type]  # an int
-            return f"an integer of {int.bit_length(value)} bits"  # type: ignore[arg-type]
+        bits = int.bit_length(value) if issubclass(type(value), int) else 0  # type: ignore[arg-type]  # it is an int
+        if bits > _MOST_BITS:
+            return f"an integer of {bits} bits"
         return shortened(repr(value), longest)
     except Exception:  # an object's own error
         return f"<{class_of(value)}>"

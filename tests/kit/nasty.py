@@ -1,4 +1,4 @@
-"""What nobody should pass: a pool of values for every argument of every public call, and how a call is judged.
+"""What nobody should pass: a pool of values for every argument of every public call.
 
 Each value is made anew for each case, because a generator is used up and an array may be written to.
 """
@@ -7,32 +7,24 @@ from __future__ import annotations
 
 import array
 import collections
-import contextlib
 import ctypes
 import enum
 import inspect
 import io
 import itertools
-import tempfile
-import warnings
 import weakref
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import ml_dtypes
 import numpy as np
 
-import im2col
-from im2col import Im2colError
-from im2col.spec.problem import keywords
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -319,177 +311,3 @@ ARRAYS: list[Make] = [
     ),
 ]
 POOL: list[Make] = [*NUMBERS, *WORDS, *CONTAINERS, *OBJECTS, *LIARS, *BUFFERS, *ARRAYS]
-
-
-# The calls
-
-
-class Call(NamedTuple):
-    """A public call: what is called, what its errors begin with, and arguments that it takes."""
-
-    function: Callable[..., Any]
-    name: str
-    good: Callable[[], dict[str, Any]]
-    more: tuple[str, ...] = ()
-    """Names that its ``**options`` take."""
-
-    @property
-    def parameters(self) -> list[str]:
-        """Every argument by its name."""
-        found = inspect.signature(self.function).parameters.values()
-        named = [p.name for p in found if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-        # With the letters of its axes a geometry leaves its name to whoever makes it.
-        return [name for name in [*named, *self.more] if (self.name, name) != ("Geometry", "axes")]
-
-
-def _options(function: Callable[..., Any], *but: str) -> tuple[str, ...]:
-    return tuple(sorted(keywords(function) - {"out", *but}))
-
-
-X, W = np.arange(18.0).reshape(1, 2, 3, 3), np.ones((2, 2, 2, 2))
-G = np.ones((1, 2, 2, 2))
-BYTES: dict[str, Any] = {"x": X.astype(np.uint8), "w": W.astype(np.int8), "x_scale": 1, "w_scale": 1, "y_scale": 1}
-SCALES = dict.fromkeys(("x_scale", "w_scale", "y_scale"), 1)
-SHAPE = X.shape
-
-
-@cache
-def _made() -> dict[str, Any]:
-    """Return the objects whose methods are called."""
-    return {
-        "plan": im2col.plan(SHAPE, W, algorithm="reference"),
-        "plan_transpose": im2col.plan_transpose(G.shape, W, algorithm="reference"),
-        "plan_weight_gradient": im2col.plan_weight_gradient(SHAPE, 2, 2, x_dtype=float),
-        "illustrate": im2col.illustrate(X, W),
-        "geometry": im2col.window_geometry((4, 4), 2),
-        "folder": tempfile.mkdtemp(),
-    }
-
-
-def calls() -> dict[str, Call]:
-    """Return every public function, and what can be called of what they return."""
-    conv_options = _options(im2col.conv)
-    cost_options: tuple[str, ...] = (
-        "stride",
-        "padding",
-        "dilation",
-        "groups",
-        "layout",
-        "dtype",
-        "workspace_limit",
-        "threads",
-    )
-    cost_options += ("name", "operation", "output_padding", "output_size")
-    good: dict[str, tuple[Callable[[], dict[str, Any]], tuple[str, ...]]] = {
-        "clear_cache": (dict, ()),
-        "col2im": (lambda: {"columns": np.ones((4, 4)), "image_shape": (3, 3), "kernel_size": 2}, ()),
-        "conv": (lambda: {"x": X, "w": W}, ()),
-        "conv1d": (lambda: {"x": X[0, 0, 0], "w": W[0, 0, 0]}, (*conv_options, "out")),
-        "conv2d": (lambda: {"x": X[0, 0], "w": W[0, 0]}, (*conv_options, "out")),
-        "conv3d": (lambda: {"x": X[0], "w": W[0]}, (*conv_options, "out")),
-        "conv_bias_gradient": (lambda: {"grad": G}, ()),
-        "conv_input_gradient": (lambda: {"grad": G, "w": W, "image_shape": SHAPE}, ()),
-        "conv_matrix": (lambda: {"w": W, "image_shape": SHAPE[1:]}, ()),
-        "conv_operator": (lambda: {"w": W, "image_shape": SHAPE[1:]}, ()),
-        "conv_transpose": (lambda: {"x": G, "w": W}, ()),
-        "conv_weight_gradient": (lambda: {"x": X, "grad": G, "kernel_size": 2}, ()),
-        "cost": (lambda: {"x_shape": SHAPE, "w_shape": W.shape}, cost_options),
-        "illustrate": (lambda: {"x": X, "w": W}, ()),
-        "im2col": (lambda: {"x": X, "kernel_size": 2}, ()),
-        "output_shape": (lambda: {"image_shape": SHAPE, "kernel_size": 2}, ()),
-        "overlap_count": (lambda: {"image_shape": SHAPE, "kernel_size": 2}, ()),
-        "patches": (lambda: {"x": X, "kernel_size": 2}, ()),
-        "plan": (lambda: {"x_shape": SHAPE, "w": W}, conv_options),
-        "plan_input_gradient": (lambda: {"image_shape": SHAPE, "w": W}, _options(im2col.conv_input_gradient)),
-        "plan_quantized": (
-            lambda: {"x_shape": SHAPE, "w": BYTES["w"], **SCALES},
-            _options(im2col.quantized_conv, *SCALES),
-        ),
-        "plan_transpose": (lambda: {"x_shape": G.shape, "w": W}, _options(im2col.conv_transpose)),
-        "plan_weight_gradient": (
-            lambda: {"x_shape": SHAPE, "filters": 2, "kernel_size": 2},
-            _options(im2col.conv_weight_gradient),
-        ),
-        "quantized_conv": (lambda: dict(BYTES), ()),
-        "set_threads": (lambda: {"threads": 1}, ()),
-        "show_config": (dict, ()),
-        "weight_matrix": (lambda: {"w": W}, ()),
-        "window_geometry": (lambda: {"spatial_shape": (4, 4), "kernel_size": 2}, ()),
-    }
-    found = {name: Call(getattr(im2col, name), name, *rest) for name, rest in good.items()}
-    made, geometry = _made(), _made()["geometry"]
-    picture = made["illustrate"]
-    found |= {
-        "Plan()": Call(made["plan"], "plan", lambda: {"x": X}),
-        "TransposedPlan()": Call(made["plan_transpose"], "plan_transpose", lambda: {"x": G}),
-        "WeightGradientPlan()": Call(made["plan_weight_gradient"], "plan_weight_gradient", lambda: {"x": X, "grad": G}),
-        "Illustration.save": Call(
-            picture.save, "illustrate", lambda: {"path": Path(made["folder"]) / "x.svg", "force": True}
-        ),
-        "Illustration.show": Call(picture.show, "show", lambda: {"file": io.StringIO(), "width": 80}),
-        "Geometry": Call(
-            im2col.Geometry,
-            "Geometry",
-            lambda: {name: getattr(geometry, name) for name in _FIELDS},
-        ),
-        "Geometry.pixel": Call(geometry.pixel, "Geometry.pixel", lambda: {"position": 0, "tap": 0}),
-    }
-    return found
-
-
-_FIELDS = ("spatial_shape", "kernel_size", "stride", "padding", "dilation")
-PUBLIC = [name for name in im2col.__all__ if isinstance(getattr(im2col, name), FunctionType)]
-
-
-class Case(NamedTuple):
-    """A call with some of its arguments replaced: by name, and number in the pool."""
-
-    call: str
-    replaced: tuple[tuple[str, int], ...]
-
-    def __str__(self) -> str:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            values = (f"{name}={_said(POOL[number]())}" for name, number in self.replaced)
-            return f"{self.call}(…, {', '.join(values)})"
-
-
-def _said(value: object) -> str:
-    try:
-        return repr(value)[:200]
-    except Exception:
-        return f"<{type(value).__name__}>"
-
-
-def draw_case(rng: np.random.Generator) -> Case:
-    """Draw a call, and one to three of its arguments to replace."""
-    takes = [(name, call.parameters) for name, call in calls().items() if call.parameters]
-    name, parameters = takes[int(rng.integers(len(takes)))]
-    count = min(len(parameters), int(rng.choice([1, 1, 1, 2, 3])))
-    chosen = rng.choice(len(parameters), count, replace=False)
-    return Case(name, tuple((parameters[int(i)], int(rng.integers(len(POOL)))) for i in chosen))
-
-
-def every_case() -> Iterator[Case]:
-    """Yield every call with every argument replaced by everything, one at a time."""
-    for name, call in calls().items():
-        for parameter in call.parameters:
-            for number in range(len(POOL)):
-                yield Case(name, ((parameter, number),))
-
-
-def judge_case(case: Case) -> None:
-    """Make the call: it returns, or raises an error of the package that names it."""
-    call = calls()[case.call]
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        arguments = call.good() | {name: POOL[number]() for name, number in case.replaced}
-        try:
-            call.function(**arguments)
-        except Im2colError as error:
-            message = str(error)
-            assert message.startswith(f"{call.name}: "), message
-            assert len(message) < 10_000, f"a message of {len(message)} characters"
-            message.encode()
-        finally:
-            im2col.set_threads(None)

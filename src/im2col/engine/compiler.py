@@ -99,17 +99,23 @@ def load(kernel: Kernel, target: Target | None = None) -> Callable[..., None] | 
     with _lock:
         if "failure" in _state or key in _refused:
             return None
-        if key not in _loaded:
-            try:
-                cpu = host() if target is None else target
-                _loaded[key] = _link(kernel, object_code(kernel, cpu), cpu)
-            except Exception as cause:
-                if kernel != _TRIAL and _works(target):
-                    _refuse(key, cause)
-                else:
-                    _give_up(cause)
-                return None
-        return _loaded[key]
+        try:
+            return _made(*key)
+        except Exception as cause:
+            if kernel != _TRIAL and _works(target):
+                _refuse(key, cause)
+            else:
+                _give_up(cause)
+            return None
+
+
+def _made(kernel: Kernel, target: Target | None) -> Callable[..., None]:
+    """Return a kernel as a function, compiled and loaded if it is not yet."""
+    key = kernel, target
+    if key not in _loaded:
+        cpu = host() if target is None else target
+        _loaded[key] = _link(kernel, object_code(kernel, cpu), cpu)
+    return _loaded[key]
 
 
 def loaded(kernel: Kernel) -> Callable[..., None] | None:
@@ -151,9 +157,7 @@ _TRIAL = Kernel("trial", _trial, (), 0)
 def _works(target: Target | None) -> bool:
     """Whether the engine compiles and loads the trial."""
     try:
-        if (_TRIAL, target) not in _loaded:
-            cpu = host() if target is None else target
-            _loaded[_TRIAL, target] = _link(_TRIAL, object_code(_TRIAL, cpu), cpu)
+        _made(_TRIAL, target)
     except Exception:  # the cause that is told is that of the kernel that was asked for
         return False
     return True

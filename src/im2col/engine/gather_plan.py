@@ -11,12 +11,12 @@ the innermost run, and puts the loops around it into an order that the caches li
 from __future__ import annotations
 
 import math
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..memory import NOTHING, keep, recall
+from ..memory import recalled
 from .gather_kernels import OUTER_LOOPS, SHORT_RUN_BYTES, long_runs, short_runs, strided_runs, tiles
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def plan_copy(
     tuple of Call
     """
     arguments = shape, dst_strides, src_strides, itemsize
-    found = recall((_planned, arguments))
-    return keep((_planned, arguments), _planned(*arguments)) if found is NOTHING else found
+    return recalled((_planned, arguments), partial(_planned, *arguments))
 
 
 def _planned(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .compiler import Kernel
     from .scatter_plan import SumPlan
 
+    _Meeting = Callable[[NDArray[np.intp]], tuple[NDArray[np.int64], NDArray[np.bool_]]]
+
 _WORTH_A_CALL = 16 << 10
 """Bytes of matrix below which NumPy is as fast."""
 _WORTH_LOADING = 512 << 10
@@ -210,10 +212,9 @@ def address(array: NDArray[Any]) -> int:
 def _calls(plan: SumPlan) -> Iterator[Call]:
     """Yield the calls that make a sum: one for every phase of every table."""
     lanes, planes = plan.lanes, plan.planes
+    phases = [phase for phase in lanes.phases() if phase.taps or not plan.has_gaps]
     for tables in _tables(plan):
-        for phase in lanes.phases():
-            if plan.has_gaps and not phase.taps:
-                continue
+        for phase in phases:
             arguments = (
                 *(planes.n, planes.pixel, planes.position),
                 *(len(tables.rows), address(tables.rows), address(tables.pieces)),
@@ -229,18 +230,19 @@ def _tables(plan: SumPlan) -> Iterator[Tables]:
     """Yield the tables for all rows, a block at a time."""
     rows = math.prod(walk.n for walk in plan.table)
     step = max(1, _TABLE_PIECES // max(1, math.prod(walk.most_met for walk in plan.table)))
+    meetings = [_meeting(walk) for walk in plan.table]
     for start in range(0, rows, step):
-        yield _table(plan, np.arange(start, min(start + step, rows)))
+        yield _table(plan, meetings, np.arange(start, min(start + step, rows)))
 
 
-def _table(plan: SumPlan, rows: NDArray[np.int64]) -> Tables:
+def _table(plan: SumPlan, meetings: Sequence[_Meeting], rows: NDArray[np.int64]) -> Tables:
     """Return the tables for rows by their numbers; every row has its pieces in the order of their taps."""
     walks = plan.table
     origin = np.zeros(len(rows), np.int64)
     offset, meet = np.zeros((len(rows), 1), np.int64), np.ones((len(rows), 1), bool)
     places = np.unravel_index(rows, [walk.n for walk in walks]) if walks else ()
     for i in plan.order:
-        steps, meets = _met(walks[i], places[i])
+        steps, meets = meetings[i](places[i])
         # Taps of this axis are inside those of the axes before it.
         offset = (offset[:, :, None] + steps[:, None]).reshape(len(rows), -1)
         meet = (meet[:, :, None] & meets[:, None]).reshape(len(rows), -1)
@@ -251,17 +253,26 @@ def _table(plan: SumPlan, rows: NDArray[np.int64]) -> Tables:
     return Tables(table[counts > 0] if plan.has_gaps else table, offset[meet])
 
 
-def _met(walk: Walk, pixels: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return bytes to the entries that may meet each pixel of an axis, in the order of their taps, and which do."""
+def _meeting(walk: Walk) -> _Meeting:
+    """Return what finds the entries that meet pixels of an axis, which many tables ask.
+
+    Of each pixel it returns the bytes to the entries that may meet it, in the order of their taps, and which do.
+    """
     exchanged = walk.exchanged()
     backwards = exchanged.taps_met < walk.taps_met  # from the last position, whose tap is the first, to the first
     if backwards:
         walk = exchanged
+    in_order = slice(None, None, -1 if backwards else 1)
     common = math.gcd(walk.stride, walk.dilation)
-    step, place = walk.stride // common, pixels + walk.before
-    first = place // common % step * pow(walk.dilation // common, -1, step) % step
-    taps = first[:, None] + step * np.arange(walk.taps_met)
-    position = (place[:, None] - taps * walk.dilation) // walk.stride
-    meets = (place[:, None] % common == 0) & (taps < walk.taps) & (position >= 0) & (position < walk.positions)
-    steps = position * walk.position + taps * walk.tap
-    return (steps[:, ::-1], meets[:, ::-1]) if backwards else (steps, meets)
+    step = walk.stride // common
+    inverse = pow(walk.dilation // common, -1, step)
+    others = step * np.arange(walk.taps_met)
+
+    def met(pixels: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        place = pixels[:, None] + walk.before
+        taps = place // common % step * inverse % step + others
+        position = (place - taps * walk.dilation) // walk.stride
+        meets = (place % common == 0) & (taps < walk.taps) & (position >= 0) & (position < walk.positions)
+        return (position * walk.position + taps * walk.tap)[:, in_order], meets[:, in_order]
+
+    return met

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..engine import scatter
 from ..engine.boxes import box_steps, boxes
+from ..engine.scatter_plan import Walk
 from ..engine.threads import run_parallel
 from ..memory import lazy, memoized
 from ..spec.arrays import is_registered, sum_dtype
@@ -288,14 +289,14 @@ class _Job:
         if tuple(part.stop - part.start for part in place) == self.plan._inside:
             return self.columns[lead], self.plan._axes
         g, axes, met = self.plan.geometry, [], []
-        for i, (axis, pixels) in enumerate(zip(self.plan._axes, place, strict=True)):
-            before = axis.before + pixels.start
-            first = max(0, -((g.span[i] - 1 - before) // axis.stride))
-            stop = max(first, min(g.output_shape[i], (pixels.stop - pixels.start - 1 + before) // axis.stride + 1))
-            met.append(slice(first, stop))
-            axes.append(axis._replace(before=before - first * axis.stride))
-        taps = (slice(None),) * len(axes)
-        return self.columns[(*lead, *taps, *met)], axes
+        sizes = zip(self.plan._inside, g.kernel_size, g.output_shape, self.plan._axes, place, strict=True)
+        for n, taps, stops, axis, pixels in sizes:
+            part = Walk(n, taps, stops, *axis, 0, 0, 0).part(pixels.start, pixels.stop)  # wherever it lies in memory
+            positions = part.positions_met()
+            met.append(slice(positions.start, positions.stop))
+            axes.append(axis._replace(before=part.over(positions, 0, 0).before))
+        every_tap = (slice(None),) * len(axes)
+        return self.columns[(*lead, *every_tap, *met)], axes
 
     def _folded_back(self, total: NDArray[Any]) -> NDArray[Any]:
         """Return sums over the padded image as sums over the image."""

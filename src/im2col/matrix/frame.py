@@ -31,6 +31,8 @@ TapOrder = Literal["channel-first", "channel-last"]
 
 ORIENTATIONS = get_args(Orientation)
 TAP_ORDERS = get_args(TapOrder)
+_MOST_AXES = 62
+"""Of filters: two more, for the groups, are all that an array of NumPy can have."""
 
 
 @dataclass(frozen=True)
@@ -176,10 +178,6 @@ def resolve_frame(
     geometry = image_geometry(axes, layout, image_shape, kernel_size, stride, padding, dilation)
     batch, channels = axes.size(layouts.BATCH, image_shape), axes.size(layouts.CHANNEL, image_shape)
     return Frame(axes, geometry, batch, channels, orientation, tap_order)
-
-
-_MOST_AXES = 62
-"""Of filters: two more, for the groups, are all that an array of NumPy can have."""
 
 
 @named

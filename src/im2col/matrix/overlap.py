@@ -22,9 +22,8 @@ def overlap(geometry: Geometry, mode: Mode) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    geometry : Geometry
-    mode : str or tuple of str
-        The padding mode.
+    geometry, mode
+        As for `axis_counts`.
 
     Returns
     -------

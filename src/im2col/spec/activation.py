@@ -105,10 +105,12 @@ def check_activation(activation: object, dtype: np.dtype[Any]) -> Activation | N
             "activation must be None, 'relu', 'relu6', ('leaky_relu', slope), 'sigmoid', 'silu' or 'hardswish', got "
             f"{shown(activation)}"
         )
-    own = "apply a function of your own to the result"
+    instead = "apply a function of your own to the result"
     if dtype.kind == "c":
-        raise DTypeError(f"activation {name!r} is not defined for results of {dtype}; {own}")
+        raise DTypeError(f"activation {name!r} is not defined for results of {dtype}; {instead}")
     if dtype.kind in "biu" and name not in ("relu", "relu6"):
-        raise DTypeError(f"activation {name!r} is not defined for results of {dtype}; pass dtype=np.float32, or {own}")
+        raise DTypeError(
+            f"activation {name!r} is not defined for results of {dtype}; pass dtype=np.float32, or {instead}"
+        )
     # -0.0 equals 0.0, so what is remembered could be either's.
     return Activation(str(name), 0.0 if slope is None else float(slope) + 0.0)

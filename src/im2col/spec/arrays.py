@@ -95,14 +95,11 @@ def _refusal(name: str, value: object, array: NDArray[Any]) -> str:
     if dtype.names is not None:
         field = f"{name}[{shown(dtype.names[0])}]"
         return f"has the structured dtype {shortened(str(dtype))}; pass one of its fields, as in {field}"
-    convert = {
-        "O": f"np.asarray({name}, float)",
-        "U": f"np.asarray({name}, float)",
-        "S": f"np.asarray({name}, float)",
-        "T": f"np.asarray({name}, float)",
-        "M": f"{name}.astype(np.int64)",
-        "m": f"{name}.astype(np.int64)",
-    }.get(dtype.kind, f"{name}.view(np.uint8)")
+    convert = f"{name}.view(np.uint8)"
+    if dtype.kind in "OUST":
+        convert = f"np.asarray({name}, float)"
+    elif dtype.kind in "Mm":
+        convert = f"{name}.astype(np.int64)"
     return f"has dtype {dtype}, which is not a number; convert it first, as in {convert}"
 
 

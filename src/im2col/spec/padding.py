@@ -256,10 +256,7 @@ def check_mode(mode: object, layout: Layout, geometry: Geometry) -> Mode:
     """
     if type(mode) is str and mode == "constant":  # all but the rare call
         return mode
-    if is_a(mode, str):
-        names = (_known_mode(mode),) * geometry.ndim
-    else:
-        names = tuple(map(_known_mode, _modes_given(mode, layout.spatial)))
+    names = tuple(map(_known_mode, _modes_given(mode, layout.spatial)))
     for i, (name, n, pair) in enumerate(zip(names, geometry.spatial_shape, geometry.padding, strict=True)):
         if n == 0 and name != "constant" and any(pair):
             raise GeometryError(
@@ -283,28 +280,25 @@ def _known_mode(name: object) -> str:
 
 def _modes_given(mode: object, axes: str) -> tuple[object, ...]:
     """Return what a user's `padding_mode` says of each spatial axis."""
+    by_axis = "padding_mode is one name for all axes, or a mapping by axis such as {!r}; got {}"
+    example: dict[str, str | None] = {axes[-1]: "wrap"}
     if is_a(mode, (list, tuple)):
         names = [word(name) for name in plain(mode)]
-        fits = len(names) == len(axes) and all(name in _MODES for name in names)
-        example = dict(zip(axes, names, strict=True)) if fits else {axes[-1]: "wrap"}
-        raise ArgumentError(
-            f"padding_mode is one name for all axes, or a mapping by axis such as {example!r}; got {shown(mode)}"
-        )
+        if len(names) == len(axes) and all(name in _MODES for name in names):
+            example = dict(zip(axes, names, strict=True))
+        raise ArgumentError(by_axis.format(example, shown(mode)))
     if not is_a(mode, Mapping):
         return (mode,) * len(axes)
     try:
         modes = list(mode.items())
     except Exception as cause:  # a mapping that fails
-        raise ArgumentError(
-            f"padding_mode is one name for all axes, or a mapping by axis such as {{{axes[-1]!r}: 'wrap'}}; got "
-            f"{shown(mode)}"
-        ) from cause
+        raise ArgumentError(by_axis.format(example, shown(mode))) from cause
     given = {word(letter): name for letter, name in modes}
     for letter, _ in modes:
         if word(letter) not in tuple(axes):
             raise ArgumentError(
                 f"padding_mode has a mode for {shown(letter)} but the spatial axes of the image are {tuple(axes)}; "
-                f"give modes of those, as in {dict.fromkeys(axes[-1], 'wrap')!r}"
+                f"give modes of those, as in {example!r}"
             )
     return tuple(given.get(letter, "constant") for letter in axes)
 
