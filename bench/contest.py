@@ -1,11 +1,11 @@
-"""What contests have in common whose contestants have processes of their own: options, and the way to the tables."""
+"""What contests have in common: who takes part, and how those go on whose contestants have processes of their own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import options as common
-from .contestants import Role, versions
+from .contestants import Contestant, Role, versions
 from .match import measure
 from .rise import memory_table
 from .rounds import rounds, write_csv
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .contestants import SeatedContestant, WorkT
     from .rounds import Round
 
+ContestantT = TypeVar("ContestantT", bound=Contestant[Any])
+
 
 def add_arguments(parser: argparse.ArgumentParser, *, csv: Path, kinds: Sequence[str] = ()) -> None:
     """Declare the options.
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, csv: Path, kinds: Sequence
         What the contest asks of each layer, if it asks several things.
     """
     common.add_arguments(parser, layers="name, class or tag", seconds=0.3, csv=csv)
+    common.add_memory(parser)
     parser.add_argument("--memory-layers", default="core", help="as --layers: of which the memory is measured")
     if kinds:
         parser.add_argument("--kinds", default="*", help=f"only those of {', '.join(kinds)} that match")
@@ -43,6 +46,25 @@ def add_arguments(parser: argparse.ArgumentParser, *, csv: Path, kinds: Sequence
 def chosen(every: Sequence[WorkT], patterns: str, kinds: str = "*") -> list[WorkT]:
     """Return the works of which a name, class or tag matches one of the patterns, and the kind one of the kinds."""
     return [work for work in every if common.matches(patterns, *work.words) and common.matches(kinds, work.kind)]
+
+
+def introduced(found: Sequence[ContestantT], peers: str, legend: str) -> list[ContestantT]:
+    """Print the machine, the versions and what the numbers mean; return the contestants that are installed.
+
+    Parameters
+    ----------
+    found : sequence of Contestant
+        All of the contest.
+    peers : str
+        Patterns of those peers that take part.
+    legend : str
+        What the numbers mean.
+    """
+    entered = [c for c in found if c.role is not Role.PEER or common.matches(peers, c.name)]
+    print(machine())
+    print(versions(entered))
+    print(legend)
+    return [c for c in entered if c.version]
 
 
 def play(
@@ -85,11 +107,7 @@ def play(
     """
     if not works:
         raise SystemExit(f"no layer's name, class or tag matches {options.layers!r}")
-    entered = [c for c in found if c.role is not Role.PEER or common.matches(options.contestants, c.name)]
-    print(machine())
-    print(versions(entered))
-    print(legend)
-    ready = [c for c in entered if c.version]
+    ready = introduced(found, options.contestants, legend)
     measurements = []
     for threads in options.threads:
         measurements += measure(works, ready, answer, threads, options.repeats, options.seconds)

@@ -10,11 +10,12 @@ from enum import IntEnum
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import ModuleType
 
-    import numpy as np
     from numpy.typing import NDArray
 
 ProblemT = TypeVar("ProblemT")
@@ -151,6 +152,55 @@ def discover(package: ModuleType) -> list[Any]:
     """
     modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
     return sorted((module.CONTESTANT for module in modules), key=lambda c: (c.role, c.name.lower()))
+
+
+def checked_calls(
+    contestants: Iterable[Contestant[ProblemT]],
+    problem: ProblemT,
+    name: str,
+    complaint: Callable[[Contestant[ProblemT], Callable[[], NDArray[Any]]], str | None],
+) -> dict[str, Callable[[], NDArray[Any]]]:
+    """Return the calls of contestants that offer a problem, each run once and found right.
+
+    Parameters
+    ----------
+    contestants : iterable of Contestant
+        All installed.
+    problem
+        What they are given.
+    name : str
+        As an error calls the problem.
+    complaint : callable
+        Takes a contestant and its call, and returns what is wrong with the result, if anything.
+
+    Returns
+    -------
+    dict of str to callable
+        By the contestants' names.
+
+    Raises
+    ------
+    WrongResultError
+        If there is a complaint.
+    """
+    calls = {}
+    for contestant in contestants:
+        call = contestant.prepare(problem)
+        if call is None:
+            continue
+        wrong = complaint(contestant, call)
+        if wrong:
+            raise WrongResultError(f"{contestant.name}: wrong result of {name}: {wrong}")
+        calls[contestant.name] = call
+    return calls
+
+
+def difference(result: NDArray[Any], right: NDArray[Any]) -> str | None:
+    """Return where a result, of any shape, is not exactly the right one, if anywhere."""
+    if result.size != right.size:
+        return f"{result.size} elements instead of {right.size}"
+    wrong = np.count_nonzero(result.reshape(right.shape) != right)
+    return f"{wrong} of {right.size} elements differ from the oracle's" if wrong else None
 
 
 def versions(contestants: Iterable[Contestant[Any]]) -> str:

@@ -29,8 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser, *, layers: str, seconds: floa
     parser.add_argument("--contestants", default="*", help="only peers whose name matches, such as '[cN]*,torch'")
     parser.add_argument("--repeats", type=int, default=100, help="the most turns of a cell")
     parser.add_argument("--seconds", type=float, default=seconds, help="a cell's time; it gets 5 turns all the same")
-    parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure memory, too")
     parser.add_argument("--csv", type=Path, default=csv, help="where every cell is written")
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """Declare the option of a contest that measures memory."""
+    parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure memory, too")
 
 
 def matches(patterns: str, *words: str) -> bool:

@@ -697,5 +697,7 @@ def test_the_command_of_frames_prints_a_table_and_writes_the_csv(
         return lambda: problem.answer + 1
 
     wrong = Contestant("planted", "numpy", prepare_wrong)
-    with pytest.raises(WrongResultError, match=r"^planted: wrong result of frames, rows$"):
+    with pytest.raises(
+        WrongResultError, match=r"^planted: wrong result of frames, rows: 40 of 40 elements differ from the oracle's$"
+    ):
         frames_contest.measure(FRAMES, [wrong], 1, 1, 1)

@@ -7,14 +7,12 @@ import json
 import os
 import re
 import runpy
-import signal
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -32,6 +30,7 @@ from im2col.photo.filtering import filter_photo
 from im2col.photo.image_files import read_photo
 from im2col.photo.kernels import KERNELS
 
+from .kit.command_line import Result, broken_off, fails, runner, said
 from .kit.outcomes import raises_exactly
 from .kit.processes import HANG_SECONDS
 
@@ -39,14 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHELSEA = Path(im2col.__file__).parent / "data/chelsea.jpg"
-
-
-class Result(NamedTuple):
-    """What a command left behind."""
-
-    status: int
-    out: str
-    err: str
 
 
 Run = "Callable[..., Result]"
@@ -57,11 +48,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     """Return what runs a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: object) -> Result:
-        status = main([str(argument) for argument in arguments])
-        return Result(status, *capsys.readouterr())
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture
@@ -69,12 +56,6 @@ def photo(tmp_path: Path) -> str:
     """Return the name of a small photograph in the folder."""
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(tmp_path / "cat.png")
     return "cat.png"
-
-
-def fails(result: Result, line: str) -> None:
-    """Assert that a command failed with exactly this line, which begins with the command's name if it is its own."""
-    own = re.match(r"(filter|matrix|shape|cost|plan|config|demo): ", line)
-    assert result == Result(2, "", f"im2col{' ' if own else ': '}{line}\n")
 
 
 # --- commands that work
@@ -534,8 +515,7 @@ def test_whatever_ends_a_command(
         with pytest.raises(SystemExit, match=r"\A1\Z"):
             run("config")
     else:
-        own = line.startswith("config: ")
-        assert run("config") == Result(status, "", f"im2col{' ' if own else ': '}{line}\n")
+        assert run("config") == Result(status, "", said(line))
 
 
 def test_how_older_versions_of_typer_report_ctrl_c(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -803,28 +783,5 @@ def test_a_full_disk_behind_standard_output() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="pipes and signals of POSIX")
 def test_ctrl_c(tmp_path: Path) -> None:
     """One line, status 130, and no part of a file."""
-    np.save(tmp_path / "x.npy", np.zeros((400, 400), np.uint8))
-    started = tmp_path / "started"
-    code = (
-        "import signal, sys, threading, pathlib, im2col.matrix_file as m, im2col.cli\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
-        "blocks = m._blocks\n"
-        "def slow(*arguments):\n"
-        "    for block in blocks(*arguments):\n"
-        "        yield block\n"
-        f"        pathlib.Path({str(started)!r}).touch()\n"
-        f"        threading.Event().wait({HANG_SECONDS})\n"
-        "m._blocks = slow\n"
-        "sys.exit(im2col.cli.main(sys.argv[1:]))\n"
-    )
-    arguments = ["matrix", "x.npy", "--kernel-size", "9", "-o", "cols.npy"]
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as running:
-        while not started.exists():
-            assert running.poll() is None
-            time.sleep(0.01)
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=HANG_SECONDS)
-    assert (running.returncode, out, err) == (130, b"", b"im2col: interrupted\n")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["started", "x.npy"]
+    # A shell's background jobs ignore it.
+    assert broken_off(tmp_path, "SIGINT", "signal.default_int_handler") == (130, b"", b"im2col: interrupted\n")

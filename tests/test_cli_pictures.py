@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from PIL import Image
 
 import im2col
 from im2col import illustrate
-from im2col.cli import main, pictures
+from im2col.cli import pictures
 from im2col.cli.sources import read_filters
 from im2col.photo.kernels import KERNELS
 from im2col.photo.scaled import photo_image
@@ -20,18 +20,12 @@ from im2col.pictures.illustration import Illustration
 from im2col.pictures.samples import sample_image, sample_weights
 from im2col.pictures.story import chapters
 
+from .kit.command_line import Result, fails, runner
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHELSEA = Path(im2col.__file__).parent / "data/chelsea.jpg"
-
-
-class Result(NamedTuple):
-    """What a command left behind."""
-
-    status: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -43,23 +37,13 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("webbrowser.open", lambda url: pytest.fail(f"{url} was opened"))
 
-    def run(*arguments: object) -> Result:
-        status = main([str(argument) for argument in arguments])
-        return Result(status, *capsys.readouterr())
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write a word for the page, which has tests of its own."""
     monkeypatch.setattr(Illustration, "_content", lambda self, ending: f"{self!r} as {ending}".encode())
-
-
-def fails(result: Result, line: str) -> None:
-    """Assert that a command failed with exactly this line."""
-    own = line.startswith(("draw: ", "show: ", "explore: "))
-    assert result == Result(2, "", f"im2col{' ' if own else ': '}{line}\n")
 
 
 # --- samples

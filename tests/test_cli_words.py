@@ -8,39 +8,27 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 
 import im2col
-from im2col.cli import main
-from im2col.cli.commands import app
 from im2col.cli.words import in_words_of_options
 from im2col.photo.filtering import filter_photo
 from im2col.photo.image_files import Photo, read_photo
 from im2col.photo.writing import FORMATS
+from im2col.spec.padding import PaddingName
 
+from .kit.command_line import COMMANDS, Result, broken_off, runner
 from .kit.outcomes import require
 from .kit.processes import HANG_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-
-
-class Result(NamedTuple):
-    """What a command left behind."""
-
-    status: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -50,11 +38,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("COLUMNS", "100")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save("photo.jpg")
 
-    def run(*arguments: object) -> Result:
-        status = main([str(argument) for argument in arguments])
-        return Result(status, *capsys.readouterr())
-
-    return run
+    return runner(capsys)
 
 
 def help_of(run: Callable[..., Result], command: str) -> str:
@@ -118,7 +102,7 @@ def test_an_even_kernel_leans_as_the_help_says() -> None:
 def test_padding_lists_its_names(run: Callable[..., Result], command: str) -> None:
     """All of them."""
     text = help_of(run, command)
-    for name in ("same", "same_lower", "valid", "full", "causal"):
+    for name in get_args(PaddingName):
         assert name in text
         kernel = ["--kernel", "blur"] if command == "filter" else ["--kernel-size", "3"]
         if command in {"filter", "matrix"}:
@@ -342,31 +326,8 @@ def test_nothing_on_standard_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_leaves_no_part_of_a_file(tmp_path: Path, name: str, status: int) -> None:
     """One line, the status that shells expect, and an empty folder."""
-    np.save(tmp_path / "x.npy", np.zeros((400, 400), np.uint8))
-    started = tmp_path / "started"
-    code = (
-        "import signal, sys, threading, pathlib, im2col.matrix_file as m, im2col.cli\n"
-        f"signal.signal(signal.{name}, signal.SIG_DFL)\n"  # nohup ignores it
-        "blocks = m._blocks\n"
-        "def slow(*arguments):\n"
-        "    for block in blocks(*arguments):\n"
-        "        yield block\n"
-        f"        pathlib.Path({str(started)!r}).touch()\n"
-        f"        threading.Event().wait({HANG_SECONDS})\n"
-        "m._blocks = slow\n"
-        "sys.exit(im2col.cli.main(sys.argv[1:]))\n"
-    )
-    arguments = ["matrix", "x.npy", "--kernel-size", "9", "-o", "cols.npy"]
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as running:
-        while not started.exists():
-            assert running.poll() is None
-            time.sleep(0.01)
-        running.send_signal(getattr(signal, name))
-        out, err = running.communicate(timeout=HANG_SECONDS)
-    assert (running.returncode, out, err) == (status, b"", b"im2col: ended by a signal\n")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["started", "x.npy"]
+    # nohup ignores it.
+    assert broken_off(tmp_path, name, "signal.SIG_DFL") == (status, b"", b"im2col: ended by a signal\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -14,11 +14,9 @@ from im2col.photo.image_files import Photo
 from im2col.photo.reach import within_reach
 from im2col.spec.padding import resolve_geometry
 
+from .kit.budget import assert_within_budget
 from .kit.outcomes import raises_exactly
-from .kit.photographs import (
-    RNG,
-    smooth,
-)
+from .kit.photographs import RNG, smooth
 
 
 @pytest.mark.parametrize(
@@ -59,6 +57,15 @@ def test_a_row_is_converted_once(monkeypatch: pytest.MonkeyPatch, span: int) -> 
     samples = RNG.integers(0, 256, (100, 6, 1), np.uint8)
     filter_photo(Photo(samples), np.ones((span, 1)) / span)
     assert sum(filled) == 100 + span - 1
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("stride", [1, 16])
+def test_the_budget_is_asked_for_all_that_is_taken(alpha: bool, stride: int) -> None:
+    """Where most of a band is shared with the next one, too."""
+    samples = RNG.integers(0, 256, (1500, 700, 3), np.uint8)
+    photo = Photo(samples, samples[:, :, 0] if alpha else None)
+    assert_within_budget(lambda: filter_photo(photo, "blur", stride=stride, dilation=(100, 1), threads=1))
 
 
 def test_signed_is_for_integers() -> None:

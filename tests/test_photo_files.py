@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image, JpegImagePlugin
 
-from im2col import FileError, Im2colError, PhotoError
+from im2col import FileError, Im2colError, MemoryBudgetError, PhotoError
 from im2col.photo.filtering import filter_file, filter_photo
 from im2col.photo.image_files import Photo, read_photo, write_photo
 from im2col.photo.scaled import photo_image
@@ -175,6 +175,19 @@ def test_a_png_file_too_wide_for_its_library(tmp_path: Path) -> None:
         PhotoError, match=r"PNG holds at most 1000000 pixels along a side, .*; use one of TIFF, BMP, PPM"
     ):
         write_photo(Photo(np.zeros((1, 1_000_001, 1), np.uint8)), tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("ending", "size"), [(".png", "14.6 KiB"), (".jpg", "9.8 KiB")])
+def test_a_file_beyond_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, size: str) -> None:
+    """What the library of a format needs is asked for before it is called, and nothing is written."""
+    monkeypatch.setattr("im2col.engine.host._ALWAYS_FITS", 0)
+    monkeypatch.setattr("im2col.engine.host.available_memory", lambda: 1 << 10)
+    with raises_exactly(
+        MemoryBudgetError,
+        f"write_photo: the copy of 50 × 50 pixels would take {size} but 1.0 KiB are available; scale it down first",
+    ):
+        write_photo(Photo(np.zeros((50, 50, 3), np.uint8)), tmp_path / f"a{ending}")
     assert not list(tmp_path.iterdir())
 
 

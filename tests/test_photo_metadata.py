@@ -150,7 +150,7 @@ def test_iptc_and_comments_of_jpeg(tmp_path: Path) -> None:
     assert filter_file(tmp_path / "a.jpg", "blur", tmp_path / "b.jpg").notes == ()
     with Image.open(tmp_path / "b.jpg") as image:
         assert image.info["comment"] == b"mine"
-        assert resources in dict(image.applist)["APP13"]  # type: ignore[attr-defined]
+        assert resources in dict(image.applist)["APP13"]  # type: ignore[attr-defined]  # of JPEG's own class
     notes = filter_file(tmp_path / "a.jpg", "blur", tmp_path / "b.png").notes
     assert notes == (f"{tmp_path / 'b.png'}: PNG has no place for the comment, Photoshop's resources (IPTC)",)
 

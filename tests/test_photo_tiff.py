@@ -15,6 +15,7 @@ from im2col import MemoryBudgetError, MissingExtraError, PhotoError
 from im2col.photo.filtering import filter_file, filter_photo
 from im2col.photo.image_files import Photo, read_photo, write_photo
 
+from .kit.budget import SLACK, allocation
 from .kit.outcomes import raises_exactly
 from .kit.photographs import (
     HEIGHT,
@@ -278,6 +279,29 @@ def test_a_large_tiff_file_is_suspected_too(tmp_path: Path, monkeypatch: pytest.
         "scale it down first",
     ):
         read_photo(path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        ("u1", {"extrasamples": ["assocalpha"]}),
+        ("u2", {"extrasamples": ["unassalpha"]}),
+        ("u2", {"extrasamples": ["unspecified"], "compression": "lzw"}),
+        ("f4", {"extrasamples": ["assocalpha"], "tile": (256, 256)}),
+        ("u2", {"bitspersample": 12, "photometric": "minisblack"}),
+    ],
+)
+def test_the_budget_is_asked_for_all_that_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, options: dict[str, Any]
+) -> None:
+    """Alpha that is taken out, samples that are scaled, the file beside its pixels."""
+    samples = RNG.random((900, 800, 4)) * (1 if dtype == "f4" else 4095 if "bitspersample" in options else 255)
+    array = samples[:, :, 0] if "bitspersample" in options else samples
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, array.astype(dtype), **({"photometric": "rgb", "metadata": None} | options))
+    asked: list[int] = []
+    monkeypatch.setattr("im2col.photo.tiff.require_memory", lambda size, *_: asked.append(size))
+    assert allocation(lambda: read_photo(path)).peak <= max(asked) + SLACK
 
 
 @pytest.mark.parametrize(("missing", "options"), [("tifffile", {}), ("imagecodecs", {"compression": "lzw"})])

@@ -499,7 +499,7 @@ ELSEWHERE = {
     "TypeError": "Python's own words for an unknown keyword; the cause of a DTypeError",
     "AttributeError": "Python's own words for what cannot be set",
     "open_npy": "files of matrices: tests/test_matrix_file.py",
-    "check_output": "standard output: tests/test_cli.py",
+    "check_writable": "standard output: tests/test_cli_words.py",
     "reading": "standard input that is closed: tests/test_cli_words.py",
     "replacing": "a disk that is full or read-only: tests/test_matrix_file.py",
     "_best": "needs a limit that no algorithm can keep: tests/test_algorithms.py",

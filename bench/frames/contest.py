@@ -8,22 +8,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .. import options as common
 from ..clock import one_call, take_turns
-from ..contestants import Role, WrongResultError, discover, versions
+from ..contest import introduced
+from ..contestants import Contestant, checked_calls, difference, discover
 from ..processes import in_fresh_process
-from ..tables import NOTHING, machine, table
+from ..tables import NOTHING, table
 from . import contestants
-from .problems import ORIENTATIONS, make_problem, read_signals
+from .problems import ORIENTATIONS, Problem, make_problem, read_signals
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ..contestants import Contestant
-    from .problems import Problem, Signal
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .problems import Signal
 
     Cells = Mapping[tuple[Signal, str], Mapping[str, Sequence[float]]]
 
@@ -53,11 +54,8 @@ def run(options: argparse.Namespace) -> None:
     signals = [signal for signal in read_signals() if common.matches(options.layers, signal.name)]
     if not signals:
         raise SystemExit(f"no signal's name matches {options.layers!r}")
-    entered = [c for c in discover(contestants) if c.role is Role.OURS or common.matches(options.contestants, c.name)]
-    print(machine())
-    print(versions(entered))
-    print(LEGEND)
-    ready = [c for c in entered if c.version]
+    found: list[Contestant[Problem]] = discover(contestants)
+    ready = introduced(found, options.contestants, LEGEND)
     options.csv.parent.mkdir(parents=True, exist_ok=True)
     with options.csv.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -99,16 +97,14 @@ def measure(
     for signal in signals:
         for orientation in ORIENTATIONS:
             problem = make_problem(signal, orientation, threads)
-            calls = {}
-            for contestant in entered:
-                call = contestant.prepare(problem)
-                if call is None:
-                    continue
-                if not np.array_equal(call().reshape(signal.shape), problem.answer):
-                    raise WrongResultError(f"{contestant.name}: wrong result of {signal.name}, {orientation}")
-                calls[contestant.name] = partial(one_call, call)
-            cells[signal, orientation] = take_turns(calls, repeats, seconds, most_seconds=10 * seconds)
+            calls = checked_calls(entered, problem, f"{signal.name}, {orientation}", partial(_complaint, problem))
+            turns = {name: partial(one_call, call) for name, call in calls.items()}
+            cells[signal, orientation] = take_turns(turns, repeats, seconds, most_seconds=10 * seconds)
     return cells
+
+
+def _complaint(problem: Problem, _: Contestant[Problem], call: Callable[[], NDArray[np.float32]]) -> str | None:
+    return difference(call(), problem.answer)
 
 
 def _table(cells: Cells, names: Sequence[str]) -> str:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import options as common
-from ..contestants import Role, discover, versions
+from ..contest import introduced
+from ..contestants import Contestant, Role, discover
 from ..processes import in_fresh_process
-from ..tables import machine
 from . import contestants
 from .measure import measure
 from .memory import memory_table
-from .problems import read_layers
+from .problems import Problem, read_layers
 from .report import report, write_csv
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ CSV = Path("bench", "out", "transforms.csv")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the contest's options."""
     common.add_arguments(parser, layers="name", seconds=0.1, csv=CSV)
+    common.add_memory(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,11 +46,8 @@ def run(options: argparse.Namespace) -> None:
     layers = [layer for layer in read_layers() if common.matches(options.layers, layer.name)]
     if not layers:
         raise SystemExit(f"no layer's name matches {options.layers!r}")
-    entered = [c for c in discover(contestants) if c.role is Role.OURS or common.matches(options.contestants, c.name)]
-    print(machine())
-    print(versions(entered))
-    print(LEGEND)
-    ready = [c for c in entered if c.version]
+    found: list[Contestant[Problem]] = discover(contestants)
+    ready = introduced(found, options.contestants, LEGEND)
     measurements = []
     for threads in options.threads:
         task = partial(measure, layers, ready, threads, options.repeats, options.seconds)

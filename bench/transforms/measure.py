@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..clock import Timed, one_call, take_turns
-from ..contestants import Role, WrongResultError
+from ..contestants import Role, checked_calls, difference
 from .problems import TASKS, Layer, Problem, Task, make_problem
 
 if TYPE_CHECKING:
@@ -72,41 +72,22 @@ def measure(
             for out in OUTS:
                 # Small integers, so that no element of the answer is NaN: what a contestant leaves unwritten, differs.
                 given = replace(problem, out=np.full_like(problem.answer, np.nan) if out == "touched" else None)
-                calls = _checked_calls(given, contestants)
+                calls = checked_calls(contestants, given, f"{task}, {layer.name}", partial(_complaint, given))
                 turns = {name: partial(one_call, call) for name, call in calls.items()}
                 for name, times in take_turns(turns, repeats, seconds).items():
                     measurements.append(Measurement(threads, layer, task, out, name, tuple(times)))
     return measurements
 
 
-def _checked_calls(
-    problem: Problem, contestants: Sequence[Contestant[Problem]]
-) -> dict[str, Callable[[], NDArray[np.float32]]]:
-    """Return the calls of the contestants that offer the task, each run once and found right."""
-    calls = {}
-    for contestant in contestants:
-        call = contestant.prepare(problem)
-        if call is None:
-            continue
-        if problem.out is not None:
-            problem.out.fill(np.nan)
-        complaint = _complaint(contestant, problem, call())
-        if complaint:
-            raise WrongResultError(
-                f"{contestant.name}: wrong result of {problem.task}, {problem.layer.name}: {complaint}"
-            )
-        calls[contestant.name] = call
-    return calls
-
-
-def _complaint(contestant: Contestant[Problem], problem: Problem, result: NDArray[np.float32]) -> str | None:
+def _complaint(
+    problem: Problem, contestant: Contestant[Problem], call: Callable[[], NDArray[np.float32]]
+) -> str | None:
     """Return what is wrong with a result, if anything."""
-    right = problem.matrix if contestant.role is Role.LIMIT else problem.answer
-    if result.size != right.size:
-        return f"{result.size} elements instead of {right.size}"
-    wrong = np.count_nonzero(result.reshape(right.shape) != right)
-    if wrong:
-        return f"{wrong} of {right.size} elements differ from the oracle's"
-    if contestant.role is not Role.LIMIT and problem.out is not None and not np.may_share_memory(result, problem.out):
+    if problem.out is not None:
+        problem.out.fill(np.nan)
+    result = call()
+    is_limit = contestant.role is Role.LIMIT
+    wrong = difference(result, problem.matrix if is_limit else problem.answer)
+    if wrong is None and not is_limit and problem.out is not None and not np.may_share_memory(result, problem.out):
         return "it is not in the out that was given"
-    return None
+    return wrong

@@ -28,8 +28,6 @@ STANDARD = "-"
 """Standard input or output, where `reading` and `writing` are given it as a path."""
 ANYONE = 0o777
 """Permissions of a file that all may read."""
-
-
 _LONGEST_PATH = 4096
 """Characters of a path that a message shows: as many as Linux takes."""
 
@@ -120,7 +118,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) 
         raise
 
 
-def check_output(path: str | os.PathLike[str], *, force: bool) -> None:
+def check_writable(path: str | os.PathLike[str], *, force: bool) -> None:
     """Raise `FileError` where `writing` could not write: as `check_target`, or to a terminal or what is closed."""
     if str(path) != STANDARD:
         # Whether a file can be made in a folder shows for sure only when one is.
@@ -167,6 +165,16 @@ def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     ----------
     path : path-like
         The user's choice.
+
+    Yields
+    ------
+    file
+        Open for reading.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or standard input is closed; whoever reads says what a user can do.
     """
     if str(path) == STANDARD:
         if sys.stdin is None:  # as Python has it where it was closed

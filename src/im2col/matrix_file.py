@@ -16,7 +16,7 @@ from .engine.boxes import box_steps
 from .engine.host import format_bytes, require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, FileError, named
-from .files import STANDARD, check_output, open_npy, permissions, writing
+from .files import STANDARD, check_writable, open_npy, permissions, writing
 from .matrix.frame import resolve_frame
 from .photo.image_files import read_photo
 from .spec.arrays import as_array, as_dtype, native
@@ -208,7 +208,7 @@ def write_matrix(
     """
     if str(target) != STANDARD and Path(target).suffix.lower() != ".npy":
         raise FileError(f"the matrix is written as a .npy file, got {target}; use {target}.npy")
-    check_output(target, force=force)
+    check_writable(target, force=force)
     workers = resolve_threads(threads)
     image, layout = _image(source, layout, large=large, note=note)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)

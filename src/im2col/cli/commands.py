@@ -43,7 +43,7 @@ from .planning import plan_of
 from .words import example, in_words_of_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ..files import Progress
 
@@ -136,10 +136,8 @@ def filter_command(
             progress=progress,
             **window,
         )
-    for note in done.notes:
-        typer.echo(f"im2col: note: {note}", err=True)
     seconds = time.perf_counter() - start
-    typer.echo(f"{photo} ({done.before}) → {out} ({done.after}): {kernel}, {seconds:.2f} s", err=out == STANDARD)
+    _tell(done.notes, f"{photo} ({done.before}) → {out} ({done.after}): {kernel}, {seconds:.2f} s", out)
 
 
 @app.command("matrix", epilog=example("im2col matrix photo.jpg --kernel-size 3 --stride 2 -o columns.npy"))
@@ -183,9 +181,7 @@ def matrix_command(
             **choices,
             **window_options(stride, padding, dilation),
         )
-    for note in notes:
-        typer.echo(f"im2col: note: {note}", err=True)
-    typer.echo(f"{written}\n{'written':<14} {out}, {time.perf_counter() - start:.2f} s", err=out == STANDARD)
+    _tell(notes, f"{written}\n{'written':<14} {out}, {time.perf_counter() - start:.2f} s", out)
 
 
 @app.command("shape", epilog=example("im2col shape 1,3,224,224 --kernel-size 7 --stride 2 --padding 3"))
@@ -321,6 +317,13 @@ def demo_command(
     report = run_demo(out, force=force)
     typer.echo(str(report))
     raise typer.Exit(0 if report.passed else 1)
+
+
+def _tell(notes: Iterable[str], done: str, out: str) -> None:
+    """Print notes on standard error, and what was done: there, too, where standard output is what was written."""
+    for note in notes:
+        typer.echo(f"im2col: note: {note}", err=True)
+    typer.echo(done, err=out == STANDARD)
 
 
 def _listed(value: object) -> str:

@@ -145,11 +145,11 @@ def parse_dtype(name: str, text: str) -> np.dtype[Any]:
     >>> parse_dtype("--dtype", "int8")
     dtype('int8')
     """
-    way_out = "use one such as float32, int8 or bfloat16"
     try:
         return as_dtype(name, text)
     except DTypeError as cause:
-        problem = str(cause).partition(";")[0].removeprefix(f"{name}=").strip("'")
+        # The library's words, but without Python's quotes, and with a way out of this place.
+        problem = str(cause).partition(";")[0].removeprefix(f"{name}=").replace("'", "")
     if re.fullmatch(r"bfloat16|float[468]_\w+|u?int[124]", text):
         try:
             import ml_dtypes
@@ -158,7 +158,7 @@ def parse_dtype(name: str, text: str) -> np.dtype[Any]:
         if hasattr(ml_dtypes, text):
             return as_dtype(name, getattr(ml_dtypes, text))
         problem = f"{text} is not a dtype"
-    raise DTypeError(f"{name} {problem.replace(chr(39), '')}; {way_out}")
+    raise DTypeError(f"{name} {problem}; use one such as float32, int8 or bfloat16")
 
 
 def _side(text: str) -> Any:

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from .photograph import Photo
 
 BAND_SAMPLES = 1 << 20
-"""Samples of the photograph that are converted for a band, at least: 4 MiB of float32."""
+"""Samples of the photograph that are converted for a band, at least, and moved or converted at once, at most: 4 MiB of
+float32."""
 
 
 class Bands:
     """The padded photograph, as planes of floating-point numbers, of which one band is in memory at a time.
 
-    A band is at least twice as high as the window, so that the rows that two bands share, which are moved and not
-    converted again, are at most half of it.
+    A band is some one and a half times as high as the window, at least, so that the rows that two bands share, which
+    are moved and not converted again, are at most two thirds of it.
 
     Parameters
     ----------
@@ -46,6 +47,8 @@ class Bands:
         count = -(-rows // (wanted // step))
         self.rows = -(-rows // count)
         """Rows of the result that a band gives; the last may give fewer."""
+        self._at_once = max(1, BAND_SAMPLES // (self._width * self.planes))
+        """Rows that are moved or converted at once."""
 
     @property
     def planes(self) -> int:
@@ -58,9 +61,10 @@ class Bands:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of a band, and of what says which row of the photograph each padded row shows."""
+        """Bytes of a band, of a copy of a part of it, and of what says which row or column each padded one shows."""
         planes, height, width = self.shape(self.rows)
-        return planes * height * width * self._dtype.itemsize + 8 * sum(self._geometry.padded_shape)
+        rows = height + min(height, self._at_once)
+        return planes * rows * width * self._dtype.itemsize + 8 * sum(self._geometry.padded_shape)
 
     def open(self) -> None:
         """Allocate the band."""
@@ -75,13 +79,12 @@ class Bands:
         """Return the planes from which rows `first` to `last` of the result are made; bands are asked for in order."""
         height = self.shape(last - first)[1]
         start = first * self._geometry.stride[0]
-        shared = max(0, self._stop - start)
-        if shared:
-            at = start - self._start
-            self._buffer[:, :shared] = self._buffer[:, at : at + shared]
-        chunk = max(1, BAND_SAMPLES // (self._width * self.planes))
-        for row in range(shared, height, chunk):
-            stop = min(row + chunk, height)
+        shared, down = max(0, self._stop - start), start - self._start
+        for row in range(0, shared, self._at_once):  # or NumPy, which copies what overlaps, would copy all of it
+            stop = min(row + self._at_once, shared)
+            self._buffer[:, row:stop] = self._buffer[:, row + down : stop + down]
+        for row in range(shared, height, self._at_once):
+            stop = min(row + self._at_once, height)
             self._fill(self._buffer[:, row:stop], self._row_of[start + row : start + stop])
         self._start, self._stop = start, start + height
         return self._buffer[:, :height]

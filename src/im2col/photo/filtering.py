@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..errors import ArgumentError, named
-from ..files import check_output, permissions
+from ..files import check_writable, permissions
 from ..layers.convolution import convolution
 from ..layers.plan import Plan
 from ..spec.layout import Layout
@@ -136,6 +136,7 @@ def filter_photo(
         work = decided(band_rows)
         return Plan(work.operation, work.weights, None)
 
+    # Of float64: the sums of this band and of the one before; with alpha the means, too, and what is made of them.
     sums_bytes = (4 if photo.alpha is not None else 2) * len(filters) * bands.planes * bands.rows * columns * 8
     way_out = "use a smaller kernel or dilation, or scale the photograph down first"
     padded, span = window.padded_shape, window.span[0]
@@ -155,7 +156,8 @@ def filter_photo(
             if photo.alpha is not None:
                 middles = middle_rows[first:last, None], middle_columns
                 result[first:last, :, -1] = photo.alpha[middles]
-                sums = _unknown_replaced(sums, kernel, maximum or 1, photo.samples[middles])
+                both = sums.reshape(-1, len(filters), *sums.shape[1:])
+                sums = _unknown_replaced(both, kernel, maximum or 1, photo.samples[middles])
             sums /= kernel.divisor
             values = sums
             if maximum is not None:
@@ -189,7 +191,7 @@ def _unknown_replaced(sums: NDArray[Any], kernel: ImageKernel, opaque: int, midd
 
     Parameters
     ----------
-    sums : ndarray, ((C + 1)·n, H, W)
+    sums : ndarray, (C + 1, 1 or 2, H, W)
         Of weights, and of their magnitudes where they differ, times colours that are multiplied by alpha, and times
         alpha.
     kernel : ImageKernel
@@ -198,8 +200,7 @@ def _unknown_replaced(sums: NDArray[Any], kernel: ImageKernel, opaque: int, midd
     middle : ndarray, (H, W, C)
         The colours under the middles of the windows.
     """
-    both = sums.reshape(-1, 2 if float(kernel.weights.min()) < 0 else 1, *sums.shape[1:])
-    signed, magnitudes = both[:, 0], both[:, -1]
+    signed, magnitudes = sums[:, 0], sums[:, -1]
     seen = magnitudes[-1]
     means = np.where(seen > 0, magnitudes[:-1] / seen, middle.transpose(2, 0, 1))
     unseen = float(kernel.weights.sum()) * opaque - signed[-1]
@@ -286,7 +287,7 @@ def filter_file(
     Im2colError
         As `read_photo`, `filter_photo` and `write_photo`.
     """
-    check_output(target, force=force)
+    check_writable(target, force=force)
     weights = find_kernel(kernel)
     like = permissions(source)
     photo = read_photo(source, large=large)

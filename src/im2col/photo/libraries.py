@@ -18,7 +18,7 @@ def pillow() -> ModuleType:
 
 
 def tifffile() -> ModuleType:
-    """Return tifffile, which reads and writes what Pillow misreads: more than 8 bits, planes, signed samples."""
+    """Return tifffile, which reads what Pillow misreads: more than 8 bits, planes, signed samples."""
     return _load("tifffile", "tifffile")
 
 

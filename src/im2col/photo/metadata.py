@@ -128,8 +128,11 @@ def exif_for(exif: bytes, width: int, height: int) -> Exif:
     return result
 
 
-def upright_xmp(xmp: bytes) -> bytes:
-    """Return XMP without the orientation."""
+def upright_xmp(xmp: bytes | str | None) -> bytes | None:
+    """Return XMP, as the libraries have it, without the orientation; None where there is none."""
+    if not xmp:
+        return None
+    xmp = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
     for pattern in (rb'\s*tiff:Orientation="[0-9]"', rb"<tiff:Orientation>[0-9]</tiff:Orientation>"):
         xmp = re.sub(pattern, b"", xmp)
     return xmp
@@ -162,7 +165,7 @@ def metadata_of(image: ImageFile, file: BinaryIO, *, plain: bool) -> tuple[Metad
     metadata = Metadata(
         icc_profile=profile if plain else None,
         exif=exif,
-        xmp=upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp) if xmp else None,
+        xmp=upright_xmp(xmp),
         dpi=resolution(*dpi) if dpi else None,
         comment=info.get("comment") if image.format in {"JPEG", "MPO"} else None,
         photoshop=_photoshop(image),
@@ -210,7 +213,7 @@ def _jpeg_coding(image: ImageFile) -> dict[str, Any]:
     layers: list[tuple[int, int, int, int]] = getattr(image, "layer", [])
     if image.mode not in {"L", "RGB"} or len(layers) not in {1, 3}:
         return {}
-    tables = [list(image.quantization[table]) for _, _, _, table in layers]  # type: ignore[attr-defined]
+    tables = [list(image.quantization[table]) for _, _, _, table in layers]  # type: ignore[attr-defined]  # of JPEG's own class
     while len(tables) > 1 and tables[-1] == tables[-2]:
         tables.pop()  # those that are left out are like the last
     options: dict[str, Any] = {"qtables": tables, "progressive": bool(image.info.get("progressive"))}

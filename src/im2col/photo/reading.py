@@ -15,7 +15,7 @@ from ..files import reading
 from .libraries import imagecodecs, pillow
 from .metadata import exif_of, metadata_of, orientation_of, turned
 from .photograph import Photo
-from .tiff import is_tiff, read_tiff
+from .tiff import check_16_bits, is_tiff, read_tiff
 
 if TYPE_CHECKING:
     import os
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _GREY = ("1", "L", "LA", "La")
 _SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa")
-_STRIP = 1 << 22
-"""Pixels that are copied out of Pillow's memory at once: as a whole, they would be there once more."""
+_STRIP = 1 << 17
+"""Pixels that are copied out of Pillow's memory at once: as a whole, they would be there three times more."""
 
 
 @named
@@ -130,15 +130,14 @@ def _read_with_pillow(image: ImageFile, file: BinaryIO, path: str | os.PathLike[
         )
     width, height = image.size
     deep = image.format == "PNG" and ";16" in _raw_mode(image)
-    # Pillow's own pixels, of 1 or 4 bytes (or the file and the decoder's), and the array.
-    own = 4 if image.mode in _SIXTEEN_BITS or len(image.getbands()) > 1 or deep else 1
+    # Pillow's own pixels, of 1 or 4 bytes, or the file, which may be as large as the array; and the array.
+    own = 8 if deep else 4 if image.mode in _SIXTEEN_BITS or len(image.getbands()) > 1 else 1
     size = width * height * (own + (2 if deep else 1) * 4)
     require_memory(size, "scale it down first", "the image {} of {} × {} pixels", path, width, height)
     notes = list(_losses(image, file, deep=deep))
     if deep:
         file.seek(0)
-        pixels = imagecodecs().png_decode(file.read())
-        pixels = pixels.reshape(height, width, -1)
+        pixels = imagecodecs().png_decode(file.read()).reshape(height, width, -1)
     else:
         image.load()
         pixels = _pixels(image, path)
@@ -151,7 +150,9 @@ def _pixels(image: ImageFile, path: str | os.PathLike[str]) -> NDArray[Any]:
     """Return a loaded image as an array, strip by strip."""
     width, height = image.size  # a TIFF file has been turned while it was loaded
     if image.mode in _SIXTEEN_BITS:
-        return _sixteen_bits(np.asarray(image), path)[:, :, None]
+        grey = np.asarray(image)
+        check_16_bits(grey, path)
+        return grey.astype(np.uint16)[:, :, None]
     mode = ("L" if image.mode in _GREY else "RGB") + "A" * image.has_transparency_data
     pixels = np.empty((height, width, len(mode)), np.uint8)
     rows = max(1, _STRIP // width)
@@ -199,10 +200,3 @@ def _depth(image: ImageFile, file: BinaryIO) -> int:
         flags = head[at + 6] if 0 <= at < len(head) - 6 else 0
         return 8 if not flags & 64 else 12 if flags & 32 else 10
     return 8
-
-
-def _sixteen_bits(array: NDArray[Any], path: str | os.PathLike[str]) -> NDArray[np.uint16]:
-    least, greatest = int(array.min()), int(array.max())
-    if least < 0 or greatest > 65535:
-        raise PhotoError(f"{path} has samples from {least} to {greatest} but 16 bits hold 0 to 65535; scale it first")
-    return array.astype(np.uint16)

@@ -1,4 +1,4 @@
-"""TIFF files: those that Pillow misreads are read by tifffile, and all are written by it."""
+"""TIFF files: those that Pillow misreads are read by tifffile; all are written here, below Pillow's directory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .photograph import Metadata, Photo
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from numpy.typing import NDArray
@@ -27,7 +28,9 @@ _UNSIGNED = 1
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
 _INTEGERS = {8: np.uint8, 16: np.uint16}
 _STRIP = 1 << 20
-"""Bytes of a strip."""
+"""Bytes of a strip that is written."""
+_AT_ONCE = 1 << 16
+"""Samples that are calculated with at once: in floating point they take many times their memory."""
 _CLASSIC = 4_000_000_000
 """Bytes of pixels that the offsets of a classic TIFF file reach; beyond, it is a BigTIFF."""
 _OFFSETS, _XMP, _ICC = 273, 700, 34675
@@ -71,8 +74,10 @@ def read_tiff(file: BinaryIO, path: str | os.PathLike[str], limit: int | None) -
         if limit is not None and page.imagewidth * page.imagelength > limit:
             raise pillow().Image.DecompressionBombError
         _check(page, path)
-        # The file's samples, and what becomes of them; a broken file may have tiles beyond all measure.
+        # The file's samples, and what becomes of them; a broken file may have tiles beyond all measure. What is
+        # compressed, or lies in another order, is there as it lies in the file, too.
         size = 2 * page.nbytes + max(page.nbytes, math.prod(page.chunks) * page.dtype.itemsize)
+        size += 0 if page.is_contiguous else min(sum(page.databytecounts), tiff.filehandle.size)
         require_memory(size, "scale it down first", "the image {} of {} × {} pixels", path, *page.shape[1::-1])
         if page.compression != 1:
             imagecodecs()  # tifffile's own error names no extra
@@ -90,7 +95,7 @@ def read_tiff(file: BinaryIO, path: str | os.PathLike[str], limit: int | None) -
         metadata = Metadata(
             icc_profile=bytes(profile) if profile else None,
             exif=kept,
-            xmp=upright_xmp(xmp.encode() if isinstance(xmp, str) else bytes(xmp)) if xmp else None,
+            xmp=upright_xmp(xmp),
             dpi=_dpi(page),
         )
         notes = [f"{path}: {note}" for note in (*notes, *lost)]
@@ -130,11 +135,25 @@ def _as_photo(pixels: NDArray[Any], page: Any, path: str | os.PathLike[str]) -> 
         notes.append(f"{len(extra) - len(opaque[:1])} further samples a pixel were left out")
     if not opaque:
         return pixels[:, :, :colours], notes
-    alpha = pixels[:, :, colours + opaque[0], None]
-    own = pixels[:, :, :colours]
+    pixels = np.take(pixels, [*range(colours), colours + opaque[0]], axis=2)
     if extra[opaque[0]] == _ASSOCIATED_ALPHA:
-        own = _divided(own, alpha)
-    return np.concatenate([own, alpha], axis=2), notes
+        for rows in _strips(pixels):
+            pixels[rows, :, :-1] = _divided(pixels[rows, :, :-1], pixels[rows, :, -1:])
+    return pixels, notes
+
+
+def _strips(pixels: NDArray[Any]) -> Iterator[slice]:
+    """Yield the rows of a picture, a few at a time."""
+    rows = max(1, _AT_ONCE // pixels[0].size)
+    for top in range(0, len(pixels), rows):
+        yield slice(top, top + rows)
+
+
+def check_16_bits(pixels: NDArray[Any], path: str | os.PathLike[str]) -> None:
+    """Raise `PhotoError` where integers of a file are beyond those of 16 bits."""
+    least, greatest = int(pixels.min()), int(pixels.max())
+    if least < 0 or greatest > 65535:
+        raise PhotoError(f"{path} has samples from {least} to {greatest} but 16 bits hold 0 to 65535; scale it first")
 
 
 def _divided(colours: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
@@ -155,12 +174,12 @@ def _in_depth(pixels: NDArray[Any], page: Any, path: str | os.PathLike[str]) -> 
         return pixels.astype(dtype, copy=False), []
     if dtype.kind == "u" and bits in _INTEGERS:
         return pixels.astype(dtype, copy=False), []
-    least, greatest = int(pixels.min()), int(pixels.max())
-    if least < 0 or greatest > 65535:
-        raise PhotoError(f"{path} has samples from {least} to {greatest} but 16 bits hold 0 to 65535; scale it first")
+    check_16_bits(pixels, path)
     if dtype.kind == "u" and bits < 16:
         depth, full = (np.uint8, 255) if bits < 8 else (np.uint16, 65535)
-        scaled = (pixels * np.float64(full / (2**bits - 1))).round().astype(depth)
+        scaled = np.empty(pixels.shape, depth)
+        for rows in _strips(pixels):
+            scaled[rows] = (pixels[rows] * np.float64(full / (2**bits - 1))).round()
         return scaled, [f"{bits}-bit samples were scaled to {8 * scaled.itemsize} bits"]
     narrow = np.uint8 if dtype.itemsize == 1 else np.uint16
     kept = pixels.astype(narrow)

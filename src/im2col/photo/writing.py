@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..errors import FileError, PhotoError, named
-from ..files import STANDARD, check_output, writing
+from ..files import ANYONE, STANDARD, check_writable, writing
 from .libraries import imagecodecs, pillow
 from .metadata import chunk_words, exif_for, insert_chunks
 from .photograph import MODES
@@ -86,7 +86,7 @@ _SEGMENT = 65000
 
 @named
 def write_photo(
-    photo: Photo, path: str | os.PathLike[str], *, force: bool = False, like: int = 0o777
+    photo: Photo, path: str | os.PathLike[str], *, force: bool = False, like: int = ANYONE
 ) -> tuple[str, ...]:
     """Write an image file, whole or not at all.
 
@@ -111,16 +111,23 @@ def write_photo(
         If the file exists and `force` is false, or it cannot be written; then nothing is left of it.
     PhotoError
         If the format is unknown or cannot hold the photograph.
+    MemoryBudgetError
+        If what the format's library needs would not fit the available memory.
     MissingExtraError
         If Pillow is not installed, or imagecodecs for PNG.
     """
-    check_output(path, force=force)
+    check_writable(path, force=force)
     height, width = photo.samples.shape[:2]
     form = format_for(path, photo.mode, (width, height))
     metadata, exif, notes = _fitting(photo, form)
     if _narrowed(photo.mode, form) != photo.mode:
         notes.append(f"{form.name} holds 8 bits, to which the 16 of each sample were rounded")
         photo = _in_eight_bits(photo)
+    if form.name != "TIFF":
+        # A copy and the file; or Pillow's own pixels, which have four bytes in colour.
+        a_pixel = 2 * photo.planes * photo.samples.itemsize if form.name == "PNG" else 4
+        size = a_pixel * width * height
+        require_memory(size, "scale it down first", "the copy of {} × {} pixels", width, height)
     with writing(path, force=force, like=like) as file:
         try:
             if form.name == "TIFF":
@@ -129,8 +136,6 @@ def write_photo(
                 png = imagecodecs().png_encode(_plain(photo), level=_PNG_LEVEL)
                 file.writelines(insert_chunks(png, metadata, exif))
             else:
-                # In colour, Pillow holds four bytes a pixel.
-                require_memory(4 * width * height, "scale it down first", "the copy of {} × {} pixels", width, height)
                 _save_with_pillow(photo, file, form, metadata, exif)
         except FileError:
             raise

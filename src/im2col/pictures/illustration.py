@@ -296,7 +296,7 @@ def illustrate(
     labels = check_choice("labels", labels, LABELS)
     colours = check_choice("colours", colours, COLOURS)
     dictionary(lang)
-    filter = _below("filter", filter, layer.filters)  # noqa: A001
+    filter = _below("filter", filter, layer.filters)  # noqa: A001 (the argument's name)
     channel = _below("channel", channel, layer.channels)
     image = _below("image", image, layer.batch)
     selection = NOTHING._replace(image=image)

@@ -1,5 +1,5 @@
 // @ts-check
-// Which pixel goes where: the twin of spec/geometry.py, and of border.py's source_index.
+// Which pixel goes where: the twin of spec/geometry.py, and of spec/padded.py's source_index.
 
 /** Return the product of numbers, 1 of none. */
 export function prod(numbers) {
