@@ -111,7 +111,10 @@ def test_names_of_padding(k: int) -> None:
     """The names of padding mean what they mean to the other algorithms."""
     x, w = np.ones((2, 3, *(7, 6, 5)[:k]), np.float32), np.ones((4, 3, *(3, 4, 2)[:k]), np.float32)
     for name in PADDING_NAMES:
-        ours, theirs = (conv(x, w, padding=name, algorithm=a) for a in ("implicit", "reference"))  # type: ignore[arg-type]
+        ours, theirs = (
+            conv(x, w, padding=name, algorithm=a)  # type: ignore[arg-type]  # a name out of a tuple of str
+            for a in ("implicit", "reference")
+        )
         np.testing.assert_array_equal(ours, theirs)
 
 
