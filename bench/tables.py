@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import re
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 NOTHING = "–"
 """In a cell that has no number."""
+_HELD = ("IM2COL_TARGET", "ONEDNN_MAX_CPU_ISA")
+"""Variables that hold libraries to a part of the processor's instructions."""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -44,9 +47,10 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def machine() -> str:
-    """Return one line about Python and the processor."""
+    """Return one line about Python, the processor, and what libraries are told to see in it."""
     cpus = len(usable_cpus())
-    return f"Python {platform.python_version()}, {_processor()}, {cpus} CPU{'s' if cpus > 1 else ''}"
+    held = "".join(f", {name}={os.environ[name]}" for name in _HELD if os.environ.get(name))
+    return f"Python {platform.python_version()}, {_processor()}, {cpus} CPU{'s' if cpus > 1 else ''}{held}"
 
 
 def _processor() -> str:

@@ -50,7 +50,7 @@ def test_everything_is_there(home: Path) -> None:
     assert set(config["versions"]) == {"im2col", "llvmlite", "numpy", "python"}
     assert config["versions"]["im2col"] == __version__
     assert config["engine"] == "no failure so far"
-    assert set(config["target"]) == {"cpu", "triple", "vector_bytes", "vector_registers", "caches"}
+    assert set(config["target"]) == {"cpu", "named", "triple", "vector_bytes", "vector_registers", "caches"}
     assert len(config["target"]["caches"]) == 3
     assert {"reference", "explicit"} <= set(config["algorithms"])
     assert 1 <= config["threads"] == config["cpus"] <= (os.cpu_count() or 1)
@@ -79,6 +79,15 @@ def test_kernels_are_counted_and_cleared(home: Path) -> None:
         cache.write(key, b"data")
     assert show_config()["cached_kernels"] == 2
     assert (clear_cache(), clear_cache(), show_config()["cached_kernels"]) == (2, 0, 0)
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_target_that_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong name is an error that names itself."""
+    require("llvmlite")
+    monkeypatch.setenv("IM2COL_TARGET", "zen9")
+    with pytest.raises(ArgumentError, match=r"^show_config: the environment variable IM2COL_TARGET must .*'zen9'$"):
+        show_config()
 
 
 @pytest.mark.usefixtures("forgotten")

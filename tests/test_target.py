@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from im2col.engine import target
 from im2col.engine.target import NAMED, Target
+from im2col.errors import ArgumentError
 
-from .kit.outcomes import require
+from .kit.outcomes import raises_exactly, require
+from .kit.processes import HANG_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +36,7 @@ class Flags(dict[str, bool]):
 def llvm(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that lets llvmlite report a CPU."""
     binding = require("llvmlite.binding")
+    monkeypatch.delenv("IM2COL_TARGET", raising=False)
 
     def report(triple: str, *flags: str) -> None:
         monkeypatch.setattr(binding, "get_host_cpu_features", lambda: Flags(dict.fromkeys(flags, True)))
@@ -72,6 +78,93 @@ def test_this_machine() -> None:
     assert hash(here) == hash(detect())
     assert (here.vector_bytes, here.vector_registers) in {(64, 32), (32, 16), (16, 16), (16, 32)}
     assert all(size > 0 for size in here.caches)
+
+
+HASWELL = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt", "sse2")
+SKYLAKE = (*HASWELL, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+ZEN4 = (*SKYLAKE, *(f"avx512{name}" for name in ("bf16", "bitalg", "ifma", "vbmi", "vbmi2", "vnni", "vpopcntdq")))
+LINUX, DARWIN = "x86_64-unknown-linux-gnu", "arm64-apple-darwin24.0.0"
+ABLE = [
+    (LINUX, (*ZEN4, "gfni", "sse4a"), "avx512, zen4, avx2, sse2"),
+    (LINUX, (*ZEN4, "gfni", "sse4a", "avxvnni"), "avx512, zen4, avxvnni, avx2, sse2"),
+    (LINUX, ZEN4, "avx512, avx2, sse2"),
+    (LINUX, SKYLAKE, "avx512, avx2, sse2"),
+    (LINUX, HASWELL, "avx2, sse2"),
+    (LINUX, tuple(name for name in HASWELL if name != "fma"), "sse2"),
+    (DARWIN, ("neon",), "neon"),
+]
+
+
+@pytest.mark.parametrize(("triple", "flags", "able"), ABLE)
+@pytest.mark.parametrize("name", [*NAMED, "avx-512", "AVX2", " "])
+def test_a_target_by_name(
+    llvm: Any, monkeypatch: pytest.MonkeyPatch, triple: str, flags: tuple[str, ...], able: str, name: str
+) -> None:
+    """The environment chooses one whose instructions the CPU has, for its system, with its caches; nothing else."""
+    llvm(triple, *flags)
+    monkeypatch.setenv("IM2COL_TARGET", name)
+    if name in able.split(", "):
+        assert detect() == NAMED[name]._replace(triple=triple, caches=(1, 2, 3))
+        return
+    message = (
+        "the environment variable IM2COL_TARGET must be empty or name a CPU whose instructions this one has, of "
+        f"{able}; got {name!r}"
+    )
+    with raises_exactly(ArgumentError, message):
+        detect()
+
+
+def test_no_target_by_name(llvm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable is none."""
+    llvm(LINUX, *AVX512)
+    found = detect()
+    monkeypatch.setenv("IM2COL_TARGET", "")
+    assert detect() == found
+
+
+CALLS = """
+import sys
+import numpy as np
+import im2col
+from im2col.engine.target import NAMED, host
+x, w = np.ones((1, 2, 9, 9), np.float32), np.ones((3, 2, 3, 3), np.float32)
+try:
+    plan = im2col.plan(x.shape, w)
+    assert (plan(x) == 18).all() and im2col.im2col(np.ones((1, 64, 64, 64)), 3).sum() == 62 * 62 * 576
+    here = NAMED[sys.argv[1]]
+    assert host()[1:5] == here[1:5]
+    found = im2col.show_config()["target"]
+    assert (found["named"], found["cpu"], found["vector_bytes"]) == (sys.argv[1], here.cpu, here.vector_bytes)
+    assert "zmm" not in plan.assembly() and ("ymm" in plan.assembly()) == (sys.argv[1] == "avx2")
+except im2col.Im2colError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def in_a_process(name: str) -> str:
+    """Return what the calls print in a process of its own that is told to use a target."""
+    command = [sys.executable, "-W", "error", "-c", CALLS, name]
+    environment = os.environ | {"IM2COL_TARGET": name}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ["avx2", "sse2"])
+def test_a_process_for_a_lesser_cpu(name: str) -> None:
+    """Its kernels have that CPU's vectors and are right, and the configuration says so."""
+    require("llvmlite")
+    if target.host().vector_bytes < NAMED[name].vector_bytes or target.host().is_arm:
+        pytest.skip("this CPU is not that one")
+    assert in_a_process(name) == ""
+
+
+def test_a_process_for_another_cpu() -> None:
+    """A name that does not fit is an error of the first call that makes a kernel, not a reason to go without."""
+    require("llvmlite")
+    name = "sse2" if target.host().is_arm else "neon"
+    said = "ArgumentError plan: the environment variable IM2COL_TARGET must be empty or name a CPU whose instructions"
+    assert in_a_process(name).startswith(said)
 
 
 def test_without_llvmlite(monkeypatch: pytest.MonkeyPatch) -> None:

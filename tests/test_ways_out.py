@@ -504,6 +504,7 @@ ELSEWHERE = {
     "replacing": "a disk that is full or read-only: tests/test_matrix_file.py",
     "_best": "needs a limit that no algorithm can keep: tests/test_algorithms.py",
     "_at_least": "SciPy's vectors: tests/test_operators.py",
+    "_named": "the environment's variable: tests/test_target.py",
     "_exact": "longdouble beyond float64: tests/test_page.py",
 }
 """Why a ``raise`` has no row: by file, by the error, or by the function that it stands in."""

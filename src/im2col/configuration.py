@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from .algorithms import registry
 from .engine.host import available_memory, usable_cpus
 from .engine.target import host
 from .engine.threads import resolve_threads
-from .errors import named
+from .errors import ArgumentError, named
 from .importing import importing
 from .version import __version__
 
@@ -27,14 +28,15 @@ def show_config() -> dict[str, Any]:
     -------
     dict
         Plain values, for people and for JSON: versions; the algorithms; whether the engine works, and if not, why; the
-        CPU that kernels are compiled for, with its vector width and caches in bytes; CPUs, threads and memory that this
-        process may use; where compiled kernels are kept, whether that folder can be used (it must
-        belong to the user alone), and how many there are.
+        CPU that kernels are compiled for, whether ``IM2COL_TARGET`` names it, its vector width and caches in bytes;
+        CPUs, threads and memory that this process may use; where compiled kernels are kept, whether that folder can be
+        used (it must belong to the user alone), and how many there are.
 
     Raises
     ------
     ArgumentError
-        If the environment variable ``IM2COL_NUM_THREADS`` is no positive integer.
+        If the environment variable ``IM2COL_NUM_THREADS`` is no positive integer, or ``IM2COL_TARGET`` names no CPU
+        whose instructions this one has.
 
     Examples
     --------
@@ -63,11 +65,14 @@ def show_config() -> dict[str, Any]:
     try:
         config["versions"]["llvmlite"] = version("llvmlite")
         target = host()
+    except ArgumentError:
+        raise
     except Exception as cause:
         config["engine"] = f"{type(cause).__name__}: {cause}"
     else:
         config["target"] = {
             "cpu": target.cpu,
+            "named": os.environ.get("IM2COL_TARGET") or None,
             "triple": target.triple,
             "vector_bytes": target.vector_bytes,
             "vector_registers": target.vector_registers,

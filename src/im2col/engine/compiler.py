@@ -13,7 +13,7 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import EngineWarning
+from ..errors import ArgumentError, EngineWarning
 from ..importing import importing
 from .target import Target, host
 
@@ -91,6 +91,11 @@ def load(kernel: Kernel, target: Target | None = None) -> Callable[..., None] | 
     callable or None
         Takes ``kernel.arguments`` Python ints. None after one `EngineWarning` a process where the engine cannot be
         used, and after another one where it can be, but not for some kernels.
+
+    Raises
+    ------
+    ArgumentError
+        If the environment names a CPU that this is not; see `host`.
     """
     key = kernel, target
     function = _loaded.get(key)
@@ -101,6 +106,8 @@ def load(kernel: Kernel, target: Target | None = None) -> Callable[..., None] | 
             return None
         try:
             return _made(*key)
+        except ArgumentError:  # of the environment, which the user can mend
+            raise
         except Exception as cause:
             if kernel != _TRIAL and _works(target):
                 _refuse(key, cause)

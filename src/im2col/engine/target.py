@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import ArgumentError, shown
 from ..importing import importing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _CACHE_FOLDER = "/sys/devices/system/cpu/cpu0/cache"
 _TYPICAL_CACHES = (32 << 10, 1 << 20, 8 << 20)
@@ -35,9 +40,14 @@ class Target(NamedTuple):
     caches: tuple[int, int, int] = _TYPICAL_CACHES
 
     @property
+    def is_arm(self) -> bool:
+        """Whether its instructions are those of 64-bit ARM."""
+        return self.triple.startswith(("aarch64", "arm64"))
+
+    @property
     def register(self) -> str:
         """The letter by which inline assembly asks for a vector register."""
-        if self.triple.startswith(("aarch64", "arm64")):
+        if self.is_arm:
             return "w"
         return "v" if self.vector_bytes >= 64 else "x"
 
@@ -63,7 +73,7 @@ class Target(NamedTuple):
     @property
     def has_fma(self) -> bool:
         """Whether a product and a sum are one instruction, rounded once."""
-        return self.vector_bytes > 16 or self.triple.startswith(("aarch64", "arm64"))
+        return self.vector_bytes > 16 or self.is_arm
 
 
 NAMED = {
@@ -74,12 +84,29 @@ NAMED = {
     "sse2": Target("x86_64-unknown-linux-gnu", "x86-64", "", 16, 16),
     "neon": Target("aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32),
 }
-"""Targets to compile for anywhere, so that tests can look at kernels for CPUs that are not here."""
+"""Targets to compile for anywhere, so that tests can look at kernels for CPUs that are not here.
+
+``IM2COL_TARGET`` names one of them to be taken in the host's place, where the host has all of its instructions.
+"""
+
+_AVX2 = "avx2 bmi bmi2 f16c fma lzcnt movbe popcnt"
+_AVX512 = f"{_AVX2} avx512f avx512bw avx512cd avx512dq avx512vl"
+_EMITTED = {
+    "avx512": _AVX512,
+    "zen4": f"{_AVX512} avx512bf16 avx512bitalg avx512ifma avx512vbmi avx512vbmi2 avx512vnni avx512vpopcntdq "
+    "gfni sse4a",
+    "avxvnni": f"{_AVX2} avxvnni gfni",
+    "avx2": _AVX2,
+    "sse2": "sse2",
+    "neon": "neon",
+}
+"""What LLVM may emit for each of them, of the features that it tells CPUs apart by; without those that are asked for
+by name, such as encryption."""
 
 
 @cache
 def host() -> Target:
-    """Return the target that this process runs on.
+    """Return the target of this process: its CPU, or a lesser one that ``IM2COL_TARGET`` names, with its caches.
 
     Returns
     -------
@@ -87,6 +114,8 @@ def host() -> Target:
 
     Raises
     ------
+    ArgumentError
+        If the environment variable ``IM2COL_TARGET`` names no CPU whose instructions this one has.
     ImportError, OSError, RuntimeError
         If llvmlite is missing or broken.
     """
@@ -95,6 +124,9 @@ def host() -> Target:
 
     flags = llvm.get_host_cpu_features()
     triple = llvm.get_process_triple()
+    name = os.environ.get("IM2COL_TARGET")
+    if name:
+        return _named(name, triple, flags)
     if flags.get("avx512f") and flags.get("avx512bw") and flags.get("avx512vl"):
         vector_bytes, registers = 64, 32
     elif flags.get("avx2"):
@@ -102,6 +134,21 @@ def host() -> Target:
     else:
         vector_bytes, registers = 16, 32 if triple.startswith(("aarch64", "arm64")) else 16
     return Target(triple, llvm.get_host_cpu_name(), flags.flatten(), vector_bytes, registers, host_caches())
+
+
+def _named(name: str, triple: str, flags: Mapping[str, bool]) -> Target:
+    """Return a named target with the system and the caches of this machine, whose CPU has these features."""
+    able = [
+        each
+        for each, target in NAMED.items()
+        if target._replace(triple=triple).is_arm == target.is_arm and all(map(flags.get, _EMITTED[each].split()))
+    ]
+    if name not in able:
+        raise ArgumentError(
+            "the environment variable IM2COL_TARGET must be empty or name a CPU whose instructions this one has, of "
+            f"{', '.join(able)}; got {shown(name)}"
+        )
+    return NAMED[name]._replace(triple=triple, caches=host_caches())
 
 
 def host_caches() -> tuple[int, int, int]:
