@@ -107,14 +107,15 @@ def test_the_ir_of_every_kind_is_sound(target: str, dtype: str) -> None:
     """LLVM verifies what is generated for every kind of layer, dtype and CPU, without running it."""
     llvm = require("llvmlite.binding")
     cases = [
-        LAYERS[name] for name in ("dense", "stem 3×3", "image, stride 3", "image 15×15", "depthwise", "1-d", "3-d")
+        LAYERS[name]
+        for name in ("dense", "stem 3×3", "image, stride 3", "image 15×15", "depthwise", "3-d, depthwise", "1-d", "3-d")
     ]
     if target == "sse2" and dtype == "float16":
         pytest.skip("SSE2 has no halves")
     found = chosen([*cases, *map(last, cases)], dtype, NAMED[target])
     for kernel in found:
         llvm.parse_assembly(kernel.ir(NAMED[target])).verify()
-    assert {kernel.name for kernel in found} == {"filter_lanes", "position_lanes", "channel_lanes"}
+    assert {kernel.name for kernel in found} == {"filter_lanes", "position_lanes", "channel_lanes", "window_lanes"}
 
 
 def test_ir_is_a_pure_function() -> None:

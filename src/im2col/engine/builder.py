@@ -366,6 +366,27 @@ class Builder(Numbers):
             state.values[i].add_incoming(first, before)
             state.values[i].add_incoming(later, end)
 
+    @contextmanager
+    def only_if(self, condition: Value, initial: list[Value]) -> Iterator[Accumulation]:
+        """Run the body where the condition holds, else go on with the values as they are.
+
+        The body reads ``values`` and replaces them; behind it they are those of either way.
+        """
+        before = self._b.block
+        body = self._function.append_basic_block("body")
+        after = self._function.append_basic_block("after")
+        self._b.cbranch(condition, body, after)
+        self._b.position_at_end(body)
+        state = Accumulation(self.constant(0), list(initial))
+        yield state
+        end = self._b.block
+        self._b.branch(after)
+        self._b.position_at_end(after)
+        for i, (first, later) in enumerate(zip(initial, list(state.values), strict=True)):
+            state.values[i] = self._b.phi(first.type)
+            state.values[i].add_incoming(first, before)
+            state.values[i].add_incoming(later, end)
+
 
 @dataclass
 class Accumulation:

@@ -17,6 +17,7 @@ from .tiles.epilogue import Epilogue
 from .tiles.filters import FilterShape
 from .tiles.positions import PositionShape
 from .tiles.tile_shape import Tiling
+from .tiles.windows import WindowShape
 from .view import GroupShape, memory_order, view_of
 from .work import Tables
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .tiles.tile_shape import TileShape
     from .view import View
 
-KINDS = (ChannelShape, FilterShape, PositionShape)
+KINDS = (WindowShape, ChannelShape, FilterShape, PositionShape)
 LINE = 64
 """Bytes of a cache line."""
 _COPIES_BYTES = 256 << 10

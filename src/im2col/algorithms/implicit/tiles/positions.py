@@ -69,7 +69,7 @@ class PositionShape(NamedTuple):
         if dot or view.pixel[-1] != view.size or not view.spread or g.stride[-1] > _MOST_STRIDE:
             return
         for tall in (False, True)[: 1 + (g.ndim == 2 and g.kernel_size[-2] > _MANY_ROWS)]:
-            yield from cls._of(_with_rows(view, tall), group, target, tall)
+            yield from cls._of(with_rows(view, tall), group, target, tall)
 
     @classmethod
     def _of(cls, view: View, group: GroupShape, target: Target, tall: bool) -> Iterator[PositionShape]:
@@ -117,7 +117,7 @@ class PositionShape(NamedTuple):
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: a column's products, or its loads, then the store."""
-        g = _with_rows(view, self.tall).geometry
+        g = with_rows(view, self.tall).geometry
         per = target.vector_cycles(self.lanes * view.size)
         kernel_rows, kernel_columns = g.kernel_size[-2:]
         height, stride = g.output_shape[-2], g.stride[-1]
@@ -175,7 +175,7 @@ class PositionShape(NamedTuple):
 
     def runs(self, tiling: Tiling) -> list[TileRun]:
         """Return what covers the map: all of its rows, cut into pieces."""
-        view, channels, blocks = _with_rows(tiling.view, self.tall), tiling.channels, tiling.blocks
+        view, channels, blocks = with_rows(tiling.view, self.tall), tiling.channels, tiling.blocks
         g = view.geometry
         outer = g.kernel_size[:-2]
         planes = np.add.outer(
@@ -231,7 +231,7 @@ class PositionShape(NamedTuple):
 
     def _most_tiles(self, tiling: Tiling) -> int:
         """Return how many tiles a piece of a row has at most."""
-        g, blocks = _with_rows(tiling.view, self.tall).geometry, tiling.blocks
+        g, blocks = with_rows(tiling.view, self.tall).geometry, tiling.blocks
         reused = 0
         if len(blocks) + blocks[0].blocks > 2:  # a piece of a row stays in the first level while filters pass over it
             line = self.lanes * self.vectors * g.stride[-1] * tiling.view.size
@@ -240,7 +240,7 @@ class PositionShape(NamedTuple):
 
     def table_bytes(self, tiling: Tiling) -> int:
         """Return the bytes of the tables, and of what is needed to make them."""
-        g, size = _with_rows(tiling.view, self.tall).geometry, tiling.view.size
+        g, size = with_rows(tiling.view, self.tall).geometry, tiling.view.size
         tile = self.lanes * self.vectors
         piece = self._most_tiles(tiling) * tile
         pieces = -(-g.output_shape[-1] // piece)
@@ -253,7 +253,7 @@ class PositionShape(NamedTuple):
         return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + (8 << 10)
 
 
-def _with_rows(view: View, tall: bool) -> View:
+def with_rows(view: View, tall: bool) -> View:
     """Return the view with a second-last axis of one row, where there is none or what there is are planes."""
     g, at = view.geometry, view.geometry.ndim - 1
     if at and not tall:

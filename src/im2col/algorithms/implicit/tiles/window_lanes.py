@@ -1,0 +1,246 @@
+"""The microkernel whose lanes are channels and which unrolls whole windows: a tile has several rows of the map.
+
+Each filter reads one channel, and channels lie side by side in memory. A tile is R rows × MR neighbouring positions of
+one vector of channels. A vector of pixels is loaded once and serves every window of the tile that covers it; where
+registers are many, the weights of all taps stay in them while the map passes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ....engine.compiler import Kernel
+from ....importing import importing
+from .epilogue import Epilogue, finish, narrow, scale_vectors
+from .nest import Nest
+
+if TYPE_CHECKING:
+    from ....engine.numbers import Value
+    from ....engine.target import Target
+
+
+class WindowPart(NamedTuple):
+    """Tiles of a row that see the padding alike.
+
+    Parameters
+    ----------
+    positions : int
+        MR: neighbouring positions.
+    first, stop : int
+        Pixels of a line of the tile, counted from its first tap, that lie in the image: first <= j < stop. The others
+        are padding, and are skipped.
+    """
+
+    positions: int
+    first: int
+    stop: int
+
+
+class WindowTile(NamedTuple):
+    """What a kernel is specialised for.
+
+    Parameters
+    ----------
+    dtype : str
+        Of pixels and weights, as `Builder.number` calls it.
+    lanes : int
+        VL.
+    channels : int
+        At least VL. The last vector reaches back to be full: its channels may be those of the one before, too.
+    vectors : int
+        NV: vectors of channels for which a pass over some rows is made.
+    keeps : bool
+        Whether the weights of the one vector of a pass stay in registers.
+    rows : int
+        R: rows of the map.
+    kernel, stride, dilation : (int, int)
+        Of the window, rows and columns.
+    pixel_step, out_step : int
+        Bytes between neighbouring pixels of a row, of the image and of the result.
+    guarded : tuple of int
+        Lines of the tile, counted from its first, that lie outside of the image for some rows of the map.
+    parts : tuple of WindowPart
+        Of a row, from the left.
+    epilogue : Epilogue
+        What happens to the sums on their way out.
+    """
+
+    dtype: str
+    lanes: int
+    channels: int
+    vectors: int
+    keeps: bool
+    rows: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    pixel_step: int
+    out_step: int
+    guarded: tuple[int, ...]
+    parts: tuple[WindowPart, ...]
+    epilogue: Epilogue
+
+
+JOB = ["rows", "x_image", "x_row", "out_image", "out_row", "height", "block", "scales"]
+ROW = ["x", "out", "y"]
+"""Of a table's row, before how many tiles each part has."""
+_ALIGNED = 3
+"""Vectors of channels from which on one more is computed for whole lines of the cache."""
+
+
+def window_lanes(tile: WindowTile) -> Kernel:
+    """Return the kernel of a tile, with the loops around it."""
+    return Kernel("window_lanes", _build, (tile,), 6, speed_level=1)
+
+
+def _build(name: str, target: Target, tile: WindowTile) -> str:
+    return _Writer(name, target, tile).write()
+
+
+class _Writer:
+    def __init__(self, name: str, target: Target, tile: WindowTile) -> None:
+        with importing:
+            from ....engine.builder import Builder  # a kernel that is kept is not written again
+
+        # Plain numbers for addresses: of what LLVM knows to be apart from all else, it would load ahead.
+        self.b = Builder(name, "x w bias out *job *task")
+        self.target, self.tile = target, tile
+        b = self.b
+        self.size = b.bytes_of(tile.dtype)
+        self.kind = b.vector(b.number(tile.dtype), tile.lanes)
+        self.nest = Nest(b, JOB, plain=True)
+        self.job = self.nest.job
+        self.packed = -(-tile.channels // tile.lanes) * tile.lanes * self.size
+
+    def write(self) -> str:
+        b, tile, job, task = self.b, self.tile, self.job, self.nest.task
+        table = b.address(job["rows"])
+        with (
+            self.nest.over("image", order="x out") as layer,
+            b.loop(task["row1"], task["row0"], job["block"]) as first,
+        ):
+            stop = b.smaller(b.add(first, job["block"]), task["row1"])
+            shift = self._shift()
+            vectors = b.quotient(b.add(shift, b.constant(tile.channels + tile.lanes - 1)), tile.lanes)
+            with b.loop(vectors, None, tile.vectors) as vector:
+                held = self._weights(self._channel(vector, shift)) if tile.keeps else {}
+                with b.loop(stop, first) as number:
+                    entry = b.mul(number, len(ROW) + len(tile.parts))
+                    x, out, y, *counts = (
+                        b.entry(table, b.add(entry, b.constant(i))) for i in range(len(ROW) + len(tile.parts))
+                    )
+                    x, out = b.at(layer["x"], x), b.at(layer["out"], out)
+                    for part, count in zip(tile.parts, counts, strict=True):
+                        x_tile = part.positions * tile.stride[1] * tile.pixel_step
+                        out_tile = part.positions * tile.out_step
+                        with b.loop(count) as i:
+                            at = b.at(x, b.mul(i, x_tile)), b.at(out, b.mul(i, out_tile))
+                            if held:
+                                self._tile(part, *at, y, self._channel(vector, shift), held)
+                            else:
+                                last = b.smaller(b.add(vector, b.constant(tile.vectors)), vectors)
+                                with b.loop(last, vector) as v:
+                                    self._tile(part, *at, y, self._channel(v, shift), {})
+                        x, out = b.at(x, b.mul(count, x_tile)), b.at(out, b.mul(count, out_tile))
+        return b.finish()
+
+    def _shift(self) -> Value:
+        """Return by how many channels the second vector starts earlier, so that it starts at a whole vector."""
+        b, tile = self.b, self.tile
+        nbytes = tile.lanes * self.size
+        if not shifts(tile.lanes, self.size, tile.channels, tile.pixel_step):
+            return b.constant(0)
+        return b.quotient(b.sub(b["x"], b.mul(b.quotient(b["x"], nbytes), nbytes)), self.size)
+
+    def _channel(self, vector: Value, shift: Value) -> Value:
+        """Return the first channel of a vector."""
+        b, tile = self.b, self.tile
+        channel = b.sub(b.mul(vector, tile.lanes), shift)
+        return b.larger(b.smaller(channel, b.constant(tile.channels - tile.lanes)), b.constant(0))
+
+    def _weights(self, channel: Value, rows: set[int] | None = None) -> dict[tuple[int, int], Value]:
+        """Return the weights of a vector of channels by row and column of the window."""
+        b, (height, width) = self.b, self.tile.kernel
+        at = b.at(b.address(b["w"]), b.mul(channel, self.size))
+        return {
+            (k, kx): b.load(b.at(at, b.constant((k * width + kx) * self.packed)), self.kind)
+            for k in range(height)
+            if rows is None or k in rows
+            for kx in range(width)
+        }
+
+    def _tile(
+        self,
+        part: WindowPart,
+        x: Value,
+        out: Value,
+        y: Value,
+        channel: Value,
+        held: dict[tuple[int, int], Value],
+    ) -> None:
+        """Compute one tile of one vector of channels."""
+        b, tile = self.b, self.tile
+        x = b.at(x, b.mul(channel, self.size))
+        initial = b.zero(self.kind)
+        if tile.epilogue.bias:
+            initial = b.load(b.at(b.address(b["bias"]), b.mul(channel, self.size)), self.kind)
+        sums = [initial] * (tile.rows * part.positions)
+        for i in needed(tile.rows, tile.kernel[0], tile.stride[0], tile.dilation[0]):
+            line = b.at(x, b.mul(self.job["x_row"], i))
+            if i in tile.guarded:
+                there = b.inside(b.add(y, b.constant(i)), self.job["height"])
+                with b.only_if(there, sums) as state:
+                    state.values[:] = self._line(part, i, line, channel, held, state.values)
+                sums = state.values
+            else:
+                sums = self._line(part, i, line, channel, held, sums)
+        self._store(part, sums, out, channel)
+
+    def _line(
+        self,
+        part: WindowPart,
+        i: int,
+        line: Value,
+        channel: Value,
+        held: dict[tuple[int, int], Value],
+        sums: list[Value],
+    ) -> list[Value]:
+        """Multiply line i of the image, each pixel for all windows that cover it."""
+        b, tile, values = self.b, self.tile, list(sums)
+        meeting = [(r, *divmod(i - r * tile.stride[0], tile.dilation[0])) for r in range(tile.rows)]
+        covered = [(r, k) for r, k, rest in meeting if not rest and 0 <= k < tile.kernel[0]]
+        weights = held or self._weights(channel, {k for _, k in covered})
+        columns: dict[int, list[tuple[int, int]]] = {}
+        for m in range(part.positions):
+            for kx in range(tile.kernel[1]):
+                columns.setdefault(m * tile.stride[1] + kx * tile.dilation[1], []).append((m, kx))
+        for j in sorted(columns):
+            if part.first <= j < part.stop:
+                pixel = b.load(b.at(line, b.constant(j * tile.pixel_step)), self.kind)
+                for m, kx in columns[j]:
+                    for r, k in covered:
+                        n = r * part.positions + m
+                        values[n] = b.multiply_add(pixel, weights[k, kx], values[n], self.target.has_fma)
+        return b.settled(values, self.target.register)
+
+    def _store(self, part: WindowPart, sums: list[Value], out: Value, channel: Value) -> None:
+        """Finish the sums and write them, once."""
+        b, tile, epilogue = self.b, self.tile, self.tile.epilogue
+        at = b.add(b.mul(channel, 4), self.job["scales"])
+        (factor,) = scale_vectors(b, epilogue, b.at(b.address(b["bias"]), at), tile.lanes, 1)
+        out = b.at(out, b.mul(channel, b.bytes_of(epilogue.result)))
+        for r in range(tile.rows):
+            line = b.at(out, b.mul(self.job["out_row"], r))
+            for m in range(part.positions):
+                value = finish(b, self.target, epilogue, sums[r * part.positions + m], factor)
+                b.store(narrow(b, epilogue, value), b.at(line, b.constant(m * tile.out_step)))
+
+
+def shifts(lanes: int, size: int, channels: int, pixel_step: int) -> bool:
+    """Return whether vectors of channels are moved to whole vectors of memory, for which there may be one more."""
+    return pixel_step % (lanes * size) == 0 and channels >= _ALIGNED * lanes
+
+
+def needed(rows: int, kernel: int, stride: int, dilation: int) -> list[int]:
+    """Return the lines of the image that so many rows of the map need, counted from the first."""
+    return sorted({r * stride + k * dilation for r in range(rows) for k in range(kernel)})

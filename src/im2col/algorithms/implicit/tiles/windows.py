@@ -1,0 +1,223 @@
+"""Tiles whose lanes are channels and which unroll whole windows: which of them a layer takes, and where they start.
+
+`window_lanes` is their microkernel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..borders import tile_runs
+from ..packing import FilterBlocks, split_evenly
+from ..ragged import inside
+from ..view import GroupShape, share_inside
+from ..work import TileRun, job_table
+from . import cycles as model
+from .positions import with_rows
+from .window_lanes import JOB, ROW, WindowPart, WindowTile, needed, shifts, window_lanes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from ....engine.target import Target
+    from ....spec.geometry import Geometry
+    from ..borders import Run
+    from ..view import View
+    from .tile_shape import Tiling
+
+_ROWS = (1, 2)
+_MOST_UNROLLED = 1000
+"""Products of all tiles of a kernel, which is compiled in half a second."""
+_FEWEST_ROWS = 16
+"""A map with fewer rows has them cut, so that threads find pieces."""
+_MOST_SUMS = 14
+"""Of a tile: more do not hide more of a product's latency."""
+_PIXEL, _TILE = 0.1, 1.0
+"""Cycles of a vector of pixels, most of which the products hide, and of a tile of one vector of channels."""
+_FAR = 0.3
+"""Cycles of a line of the cache from the third level, where lines that follow one another are not read together."""
+_LOADED, _UNALIGNED = 1.15, 1.6
+"""How much longer a tile takes whose weights no register keeps, and single vectors which lie in two lines of the cache
+each."""
+
+
+class WindowShape(NamedTuple):
+    """The tile that a layer was given, see `TileShape`: VL, rows R, the most positions MR.
+
+    `keeps` says that the weights of a vector of channels stay in registers, while all of some rows pass.
+    """
+
+    lanes: int
+    rows: int
+    positions: int
+    keeps: bool
+
+    def __str__(self) -> str:
+        return (
+            f"channels along the lanes, whole windows, {self.rows} rows × {self.positions} positions × {self.lanes} "
+            "channels"
+        )
+
+    @classmethod
+    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[WindowShape]:
+        """Yield the tiles that fit the registers and the layer: a depthwise one of small windows on one plane."""
+        g, depthwise = view.geometry, group.channels == group.filters == 1 < group.groups
+        if dot or not depthwise or g.ndim > 2 or view.channel != view.size or view.out_filter != view.out_size:
+            return
+        g = with_rows(view, tall=False).geometry
+        height, width = g.output_shape
+        for lanes in model.lane_counts(target.vector_bytes // view.size):
+            if lanes > group.groups:
+                continue
+            for rows in _ROWS[: 2 if min(height, g.kernel_size[0]) > 1 else 1]:
+                for most in range(1, min(_MOST_SUMS // rows, width) + 1):
+                    positions = split_evenly(width, most)[0][0]
+                    for keeps in (False, True) if positions == most else ():
+                        shape = cls(lanes, rows, positions, keeps)
+                        if shape._fits(g, target):
+                            yield shape
+
+    def _fits(self, g: Geometry, target: Target) -> bool:
+        """Whether the sums stay in registers, with a pixel and the weights of a line, in a short kernel."""
+        if self.keeps and target.vector_registers < 32:
+            return False
+        sums, (height, columns) = self.rows * self.positions, g.kernel_size
+        weights = columns * (height if self.keeps else min(self.rows, height))
+        spare = 4 if self.keeps else 1  # what is kept for all of a pass meets the constants of an activation
+        if (
+            sums + weights + spare >= target.vector_registers
+            or sums > _MOST_SUMS
+            or sums * g.taps > model.MOST_PRODUCTS
+        ):
+            return False
+        first, stop = inside(g, 1)
+        border = -(-first // self.positions) - (stop - g.output_shape[1]) // self.positions
+        parts = min(border + 2, -(-g.output_shape[1] // self.positions))
+        return parts * sums * g.taps <= _MOST_UNROLLED
+
+    def cycles(self, view: View, group: GroupShape, target: Target) -> float:
+        """Return the cycles of a layer: products, or loads, and what they do not hide."""
+        g = with_rows(view, tall=False).geometry
+        nbytes = self.lanes * view.size
+        per = target.vector_cycles(nbytes)
+        lines = needed(self.rows, g.kernel_size[0], g.stride[0], g.dilation[0])
+        vectors = -(-group.groups // self.lanes)
+        far = _FAR if abs(view.image) > target.caches[1] else 0.0
+        total = 0.0
+        for size, tiles in split_evenly(g.output_shape[1], self.positions):
+            sums = self.rows * size
+            pixels = len(lines) * min(size * g.kernel_size[1], (size - 1) * g.stride[1] + g.span[1])
+            work = max(per * max(sums * g.taps, pixels), g.taps * model.LATENCY / 2)  # a second tile fills what is idle
+            tile = work + per * (sums + 2 * _PIXEL * pixels) + _TILE
+            total += tiles * (tile + far * sums * g.stride[0] * g.stride[1] if self.keeps else tile * _LOADED)
+        total *= vectors * -(-g.output_shape[0] // self.rows)
+        if self.keeps and vectors > 1 and not shifts(self.lanes, view.size, group.groups, view.pixel[-1]):
+            total *= _UNALIGNED
+        return total * share_inside(g) * model.narrow(self.lanes, view, target)
+
+    def walks(self, view: View) -> bool:
+        """Whether channels lie side by side in the image and in the result."""
+        return view.channel == view.size and view.out_filter == view.out_size
+
+    def as_packed(self, group: GroupShape) -> GroupShape:
+        """Return all channels as the filters of one group."""
+        return GroupShape(1, 1, group.groups)
+
+    def blocks(self, filters: int) -> list[FilterBlocks]:
+        """Return all channels as one block."""
+        return [FilterBlocks(0, filters, 1, -(-filters // self.lanes) * self.lanes, (filters,))]
+
+    def tap_order(self, k: int) -> tuple[int, ...]:
+        """Return the window's axes, then the one channel."""
+        return (*range(4, 4 + k), 3)
+
+    def runs(self, tiling: Tiling) -> list[TileRun]:
+        """Return what covers the map: all of its rows, cut into pieces where they are few."""
+        view = with_rows(tiling.view, tall=False)
+        g = view.geometry
+        (block,) = tiling.blocks
+        row = tile_runs(g, self.positions)
+        rows = _rows(view, self.rows, row)
+        weights = g.taps * self.lanes * view.size
+        vectors = 1 if self.keeps else max(1, tiling.caches[0] // 2 // weights)
+        row_bytes = view.size * self.lanes * vectors * g.spatial_shape[1] * self.rows * g.stride[0]
+        tile = WindowTile(
+            dtype=tiling.dtype,
+            lanes=self.lanes,
+            channels=block.width,
+            vectors=vectors,
+            keeps=self.keeps,
+            rows=self.rows,
+            kernel=(g.kernel_size[0], g.kernel_size[1]),
+            stride=(g.stride[0], g.stride[1]),
+            dilation=(g.dilation[0], g.dilation[1]),
+            pixel_step=view.pixel[1],
+            out_step=view.out_position[1],
+            guarded=_guarded(g, self.rows),
+            parts=tuple(WindowPart(run.positions, *_pixels_inside(g, run)) for run in row),
+            epilogue=tiling.epilogue,
+        )
+        job = job_table(
+            JOB,
+            rows=rows,
+            x_image=view.image,
+            x_row=view.pixel[0],
+            out_image=view.out_image,
+            out_row=view.out_position[0],
+            height=g.spatial_shape[0],
+            block=max(1, tiling.caches[1] // 4 // row_bytes),
+            scales=tiling.scales_at,
+        )
+        return [TileRun(len(rows), ((window_lanes(tile), job, 0),), (rows,))]
+
+    def table_bytes(self, tiling: Tiling) -> int:
+        """Return the bytes of the tables, and of what is needed to make them."""
+        g = with_rows(tiling.view, tall=False).geometry
+        row = tile_runs(g, self.positions)
+        tops, tiles = -(-g.output_shape[0] // self.rows), sum(run.tiles for run in row)
+        pieces = min(tiles, -(-_FEWEST_ROWS // tops))
+        return 8 * (tops * pieces * (len(ROW) + len(row) + 1) + 4 * tops + 3 * tiles) + (8 << 10)
+
+
+def _tops(g: Geometry, rows: int) -> NDArray[np.int64]:
+    """Return the first rows of the map of its tiles: the last one reaches up into the one before it."""
+    height = g.output_shape[0]
+    return np.minimum(np.arange(0, height, rows), height - rows)
+
+
+def _guarded(g: Geometry, rows: int) -> tuple[int, ...]:
+    """Return the lines of a tile, counted from its first, that lie in the padding for some rows of the map."""
+    first, *_, last = (_tops(g, rows)[[0, -1]] * g.stride[0] - g.padding[0][0]).tolist()
+    lines = needed(rows, g.kernel_size[0], g.stride[0], g.dilation[0])
+    return tuple(i for i in lines if first + i < 0 or last + i >= g.spatial_shape[0])
+
+
+def _pixels_inside(g: Geometry, run: Run) -> tuple[int, int]:
+    """Return which pixels of a row of tiles that are alike lie in the image, counted from the first tap of each."""
+    start = run.column * g.stride[1] - g.padding[1][0]
+    pixels = (run.positions - 1) * g.stride[1] + g.span[1]
+    return max(0, -start), min(pixels, g.spatial_shape[1] - start)
+
+
+def _rows(view: View, rows: int, row: list[Run]) -> NDArray[np.int64]:
+    """Return the table of rows, see `window_lanes.ROW`; each is a piece of a row of tiles."""
+    g = view.geometry
+    tops = _tops(g, rows)
+    edges = np.cumsum([0, *(run.tiles for run in row)])
+    columns = np.concatenate([run.column + run.positions * np.arange(run.tiles) for run in row])
+    pieces = min(len(columns), -(-_FEWEST_ROWS // len(tops)))
+    cuts = np.arange(pieces + 1) * len(columns) // pieces
+    # Tiles of each part that lie between two cuts.
+    counts = np.diff(np.clip(cuts[:, None], edges[:-1], edges[1:]), axis=0)
+    starts = columns[cuts[:-1]]
+    row_step, step = g.position_strides(view.pixel)
+    table = np.empty((len(tops), pieces, len(ROW) + len(row)), np.int64)
+    table[..., 0] = np.add.outer(tops * row_step + g.first_pixel(view.pixel), starts * step)
+    table[..., 1] = np.add.outer(tops * view.out_position[0], starts * view.out_position[1])
+    table[..., 2] = (tops * g.stride[0] - g.padding[0][0])[:, None]
+    table[..., 3:] = counts
+    return table.reshape(-1, table.shape[-1])
