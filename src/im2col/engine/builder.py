@@ -228,7 +228,7 @@ class Builder(Numbers):
     def mask_at(self, address: Value, size: int, lanes: int) -> Value:
         """Return the mask of the lanes whose integers of `size` bytes, at an address, are not 0."""
         kind = self.vector(self.integer(size), lanes)
-        return self._b.icmp_signed("!=", self.load(address, kind), self.zero(kind))
+        return self._b.icmp_signed("<", self.load(address, kind), self.zero(kind))
 
     def lanes_between(self, first: Value, stop: Value, lanes: int, vectors: int = 1, vector: int = 0) -> Value:
         """Return the mask of the lanes i with first <= i < stop; either may lie far outside.
@@ -341,6 +341,29 @@ class Builder(Numbers):
         self._b.position_at_end(after)
 
     @contextmanager
+    def when(self, condition: Value, values: list[Value]) -> Iterator[list[Value]]:
+        """Run the body if a condition holds; behind it, the values are those that it put in their place, or the same.
+
+        Yields
+        ------
+        list of Value
+            The values; the body replaces them.
+        """
+        before = self._b.block
+        body, after = (self._function.append_basic_block(name) for name in ("then", "after"))
+        self._b.cbranch(condition, body, after)
+        self._b.position_at_end(body)
+        chosen = list(values)
+        yield chosen
+        end = self._b.block
+        self._b.branch(after)
+        self._b.position_at_end(after)
+        for i, (value, other) in enumerate(zip(values, list(chosen), strict=True)):
+            chosen[i] = self._b.phi(value.type)
+            chosen[i].add_incoming(value, before)
+            chosen[i].add_incoming(other, end)
+
+    @contextmanager
     def accumulate(self, start: Value, stop: Value, initial: list[Value]) -> Iterator[Accumulation]:
         """Run the body for start, start + 1, … below stop, carrying values from turn to turn in registers.
 
@@ -366,26 +389,9 @@ class Builder(Numbers):
             state.values[i].add_incoming(first, before)
             state.values[i].add_incoming(later, end)
 
-    @contextmanager
-    def only_if(self, condition: Value, initial: list[Value]) -> Iterator[Accumulation]:
-        """Run the body where the condition holds, else go on with the values as they are.
-
-        The body reads ``values`` and replaces them; behind it they are those of either way.
-        """
-        before = self._b.block
-        body = self._function.append_basic_block("body")
-        after = self._function.append_basic_block("after")
-        self._b.cbranch(condition, body, after)
-        self._b.position_at_end(body)
-        state = Accumulation(self.constant(0), list(initial))
-        yield state
-        end = self._b.block
-        self._b.branch(after)
-        self._b.position_at_end(after)
-        for i, (first, later) in enumerate(zip(initial, list(state.values), strict=True)):
-            state.values[i] = self._b.phi(first.type)
-            state.values[i].add_incoming(first, before)
-            state.values[i].add_incoming(later, end)
+    def picked(self, value: Value, lanes: list[int]) -> Value:
+        """Return these lanes of a vector, in this order."""
+        return self._shuffle(value, value, lanes)
 
 
 @dataclass

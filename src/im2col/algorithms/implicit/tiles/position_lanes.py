@@ -46,6 +46,8 @@ class PositionTile(NamedTuple):
         Rows and columns between neighbouring positions.
     row_dilation : int
         Rows between neighbouring taps.
+    columns : int
+        Positions of a row of the tile that are there: all, unless the map has fewer.
     shuffled : bool
         Whether the window's columns, one pixel apart, are shuffled out of one another's loads.
     spread : int
@@ -65,6 +67,7 @@ class PositionTile(NamedTuple):
     kernel: tuple[int, int]
     stride: tuple[int, int]
     row_dilation: int
+    columns: int
     shuffled: bool
     spread: int
     lines: tuple[int, int] | None
@@ -91,7 +94,7 @@ JOB = [
     "height",
     "scales",
 ]
-ROW = ["x", "out", "y", "seen", "kept", "plane0", "plane1", "tiles", "plain0", "plain1"]
+ROW = ["x", "out", "y", "seen", "ends", "plane0", "plane1", "tiles", "plain0", "plain1"]
 
 
 def position_lanes(tile: PositionTile) -> Kernel:
@@ -124,6 +127,9 @@ class _Writer:
         self.kind = b.vector(b.number(tile.dtype), tile.lanes)
         self.nest = Nest(b, JOB, plain=True)
         self.job = self.nest.job
+        # Of two vectors of 32 bytes every second element is one instruction where halves stay apart, else two.
+        apart = tile.stride[1] == 2 and not tile.shuffled and tile.lanes * self.size == 32 and self.size >= 4
+        self.halves = _in_halves(tile.lanes) if apart else None
         self.planes, self.rows, self.zeros, self.masks = (b.address(self.job[word]) for word in JOB[:4])
 
     def write(self) -> str:
@@ -148,7 +154,7 @@ class _Writer:
     def _tile(self, row: dict[str, Value], number: Value, at: Place, *, masked: bool) -> None:
         """Compute one tile for all blocks of filters."""
         b, tile = self.b, self.tile
-        column = b.mul(number, tile.vectors * tile.lanes)
+        column = b.smaller(b.mul(number, tile.vectors * tile.lanes), row["ends"])
         x = b.at(at["x"], b.mul(column, tile.stride[1] * self.size))
         out = b.at(at["out"], b.mul(column, tile.spread * b.bytes_of(tile.epilogue.result)))
         sums = self._initial(at["bias"])
@@ -163,12 +169,7 @@ class _Writer:
                 with b.accumulate(b.constant(0), b.constant(columns), over_planes.values) as state:
                     state.values[:] = self._column(row, column, lines, weights, state.index, state.values, masked)
                 over_planes.values[:] = state.values
-        self._store(
-            over_planes.values,
-            out,
-            b.at(at["bias"], self.job["scales"]),
-            b.add(row["kept"], b.mul(column, self.size)) if masked else None,
-        )
+        self._store(over_planes.values, out, b.at(at["bias"], self.job["scales"]))
 
     @property
     def _column_bytes(self) -> int:
@@ -213,15 +214,15 @@ class _Writer:
         sums: list[Value],
         masked: bool,
     ) -> list[Value]:
-        """Multiply one column of the window, which a loop counts."""
+        """Multiply column kx of the window, row of the image by row."""
         b, tile = self.b, self.tile
         weights = b.at(weights, b.mul(kx, self._column_bytes))
         step = b.mul(kx, self.job["x_tap"])
         start = b.add(row["seen"], b.add(b.mul(column, tile.stride[1] * self.size), step))
-        seen = b.at(self.masks, start) if masked else None
+        masks = self._masks(b.at(self.masks, start) if masked else None, tile.vectors)
         held = self._held(weights, 1)
         for i, line in lines.items():
-            sums = self._multiplied(i, self._pixels(b.at(line, step), seen), weights, 0, held, sums)
+            sums = self._multiplied(i, self._pixels(b.at(line, step), masks), weights, 0, held, sums)
             sums = b.settled(sums, self.target.register)
         return sums
 
@@ -234,12 +235,17 @@ class _Writer:
         sums: list[Value],
         masked: bool,
     ) -> list[Value]:
-        """Multiply the whole window, row of the image by row."""
+        """Multiply the whole window: by rows of the image where its weights stay in registers, else by its columns."""
         b, tile = self.b, self.tile
-        seen = b.at(self.masks, b.add(row["seen"], b.mul(column, tile.stride[1] * self.size))) if masked else None
         held = self._held(weights, tile.kernel[1])
+        if not tile.shuffled and not held:
+            for kx in range(tile.kernel[1]):
+                sums = self._column(row, column, lines, weights, b.constant(kx), sums, masked)
+            return sums
+        seen = b.at(self.masks, b.add(row["seen"], b.mul(column, tile.stride[1] * self.size))) if masked else None
+        masks = self._masks(seen, tile.vectors + (tile.kernel[1] > tile.stride[1])) if tile.shuffled else []
         for i, line in lines.items():
-            columns = self._shuffled(line, seen) if tile.shuffled else self._loaded(line, seen)
+            columns = self._shuffled(line, masks) if tile.shuffled else self._loaded(line, seen)
             for kx, pixels in enumerate(columns):
                 sums = self._multiplied(i, pixels, weights, kx, held, sums)
                 sums = b.settled(sums, self.target.register)
@@ -284,38 +290,47 @@ class _Writer:
         b = self.b
         for kx in range(self.tile.kernel[1]):
             step = b.mul(self.job["x_tap"], kx)
-            yield self._pixels(b.at(line, step), None if seen is None else b.at(seen, step))
+            masks = self._masks(None if seen is None else b.at(seen, step), self.tile.vectors)
+            yield self._pixels(b.at(line, step), masks)
 
-    def _shuffled(self, line: Value, seen: Value | None) -> Iterator[list[Value]]:
+    def _shuffled(self, line: Value, masks: list[Value | None]) -> Iterator[list[Value]]:
         """Yield the pixels under each column of the window, each loaded once: columns a stride apart share a vector."""
         b, tile = self.b, self.tile
         stride, columns = tile.stride[1], tile.kernel[1]
-        wide = tile.lanes * stride * self.size
-        offsets = [b.constant(v * wide) for v in range(tile.vectors + (columns > stride))]
-        whole = [self._load(b.at(line, o), None if seen is None else b.at(seen, o)) for o in offsets]
+        whole = [self._load(b.at(line, o), mask) for o, mask in zip(self._wide(len(masks)), masks, strict=True)]
         phases = [[b.every(vector, stride, phase) for vector in whole] for phase in range(min(stride, columns))]
         for kx in range(columns):
             shift, phase = divmod(kx, stride)
             one = phases[phase]
             yield [b.shifted(one[v], one[v + 1], shift) if shift else one[v] for v in range(tile.vectors)]
 
+    def _pixels(self, at: Value, masks: list[Value | None]) -> list[Value]:
+        """Return the pixels of the tile's vectors of positions, from an address on."""
+        b, tile = self.b, self.tile
+        loaded = [self._load(b.at(at, o), mask) for o, mask in zip(self._wide(tile.vectors), masks, strict=True)]
+        return [
+            b.every(vector, tile.stride[1]) if self.halves is None else b.picked(vector, self.halves)
+            for vector in loaded
+        ]
+
+    def _wide(self, count: int) -> list[Value]:
+        """Return the offsets of what so many vectors of positions step over."""
+        return [self.b.constant(v * self.tile.lanes * self.tile.stride[1] * self.size) for v in range(count)]
+
+    def _masks(self, seen: Value | None, count: int) -> list[Value | None]:
+        """Return which pixels are there, of so many vectors of positions; None where all are."""
+        if seen is None:
+            return [None] * count
+        lanes = self.tile.lanes * self.tile.stride[1]
+        return [self.b.mask_at(self.b.at(seen, o), self.size, lanes) for o in self._wide(count)]
+
     def _load(self, at: Value, mask: Value | None) -> Value:
         """Return the pixels that a vector of positions steps over, as they lie."""
         b, tile = self.b, self.tile
         kind = b.vector(b.number(tile.dtype), tile.lanes * tile.stride[1])
-        if mask is None:
-            return b.load(at, kind)
-        return b.masked_load(at, kind, b.mask_at(mask, self.size, kind.count), b.zero(kind))
+        return b.load(at, kind) if mask is None else b.masked_load(at, kind, mask, b.zero(kind))
 
-    def _pixels(self, at: Value, seen: Value | None) -> list[Value]:
-        """Return the pixels of the tile's vectors of positions, from an address on."""
-        b, tile = self.b, self.tile
-        wide = tile.lanes * tile.stride[1] * self.size
-        offsets = [b.constant(v * wide) for v in range(tile.vectors)]
-        loaded = [self._load(b.at(at, o), None if seen is None else b.at(seen, o)) for o in offsets]
-        return [b.every(vector, tile.stride[1]) for vector in loaded]
-
-    def _store(self, sums: list[Value], out: Value, scales: Value, kept: Value | None) -> None:
+    def _store(self, sums: list[Value], out: Value, scales: Value) -> None:
         b, tile, job = self.b, self.tile, self.job
         factors = self._factors(scales)
         size = b.bytes_of(tile.epilogue.result)
@@ -325,12 +340,13 @@ class _Writer:
                 line = b.at(out, b.add(b.mul(job["out_filter"], f), b.mul(job["out_row"], r)))
                 for v in range(tile.vectors):
                     at = b.at(line, b.constant(v * tile.lanes * tile.spread * size))
-                    value = narrow(b, tile.epilogue, finish(b, self.target, tile.epilogue, next(values), factors[f]))
-                    mask = None
-                    if kept is not None:
-                        there = b.at(self.masks, b.add(kept, b.constant(v * tile.lanes * self.size)))
-                        mask = b.mask_at(there, self.size, tile.lanes)
-                    b.store_apart(value, at, tile.spread, tile.lanes, mask)
+                    value = (
+                        next(values)
+                        if self.halves is None
+                        else b.picked(next(values), [self.halves.index(2 * i) for i in range(tile.lanes)])
+                    )
+                    value = narrow(b, tile.epilogue, finish(b, self.target, tile.epilogue, value, factors[f]))
+                    b.store_apart(value, at, tile.spread, min(tile.lanes, tile.columns - v * tile.lanes))
 
     def _factors(self, scales: Value) -> list[Value | None]:
         """Return the factor of each filter in all lanes; None where nothing is requantised."""
@@ -339,3 +355,9 @@ class _Writer:
             return [None] * tile.filters
         each = [b.load(b.at(scales, b.constant(f * 4)), b.number("f4")) for f in range(tile.filters)]
         return [b.splat(factor, tile.lanes) for factor in each]
+
+
+def _in_halves(lanes: int) -> list[int]:
+    """Return every second lane of two vectors: those of the first halves of both, then those of the second halves."""
+    half = lanes // 2
+    return [at + i for first in (0, half) for at in (first, lanes + first) for i in range(0, half, 2)]

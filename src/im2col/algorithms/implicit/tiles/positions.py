@@ -199,6 +199,7 @@ class PositionShape(NamedTuple):
                 kernel=(g.kernel_size[-2], g.kernel_size[-1]),
                 stride=(g.stride[-2], g.stride[-1]),
                 row_dilation=g.dilation[-2],
+                columns=min(tile_columns, g.output_shape[-1]),
                 shuffled=self.shuffled,
                 spread=view.spread,
                 lines=_lines(g, self),
@@ -246,8 +247,8 @@ class PositionShape(NamedTuple):
         pieces = -(-g.output_shape[-1] // piece)
         rows = math.prod(g.output_shape[:-2]) * -(-g.output_shape[-2] // self.rows) * pieces
         planes = 3 * 8 * math.prod(g.kernel_size[:-2]) * tiling.channels
-        # A mask of pixels and one of positions for each piece that meets the padding: at most all of them.
-        reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self) + piece
+        # A mask of pixels for each piece that meets the padding: at most all of them.
+        reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self)
         border = min(pieces, 2 + sum(g.padding[-1]) // (piece * g.stride[-1]))
         masks = 2 * border * reach * size + 20 * reach
         return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + (8 << 10)
@@ -286,14 +287,17 @@ def _halo(g: Geometry, shape: PositionShape) -> int:
 
 
 class _Piece(NamedTuple):
-    """A piece of a row: its first column, its tiles, those [plain0, plain1) that need no mask, and its masks."""
+    """A piece of a row: its first column, its tiles, those [plain0, plain1) that need no mask, and its masks.
+
+    The last tile starts at column `ends` of the piece: rather than beyond the map, it reaches back into the one before.
+    """
 
     column: int
     tiles: int
     plain0: int
     plain1: int
     seen: int
-    kept: int
+    ends: int
 
 
 def _pieces(view: View, shape: PositionShape, most: int) -> tuple[list[_Piece], NDArray[np.signedinteger]]:
@@ -301,25 +305,26 @@ def _pieces(view: View, shape: PositionShape, most: int) -> tuple[list[_Piece], 
     g = view.geometry
     n, s, (before, _) = g.spatial_shape[-1], g.stride[-1], g.padding[-1]
     columns, tile = g.output_shape[-1], shape.lanes * shape.vectors
+    there = min(tile, columns)
     kind = np.dtype(f"i{view.size}")
     pieces: list[_Piece] = []
     tables: dict[bytes, int] = {}
-    for first in range(0, columns, most * tile):
-        width = min(most * tile, columns - first)
-        tiles = -(-width // tile)
-        # Tile i reads columns from (first + i · tile) · s - before on, a whole vector of `stride` times the lanes.
+    for start in range(0, columns, most * tile):
+        first = min(start, columns - there)
+        ends = min(most * tile, columns - first) - there
+        tiles = -(-ends // tile) + 1
+        # A tile at column i of the piece reads pixels from (first + i) · s - before on, all that its lanes reach.
         reach = tile * s + _halo(g, shape)
-        low = max(0, -(-(before - first * s) // (tile * s)))
-        high = min(width // tile, (n + before - first * s - reach) // (tile * s) + 1)
+        least, last = before - first * s, n + before - first * s - reach
+        low = max(0, -(-least // (tile * s))) if least <= ends * s else tiles
+        high = tiles if ends * s <= last else min(tiles - 1, last // (tile * s) + 1)
         low, high = (low, high) if low < high else (0, 0)
-        where = [0, 0]
+        seen = 0
         if high - low < tiles:
-            pixels = np.arange(tiles * tile * s + _halo(g, shape)) + first * s - before
-            there = ((pixels >= 0) & (pixels < n), np.arange(tiles * tile) < width)
-            for i, mask in enumerate(there):
-                key = (-mask.astype(kind)).tobytes()
-                where[i] = tables.setdefault(key, sum(map(len, tables)))
-        pieces.append(_Piece(first, tiles, low, high, *where))
+            pixels = np.arange(ends * s + reach) + first * s - before
+            key = (-((pixels >= 0) & (pixels < n)).astype(kind)).tobytes()
+            seen = tables.setdefault(key, sum(map(len, tables)))
+        pieces.append(_Piece(first, tiles, low, high, seen, ends))
     return pieces, np.frombuffer(b"".join(tables) or bytes(view.size), kind)
 
 
