@@ -39,6 +39,8 @@ _MOST_TILES = 64
 """Tiles of a piece of a row: its table of masks stays short."""
 _FROM_SECOND_LEVEL = 3.0
 """How much longer a vector takes to load from the second level of cache."""
+_LINE_CYCLES = 2.0
+"""Of the address of a line of the image, which may be one of zeros."""
 _NOT_HIDDEN, _UNALIGNED = 0.25, 1.05
 """The share of a window's loads that its products do not hide, and how much longer all of it takes."""
 
@@ -82,6 +84,8 @@ class PositionShape(NamedTuple):
         may_shuffle = g.dilation[-1] == 1 < g.kernel_size[-1]
         sizes = sorted({split_evenly(group.filters, most)[0][0] for most in _FILTERS})
         for lanes in model.lane_counts(target.vector_bytes // view.size):
+            if g.output_shape[-1] <= lanes // 2 and lanes > 4:
+                continue  # half vectors lie in fewer lines of the cache
             needed = -(-g.output_shape[-1] // lanes)
             for vectors in sorted({split_evenly(needed, most)[0][0] for most in range(1, 9)}):
                 for rows in _ROWS:
@@ -130,7 +134,7 @@ class PositionShape(NamedTuple):
             shuffles = (wide * (stride if stride > 1 else 0) + self.vectors * shifts) / kernel_columns
             loads = lines * per * (wide * 1.5 * stride / kernel_columns + 0.75 * shuffles)
         else:
-            shuffles = 0 if stride == 1 else 2 * stride - 1
+            shuffles = 0 if stride == 1 else 1 if stride == 2 and self.lanes * view.size == 32 else 2 * stride - 1
             loads = lines * self.vectors * per * ((2 if kernel_columns > 1 else 1.5) * stride + shuffles)
         window = kernel_rows * kernel_columns > 1
         reach = self.lanes * self.vectors * stride + (model.LINE // view.size if window else 0)
@@ -140,13 +144,14 @@ class PositionShape(NamedTuple):
         for filters, blocks in split_evenly(group.filters, self.filters):
             chains = filters * self.rows * self.vectors
             weights = kernel_rows * filters
-            held = chains + self.vectors * stride + weights * kernel_columns
+            held = chains + self.vectors * stride + weights * (kernel_columns if self.shuffled else 1)
             if self.rows > 1 and held > target.vector_registers - 4:
                 weights *= self.rows  # there is no register for them: each row reads them anew
             column = max(kernel_rows * max(chains * per, model.LATENCY), loads + weights * 0.5)
             column += _NOT_HIDDEN * loads if window else 0.0
             store = chains * 2 * view.spread * per
-            total += blocks * tiles * (planes * kernel_columns * column + store + model.TILE_CYCLES)
+            plane = kernel_columns * column + lines * _LINE_CYCLES
+            total += blocks * tiles * (planes * plane + store + model.TILE_CYCLES)
         total *= group.groups * -(-height // self.rows) * math.prod(g.output_shape[:-2])
         total *= _UNALIGNED if window else 1.0
         return total * model.narrow(self.lanes, view, target)
