@@ -168,6 +168,10 @@ class Numbers:
         convert = self._b.uitofp if name[0] == "u" else self._b.sitofp
         return convert(a, self.vector(self._ir.FloatType(), a.type.count))
 
+    def whole(self, a: Value) -> Value:
+        """Return float32s that are integers of at most 31 bits as such, of 32 bits."""
+        return self._b.fptosi(a, self.vector(self._ir.IntType(32), a.type.count))
+
     def rounded_integer(self, a: Value, offset: int) -> Value:
         """Return float32s of at most 2²² rounded to integers, ties to even, plus an offset: as 32-bit integers."""
         kind = self.vector(self._ir.IntType(32), a.type.count)

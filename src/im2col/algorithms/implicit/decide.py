@@ -104,6 +104,8 @@ class Decision(NamedTuple):
     tile : BestTile
     dtype : dtype
         Of the pixels as the kernels see them.
+    offset : int
+        What the kernels add to each pixel.
     dot : Dot or None
         The dot product that takes several channels at a time, as one.
     epilogue : Epilogue
@@ -119,6 +121,7 @@ class Decision(NamedTuple):
     view: View
     tile: BestTile
     dtype: np.dtype[Any]
+    offset: int
     dot: Dot | None
     epilogue: Epilogue
     copy: Copy | None
@@ -133,6 +136,16 @@ class Decision(NamedTuple):
         return f"the view: {self.tile}{dotted}{copied}"
 
     @property
+    def widened(self) -> bool:
+        """Whether pixels are bytes that the kernels make float32, one by one."""
+        return self.dot is None and self.dtype.itemsize == 1
+
+    @property
+    def packed_dtype(self) -> np.dtype[Any]:
+        """Of the packed weights."""
+        return np.dtype(np.int32 if self.dot else np.float32) if self.dot or self.widened else self.dtype
+
+    @property
     def packed_group(self) -> GroupShape:
         """Groups, channels and filters as they are packed."""
         return self.tile.shape.as_packed(self.group)
@@ -142,7 +155,7 @@ class Decision(NamedTuple):
         """Bytes of the packed weights and the bias, and of the copy of an image that a thread keeps."""
         groups, channels, filters = self.packed_group
         packed = sum(each.blocks * each.packed for each in self.tile.shape.blocks(filters))
-        weights = groups * packed * (channels * self.view.geometry.taps + 1) * self.view.size
+        weights = groups * packed * (channels * self.view.geometry.taps + 1) * self.packed_dtype.itemsize
         return weights + (self.copy.nbytes + LINE if self.copy else 0)
 
     def view_for(self, strides: tuple[int, ...], out_strides: tuple[int, ...]) -> View | None:
@@ -173,16 +186,18 @@ class Decision(NamedTuple):
         return Tables(tiling.blocks, shape.runs(tiling), places, group.groups, view.out_filter, outweigh)
 
     def _tiling(self, view: View) -> Tiling:
-        dot, size, group = self.dot, view.size, self.packed_group
+        dot, group = self.dot, self.packed_group
+        kind = self.dtype.kind if self.widened else self.dtype.kind.replace("u", "i")
         blocks = self.tile.shape.blocks(group.filters)
         return Tiling(
             view=view,
             channels=group.channels,
             blocks=blocks,
             epilogue=self.epilogue,
-            dtype="i4" if dot else f"{self.dtype.kind}{size}".replace("u", "i"),
+            dtype="i4" if dot else f"{kind}{view.size}",
+            offset=self.offset,
             dot=dot.name if dot else None,
-            scales_at=size * group.groups * sum(each.blocks * each.packed for each in blocks),
+            scales_at=self.packed_dtype.itemsize * group.groups * sum(each.blocks * each.packed for each in blocks),
             caches=self.target.caches,
         )
 
@@ -234,11 +249,12 @@ def decide(problem: Problem, target: Target) -> Decision:
 
 
 class _Way(NamedTuple):
-    """A way to read pixels: as numbers of the sums' dtype, or several at a time for a dot product."""
+    """A way to read pixels: as numbers of the sums' dtype, several at a time for a dot product, or bytes one by one."""
 
     dtype: np.dtype[Any]
     dot: Dot | None
     offset: int
+    widened: bool = False
 
     def padded(self, problem: Problem) -> bool:
         """Whether padding has to be part of a copy, as taps there do contribute something."""
@@ -252,7 +268,17 @@ def _candidates(problem: Problem, target: Target) -> list[tuple[Decision, float]
         raise RuntimeError("the engine was given a problem that it does not take")
     found = _read_as(problem, target, _Way(dtype, None, -problem.x_zero_point))
     dot = dot_of(problem, target) if problem.x_dtype.itemsize <= 2 else None
-    return found + (_read_as(problem, target, _Way(dot.dtype, dot, dot.offset)) if dot else [])
+    found += _read_as(problem, target, _Way(dot.dtype, dot, dot.offset)) if dot else []
+    if _widens(problem):
+        found += _read_as(problem, target, _Way(problem.x_dtype, None, -problem.x_zero_point, widened=True))
+    return found
+
+
+def _widens(problem: Problem) -> bool:
+    """Whether pixels are bytes that lie as kernels read them, and sums of products of bytes are exact in float32."""
+    bytes_in = all(dtype.kind in "iu" and dtype.itemsize == 1 for dtype in (problem.x_dtype, problem.w_dtype))
+    exact = problem.group_channels * problem.geometry.taps << 16 <= 1 << 24
+    return bytes_in and problem.accumulator in (np.int32, np.uint32) and exact and problem.pads_zeros
 
 
 def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision, float]]:
@@ -275,18 +301,23 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
         tile = best_tile(view, group, target, dot is not None)
         if tile is None:
             return None
-        made = Decision(target, geometry, group, view, tile, way.dtype, dot, epilogue, copy, strides, out_strides)
-        alone = dot is None and way.dtype.kind in "iu"
+        moved = way.offset if way.widened else 0
+        made = Decision(
+            target, geometry, group, view, tile, way.dtype, moved, dot, epilogue, copy, strides, out_strides
+        )
+        alone = dot is None and way.dtype.kind in "iu" and not way.widened
         return made, tile.cycles * (_INTEGER_PRODUCT if alone else 1.0)
 
     found = []
     # Bytes without a sign are as they are, also if NumPy calls them booleans.
     same = problem.x_dtype == way.dtype or (way.dtype == np.uint8 and problem.x_dtype.kind == "b")
-    converted = not same or way.offset != 0
+    converted = not same or (way.offset != 0 and not way.widened)
     whole = dot is None or problem.channels % dot.channels == 0
     if not converted and not padded and whole:
         x_shape = (problem.batch, problem.channels, *g.spatial_shape)
         found.append(decision(None, g, problem.strides or _without(absent, dense_strides(order, x_shape, size))))
+    if way.widened:
+        return [pair for pair in found if pair is not None]
     geometry = g.unpadded() if padded else g
     shape = (problem.channels, *geometry.spatial_shape)
     room = shape if dot is None else (-(-shape[0] // dot.channels) * dot.channels, *shape[1:])
@@ -357,7 +388,7 @@ def best_tile(view: View, group: GroupShape, target: Target, dot: bool) -> BestT
         Whether each lane holds several channels.
     """
     found: list[tuple[TileShape, float]] = []
-    for kind in KINDS:
+    for kind in KINDS if view.size > 1 else (WindowShape,):  # others do not widen bytes
         tiles = [(tile, tile.cycles(view, group, target)) for tile in kind.candidates(view, group, target, dot)]
         if tiles:
             found.append(min(tiles, key=lambda pair: pair[1]))

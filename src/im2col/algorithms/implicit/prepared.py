@@ -104,14 +104,14 @@ class PreparedLayer:
         self._copy, self._dtype = decision.copy, decision.dtype
         self._strides = decision.strides, decision.out_strides
         filters = np.flip(w, tuple(range(2, w.ndim))) if problem.flip else w
-        dot, packed_as = decision.dot, decision.dtype
+        dot = decision.dot
         if dot is not None:
-            bias, packed_as = corrected(bias, filters, dot, problem.accumulator), np.dtype(np.int32)
+            bias = corrected(bias, filters, dot, problem.accumulator)
             filters = interleaved(filters, dot, layer.threads)
         if scales is not None and bias is None:
             bias = np.zeros(problem.filters, problem.accumulator)
         places = layer.tables.places
-        self._packed = pack(places, layer.group, filters, bias, packed_as, layer.threads, scales)
+        self._packed = pack(places, layer.group, filters, bias, decision.packed_dtype, layer.threads, scales)
         self._addresses = self._packed.weights.ctypes.data, self._packed.bias.ctypes.data
         self._arena = threading.local()
         self._latest: tuple[tuple[int, Strides, Strides], Calls | None] | None = None

@@ -25,6 +25,8 @@ class Tiling(NamedTuple):
     epilogue : Epilogue
     dtype : str
         Of the kernel's pixels and weights.
+    offset : int
+        What the kernel adds to each pixel.
     dot : str or None
         As in `FilterTile`.
     scales_at : int
@@ -38,6 +40,7 @@ class Tiling(NamedTuple):
     blocks: list[FilterBlocks]
     epilogue: Epilogue
     dtype: str
+    offset: int
     dot: str | None
     scales_at: int
     caches: tuple[int, int, int]

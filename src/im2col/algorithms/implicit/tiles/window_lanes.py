@@ -42,7 +42,10 @@ class WindowTile(NamedTuple):
     Parameters
     ----------
     dtype : str
-        Of pixels and weights, as `Builder.number` calls it.
+        Of pixels, and of weights and sums, as `Builder.number` calls it. Pixels of a byte become float32, in which
+        products of bytes and sums of a few hundred are exact.
+    offset : int
+        What is added to each pixel of a byte.
     lanes : int
         VL.
     channels : int
@@ -66,6 +69,7 @@ class WindowTile(NamedTuple):
     """
 
     dtype: str
+    offset: int
     lanes: int
     channels: int
     vectors: int
@@ -106,8 +110,11 @@ class _Writer:
         self.b = Builder(name, "x w bias out *job *task")
         self.target, self.tile = target, tile
         b = self.b
-        self.size = b.bytes_of(tile.dtype)
-        self.kind = b.vector(b.number(tile.dtype), tile.lanes)
+        self.pixel_size = b.bytes_of(tile.dtype)
+        self.widened = self.pixel_size == 1
+        number = "f4" if self.widened else tile.dtype
+        self.size = b.bytes_of(number)
+        self.kind, self.pixels = (b.vector(b.number(name), tile.lanes) for name in (number, tile.dtype))
         self.nest = Nest(b, JOB, plain=True)
         self.job = self.nest.job
         self.packed = -(-tile.channels // tile.lanes) * tile.lanes * self.size
@@ -148,7 +155,7 @@ class _Writer:
         """Return by how many channels the second vector starts earlier, so that it starts at a whole vector."""
         b, tile = self.b, self.tile
         nbytes = tile.lanes * self.size
-        if not shifts(tile.lanes, self.size, tile.channels, tile.pixel_step):
+        if not shifts(tile.lanes, self.pixel_size, tile.channels, tile.pixel_step):
             return b.constant(0)
         return b.quotient(b.sub(b["x"], b.mul(b.quotient(b["x"], nbytes), nbytes)), self.size)
 
@@ -180,9 +187,9 @@ class _Writer:
     ) -> None:
         """Compute one tile of one vector of channels."""
         b, tile = self.b, self.tile
-        x = b.at(x, b.mul(channel, self.size))
+        x = b.at(x, b.mul(channel, self.pixel_size))
         initial = b.zero(self.kind)
-        if tile.epilogue.bias:
+        if tile.epilogue.bias and not self.widened:
             initial = b.load(b.at(b.address(b["bias"]), b.mul(channel, self.size)), self.kind)
         sums = [initial] * (tile.rows * part.positions)
         for i in needed(tile.rows, tile.kernel[0], tile.stride[0], tile.dilation[0]):
@@ -216,12 +223,22 @@ class _Writer:
                 columns.setdefault(m * tile.stride[1] + kx * tile.dilation[1], []).append((m, kx))
         for j in sorted(columns):
             if part.first <= j < part.stop:
-                pixel = b.load(b.at(line, b.constant(j * tile.pixel_step)), self.kind)
+                pixel = self._pixel(b.at(line, b.constant(j * tile.pixel_step)))
                 for m, kx in columns[j]:
                     for r, k in covered:
                         n = r * part.positions + m
                         values[n] = b.multiply_add(pixel, weights[k, kx], values[n], self.target.has_fma)
         return b.settled(values, self.target.register)
+
+    def _pixel(self, at: Value) -> Value:
+        """Return a vector of pixels as the numbers that are multiplied."""
+        b, tile = self.b, self.tile
+        pixel = b.load(at, self.pixels)
+        if not self.widened:
+            return pixel
+        words = b.grow(pixel, tile.dtype, "i4", b.vector(b.number("i4"), tile.lanes))
+        number = b.to_float("i4", words)
+        return b.plus(number, b.numbers(tile.offset, self.kind)) if tile.offset else number
 
     def _store(self, part: WindowPart, sums: list[Value], out: Value, channel: Value) -> None:
         """Finish the sums and write them, once."""
@@ -229,6 +246,11 @@ class _Writer:
         at = b.add(b.mul(channel, 4), self.job["scales"])
         (factor,) = scale_vectors(b, epilogue, b.at(b.address(b["bias"]), at), tile.lanes, 1)
         out = b.at(out, b.mul(channel, b.bytes_of(epilogue.result)))
+        if self.widened:
+            sums = [b.whole(each) for each in sums]
+            if epilogue.bias:
+                bias = b.load(b.at(b.address(b["bias"]), b.mul(channel, 4)), sums[0].type)
+                sums = [b.sum("i4", each, bias) for each in sums]
         for r in range(tile.rows):
             line = b.at(out, b.mul(self.job["out_row"], r))
             for m in range(part.positions):
@@ -238,7 +260,7 @@ class _Writer:
 
 def shifts(lanes: int, size: int, channels: int, pixel_step: int) -> bool:
     """Return whether vectors of channels are moved to whole vectors of memory, for which there may be one more."""
-    return pixel_step % (lanes * size) == 0 and channels >= _ALIGNED * lanes
+    return size > 1 and pixel_step % (lanes * size) == 0 and channels >= _ALIGNED * lanes
 
 
 def needed(rows: int, kernel: int, stride: int, dilation: int) -> list[int]:

@@ -70,7 +70,7 @@ class WindowShape(NamedTuple):
             return
         g = with_rows(view, tall=False).geometry
         height, width = g.output_shape
-        for lanes in model.lane_counts(target.vector_bytes // view.size):
+        for lanes in model.lane_counts(target.vector_bytes // _number_bytes(view)):
             if lanes > group.groups:
                 continue
             for rows in _ROWS[: 2 if min(height, g.kernel_size[0]) > 1 else 1]:
@@ -102,8 +102,7 @@ class WindowShape(NamedTuple):
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: products, or loads, and what they do not hide."""
         g = with_rows(view, tall=False).geometry
-        nbytes = self.lanes * view.size
-        per = target.vector_cycles(nbytes)
+        per = target.vector_cycles(self.lanes * _number_bytes(view))
         lines = needed(self.rows, g.kernel_size[0], g.stride[0], g.dilation[0])
         vectors = -(-group.groups // self.lanes)
         far = _FAR if abs(view.image) > target.caches[1] else 0.0
@@ -111,6 +110,7 @@ class WindowShape(NamedTuple):
         for size, tiles in split_evenly(g.output_shape[1], self.positions):
             sums = self.rows * size
             pixels = len(lines) * min(size * g.kernel_size[1], (size - 1) * g.stride[1] + g.span[1])
+            pixels *= 3 if view.size == 1 else 1  # they are widened, and become floats
             work = max(per * max(sums * g.taps, pixels), g.taps * model.LATENCY / 2)  # a second tile fills what is idle
             tile = work + per * (sums + 2 * _PIXEL * pixels) + _TILE
             total += tiles * (tile + far * sums * g.stride[0] * g.stride[1] if self.keeps else tile * _LOADED)
@@ -142,11 +142,12 @@ class WindowShape(NamedTuple):
         (block,) = tiling.blocks
         row = tile_runs(g, self.positions)
         rows = _rows(view, self.rows, row)
-        weights = g.taps * self.lanes * view.size
+        weights = g.taps * self.lanes * _number_bytes(view)
         vectors = 1 if self.keeps else max(1, tiling.caches[0] // 2 // weights)
         row_bytes = view.size * self.lanes * vectors * g.spatial_shape[1] * self.rows * g.stride[0]
         tile = WindowTile(
             dtype=tiling.dtype,
+            offset=tiling.offset,
             lanes=self.lanes,
             channels=block.width,
             vectors=vectors,
@@ -181,6 +182,11 @@ class WindowShape(NamedTuple):
         tops, tiles = -(-g.output_shape[0] // self.rows), sum(run.tiles for run in row)
         pieces = min(tiles, -(-_FEWEST_ROWS // tops))
         return 8 * (tops * pieces * (len(ROW) + len(row) + 1) + 4 * tops + 3 * tiles) + (8 << 10)
+
+
+def _number_bytes(view: View) -> int:
+    """Return the bytes of the numbers that are multiplied: pixels of a byte become float32."""
+    return 4 if view.size == 1 else view.size
 
 
 def _tops(g: Geometry, rows: int) -> NDArray[np.int64]:
