@@ -26,6 +26,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
     "algorithms/implicit/tiles/positions.py": _DIGESTS,
     "algorithms/implicit/tiles/filters.py": _DIGESTS,
+    "algorithms/implicit/tiles/windows.py": ("test_windows.py", *_DIGESTS),
     "algorithms/implicit/tiles/channel_lanes.py": (
         *_DIGESTS,
         "test_compile_time.py::test_ragged_borders_of_depthwise_layers",
@@ -80,8 +81,36 @@ EQUIVALENT: dict[str, str] = {
     "return max(0, min(_MOST_TILES, tiling.caches[0] // 2 // reused if reused else _MOST_TILES))": (
         "a layer whose pieces exceed the first level is given other tiles: none of the tests asks for a piece of none"
     ),
-    "algorithms/implicit/tiles/positions.py _pieces: low = max(1, -(-(before - first * s) // (tile * s)))": _MASKED,
-    "algorithms/implicit/tiles/positions.py _pieces: if high - low <= tiles:": _MASKED,
+    **{
+        f"algorithms/implicit/tiles/positions.py _pieces: {line}": _MASKED
+        for line in (
+            "low = max(1, -(-least // (tile * s))) if least <= ends * s else tiles",
+            "if high - low <= tiles:",
+        )
+    },
+    **{
+        f"algorithms/implicit/tiles/windows.py runs: {line}": "how many vectors and rows pass together is tuning"
+        for line in (
+            "vectors = 1 if self.keeps else max(2, tiling.caches[0] // 2 // weights)",
+            "vectors = 1 if self.keeps else max(1, tiling.caches[0] // 1 // weights)",
+            "vectors = 1 if self.keeps else max(1, tiling.caches[0] // 3 // weights)",
+            "block=max(2, tiling.caches[1] // 4 // row_bytes),",
+            "block=max(1, tiling.caches[1] // 3 // row_bytes),",
+            "block=max(1, tiling.caches[1] // 5 // row_bytes),",
+        )
+    },
+    **{
+        "algorithms/implicit/tiles/windows.py _guarded: "
+        f"return tuple(i for i in lines if {above} or last + i >= g.spatial_shape[0])": (
+            "a line that lies inside may be guarded: it is found there"
+        )
+        for above in ("first + i <= 0", "first + i < 1", "first - i < 0")
+    },
+    "algorithms/implicit/tiles/windows.py _pixels_inside: pixels = (run.positions - 0) * g.stride[1] + g.span[1]": (
+        "the bound behind the last pixel that a tile reads may be larger"
+    ),
+    "algorithms/implicit/tiles/windows.py _pixels_inside: return max((-1), -start), "
+    "min(pixels, g.spatial_shape[1] - start)": "a tile reads no pixel before its first",
     **{
         f"algorithms/implicit/tiles/filters.py _run: block=max({least}, tiling.caches[1] // 4 // "
         f"max({row}, row_bytes)),": "how many rows pass together is tuning, and no row is without bytes"

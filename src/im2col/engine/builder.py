@@ -228,7 +228,7 @@ class Builder(Numbers):
     def mask_at(self, address: Value, size: int, lanes: int) -> Value:
         """Return the mask of the lanes whose integers of `size` bytes, at an address, are not 0."""
         kind = self.vector(self.integer(size), lanes)
-        return self._b.icmp_signed("<", self.load(address, kind), self.zero(kind))
+        return self._b.icmp_signed("!=", self.load(address, kind), self.zero(kind))
 
     def lanes_between(self, first: Value, stop: Value, lanes: int, vectors: int = 1, vector: int = 0) -> Value:
         """Return the mask of the lanes i with first <= i < stop; either may lie far outside.
@@ -388,10 +388,6 @@ class Builder(Numbers):
             state.values[i] = self._b.phi(first.type)
             state.values[i].add_incoming(first, before)
             state.values[i].add_incoming(later, end)
-
-    def picked(self, value: Value, lanes: list[int]) -> Value:
-        """Return these lanes of a vector, in this order."""
-        return self._shuffle(value, value, lanes)
 
 
 @dataclass

@@ -87,6 +87,14 @@ class Numbers:
             return self._b.fcmp_ordered(relation, a, b)
         return (self._b.icmp_unsigned if name[0] == "u" else self._b.icmp_signed)(relation, a, b)
 
+    def negative(self, a: Value) -> Value:
+        """Return which lanes of a vector of integers are negative; instructions with masks read nothing but signs."""
+        return self._b.icmp_signed("<", a, self._ir.Constant(a.type, None))
+
+    def picked(self, a: Value, lanes: list[int]) -> Value:
+        """Return these lanes of a vector, in this order."""
+        return self._shuffle(a, a, lanes)
+
     def select_at_least(self, a: Value, bound: Value, then: Value, otherwise: Value) -> Value:
         """Return `then` where a >= bound, for floats, else `otherwise`."""
         return self._b.select(self._b.fcmp_ordered(">=", a, bound), then, otherwise)

@@ -104,6 +104,8 @@ class Decision(NamedTuple):
     tile : BestTile
     dtype : dtype
         Of the pixels as the kernels see them.
+    packed_dtype : dtype
+        Of the packed weights.
     offset : int
         What the kernels add to each pixel.
     dot : Dot or None
@@ -121,6 +123,7 @@ class Decision(NamedTuple):
     view: View
     tile: BestTile
     dtype: np.dtype[Any]
+    packed_dtype: np.dtype[Any]
     offset: int
     dot: Dot | None
     epilogue: Epilogue
@@ -139,11 +142,6 @@ class Decision(NamedTuple):
     def widened(self) -> bool:
         """Whether pixels are bytes that the kernels make float32, one by one."""
         return self.dot is None and self.dtype.itemsize == 1
-
-    @property
-    def packed_dtype(self) -> np.dtype[Any]:
-        """Of the packed weights."""
-        return np.dtype(np.int32 if self.dot else np.float32) if self.dot or self.widened else self.dtype
 
     @property
     def packed_group(self) -> GroupShape:
@@ -256,6 +254,11 @@ class _Way(NamedTuple):
     offset: int
     widened: bool = False
 
+    @property
+    def packed_dtype(self) -> np.dtype[Any]:
+        """Of the packed weights."""
+        return np.dtype(np.int32) if self.dot else np.dtype(np.float32) if self.widened else self.dtype
+
     def padded(self, problem: Problem) -> bool:
         """Whether padding has to be part of a copy, as taps there do contribute something."""
         return problem.geometry.is_padded and (not problem.pads_zeros or bool(self.dot and self.dot.zero))
@@ -301,10 +304,8 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
         tile = best_tile(view, group, target, dot is not None)
         if tile is None:
             return None
-        moved = way.offset if way.widened else 0
-        made = Decision(
-            target, geometry, group, view, tile, way.dtype, moved, dot, epilogue, copy, strides, out_strides
-        )
+        kernel = way.dtype, way.packed_dtype, way.offset if way.widened else 0, dot, epilogue
+        made = Decision(target, geometry, group, view, tile, *kernel, copy, strides, out_strides)
         alone = dot is None and way.dtype.kind in "iu" and not way.widened
         return made, tile.cycles * (_INTEGER_PRODUCT if alone else 1.0)
 

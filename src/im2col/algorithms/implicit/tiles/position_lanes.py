@@ -321,8 +321,9 @@ class _Writer:
         """Return which pixels are there, of so many vectors of positions; None where all are."""
         if seen is None:
             return [None] * count
-        lanes = self.tile.lanes * self.tile.stride[1]
-        return [self.b.mask_at(self.b.at(seen, o), self.size, lanes) for o in self._wide(count)]
+        b = self.b
+        kind = b.vector(b.integer(self.size), self.tile.lanes * self.tile.stride[1])
+        return [b.negative(b.load(b.at(seen, o), kind)) for o in self._wide(count)]
 
     def _load(self, at: Value, mask: Value | None) -> Value:
         """Return the pixels that a vector of positions steps over, as they lie."""
