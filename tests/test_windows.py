@@ -124,7 +124,7 @@ def test_small_maps(rows: int, k: tuple[int, int], stride: int | tuple[int, int]
 def test_caches_that_hold_no_vector() -> None:
     """There is one vector to a pass, and a row, however small the caches are."""
     for target in (NAMED["avx2"]._replace(triple=host().triple), host()):
-        with planning_for(target._replace(caches=(256, 256, 256))):
+        with planning_for(target._replace(caches=(512, 64, 512))):
             judge(last(TILED["borders"]))
 
 
