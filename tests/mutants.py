@@ -85,6 +85,7 @@ EQUIVALENT: dict[str, str] = {
         f"algorithms/implicit/tiles/positions.py _pieces: {line}": _MASKED
         for line in (
             "low = max(1, -(-least // (tile * s))) if least <= ends * s else tiles",
+            "low = max(0, -(-least // (tile * s))) if least < ends * s else tiles",
             "if high - low <= tiles:",
         )
     },

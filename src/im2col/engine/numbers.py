@@ -91,9 +91,9 @@ class Numbers:
         """Return which lanes of a vector of integers are negative; instructions with masks read nothing but signs."""
         return self._b.icmp_signed("<", a, self._ir.Constant(a.type, None))
 
-    def picked(self, a: Value, lanes: list[int]) -> Value:
-        """Return these lanes of a vector, in this order."""
-        return self._shuffle(a, a, lanes)
+    def picked(self, a: Value, b: Value, lanes: list[int]) -> Value:
+        """Return these lanes of two vectors, which are counted through, in this order."""
+        return self._shuffle(a, b, lanes)
 
     def select_at_least(self, a: Value, bound: Value, then: Value, otherwise: Value) -> Value:
         """Return `then` where a >= bound, for floats, else `otherwise`."""

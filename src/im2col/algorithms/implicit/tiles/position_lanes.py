@@ -127,9 +127,7 @@ class _Writer:
         self.kind = b.vector(b.number(tile.dtype), tile.lanes)
         self.nest = Nest(b, JOB, plain=True)
         self.job = self.nest.job
-        # Of two vectors of 32 bytes every second element is one instruction where halves stay apart, else two.
-        apart = tile.stride[1] == 2 and not tile.shuffled and tile.lanes * self.size == 32 and self.size >= 4
-        self.halves = _in_halves(tile.lanes) if apart else None
+        self.halves = keeps_halves(tile.lanes, self.size, tile.stride[1], tile.shuffled)
         self.planes, self.rows, self.zeros, self.masks = (b.address(self.job[word]) for word in JOB[:4])
 
     def write(self) -> str:
@@ -308,27 +306,33 @@ class _Writer:
         """Return the pixels of the tile's vectors of positions, from an address on."""
         b, tile = self.b, self.tile
         loaded = [self._load(b.at(at, o), mask) for o, mask in zip(self._wide(tile.vectors), masks, strict=True)]
-        return [
-            b.every(vector, tile.stride[1]) if self.halves is None else b.picked(vector, self.halves)
-            for vector in loaded
-        ]
+        if self.halves:
+            picked = _in_halves(tile.lanes)
+            return [b.picked(first, second, picked) for first, second in zip(loaded[::2], loaded[1::2], strict=True)]
+        return [b.every(vector, tile.stride[1]) for vector in loaded]
 
     def _wide(self, count: int) -> list[Value]:
-        """Return the offsets of what so many vectors of positions step over."""
-        return [self.b.constant(v * self.tile.lanes * self.tile.stride[1] * self.size) for v in range(count)]
+        """Return the offsets of what so many vectors of positions step over, of each half if halves stay apart."""
+        lanes, stride = self.tile.lanes, self.tile.stride[1]
+        parts = (0, lanes - 1) if self.halves else (0,)  # the second half ends with the last pixel that is wanted
+        return [self.b.constant((v * lanes * stride + part) * self.size) for v in range(count) for part in parts]
+
+    @property
+    def _loaded_lanes(self) -> int:
+        return self.tile.lanes if self.halves else self.tile.lanes * self.tile.stride[1]
 
     def _masks(self, seen: Value | None, count: int) -> list[Value | None]:
         """Return which pixels are there, of so many vectors of positions; None where all are."""
+        b, offsets = self.b, self._wide(count)
         if seen is None:
-            return [None] * count
-        b = self.b
-        kind = b.vector(b.integer(self.size), self.tile.lanes * self.tile.stride[1])
-        return [b.negative(b.load(b.at(seen, o), kind)) for o in self._wide(count)]
+            return [None] * len(offsets)
+        kind = b.vector(b.integer(self.size), self._loaded_lanes)
+        return [b.negative(b.load(b.at(seen, o), kind)) for o in offsets]
 
     def _load(self, at: Value, mask: Value | None) -> Value:
-        """Return the pixels that a vector of positions steps over, as they lie."""
-        b, tile = self.b, self.tile
-        kind = b.vector(b.number(tile.dtype), tile.lanes * tile.stride[1])
+        """Return pixels as they lie."""
+        b = self.b
+        kind = b.vector(b.number(self.tile.dtype), self._loaded_lanes)
         return b.load(at, kind) if mask is None else b.masked_load(at, kind, mask, b.zero(kind))
 
     def _store(self, sums: list[Value], out: Value, scales: Value) -> None:
@@ -341,11 +345,9 @@ class _Writer:
                 line = b.at(out, b.add(b.mul(job["out_filter"], f), b.mul(job["out_row"], r)))
                 for v in range(tile.vectors):
                     at = b.at(line, b.constant(v * tile.lanes * tile.spread * size))
-                    value = (
-                        next(values)
-                        if self.halves is None
-                        else b.picked(next(values), [self.halves.index(2 * i) for i in range(tile.lanes)])
-                    )
+                    value = next(values)
+                    if self.halves:
+                        value = b.picked(value, value, _in_order(tile.lanes))
                     value = narrow(b, tile.epilogue, finish(b, self.target, tile.epilogue, value, factors[f]))
                     b.store_apart(value, at, tile.spread, min(tile.lanes, tile.columns - v * tile.lanes))
 
@@ -358,7 +360,21 @@ class _Writer:
         return [b.splat(factor, tile.lanes) for factor in each]
 
 
+def keeps_halves(lanes: int, size: int, stride: int, shuffled: bool) -> bool:
+    """Return whether every second pixel of two vectors is taken half by half, and sums put in order when stored.
+
+    In vectors of 32 bytes that is one instruction, and reads no pixel behind the last that is wanted.
+    """
+    return stride == 2 and not shuffled and lanes * size == 32 and size >= 4
+
+
 def _in_halves(lanes: int) -> list[int]:
-    """Return every second lane of two vectors: those of the first halves of both, then those of the second halves."""
+    """Return every second lane of a vector, and of another from its second on; the first halves of both come first."""
     half = lanes // 2
-    return [at + i for first in (0, half) for at in (first, lanes + first) for i in range(0, half, 2)]
+    return [first + i for h in (0, half) for first in (h, lanes + h + 1) for i in range(0, half, 2)]
+
+
+def _in_order(lanes: int) -> list[int]:
+    """Return where the lanes are that `_in_halves` took."""
+    taken = [i if i < lanes else i - 1 for i in _in_halves(lanes)]
+    return [taken.index(2 * i) for i in range(lanes)]

@@ -14,7 +14,7 @@ from ....spec.strides import offsets
 from ..packing import FilterBlocks, split_evenly
 from ..work import TileRun, job_table
 from . import cycles as model
-from .position_lanes import JOB, PositionTile, position_lanes
+from .position_lanes import JOB, PositionTile, keeps_halves, position_lanes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -134,7 +134,13 @@ class PositionShape(NamedTuple):
             shuffles = (wide * (stride if stride > 1 else 0) + self.vectors * shifts) / kernel_columns
             loads = lines * per * (wide * 1.5 * stride / kernel_columns + 0.75 * shuffles)
         else:
-            shuffles = 0 if stride == 1 else 1 if stride == 2 and self.lanes * view.size == 32 else 2 * stride - 1
+            shuffles = (
+                0
+                if stride == 1
+                else 1
+                if keeps_halves(self.lanes, view.size, stride, shuffled=False)
+                else 2 * stride - 1
+            )
             loads = lines * self.vectors * per * ((2 if kernel_columns > 1 else 1.5) * stride + shuffles)
         window = kernel_rows * kernel_columns > 1
         reach = self.lanes * self.vectors * stride + (model.LINE // view.size if window else 0)
@@ -150,7 +156,7 @@ class PositionShape(NamedTuple):
             column = max(kernel_rows * max(chains * per, model.LATENCY), loads + weights * 0.5)
             column += _NOT_HIDDEN * loads if window else 0.0
             store = chains * 2 * view.spread * per
-            plane = kernel_columns * column + lines * _LINE_CYCLES
+            plane = kernel_columns * column + (lines * _LINE_CYCLES if window else 0.0)
             total += blocks * tiles * (planes * plane + store + model.TILE_CYCLES)
         total *= group.groups * -(-height // self.rows) * math.prod(g.output_shape[:-2])
         total *= _UNALIGNED if window else 1.0
@@ -191,7 +197,7 @@ class PositionShape(NamedTuple):
         most = self._most_tiles(tiling)
         pieces, masks = _pieces(view, self, most)
         rows = _rows(view, self, pieces, channels)
-        zeros = np.zeros((tile_columns * g.stride[-1] + _halo(g, self)) * view.size, np.int8)
+        zeros = np.zeros((tile_columns * g.stride[-1] + _halo(g, self, view.size)) * view.size, np.int8)
         total = sum(each.width * each.blocks for each in blocks)
         calls = []
         for each in blocks:
@@ -253,7 +259,7 @@ class PositionShape(NamedTuple):
         rows = math.prod(g.output_shape[:-2]) * -(-g.output_shape[-2] // self.rows) * pieces
         planes = 3 * 8 * math.prod(g.kernel_size[:-2]) * tiling.channels
         # A mask of pixels for each piece that meets the padding: at most all of them.
-        reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self)
+        reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self, size)
         border = min(pieces, 2 + sum(g.padding[-1]) // (piece * g.stride[-1]))
         masks = 2 * border * reach * size + 20 * reach
         return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + (8 << 10)
@@ -286,9 +292,11 @@ def _lines(g: Geometry, shape: PositionShape) -> tuple[int, int] | None:
     return (before, before + g.spatial_shape[-2]) if shape.rows == g.output_shape[-2] else None
 
 
-def _halo(g: Geometry, shape: PositionShape) -> int:
+def _halo(g: Geometry, shape: PositionShape, size: int) -> int:
     """Return how many pixels behind those of its positions a tile may load."""
-    return shape.lanes * g.stride[-1] if shape.shuffled else g.span[-1] - 1
+    if shape.shuffled:
+        return shape.lanes * g.stride[-1]
+    return g.span[-1] - (2 if keeps_halves(shape.lanes, size, g.stride[-1], shuffled=False) else 1)
 
 
 class _Piece(NamedTuple):
@@ -319,7 +327,7 @@ def _pieces(view: View, shape: PositionShape, most: int) -> tuple[list[_Piece], 
         ends = min(most * tile, columns - first) - there
         tiles = -(-ends // tile) + 1
         # A tile at column i of the piece reads pixels from (first + i) · s - before on, all that its lanes reach.
-        reach = tile * s + _halo(g, shape)
+        reach = tile * s + _halo(g, shape, view.size)
         least, last = before - first * s, n + before - first * s - reach
         low = max(0, -(-least // (tile * s))) if least <= ends * s else tiles
         high = tiles if ends * s <= last else min(tiles - 1, last // (tile * s) + 1)
