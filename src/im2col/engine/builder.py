@@ -137,9 +137,13 @@ class Builder(Numbers):
 
     def load_first(self, address: Value, kind: Value, count: int) -> Value:
         """Return a vector whose first `count` lanes come from an address, and touch no byte behind them."""
-        if count == kind.count:
+        return self.load_some(address, kind, [i < count for i in range(kind.count)])
+
+    def load_some(self, address: Value, kind: Value, read: list[bool]) -> Value:
+        """Return a vector of which some lanes come from an address, where no other byte is touched; the rest is 0."""
+        if all(read):
             return self.load(address, kind)
-        mask = self._ir.Constant(self.vector(self._ir.IntType(1), kind.count), [i < count for i in range(kind.count)])
+        mask = self._ir.Constant(self.vector(self._ir.IntType(1), kind.count), read)
         return self.masked_load(address, kind, mask, self.zero(kind))
 
     def store_first(self, value: Value, address: Value, count: int) -> None:
@@ -280,6 +284,28 @@ class Builder(Numbers):
                     swapped[i | size] = self._shuffle(rows[i], rows[i | size], lower)
             rows, size = swapped, size // 2
         return rows
+
+    def lane_sums(self, name: str, rows: list[Value]) -> Value:
+        """Return a vector whose lane i is the sum of all lanes of row i, for at most as many rows as lanes.
+
+        The rounds of `transpose`, with a sum for each swap: what two rows have become fits into one.
+        """
+        lanes, count = rows[0].type.count, 1 << (len(rows) - 1).bit_length()
+        rows = rows + [rows[-1]] * (count - len(rows))
+        while len(rows) > 1:
+            size = len(rows) // 2
+            low = [j if not j & size else lanes + (j ^ size) for j in range(lanes)]
+            high = [j ^ size if not j & size else lanes + j for j in range(lanes)]
+            pairs = zip(rows[:size], rows[size:], strict=True)
+            rows = [self.sum(name, self._shuffle(a, b, low), self._shuffle(a, b, high)) for a, b in pairs]
+        while count < lanes:
+            rows[0] = self.sum(name, rows[0], self._shuffle(rows[0], rows[0], [j ^ count for j in range(lanes)]))
+            count *= 2
+        return rows[0]
+
+    def lane(self, value: Value, number: int) -> Value:
+        """Return one lane of a vector."""
+        return self._b.extract_element(value, self._ir.IntType(32)(number))
 
     def every(self, value: Value, step: int, first: int = 0) -> Value:
         """Return lanes first, first + step, first + 2 · step, … of a vector."""

@@ -42,6 +42,10 @@ _FEWEST_TERMS = 512
 """Positions that are summed at least before a tile is written and read again."""
 _PIECE_BYTES = 4 << 10
 """Of a piece's jobs and of the objects around its tables."""
+_COPIED_CYCLES, _TURNED_CYCLES = 0.25, 0.4
+"""Of copying a byte, of the image or as a packed gradient, in the order in which it lies or in another."""
+_COPY_CYCLES = 30_000
+"""Of a copy's own: what is called around it."""
 
 
 class Piece(NamedTuple):
@@ -113,6 +117,18 @@ class GradientDecision(NamedTuple):
         """Why it was chosen, for people."""
         copied = f", from a copy of each image ({self.copied})" if self.copied else ""
         return f"the view: {self.shape}, {math.prod(self.box)} positions at a time{copied}"
+
+    @property
+    def cycles(self) -> float:
+        """What it costs, copies included, by the model."""
+        p, size = self.problem, self.dtype.itemsize
+        cycles = self.group.groups * _cycles(p, self.group, self.shape, size, self.target)
+        if self.copied:
+            per = _TURNED_CYCLES if self.copied.endswith(("first", "last")) else _COPIED_CYCLES
+            cycles += _COPY_CYCLES + per * p.batch * _image_bytes(p, self.dtype)
+        if self.packed:
+            cycles += _COPY_CYCLES + _COPIED_CYCLES * p.batch * p.geometry.positions * self.packed_filters * size
+        return cycles
 
     @property
     def packed_filters(self) -> int:
