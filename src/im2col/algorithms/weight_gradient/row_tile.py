@@ -191,10 +191,13 @@ def _stepped(
             if not seen:
                 continue
             pixels = _pixels(b, tile, b.at(base, b.constant(tile.x_tap * t)), seen, v)
-            for f, gradient in enumerate(own):
-                i = (f * tile.vectors + v) * tile.taps + t
-                sums[i] = b.multiply_add(pixels, gradient, sums[i], target.has_fma)
-            sums = b.settled(sums, target.register)
+            mine = [(f * tile.vectors + v) * tile.taps + t for f in range(len(own))]
+            # One after the other: LLVM would load pixels ahead until sums have to leave the registers.
+            after = [
+                b.multiply_add(pixels, gradient, sums[i], target.has_fma) for i, gradient in zip(mine, own, strict=True)
+            ]
+            for i, value in zip(mine, b.settled(after, target.register), strict=True):
+                sums[i] = value
     return sums
 
 

@@ -37,6 +37,8 @@ _MOST_TERMS = 4096
 """Of a sum, before it is added to others."""
 _MOST_ROWS = 1 << 16
 """Entries of the table of rows, a row of the map for each row of the window."""
+_NEAR = 0.75
+"""Of a cache, that is filled with rows."""
 _ROW_CYCLES = 6
 """Of a row's own: its addresses, and the ends of the loops over its steps."""
 
@@ -131,9 +133,8 @@ class RowDecision(NamedTuple):
         shape = (p.filters, p.group_channels, *p.geometry.kernel_size)
         if self.in_order:
             return sums.reshape(shape)
-        return np.moveaxis(
-            sums.reshape(-1, p.geometry.taps, p.channels if self.paired else p.group_channels), 1, 2
-        ).reshape(shape)
+        channels = p.channels if self.paired else p.group_channels
+        return sums.reshape(-1, p.geometry.taps, channels).swapaxes(1, 2).reshape(shape)
 
     def tables(self, images: int, *, adds: bool) -> Tables:
         """Return the tables for sums over some images, which may be added to what the result holds."""
@@ -236,14 +237,14 @@ def decide_rows(problem: Problem, target: Target) -> RowDecision | None:
     if entries > _MOST_ROWS:
         return None
     images = max(1, min(p.batch, _MOST_ROWS // entries))
-    best = min(_candidates(view, group, p.batch, group.groups != p.groups, target), default=None)
+    best = min(candidates(view, group, p.batch, group.groups != p.groups, target), default=None)
     if best is None:
         return None
     cycles, shape = best
     return RowDecision(p, target, dtype, group, view, strides, grad_strides, shape, images, cycles)
 
 
-def _candidates(
+def candidates(
     view: View, group: GroupShape, batch: int, paired: bool, target: Target
 ) -> Iterator[tuple[float, RowShape]]:
     """Yield tiles that fit the registers, with the cycles of all groups."""
@@ -254,18 +255,21 @@ def _candidates(
             continue
         if not summed and not (view.channel == size and (not paired or view.out_filter == size)):
             continue
-        most_vectors = group.channels if summed else -(-group.channels // lanes)
-        for filters in sorted({split_evenly(group.filters, n)[0][0] for n in range(1, _MOST_FILTERS + 1)}):
-            free = registers - (1 if paired else filters) - (1 if filters > 1 else 0) - (g.stride[-1] > 1 and summed)
-            for taps in sorted({split_evenly(columns, n)[0][0] for n in range(1, columns + 1)}):
-                sums = filters * taps
-                if sums > free:
-                    continue
-                for vectors in sorted({split_evenly(most_vectors, n)[0][0] for n in range(1, free // sums + 1)}):
-                    shape = RowShape(lanes, summed, filters, vectors, taps)
-                    cycles = _cycles(view, group, shape, batch, paired, target)
-                    if cycles is not None:
-                        yield cycles, shape
+        if lanes < target.vector_bytes // size <= (g.output_shape[-1] if summed else group.channels) // 2:
+            continue  # half vectors are for what does not fill whole ones
+        most = group.channels if summed else -(-group.channels // lanes)
+        for filters, taps in itertools.product(_sizes(group.filters, _MOST_FILTERS), _sizes(columns, columns)[:3]):
+            free = registers - (1 if paired else filters) - (filters > 1) - (summed and g.stride[-1] > 1)
+            for vectors in _sizes(most, free // (filters * taps))[:3]:
+                shape = RowShape(lanes, summed, filters, vectors, taps)
+                cycles = _cycles(view, group, shape, batch, paired, target)
+                if cycles is not None:
+                    yield cycles, shape
+
+
+def _sizes(n: int, most: int) -> list[int]:
+    """Return into pieces of which sizes n is cut evenly, the largest first, none above `most`."""
+    return sorted({split_evenly(n, size)[0][0] for size in range(1, min(n, most) + 1)}, reverse=True)
 
 
 def _bands(view: View, group: GroupShape, shape: RowShape, images: int, target: Target) -> int:
@@ -277,7 +281,9 @@ def _bands(view: View, group: GroupShape, shape: RowShape, images: int, target: 
     rows, positions = images * math.prod(g.output_shape[:-1]), g.output_shape[-1]
     most = _MOST_TERMS * (shape.lanes if shape.summed else 1) // positions
     if math.prod(g.kernel_size[:-1]) > 1 or shape.filters < group.filters:
-        most = min(most, target.caches[0] // 2 // _row_bytes(view, shape))
+        row, beside = _row_bytes(view, shape), _rows_beside(g)
+        near = next((cache for cache in target.caches[:2] if 2 * beside + 1 <= cache * _NEAR // row), target.caches[1])
+        most = min(most, int(near * _NEAR) // row - beside)
     return -(-rows // max(1, most))
 
 
@@ -286,6 +292,11 @@ def _row_bytes(view: View, shape: RowShape) -> int:
     g = view.geometry
     pixels = math.prod(g.stride[-2:]) * shape.vectors * (1 if shape.summed else shape.lanes)
     return g.output_shape[-1] * (pixels + shape.filters) * view.size
+
+
+def _rows_beside(g: Geometry) -> int:
+    """Return how many rows of the map a window reaches beside its own."""
+    return 0 if g.ndim == 1 else (g.span[-2] - 1) // g.stride[-2]
 
 
 def _cycles(view: View, group: GroupShape, shape: RowShape, batch: int, paired: bool, target: Target) -> float | None:
@@ -302,13 +313,12 @@ def _cycles(view: View, group: GroupShape, shape: RowShape, batch: int, paired: 
     size, bands = view.size, _bands(view, group, shape, batch, target)
     lanes, total, length = 1 if shape.summed else shape.lanes, 0.0, 0
     filters = [(1, 1)] if paired else split_evenly(group.filters, shape.filters)
-    channels = vector_blocks(group.channels, lanes, shape.vectors)
+    channels = split_evenly(-(-group.channels // lanes), shape.vectors)
     for first, count in _pieces(g.kernel_size[-1], shape.taps):
         cut = _segments(g, shape, first, count)
         if len(cut) > _MOST_EDGES:
             return None
-        for (f, blocks), kind in itertools.product(filters, channels):
-            vectors, _ = kind.shape
+        for (f, blocks), (vectors, tiles) in itertools.product(filters, channels):
             row = float(_ROW_CYCLES)
             for steps, segment in cut:
                 pixels = vectors * sum(map(bool, segment.seen))
@@ -318,12 +328,14 @@ def _cycles(view: View, group: GroupShape, shape: RowShape, batch: int, paired: 
             sums = f * vectors * count
             end = model.TILE_CYCLES + sums * 2 * (1 if shape.summed else per)
             length += sums * 9
-            total += blocks * kind.blocks * (visits * row + bands * lines * end)
-        # What each pass reads from farther caches: all of them, where no row stays in the nearest one.
-        passes = lines * -(-group.filters // shape.filters) if _row_bytes(view, shape) > target.caches[0] // 2 else 1
-        total += batch * passes * group.channels * math.prod(g.spatial_shape) * size / model.STREAM
-        tiles = 1 if paired else sum(kind.blocks for kind in channels)
-        total += batch * tiles * (group.channels if paired else group.filters) * g.positions * size / (2 * model.STREAM)
+            total += blocks * tiles * (visits * row + bands * lines * end)
+        # What the first pass reads from far caches, and the others where the nearest one does not hold it.
+        pixels = batch * group.channels * math.prod(g.spatial_shape) * size
+        total += pixels / model.STREAM
+        if _row_bytes(view, shape) * (_rows_beside(g) + 1) > target.caches[0] * _NEAR:
+            total += pixels * (lines * -(-group.filters // shape.filters) - 1) / (3 * model.STREAM)
+        tiles = 1 if paired else sum(count for _, count in channels)
+        total += batch * tiles * (group.channels if paired else group.filters) * g.positions * size / (3 * model.STREAM)
     return None if length > _MOST_LINES else group.groups * total
 
 

@@ -1,0 +1,271 @@
+"""The weights' gradient by tiles that walk rows of the map: each tile and edge against plain sums, pages, what chooses."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import im2col
+from im2col import conv_weight_gradient
+from im2col.algorithms.weight_gradient import rows
+from im2col.algorithms.weight_gradient.decide import decide_gradient
+from im2col.algorithms.weight_gradient.prepared import DecidedRows, PreparedRows
+from im2col.algorithms.weight_gradient.rows import RowDecision, candidates, decide_rows
+from im2col.engine import compiler
+from im2col.engine.target import NAMED
+from im2col.spec.problem import make_problem
+
+from .kit.layers import Case, last
+from .kit.memory import PAGE, against_forbidden_pages, in_room
+from .kit.outcomes import require
+from .kit.processes import run_alone
+from .kit.strategies import numbers
+from .kit.targets import planning_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from im2col.engine.target import Target
+    from im2col.spec.problem import Problem
+
+    Array = NDArray[Any]
+
+CASES = {
+    "a head": Case((9, 37), (3, 3), padding=1, channels=21, filters=3),
+    "one filter, 1×1": Case((11, 13), (1, 1), channels=37, filters=1, batch=2),
+    "stride 2": Case((12, 39), (3, 3), stride=2, padding=1, channels=18, filters=2),
+    "stride 3 along rows": Case((7, 67), (2, 2), stride=(1, 3), channels=5, filters=4),
+    "dilated": Case((9, 40), (3, 3), dilation=(2, 9), padding=((2, 1), (9, 7)), channels=4, filters=2),
+    "long rows of the window": Case((5, 50), (2, 11), padding=((0, 1), (5, 5)), channels=3, filters=5),
+    "padding alone at the ends": Case((4, 5), (3, 3), padding=4, dilation=(1, 2), channels=3, filters=2),
+    "depthwise": Case((8, 35), (3, 3), padding=1, groups=21),
+    "grouped": Case((8, 20), (3, 3), padding=1, groups=3, channels=5, filters=2),
+    "three axes": Case((3, 5, 18), (2, 3, 3), padding=1, channels=3, filters=2, batch=2),
+    "one axis": Case((75,), (5,), stride=2, padding=2, channels=6, filters=2, batch=3),
+}
+
+
+def targets() -> list[Target]:
+    """Return the CPU that is here, and an older one whose instructions it has."""
+    here = compiler.usable_target()
+    assert here is not None
+    older = [NAMED["avx2"]] if here.vector_bytes > NAMED["avx2"].vector_bytes else []
+    return [here, *older]
+
+
+def problem_of(case: Case, dtype: str = "float32") -> Problem:
+    """Return the forward problem of a case, as its gradient is asked for."""
+    options = {k: v for k, v in case.options.items() if k != "activation"}
+    shape = (case.groups * case.filters, case.channels, *case.kernel)
+    return make_problem(case.x_shape, shape, np.dtype(dtype), np.dtype(dtype), **options)
+
+
+def operands(problem: Problem) -> tuple[Array, Array]:
+    """Return an image and a gradient of small integers, in the problem's layout."""
+    return numbers(problem.x_shape, problem.x_dtype, 0), numbers(problem.output_shape, problem.x_dtype, 1)
+
+
+def right(problem: Problem, x: Array, grad: Array) -> Array:
+    """Return the gradient of the weights, tap by tap, from an image that is padded with zeros."""
+    p, g = problem, problem.geometry
+    image = np.pad(p.layout.to_canonical(x).astype(np.float64), ((0, 0), (0, 0), *g.padding))
+    grads = p.layout.to_canonical(grad).astype(np.float64)
+    grouped = image.reshape(p.batch, p.groups, p.group_channels, *image.shape[2:])
+    maps = grads.reshape(p.batch, p.groups, p.group_filters, -1)
+    result = np.empty((p.groups, p.group_filters, p.group_channels, *g.kernel_size))
+    for tap in np.ndindex(*g.kernel_size):
+        seen = tuple(
+            slice(t * d, t * d + s * n, s) for t, d, s, n in zip(tap, g.dilation, g.stride, g.output_shape, strict=True)
+        )
+        pixels = grouped[(..., *seen)].reshape(p.batch, p.groups, p.group_channels, -1)
+        result[(..., *tap)] = np.einsum("ngfp,ngcp->gfc", maps, pixels)
+    return result.reshape(p.filters, p.group_channels, *g.kernel_size)
+
+
+def run(decision: RowDecision, x: Array, grad: Array, threads: int = 1) -> Array:
+    """Return what a decision computes, into a result that held NaN."""
+    p = decision.problem
+    out = np.full((p.filters, p.group_channels, *p.geometry.kernel_size), np.nan, p.dtype)
+    canonical = (p.layout.to_canonical(each) for each in (x, grad))
+    PreparedRows(DecidedRows(decision, threads))(*canonical, out)
+    return out
+
+
+def decided(problem: Problem, target: Target) -> RowDecision:
+    """Return the decision that there must be."""
+    decision = decide_rows(problem, target)
+    assert decision is not None
+    return decision
+
+
+def some(decision: RowDecision, most: int) -> Iterator[RowDecision]:
+    """Yield the decision with some of the tiles that there are, lanes of both kinds and of each length among them."""
+    found = [shape for _, shape in candidates(decision.view, decision.group, 1, decision.paired, decision.target)]
+    key = lambda shape: (shape.summed, shape.lanes)  # noqa: E731
+    for _, alike in itertools.groupby(sorted(found, key=key), key):
+        shapes = list(alike)
+        for shape in shapes[:: max(1, -(-len(shapes) // most))]:
+            yield decision._replace(shape=shape)
+
+
+@pytest.fixture(autouse=True)
+def _engine() -> None:
+    """Ask for what kernels are written with."""
+    require("llvmlite")
+
+
+@pytest.mark.spanning
+@pytest.mark.parametrize("layout", ["first", "last"])
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_every_tile(name: str, older: bool, layout: str) -> None:
+    """Whichever tile is taken, of those that fit the registers: each weight is its sum, exactly."""
+    case = CASES[name]
+    problem = problem_of(case if layout == "first" else last(case))
+    x, grad = operands(problem)
+    expected = right(problem, x, grad)
+    for decision in some(decided(problem, targets()[-1 if older else 0]), 2):
+        np.testing.assert_array_equal(run(decision, x, grad), expected, err_msg=str(decision.shape))
+
+
+@pytest.mark.parametrize("layout", ["first", "last"])
+@pytest.mark.parametrize("columns", [1, 7, 8, 15, 16, 17, 31, 33, 64])
+def test_every_length_of_a_row(columns: int, layout: str) -> None:
+    """Rows that fill their vectors, and rows that do not, with windows over both borders."""
+    case = Case((3, columns), (3, 3), padding=1, channels=3, filters=2)
+    problem = problem_of(case if layout == "first" else last(case))
+    x, grad = operands(problem)
+    result = conv_weight_gradient(x, grad, 3, padding=1, layout=problem.layout.axes, algorithm="implicit")
+    np.testing.assert_array_equal(result, right(problem, x, grad))
+    for decision in some(decided(problem, targets()[0]), 1):
+        np.testing.assert_array_equal(run(decision, x, grad), right(problem, x, grad))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int16", "int32", "uint64"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_numbers_of_every_kind(dtype: str, layout: str) -> None:
+    """Floats of both sizes and integers that wrap around."""
+    problem = problem_of(replace(CASES["a head"], layout=layout), dtype)
+    x, grad = operands(problem)
+    if np.dtype(dtype).kind in "iu":
+        x[...] = np.iinfo(dtype).max - x
+    result = run(decided(problem, targets()[0]), x, grad)
+    expected = np.rint(right(problem, *(a.astype(np.float64) for a in operands(problem))))
+    if (
+        np.dtype(dtype).kind in "iu"
+    ):  # (max - x) · g = -(x + 1) · g, modulo the range, where max = -1; else ends are kept
+        exact = conv_weight_gradient(
+            x.astype(object).astype(np.int64), grad.astype(np.int64), 3, padding=1, layout=layout
+        )
+        expected = exact.astype(dtype)
+    np.testing.assert_array_equal(result, expected.astype(dtype), strict=True)
+
+
+@pytest.mark.parametrize("layout", ["first", "last"])
+@pytest.mark.parametrize("name", ["a head", "grouped", "depthwise", "three axes", "one axis"])
+def test_bands_and_boxes(name: str, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums in many small bands, and some images at a time, that are added up: the same, on any number of threads."""
+    case = replace(CASES[name], batch=3)
+    problem = problem_of(case if layout == "first" else last(case))
+    x, grad = operands(problem)
+    whole = decided(problem, targets()[0])
+    monkeypatch.setattr(rows, "_MOST_TERMS", 4)
+    monkeypatch.setattr(rows, "_MOST_ROWS", 3 * math.prod(problem.geometry.output_shape[:-1]) + 200)
+    decision = whole._replace(images=2)
+    expected = right(problem, x, grad)
+    for threads in (1, 2, 5):
+        np.testing.assert_array_equal(run(decision, x, grad, threads), expected)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_long_sums_keep_their_digits(layout: str) -> None:
+    """A sum of 2²⁰ equal numbers, none of which a float holds exactly, errs as one of some thousand does."""
+    shape = {"N": 1, "C": 16, "H": 1024, "W": 1024}
+    x = np.full([shape[axis] for axis in layout], 0.1, np.float32)
+    grad = np.ones([shape[axis] if axis != "C" else 1 for axis in layout], np.float32)
+    result = conv_weight_gradient(x, grad, 1, layout=layout, algorithm="implicit")
+    exact = 2.0**20 * float(np.float32(0.1))
+    # A band's terms, and as many bands as there are then.
+    bound = (rows._MOST_TERMS + 2**20 / rows._MOST_TERMS) * np.finfo(np.float32).eps / 2 * exact
+    assert np.abs(result - exact).max() <= bound
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("layout", ["first", "last"])
+@pytest.mark.parametrize("name", ["a head", "stride 2", "dilated", "depthwise"])
+def test_pixels_do_not_leak(name: str, layout: str, bad: float) -> None:
+    """A pixel that is no number reaches the weights that meet it and no other, from the corners too."""
+    case = CASES[name]
+    problem = problem_of(case if layout == "first" else last(case))
+    x, grad = operands(problem)
+    grad = np.abs(grad) + 1
+    clean = right(problem, x, grad)
+    height, width = case.spatial
+    for row, column in ((0, 0), (height - 1, width - 1), (height // 2, width - 2)):
+        dirty, only = x.copy(), np.zeros_like(x)
+        for array, value in ((dirty, bad), (only, 1)):
+            problem.layout.to_canonical(array)[0, 1, row, column] = value
+        reached = right(problem, only, grad) != 0
+        for decision in some(decided(problem, targets()[0]), 1):
+            result = run(decision, dirty, grad)
+            assert not np.isfinite(result[reached]).any()
+            np.testing.assert_array_equal(result[~reached], clean[~reached])
+
+
+def gradients_against_forbidden_pages() -> None:
+    """Compute gradients where a byte too much is the end of the process."""
+    rooms = [against_forbidden_pages(16 * PAGE) for _ in range(3)]
+    for side, name, turned in itertools.product((0, 1), CASES, (False, True)):
+        case = replace(CASES[name], batch=1)
+        problem = problem_of(last(case) if turned else case)
+        sys.stdout.write(f"{'before the end' if side == 0 else 'after the start'} of a page: {name}, {turned}\n")
+        sys.stdout.flush()
+        x, grad = operands(problem)
+        expected = right(problem, x, grad).astype(np.float32)
+        x, grad, out = (in_room(pair[side], a) for pair, a in zip(rooms, (x, grad, expected), strict=True))
+        for decision in some(decided(problem, targets()[0]), 1):
+            out[...] = np.nan
+            canonical = (problem.layout.to_canonical(each) for each in (x, grad))
+            PreparedRows(DecidedRows(decision, 1))(*canonical, out)
+            assert out.tobytes() == expected.tobytes()
+    sys.stdout.write("every byte in its place\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")
+def test_no_page_beside_an_array_is_touched() -> None:
+    """No tile reads or writes a byte beside image, gradient or result, not even one that it then ignores."""
+    run_alone("test_gradient_rows", "gradients_against_forbidden_pages()")
+
+
+@pytest.mark.parametrize("target", ["avx512", "avx2"])
+def test_heads_take_no_lanes_for_filters(target: str) -> None:
+    """Of one to four filters, in both layouts, and depthwise; many filters of channels first keep the lanes."""
+    for filters, layout in itertools.product((1, 2, 3, 4), ("NCHW", "NHWC")):
+        case = Case((28, 28), (3, 3), padding=1, channels=64, filters=filters, layout=layout)
+        problem = problem_of(case)
+        assert decided(problem, NAMED[target]).cycles < decide_gradient(problem, NAMED[target]).cycles
+    many = problem_of(Case((14, 14), (3, 3), padding=1, channels=64, filters=256))
+    found = decide_rows(many, NAMED[target])
+    assert found is None or found.cycles > decide_gradient(many, NAMED[target]).cycles
+
+
+def test_a_plan_tells_the_tile() -> None:
+    """What lies along the lanes, and how many of all the others."""
+    with planning_for(NAMED["avx512"]):
+        plans = [im2col.plan_weight_gradient(shape, 1, 3, padding=1, layout=layout) for shape, layout in SHAPES]
+    for plan, words in zip(
+        plans, ("positions along the lanes, 1 filters × ", "channels along the lanes, 1 filters × 3 taps"), strict=True
+    ):
+        assert words in str(plan)
+
+
+SHAPES = (((1, 64, 28, 28), "NCHW"), ((1, 28, 28, 64), "NHWC"))
