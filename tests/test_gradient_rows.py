@@ -1,4 +1,4 @@
-"""The weights' gradient by tiles that walk rows of the map: each tile and edge against plain sums, pages, what chooses."""
+"""The weights' gradient by tiles that walk rows of the map: each tile and edge; pages; bits; what is chosen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from im2col import conv_weight_gradient
 from im2col.algorithms.weight_gradient import rows
 from im2col.algorithms.weight_gradient.decide import decide_gradient
 from im2col.algorithms.weight_gradient.prepared import DecidedRows, PreparedRows
-from im2col.algorithms.weight_gradient.rows import RowDecision, candidates, decide_rows
+from im2col.algorithms.weight_gradient.rows import RowDecision, RowShape, candidates, decide_rows
 from im2col.engine import compiler
 from im2col.engine.target import NAMED
 from im2col.spec.problem import make_problem
@@ -83,20 +83,20 @@ def right(problem: Problem, x: Array, grad: Array) -> Array:
     maps = grads.reshape(p.batch, p.groups, p.group_filters, -1)
     result = np.empty((p.groups, p.group_filters, p.group_channels, *g.kernel_size))
     for tap in np.ndindex(*g.kernel_size):
-        seen = tuple(
+        seen: list[Any] = [
             slice(t * d, t * d + s * n, s) for t, d, s, n in zip(tap, g.dilation, g.stride, g.output_shape, strict=True)
-        )
+        ]
         pixels = grouped[(..., *seen)].reshape(p.batch, p.groups, p.group_channels, -1)
         result[(..., *tap)] = np.einsum("ngfp,ngcp->gfc", maps, pixels)
     return result.reshape(p.filters, p.group_channels, *g.kernel_size)
 
 
 def run(decision: RowDecision, x: Array, grad: Array, threads: int = 1) -> Array:
-    """Return what a decision computes, into a result that held NaN."""
+    """Return what a decision computes, into a result that held NaN, or ones."""
     p = decision.problem
-    out = np.full((p.filters, p.group_channels, *p.geometry.kernel_size), np.nan, p.dtype)
-    canonical = (p.layout.to_canonical(each) for each in (x, grad))
-    PreparedRows(DecidedRows(decision, threads))(*canonical, out)
+    junk = np.nan if p.dtype.kind == "f" else 1
+    out = np.full((p.filters, p.group_channels, *p.geometry.kernel_size), junk, p.dtype)
+    PreparedRows(DecidedRows(decision, threads))(p.layout.to_canonical(x), p.layout.to_canonical(grad), out)
     return out
 
 
@@ -108,12 +108,12 @@ def decided(problem: Problem, target: Target) -> RowDecision:
 
 
 def some(decision: RowDecision, most: int) -> Iterator[RowDecision]:
-    """Yield the decision with some of the tiles that there are, lanes of both kinds and of each length among them."""
-    found = [shape for _, shape in candidates(decision.view, decision.group, 1, decision.paired, decision.target)]
-    key = lambda shape: (shape.summed, shape.lanes)  # noqa: E731
-    for _, alike in itertools.groupby(sorted(found, key=key), key):
-        shapes = list(alike)
-        for shape in shapes[:: max(1, -(-len(shapes) // most))]:
+    """Yield the decision with some of the tiles that there are, with lanes of each kind and of each length."""
+    found: dict[tuple[bool, int], list[RowShape]] = {}
+    for _, shape in candidates(decision.view, decision.group, 1, decision.paired, decision.target):
+        found.setdefault((shape.summed, shape.lanes), []).append(shape)
+    for shapes in found.values():
+        for shape in shapes[:: -(-len(shapes) // most)]:
             yield decision._replace(shape=shape)
 
 
@@ -153,21 +153,18 @@ def test_every_length_of_a_row(columns: int, layout: str) -> None:
 @pytest.mark.parametrize("dtype", ["float64", "int16", "int32", "uint64"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_numbers_of_every_kind(dtype: str, layout: str) -> None:
-    """Floats of both sizes and integers that wrap around."""
+    """Floats of both sizes, and integers over the whole of their range, which wrap around."""
+    kind = np.dtype(dtype)
     problem = problem_of(replace(CASES["a head"], layout=layout), dtype)
     x, grad = operands(problem)
-    if np.dtype(dtype).kind in "iu":
-        x[...] = np.iinfo(dtype).max - x
-    result = run(decided(problem, targets()[0]), x, grad)
-    expected = np.rint(right(problem, *(a.astype(np.float64) for a in operands(problem))))
-    if (
-        np.dtype(dtype).kind in "iu"
-    ):  # (max - x) · g = -(x + 1) · g, modulo the range, where max = -1; else ends are kept
-        exact = conv_weight_gradient(
-            x.astype(object).astype(np.int64), grad.astype(np.int64), 3, padding=1, layout=layout
-        )
-        expected = exact.astype(dtype)
-    np.testing.assert_array_equal(result, expected.astype(dtype), strict=True)
+    expected = right(problem, x, grad).astype(np.int64).astype(kind)
+    if kind.kind in "iu":
+        # 2ⁿ⁻¹ more at each pixel is as much more, or nothing, of a sum of odd or even gradients, modulo 2ⁿ.
+        half = np.array(1 << (8 * kind.itemsize - 1), np.uint64).astype(kind)
+        x ^= half
+        ones = right(problem, np.ones_like(x), grad).astype(np.int64) % 2
+        expected ^= np.where(ones != 0, half, np.zeros_like(half))
+    np.testing.assert_array_equal(run(decided(problem, targets()[0]), x, grad), expected, strict=True)
 
 
 @pytest.mark.parametrize("layout", ["first", "last"])
@@ -234,8 +231,8 @@ def gradients_against_forbidden_pages() -> None:
         x, grad, out = (in_room(pair[side], a) for pair, a in zip(rooms, (x, grad, expected), strict=True))
         for decision in some(decided(problem, targets()[0]), 1):
             out[...] = np.nan
-            canonical = (problem.layout.to_canonical(each) for each in (x, grad))
-            PreparedRows(DecidedRows(decision, 1))(*canonical, out)
+            to_canonical = problem.layout.to_canonical
+            PreparedRows(DecidedRows(decision, 1))(to_canonical(x), to_canonical(grad), out)
             assert out.tobytes() == expected.tobytes()
     sys.stdout.write("every byte in its place\n")
 

@@ -229,7 +229,8 @@ def decide_rows(problem: Problem, target: Target) -> RowDecision | None:
     grad_strides = dense_strides(order, (p.batch, p.filters, *p.geometry.output_shape), size)
     view = view_of(p.geometry, size, strides, size, grad_strides)
     if view.geometry.output_shape[-1] > _MOST_TERMS:  # rows as they are may be fewer terms
-        view = View(p.geometry, size, *strides[:2], strides[2:], size, *grad_strides[:2], grad_strides[2:])
+        (image, channel, *pixel), (out_image, out_filter, *position) = strides, grad_strides
+        view = View(p.geometry, size, image, channel, tuple(pixel), size, out_image, out_filter, tuple(position))
     g = view.geometry
     if g.output_shape[-1] > _MOST_ROWS:
         return None
