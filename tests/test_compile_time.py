@@ -57,7 +57,7 @@ def forward_kernels(problems: Iterable[Problem], target: Target) -> dict[Kernel,
 
 
 def gradient_kernels(problem: Problem, target: Target) -> dict[Kernel, None]:
-    """Return the kernels of a weights' gradient by the way that is taken: those that begin sums, and those that go on with them."""
+    """Return the kernels of a weights' gradient as it is taken: what begins sums, and what goes on with them."""
     decision, rows = decide_gradient(problem, target), decide_rows(problem, target)
     parts = len(list(itertools.islice(boxes((problem.batch, *problem.geometry.output_shape), decision.box), 2)))
     packed = dict.fromkeys(

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _LONG_ROW = 4
-"""Pixels of a patch's row from which a copy of it is as fast as one of neighbouring positions."""
+"""Pixels of a patch's row from which neighbouring positions are copied as fast as those of the row."""
 _FEW_PHASES = 16
 """Phases up to which their calls cost less than a fold."""
 _BYTES_A_PHASE = 12 << 10
 """Of columns up to which a phase is worth less than its call; docs/decisions.md has the measurement."""
-_FEW_PATCH_PHASES, _PATCH_BYTES_A_PHASE = 4, 128 << 10
+_FEW_PATCH_PHASES, _PATCH_BYTES_A_PHASE = 4, 192 << 10
 """The same where columns are copied and not summed."""
 _FEW_CHANNELS = 8
 """Channels of a group that leave most lanes of a phase empty, which has no other filters."""
@@ -168,14 +168,15 @@ def _side_by_side(t: Transposed) -> bool:
 def _order(t: Transposed) -> tuple[int, ...]:
     """Return the axes (channel, *kernel, *spatial) of columns in an order that is quickly copied into the image.
 
-    As much as can be lies side by side in both: all of a patch's row where channels are innermost; else long rows of
-    positions, or, where patches are small, their own rows.
+    That is the order of the weights, which are packed anew in each call, and of positions along rows; where the patches
+    are too small for that, each patch lies in one piece.
     """
     k = len(t.image)
     kernel, spatial = range(1, 1 + k), range(1 + k, 1 + 2 * k)
-    if t.layout.axes.endswith(layouts.CHANNEL):
-        return (*spatial, *kernel, 0) if t.groups == 1 else (*spatial, 0, *kernel)
-    return (*spatial, 0, *kernel) if t.kernel_size[-1] < _LONG_ROW else (0, *kernel, *spatial)
+    if t.kernel_size[-1] >= _LONG_ROW:
+        return (0, *kernel, *spatial)
+    last = t.groups == 1 and t.layout.axes.endswith(layouts.CHANNEL)
+    return (*spatial, *kernel, 0) if last else (*spatial, 0, *kernel)
 
 
 def product_of(transposed: Transposed, requested: str) -> Product | None:
