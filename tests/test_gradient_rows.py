@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import sys
 from dataclasses import replace
@@ -14,10 +13,11 @@ import pytest
 
 import im2col
 from im2col import conv_weight_gradient
-from im2col.algorithms.weight_gradient import rows
+from im2col.algorithms.weight_gradient import row_shapes
 from im2col.algorithms.weight_gradient.decide import decide_gradient
 from im2col.algorithms.weight_gradient.prepared import DecidedRows, PreparedRows
-from im2col.algorithms.weight_gradient.rows import RowDecision, RowShape, candidates, decide_rows
+from im2col.algorithms.weight_gradient.row_shapes import RowShape, candidates
+from im2col.algorithms.weight_gradient.rows import RowDecision, decide_rows
 from im2col.engine import compiler
 from im2col.engine.target import NAMED
 from im2col.spec.problem import make_problem
@@ -175,8 +175,7 @@ def test_bands_and_boxes(name: str, layout: str, monkeypatch: pytest.MonkeyPatch
     problem = problem_of(case if layout == "first" else last(case))
     x, grad = operands(problem)
     whole = decided(problem, targets()[0])
-    monkeypatch.setattr(rows, "_MOST_TERMS", 4)
-    monkeypatch.setattr(rows, "_MOST_ROWS", 3 * math.prod(problem.geometry.output_shape[:-1]) + 200)
+    monkeypatch.setattr(row_shapes, "MOST_TERMS", 4)
     decision = whole._replace(images=2)
     expected = right(problem, x, grad)
     for threads in (1, 2, 5):
@@ -192,7 +191,7 @@ def test_long_sums_keep_their_digits(layout: str) -> None:
     result = conv_weight_gradient(x, grad, 1, layout=layout, algorithm="implicit")
     exact = 2.0**20 * float(np.float32(0.1))
     # A band's terms, and as many bands as there are then.
-    bound = (rows._MOST_TERMS + 2**20 / rows._MOST_TERMS) * np.finfo(np.float32).eps / 2 * exact
+    bound = (row_shapes.MOST_TERMS + 2**20 / row_shapes.MOST_TERMS) * np.finfo(np.float32).eps / 2 * exact
     assert np.abs(result - exact).max() <= bound
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ..convolution.layers import Layer
 
 MORE_LAYERS = Path(__file__).with_name("layers.tsv")
-"""Heads of few filters, and patch embeddings; and convolutions of which a network's layer is the transpose: each has that
-layer's result as its image."""
+"""Heads of few filters, and patch embeddings; and convolutions of which a network's layer is the transpose, and which
+have that layer's result as their image."""
 
 GRADIENTS = ("dx", "dw")
 TRANSPOSE = "transpose"
