@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import im2col
 from im2col import conv_weight_gradient
 from im2col.algorithms.weight_gradient import row_shapes
 from im2col.algorithms.weight_gradient.decide import decide_gradient
 from im2col.algorithms.weight_gradient.prepared import DecidedRows, PreparedRows
-from im2col.algorithms.weight_gradient.row_shapes import RowShape, candidates
+from im2col.algorithms.weight_gradient.row_shapes import RowShape, candidates, pieces, segments
 from im2col.algorithms.weight_gradient.rows import RowDecision, decide_rows
 from im2col.engine import compiler
 from im2col.engine.target import NAMED
+from im2col.spec.geometry import Geometry
 from im2col.spec.problem import make_problem
 
 from .kit.layers import Case, last
@@ -49,6 +52,7 @@ CASES = {
     "padding alone at the ends": Case((4, 5), (3, 3), padding=4, dilation=(1, 2), channels=3, filters=2),
     "depthwise": Case((8, 35), (3, 3), padding=1, groups=21),
     "grouped": Case((8, 20), (3, 3), padding=1, groups=3, channels=5, filters=2),
+    "two of each a group": Case((5, 19), (1, 2), groups=3, channels=2, filters=2),
     "three axes": Case((3, 5, 18), (2, 3, 3), padding=1, channels=3, filters=2, batch=2),
     "one axis": Case((75,), (5,), stride=2, padding=2, channels=6, filters=2, batch=3),
 }
@@ -135,6 +139,40 @@ def test_every_tile(name: str, older: bool, layout: str) -> None:
     expected = right(problem, x, grad)
     for decision in some(decided(problem, targets()[-1 if older else 0]), 2):
         np.testing.assert_array_equal(run(decision, x, grad), expected, err_msg=str(decision.shape))
+
+
+@given(data=st.data())
+def test_segments_cut_a_row(data: st.DataObject) -> None:
+    """Step by step and tap by tap, a mask holds the pixels that are there, and all elements where all may be read."""
+    kernel, dilation, stride = (data.draw(st.integers(1, most)) for most in (9, 6, 4))
+    before, after = (data.draw(st.integers(0, 12)) for _ in range(2))
+    span = dilation * (kernel - 1) + 1
+    n = data.draw(st.integers(max(1, span - before - after), 90))
+    g = Geometry((n,), (kernel,), (stride,), ((before, after),), (dilation,))
+    shape = RowShape(
+        data.draw(st.sampled_from([4, 8, 16])), data.draw(st.booleans()), 1, 1, data.draw(st.integers(1, 9))
+    )
+    step, elements = (shape.lanes, shape.lanes * stride) if shape.summed else (1, 1)
+    (out,) = g.output_shape
+    taps: list[int] = []
+    for first, count in pieces(kernel, shape.taps):
+        taps += range(first, first + count)
+        found = segments(g, shape, first, count)
+        if sum(steps for steps, _ in found) != -(-out // step):  # too many for a kernel
+            assert len(found) > 32
+            continue
+        assert all(segment.single == (steps == 1) for steps, segment in found)
+        each = [segment for steps, segment in found for _ in range(steps)]
+        for i, segment in enumerate(each):
+            assert segment.positions == min(step, out - i * step)
+            for tap, seen in zip(range(first, first + count), segment.seen, strict=True):
+                start = i * step * stride + tap * dilation - before
+                if segment.positions == step and 0 <= start <= n - elements:
+                    assert seen == (1 << elements) - 1
+                else:
+                    there = [0 <= start + lane * stride < n for lane in range(segment.positions)]
+                    assert seen == sum(1 << lane * stride for lane, inside in enumerate(there) if inside)
+    assert taps == list(range(kernel))
 
 
 @pytest.mark.parametrize("layout", ["first", "last"])
