@@ -522,14 +522,14 @@ MUTATIONS = [
         "test_transpose.py::test_a_kernel_of_one_tap",
     ),
     Mutation(
-        "algorithms/weight_gradient/row_tile.py",
+        "algorithms/implicit/tiles/gradient_rows.py",
         'b.inside(b.add(band, job["adds"]), b.constant(1))',
         "b.inside(band, b.constant(1))",
         "the sums of some images replace those of the ones before",
         "test_gradient_rows.py::test_bands_and_boxes",
     ),
     Mutation(
-        "algorithms/weight_gradient/row_tile.py",
+        "algorithms/implicit/tiles/gradient_rows.py",
         "b.load_some(at, kind, [bool(seen >> i & 1) for i in range(kind.count)])",
         "b.load(at, kind)",
         "beside a row, the pixels of its neighbours are read for padding",

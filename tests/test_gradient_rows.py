@@ -23,9 +23,8 @@ from im2col.algorithms.weight_gradient.rows import RowDecision, decide_rows
 from im2col.engine import compiler
 from im2col.engine.target import NAMED
 from im2col.spec.geometry import Geometry
-from im2col.spec.problem import make_problem
 
-from .kit.layers import Case, last
+from .kit.layers import Case, last, problem_of
 from .kit.memory import PAGE, against_forbidden_pages, in_room
 from .kit.outcomes import require
 from .kit.processes import run_alone
@@ -66,11 +65,9 @@ def targets() -> list[Target]:
     return [here, *older]
 
 
-def problem_of(case: Case, dtype: str = "float32") -> Problem:
-    """Return the forward problem of a case, as its gradient is asked for."""
-    options = {k: v for k, v in case.options.items() if k != "activation"}
-    shape = (case.groups * case.filters, case.channels, *case.kernel)
-    return make_problem(case.x_shape, shape, np.dtype(dtype), np.dtype(dtype), **options)
+def asked(case: Case, dtype: str = "float32") -> Problem:
+    """Return the problem of a case, as the gradient of its weights is asked for."""
+    return problem_of(case, dtype, gradient=True)
 
 
 def operands(problem: Problem) -> tuple[Array, Array]:
@@ -134,7 +131,7 @@ def _engine() -> None:
 def test_every_tile(name: str, older: bool, layout: str) -> None:
     """Whichever tile is taken, of those that fit the registers: each weight is its sum, exactly."""
     case = CASES[name]
-    problem = problem_of(case if layout == "first" else last(case))
+    problem = asked(case if layout == "first" else last(case))
     x, grad = operands(problem)
     expected = right(problem, x, grad)
     for decision in some(decided(problem, targets()[-1 if older else 0]), 2):
@@ -180,7 +177,7 @@ def test_segments_cut_a_row(data: st.DataObject) -> None:
 def test_every_length_of_a_row(columns: int, layout: str) -> None:
     """Rows that fill their vectors, and rows that do not, with windows over both borders."""
     case = Case((3, columns), (3, 3), padding=1, channels=3, filters=2)
-    problem = problem_of(case if layout == "first" else last(case))
+    problem = asked(case if layout == "first" else last(case))
     x, grad = operands(problem)
     result = conv_weight_gradient(x, grad, 3, padding=1, layout=problem.layout.axes, algorithm="implicit")
     np.testing.assert_array_equal(result, right(problem, x, grad))
@@ -193,7 +190,7 @@ def test_every_length_of_a_row(columns: int, layout: str) -> None:
 def test_numbers_of_every_kind(dtype: str, layout: str) -> None:
     """Floats of both sizes, and integers over the whole of their range, which wrap around."""
     kind = np.dtype(dtype)
-    problem = problem_of(replace(CASES["a head"], layout=layout), dtype)
+    problem = asked(replace(CASES["a head"], layout=layout), dtype)
     x, grad = operands(problem)
     expected = right(problem, x, grad).astype(np.int64).astype(kind)
     if kind.kind in "iu":
@@ -210,7 +207,7 @@ def test_numbers_of_every_kind(dtype: str, layout: str) -> None:
 def test_bands_and_boxes(name: str, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums in many small bands, and some images at a time, that are added up: the same, on any number of threads."""
     case = replace(CASES[name], batch=3)
-    problem = problem_of(case if layout == "first" else last(case))
+    problem = asked(case if layout == "first" else last(case))
     x, grad = operands(problem)
     whole = decided(problem, targets()[0])
     monkeypatch.setattr(row_shapes, "MOST_TERMS", 4)
@@ -239,7 +236,7 @@ def test_long_sums_keep_their_digits(layout: str) -> None:
 def test_pixels_do_not_leak(name: str, layout: str, bad: float) -> None:
     """A pixel that is no number reaches the weights that meet it and no other, from the corners too."""
     case = CASES[name]
-    problem = problem_of(case if layout == "first" else last(case))
+    problem = asked(case if layout == "first" else last(case))
     x, grad = operands(problem)
     grad = np.abs(grad) + 1
     clean = right(problem, x, grad)
@@ -260,7 +257,7 @@ def gradients_against_forbidden_pages() -> None:
     rooms = [against_forbidden_pages(16 * PAGE) for _ in range(3)]
     for side, name, turned in itertools.product((0, 1), CASES, (False, True)):
         case = replace(CASES[name], batch=1)
-        problem = problem_of(last(case) if turned else case)
+        problem = asked(last(case) if turned else case)
         sys.stdout.write(f"{'before the end' if side == 0 else 'after the start'} of a page: {name}, {turned}\n")
         sys.stdout.flush()
         x, grad = operands(problem)
@@ -285,9 +282,9 @@ def test_heads_take_no_lanes_for_filters(target: str) -> None:
     """Of one to four filters, in both layouts, and depthwise; many filters of channels first keep the lanes."""
     for filters, layout in itertools.product((1, 2, 3, 4), ("NCHW", "NHWC")):
         case = Case((28, 28), (3, 3), padding=1, channels=64, filters=filters, layout=layout)
-        problem = problem_of(case)
+        problem = asked(case)
         assert decided(problem, NAMED[target]).cycles < decide_gradient(problem, NAMED[target]).cycles
-    many = problem_of(Case((14, 14), (3, 3), padding=1, channels=64, filters=256))
+    many = asked(Case((14, 14), (3, 3), padding=1, channels=64, filters=256))
     found = decide_rows(many, NAMED[target])
     assert found is None or found.cycles > decide_gradient(many, NAMED[target]).cycles
 

@@ -286,10 +286,7 @@ class Builder(Numbers):
         return rows
 
     def lane_sums(self, name: str, rows: list[Value]) -> Value:
-        """Return a vector whose lane i is the sum of all lanes of row i, for at most as many rows as lanes.
-
-        The rounds of `transpose`, with a sum for each swap: what two rows have become fits into one.
-        """
+        """Return a vector whose lane i is the sum of row i: the rounds of `transpose`, with a sum for each swap."""
         lanes, count = rows[0].type.count, 1 << (len(rows) - 1).bit_length()
         rows = rows + [rows[-1]] * (count - len(rows))
         while len(rows) > 1:

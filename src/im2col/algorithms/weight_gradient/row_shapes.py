@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..implicit.packing import split_evenly
 from ..implicit.tiles import cycles as model
-from .row_tile import Segment
+from ..implicit.tiles.gradient_rows import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,6 @@ def candidates(
 ) -> Iterator[tuple[float, RowShape]]:
     """Yield tiles that fit the registers, with the cycles of all groups."""
     g, size, columns = view.geometry, view.size, view.geometry.kernel_size[-1]
-    registers = model.registers(target)
     for lanes, summed in itertools.product(model.lane_counts(target.vector_bytes // size), (True, False)):
         if summed and not (view.pixel[-1] == view.out_position[-1] == size and g.stride[-1] <= _MOST_STRIDE):
             continue
@@ -63,12 +62,23 @@ def candidates(
             continue  # half vectors are for what does not fill whole ones
         most = group.channels if summed else -(-group.channels // lanes)
         for filters, taps in itertools.product(_filter_sizes(group.filters), _sizes(columns, columns)):
-            free = registers - (1 if paired else filters) - (filters > 1) - (summed and g.stride[-1] > 1)
+            free = model.registers(target) - (1 if paired else filters) - _spare(g, summed, filters, target)
             for vectors in _sizes(most, free // (filters * taps)):
                 shape = RowShape(lanes, summed, filters, vectors, taps)
                 found = cycles(view, group, shape, batch, paired, target)
                 if found is not None:
                     yield found, shape
+
+
+def _spare(g: Geometry, summed: bool, filters: int, target: Target) -> int:
+    """Return the registers that neither sums nor the gradient may fill, or LLVM moves sums to the stack.
+
+    Pixels have one if several filters share them or some of their lanes are not read, and so has the mask of those
+    where masks are vectors; what picks strided ones out of a vector has another. A product that is not added at once
+    has two.
+    """
+    masked = 1 if target.vector_bytes >= 64 else 2
+    return (masked + (g.stride[-1] > 1) if summed else filters > 1) + (0 if target.has_fma else 2)
 
 
 def _filter_sizes(filters: int) -> list[int]:

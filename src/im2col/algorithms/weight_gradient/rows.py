@@ -10,10 +10,10 @@ import numpy as np
 from ...spec.strides import dense_strides, offsets
 from ..implicit.decide import kernel_dtype
 from ..implicit.packing import FilterBlocks, PackedAt, vector_blocks
+from ..implicit.tiles.gradient_rows import JOB, RowTile, gradient_rows
 from ..implicit.view import GroupShape, View, memory_order, view_of
 from ..implicit.work import Tables, TileRun, job_table
 from .row_shapes import MOST_TERMS, RowShape, bands, candidates, pieces, segments
-from .row_tile import JOB, RowTile, row_tile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,7 +176,7 @@ class RowDecision(NamedTuple):
                         out_vector=lanes * out_channel,
                         out_tap=out_tap,
                     )
-                    calls.append((row_tile(tile), job, 0))
+                    calls.append((gradient_rows(tile), job, 0))
                 runs.append(TileRun(len(tiles), tuple(calls), tables))
         return Tables(blocks, runs, places, group.groups, out_filter, weights_outweigh=True)
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...engine.compiler import Kernel
-from ...importing import importing
-from ..implicit.tiles.nest import ARGUMENTS, Nest
+from ....engine.compiler import Kernel
+from ....importing import importing
+from .nest import ARGUMENTS, Nest
 
 if TYPE_CHECKING:
-    from ...engine.builder import Builder
-    from ...engine.numbers import Value
-    from ...engine.target import Target
+    from ....engine.builder import Builder
+    from ....engine.numbers import Value
+    from ....engine.target import Target
 
 
 class Segment(NamedTuple):
@@ -109,14 +109,14 @@ JOB = [
 """Tables, then counts, then bytes. `w` is the gradient of the result."""
 
 
-def row_tile(tile: RowTile) -> Kernel:
+def gradient_rows(tile: RowTile) -> Kernel:
     """Return the kernel of a tile, with the loops around it."""
     return Kernel("gradient_rows", _build, (tile,), 6, speed_level=1)
 
 
 def _build(name: str, target: Target, tile: RowTile) -> str:
     with importing:
-        from ...engine.builder import Builder  # a kernel that is kept is not written again
+        from ....engine.builder import Builder  # a kernel that is kept is not written again
 
     b = Builder(name, ARGUMENTS)
     nest = Nest(b, JOB)
@@ -192,11 +192,15 @@ def _stepped(
                 continue
             pixels = _pixels(b, tile, b.at(base, b.constant(tile.x_tap * t)), seen, v)
             mine = [(f * tile.vectors + v) * tile.taps + t for f in range(len(own))]
-            # One after the other: LLVM would load pixels ahead until sums have to leave the registers.
             after = [
                 b.multiply_add(pixels, gradient, sums[i], target.has_fma) for i, gradient in zip(mine, own, strict=True)
             ]
-            for i, value in zip(mine, b.settled(after, target.register), strict=True):
+            # One vector after the other: LLVM would load pixels ahead until sums have to leave the registers. Pixels
+            # that no product reads from memory outlive theirs, or it would let them become the sums, and move all of
+            # those back at the end of the loop.
+            loaded = tile.summed and (tile.stride > 1 or seen + 1 != 1 << tile.lanes)
+            settled = b.settled([*after, pixels] if loaded else after, target.register)
+            for i, value in zip(mine, settled, strict=False):
                 sums[i] = value
     return sums
 
