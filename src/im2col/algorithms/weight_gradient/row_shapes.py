@@ -29,6 +29,10 @@ _MOST_LINES = 3000
 """Of the kernels' IR, by a rough count."""
 _NEAR = 0.75
 """Of a cache, that is filled with rows."""
+_LATENCY = 4
+"""Cycles before a sum can be added to again."""
+_STREAM = 20.0
+"""Bytes a cycle of what is read once, from far caches; what is read again comes from nearer ones, thrice as fast."""
 _ROW_CYCLES = 6
 """Of a row's own: its addresses, and the ends of the loops over its steps."""
 
@@ -144,7 +148,7 @@ def cycles(view: View, group: GroupShape, shape: RowShape, batch: int, paired: b
             row = float(_ROW_CYCLES)
             for steps, segment in cut:
                 pixels = vectors * sum(map(bool, segment.seen))
-                step = max(pixels * f * per, pixels * load + (vectors if paired else f) * per, model.LATENCY)
+                step = max(pixels * f * per, pixels * load + (vectors if paired else f) * per, _LATENCY)
                 row += steps * (step + model.TAP_CYCLES)
                 length += pixels * (f + 3)
             sums = f * vectors * count
@@ -153,11 +157,11 @@ def cycles(view: View, group: GroupShape, shape: RowShape, batch: int, paired: b
             total += blocks * tiles * (visits * row + count_of_bands * lines * end)
         # What the first pass reads from far caches, and the others where the nearest one does not hold it.
         pixels = batch * group.channels * math.prod(g.spatial_shape) * size
-        total += pixels / model.STREAM
+        total += pixels / _STREAM
         if _row_bytes(view, shape) * (_rows_beside(g) + 1) > target.caches[0] * _NEAR:
-            total += pixels * (lines * -(-group.filters // shape.filters) - 1) / (3 * model.STREAM)
+            total += pixels * (lines * -(-group.filters // shape.filters) - 1) / (3 * _STREAM)
         tiles = 1 if paired else sum(count for _, count in channels)
-        total += batch * tiles * (group.channels if paired else group.filters) * g.positions * size / (3 * model.STREAM)
+        total += batch * tiles * (group.channels if paired else group.filters) * g.positions * size / (3 * _STREAM)
     return None if length > _MOST_LINES else group.groups * total
 
 
