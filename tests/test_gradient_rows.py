@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import im2col
 from im2col import conv_weight_gradient
-from im2col.algorithms.weight_gradient import row_shapes
+from im2col.algorithms.weight_gradient import row_shapes, rows
 from im2col.algorithms.weight_gradient.decide import decide_gradient
 from im2col.algorithms.weight_gradient.prepared import DecidedRows, PreparedRows
 from im2col.algorithms.weight_gradient.row_shapes import RowShape, candidates, pieces, segments
@@ -23,6 +23,7 @@ from im2col.algorithms.weight_gradient.rows import RowDecision, decide_rows
 from im2col.engine import compiler
 from im2col.engine.target import NAMED
 from im2col.spec.geometry import Geometry
+from im2col.spec.problem import make_problem
 
 from .kit.layers import Case, last, problem_of
 from .kit.memory import PAGE, against_forbidden_pages, in_room
@@ -183,6 +184,40 @@ def test_every_length_of_a_row(columns: int, layout: str) -> None:
     np.testing.assert_array_equal(result, right(problem, x, grad))
     for decision in some(decided(problem, targets()[0]), 1):
         np.testing.assert_array_equal(run(decision, x, grad), right(problem, x, grad))
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize(
+    ("x_dtype", "grad_dtype", "mode"),
+    [
+        ("float32", "float32", "reflect"),
+        ("float32", "float32", "constant"),
+        ("float16", "float16", "constant"),
+        ("float16", "float32", "edge"),
+        ("int64", "uint64", "wrap"),
+        ("float32", "int8", "constant"),
+    ],
+)
+def test_copies(x_dtype: str, grad_dtype: str, mode: str, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Padding that is no zero, and numbers that are not the sums' own, are read from a copy of some images."""
+    case = Case((9, 37), (3, 3), padding=((1, 2), (2, 1)), channels=5, filters=2, batch=3, layout=layout)
+    x_shape = case.x_shape
+    options: Any = {"padding": case.padding, "padding_mode": mode, "layout": layout}
+    value = 3 if mode == "constant" and x_dtype == "float32" else 0
+    problem = make_problem(
+        x_shape, (2, 5, 3, 3), np.dtype(x_dtype), np.dtype(grad_dtype), padding_value=value, **options
+    )
+    x, grad = numbers(x_shape, np.dtype(x_dtype), 0), numbers(problem.output_shape, np.dtype(grad_dtype), 1)
+    keywords: Any = {"mode": mode} | ({"constant_values": value} if mode == "constant" else {})
+    canonical = np.pad(problem.layout.to_canonical(x), ((0, 0), (0, 0), (1, 2), (2, 1)), **keywords)
+    padded = np.ascontiguousarray(canonical if layout == "NCHW" else np.moveaxis(canonical, 1, -1))
+    alone = make_problem(padded.shape, (2, 5, 3, 3), np.dtype(x_dtype), np.dtype(grad_dtype), layout=layout)
+    expected = right(alone, padded, grad).astype(problem.dtype)
+    for most in (1 << 20, 1):
+        monkeypatch.setattr(rows, "COPY_BYTES", most)
+        decision = decided(problem, targets()[0])
+        assert decision.images == (3 if most > 1 or not decision.copied else 1)
+        np.testing.assert_array_equal(run(decision, x, grad), expected, strict=True)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int16", "int32", "uint64"])

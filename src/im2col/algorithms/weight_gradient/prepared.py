@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...engine.compiler import Kernel
+    from ...spec.geometry import Pairs
+    from ...spec.problem import Problem
     from .decide import GradientDecision
     from .rows import RowDecision
 
@@ -70,12 +72,13 @@ class PreparedGradient:
             grad = _dense(grad, strides, a.dtype, self._threads)
         if not a.copied:
             x = _dense(x, a.strides, a.dtype, self._threads)
-        copies, held = self._room() if a.copied else None, slice(0, 0)
+        pads = p.geometry.padding
+        copies, held = _room(p, a.box[0], pads, a.strides, a.dtype) if a.copied else None, slice(0, 0)
         steps = p.geometry.position_strides(a.strides[2:])
         for number, box in enumerate(self._boxes):
             images, *positions = box
             if copies is not None and images != held:
-                self._fill(copies[: images.stop - images.start], x[images])
+                _fill(copies[: images.stop - images.start], x[images], p, pads, self._threads)
                 held = images
             shape = tuple(s.stop - s.start for s in box)
             if panel is not None:
@@ -95,21 +98,6 @@ class PreparedGradient:
         if found is None:
             found = self._calls[box, adds] = self._gradient.calls(box, adds=adds)
         return found
-
-    def _room(self) -> NDArray[Any]:
-        """Return room for the images of a box as the kernels read them: padded, of their dtype and strides."""
-        p, a = self._problem, self._decision
-        shape = (a.box[0], p.channels, *p.geometry.padded_shape)
-        flat = scratch.empty(math.prod(shape), a.dtype)
-        room = np.lib.stride_tricks.as_strided(flat, shape, a.strides)
-        if p.geometry.is_padded and "constant" in p.padding_modes:
-            room[...] = p.padding_value.astype(a.dtype)
-        return room
-
-    def _fill(self, room: NDArray[Any], images: NDArray[Any]) -> None:
-        p = self._problem
-        pairs = ((0, 0), (0, 0), *p.geometry.padding)
-        fill_padded(room, images, pairs, p.padding_mode, partial(_convert, threads=self._threads))
 
     def _pack(self, panel: NDArray[Any], grad: NDArray[Any], shape: tuple[int, ...]) -> None:
         """Arrange the gradient (N, filters, *output) of a box as the kernels read it: filters innermost."""
@@ -154,29 +142,50 @@ class PreparedRows:
     def __init__(self, gradient: DecidedRows) -> None:
         d, batch = gradient.decision, gradient.decision.problem.batch
         self._decision, self._threads = d, gradient.threads
-        firsts = range(0, batch, d.images)
-        self._boxes = [(n, gradient.calls(min(d.images, batch - n), adds=n > 0)) for n in firsts]
+        boxes = ((first, min(d.images, batch - first)) for first in range(0, batch, d.images))
+        self._boxes = [(first, count, gradient.calls(count, adds=first > 0)) for first, count in boxes]
 
     def __call__(self, x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
         """Overwrite `out` with the gradient; arrays of any strides."""
         d, p = self._decision, self._decision.problem
         direct = d.in_order and out.flags.c_contiguous and out.dtype == d.dtype and not p.flip
         sums = out if direct else scratch.empty(out.size, d.dtype)
-        x, grad = (
-            _dense(array, strides, d.dtype, self._threads)
-            for array, strides in ((x, d.strides), (grad, d.grad_strides))
-        )
-        at_x, at_grad, to = x.ctypes.data, grad.ctypes.data, sums.ctypes.data
-        for first, calls in self._boxes:
+        grad = _dense(grad, d.grad_strides, d.dtype, self._threads)
+        copies = _room(p, d.images, d.pads, d.strides, d.dtype) if d.copied else None
+        if copies is None:
+            x = _dense(x, d.strides, d.dtype, self._threads)
+        at_grad, to = grad.ctypes.data, sums.ctypes.data
+        for first, count, calls in self._boxes:
+            at = first * d.strides[0]
+            source = x if copies is None else copies
+            if copies is not None:
+                _fill(copies[:count], x[first : first + count], p, d.pads, self._threads)
+                at = 0
             grads = at_grad + first * d.grad_strides[0]
-            calls.run(at_x + first * d.strides[0], grads, grads, to)
+            calls.run(source.ctypes.data + at, grads, grads, to)
         if not direct:
             _convert(np.flip(out, tuple(range(2, out.ndim))) if p.flip else out, d.result_of(sums), self._threads)
 
 
+def _room(p: Problem, images: int, pads: Pairs, strides: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return room for images as the kernels read them: padded, of their dtype and strides."""
+    sides = (n + before + after for n, (before, after) in zip(p.geometry.spatial_shape, pads, strict=True))
+    shape = (images, p.channels, *sides)
+    flat = scratch.empty(math.prod(shape), dtype)
+    room = np.lib.stride_tricks.as_strided(flat, shape, strides)
+    if any(map(any, pads)) and "constant" in p.padding_modes:
+        room[...] = p.padding_value.astype(dtype)
+    return room
+
+
+def _fill(room: NDArray[Any], images: NDArray[Any], p: Problem, pads: Pairs, threads: int) -> None:
+    pairs = ((0, 0), (0, 0), *pads)
+    fill_padded(room, images, pairs, p.padding_mode, partial(_convert, threads=threads))
+
+
 def _dense(array: NDArray[Any], strides: tuple[int, ...], dtype: np.dtype[Any], threads: int) -> NDArray[Any]:
     """Return an array of the kernels' dtype as they read it in place: itself, or a copy with these strides."""
-    if array.strides == strides and array.dtype.isnative:
+    if array.strides == strides and array.dtype == dtype:
         return array
     nbytes = array.size * dtype.itemsize
     require_memory(nbytes, READ_IN_PLACE, "the dense copy of {} numbers", array.shape)

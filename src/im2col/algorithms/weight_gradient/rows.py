@@ -13,12 +13,14 @@ from ..implicit.packing import FilterBlocks, PackedAt, vector_blocks
 from ..implicit.tiles.gradient_rows import JOB, RowTile, gradient_rows
 from ..implicit.view import GroupShape, View, memory_order, view_of
 from ..implicit.work import Tables, TileRun, job_table
+from .decide import COPIED_CYCLES, COPY_BYTES, COPY_CYCLES
 from .row_shapes import MOST_TERMS, RowShape, bands, candidates, pieces, segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...engine.target import Target
+    from ...spec.geometry import Pairs
     from ...spec.problem import Problem
 
 _MOST_ROWS = 1 << 16
@@ -38,13 +40,15 @@ class RowDecision(NamedTuple):
     target : Target
         The CPU that kernels are for.
     dtype : dtype
-        Of the kernels, and of both arrays.
+        Of the kernels.
     group : GroupShape
         As the tiles see it: of a depthwise convolution, all channels as those of one group.
     view : View
         Of the image, and of the gradient as its result.
+    padded : bool
+        Whether the padding is part of a copy; else it is of zeros, and skipped.
     strides, grad_strides : tuple of int
-        Bytes between neighbours along (N, C, *spatial) and (N, filters, *output).
+        Bytes between neighbours along (N, C, *spatial) of the images or their copy, and (N, filters, *output).
     shape : RowShape
     images : int
         That are summed at a time; fewer at the end.
@@ -57,6 +61,7 @@ class RowDecision(NamedTuple):
     dtype: np.dtype[np.generic]
     group: GroupShape
     view: View
+    padded: bool
     strides: tuple[int, ...]
     grad_strides: tuple[int, ...]
     shape: RowShape
@@ -66,7 +71,20 @@ class RowDecision(NamedTuple):
     @property
     def reason(self) -> str:
         """Why it was chosen, for people."""
-        return f"the view: {self.shape}, row by row, {self.cycles:.3g} cycles by the model"
+        why = " and ".join(["converted"] * (self.problem.x_dtype != self.dtype) + ["padded"] * self.padded)
+        copied = f", from a copy of each image ({why})" if why else ""
+        return f"the view: {self.shape}, row by row, {self.cycles:.3g} cycles by the model{copied}"
+
+    @property
+    def copied(self) -> bool:
+        """Whether images are copied first."""
+        return self.padded or self.problem.x_dtype != self.dtype
+
+    @property
+    def pads(self) -> Pairs:
+        """The padding that is part of the copy."""
+        g = self.problem.geometry
+        return g.padding if self.padded else ((0, 0),) * g.ndim
 
     @property
     def paired(self) -> bool:
@@ -80,10 +98,13 @@ class RowDecision(NamedTuple):
 
     @property
     def workspace_bytes(self) -> int:
-        """Bytes of sums that are no result yet."""
-        p = self.problem
+        """Bytes of sums that are no result yet, of the copy of images, and of a gradient that is converted."""
+        p, size = self.problem, self.dtype.itemsize
         plain = self.in_order and not p.flip and p.dtype == self.dtype
-        return 0 if plain else p.filters * p.group_taps * self.dtype.itemsize
+        sums = 0 if plain else p.filters * p.group_taps * size
+        copies = self.images * _image_bytes(p, self.padded, size) if self.copied else 0
+        converted = math.prod(p.output_shape) * size if p.w_dtype != self.dtype else 0
+        return sums + copies + converted
 
     @property
     def table_bytes(self) -> int:
@@ -182,20 +203,22 @@ class RowDecision(NamedTuple):
 
 
 def decide_rows(problem: Problem, target: Target) -> RowDecision | None:
-    """Return the tile with the fewest cycles for a problem that the engine takes; None where none reads both arrays."""
+    """Return the tile with the fewest cycles for a problem that the engine takes; None where there is none."""
     p, dtype = problem, kernel_dtype(problem)
-    if dtype is None or p.x_dtype != dtype or p.w_dtype != dtype or (p.geometry.is_padded and not p.pads_zeros):
+    if dtype is None:
         return None
+    padded = p.geometry.is_padded and not p.pads_zeros
+    geometry = p.geometry.unpadded() if padded else p.geometry
     group = GroupShape(p.groups, p.group_channels, p.group_filters)
     if p.groups > 1 and group.channels == group.filters == 1:
         group = GroupShape(1, p.channels, 1)
     order, size = memory_order(p), dtype.itemsize
-    strides = dense_strides(order, (p.batch, p.channels, *p.geometry.spatial_shape), size)
-    grad_strides = dense_strides(order, (p.batch, p.filters, *p.geometry.output_shape), size)
-    view = view_of(p.geometry, size, strides, size, grad_strides)
+    strides = dense_strides(order, (p.batch, p.channels, *geometry.spatial_shape), size)
+    grad_strides = dense_strides(order, (p.batch, p.filters, *geometry.output_shape), size)
+    view = view_of(geometry, size, strides, size, grad_strides)
     if view.geometry.output_shape[-1] > MOST_TERMS:  # rows as they are may be fewer terms
         (image, channel, *pixel), (out_image, out_filter, *position) = strides, grad_strides
-        view = View(p.geometry, size, image, channel, tuple(pixel), size, out_image, out_filter, tuple(position))
+        view = View(geometry, size, image, channel, tuple(pixel), size, out_image, out_filter, tuple(position))
     g = view.geometry
     lines = math.prod(g.kernel_size[:-1])
     entries = lines * math.prod(g.output_shape[:-1])
@@ -206,7 +229,18 @@ def decide_rows(problem: Problem, target: Target) -> RowDecision | None:
     if best is None:
         return None
     cycles, shape = best
-    return RowDecision(p, target, dtype, group, view, strides, grad_strides, shape, images, cycles)
+    if padded or p.x_dtype != dtype:
+        nbytes = _image_bytes(p, padded, size)
+        images = max(1, min(images, COPY_BYTES // nbytes))
+        cycles += COPY_CYCLES + COPIED_CYCLES * p.batch * nbytes
+    if p.w_dtype != dtype:
+        cycles += COPY_CYCLES + COPIED_CYCLES * math.prod(p.output_shape) * size
+    return RowDecision(p, target, dtype, group, view, padded, strides, grad_strides, shape, images, cycles)
+
+
+def _image_bytes(p: Problem, padded: bool, size: int) -> int:
+    """Return the bytes of the copy of an image."""
+    return p.channels * math.prod(p.geometry.padded_shape if padded else p.geometry.spatial_shape) * size
 
 
 def _rows(view: View, images: int, bands: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
