@@ -212,9 +212,11 @@ def decide_rows(problem: Problem, target: Target) -> RowDecision | None:
     group = GroupShape(p.groups, p.group_channels, p.group_filters)
     if p.groups > 1 and group.channels == group.filters == 1:
         group = GroupShape(1, p.channels, 1)
-    order, size = memory_order(p), dtype.itemsize
-    strides = dense_strides(order, (p.batch, p.channels, *geometry.spatial_shape), size)
-    grad_strides = dense_strides(order, (p.batch, p.filters, *geometry.output_shape), size)
+    size, copied = dtype.itemsize, padded or p.x_dtype != dtype
+    strides = p.layout.strides(p.batch, p.channels, geometry.spatial_shape, size)
+    if copied:
+        strides = dense_strides(memory_order(p), (p.batch, p.channels, *geometry.spatial_shape), size)
+    grad_strides = p.layout.strides(p.batch, p.filters, geometry.output_shape, size)
     view = view_of(geometry, size, strides, size, grad_strides)
     if view.geometry.output_shape[-1] > MOST_TERMS:  # rows as they are may be fewer terms
         (image, channel, *pixel), (out_image, out_filter, *position) = strides, grad_strides
@@ -229,7 +231,7 @@ def decide_rows(problem: Problem, target: Target) -> RowDecision | None:
     if best is None:
         return None
     cycles, shape = best
-    if padded or p.x_dtype != dtype:
+    if copied:
         nbytes = _image_bytes(p, padded, size)
         images = max(1, min(images, COPY_BYTES // nbytes))
         cycles += COPY_CYCLES + COPIED_CYCLES * p.batch * nbytes
