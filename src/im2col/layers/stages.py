@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ..algorithms import choose, offer_lines
-from ..algorithms.contract import Banded
+from ..algorithms.contract import Banded, Immediate
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
 from ..importing import importing
@@ -18,7 +18,7 @@ from .operation import Input, Operation
 from .product import Product, product_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -73,6 +73,11 @@ class Convolution(_OneStage):
         if not problem.is_canonical:
             x, out = problem.layout.to_canonical(x), problem.layout.to_canonical(out)
         prepared(x, out)
+
+    def at_once(self, prepared: Runner, arrays: Sequence[Array], out: Array) -> Callable[[int, int], None] | None:
+        """Return `run` as one call of the engine, for arrays like these by their identities; None where it is not."""
+        view = self.problem.layout.to_canonical
+        return prepared.at_once(view(arrays[0]), view(out)) if isinstance(prepared, Immediate) else None
 
     @property
     def bytes_moved(self) -> int:

@@ -1,0 +1,116 @@
+"""A layer and the packing of its weights as one call from Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...engine import scratch
+from ...engine.compiler import required
+from ...engine.gather_plan import plan_copy
+from ...engine.sequence import Step
+from .packing import room_for_bias, room_for_weights, values_by_place, weights_by_place
+from .work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, WEIGHTS, one_task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...engine.sequence import Steps
+    from ...spec.problem import Problem
+    from .view import GroupShape
+    from .work import Calls, Tables
+
+    Array = NDArray[Any]
+
+_CLEARED = 64 << 10
+"""Bytes of packed weights up to which all of them are cleared for the sake of blocks that filters do not fill."""
+
+
+class AtOnce:
+    """A layer's calls behind the copies that pack its weights and its bias: ``run(x, out, w, bias)``.
+
+    Parameters
+    ----------
+    steps : Steps
+    weights, offsets : ndarray
+        Like those that are packed.
+    cleared : bool
+        Whether some filters of a block are not there, and stand as zeros.
+    any_threads : bool
+        Whether the number of threads makes no difference.
+    """
+
+    def __init__(self, steps: Steps, weights: Array, offsets: Array, cleared: bool, any_threads: bool) -> None:
+        self._run, self._steps = steps.run_ids, steps
+        self._weights, self._dtype, self._offsets, self._sums = len(weights), weights.dtype, len(offsets), offsets.dtype
+        self._room = np.zeros if cleared else np.empty if weights.nbytes < _CLEARED else scratch.empty
+        self.any_threads = any_threads
+
+    def __call__(self, x: Array, out: Array, w: Array, bias: Array | None) -> None:
+        """Overwrite `out`."""
+        weights = self._room(self._weights, self._dtype)
+        if bias is None:
+            self._run(id(weights), id(weights), id(w), id(w), id(x), id(out))
+        else:
+            offsets = np.zeros(self._offsets, self._sums)
+            self._run(id(weights), id(offsets), id(w), id(bias), id(x), id(out))
+
+
+def at_once(
+    problem: Problem, tables: Tables, group: GroupShape, calls: Calls, w: Array, bias: Array | None
+) -> AtOnce | None:
+    """Return how a layer is run in one call, or None where it is not.
+
+    Parameters
+    ----------
+    problem : Problem
+    tables : Tables
+    group : GroupShape
+        As it is packed.
+    calls : Calls
+        They read the image in place, and weights that are packed as they are.
+    w, bias : ndarray
+        Like those that will be given.
+
+    Raises
+    ------
+    EngineError
+        If a kernel cannot be compiled, after the engine's warning.
+    """
+    if len(calls.tasks) > 1:
+        return None
+    places = tables.places
+    weights = np.empty(room_for_weights(places), w.dtype)
+    cleared = any(each.packed[-1] > each.split[2] for each in places)
+    if cleared and weights.nbytes >= _CLEARED:
+        return None
+    flipped = np.flip(w, tuple(range(2, w.ndim))) if problem.flip else w
+    copies: list[Step] = []
+    kept = [
+        _add(copies, (WEIGHTS, weights, to), (GIVEN_WEIGHTS, w, source))
+        for _, to, source in weights_by_place(places, group, weights, flipped)
+    ]
+    offsets = np.empty(0)
+    if bias is not None:
+        offsets = np.empty(room_for_bias(places), bias.dtype)
+        for to, source in values_by_place(places, group, offsets, bias):
+            kept.append(_add(copies, (BIAS, offsets, to), (GIVEN_BIAS, bias, source)))
+    if not all(kept):  # NumPy copies what has no order that kernels like
+        return None
+    return AtOnce(calls.behind(copies, kept), weights, offsets, cleared, one_task(problem.flops))
+
+
+def _add(copies: list[Step], to: tuple[int, Array, Array], source: tuple[int, Array, Array]) -> object:
+    """Add the steps that copy a part of an array to a part of another; return what they point at, if there are any."""
+    (number, room, part), (from_number, given, taken) = to, source
+    made = plan_copy(part.shape, part.strides, taken.strides, part.itemsize)
+    here, there = _address(part) - _address(room), _address(taken) - _address(given)
+    for copy in made:
+        where = (number, here + copy.dst_offset), (from_number, there + copy.src_offset)
+        copies.append(Step(required(copy.kernel), where, copy.arguments))
+    return made
+
+
+def _address(array: Array) -> int:
+    return array.ctypes.data
