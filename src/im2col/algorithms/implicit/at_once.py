@@ -9,7 +9,7 @@ import numpy as np
 from ...engine import scratch
 from ...engine.compiler import required
 from ...engine.gather_plan import plan_copy
-from ...engine.sequence import Step
+from ...engine.sequence import Step, address_of
 from .packing import room_for_bias, room_for_weights, values_by_place, weights_by_place
 from .work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, WEIGHTS, one_task
 
@@ -105,12 +105,9 @@ def _add(copies: list[Step], to: tuple[int, Array, Array], source: tuple[int, Ar
     """Add the steps that copy a part of an array to a part of another; return what they point at, if there are any."""
     (number, room, part), (from_number, given, taken) = to, source
     made = plan_copy(part.shape, part.strides, taken.strides, part.itemsize)
-    here, there = _address(part) - _address(room), _address(taken) - _address(given)
+    here, there = address_of(part) - address_of(room), address_of(taken) - address_of(given)
     for copy in made:
         where = (number, here + copy.dst_offset), (from_number, there + copy.src_offset)
         copies.append(Step(required(copy.kernel), where, copy.arguments))
     return made
 
-
-def _address(array: Array) -> int:
-    return array.ctypes.data
