@@ -15,7 +15,6 @@ from ..importing import importing
 from ..memory import lazy
 from ..spec.padded import fold_padding
 from .operation import Input, Operation
-from .product import Product, product_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from ..spec.problem import Problem
     from ..spec.transposed import Phase, Transposed
     from .operation import Weights
+    from .product import Product
 
     Array = NDArray[Any]
 
@@ -150,7 +150,7 @@ class Transpose(Operation):
     ) -> Self:
         """Choose an algorithm for each phase, or for the product."""
         t = transposed
-        product = product_of(t, requested)
+        product = _product_of(t, requested)
         stages = [phase.problem for phase in t.phases] if product is None else [product.problem]
         choices = tuple(choose(problem, requested, threads) for problem in stages)
         batch, dtype = (folding.batch, folding.dtype) if folding else (t.batch, t.dtype)
@@ -183,7 +183,7 @@ class Transpose(Operation):
     @lazy
     def product(self) -> Product | None:
         """Return how it is one product and a fold, where it is."""
-        return product_of(self.transposed, self.spec[4])
+        return _product_of(self.transposed, self.spec[4])
 
     @property
     def folding(self) -> Folding | None:
@@ -304,6 +304,14 @@ class Transpose(Operation):
         if not t.covers:
             lines.append("  all other pixels: no tap reaches them")
         return lines
+
+
+def _product_of(transposed: Transposed, requested: str) -> Product | None:
+    """Return how a transposed convolution is one product, where it is."""
+    with importing:
+        from .product import product_of  # it loads what folds, which no convolution needs
+
+    return product_of(transposed, requested)
 
 
 def _phase_lines(phase: Phase, choice: Choice, threads: int) -> list[str]:

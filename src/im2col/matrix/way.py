@@ -1,4 +1,4 @@
-"""How images of one shape, dtype and strides become column matrices: all that `im2col` knows before it sees the pixels."""
+"""How images of one kind become column matrices: all that `im2col` knows before it sees the pixels."""
 
 from __future__ import annotations
 

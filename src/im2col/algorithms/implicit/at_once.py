@@ -110,4 +110,3 @@ def _add(copies: list[Step], to: tuple[int, Array, Array], source: tuple[int, Ar
         where = (number, here + copy.dst_offset), (from_number, there + copy.src_offset)
         copies.append(Step(required(copy.kernel), where, copy.arguments))
     return made
-

@@ -12,9 +12,9 @@ import numpy as np
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
 from ...engine.host import require_memory
+from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
-from .at_once import AtOnce, at_once
 from .decide import LINE, Copy
 from .dots import corrected, interleaved
 from .packing import pack
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ...engine.compiler import Kernel
     from ...spec.problem import Problem
+    from .at_once import AtOnce
     from .decide import Decision
     from .view import GroupShape, View
     from .work import Tables
@@ -89,6 +90,8 @@ class DecidedLayer:
         dense = (x.strides, out.strides) == (d.strides, d.out_strides) and x.dtype.isnative
         if calls is None or not dense or d.dot is not None or w.dtype != d.dtype:
             return None
+        with importing:
+            from .at_once import at_once  # it loads what copies are planned with
         with suppress(EngineError):
             return at_once(self.problem, self.tables, self.group, calls, w, bias)
         return None
