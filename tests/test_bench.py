@@ -722,7 +722,7 @@ def test_an_installed_contestant_makes_every_call(contestant: Contestant[Any], p
 
 @pytest.mark.parametrize("padding", calls_contest.PADDINGS)
 def test_the_answers_of_calls_are_adjoint(padding: int) -> None:
-    """Of inner products: ⟨grad, conv(x)⟩ is that of either gradient with what it is of, ⟨columns, im2col(x)⟩ the fold's."""
+    """The inner product of grad and conv(x) is that of either gradient, that of columns and im2col(x) is the fold's."""
     answers = {call: calls_problems.make_problem(call, padding, 1).answer for call in calls_problems.CALLS}
     p = calls_problems.make_problem(calls_problems.CONVOLUTION, padding, 1)
     whole = np.vdot(p.grad, answers[calls_problems.CONVOLUTION])

@@ -3,14 +3,12 @@
 Names are loaded when they are first asked for: a program that needs one of them does not wait for all.
 """
 
-from __future__ import annotations
+import typing
 
-from typing import TYPE_CHECKING
-
-from .importing import importing
+from .importing import importing as _importing
 from .version import __version__ as __version__
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from .configuration import clear_cache, show_config
     from .engine.threads import set_threads
     from .errors import (
@@ -173,7 +171,7 @@ def __getattr__(name: str) -> object:
     """Load a public name from its module, and keep it."""
     for home, names in _HOMES.items():
         if name in names:
-            with importing:
+            with _importing:
                 from importlib import import_module
 
                 value = getattr(import_module(f"{__name__}.{home}"), name)
