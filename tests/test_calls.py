@@ -10,7 +10,8 @@ import pytest
 
 import im2col
 from im2col import memory
-from im2col.engine import compiler, host, threads
+from im2col.engine import compiler, gather, host, threads
+from im2col.engine.sequence import SEQUENCE
 from im2col.errors import (
     ArgumentError,
     DTypeError,
@@ -320,3 +321,19 @@ def test_wrong_matrices_are_refused_as_before() -> None:
     image = flat[: x.size].reshape(x.shape)
     with raises_exactly(OutputError, f"im2col: {shares}"):
         im2col.im2col(image, 3, padding=1, out=flat.reshape(1, 64, 72))
+
+
+@pytest.mark.parametrize(("shape", "kernel", "options"), MATRICES[:2], ids=str)
+def test_a_small_matrix_that_comes_again_is_one_call_of_the_engine(
+    shape: tuple[int, ...], kernel: int, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the process has loaded the engine; where it has not, that is left alone."""
+    x = integers(0, *shape)
+    with monkeypatch.context() as patch:
+        patch.setattr(compiler, "_loaded", {})
+        patch.setattr(compiler, "load", lambda *_: pytest.fail("loaded"))
+        expected, *_ = (im2col.im2col(x, kernel, **options) for _ in range(3))
+    assert compiler.load(SEQUENCE) is not None
+    im2col.im2col(x, kernel, **options)
+    monkeypatch.setattr(gather, "copy", lambda *_: pytest.fail("copied by itself"))
+    np.testing.assert_array_equal(im2col.im2col(x, kernel, **options), expected)

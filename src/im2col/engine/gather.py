@@ -25,7 +25,8 @@ _WORTH_LOADING = 512 << 10
 """Bytes below which a kernel that is not loaded yet is not worth loading: small images never pay for the engine."""
 _WORTH_A_THREAD = 4 << 20
 """Bytes that each thread copies at least: for fewer, waking it costs more than it brings."""
-_ITEM_SIZES = (1, 2, 4, 8, 16)
+ITEM_SIZES = (1, 2, 4, 8, 16)
+"""Of what kernels copy."""
 
 
 def copy(dst: NDArray[Any], src: NDArray[Any], threads: int) -> None:
@@ -44,20 +45,25 @@ def copy(dst: NDArray[Any], src: NDArray[Any], threads: int) -> None:
         dst.nbytes < max(1, _WORTH_A_CALL)
         or dst.dtype != src.dtype
         or dst.dtype.hasobject
-        or dst.itemsize not in _ITEM_SIZES
+        or dst.itemsize not in ITEM_SIZES
     ):
         np.copyto(dst, src, casting="unsafe")
         return
     workers = worthy_threads(dst.nbytes, threads)
     if workers == 1:
-        _copy_part(dst, src, dst.nbytes < _WORTH_LOADING)
+        _copy_part(dst, src, is_small(dst.nbytes))
         return
-    run_parallel([partial(_copy_part, d, s, d.nbytes < _WORTH_LOADING) for d, s in _parts(dst, src, workers)], workers)
+    run_parallel([partial(_copy_part, d, s, is_small(d.nbytes)) for d, s in _parts(dst, src, workers)], workers)
 
 
 def worthy_threads(nbytes: int, threads: int) -> int:
     """Return how many of some threads copy so many bytes."""
     return min(threads, max(1, nbytes // _WORTH_A_THREAD))
+
+
+def is_small(nbytes: int) -> bool:
+    """Whether a copy of so many bytes is not worth loading the engine."""
+    return nbytes < _WORTH_LOADING
 
 
 def turn(dst: NDArray[Any], src: NDArray[Any]) -> None:

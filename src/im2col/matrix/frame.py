@@ -55,8 +55,19 @@ class Frame:
         return self._padded_pixels * itemsize if self.geometry.is_padded else 0
 
     @lazy
+    def canonical_shape(self) -> tuple[int, ...]:
+        """Shape of the padded image, (N, C, *spatial)."""
+        return (self.batch, self.channels, *self.geometry.padded_shape)
+
+    @lazy
     def _padded_pixels(self) -> int:
-        return self.batch * self.channels * math.prod(self.geometry.padded_shape)
+        return math.prod(self.canonical_shape)
+
+    def inside(self, padded: NDArray[Any]) -> NDArray[Any]:
+        """Return a view of the image in the padded one, (N, C, *spatial)."""
+        g = self.geometry
+        pairs = zip(g.padding, g.spatial_shape, strict=True)
+        return padded[(slice(None), slice(None), *(slice(before, before + n) for (before, _), n in pairs))]
 
     @lazy
     def _pairs(self) -> tuple[tuple[int, int], ...]:
@@ -139,8 +150,7 @@ class Frame:
 
     def padded_strides(self, itemsize: int) -> tuple[int, ...]:
         """Return the strides of a contiguous padded image (N, C, *spatial)."""
-        shape = (self.batch, self.channels, *self.geometry.padded_shape)
-        return row_major(shape, itemsize)
+        return row_major(self.canonical_shape, itemsize)
 
 
 def patch_view(padded: NDArray[Any], geometry: Geometry) -> NDArray[Any]:

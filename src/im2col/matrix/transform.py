@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from ..engine.compiler import in_use
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, DTypeError, ShapeError, named, shown
@@ -127,6 +128,8 @@ def im2col(
         way = way_of(image, *options, threads)
         if plain is not None:
             keep(kind, way)
+    elif not way.was_seen and in_use():
+        way = keep(kind, way.seen_again(image))
     matrix = way.matrix(image, out)
     way.fill(matrix, image)
     return matrix if out is None else out

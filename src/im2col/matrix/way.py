@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..engine import gather
+from ..engine.compiler import EngineError
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
+from ..importing import importing
 from ..spec.arrays import check_output, is_registered, native
 from ..spec.padding import check_mode, constant
 from .frame import resolve_frame
@@ -17,9 +19,12 @@ from .frame import resolve_frame
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..engine.sequence import Steps
     from ..spec.padded import Mode
     from .frame import Frame
 
+_IMAGE, _PADDED, _MATRIX = range(3)
+"""The arrays of `Way.steps`."""
 _WAY_OUT = "use conv, which never makes it whole, or patches, a view that copies nothing"
 
 
@@ -41,6 +46,10 @@ class Way(NamedTuple):
     strides : tuple of int, or None
         Of the patches in a contiguous image or in its padded copy, in the axes of `Frame.split`; None where they are
         not foreseen.
+    steps : Steps, optional
+        How a small image is padded and copied by one call of the engine.
+    was_seen : bool
+        Whether it was looked for that.
     """
 
     frame: Frame
@@ -50,6 +59,8 @@ class Way(NamedTuple):
     threads: int
     nbytes: int
     strides: tuple[int, ...] | None
+    steps: Steps | None = None
+    was_seen: bool = False
 
     def suits(self, threads: int | None) -> bool:
         """Whether it is that of a call with this argument: threads may have been set meanwhile, and may matter."""
@@ -73,6 +84,11 @@ class Way(NamedTuple):
     def fill(self, matrix: NDArray[Any], image: NDArray[Any]) -> None:
         """Write it."""
         frame = self.frame
+        if self.steps is not None and matrix.flags.c_contiguous:
+            room = np.zeros(frame.canonical_shape, self.dtype) if frame.geometry.is_padded else image
+            given = id(image)
+            self.steps.run_ids(given, id(room), id(matrix), given, given, given)
+            return
         if self.strides is None:
             patches = frame.patches(frame.padded(image, self.mode, self.value, self.threads))
         else:
@@ -82,6 +98,36 @@ class Way(NamedTuple):
             # NumPy's `as_strided`, which takes any array, takes ten times as long.
             patches = np.ndarray(frame.split_shape, whole.dtype, whole, 0, self.strides)
         gather.copy(frame.split(matrix), patches, self.threads)
+
+    def seen_again(self, image: NDArray[Any]) -> Way:
+        """Return it with its steps, if an image is small and the engine makes them; and seen in any case.
+
+        A process that has not loaded the engine yet does not for the sake of small images.
+        """
+        frame, dtype = self.frame, self.dtype
+        zeros = self.mode == "constant" and not any(self.value.tobytes())
+        copied = image.dtype == dtype and dtype.itemsize in gather.ITEM_SIZES and self.strides is not None
+        small = gather.is_small(max(self.nbytes, frame.padded_bytes(dtype.itemsize)))
+        steps = self._steps(image) if copied and small and (zeros or not frame.geometry.is_padded) else None
+        return self._replace(steps=steps, was_seen=True)
+
+    def _steps(self, image: NDArray[Any]) -> Steps | None:
+        with importing:
+            from ..engine.copies import Copies
+            from ..engine.sequence import Steps
+
+        frame, copies = self.frame, Copies()
+        whole, matrix = frame.layout.to_canonical(image), np.empty(frame.matrix_shape, self.dtype)
+        room, number, made = image, _IMAGE, True
+        if frame.geometry.is_padded:
+            room, number = np.empty(frame.canonical_shape, self.dtype), _PADDED
+            made = copies.add((number, room, frame.inside(room)), (_IMAGE, image, whole))
+            whole = room
+        made = made and copies.add((_MATRIX, matrix, frame.split(matrix)), (number, room, frame.patches(whole)))
+        try:
+            return Steps(copies.steps, [], None, copies.kept) if made else None
+        except EngineError:  # it has warned
+            return None
 
 
 def way_of(

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...engine import scratch
-from ...engine.compiler import required
-from ...engine.gather_plan import plan_copy
-from ...engine.sequence import Step, address_of
+from ...engine import gather, scratch
+from ...engine.copies import Copies
 from .packing import room_for_bias, room_for_weights, values_by_place, weights_by_place
 from .work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, WEIGHTS, one_task
 
@@ -78,35 +76,25 @@ def at_once(
     EngineError
         If a kernel cannot be compiled, after the engine's warning.
     """
-    if len(calls.tasks) > 1:
-        return None
     places = tables.places
     weights = np.empty(room_for_weights(places), w.dtype)
+    if len(calls.tasks) > 1 or gather.worthy_threads(weights.nbytes, calls.threads) > 1:
+        return None
+    any_threads = one_task(problem.flops) and gather.worthy_threads(weights.nbytes, 2) == 1
     cleared = any(each.packed[-1] > each.split[2] for each in places)
     if cleared and weights.nbytes >= _CLEARED:
         return None
     flipped = np.flip(w, tuple(range(2, w.ndim))) if problem.flip else w
-    copies: list[Step] = []
-    kept = [
-        _add(copies, (WEIGHTS, weights, to), (GIVEN_WEIGHTS, w, source))
+    copies = Copies()
+    made = [
+        copies.add((WEIGHTS, weights, to), (GIVEN_WEIGHTS, w, source))
         for _, to, source in weights_by_place(places, group, weights, flipped)
     ]
     offsets = np.empty(0)
     if bias is not None:
         offsets = np.empty(room_for_bias(places), bias.dtype)
         for to, source in values_by_place(places, group, offsets, bias):
-            kept.append(_add(copies, (BIAS, offsets, to), (GIVEN_BIAS, bias, source)))
-    if not all(kept):  # NumPy copies what has no order that kernels like
+            made.append(copies.add((BIAS, offsets, to), (GIVEN_BIAS, bias, source)))
+    if not all(made):
         return None
-    return AtOnce(calls.behind(copies, kept), weights, offsets, cleared, one_task(problem.flops))
-
-
-def _add(copies: list[Step], to: tuple[int, Array, Array], source: tuple[int, Array, Array]) -> object:
-    """Add the steps that copy a part of an array to a part of another; return what they point at, if there are any."""
-    (number, room, part), (from_number, given, taken) = to, source
-    made = plan_copy(part.shape, part.strides, taken.strides, part.itemsize)
-    here, there = address_of(part) - address_of(room), address_of(taken) - address_of(given)
-    for copy in made:
-        where = (number, here + copy.dst_offset), (from_number, there + copy.src_offset)
-        copies.append(Step(required(copy.kernel), where, copy.arguments))
-    return made
+    return AtOnce(calls.behind(copies.steps, copies.kept), weights, offsets, cleared, any_threads)

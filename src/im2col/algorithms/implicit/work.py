@@ -119,7 +119,7 @@ class Calls:
     """
 
     def __init__(self, tables: Tables, target: Target, batch: int, threads: int, flops: int, bands: int = 0) -> None:
-        self._target, self._threads = target, threads
+        self._target, self.threads = target, threads
         wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
         ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted)
         self._tables, self._ranges = tables, ranges
@@ -161,11 +161,11 @@ class Calls:
         if len(self.tasks) == 1:
             self.tasks[0].run(weights, bias, weights, bias, x, out)
         else:
-            run_parallel(self.bands(x, out, weights, bias), self._threads)
+            run_parallel(self.bands(x, out, weights, bias), self.threads)
 
     def run_at(self, x: int, w: int, bias: int, out: int) -> None:
         """Run them all for arrays at these addresses."""
-        run_parallel([partial(task.run_at, w, bias, w, bias, x, out) for task in self.tasks], self._threads)
+        run_parallel([partial(task.run_at, w, bias, w, bias, x, out) for task in self.tasks], self.threads)
 
     def bands(self, x: Array, out: Array, weights: Array, bias: Array) -> list[Callable[[], None]]:
         """Return a function for each band of the map."""
