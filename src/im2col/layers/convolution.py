@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..spec.activation import ActivationArgument
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
+    from .operation import Operation
 
     Array = NDArray[Any]
 
@@ -131,7 +132,8 @@ def conv(
     array([[[234, 252],
             [306, 324]]])
     """
-    return _convolve(**locals())  # every argument, by its name
+    options = locals()  # every argument, by its name
+    return _convolve(options.pop("x"), options.pop("w"), options.pop("bias"), None, options.pop("out"), options)
 
 
 @named
@@ -165,7 +167,7 @@ def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     >>> conv1d([1, 2, 4, 8], [-1, 1])
     array([1, 2, 4])
     """
-    return _convolve(x, w, bias, spatial=1, **options)
+    return _convolve(x, w, bias, 1, options.pop("out", None), options)  # type: ignore[arg-type]  # a mapping is one
 
 
 @named
@@ -201,7 +203,7 @@ def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     array([[ 4,  6],
            [10, 12]])
     """
-    return _convolve(x, w, bias, spatial=2, **options)
+    return _convolve(x, w, bias, 2, options.pop("out", None), options)  # type: ignore[arg-type]  # a mapping is one
 
 
 @named
@@ -236,24 +238,27 @@ def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     >>> conv3d(np.ones((3, 3, 3)), np.ones((2, 2, 2))).shape
     (2, 2, 2)
     """
-    return _convolve(x, w, bias, spatial=3, **options)
+    return _convolve(x, w, bias, 3, options.pop("out", None), options)  # type: ignore[arg-type]  # a mapping is one
 
 
 def _convolve(
     x: ArrayLike,
     w: ArrayLike,
     bias: ArrayLike | None,
-    *,
-    spatial: int | None = None,
-    out: NDArray[Any] | None = None,
-    **options: Any,
+    spatial: int | None,
+    out: NDArray[Any] | None,
+    options: dict[str, Any],
 ) -> NDArray[Any]:
     kind = None
     if type(x) is type(w) is np.ndarray and (out is None or type(out) is np.ndarray):
         kind = _kind(x, w, bias, out, spatial, options)
     known = NOTHING if kind is None else recall(kind)
-    if type(known) is _OneCall and known.suits(options):
-        return known(x, w, bias, out)  # type: ignore[arg-type]  # their types are a part of the kind
+    if type(known) is _OneCall and (
+        known.any_threads or known.operation.threads == resolve_threads(options.get("threads"))
+    ):
+        result = known.operation.result(out, (x, w))  # type: ignore[arg-type]  # their types are a part of the kind
+        known.run(x, result, w, bias)  # type: ignore[arg-type]
+        return result if out is None else out
     if not options.keys() <= _KEYWORDS:
         refuse_unknown(f"conv{spatial}d", options, _KEYWORDS)
     image, filters = as_array("x", x), as_array("w", w)
@@ -280,21 +285,20 @@ def _kind(
 
 
 class _OneCall(NamedTuple):
-    """A convolution that is one call of the engine, for arrays and options whose kind was seen to be fit for it."""
+    """How a kind of convolution is one call of the engine.
 
-    decided: Convolution
+    Parameters
+    ----------
+    operation : Operation
+    run : callable
+        ``run(x, out, w, bias)``, see `Offer.at_once`.
+    any_threads : bool
+        Whether the number of threads, which may have been set meanwhile, makes no difference.
+    """
+
+    operation: Operation
     run: Callable[[Array, Array, Array, Array | None], None]
     any_threads: bool
-
-    def suits(self, options: dict[str, Any]) -> bool:
-        """Whether it is what a call with these options would come to: threads may have been set meanwhile."""
-        return self.any_threads or self.decided.threads == resolve_threads(options.get("threads"))
-
-    def __call__(self, x: Array, w: Array, bias: Array | None, out: Array | None) -> Array:
-        """Run it."""
-        result = self.decided.result(out, (x, w))
-        self.run(x, result, w, bias)
-        return result if out is None else out
 
 
 def _one_call(work: Work, x: Array, out: Array, w: Array, bias: Any) -> _OneCall | None:
