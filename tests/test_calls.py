@@ -10,8 +10,10 @@ import pytest
 
 import im2col
 from im2col import memory
+from im2col.algorithms.implicit.work import Calls
 from im2col.engine import compiler, gather, host, threads
 from im2col.engine.sequence import SEQUENCE
+from im2col.engine.target import host as host_target
 from im2col.errors import (
     ArgumentError,
     DTypeError,
@@ -25,6 +27,7 @@ from im2col.layers.operation import Operation, Work
 from im2col.layers.stages import Convolution
 
 from .kit.outcomes import raises_exactly, require
+from .kit.targets import planning_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,6 +123,33 @@ def test_arrays_of_other_strides_and_dtypes_are_other_calls(change: Callable[[Ar
     expected = im2col.conv2d(*given, padding=2, algorithm="reference")
     for _ in range(3):
         np.testing.assert_array_equal(im2col.conv2d(*given, padding=2), expected, strict=True)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"flip": True}, {"layout": "NHWC"}, {"padding": 1, "activation": "relu"}], ids=str
+)
+@pytest.mark.parametrize("filters", [256, 208, 23])
+def test_weights_that_outweigh_the_image_are_packed_block_by_block(
+    options: dict[str, Any], filters: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before they are used, all to one place; with a bias and without. A tail of filters has zeros to keep."""
+    rounds: list[int] = []
+    block_by_block = Calls.block_by_block
+
+    def noted(self: Calls, before: Any, packed: Any, nbytes: Any) -> Any:
+        rounds.append(len(packed))
+        return block_by_block(self, before, packed, nbytes)
+
+    monkeypatch.setattr(Calls, "block_by_block", noted)
+    shape = (1, 5, 5, 8) if options.get("layout") else (1, 8, 5, 5)
+    with planning_for(host_target()._replace(caches=(4 << 10, 6 << 10, 1 << 20))):
+        for seed in range(3):
+            x, w, b = integers(seed, *shape), integers(5 + seed, filters, 8, 3, 3), integers(9 + seed, filters)
+            for bias in (None, b):
+                expected = im2col.conv2d(x, w, bias, algorithm="reference", **options)
+                np.testing.assert_array_equal(im2col.conv2d(x, w, bias, **options), expected)
+    assert min(rounds, default=2) > 1
+    assert len(rounds) == (2 if filters % 16 == 0 else len(rounds))
 
 
 WRONG: list[tuple[dict[str, Any], type[Im2colError]]] = [

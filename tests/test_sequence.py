@@ -70,7 +70,7 @@ def test_each_step_has_its_arrays_and_offsets(shift: int, run: str) -> None:
         add(((a, 0), (room, 8), (to, 24), (fourth, 0)), (5, -7)),
         add(((to, 24), (b, 16), (to, 0), (b, 0)), (0, 1)),
     ]
-    steps = Steps(copies, calls, None, copy)
+    steps = Steps([(copies, calls[:1]), ([], []), ([], calls[1:])], None, copy)
     match run:
         case "run":
             steps.run(*given)
@@ -87,5 +87,5 @@ def test_each_step_has_its_arrays_and_offsets(shift: int, run: str) -> None:
 def test_steps_of_nothing_do_nothing() -> None:
     """No copy and no call."""
     given = arrays()
-    Steps([], [], None, ()).run(*given)
+    Steps([([], [])] * 2, None, ()).run(*given)
     assert [each.tolist() for each in given] == [each.tolist() for each in arrays()]

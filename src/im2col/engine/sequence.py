@@ -62,12 +62,12 @@ class Step(NamedTuple):
 
 
 class Steps:
-    """Calls of kernels, one after another: first those that copy, then those that compute.
+    """Calls of kernels, one after another, in rounds: those that copy, then those that compute.
 
     Parameters
     ----------
-    copies, calls : list of Step
-        With `COPY` and `CALL` arguments.
+    rounds : sequence of (list of Step, list of Step)
+        With `COPY` and with `CALL` arguments.
     target : Target or None
         The CPU that they are for.
     keep : object
@@ -80,15 +80,19 @@ class Steps:
 
     Examples
     --------
-    >>> Steps([], [], None, ()).run(*[np.zeros(1)] * ARRAYS)
+    >>> Steps([], None, ()).run(*[np.zeros(1)] * ARRAYS)
     """
 
-    def __init__(self, copies: Sequence[Step], calls: Sequence[Step], target: Target | None, keep: object) -> None:
-        rows = [
-            (ctypes.cast(step.function, ctypes.c_void_p).value, *(n for at in step.addresses for n in at), *step.rest)  # type: ignore[arg-type]  # a function has an address
-            for step in (*copies, *calls)
-        ]
-        words = [len(copies), len(calls), *(n for row in rows for n in row)]
+    def __init__(
+        self, rounds: Sequence[tuple[Sequence[Step], Sequence[Step]]], target: Target | None, keep: object
+    ) -> None:
+        words: list[Any] = [len(rounds)]
+        for copies, calls in rounds:
+            words += len(copies), len(calls)
+            for step in (*copies, *calls):
+                function: Any = step.function
+                words.append(ctypes.cast(function, ctypes.c_void_p).value)
+                words += (*(n for at in step.addresses for n in at), *step.rest)
         self._list, self._keep = np.array(words, np.int64), keep
         self.run_ids = partial(required(SEQUENCE, target), self._list.ctypes.data)
         """Run them for arrays of which the identities are given, ``id(array)``: nothing is asked of them in Python."""
@@ -111,22 +115,26 @@ def _sequence(name: str, _target: Target, arrays: int, data: int) -> str:
     names = [f"array{i}" for i in range(arrays)]
     b = Builder(name, " ".join(["*list", *names]))
     starts = [b.load(b.at(b.address(b[each]), b.constant(data)), b.i64) for each in names]
-    at = b.at(b["*list"], b.constant(16))
-    for number, (addresses, others) in enumerate((COPY, CALL)):
-        row = 8 * (1 + 2 * addresses + others)
-        count = b.entry(b["*list"], b.constant(number))
-        with b.loop(count) as i:
-            step = b.at(at, b.mul(i, row))
-            words = [b.entry(step, b.constant(k)) for k in range(row // 8)]
-            function, *where = words[: 1 + 2 * addresses]
-            given = []
-            for array, offset in zip(where[::2], where[1::2], strict=True):
-                start = starts[0]
-                for k in range(1, arrays):
-                    start = b.choose(b.inside(array, b.constant(k)), start, starts[k])
-                given.append(b.add(start, offset))
-            b.call(b.address(function), [*given, *words[1 + 2 * addresses :]])
-        at = b.at(at, b.mul(count, row))
+    rounds, first = b.entry(b["*list"], b.constant(0)), b.at(b["*list"], b.constant(8))
+    with b.accumulate(b.constant(0), rounds, [first]) as state:
+        (numbers,) = state.values
+        at = b.at(numbers, b.constant(16))
+        for number, (addresses, others) in enumerate((COPY, CALL)):
+            row = 8 * (1 + 2 * addresses + others)
+            count = b.entry(numbers, b.constant(number))
+            with b.loop(count) as i:
+                step = b.at(at, b.mul(i, row))
+                words = [b.entry(step, b.constant(k)) for k in range(row // 8)]
+                function, *where = words[: 1 + 2 * addresses]
+                given = []
+                for array, offset in zip(where[::2], where[1::2], strict=True):
+                    start = starts[0]
+                    for k in range(1, arrays):
+                        start = b.choose(b.inside(array, b.constant(k)), start, starts[k])
+                    given.append(b.add(start, offset))
+                b.call(b.address(function), [*given, *words[1 + 2 * addresses :]])
+            at = b.at(at, b.mul(count, row))
+        state.values = [at]
     return b.finish()
 
 

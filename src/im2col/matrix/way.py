@@ -125,7 +125,7 @@ class Way(NamedTuple):
             whole = room
         made = made and copies.add((_MATRIX, matrix, frame.split(matrix)), (number, room, frame.patches(whole)))
         try:
-            return Steps(copies.steps, [], None, copies.kept) if made else None
+            return Steps([(copies.steps, [])], None, copies.kept) if made else None
         except EngineError:  # it has warned
             return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 _CLEARED = 64 << 10
 """Bytes of packed weights up to which all of them are cleared for the sake of blocks that filters do not fill."""
+
+_IMAGES = 4
+"""How many of the image there must be room for in the second level, that blocks of filters are packed one by one: it is
+read again for each of them."""
 
 
 class AtOnce:
@@ -85,16 +90,26 @@ def at_once(
     if cleared and weights.nbytes >= _CLEARED:
         return None
     flipped = np.flip(w, tuple(range(2, w.ndim))) if problem.flip else w
-    copies = Copies()
-    made = [
-        copies.add((WEIGHTS, weights, to), (GIVEN_WEIGHTS, w, source))
-        for _, to, source in weights_by_place(places, group, weights, flipped)
-    ]
+    copies, made = Copies(), []
     offsets = np.empty(0)
     if bias is not None:
         offsets = np.empty(room_for_bias(places), bias.dtype)
         for to, source in values_by_place(places, group, offsets, bias):
             made.append(copies.add((BIAS, offsets, to), (GIVEN_BIAS, bias, source)))
-    if not all(made):
-        return None
-    return AtOnce(calls.behind(copies.steps, copies.kept), weights, offsets, cleared, any_threads)
+    moves = [(to, source) for _, to, source in weights_by_place(places, group, weights, flipped)]
+    image = problem.batch * problem.channels * math.prod(problem.geometry.spatial_shape) * w.itemsize
+    level = calls.target.caches[1]
+    if group.groups == 1 and not cleared and image * _IMAGES < level < weights.nbytes:
+        # Weights outweigh the image: a block is packed just before it is used, and the caches hold it until then.
+        blocks, sizes = [], []
+        for to, source in moves:
+            sizes.append(to[0, 0].nbytes)
+            for each in source[0]:
+                blocks.append(Copies())
+                made.append(blocks[-1].add((WEIGHTS, to, to[0, 0]), (GIVEN_WEIGHTS, w, each)))
+        steps = calls.block_by_block(copies, blocks, sizes) if all(made) else None
+        weights = np.empty(max(sizes) // w.itemsize, w.dtype)
+    else:
+        made += [copies.add((WEIGHTS, weights, to), (GIVEN_WEIGHTS, w, source)) for to, source in moves]
+        steps = calls.behind(copies) if all(made) else None
+    return AtOnce(steps, weights, offsets, cleared, any_threads) if steps else None

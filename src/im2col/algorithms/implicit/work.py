@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...engine.compiler import Kernel
+    from ...engine.copies import Copies
     from ...engine.target import Target
     from .packing import FilterBlocks, PackedAt
 
@@ -119,32 +120,46 @@ class Calls:
     """
 
     def __init__(self, tables: Tables, target: Target, batch: int, threads: int, flops: int, bands: int = 0) -> None:
-        self._target, self.threads = target, threads
+        self.target, self.threads = target, threads
         wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
         ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted)
         self._tables, self._ranges = tables, ranges
-        self.tasks = [self._steps(tables, r) for r in ranges]
+        self.tasks: list[Steps] = []
+        for r in ranges:
+            keep: list[Any] = [tables]
+            self.tasks.append(Steps([((), self._calls(r, keep))], target, keep))
 
-    def behind(self, copies: Sequence[Step], kept: object) -> Steps:
-        """Return those of the only task behind copies that make what they read.
+    def behind(self, copies: Copies) -> Steps:
+        """Return those of the only task behind copies that make what they read."""
+        (ranges,), keep = self._ranges, [self._tables, copies]
+        return Steps([(copies.steps, self._calls(ranges, keep))], self.target, keep)
+
+    def block_by_block(self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int]) -> Steps:
+        """Return those of the only task for each block of filters behind the copies that pack it, all to one place.
 
         Parameters
         ----------
-        copies : sequence of Step
-        kept : object
-            What their arguments are the addresses of.
+        before : Copies
+            That come first of all.
+        packed : sequence of Copies
+            For each block, in order.
+        nbytes : sequence of int
+            Of the packed blocks, for each of `Tables.blocks`.
         """
-        (ranges,) = self._ranges
-        return self._steps(self._tables, ranges, copies, kept)
+        (ranges,), keep = self._ranges, [self._tables, before, packed]
+        rounds: list[Any] = [(before.steps, ())]
+        for i, copies in enumerate(packed):
+            rounds.append((copies.steps, self._calls(ranges._replace(blocks=(i, i + 1)), keep, nbytes)))
+        return Steps(rounds, self.target, keep)
 
-    def _steps(self, tables: Tables, ranges: _Ranges, copies: Sequence[Step] = (), kept: object = None) -> Steps:
-        """Return a task's calls, behind copies that make what they read."""
-        keep: list[Any] = [tables, kept]
-        calls = []
+    def _calls(self, ranges: _Ranges, keep: list[Any], nbytes: Sequence[int] | None = None) -> list[Step]:
+        """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin."""
+        calls, tables = [], self._tables
+        sizes = nbytes or [0] * len(tables.blocks)
         for run in tables.runs:
             first, stop = (run.rows * edge // ranges.pieces for edge in ranges.rows)
             before = 0
-            for each, place, (kernel, job, x) in zip(tables.blocks, tables.places, run.calls, strict=True):
+            for each, place, size, (kernel, job, x) in zip(tables.blocks, tables.places, sizes, run.calls, strict=True):
                 blocks = [min(max(edge - before, 0), each.blocks) for edge in ranges.blocks]
                 before += each.blocks
                 if first == stop or blocks[0] == blocks[1]:
@@ -152,9 +167,10 @@ class Calls:
                 task = np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64)
                 keep.append(task)
                 out = each.first * tables.out_filter
-                where = ((X, x), (WEIGHTS, place.weights_at), (BIAS, place.bias_at), (OUT, out))
-                calls.append(Step(required(kernel, self._target), where, (job.ctypes.data, task.ctypes.data)))
-        return Steps(copies, calls, self._target, keep)
+                weights_at = place.weights_at if nbytes is None else -blocks[0] * size
+                where = ((X, x), (WEIGHTS, weights_at), (BIAS, place.bias_at), (OUT, out))
+                calls.append(Step(required(kernel, self.target), where, (job.ctypes.data, task.ctypes.data)))
+        return calls
 
     def run(self, x: Array, out: Array, weights: Array, bias: Array) -> None:
         """Run them all for image, result, packed weights and packed bias."""
