@@ -9,7 +9,7 @@ import numpy as np
 from ..engine import compiler
 from ..errors import ArgumentError, DTypeError, Im2colError, ShapeError, named, naming
 from ..importing import importing
-from ..memory import NOTHING, lazy
+from ..memory import lazy
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.problem import keywords, refuse_unknown
 from .convolution import conv, convolution
@@ -30,21 +30,21 @@ P = TypeVar("P", bound="BasePlan")
 
 
 class _Known(NamedTuple):
-    """A kind of arrays that a plan was called with, which one call of the engine computes.
+    """The kind of arrays that a plan was called with last.
 
     Parameters
     ----------
     kind : (shape, strides, dtype), or None
-        Of an operand that was checked; None before there was one.
+        Of the operand, which was checked; None before there was one.
     strides : tuple of int
         Of the result.
-    run : callable
+    run : callable or None
         See `Operation.at_once`.
     """
 
-    kind: tuple[tuple[int, ...], tuple[int, ...], np.dtype[Any]] | None
-    strides: tuple[int, ...]
-    run: Callable[[int, int], None]
+    kind: tuple[tuple[int, ...], tuple[int, ...], np.dtype[Any]] | None = None
+    strides: tuple[int, ...] = ()
+    run: Callable[[int, int], None] | None = None
 
 
 class BasePlan:
@@ -219,7 +219,7 @@ def _checked(value: ArrayLike, name: str, shape: tuple[int, ...], dtype: np.dtyp
 class _OneOperand(BasePlan):
     """A plan of what takes one array, beside its weights."""
 
-    _known = _Known(None, (), NOTHING)
+    _known = _Known()
 
     def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Run one image, or one batch, through it.
@@ -243,10 +243,12 @@ class _OneOperand(BasePlan):
         MemoryBudgetError
             If the result would not fit the available memory.
         """
-        known = self._known
-        if type(x) is np.ndarray and (x.shape, x.strides, x.dtype) == known.kind:
+        known, kind = self._known, None
+        if type(x) is np.ndarray:
+            kind = x.shape, x.strides, x.dtype
+        if known.run is not None and kind == known.kind:
             try:
-                result = self._operation.result(out, (x,))
+                result = self._operation.result(out, (x,))  # type: ignore[arg-type]  # its type is a part of the kind
             except Im2colError as error:
                 error.name_operation(self.made_by)
                 raise
@@ -254,10 +256,9 @@ class _OneOperand(BasePlan):
                 known.run(id(x), id(result))
                 return result if out is None else out
         result = self._called((x,), out)
-        if type(x) is type(result) is np.ndarray:
-            run = self._operation.at_once(self._prepared, (x,), result)
-            if run is not None:
-                vars(self)["_known"] = _Known((x.shape, x.strides, x.dtype), result.strides, run)
+        if kind is not None and type(result) is np.ndarray and (kind, result.strides) != known[:2]:
+            run = self._operation.at_once(self._prepared, (x,), result)  # type: ignore[arg-type]
+            vars(self)["_known"] = _Known(kind, result.strides, run)
         return result
 
 

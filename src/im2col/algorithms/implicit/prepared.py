@@ -86,14 +86,15 @@ class DecidedLayer:
 
     def at_once(self, x: NDArray[Any], out: NDArray[Any], w: NDArray[Any], bias: NDArray[Any] | None) -> AtOnce | None:
         """Return how this layer and the packing of its weights are one call, or None where there is more to do."""
-        d, calls = self.decision, self.calls
+        d = self.decision
         dense = (x.strides, out.strides) == (d.strides, d.out_strides) and x.dtype.isnative
-        if calls is None or not dense or d.dot is not None or w.dtype != d.dtype:
+        if not dense or d.copy is not None or d.dot is not None or w.dtype != d.dtype:
             return None
         with importing:
             from .at_once import at_once  # it loads what copies are planned with
         with suppress(EngineError):
-            return at_once(self.problem, self.tables, self.group, calls, w, bias)
+            calls = self.calls
+            return at_once(self.problem, self.tables, self.group, calls, w, bias) if calls else None
         return None
 
     def calls_for_bands(self, count: int) -> Calls:
