@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..importing import importing
 from .numbers import Numbers, element_bytes, suffix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .numbers import Value
 
@@ -285,25 +285,6 @@ class Builder(Numbers):
             rows, size = swapped, size // 2
         return rows
 
-    def lane_sums(self, name: str, rows: list[Value]) -> Value:
-        """Return a vector whose lane i is the sum of row i: the rounds of `transpose`, with a sum for each swap."""
-        lanes, count = rows[0].type.count, 1 << (len(rows) - 1).bit_length()
-        rows = rows + [rows[-1]] * (count - len(rows))
-        while len(rows) > 1:
-            size = len(rows) // 2
-            low = [j if not j & size else lanes + (j ^ size) for j in range(lanes)]
-            high = [j ^ size if not j & size else lanes + j for j in range(lanes)]
-            pairs = zip(rows[:size], rows[size:], strict=True)
-            rows = [self.sum(name, self._shuffle(a, b, low), self._shuffle(a, b, high)) for a, b in pairs]
-        while count < lanes:
-            rows[0] = self.sum(name, rows[0], self._shuffle(rows[0], rows[0], [j ^ count for j in range(lanes)]))
-            count *= 2
-        return rows[0]
-
-    def lane(self, value: Value, number: int) -> Value:
-        """Return one lane of a vector."""
-        return self._b.extract_element(value, self._ir.IntType(32)(number))
-
     def every(self, value: Value, step: int, first: int = 0) -> Value:
         """Return lanes first, first + step, first + 2 · step, … of a vector."""
         if step == 1:
@@ -324,6 +305,11 @@ class Builder(Numbers):
         self._b.store(value, address, align=align)
 
     # Control
+
+    def call(self, function: Value, arguments: list[Value]) -> None:
+        """Call the function of 64-bit integers, or addresses, that stands at an address."""
+        kind = self._ir.FunctionType(self._ir.VoidType(), [value.type for value in arguments])
+        self._b.call(_Callee(function.get_reference, kind), arguments)
 
     def settled(self, values: list[Value], register: str) -> list[Value]:
         """Return vectors as they are, computed before any load that follows.
@@ -388,6 +374,13 @@ class Builder(Numbers):
             state.values[i] = self._b.phi(first.type)
             state.values[i].add_incoming(first, before)
             state.values[i].add_incoming(later, end)
+
+
+class _Callee(NamedTuple):
+    """What llvmlite wants to know of a function that it calls: its own pointers do not say what they point at."""
+
+    get_reference: Callable[[], str]
+    function_type: Value
 
 
 @dataclass

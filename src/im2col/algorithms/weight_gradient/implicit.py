@@ -9,6 +9,9 @@ from ...importing import importing
 from ..contract import Offer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...engine.compiler import Kernel
     from ...engine.target import Target
     from ...spec.problem import Problem
     from ..contract import GradientRunner
@@ -31,6 +34,7 @@ class Implicit:
         """Return the tile with the fewest cycles, and what it takes."""
         with importing:
             from ...engine.compiler import refusal  # these take milliseconds to import
+            from ...engine.sequence import SEQUENCE
             from ..implicit.decide import obstacle
             from .decide import decide_gradient
             from .prepared import DecidedGradient, DecidedRows, PreparedGradient, PreparedRows
@@ -45,13 +49,18 @@ class Implicit:
             ways.append((rows.cycles, (DecidedRows(rows, threads), PreparedRows)))
         refused = None
         for _, (gradient, prepared) in sorted(ways, key=lambda way: way[0]):
-            refused = refusal(gradient.all_kernels, target)
+            refused = refusal(partial(_with, SEQUENCE, gradient.all_kernels), target)
             if refused is None:
                 decision = gradient.decision
                 nbytes = decision.workspace_bytes + decision.table_bytes
                 prepare = partial(prepared, gradient)
                 return Offer(self.best_rank, decision.reason, nbytes, prepare, gradient.kernels, target)
         return Offer(0, f"the engine cannot compile its kernel ({refused})")
+
+
+def _with(sequence: Kernel, kernels: Callable[[], tuple[Kernel, ...]]) -> tuple[Kernel, ...]:
+    """Return kernels with the one that calls them."""
+    return (sequence, *kernels())
 
 
 ALGORITHM = Implicit()

@@ -87,7 +87,7 @@ class PreparedGradient:
             first = sum(s.start * step for s, step in zip(positions, steps, strict=True))
             calls = self._calls_for(shape, number > 0)
             weights = (grad[images] if panel is None else panel).ctypes.data
-            calls.run(source.ctypes.data + first, weights, weights, sums.ctypes.data)
+            calls.run_at(source.ctypes.data + first, weights, weights, sums.ctypes.data)
         if not direct:
             with np.errstate(all="ignore"):
                 np.copyto(np.flip(out, tuple(range(2, out.ndim))) if p.flip else out, sums, casting="unsafe")
@@ -162,7 +162,7 @@ class PreparedRows:
                 _fill(copies[:count], x[first : first + count], p, d.pads, self._threads)
                 at = 0
             grads = at_grad + first * d.grad_strides[0]
-            calls.run(source.ctypes.data + at, grads, grads, to)
+            calls.run_at(source.ctypes.data + at, grads, grads, to)
         if not direct:
             _convert(np.flip(out, tuple(range(2, out.ndim))) if p.flip else out, d.result_of(sums), self._threads)
 
