@@ -86,7 +86,9 @@ EQUIVALENT: dict[str, str] = {
         for line in (
             "low = max(1, -(-least // (tile * s))) if least <= ends * s else tiles",
             "low = max(0, -(-least // (tile * s))) if least < ends * s else tiles",
-            "if high - low <= tiles:",
+            "if high - low <= tiles or view.spread > 1:",
+            "if high - low < tiles or view.spread >= 1:",
+            "if high - low < tiles or view.spread > 0:",
         )
     },
     **{

@@ -62,7 +62,7 @@ def computed(case: Case, shape: Any, x: Array, w: Array, out: Array) -> Array:
     tables = decision.tables(decision.view)
     packed = pack(tables.places, decision.packed_group, w, None, decision.packed_dtype, 1)
     calls = Calls(tables, target, problem.batch, case.threads, problem.flops)
-    calls.run(x.ctypes.data, packed.weights.ctypes.data, packed.bias.ctypes.data, out.ctypes.data)
+    calls.run(x, out, *packed)
     return out
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..importing import importing
 from .numbers import Numbers, element_bytes, suffix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .numbers import Value
 
@@ -137,9 +137,13 @@ class Builder(Numbers):
 
     def load_first(self, address: Value, kind: Value, count: int) -> Value:
         """Return a vector whose first `count` lanes come from an address, and touch no byte behind them."""
-        if count == kind.count:
+        return self.load_some(address, kind, [i < count for i in range(kind.count)])
+
+    def load_some(self, address: Value, kind: Value, read: list[bool]) -> Value:
+        """Return a vector of which some lanes come from an address, where no other byte is touched; the rest is 0."""
+        if all(read):
             return self.load(address, kind)
-        mask = self._ir.Constant(self.vector(self._ir.IntType(1), kind.count), [i < count for i in range(kind.count)])
+        mask = self._ir.Constant(self.vector(self._ir.IntType(1), kind.count), read)
         return self.masked_load(address, kind, mask, self.zero(kind))
 
     def store_first(self, value: Value, address: Value, count: int) -> None:
@@ -155,30 +159,19 @@ class Builder(Numbers):
         mask = self._ir.Constant(self.vector(self._ir.IntType(1), lanes), [i < count for i in range(lanes)])
         self.masked_store(value, address, mask)
 
-    def store_apart(self, value: Value, address: Value, step: int, count: int, kept: Value | None = None) -> None:
+    def store_apart(self, value: Value, address: Value, step: int, count: int) -> None:
         """Write the first `count` lanes of a vector `step` elements apart, and touch no byte between or behind them.
 
         The vector is spread over as many vectors as it then covers, each written through a mask; a scatter would write
         lane by lane, which is what is done where those are more vectors than lanes.
-
-        Parameters
-        ----------
-        value, address : Value
-        step, count : int
-        kept : Value, optional
-            A mask of the vector's lanes: the others are left out, too.
         """
         lanes = value.type.count
-        if step == 1 and kept is None:
+        if step == 1:
             self.store_first(value, address, count)
             return
         bits = self.vector(self._ir.IntType(1), lanes)
         size = element_bytes(value.type)
         if step > lanes:  # the vectors in between would be more than the lanes
-            if kept is not None:
-                there = self._shuffle(kept, self.zero(bits), [i if i < count else lanes for i in range(lanes)])
-                self.scatter(value, address, self.constant(step * size), there)
-                return
             for i in range(count):
                 one = self._b.extract_element(value, self._ir.IntType(32)(i))
                 self.store(one, self.at(address, self.constant(i * step * size)))
@@ -189,10 +182,7 @@ class Builder(Numbers):
             spread = self._shuffle(value, value, [i or 0 for i in source]) if step > 1 else value
             at = self.at(address, self.constant(first * size))
             taken = [i for i in source if i is not None]
-            if kept is not None:
-                none = self.zero(bits)
-                self.masked_store(spread, at, self._shuffle(kept, none, [lanes if i is None else i for i in source]))
-            elif len(taken) == 1:
+            if len(taken) == 1:
                 lane = source.index(taken[0])
                 one = self._b.extract_element(spread, self._ir.IntType(32)(lane))
                 self.store(one, self.at(at, self.constant(lane * size)))
@@ -224,11 +214,6 @@ class Builder(Numbers):
         first = self._splat(self._b.ptrtoint(address, self.i64), kind)
         bytes_apart = self._b.mul(numbers, self._splat(step, kind))
         return self._b.inttoptr(self._b.add(first, bytes_apart), self.vector(self._ir.PointerType(), lanes))
-
-    def mask_at(self, address: Value, size: int, lanes: int) -> Value:
-        """Return the mask of the lanes whose integers of `size` bytes, at an address, are not 0."""
-        kind = self.vector(self.integer(size), lanes)
-        return self._b.icmp_signed("!=", self.load(address, kind), self.zero(kind))
 
     def lanes_between(self, first: Value, stop: Value, lanes: int, vectors: int = 1, vector: int = 0) -> Value:
         """Return the mask of the lanes i with first <= i < stop; either may lie far outside.
@@ -301,6 +286,11 @@ class Builder(Numbers):
         self._b.store(value, address, align=align)
 
     # Control
+
+    def call(self, function: Value, arguments: list[Value]) -> None:
+        """Call the function of 64-bit integers, or addresses, that stands at an address."""
+        kind = self._ir.FunctionType(self._ir.VoidType(), [value.type for value in arguments])
+        self._b.call(_Callee(function.get_reference, kind), arguments)
 
     def settled(self, values: list[Value], register: str) -> list[Value]:
         """Return vectors as they are, computed before any load that follows.
@@ -388,6 +378,13 @@ class Builder(Numbers):
             state.values[i] = self._b.phi(first.type)
             state.values[i].add_incoming(first, before)
             state.values[i].add_incoming(later, end)
+
+
+class _Callee(NamedTuple):
+    """What llvmlite wants to know of a function that it calls: its own pointers do not say what they point at."""
+
+    get_reference: Callable[[], str]
+    function_type: Value
 
 
 @dataclass
