@@ -36,6 +36,8 @@ _FEWEST_ROWS = 16
 """A map with fewer rows has them cut, so that threads find pieces."""
 _MOST_SUMS = 14
 """Of a tile: more do not hide more of a product's latency."""
+_CHAIN = 2.0
+"""Cycles of a product whose sum the next one needs: a second tile fills what is idle."""
 _PIXEL, _TILE = 0.1, 1.0
 """Cycles of a vector of pixels, most of which the products hide, and of a tile of one vector of channels."""
 _FAR = 0.3
@@ -111,7 +113,7 @@ class WindowShape(NamedTuple):
             sums = self.rows * size
             pixels = len(lines) * min(size * g.kernel_size[1], (size - 1) * g.stride[1] + g.span[1])
             pixels *= 3 if view.size == 1 else 1  # they are widened, and become floats
-            work = max(per * max(sums * g.taps, pixels), g.taps * model.LATENCY / 2)  # a second tile fills what is idle
+            work = max(per * max(sums * g.taps, pixels), g.taps * _CHAIN)
             tile = work + per * (sums + 2 * _PIXEL * pixels) + _TILE
             total += tiles * (tile + far * sums * g.stride[0] * g.stride[1] if self.keeps else tile * _LOADED)
         total *= vectors * -(-g.output_shape[0] // self.rows)
