@@ -98,6 +98,10 @@ class Builder(Numbers):
         """Return whether 0 <= i < stop."""
         return self._b.icmp_unsigned("<", i, stop)
 
+    def smaller_than(self, a: Value, b: Value) -> Value:
+        """Return whether a < b."""
+        return self._b.icmp_signed("<", a, b)
+
     def choose(self, condition: Value, a: Value, b: Value) -> Value:
         """Return a where the condition holds, else b."""
         return self._b.select(condition, a, b)
@@ -111,6 +115,10 @@ class Builder(Numbers):
     def address(self, number: Value) -> Value:
         """Return a 64-bit integer as an address."""
         return self._b.inttoptr(number, self._ir.PointerType())
+
+    def room(self, kind: Value, count: int) -> Value:
+        """Return the address of `count` values of memory that is the function's own; called before any loop."""
+        return self._b.alloca(kind, count)
 
     def entry(self, table: Value, index: Value) -> Value:
         """Return an element of a table of 64-bit integers."""

@@ -136,6 +136,10 @@ class Phase(NamedTuple):
     shift: int
     shift_step: int
 
+    def row(self, axis: Walk) -> tuple[int, ...]:
+        """Return the phase as a row of the table of phases."""
+        return self.first_pixel * axis.pixel, self.width, self.taps, self.first_tap * axis.tap, self.shift
+
 
 class SumPlan(NamedTuple):
     """A nest: the axis along the lanes, the one that a kernel loops over, and those in its tables.
@@ -164,21 +168,21 @@ class SumPlan(NamedTuple):
     table: tuple[Walk, ...]
     order: tuple[int, ...]
     sides: tuple[int, ...] = ()
+    dense_values: bool = False
+    together: int = 0
+    apart: int = 0
 
     @property
     def axes(self) -> tuple[Walk, ...]:
         """All axes, from the outermost loop to the innermost."""
         return (*self.table, self.planes, self.lanes)
 
-    @property
-    def has_gaps(self) -> bool:
-        """Whether whole classes of pixels have no tap: they are not walked, and must be 0 before."""
-        return any(axis.stride > axis.taps for axis in self.axes)
 
     def with_axes(self, axes: Iterable[Walk]) -> SumPlan:
         """Return the plan with others in the place of `axes`."""
         *table, planes, lanes = axes
-        return self._replace(table=tuple(table), planes=planes, lanes=lanes)
+        together = lanes.n if self.together else 0
+        return self._replace(table=tuple(table), planes=planes, lanes=lanes, together=together)
 
 
 def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan:
@@ -195,10 +199,10 @@ def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan
     -------
     SumPlan
     """
-    return min(nests(walks, value_size), key=lambda plan: _cost(plan, total_size, value_size))
+    return min(nests(walks, total_size, value_size), key=lambda plan: _cost(plan, total_size, value_size))
 
 
-def nests(walks: Sequence[Walk], value_size: int) -> list[SumPlan]:
+def nests(walks: Sequence[Walk], total_size: int, value_size: int) -> list[SumPlan]:
     """Return every nest that adds in the one order: taps of the last axis change slowest, then those of the first axis.
 
     Parameters
@@ -223,7 +227,16 @@ def nests(walks: Sequence[Walk], value_size: int) -> list[SumPlan]:
         elif i in {windows[0], windows[-1]}:
             plan = _around(every, every[i], others, windows)._replace(inside=i != windows[0])
             plans += [plan, plan._replace(lanes=plan.lanes.exchanged(), backwards=True)]
-    return [plan._replace(sides=_sides(plan, value_size)) for plan in plans]
+    plans = [plan._replace(sides=_sides(plan, value_size)) for plan in plans]
+    return [_laid(plan, total_size, value_size) for plan in plans]
+
+
+def _laid(plan, total_size, value_size):
+    lanes = plan.lanes
+    dense = lanes.position == value_size or plan.sides != ()
+    together = lanes.n if lanes.pixel == total_size else 0
+    apart = lanes.stride if dense and together and lanes.stride in (1, 2, 3, 4) else 0
+    return plan._replace(dense_values=dense, together=together, apart=apart)
 
 
 def _merged(walks: Sequence[Walk]) -> list[Walk]:
