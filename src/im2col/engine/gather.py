@@ -48,19 +48,6 @@ def copy(dst: NDArray[Any], src: NDArray[Any], threads: int) -> None:
     run_parallel([partial(_copy_part, d, s, d.nbytes < _WORTH_LOADING) for d, s in _parts(dst, src, workers)], workers)
 
 
-def turn(dst: NDArray[Any], src: NDArray[Any]) -> None:
-    """Copy a part of a large array into one of the same shape and dtype, in this thread; a kernel is loaded for it.
-
-    Parameters
-    ----------
-    dst : ndarray
-        Overwritten. Shares no memory with `src`.
-    src : ndarray
-        Any strides.
-    """
-    _copy_part(dst, src, must_be_loaded=False)
-
-
 def _parts(dst: NDArray[Any], src: NDArray[Any], count: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """Cut both arrays along the outermost axis that is long enough, or along the longest."""
     if count == 1:

@@ -10,10 +10,8 @@ import numpy as np
 
 from ..importing import importing
 from ..memory import recalled
-from . import gather, scratch
-from .boxes import boxes
 from .compiler import load, loaded
-from .scatter_plan import TURNED_BYTES, Walk, plan_sum
+from .scatter_plan import KEPT_LINES, Walk, plan_sum
 from .scatter_tables import address, calls
 from .threads import run_parallel
 
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
 
     from .compiler import Kernel
     from .scatter_plan import SumPlan
-
-    _Meeting = Callable[[NDArray[np.intp]], tuple[NDArray[np.int64], NDArray[np.bool_]]]
+    from .scatter_tables import Call
 
 _WORTH_A_CALL = 16 << 10
 """Bytes of matrix below which NumPy is as fast."""
@@ -33,8 +30,6 @@ _WORTH_LOADING = 512 << 10
 """Bytes of matrix below which a kernel that is not loaded yet is not worth loading."""
 _WORTH_A_THREAD = 2 << 20
 """Bytes of matrix that each thread sums at least: for fewer, waking it costs more than it brings."""
-_TABLE_PIECES = 8192
-"""Pieces of a table, about: 128 KiB, which the second level of cache holds beside the rows."""
 
 
 class Axis(NamedTuple):
@@ -76,19 +71,20 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
     if element is None:
         return False
     workers = min(threads, max(1, matrix.nbytes // _WORTH_A_THREAD))
-    arguments = image.shape, image.strides, matrix.shape, matrix.strides, *axes
-    key = _prepared, arguments, element, image.dtype.kind, workers
-    sums, kernel = recalled(key, lambda: _prepared(_walks(image, matrix, axes), *element, workers))
+    places = image.shape, image.strides, matrix.shape, matrix.strides, *axes
+    kernel, parts = recalled(
+        (_prepared, places, element, image.dtype.kind, workers),
+        lambda: _prepared(_walks(image, matrix, axes), *element, workers),
+    )
     function = loaded(kernel) if matrix.nbytes < _WORTH_LOADING else load(kernel)
     if function is None:
         return False
-    if image.dtype.kind == "c":
-        image, matrix = image.real, matrix.real  # where they lie; `walks` has the way to the imaginary parts
-    first = address(image)
-    if len(sums) == 1:
-        sums[0].run(function, first, matrix)
+    # Of complex numbers where they lie; `_walks` has the way to the imaginary parts.
+    to, origin = address(image), address(matrix)
+    if len(parts) == 1:
+        parts[0].run(function, to, origin)
     else:
-        run_parallel([partial(part.run, function, first, matrix) for part in sums], workers)
+        run_parallel([partial(part.run, function, to, origin) for part in parts], workers)
     return True
 
 
@@ -121,10 +117,10 @@ def _walks(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> t
     return *walks[:2], *parts, *walks[2:]
 
 
-def _prepared(walks: tuple[Walk, ...], total: str, value: str, workers: int) -> tuple[tuple[_Sum, ...], Kernel]:
-    """Return how a sum is made, in parts, and its kernel."""
+def _prepared(walks: tuple[Walk, ...], total: str, value: str, workers: int) -> tuple[Kernel, tuple[Part, ...]]:
+    """Return the kernel that makes a sum, and the parts in which it does."""
     plan = plan_sum(walks, int(total[1]), int(value[1]))
-    return tuple(parts(plan, workers)), _kernel(plan, total, value)
+    return _kernel(plan, total, value), tuple(parts_of(plan, workers))
 
 
 def _kernel(plan: SumPlan, total: str, value: str) -> Kernel:
@@ -138,51 +134,36 @@ def _kernel(plan: SumPlan, total: str, value: str) -> Kernel:
     return sum_lines(Element(total, value), plan.dense_values, plan.apart, plan.inside)
 
 
-def parts(plan: SumPlan, workers: int) -> Iterator[_Sum]:
-    """Yield sums of disjoint parts of the image, cut along the outermost axis that is long enough."""
+class Part(NamedTuple):
+    """A part of a sum.
+
+    Parameters
+    ----------
+    plan : SumPlan
+    first_pixel : int
+        Its offset in bytes.
+    calls : tuple of Call
+        What makes it; empty where that is too much to be kept.
+    """
+
+    plan: SumPlan
+    first_pixel: int
+    calls: tuple[Call, ...]
+
+    def run(self, function: Callable[..., None], image: int, matrix: int) -> None:
+        """Compute the pixels, from the addresses of both arrays."""
+        for call in self.calls or calls(self.plan):
+            function(image + self.first_pixel, matrix + call.matrix_offset, *call.arguments)
+
+
+def parts_of(plan: SumPlan, workers: int) -> Iterator[Part]:
+    """Yield disjoint parts of a sum, cut along the outermost axis of the image that is long enough."""
     axes = plan.axes
     cut = next((i for i, axis in enumerate(axes) if axis.n >= 4 * workers), int(np.argmax([a.n for a in axes])))
     n = axes[cut].n
     count = min(workers, n)
+    are_few = math.prod(axis.n for axis in plan.table) <= KEPT_LINES
     for i in range(count):
         start, stop = n * i // count, n * (i + 1) // count
         part = plan.with_axes([axis.part(start, stop) if k == cut else axis for k, axis in enumerate(axes)])
-        kept = tuple(calls(part)) if math.prod(axis.n for axis in part.table) <= _KEPT_LINES else ()
-        yield _Sum(part, start * axes[cut].pixel, kept)
-
-_KEPT_LINES = 32 << 10
-
-class _Sum(NamedTuple):
-    """A part of a sum: its plan, and the offset of its first pixel, and its calls, if they are few enough to be kept."""
-
-    plan: SumPlan
-    image: int
-    calls: tuple[Any, ...]
-
-    def run(self, function: Callable[..., None], image: int, matrix: NDArray[Any]) -> None:
-        """Compute the image."""
-        if not self.plan.sides:
-            first, origin = image + self.image, address(matrix)
-            for call in self.calls or calls(self.plan):
-                call.make(function, first, origin)
-            return
-        axes = self.plan.axes
-        shape = (*(axis.taps for axis in axes), *(axis.positions for axis in axes))
-        strides = (*(axis.tap for axis in axes), *(axis.position for axis in axes))
-        entries = np.lib.stride_tricks.as_strided(matrix, shape, strides, writeable=False)
-        every_tap = (slice(None),) * len(axes)
-        room = scratch.empty(TURNED_BYTES // matrix.itemsize, matrix.dtype)
-        known: dict[SumPlan, list[Any]] = {}  # boxes inside the image are all alike
-        for box in boxes(tuple(axis.n for axis in axes), self.plan.sides):
-            parts = [axis.part(pixels.start, pixels.stop) for axis, pixels in zip(axes, box, strict=True)]
-            met = [part.positions_met() for part in parts]
-            block = entries[(*every_tap, *(slice(m.start, m.stop) for m in met))]
-            turned = room[: block.size].reshape(block.shape)
-            gather.turn(turned, block)
-            taps, positions = turned.strides[: len(axes)], turned.strides[len(axes) :]
-            plan = self.plan.with_axes(map(Walk.over, parts, met, taps, positions))
-            if plan not in known:
-                known[plan] = list(calls(plan))
-            first = sum(pixels.start * axis.pixel for axis, pixels in zip(axes, box, strict=True))
-            for call in known[plan]:
-                call.make(function, image + self.image + first, address(room))
+        yield Part(part, start * axes[cut].pixel, tuple(calls(part)) if are_few else ())

@@ -29,8 +29,6 @@ first and last piece (exclusive)."""
 PHASE_COLUMNS = 5
 """A row of the table ``phases``: its first pixel's offset in bytes, how many pixels it has, how many taps meet it, the
 offset in bytes of the first one's values, and at which pixel of the phase that tap meets position 0."""
-INTERLEAVED = (2, 3, 4)
-"""Numbers of phases that are stored together."""
 _SIGNATURE = (
     "*image *matrix planes image_plane matrix_plane line_count *lines *pieces phase_count *phases width block together "
     "filled tap_step shift_step backwards positions pixel_step value_step"

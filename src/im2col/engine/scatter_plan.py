@@ -12,33 +12,16 @@ import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from .scatter_costs import cycles
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _VECTOR_BYTES = 64
-_TURNED_PLANES = 8
-"""Planes of such a block that lie side by side, where there are so many."""
-_STRIDED_LANE = 1.2
-"""What a lane that is loaded or stored by itself costs, in loads of a vector; twice that on a page of its own."""
-_PAGE_BYTES = 4096
-_TURNED = 4
-"""What a vector costs whose values are copied side by side before they are loaded."""
-TURNED_BYTES = 512 << 10
-"""Of a block of the matrix that is copied so: the second level of cache holds it."""
-_WORTH_TURNING = 12 << 20
-"""Bytes of matrix below which the caches hold what is gathered, so that copying it first is not worth its while."""
-_TURNED_LINE = 256
-"""Positions of such a block along the lanes, where there are so many."""
-_MASK = 5
-"""What the mask of a vector costs, in the same."""
-_BLOCK = 4
-"""Vectors that a kernel sums at once."""
-_ROW = 8
-"""What the loops around the vectors of a row cost, in the same."""
-_ENTRY = 30
-"""What an entry of the table of pieces costs, which NumPy writes."""
-_CALL = 20_000
-"""What a call of a kernel costs: one for each phase of each box."""
+INTERLEAVED = (2, 3, 4)
+"""Strides whose phases a kernel stores together."""
+KEPT_LINES = 32 << 10
+"""Lines of an image of which the tables are remembered: a megabyte."""
 
 
 class Walk(NamedTuple):
@@ -157,8 +140,12 @@ class SumPlan(NamedTuple):
         In the order of the image's axes.
     order : tuple of int
         The axes of `table` from the one whose taps change slowest to the fastest.
-    sides : tuple of int
-        Of the boxes of pixels whose entries are first copied side by side, along `axes`; empty where none are.
+    dense_values : bool
+        Whether neighbouring positions of `lanes` lie side by side in the matrix.
+    together : int
+        The pixels of `lanes`, if they lie side by side in the image, or 0.
+    apart : int
+        Where both are so, the stride of `lanes` if a kernel stores all phases together: 1 or one of `INTERLEAVED`. Else 0.
     """
 
     lanes: Walk
@@ -167,7 +154,6 @@ class SumPlan(NamedTuple):
     planes: Walk
     table: tuple[Walk, ...]
     order: tuple[int, ...]
-    sides: tuple[int, ...] = ()
     dense_values: bool = False
     together: int = 0
     apart: int = 0
@@ -185,6 +171,7 @@ class SumPlan(NamedTuple):
         return self._replace(table=tuple(table), planes=planes, lanes=lanes, together=together)
 
 
+
 def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan:
     """Return the cheapest nest for a sum.
 
@@ -199,7 +186,7 @@ def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan
     -------
     SumPlan
     """
-    return min(nests(walks, total_size, value_size), key=lambda plan: _cost(plan, total_size, value_size))
+    return min(nests(walks, total_size, value_size), key=lambda plan: cycles(plan, total_size, KEPT_LINES))
 
 
 def nests(walks: Sequence[Walk], total_size: int, value_size: int) -> list[SumPlan]:
@@ -227,15 +214,15 @@ def nests(walks: Sequence[Walk], total_size: int, value_size: int) -> list[SumPl
         elif i in {windows[0], windows[-1]}:
             plan = _around(every, every[i], others, windows)._replace(inside=i != windows[0])
             plans += [plan, plan._replace(lanes=plan.lanes.exchanged(), backwards=True)]
-    plans = [plan._replace(sides=_sides(plan, value_size)) for plan in plans]
-    return [_laid(plan, total_size, value_size) for plan in plans]
+    return [_laid_out(plan, total_size, value_size) for plan in plans]
 
 
-def _laid(plan, total_size, value_size):
+def _laid_out(plan: SumPlan, total_size: int, value_size: int) -> SumPlan:
+    """Return a plan that knows how its lanes lie in memory."""
     lanes = plan.lanes
-    dense = lanes.position == value_size or plan.sides != ()
+    dense = lanes.position == value_size
     together = lanes.n if lanes.pixel == total_size else 0
-    apart = lanes.stride if dense and together and lanes.stride in (1, 2, 3, 4) else 0
+    apart = lanes.stride if dense and together and lanes.stride in (1, *INTERLEAVED) else 0
     return plan._replace(dense_values=dense, together=together, apart=apart)
 
 
@@ -275,55 +262,3 @@ def _around(every: Sequence[Walk], lanes: Walk, others: Sequence[int], windows: 
     # Axes with one tap decide nothing of the order.
     order = sorted(range(len(table)), key=lambda k: windows.index(table[k]) if table[k] in windows else -1)
     return SumPlan(lanes, False, False, planes, tuple(every[i] for i in table), tuple(order))
-
-
-def _sides(plan: SumPlan, value_size: int) -> tuple[int, ...]:
-    """Return the sides of boxes of pixels whose entries fill a block of the matrix, and of which most are their own."""
-    axes, sides = plan.axes, {}
-    taps = math.prod(axis.taps for axis in axes)
-    entries = taps * math.prod(axis.positions for axis in axes)
-    if plan.lanes.position == value_size or entries * value_size < _WORTH_TURNING:
-        return ()
-    room = TURNED_BYTES // value_size // taps
-    # Planes that lie between a position and the next are copied together: their entries share cache lines.
-    planes = plan.planes
-    together = min(planes.n, _TURNED_PLANES) if 0 < planes.position < abs(plan.lanes.position) else 1
-    room //= together
-    line = max(_TURNED_LINE, room // math.prod(axis.positions for axis in axes[:-1]))
-    # From the lanes outwards; axes without a window come last, as their boxes share no entries.
-    for i in sorted(range(len(axes)), key=lambda i: (i != len(axes) - 1, axes[i].is_plain)):
-        axis = axes[i]
-        if axis is planes:
-            room *= together
-        reach = axis.dilation * (axis.taps - 1)
-        most = min(room, line) if axis is plan.lanes else room
-        sides[i] = min(axis.n, most * axis.stride - reach)
-        if sides[i] < min(axis.n, max(1, reach)):
-            return ()
-        room //= -(-(sides[i] + reach) // axis.stride)
-    return tuple(sides[i] for i in range(len(axes)))
-
-
-def _cost(plan: SumPlan, total_size: int, value_size: int) -> float:
-    """Return about how many loads of a vector a plan takes."""
-    lanes, per_vector = plan.lanes, _VECTOR_BYTES // total_size
-    width = -(-lanes.n // lanes.stride)
-    vectors = -(-width // per_vector)
-    # A tap is walked for all vectors of a block, with a mask for each, if it meets any of them.
-    block = min(width, _BLOCK * per_vector)
-    taps_of_phase = lanes.taps * math.gcd(lanes.stride, lanes.dilation) / lanes.stride
-    taps = max(1, min(taps_of_phase, (block + min(lanes.positions, width)) * lanes.stride / lanes.dilation))
-    rows = math.prod(walk.n for walk in plan.table)
-    pieces = math.prod(max(1, min(w.taps, w.taps * w.positions / max(1, w.n))) for w in plan.table)
-    load = _TURNED if plan.sides else _access(lanes.position, value_size, per_vector)
-    store = _access(lanes.pixel * lanes.stride, total_size, per_vector)
-    masks = _MASK * (pieces if plan.inside else 1)
-    row = _ROW + vectors * (taps * (pieces * load + masks) + store)
-    entries = rows * math.prod(walk.most_met for walk in plan.table)
-    calls = math.prod(-(-axis.n // side) for axis, side in zip(plan.axes, plan.sides, strict=False))
-    return min(lanes.stride, lanes.n) * (rows * plan.planes.n * row + calls * _CALL) + _ENTRY * entries
-
-
-def _access(step: int, size: int, lanes: int) -> float:
-    """Return what it costs to load or store a vector whose lanes lie so many bytes apart."""
-    return 1 if step == size else lanes * _STRIDED_LANE * (1 + min(1, abs(step) / _PAGE_BYTES))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,17 +26,20 @@ _BLOCK_PIXELS = 64
 
 
 class Call(NamedTuple):
-    """One call of a kernel, all but the addresses of the image and the matrix."""
+    """One call of a kernel, all but the addresses of the image and the matrix.
 
-    image_offset: int
+    Parameters
+    ----------
+    matrix_offset : int
+        In bytes.
+    arguments : tuple of int
+    tables : tuple of ndarray
+        What some arguments are the addresses of, kept alive.
+    """
+
     matrix_offset: int
     arguments: tuple[int, ...]
     tables: tuple[NDArray[np.int64], ...]
-    """What some arguments are the addresses of, kept alive."""
-
-    def make(self, function: Callable[..., None], image: int, matrix: int) -> None:
-        """Call the kernel."""
-        function(image + self.image_offset, matrix + self.matrix_offset, *self.arguments)
 
 
 def address(array: NDArray[np.generic]) -> int:
@@ -66,7 +69,7 @@ def calls(plan: SumPlan) -> Iterator[Call]:
             *(lanes.positions, lanes.pixel * lanes.stride, lanes.position),
         )
         # The kernel walks planes without looking for those that lie outside.
-        yield Call(0, planes.before * planes.position, arguments, (lines, pieces, phases))
+        yield Call(planes.before * planes.position, arguments, (lines, pieces, phases))
 
 
 def line_tables(plan: SumPlan) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -99,7 +102,10 @@ class _Axis:
         self.step = taps_apart * walk.tap - apart * walk.position
         self.entries = position * walk.position + tap * walk.tap + first * self.step
         self.pixels = np.arange(walk.n) * walk.pixel
-        found, self.kind = np.unique(counts, return_inverse=True)
+        found = np.flatnonzero(np.bincount(counts))
+        numbers = np.zeros(found[-1] + 1, np.intp)
+        numbers[found] = np.arange(len(found))
+        self.kind = numbers[counts]
         self.kinds: list[int] = found.tolist()
         """How many entries a pixel may have; and, in `kind`, which of these numbers each has."""
 
