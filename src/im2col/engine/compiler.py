@@ -123,6 +123,11 @@ def loaded(kernel: Kernel) -> Callable[..., None] | None:
     return _loaded.get((kernel, None))
 
 
+def in_use() -> bool:
+    """Return whether this process has loaded any kernel."""
+    return bool(_loaded)
+
+
 def failure() -> str | None:
     """Return why the engine cannot be used, or None as far as is known."""
     return _state.get("failure")

@@ -1,4 +1,4 @@
-"""Strided sums: matrix → image. What the engine sums, in how many threads; `scatter_plan` says how."""
+"""Strided sums: matrix → image. What the engine sums, in how many threads; `scatter_costs` chooses how."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from ..importing import importing
 from ..memory import recalled
-from .compiler import load, loaded
-from .scatter_plan import KEPT_LINES, Walk, plan_sum
+from .compiler import in_use, load, loaded
+from .scatter_costs import plan_sum
+from .scatter_plan import KEPT_LINES, Walk
 from .scatter_tables import address, calls
 from .threads import run_parallel
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .scatter_plan import SumPlan
     from .scatter_tables import Call
 
-_WORTH_A_CALL = 16 << 10
+_WORTH_A_CALL = 2 << 10
 """Bytes of matrix below which NumPy is as fast."""
 _WORTH_LOADING = 512 << 10
 """Bytes of matrix below which a kernel that is not loaded yet is not worth loading."""
@@ -65,7 +66,7 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
     bool
         False, and nothing is written, where there is no kernel for the arrays, or they are too small to be worth one.
     """
-    if matrix.nbytes < max(1, _WORTH_A_CALL):
+    if matrix.nbytes < max(1, _WORTH_A_CALL) or (matrix.nbytes < _WORTH_LOADING and not in_use()):
         return False
     element = _element(image.dtype, matrix.dtype)
     if element is None:
@@ -81,10 +82,7 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
         return False
     # Of complex numbers where they lie; `_walks` has the way to the imaginary parts.
     to, origin = address(image), address(matrix)
-    if len(parts) == 1:
-        parts[0].run(function, to, origin)
-    else:
-        run_parallel([partial(part.run, function, to, origin) for part in parts], workers)
+    run_parallel([partial(part.run, function, to, origin) for part in parts], workers)
     return True
 
 

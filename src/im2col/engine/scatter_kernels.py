@@ -1,15 +1,15 @@
 """The kernels of strided sums, as IR.
 
 The image is computed line by line along the axis that lies along the lanes. Of a line, every s-th pixel belongs to one
-*phase*, where s is the window's stride, so that neighbouring pixels of a phase belong to neighbouring positions. A phase
-is the sum of pieces of the matrix: one for each tap along that axis, which shifts it, and each combination of taps along
-the other axes that meets the line. Pixels stay in registers until the last piece has been added, and are stored once. Of
-the taps only those are walked that meet these pixels; their shifts grow in equal steps, so which ones these are is a
-division.
+*phase*, where s is the window's stride, so that neighbouring pixels of a phase belong to neighbouring positions. A
+phase is the sum of pieces of the matrix: one for each tap along that axis, which shifts it, and each combination of
+taps along the other axes that meets the line. Pixels stay in registers until the last piece has been added, and are
+stored once. Of the taps only those are walked that meet these pixels; their shifts grow in equal steps, so which ones
+these are is a division.
 
 Where neighbouring positions lie side by side in the matrix, they are added as vectors. Where they lie apart, they are
-added one by one, for several pixels at a time: a gather takes longer. Two to four phases are shuffled into whole vectors
-of their line; pixels of others are stored one by one.
+added one by one, for several pixels at a time: a gather takes longer. Two to four phases are shuffled into whole
+vectors of their line; pixels of others are stored one by one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .target import Target
 
 LINE_COLUMNS = 4
-"""A row of the table ``lines``: the offsets in bytes of its first pixel, and of what its pieces are counted from, and its
-first and last piece (exclusive)."""
+"""A row of the table ``lines``: the offsets in bytes of its first pixel, and of what its pieces are counted from, and
+its first and last piece (exclusive)."""
 PHASE_COLUMNS = 5
 """A row of the table ``phases``: its first pixel's offset in bytes, how many pixels it has, how many taps meet it, the
 offset in bytes of the first one's values, and at which pixel of the phase that tap meets position 0."""
@@ -39,6 +39,8 @@ _SIGNATURE = (
 0."""
 _UNROLL = 4
 """Vectors of pixels summed at once where a phase is long enough: whole cache lines of each piece in turn."""
+_FEW_VECTORS = 2
+"""Vectors of positions up to which pixels are summed one vector at a time."""
 _PIXELS = 8
 """Pixels summed at once one by one: their sums are more than both adders of a CPU have under way."""
 
@@ -75,7 +77,9 @@ def sum_lines(element: Element, dense_values: bool, apart: int, inside: bool) ->
     to = {0: "strided", 1: "dense"}.get(apart, f"every_{apart}")
     name = f"sum_lines_{element.value}_{element.total}_{'dense' if dense_values else 'strided'}_to_{to}"
     parameters = element, dense_values, apart, inside
-    return Kernel(f"{name}{'_taps_inside' if inside else ''}", _sum_lines, parameters, len(_SIGNATURE.split()), speed_level=1)
+    return Kernel(
+        f"{name}{'_taps_inside' if inside else ''}", _sum_lines, parameters, len(_SIGNATURE.split()), speed_level=1
+    )
 
 
 def _sum_lines(name: str, target: Target, element: Element, dense_values: bool, apart: int, inside: bool) -> str:
@@ -166,17 +170,18 @@ class _Line(NamedTuple):
         Nothing is set, and all phases are walked, where pixels lie apart, or where all have a phase and a piece.
         """
         b, lanes, size = self.b, self.vector.count, self.b.bytes_of(self.element.total)
+        none, one = b.constant(0), b.constant(1)
+        has_pieces, is_dense = b.smaller_than(self.start, self.stop), b.smaller_than(none, b["together"])
         start, stop = b.mul(x, b["pixel_step"]), b.smaller(b.mul(end, b["pixel_step"]), b.mul(b["together"], size))
-        has_pieces = b.smaller_than(self.start, self.stop)
-        stop = b.choose(has_pieces, b.mul(stop, b["filled"]), stop)
+        filled = b.choose(is_dense, b.choose(has_pieces, b["filled"], one), none)
+        stop = b.choose(b.smaller_than(none, filled), stop, start)
         rest = self._whole(start, stop, lanes * size)
         with b.loop(rest, start=start, step=lanes * size) as at:
             b.store(zeros, b.at(self.pixels, at))
         with b.loop(stop, start=rest, step=lanes * size) as at:
             left = b.quotient(b.sub(stop, at), size)
-            b.masked_store(zeros, b.at(self.pixels, at), b.lanes_between(b.constant(0), left, lanes))
-        walked = b.choose(b.smaller_than(b["together"], b.constant(1)), b["phase_count"], b.constant(0))
-        return b.choose(has_pieces, b["phase_count"], walked)
+            b.masked_store(zeros, b.at(self.pixels, at), b.lanes_between(none, left, lanes))
+        return b.choose(has_pieces, b["phase_count"], b.choose(is_dense, none, b["phase_count"]))
 
     def make(self, phase: _Phase, x: Any, end: Any, apart: int) -> None:
         """Sum and store pixels x to `end` of a phase, as many at a time as there are."""
@@ -198,7 +203,9 @@ class _Line(NamedTuple):
                 with b.loop(edge, start=b.choose(before, x, rest), step=_PIXELS) as at:
                     self._one_by_one(phase, at, edge)
             return
-        rest = self._whole(x, stop, _UNROLL * lanes)
+        # Of few positions, most of many vectors would add nothing.
+        few = b.inside(b["positions"], b.constant(_FEW_VECTORS * lanes + 1))
+        rest = b.choose(few, x, self._whole(x, stop, _UNROLL * lanes))
         with b.loop(rest, start=x, step=_UNROLL * lanes) as at:
             for v, total in enumerate(self._vectors(phase, at, _UNROLL)):
                 to = b.at(phase.pixels, b.mul(b.add(at, b.constant(v * lanes)), b["pixel_step"]))

@@ -2,8 +2,8 @@
 
 A sum is a nest of axes. Along each, position o and tap t meet at one pixel, ``o·stride + t·dilation - before``; an axis
 without a window has one tap. Positions and taps play the same part in that, so that either may lie along the lanes of a
-vector: positions where they lie side by side in the matrix, taps where a patch is one long row. The axis that is
-cheapest to read is chosen. The order in which the copies of a pixel are added does not depend on it.
+vector: positions where they lie side by side in the matrix, taps where a patch is one long row. `scatter_costs` chooses
+the cheapest. The order in which the copies of a pixel are added does not depend on it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
-
-from .scatter_costs import cycles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -145,7 +143,8 @@ class SumPlan(NamedTuple):
     together : int
         The pixels of `lanes`, if they lie side by side in the image, or 0.
     apart : int
-        Where both are so, the stride of `lanes` if a kernel stores all phases together: 1 or one of `INTERLEAVED`. Else 0.
+        Where both are so, the stride of `lanes` if a kernel stores all phases together, 1 or one of `INTERLEAVED`;
+        else 0.
     """
 
     lanes: Walk
@@ -163,7 +162,6 @@ class SumPlan(NamedTuple):
         """All axes, from the outermost loop to the innermost."""
         return (*self.table, self.planes, self.lanes)
 
-
     def with_axes(self, axes: Iterable[Walk]) -> SumPlan:
         """Return the plan with others in the place of `axes`."""
         *table, planes, lanes = axes
@@ -171,9 +169,8 @@ class SumPlan(NamedTuple):
         return self._replace(table=tuple(table), planes=planes, lanes=lanes, together=together)
 
 
-
-def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan:
-    """Return the cheapest nest for a sum.
+def nests(walks: Sequence[Walk], total_size: int, value_size: int) -> list[SumPlan]:
+    """Return every nest that adds in the one order: taps of the last axis change slowest, then those of the first axis.
 
     Parameters
     ----------
@@ -184,25 +181,10 @@ def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan
 
     Returns
     -------
-    SumPlan
-    """
-    return min(nests(walks, total_size, value_size), key=lambda plan: cycles(plan, total_size, KEPT_LINES))
-
-
-def nests(walks: Sequence[Walk], total_size: int, value_size: int) -> list[SumPlan]:
-    """Return every nest that adds in the one order: taps of the last axis change slowest, then those of the first axis.
-
-    Parameters
-    ----------
-    walks, value_size
-        As for `plan_sum`.
-
-    Returns
-    -------
     list of SumPlan
     """
     # A window that stops once has its taps where others have their positions: no pixel is met twice.
-    every = _merged([w.exchanged() if w.positions == 1 else w for w in walks])
+    every = _merged([_unwound(w.exchanged() if w.positions == 1 else w) for w in walks])
     last = len(every) - 1
     windows = [i for i in (last, *range(last)) if every[i].taps > 1]
     kept = [i for i, walk in enumerate(every) if not walk.does_nothing] or [last]
@@ -215,6 +197,15 @@ def nests(walks: Sequence[Walk], total_size: int, value_size: int) -> list[SumPl
             plan = _around(every, every[i], others, windows)._replace(inside=i != windows[0])
             plans += [plan, plan._replace(lanes=plan.lanes.exchanged(), backwards=True)]
     return [_laid_out(plan, total_size, value_size) for plan in plans]
+
+
+def _unwound(walk: Walk) -> Walk:
+    """Return an axis whose entries lie in the order of its pixels, one each, as one of as many positions of one tap."""
+    for each in (walk, walk.exchanged()):
+        n, taps, positions, stride, dilation, before, pixel, tap, position = each
+        if dilation == 1 and stride == taps > 1 and position == stride * tap:
+            return Walk(n, 1, positions * taps, 1, 1, before, pixel, 0, tap)
+    return walk
 
 
 def _laid_out(plan: SumPlan, total_size: int, value_size: int) -> SumPlan:
