@@ -21,17 +21,17 @@ _VECTORS, _PIXELS = 4, 8
 """Vectors, or single pixels, that a kernel sums at once, where there are so many."""
 _FEW_VECTORS = 2
 """Vectors of positions for which it sums one at a time."""
-_LINE, _PHASE, _BLOCK, _EDGE, _TAP, _PIECE = 8.2, 33.0, 4.35, 6.0, 1.81, 0.42
+_LINE, _PHASE, _BLOCK, _EDGE, _TAP, _PIECE = 7.9, 26.1, 0.94, 1.27, 2.4, 0.27
 """A turn of each loop, beside what is inside; an edge is a block of single pixels whose taps must be looked for."""
-_DIVISION = 17.3
+_DIVISION = 12.2
 """To look for taps that are several pixels apart."""
-_VECTOR, _MASKED, _PIXEL = 2.84, 2.55, 0.41
-"""To add one vector of several, a masked one, a pixel."""
-_STORE, _STORE_APART, _FILL = 0.32, 0.52, 0.09
-"""To store a pixel by itself; more where it has a cache line of its own; to set one to 0 among others."""
-_PAGE = 0.33
-"""To read or write on a page of its own."""
-_LINE_BYTES, _PAGE_BYTES = 64, 4096
+_VECTOR, _MASKED, _MASK, _PIXEL = 3.37, 1.47, 4.89, 0.61
+"""To add a vector, a masked one; to make its mask, once for all pieces; to add a pixel."""
+_STORE, _STORE_APART, _FILL = 0.6, 0.62, 0.23
+"""To store a pixel by itself; more where it has a page of its own; to set one to 0 among others."""
+_READ_APART = 0.82
+"""More to read a value where it has a page of its own."""
+_PAGE_BYTES = 4096
 _WRITTEN = 150.0
 """To write a line of a table that is not kept for the next call."""
 
@@ -68,54 +68,63 @@ def cycles(plan: SumPlan, total_size: int) -> float:
     else:
         sums = _one_by_one(plan, width, taps, pieces)
     step = abs(lanes.pixel * lanes.stride)
-    stores = 1 / per_vector if plan.apart else _STORE + _STORE_APART * _share(step, _LINE_BYTES) + _paged(step)
-    line = _LINE + walked * (_PHASE + sums + width * stores) * (min(1.0, pieces) if fills else 1.0)
-    if fills and (walked < phases or pieces < 1):
-        line += _FILL * lanes.n
-    return lines * (plan.planes.n * line + (_WRITTEN if lines > KEPT_LINES else 0.0))
+    stores = 1 / per_vector if plan.apart else _STORE + _STORE_APART * _share(step, _PAGE_BYTES)
+    line = walked * (_PHASE + sums + width * stores)
+    if plan.together:  # lines without pieces are set to 0, too
+        line = min(1.0, pieces) * line + _FILL * lanes.n * (1.0 if walked < phases else max(0.0, 1 - pieces))
+    return lines * (plan.planes.n * (_LINE + line) + (_WRITTEN if lines > KEPT_LINES else 0.0))
 
 
 def _vectors(plan: SumPlan, width: int, taps: float, pieces: float, per_vector: int) -> float:
     """Return what the sums of a phase cost as vectors: a tap is walked for a block if it meets any of it."""
     positions, block = plan.lanes.positions, _VECTORS * per_vector
-    whole = max(0, positions - block) / (positions + block)
-    blocks, rest = divmod(width, block) if positions > _FEW_VECTORS * per_vector else (0, width)
-    each = _VECTORS * (whole * _VECTOR + (1 - whole) * _MASKED)
     start = _BLOCK + (_DIVISION if _apart(plan) > 1 else 0)
-    several = blocks * _loops(plan, start, _met(plan, taps, block), pieces, each)
-    return several + -(-rest // per_vector) * _loops(plan, start, _met(plan, taps, per_vector), pieces, _MASKED)
+    one = _loops(plan, start, _met(plan, taps, per_vector), _TAP + _MASK, pieces, _MASKED)
+    if positions <= _FEW_VECTORS * per_vector:
+        return -(-width // per_vector) * one
+    met = _met(plan, taps, block)
+    partly = min(1.0, 2 * block / (positions + block))  # the share of taps for which some lanes have no position
+    add = _VECTORS * (partly * _MASKED + (1 - partly) * _VECTOR)
+    several = _loops(plan, start, met, _TAP + partly * _MASK, pieces, add)
+    blocks, rest = divmod(width, block)
+    if rest > per_vector:
+        one = _loops(plan, start, met, _TAP + _MASK, pieces, _VECTORS * _MASKED)
+    return blocks * several + (one if rest else 0.0)
 
 
 def _one_by_one(plan: SumPlan, width: int, taps: float, pieces: float) -> float:
-    """Return what the sums of a phase cost pixel by pixel: together where no tap begins or ends among them."""
-    apart, value = _apart(plan), _PIXEL + _paged(plan.lanes.position)
-    inside = max(0, min(width, plan.lanes.positions - max(0.0, taps - 1) * apart)) // _PIXELS
-    together = max(0.0, 1 - (_PIXELS - 1) / apart) ** 2 if taps > 1 else 1.0
-    met, start = _met(plan, taps, 1), _EDGE + (_DIVISION if apart > 1 else 0)
-    edge = together / _PIXELS * _loops(plan, start, met, pieces, _PIXELS * value)
-    edge += (1 - together) * _loops(plan, start, met, pieces, value)
-    return inside * _loops(plan, _BLOCK, taps, pieces, _PIXELS * value) + (width - _PIXELS * inside) * edge
+    """Return what the sums of a phase cost pixel by pixel: together as far as no tap begins or ends."""
+    apart, value = _apart(plan), _PIXEL + _READ_APART * _share(plan.lanes.position, _PAGE_BYTES)
+    start = _EDGE + (_DIVISION if apart > 1 else 0)
+    inside = max(0.0, min(width, plan.lanes.positions - max(0.0, taps - 1) * apart))
+    parts = max(1.0, min(width - inside, 2 * (taps - 1)))
+    total = 0.0
+    for count, pixels, met in ((1, inside, taps), (parts, width - inside, _met(plan, taps, 1))):
+        if pixels:
+            blocks, rest = divmod(pixels / count, _PIXELS)
+            each = _loops(plan, _BLOCK, met, _TAP, pieces, _PIXELS * value)
+            total += count * (start + blocks * each + rest * _loops(plan, _BLOCK, met, _TAP, pieces, value))
+    return total
 
 
-def _loops(plan: SumPlan, block: float, taps: float, pieces: float, value: float) -> float:
-    """Return what the loops over taps and pieces cost, for what is summed at once."""
+def _loops(plan: SumPlan, block: float, taps: float, tap: float, pieces: float, value: float) -> float:
+    """Return what the loops over taps and pieces cost, for what is summed at once: a turn of each, and a value."""
     if plan.inside:
-        return block + pieces * (_TAP + taps * (_TAP + value))
-    return block + taps * (_TAP + pieces * (_PIECE + value))
+        return block + pieces * (_PIECE + taps * (tap + value))
+    return block + taps * (tap + pieces * (_PIECE + value))
 
 
 def _met(plan: SumPlan, taps: float, block: int) -> float:
     """Return how many taps of a phase meet any of so many pixels."""
-    return min(taps, (block + plan.lanes.positions) / _apart(plan))
+    apart, positions = _apart(plan), plan.lanes.positions
+    if positions == apart and max(block, apart) % min(block, apart) == 0:  # side by side, and blocks begin with them
+        return min(taps, max(1.0, block / apart))
+    return min(taps, (block + positions) / apart)
 
 
 def _apart(plan: SumPlan) -> int:
     """Return how many pixels of a phase are from one tap to the next."""
     return plan.lanes.dilation // math.gcd(plan.lanes.stride, plan.lanes.dilation)
-
-
-def _paged(step: int) -> float:
-    return _PAGE * _share(step, _PAGE_BYTES)
 
 
 def _share(step: int, nbytes: int) -> float:

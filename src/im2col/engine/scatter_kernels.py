@@ -21,6 +21,8 @@ from .builder import Builder
 from .compiler import Kernel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .target import Target
 
 LINE_COLUMNS = 4
@@ -86,7 +88,7 @@ def _sum_lines(name: str, target: Target, element: Element, dense_values: bool, 
     b = Builder(name, _SIGNATURE)
     vector = b.vector(b.number(element.total), max(2, target.vector_bytes // b.bytes_of(element.total)))
     # Zeros that the compiler knows would be filled by a call of the C library.
-    zeros = b.settled([b.zero(vector)], target.register)[0] if apart == 0 else None
+    [zeros] = b.settled([b.zero(vector)], target.register)
     room = b.room(vector, _UNROLL * max(1, apart)) if dense_values and apart != 1 else None
     # Where a patch is a row of the matrix, all planes of some pixels share its cache lines: planes are inside.
     one = b.constant(1)
@@ -100,10 +102,11 @@ def _sum_lines(name: str, target: Target, element: Element, dense_values: bool, 
             values = b.at(b.at(b["*matrix"], b.mul(plane, b["matrix_plane"])), origin)
             line = _Line(b, element, vector, dense_values, inside, pixels, values, start, stop, room)
             end = b.smaller(b.add(x, b["block"]), b["width"])
+            phases = line.fill(x, end, zeros)
             if apart > 1:
-                line.interleave(x, end, apart)
+                # All of them at once, or none.
+                line.interleave(x, b.smaller(b.add(x, b.mul(phases, b["block"])), end), apart)
             else:
-                phases = b["phase_count"] if apart else line.fill(x, end, zeros)
                 with b.loop(phases) as phase:
                     line.make(line.phase(phase), x, end, apart)
     return b.finish()
@@ -185,69 +188,82 @@ class _Line(NamedTuple):
 
     def make(self, phase: _Phase, x: Any, end: Any, apart: int) -> None:
         """Sum and store pixels x to `end` of a phase, as many at a time as there are."""
-        b, lanes = self.b, self.vector.count
-        stop = b.smaller(end, phase.width)
+        b, stop = self.b, self.b.smaller(end, phase.width)
         if not self.dense_values:
-            # Between the last tap's first pixel and the first tap's last one, every pixel has all taps.
-            reach = b.mul(b.sub(phase.taps, b.constant(1)), b["shift_step"])
-            low = b.smaller(b.larger(b.add(phase.shift, b.larger(reach, b.constant(0))), x), stop)
-            high = b.smaller(b.add(phase.shift, b["positions"]), stop)
-            low = b.choose(b.inside(b.constant(0), phase.taps), low, x)
-            high = b.choose(b.inside(b.constant(0), phase.taps), high, stop)
-            rest = self._whole(low, high, _PIXELS)
-            with b.loop(rest, start=low, step=_PIXELS) as at:
-                self._store(phase, at, self._sums(phase, at, _PIXELS, (b.constant(0), phase.taps)))
-            with b.loop(b.constant(2)) as side:
-                before = b.inside(side, b.constant(1))
-                edge = b.choose(before, low, stop)
-                with b.loop(edge, start=b.choose(before, x, rest), step=_PIXELS) as at:
-                    self._one_by_one(phase, at, edge)
+            with b.walk(x, stop) as part:
+                to, taps = self._alike(phase, part.index, stop)
+                rest = self._whole(part.index, to, _PIXELS)
+                for start, limit, count in ((part.index, rest, _PIXELS), (rest, to, 1)):
+                    with b.loop(limit, start=start, step=count) as at:
+                        for i, total in enumerate(self._sums(phase, at, count, taps)):
+                            pixel = b.add(at, b.constant(i))
+                            b.store(total, b.at(phase.pixels, b.mul(pixel, b["pixel_step"])))
+                part.values = [to]
             return
-        # Of few positions, most of many vectors would add nothing.
-        few = b.inside(b["positions"], b.constant(_FEW_VECTORS * lanes + 1))
-        rest = b.choose(few, x, self._whole(x, stop, _UNROLL * lanes))
-        with b.loop(rest, start=x, step=_UNROLL * lanes) as at:
-            for v, total in enumerate(self._vectors(phase, at, _UNROLL)):
-                to = b.at(phase.pixels, b.mul(b.add(at, b.constant(v * lanes)), b["pixel_step"]))
-                if apart:
-                    b.store(total, to)
-                else:
-                    b.store_lanes(total, to, b["pixel_step"])
-        with b.loop(stop, start=rest, step=lanes) as at:
-            [total] = self._vectors(phase, at, 1)
-            to, left = b.at(phase.pixels, b.mul(at, b["pixel_step"])), b.sub(stop, at)
+        for at, vectors, is_whole in self._blocks(x, stop, stop):
+            sums = self._vectors(phase, at, vectors)
             if apart:
-                b.masked_store(total, to, b.lanes_between(b.constant(0), left, lanes))
+                self._store(sums, phase.pixels, at, None if is_whole else stop)
             else:
-                b.store(total, self.room)
-                size, element = b.bytes_of(self.element.total), self.vector.element
-                with b.loop(b.smaller(left, b.constant(lanes))) as lane:
-                    pixel = b.load(b.at(self.room, b.mul(lane, size)), element)
-                    b.store(pixel, b.at(to, b.mul(lane, b["pixel_step"])))
+                self._store_apart(sums, phase, at, None if is_whole else stop)
 
     def interleave(self, x: Any, end: Any, apart: int) -> None:
         """Sum and store pixels x to `end` of all phases, which lie side by side."""
         b, lanes, size = self.b, self.vector.count, self.b.bytes_of(self.element.total)
         # The last pixel of a line need not be one of its last phase.
-        rest = self._whole(x, b.smaller(end, b.quotient(b["together"], apart)), _UNROLL * lanes)
-        for start, stop, vectors in ((x, rest, _UNROLL), (rest, end, 1)):
-            with b.loop(stop, start=start, step=vectors * lanes) as at:
-                with b.loop(b["phase_count"]) as number:
-                    block = b.at(self.room, b.mul(number, vectors * lanes * size))
-                    for v, total in enumerate(self._vectors(self.phase(number), at, vectors)):
-                        b.store(total, b.at(block, b.constant(v * lanes * size)))
-                first = b.mul(at, apart)
-                for v in range(vectors):
-                    places = [b.constant((phase * vectors + v) * lanes * size) for phase in range(apart)]
-                    phases = [b.load(b.at(self.room, place), self.vector) for place in places]
-                    for i, pixels in enumerate(b.interleaved(phases)):
-                        pixel = b.add(first, b.constant((v * apart + i) * lanes))
-                        to = b.at(self.pixels, b.mul(pixel, size))
-                        if vectors > 1:
-                            b.store(pixels, to)
-                        else:
-                            left = b.sub(b["together"], pixel)
-                            b.masked_store(pixels, to, b.lanes_between(b.constant(0), left, lanes))
+        for at, vectors, is_whole in self._blocks(x, end, b.smaller(end, b.quotient(b["together"], apart))):
+            with b.loop(b["phase_count"]) as number:
+                block = b.at(self.room, b.mul(number, vectors * lanes * size))
+                for v, total in enumerate(self._vectors(self.phase(number), at, vectors)):
+                    b.store(total, b.at(block, b.constant(v * lanes * size)))
+            pixels = []
+            for v in range(vectors):
+                places = [b.constant((phase * vectors + v) * lanes * size) for phase in range(apart)]
+                pixels += b.interleaved([b.load(b.at(self.room, place), self.vector) for place in places])
+            self._store(pixels, self.pixels, b.mul(at, apart), None if is_whole else b["together"])
+
+    def _blocks(self, x: Any, stop: Any, whole: Any) -> Iterator[tuple[Any, int, bool]]:
+        """Write the loops over blocks of pixels x to `stop`: where each begins, its vectors, and whether it is whole.
+
+        Blocks that end at `whole` at most are; after them comes one of as many vectors that is not, or one vector.
+        """
+        b, lanes = self.b, self.vector.count
+        # Of few positions, most of many vectors would add nothing.
+        few = b.inside(b["positions"], b.constant(_FEW_VECTORS * lanes + 1))
+        rest = b.choose(few, x, self._whole(x, whole, _UNROLL * lanes))
+        several = b.smaller_than(b.add(rest, b.constant(lanes)), stop)
+        last = b.choose(few, rest, b.choose(several, stop, rest))
+        for start, end, vectors, is_whole in (
+            (x, rest, _UNROLL, True),
+            (rest, last, _UNROLL, False),
+            (last, stop, 1, False),
+        ):
+            with b.loop(end, start=start, step=vectors * lanes) as at:
+                yield at, vectors, is_whole
+
+    def _store(self, sums: list[Any], pixels: Any, x: Any, stop: Any) -> None:
+        """Store vectors side by side from pixel x on, but no pixel from `stop` on, if that is given."""
+        b, lanes, size = self.b, self.vector.count, self.b.bytes_of(self.element.total)
+        for v, total in enumerate(sums):
+            to = b.at(pixels, b.mul(b.add(x, b.constant(v * lanes)), size))
+            if stop is None:
+                b.store(total, to)
+            else:
+                b.masked_store(total, to, b.lanes_between(b.constant(0), b.sub(stop, x), lanes, len(sums), v))
+
+    def _store_apart(self, sums: list[Any], phase: _Phase, x: Any, stop: Any) -> None:
+        """Store vectors pixel by pixel from pixel x on, but none from `stop` on, if that is given."""
+        b, lanes, size = self.b, self.vector.count, self.b.bytes_of(self.element.total)
+        to = b.at(phase.pixels, b.mul(x, b["pixel_step"]))
+        for v, total in enumerate(sums):
+            if stop is None:
+                b.store_lanes(total, b.at(to, b.mul(b["pixel_step"], v * lanes)), b["pixel_step"])
+            else:
+                b.store(total, b.at(self.room, b.constant(v * lanes * size)))
+        if stop is not None:
+            with b.loop(b.smaller(b.sub(stop, x), b.constant(len(sums) * lanes))) as i:
+                pixel = b.load(b.at(self.room, b.mul(i, size)), self.vector.element)
+                b.store(pixel, b.at(to, b.mul(i, b["pixel_step"])))
 
     def _whole(self, start: Any, stop: Any, block: int) -> Any:
         """Return where the last whole block from `start` on ends."""
@@ -258,26 +274,16 @@ class _Line(NamedTuple):
         """Return vectors of sums, from pixel x of a phase on."""
         return self._sums(phase, x, vectors, self._taps(phase, x, vectors * self.vector.count))
 
-    def _one_by_one(self, phase: _Phase, x: Any, stop: Any) -> None:
-        """Sum and store pixels from pixel x of a phase on: together if all are there and have the same taps."""
+    def _alike(self, phase: _Phase, x: Any, stop: Any) -> tuple[Any, tuple[Any, Any]]:
+        """Return how far from pixel x on, until `stop`, the same taps meet every pixel, and which."""
         b = self.b
-        first, last = taps = self._taps(phase, x, _PIXELS)
-        # No tap meets more pixels than the first one and the last one do.
-        highest = b.sub(b.sub(b["positions"], b.constant(_PIXELS)), self._place(phase, x, first))
-        lowest = self._place(phase, x, b.sub(last, b.constant(1)))
-        inside = b.choose(b.smaller_than(first, last), b.smaller(highest, lowest), b.constant(0))
-        to = b.add(x, b.constant(_PIXELS))
-        together = b.choose(b.inside(b.smaller(inside, b.sub(stop, to)), b["positions"]), to, x)
-        with b.loop(together, start=x, step=_PIXELS) as at:
-            self._store(phase, at, self._sums(phase, at, _PIXELS, taps))
-        with b.loop(b.smaller(stop, to), start=together) as at:
-            self._store(phase, at, self._sums(phase, at, 1, self._taps(phase, at, 1)))
-
-    def _store(self, phase: _Phase, x: Any, sums: list[Any]) -> None:
-        """Store the sums of single pixels, from pixel x of a phase on."""
-        b = self.b
-        for i, total in enumerate(sums):
-            b.store(total, b.at(phase.pixels, b.mul(b.add(x, b.constant(i)), b["pixel_step"])))
+        first, reached = self._taps(phase, x, 1)
+        last = b.larger(first, reached)
+        begins = b.add(phase.shift, b.mul(last, b["shift_step"]))
+        ends = b.add(b.add(phase.shift, b.mul(first, b["shift_step"])), b["positions"])
+        begins = b.choose(b.smaller_than(last, phase.taps), begins, stop)
+        ends = b.choose(b.smaller_than(first, last), ends, stop)
+        return b.smaller(b.smaller(begins, ends), stop), (first, last)
 
     def _taps(self, phase: _Phase, x: Any, width: int) -> tuple[Any, Any]:
         """Return the first and the last tap (exclusive) that meet any of `width` pixels from x on."""
@@ -292,11 +298,6 @@ class _Line(NamedTuple):
             counts.values = [b.quotient(n, b["shift_step"]) for n in counts.values]
         first, stop = counts.values
         return first, b.smaller(stop, phase.taps)
-
-    def _place(self, phase: _Phase, x: Any, tap: Any) -> Any:
-        """Return the position whose value a tap adds to pixel x."""
-        b = self.b
-        return b.sub(x, b.add(phase.shift, b.mul(tap, b["shift_step"])))
 
     def _sums(self, phase: _Phase, x: Any, count: int, taps: tuple[Any, Any]) -> list[Any]:
         """Return so many sums, of vectors or of single pixels, from pixel x of a phase on."""
@@ -322,7 +323,7 @@ class _Line(NamedTuple):
         last = b.sub(b.sub(b.add(first, stop), turn), b.constant(1))
         tap = b.choose(b.inside(b["backwards"], b.constant(1)), turn, last)
         # Lane i adds the value of the i-th position from here on, if there is one.
-        place = self._place(phase, x, tap)
+        place = b.sub(x, b.add(phase.shift, b.mul(tap, b["shift_step"])))
         over = b.sub(b["positions"], b.constant(count * self._lanes - 1))
         whole = b.inside(place, b.larger(over, b.constant(0)))
         offset = b.add(b.mul(tap, b["tap_step"]), b.mul(place, b["value_step"]))
