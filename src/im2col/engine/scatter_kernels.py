@@ -35,7 +35,7 @@ _SIGNATURE = (
     "*image *matrix planes image_plane matrix_plane line_count *lines *pieces phase_count *phases width block together "
     "filled tap_step shift_step backwards positions pixel_step value_step"
 )
-"""``width`` is that of the longest phase; ``block`` is how many pixels of each phase are made before the next plane's;
+"""``width`` is that of the longest phase; ``block`` is how many pixels of each phase are made before the next line's;
 ``together`` is how many pixels of a line lie side by side: all or, as it were, none; ``filled`` is 1 where they must be
 0 before, since some have no phase, else 0; ``backwards`` is 1 where taps are added from the last to the first, else
 0."""
@@ -93,10 +93,10 @@ def _sum_lines(name: str, target: Target, element: Element, dense_values: bool, 
     # Where a patch is a row of the matrix, all planes of some pixels share its cache lines: planes are inside.
     one = b.constant(1)
     outside, within = (b["planes"], one) if dense_values else (one, b["planes"])
-    with b.loop(outside) as first, b.loop(b["line_count"]) as number:
+    with b.loop(outside) as first, b.loop(b["width"], step=b["block"]) as x, b.loop(b["line_count"]) as number:
         entry = b.mul(number, LINE_COLUMNS)
         offset, origin, start, stop = (b.entry(b["*lines"], b.add(entry, b.constant(i))) for i in range(LINE_COLUMNS))
-        with b.loop(b["width"], step=b["block"]) as x, b.loop(within) as second:
+        with b.loop(within) as second:
             plane = first if dense_values else second
             pixels = b.at(b.at(b["*image"], b.mul(plane, b["image_plane"])), offset)
             values = b.at(b.at(b["*matrix"], b.mul(plane, b["matrix_plane"])), origin)
@@ -302,31 +302,35 @@ class _Line(NamedTuple):
     def _sums(self, phase: _Phase, x: Any, count: int, taps: tuple[Any, Any]) -> list[Any]:
         """Return so many sums, of vectors or of single pixels, from pixel x of a phase on."""
         b, (first, stop) = self.b, taps
-        zeros = [b.zero(self._kind(self.element.total))] * count
+        zeros, none, turns = [b.zero(self._kind(self.element.total))] * count, b.constant(0), b.sub(stop, first)
         # Loops over the taps along the line, and over the pieces: the taps of all other axes.
         if self.inside:
             with b.accumulate(self.start, self.stop, zeros) as sums:
                 piece = b.entry(b["*pieces"], sums.index)
-                with b.accumulate(first, stop, sums.values) as inner:
+                with b.accumulate(none, turns, sums.values) as inner:
                     tap = self._tap(phase, x, count, taps, inner.index)
-                    self._add_pieces(inner.values, tap, piece, b.constant(0), b.constant(1))
+                    self._add_pieces(inner.values, tap, piece, none, b.constant(1))
                 sums.values = inner.values
         else:
-            with b.accumulate(first, stop, zeros) as sums:
+            with b.accumulate(none, turns, zeros) as sums:
                 tap = self._tap(phase, x, count, taps, sums.index)
                 self._add_pieces(sums.values, tap, None, self.start, self.stop)
         return sums.values
 
     def _tap(self, phase: _Phase, x: Any, count: int, taps: tuple[Any, Any], turn: Any) -> _Tap:
-        """Return the tap that is added from pixel x on in a turn."""
+        """Return the tap that is added from pixel x on in a turn: a sum of what is the same for all, and of its number."""
         b, (first, stop) = self.b, taps
-        last = b.sub(b.sub(b.add(first, stop), turn), b.constant(1))
-        tap = b.choose(b.inside(b["backwards"], b.constant(1)), turn, last)
+        forwards, last = b.inside(b["backwards"], b.constant(1)), b.sub(stop, b.constant(1))
+        apart = b.choose(forwards, b["shift_step"], b.sub(b.constant(0), b["shift_step"]))
+        step = b.choose(forwards, b["tap_step"], b.sub(b.constant(0), b["tap_step"]))
+        tap = b.choose(forwards, first, last)
         # Lane i adds the value of the i-th position from here on, if there is one.
         place = b.sub(x, b.add(phase.shift, b.mul(tap, b["shift_step"])))
+        offset = b.add(b.mul(tap, b["tap_step"]), b.mul(place, b["value_step"]))
+        offset = b.add(offset, b.mul(b.sub(step, b.mul(apart, b["value_step"])), turn))
+        place = b.sub(place, b.mul(apart, turn))
         over = b.sub(b["positions"], b.constant(count * self._lanes - 1))
         whole = b.inside(place, b.larger(over, b.constant(0)))
-        offset = b.add(b.mul(tap, b["tap_step"]), b.mul(place, b["value_step"]))
         return _Tap(b.at(phase.values, offset), place, whole)
 
     def _add_pieces(self, sums: list[Any], tap: _Tap, piece: Any, start: Any, stop: Any) -> None:

@@ -56,15 +56,16 @@ def calls(plan: SumPlan) -> Iterator[Call]:
     walked = [phase for phase in every if phase.taps or not filled]
     phases = np.array([phase.row(lanes) for phase in walked], np.int64)
     width = max(phase.width for phase in every)
+    # What lies between the entries, or the pixels, of one line belongs to other lines, planes and phases.
     spanned = max(abs(lanes.position), abs(lanes.pixel * lanes.stride), 1)
-    block = width
-    if not plan.apart and (planes.n > 1 or len(walked) > 1):
-        block = min(width, max(1, _BLOCK_BYTES // spanned // _BLOCK_PIXELS) * _BLOCK_PIXELS)
+    steps = (step for w in plan.table for n, step in ((w.taps, w.tap), (w.positions, w.position)) if n > 1)
+    shares = planes.n > 1 or len(walked) > 1 or any(abs(step) < abs(lanes.position) for step in steps)
+    block = max(1, _BLOCK_BYTES // spanned // _BLOCK_PIXELS) * _BLOCK_PIXELS if shares and not plan.apart else width
     for lines, pieces in line_tables(plan):
         arguments = (
             *(planes.n, planes.pixel, planes.position),
             *(len(lines), address(lines), address(pieces), len(phases), address(phases)),
-            *(width, block, plan.together, int(filled)),
+            *(width, min(width, block), plan.together, int(filled)),
             *(every[0].tap_step * lanes.tap, every[0].shift_step, int(plan.backwards)),
             *(lanes.positions, lanes.pixel * lanes.stride, lanes.position),
         )
