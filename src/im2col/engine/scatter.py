@@ -68,15 +68,24 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
     """
     if matrix.nbytes < max(1, _WORTH_A_CALL) or (matrix.nbytes < _WORTH_LOADING and not in_use()):
         return False
-    element = _element(image.dtype, matrix.dtype)
-    if element is None:
-        return False
     workers = min(threads, max(1, matrix.nbytes // _WORTH_A_THREAD))
-    places = image.shape, image.strides, matrix.shape, matrix.strides, *axes
-    kernel, parts = recalled(
-        (_prepared, places, element, image.dtype.kind, workers),
-        lambda: _prepared(_walks(image, matrix, axes), *element, workers),
+    prepared = recalled(
+        (
+            _prepared,
+            image.dtype,
+            matrix.dtype,
+            image.shape,
+            image.strides,
+            matrix.shape,
+            matrix.strides,
+            *axes,
+            workers,
+        ),
+        partial(_prepared, image, matrix, axes, workers),
     )
+    if prepared is None:
+        return False
+    kernel, parts = prepared
     function = loaded(kernel) if matrix.nbytes < _WORTH_LOADING else load(kernel)
     if function is None:
         return False
@@ -115,9 +124,15 @@ def _walks(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> t
     return *walks[:2], *parts, *walks[2:]
 
 
-def _prepared(walks: tuple[Walk, ...], total: str, value: str, workers: int) -> tuple[Kernel, tuple[Part, ...]]:
-    """Return the kernel that makes a sum, and the parts in which it does."""
-    plan = plan_sum(walks, int(total[1]), int(value[1]))
+def _prepared(
+    image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis], workers: int
+) -> tuple[Kernel, tuple[Part, ...]] | None:
+    """Return the kernel that makes a sum, and the parts in which it does; None where there is none for the dtypes."""
+    element = _element(image.dtype, matrix.dtype)
+    if element is None:
+        return None
+    total, value = element
+    plan = plan_sum(_walks(image, matrix, axes), int(total[1]), int(value[1]))
     return _kernel(plan, total, value), tuple(parts_of(plan, workers))
 
 

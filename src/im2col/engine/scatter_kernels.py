@@ -318,7 +318,7 @@ class _Line(NamedTuple):
         return sums.values
 
     def _tap(self, phase: _Phase, x: Any, count: int, taps: tuple[Any, Any], turn: Any) -> _Tap:
-        """Return the tap that is added from pixel x on in a turn: a sum of what is the same for all, and of its number."""
+        """Return the tap that is added from pixel x on in a turn."""
         b, (first, stop) = self.b, taps
         forwards, last = b.inside(b["backwards"], b.constant(1)), b.sub(stop, b.constant(1))
         apart = b.choose(forwards, b["shift_step"], b.sub(b.constant(0), b["shift_step"]))
@@ -327,6 +327,7 @@ class _Line(NamedTuple):
         # Lane i adds the value of the i-th position from here on, if there is one.
         place = b.sub(x, b.add(phase.shift, b.mul(tap, b["shift_step"])))
         offset = b.add(b.mul(tap, b["tap_step"]), b.mul(place, b["value_step"]))
+        # From turn to turn both change by what is the same for all of them, so that the loop only adds.
         offset = b.add(offset, b.mul(b.sub(step, b.mul(apart, b["value_step"])), turn))
         place = b.sub(place, b.mul(apart, turn))
         over = b.sub(b["positions"], b.constant(count * self._lanes - 1))
