@@ -64,7 +64,7 @@ def random_signals(count: int, seed: int = 0) -> list[Signal]:
     ----------
     count, seed : int
     """
-    rng, found = np.random.default_rng(seed), []
+    rng, found = np.random.default_rng(seed), list[Signal]()
     while len(found) < count:
         axes, channels = int(rng.choice([1, 1, 2, 2, 2, 3])), int(rng.choice([1, 1, 2, 8]))
         kernel = [int(rng.choice([1, 2, 3, 5, 9, 16])) for _ in range(axes)]
