@@ -1,6 +1,6 @@
 """What a strided sum costs, in cycles: a model of the loops of its kernel.
 
-The constants were fitted to 340 random sums of float32, of one to three axes in both orientations, on a Zen 5 with
+The constants were fitted to 430 random sums of float32, of one to three axes in both orientations, on a Zen 5 with
 AVX-512; ``python -m bench frames --nests`` measures every way to make a sum beside the one that this model chooses.
 """
 
@@ -21,17 +21,18 @@ _VECTORS, _PIXELS = 4, 8
 """Vectors, or single pixels, that a kernel sums at once, where there are so many."""
 _FEW_VECTORS = 2
 """Vectors of positions for which it sums one at a time."""
-_LINE, _PHASE, _BLOCK, _EDGE, _TAP, _PIECE = 7.9, 26.1, 0.94, 1.27, 2.4, 0.27
+_LINE, _PHASE, _BLOCK, _EDGE, _TAP, _PIECE = 3.9, 30.4, 1.44, 0.32, 1.24, 0.42
 """A turn of each loop, beside what is inside; an edge is a block of single pixels whose taps must be looked for."""
-_DIVISION = 12.2
+_DIVISION = 13.0
 """To look for taps that are several pixels apart."""
-_VECTOR, _MASKED, _MASK, _PIXEL = 3.37, 1.47, 4.89, 0.61
+_VECTOR, _MASKED, _MASK, _PIXEL = 3.86, 1.09, 4.9, 0.54
 """To add a vector, a masked one; to make its mask, once for all pieces; to add a pixel."""
-_STORE, _STORE_APART, _FILL = 0.6, 0.62, 0.23
-"""To store a pixel by itself; more where it has a page of its own; to set one to 0 among others."""
-_READ_APART = 0.82
-"""More to read a value where it has a page of its own."""
-_PAGE_BYTES = 4096
+_STORE, _STORE_APART, _FILL = 0.5, 0.91, 0.2
+"""To store a pixel by itself; more where it is far from the one before; to set one to 0 among others."""
+_READ_APART = 0.9
+"""More to read a value where it is far from the one before."""
+_FAR_BYTES = 2048
+"""From what step on a pixel or a value is far."""
 _WRITTEN = 150.0
 """To write a line of a table that is not kept for the next call."""
 
@@ -68,7 +69,7 @@ def cycles(plan: SumPlan, total_size: int) -> float:
     else:
         sums = _one_by_one(plan, width, taps, pieces)
     step = abs(lanes.pixel * lanes.stride)
-    stores = 1 / per_vector if plan.apart else _STORE + _STORE_APART * _share(step, _PAGE_BYTES)
+    stores = 1 / per_vector if plan.apart else _STORE + _STORE_APART * _share(step, _FAR_BYTES)
     line = walked * (_PHASE + sums + width * stores)
     if plan.together:  # lines without pieces are set to 0, too
         line = min(1.0, pieces) * line + _FILL * lanes.n * (1.0 if walked < phases else max(0.0, 1 - pieces))
@@ -94,7 +95,7 @@ def _vectors(plan: SumPlan, width: int, taps: float, pieces: float, per_vector: 
 
 def _one_by_one(plan: SumPlan, width: int, taps: float, pieces: float) -> float:
     """Return what the sums of a phase cost pixel by pixel: together as far as no tap begins or ends."""
-    apart, value = _apart(plan), _PIXEL + _READ_APART * _share(plan.lanes.position, _PAGE_BYTES)
+    apart, value = _apart(plan), _PIXEL + _READ_APART * _share(plan.lanes.position, _FAR_BYTES)
     start = _EDGE + (_DIVISION if apart > 1 else 0)
     inside = max(0.0, min(width, plan.lanes.positions - max(0.0, taps - 1) * apart))
     parts = max(1.0, min(width - inside, 2 * (taps - 1)))
