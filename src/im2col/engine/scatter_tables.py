@@ -21,8 +21,8 @@ _TABLE_PIECES = 8192
 """Pieces of a table, about: 64 KiB, which the second level of cache holds beside the lines."""
 _BLOCK_BYTES = 32 << 10
 """Of the image or the matrix that a block of pixels spans, where phases or planes share its cache lines."""
-_BLOCK_PIXELS = 64
-"""A block is a multiple of it."""
+_BLOCK_PIXELS = 16
+"""A block is a multiple of it: a cache has room for so many lines that are a power of two apart."""
 
 
 class Call(NamedTuple):
