@@ -156,6 +156,11 @@ def test_masks(name: str, lanes: int) -> None:
         assert written.tolist() == [*np.where(inside, src, 99), 99]
 
 
+def test_a_prefetch_reads_nothing() -> None:
+    """Even an address that cannot be read may be asked for."""
+    compiled("*nowhere", lambda b: b.prefetch(b["*nowhere"]))(16)
+
+
 def test_an_empty_masked_load_reads_nothing() -> None:
     """With no lane in the mask even an address that cannot be read is no error."""
 

@@ -128,6 +128,11 @@ class Builder(Numbers):
         """Return the value of type `kind` at an address."""
         return self._b.load(address, typ=kind, align=align)
 
+    def prefetch(self, address: Value) -> None:
+        """Ask for the cache line of an address that will be read soon; it need not be one that can be."""
+        i32 = self._ir.IntType(32)
+        self._call("llvm.prefetch.p0", self._ir.VoidType(), [address, i32(0), i32(3), i32(1)])
+
     def zero(self, kind: Value) -> Value:
         """Return the zero of any type."""
         return self._ir.Constant(kind, None)

@@ -41,6 +41,9 @@ _SIGNATURE = (
 0."""
 _UNROLL = 4
 """Vectors of pixels summed at once where a phase is long enough: whole cache lines of each piece in turn."""
+_AHEAD = 2 << 10
+"""Bytes ahead of its own that a vector asks for: of many pieces at once, the CPU does not see which come next."""
+_CACHE_LINE = 64
 _FEW_VECTORS = 2
 """Vectors of positions up to which pixels are summed one vector at a time."""
 _PIXELS = 8
@@ -359,6 +362,9 @@ class _Line(NamedTuple):
         """Add the values that lie at an address; the first one has position `first`, if some may be missing."""
         b = self.b
         narrow, wide = (self._kind(name) for name in self.element[::-1])
+        if self.dense_values and first is None:
+            for line in range(0, len(sums) * self._lanes * b.bytes_of(self.element.value), _CACHE_LINE):
+                b.prefetch(b.at(piece, b.constant(_AHEAD + line)))
         for i in range(len(sums)):
             at = b.at(piece, b.mul(b["value_step"], i * self._lanes))
             if first is None:
