@@ -116,15 +116,19 @@ def test_phases_are_the_windows(shape: Window, exchanged: bool) -> None:
         expected = {(x, t, o) if exchanged else (x, o, t) for x, o, t in met if 0 <= x < walk.n}
         found: set[tuple[int, int, int]] = set()
         pixels: list[int] = []
-        for phase in walk.phases():
-            pixels += range(phase.first_pixel, walk.n, walk.stride)
-            assert phase.width == len(range(phase.first_pixel, walk.n, walk.stride))
-            for tap in range(phase.taps):
-                shift = phase.shift + tap * phase.shift_step
+        walk = walk._replace(tap=1, pixel=1)
+        table = scatter_tables.phase_table(walk, only_met=False).tolist()
+        met_alone = scatter_tables.phase_table(walk, only_met=True).tolist()
+        assert [phase for phase in table if phase[2]] == [phase for phase in met_alone if phase[2]]
+        assert len(met_alone) <= min(walk.taps, walk.stride)
+        for first, width, taps, tap, shift in table:
+            pixels += range(first, walk.n, walk.stride)
+            assert width == len(range(first, walk.n, walk.stride))
+            for k in range(taps):
                 for o in range(walk.positions):
-                    if 0 <= shift + o < phase.width:
-                        pixel = phase.first_pixel + (shift + o) * walk.stride
-                        found.add((pixel, o, phase.first_tap + tap * phase.tap_step))
+                    if 0 <= shift + k * walk.positions_apart + o < width:
+                        pixel = first + (shift + k * walk.positions_apart + o) * walk.stride
+                        found.add((pixel, o, tap + k * walk.taps_apart))
         assert sorted(pixels) == list(range(walk.n))
         assert found == expected
 
@@ -306,13 +310,17 @@ def test_entries_are_the_windows(shape: Window, exchanged: bool) -> None:
         if exchanged:
             walk = walk.exchanged()._replace(tap=1, position=1000)
             expected = [sorted(each, key=lambda entry: entry % 1000) for each in expected]
-        axis = scatter_tables._Axis(walk)
-        found = [
-            [entry + k * axis.step for k in range(axis.kinds[kind])]
-            for entry, kind in zip(axis.entries.tolist(), axis.kind.tolist(), strict=True)
-        ]
-        assert found == expected
-        assert axis.pixels.tolist() == [8 * x for x in range(walk.n)]
+        for longest in (8192, 1):  # looked up, or found anew
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(scatter_tables, "TABLE_LINES", longest)
+                axis = scatter_tables._Axis(walk)
+            offsets, counts = axis.entries(np.arange(walk.n))
+            found = [
+                [offset + k * axis.step for k in range(count)]
+                for offset, count in zip(offsets.tolist(), counts.tolist(), strict=True)
+            ]
+            assert found == expected
+            assert max(map(len, expected)) <= axis.most
 
 
 # What is left to NumPy

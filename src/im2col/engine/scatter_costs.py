@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .scatter_plan import KEPT_LINES, nests
+from .scatter_plan import FEW_VECTORS, KEPT_LINES, PIXELS, VECTORS, nests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from .scatter_plan import SumPlan, Walk
 
 _VECTOR_BYTES = 64
-_VECTORS, _PIXELS = 4, 8
-"""Vectors, or single pixels, that a kernel sums at once, where there are so many."""
-_FEW_VECTORS = 2
-"""Vectors of positions for which it sums one at a time."""
 _LINE, _PHASE, _BLOCK, _EDGE, _TAP, _PIECE = 3.9, 30.4, 1.44, 0.32, 1.24, 0.42
 """A turn of each loop, beside what is inside; an edge is a block of single pixels whose taps must be looked for."""
 _DIVISION = 13.0
@@ -63,7 +59,7 @@ def cycles(plan: SumPlan, total_size: int) -> float:
     # Of pixels that lie side by side, those without a tap are set to 0 together.
     fills = plan.together > 0 and plan.apart == 0
     walked = min(phases, lanes.taps) if fills else phases
-    taps = lanes.taps * math.gcd(lanes.stride, lanes.dilation) / lanes.stride * phases / walked  # of a phase
+    taps = lanes.taps / lanes.taps_apart * phases / walked  # of a phase
     if plan.dense_values:
         sums = _vectors(plan, width, taps, pieces, per_vector)
     else:
@@ -78,32 +74,32 @@ def cycles(plan: SumPlan, total_size: int) -> float:
 
 def _vectors(plan: SumPlan, width: int, taps: float, pieces: float, per_vector: int) -> float:
     """Return what the sums of a phase cost as vectors: a tap is walked for a block if it meets any of it."""
-    positions, block = plan.lanes.positions, _VECTORS * per_vector
-    start = _BLOCK + (_DIVISION if _apart(plan) > 1 else 0)
+    positions, block = plan.lanes.positions, VECTORS * per_vector
+    start = _BLOCK + (_DIVISION if plan.lanes.positions_apart > 1 else 0)
     one = _loops(plan, start, _met(plan, taps, per_vector), _TAP + _MASK, pieces, _MASKED)
-    if positions <= _FEW_VECTORS * per_vector:
+    if positions <= FEW_VECTORS * per_vector:
         return -(-width // per_vector) * one
     met = _met(plan, taps, block)
     partly = min(1.0, 2 * block / (positions + block))  # the share of taps for which some lanes have no position
-    add = _VECTORS * (partly * _MASKED + (1 - partly) * _VECTOR)
+    add = VECTORS * (partly * _MASKED + (1 - partly) * _VECTOR)
     several = _loops(plan, start, met, _TAP + partly * _MASK, pieces, add)
     blocks, rest = divmod(width, block)
     if rest > per_vector:
-        one = _loops(plan, start, met, _TAP + _MASK, pieces, _VECTORS * _MASKED)
+        one = _loops(plan, start, met, _TAP + _MASK, pieces, VECTORS * _MASKED)
     return blocks * several + (one if rest else 0.0)
 
 
 def _one_by_one(plan: SumPlan, width: int, taps: float, pieces: float) -> float:
     """Return what the sums of a phase cost pixel by pixel: together as far as no tap begins or ends."""
-    apart, value = _apart(plan), _PIXEL + _READ_APART * _share(plan.lanes.position, _FAR_BYTES)
+    apart, value = plan.lanes.positions_apart, _PIXEL + _READ_APART * _share(plan.lanes.position, _FAR_BYTES)
     start = _EDGE + (_DIVISION if apart > 1 else 0)
     inside = max(0.0, min(width, plan.lanes.positions - max(0.0, taps - 1) * apart))
     parts = max(1.0, min(width - inside, 2 * (taps - 1)))
     total = 0.0
     for count, pixels, met in ((1, inside, taps), (parts, width - inside, _met(plan, taps, 1))):
         if pixels:
-            blocks, rest = divmod(pixels / count, _PIXELS)
-            each = _loops(plan, _BLOCK, met, _TAP, pieces, _PIXELS * value)
+            blocks, rest = divmod(pixels / count, PIXELS)
+            each = _loops(plan, _BLOCK, met, _TAP, pieces, PIXELS * value)
             total += count * (start + blocks * each + rest * _loops(plan, _BLOCK, met, _TAP, pieces, value))
     return total
 
@@ -117,15 +113,10 @@ def _loops(plan: SumPlan, block: float, taps: float, tap: float, pieces: float, 
 
 def _met(plan: SumPlan, taps: float, block: int) -> float:
     """Return how many taps of a phase meet any of so many pixels."""
-    apart, positions = _apart(plan), plan.lanes.positions
+    apart, positions = plan.lanes.positions_apart, plan.lanes.positions
     if positions == apart and max(block, apart) % min(block, apart) == 0:  # side by side, and blocks begin with them
         return min(taps, max(1.0, block / apart))
     return min(taps, (block + positions) / apart)
-
-
-def _apart(plan: SumPlan) -> int:
-    """Return how many pixels of a phase are from one tap to the next."""
-    return plan.lanes.dilation // math.gcd(plan.lanes.stride, plan.lanes.dilation)
 
 
 def _share(step: int, nbytes: int) -> float:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .builder import Builder
 from .compiler import Kernel
+from .scatter_plan import FEW_VECTORS, PIXELS, VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,15 +40,9 @@ _SIGNATURE = (
 ``together`` is how many pixels of a line lie side by side: all or, as it were, none; ``filled`` is 1 where they must be
 0 before, since some have no phase, else 0; ``backwards`` is 1 where taps are added from the last to the first, else
 0."""
-_UNROLL = 4
-"""Vectors of pixels summed at once where a phase is long enough: whole cache lines of each piece in turn."""
 _AHEAD = 2 << 10
 """Bytes ahead of its own that a vector asks for: of many pieces at once, the CPU does not see which come next."""
 _CACHE_LINE = 64
-_FEW_VECTORS = 2
-"""Vectors of positions up to which pixels are summed one vector at a time."""
-_PIXELS = 8
-"""Pixels summed at once one by one: their sums are more than both adders of a CPU have under way."""
 
 
 class Element(NamedTuple):
@@ -92,7 +87,7 @@ def _sum_lines(name: str, target: Target, element: Element, dense_values: bool, 
     vector = b.vector(b.number(element.total), max(2, target.vector_bytes // b.bytes_of(element.total)))
     # Zeros that the compiler knows would be filled by a call of the C library.
     [zeros] = b.settled([b.zero(vector)], target.register)
-    room = b.room(vector, _UNROLL * max(1, apart)) if dense_values and apart != 1 else None
+    room = b.room(vector, VECTORS * max(1, apart)) if dense_values and apart != 1 else None
     # Where a patch is a row of the matrix, all planes of some pixels share its cache lines: planes are inside.
     one = b.constant(1)
     outside, within = (b["planes"], one) if dense_values else (one, b["planes"])
@@ -195,8 +190,8 @@ class _Line(NamedTuple):
         if not self.dense_values:
             with b.walk(x, stop) as part:
                 to, taps = self._alike(phase, part.index, stop)
-                rest = self._whole(part.index, to, _PIXELS)
-                for start, limit, count in ((part.index, rest, _PIXELS), (rest, to, 1)):
+                rest = self._whole(part.index, to, PIXELS)
+                for start, limit, count in ((part.index, rest, PIXELS), (rest, to, 1)):
                     with b.loop(limit, start=start, step=count) as at:
                         for i, total in enumerate(self._sums(phase, at, count, taps)):
                             pixel = b.add(at, b.constant(i))
@@ -232,13 +227,13 @@ class _Line(NamedTuple):
         """
         b, lanes = self.b, self.vector.count
         # Of few positions, most of many vectors would add nothing.
-        few = b.inside(b["positions"], b.constant(_FEW_VECTORS * lanes + 1))
-        rest = b.choose(few, x, self._whole(x, whole, _UNROLL * lanes))
+        few = b.inside(b["positions"], b.constant(FEW_VECTORS * lanes + 1))
+        rest = b.choose(few, x, self._whole(x, whole, VECTORS * lanes))
         several = b.smaller_than(b.add(rest, b.constant(lanes)), stop)
         last = b.choose(few, rest, b.choose(several, stop, rest))
         for start, end, vectors, is_whole in (
-            (x, rest, _UNROLL, True),
-            (rest, last, _UNROLL, False),
+            (x, rest, VECTORS, True),
+            (rest, last, VECTORS, False),
             (last, stop, 1, False),
         ):
             with b.loop(end, start=start, step=vectors * lanes) as at:

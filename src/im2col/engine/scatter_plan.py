@@ -13,9 +13,13 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-_VECTOR_BYTES = 64
+VECTORS, PIXELS = 4, 8
+"""Vectors of pixels, or single pixels, that a kernel sums at once where there are so many: whole cache lines of each
+piece in turn, and more sums than both adders of a CPU have under way."""
+FEW_VECTORS = 2
+"""Vectors of positions up to which it sums one vector at a time."""
 INTERLEAVED = (2, 3, 4)
 """Strides whose phases a kernel stores together."""
 KEPT_LINES = 32 << 10
@@ -84,42 +88,15 @@ class Walk(NamedTuple):
         """Whether each pixel is a position, as in an axis of channels."""
         return self.taps == 1 and self.n == self.positions and self.stride == 1 and self.before == 0
 
-    def phases(self) -> Iterator[Phase]:
-        """Yield the pixels phase, phase + stride, … together with the taps that meet them."""
-        common = math.gcd(self.stride, self.dilation)
-        step = self.stride // common
-        for phase in range(min(self.stride, self.n)):
-            width, place = -(-(self.n - phase) // self.stride), phase + self.before
-            first = place // common * pow(self.dilation // common, -1, step) % step
-            count = 0 if place % common else max(0, -(-(self.taps - first) // step))
-            shift = (first * self.dilation - place) // self.stride
-            yield Phase(phase, width, count, first, step, shift, self.dilation // common)
+    @property
+    def taps_apart(self) -> int:
+        """How many taps it is from one that meets a pixel to the next."""
+        return self.stride // math.gcd(self.stride, self.dilation)
 
-
-class Phase(NamedTuple):
-    """A row: every stride-th pixel of an axis, so that neighbours belong to neighbouring positions.
-
-    Parameters
-    ----------
-    first_pixel, width : int
-        Where the row starts, and how many pixels it has.
-    taps, first_tap, tap_step : int
-        How many taps meet it: the first, and how far it is to the next.
-    shift, shift_step : int
-        At which pixel of the row the first tap meets position 0, and how much later the next one does.
-    """
-
-    first_pixel: int
-    width: int
-    taps: int
-    first_tap: int
-    tap_step: int
-    shift: int
-    shift_step: int
-
-    def row(self, axis: Walk) -> tuple[int, ...]:
-        """Return the phase as a row of the table of phases."""
-        return self.first_pixel * axis.pixel, self.width, self.taps, self.first_tap * axis.tap, self.shift
+    @property
+    def positions_apart(self) -> int:
+        """How many positions it is between them, the other way."""
+        return self.dilation // math.gcd(self.stride, self.dilation)
 
 
 class SumPlan(NamedTuple):
