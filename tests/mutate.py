@@ -201,7 +201,7 @@ MUTATIONS = [
         "positions.start * self.stride",
         "positions.start",
         "a block of the matrix forgets the stride of its first position",
-        "test_scatter.py",
+        "test_tap_weights.py",
     ),
     Mutation(
         "matrix/fold.py",
