@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..importing import importing
 from .numbers import Numbers, element_bytes, suffix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .numbers import Value
 
@@ -309,6 +309,11 @@ class Builder(Numbers):
 
     # Control
 
+    def call(self, function: Value, arguments: list[Value]) -> None:
+        """Call the function of 64-bit integers, or addresses, that stands at an address."""
+        kind = self._ir.FunctionType(self._ir.VoidType(), [value.type for value in arguments])
+        self._b.call(_Callee(function.get_reference, kind), arguments)
+
     def settled(self, values: list[Value], register: str) -> list[Value]:
         """Return vectors as they are, computed before any load that follows.
 
@@ -379,6 +384,13 @@ class Builder(Numbers):
             state.values[i] = self._b.phi(first.type)
             state.values[i].add_incoming(first, before)
             state.values[i].add_incoming(later, end)
+
+
+class _Callee(NamedTuple):
+    """What llvmlite wants to know of a function that it calls: its own pointers do not say what they point at."""
+
+    get_reference: Callable[[], str]
+    function_type: Value
 
 
 @dataclass

