@@ -130,8 +130,7 @@ class Builder(Numbers):
 
     def prefetch(self, address: Value) -> None:
         """Ask for the cache line of an address that will be read soon; it need not be one that can be."""
-        i32 = self._ir.IntType(32)
-        self._call("llvm.prefetch.p0", self._ir.VoidType(), [address, i32(0), i32(3), i32(1)])
+        self._call("llvm.prefetch.p0", self._ir.VoidType(), [address, *map(self._ir.IntType(32), (0, 3, 1))])
 
     def zero(self, kind: Value) -> Value:
         """Return the zero of any type."""
