@@ -563,6 +563,34 @@ MUTATIONS = [
         "every lane that is stored apart is the first",
         "test_transpose.py::test_a_kernel_of_one_tap",
     ),
+    Mutation(
+        "algorithms/implicit/tiles/gradient_rows.py",
+        'b.inside(b.add(band, job["adds"]), b.constant(1))',
+        "b.inside(band, b.constant(1))",
+        "the sums of some images replace those of the ones before",
+        "test_gradient_rows.py::test_bands_and_boxes",
+    ),
+    Mutation(
+        "algorithms/implicit/tiles/gradient_rows.py",
+        "b.load_some(at, kind, [bool(seen >> i & 1) for i in range(kind.count)])",
+        "b.load(at, kind)",
+        "beside a row, the pixels of its neighbours are read for padding",
+        "test_gradient_rows.py::test_every_tile",
+    ),
+    Mutation(
+        "algorithms/weight_gradient/row_shapes.py",
+        "low = max(0, -(shifts[0] // (step * s)))",
+        "low = max(-1, -(shifts[0] // (step * s)))",
+        "taps far inside begin a step too early",
+        "test_gradient_rows.py::test_segments_cut_a_row",
+    ),
+    Mutation(
+        "layers/product.py",
+        "(2 + k + axis, 2 + axis) for axis",
+        "(2 + axis, 2 + k + axis) for axis",
+        "the pixels of a patch and the patches of a row change places",
+        "test_product.py::test_patches",
+    ),
 ]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import im2col
+from im2col import memory
 from im2col.engine import gather
 from im2col.layers import sparse_matrix
 
@@ -119,6 +120,7 @@ def grown(make: Any, k: int, mode: str, axis: int = 0, pad: int = 1, far: bool =
 
     The axis that grows is one of (N, *spatial); with `far`, its padding grows along.
     """
+    memory.clear()  # full of what other tests remembered, it would be measured in between, line by line
     found: list[dict[str, int]] = []
     for times in (1, 8):
         shape = [2, *SHAPES[k]]
