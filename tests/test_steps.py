@@ -98,6 +98,9 @@ def layers(image: np.ndarray[Any, Any], k: int, padding: Any, mode: str) -> dict
         "a plan": lambda: plan(image),
         "conv_input_gradient": lambda: im2col.conv_input_gradient(grad, w, image.shape, **options),
         "conv_weight_gradient": lambda: im2col.conv_weight_gradient(image, grad, kernel, **options),
+        "conv_weight_gradient, explicit": lambda: im2col.conv_weight_gradient(
+            image, grad, kernel, algorithm="explicit", **options
+        ),
         "conv_transpose": lambda: im2col.conv_transpose(image, numbers((c, 2, *kernel)), stride=2, threads=1),
         "weight_matrix": lambda: im2col.weight_matrix(w),
     }
