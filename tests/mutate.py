@@ -190,9 +190,9 @@ MUTATIONS = [
         "test_gather.py",
     ),
     Mutation(
-        "engine/scatter_plan.py",
-        "phase + self.before",
-        "phase",
+        "engine/scatter_tables.py",
+        "place = pixels + walk.before",
+        "place = pixels",
         "sums forget the padding before the axis along the lanes",
         "test_scatter.py",
     ),
@@ -201,7 +201,7 @@ MUTATIONS = [
         "positions.start * self.stride",
         "positions.start",
         "a block of the matrix forgets the stride of its first position",
-        "test_scatter.py",
+        "test_tap_weights.py",
     ),
     Mutation(
         "matrix/fold.py",

@@ -109,6 +109,7 @@ def test_arithmetic() -> None:
         "div": (lambda b, x, y: b.div(b.mul(b.add(x, y), 12), 12), operator.add),
         "quotient": (lambda b, x, _: b.quotient(b.larger(x, b.constant(0)), 12), lambda x, _: max(x, 0) // 12),
         "smaller": (lambda b, x, y: b.smaller(x, y), min),
+        "smaller than": (lambda b, x, y: b.choose(b.smaller_than(x, y), b.constant(1), b.constant(0)), operator.lt),
         "larger": (lambda b, x, y: b.larger(x, y), max),
     }
 
@@ -155,6 +156,11 @@ def test_masks(name: str, lanes: int) -> None:
         assert written.tolist() == [*np.where(inside, src, 99), 99]
 
 
+def test_a_prefetch_reads_nothing() -> None:
+    """Even an address that cannot be read may be asked for."""
+    compiled("*nowhere", lambda b: b.prefetch(b["*nowhere"]))(16)
+
+
 def test_an_empty_masked_load_reads_nothing() -> None:
     """With no lane in the mask even an address that cannot be read is no error."""
 
@@ -170,20 +176,17 @@ def test_an_empty_masked_load_reads_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["u1", "f4", "i8"])
 @pytest.mark.parametrize("step", [1, 3, -2, 0])
-def test_gather_and_scatter(name: str, step: int) -> None:
-    """Lanes any number of bytes apart are read and written, backwards too; those outside the mask are zero."""
+def test_scatter(name: str, step: int) -> None:
+    """Lanes are written any number of bytes apart, backwards too; those outside the mask are not."""
     lanes, size = 8, np.dtype(name).itemsize
 
     def write(b: Builder) -> None:
         kind, mask = b.vector(b.number(name), lanes), b.lanes_between(b.constant(1), b["stop"], lanes)
-        b.store(b.gather(b["*src"], b["step"], kind, mask), b["*read"])
         b.scatter(b.load(b["*values"], kind), b["*dst"], b["step"], mask)
 
-    src, values = np.arange(1, 65).astype(name), np.arange(101, 109).astype(name)
-    read, dst = np.ones(lanes, name), np.zeros(64, name)
-    compiled("*read *dst *src *values step stop", write)(read, dst[30:], src[30:], values, step * size, 7)
+    values, dst = np.arange(101, 109).astype(name), np.zeros(64, name)
+    compiled("*dst *values step stop", write)(dst[30:], values, step * size, 7)
     places = 30 + step * np.arange(1, 7)
-    assert read.tolist() == [0, *src[places], 0]
     expected = np.zeros(64, name)
     expected[places] = values[1:7]  # where lanes meet, the last one stays, in NumPy as in LLVM
     assert dst.tolist() == expected.tolist()
@@ -200,6 +203,40 @@ def test_load_bytes(count: int) -> None:
     compiled("*src *dst", write)(src, dst)
     assert dst[:count].tolist() == src.tolist()
     assert not dst[1 << (count - 1).bit_length() :].any()
+
+
+@pytest.mark.parametrize(("name", "lanes"), [("u1", 16), ("f4", 8), ("f8", 2)])
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_interleaved(name: str, lanes: int, count: int) -> None:
+    """The first lane of each vector, then the second of each; through memory of the function's own."""
+
+    def write(b: Builder) -> None:
+        kind, size = b.vector(b.number(name), lanes), lanes * b.bytes_of(name)
+        room = b.room(kind, count)
+        with b.loop(b.constant(count)) as i:
+            b.store(b.load(b.at(b["*src"], b.mul(i, size)), kind), b.at(room, b.mul(i, size)))
+        vectors = [b.load(b.at(room, b.constant(i * size)), kind) for i in range(count)]
+        for i, vector in enumerate(b.interleaved(vectors)):
+            b.store(vector, b.at(b["*dst"], b.constant(i * size)))
+
+    src, dst = np.arange(count * lanes).astype(name), np.zeros(count * lanes, name)
+    compiled("*dst *src", write)(dst, src)
+    assert dst.tolist() == src.reshape(count, lanes).T.ravel().tolist()
+
+
+def test_a_walk_goes_as_far_as_its_body_says() -> None:
+    """Powers of two from one bound to the other."""
+
+    def write(b: Builder) -> None:
+        with b.walk(b["start"], b["stop"]) as state:
+            b.store(b.add(state.index, b.constant(1)), b.at(b["*dst"], b.mul(state.index, 8)))
+            state.values = [b.mul(state.index, 2)]
+
+    for start, stop in ((1, 16), (1, 17), (3, 14), (5, 5)):
+        dst = np.zeros(20, np.int64)
+        compiled("*dst start stop", write)(dst, start, stop)
+        expected = [start << i for i in range(5) if start << i < stop]
+        assert (dst.nonzero()[0].tolist(), dst[dst > 0].tolist()) == (expected, [i + 1 for i in expected])
 
 
 @pytest.mark.parametrize(("itemsize", "side"), [(1, 2), (1, 16), (2, 8), (4, 4), (8, 8), (16, 2), (4, 1)])

@@ -112,6 +112,10 @@ class Builder(Numbers):
         """Return a 64-bit integer as an address."""
         return self._b.inttoptr(number, self._ir.PointerType())
 
+    def room(self, kind: Value, count: int) -> Value:
+        """Return the address of `count` values of memory that is the function's own; called before any loop."""
+        return self._b.alloca(kind, count)
+
     def entry(self, table: Value, index: Value) -> Value:
         """Return an element of a table of 64-bit integers."""
         return self._b.load(self._b.gep(table, [index], inbounds=True, source_etype=self.i64), typ=self.i64, align=8)
@@ -119,6 +123,10 @@ class Builder(Numbers):
     def load(self, address: Value, kind: Value, align: int = 1) -> Value:
         """Return the value of type `kind` at an address."""
         return self._b.load(address, typ=kind, align=align)
+
+    def prefetch(self, address: Value) -> None:
+        """Ask for the cache line of an address that will be read soon; it need not be one that can be."""
+        self._call("llvm.prefetch.p0", self._ir.VoidType(), [address, *map(self._ir.IntType(32), (0, 3, 1))])
 
     def zero(self, kind: Value) -> Value:
         """Return the zero of any type."""
@@ -188,12 +196,6 @@ class Builder(Numbers):
                 self.store(one, self.at(at, self.constant(lane * size)))
             elif taken:
                 self.masked_store(spread, at, self._ir.Constant(bits, [i is not None for i in source]))
-
-    def gather(self, address: Value, step: Value, kind: Value, mask: Value) -> Value:
-        """Return a vector whose lanes lie `step` bytes apart; lanes outside the mask are not read, and are zero."""
-        addresses = self._addresses(address, step, kind.count)
-        name = f"llvm.masked.gather.{suffix(kind)}.v{kind.count}p0"
-        return self._call(name, kind, [addresses, self._one, mask, self.zero(kind)])
 
     def scatter(self, value: Value, address: Value, step: Value, mask: Value) -> None:
         """Write the lanes of a vector that the mask selects, `step` bytes apart."""
@@ -315,17 +317,24 @@ class Builder(Numbers):
     @contextmanager
     def loop(self, stop: Value, start: Value | None = None, step: Value | int = 1) -> Iterator[Value]:
         """Run the body for start, start + step, … below stop; yields the counter."""
-        first = self.constant(0) if start is None else start
         step = self.constant(step) if isinstance(step, int) else step
+        with self.walk(self.constant(0) if start is None else start, stop) as state:
+            yield state.index
+            state.values = [self.add(state.index, step)]
+
+    @contextmanager
+    def walk(self, start: Value, stop: Value) -> Iterator[Accumulation]:
+        """Run the body from `start` until `stop`; it reads ``index``, and sets ``values`` to the next one alone."""
         before = self._b.block
         body = self._function.append_basic_block("body")
         after = self._function.append_basic_block("after")
-        self._b.cbranch(self._b.icmp_signed("<", first, stop), body, after)
+        self._b.cbranch(self._b.icmp_signed("<", start, stop), body, after)
         self._b.position_at_end(body)
         counter = self._b.phi(self.i64)
-        counter.add_incoming(first, before)
-        yield counter
-        following = self.add(counter, step)
+        counter.add_incoming(start, before)
+        state = Accumulation(counter, [])
+        yield state
+        [following] = state.values
         counter.add_incoming(following, self._b.block)
         self._b.cbranch(self._b.icmp_signed("<", following, stop), body, after)
         self._b.position_at_end(after)
