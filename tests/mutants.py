@@ -81,7 +81,14 @@ EQUIVALENT: dict[str, str] = {
         "a layer whose pieces exceed the first level is given other tiles: none of the tests asks for a piece of none"
     ),
     "algorithms/implicit/tiles/positions.py _pieces: low = max(1, -(-(before - first * s) // (tile * s)))": _MASKED,
-    "algorithms/implicit/tiles/positions.py _pieces: if high - low <= tiles:": _MASKED,
+    **{
+        f"algorithms/implicit/tiles/positions.py _pieces: if high - low {line}:": _MASKED
+        for line in (
+            "<= tiles or view.spread > 1",
+            "< tiles or view.spread >= 1",
+            "< tiles or view.spread > 0",
+        )
+    },
     **{
         f"algorithms/implicit/tiles/filters.py _run: block=max({least}, tiling.caches[1] // 4 // "
         f"max({row}, row_bytes)),": "how many rows pass together is tuning, and no row is without bytes"

@@ -219,9 +219,9 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/explicit.py",
-        "slice(group * p.group_channels, (group + 1) * p.group_channels)",
-        "slice(0, p.group_channels)",
-        "every group convolves the first group's channels",
+        "matrix[groups] @",
+        "matrix[:1] @",
+        "every group is multiplied by the first group's filters",
         "test_algorithms.py test_convolution.py",
     ),
     Mutation(

@@ -210,13 +210,29 @@ def test_blas_threads_do_not_change_a_bit() -> None:
     assert len(set(results)) == 1
 
 
+@pytest.mark.parametrize("algorithm", ["reference", "explicit"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
-def test_reference_does_not_see_the_batch(dtype: str) -> None:
-    """The reference gives an image the same bits alone, and in a batch."""
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_batch_does_not_change_a_bit(algorithm: str, dtype: str, groups: int) -> None:
+    """An image has the same bits alone, and in a batch, whether BLAS gets its matrix alone or in a stack."""
     rng = np.random.default_rng(0)
-    x, w = (rng.standard_normal(shape).astype(dtype) for shape in ((3, 2, 4, 4), (2, 2, 3, 3)))
-    alone = b"".join(conv(image[None], w, algorithm="reference").tobytes() for image in x)
-    assert conv(x, w, algorithm="reference").tobytes() == alone
+    x, w = (rng.standard_normal(shape).astype(dtype) for shape in ((3, 2 * groups, 6, 7), (8, 2, 3, 3)))
+    options: dict[str, Any] = {"algorithm": algorithm, "groups": groups, "padding": 1}
+    alone = b"".join(conv(image[None], w, **options).tobytes() for image in x)
+    assert conv(x, w, **options).tobytes() == alone
+
+
+@pytest.mark.parametrize("limit", [None, 9_000, 2_000, 300])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_stacks_of_images_and_groups(limit: int | None, padding: int) -> None:
+    """However many images and groups a block holds, or parts of one, each image meets its own group's filters."""
+    rng = np.random.default_rng(0)
+    x, w, bias = (rng.integers(-9, 9, shape) for shape in ((5, 6, 4, 5), (9, 2, 2, 3), (9,)))
+    expected = conv(x, w, bias, groups=3, padding=padding, algorithm="reference")
+    options: dict[str, Any] = {"groups": 3, "padding": padding, "algorithm": "explicit", "threads": 2}
+    if limit:
+        options["workspace_limit"] = limit
+    np.testing.assert_array_equal(conv(x, w, bias, **options), expected)
 
 
 # Blocks and memory.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +20,6 @@ from .contract import Offer, never
 from .epilogue import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from ..engine.target import Target
@@ -31,6 +28,8 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 4 << 20
 """A block of the matrix that a core's caches can hold while BLAS reads it; docs/decisions.md has the measurement."""
+_STACK_BYTES = 512 << 10
+"""Of a block that holds several small images or groups: enough that Python's share of it does not matter."""
 
 
 class Explicit:
@@ -52,7 +51,7 @@ class Explicit:
         reason = f"the column matrix in {blocks.count} block{'s' * (blocks.count != 1)}, then BLAS"
         # The weights' copy, each thread's block, and the padded images in work.
         weights = problem.filters * problem.group_taps * blocks.dtype.itemsize
-        padded = blocks.wave(threads) * blocks.padded_image_bytes
+        padded = blocks.wave(threads) * _padded_image_bytes(problem)
         nbytes = weights + blocks.workers(threads) * blocks.bytes + padded
         return Offer(self.best_rank, reason, nbytes, partial(_prepared, problem, blocks, threads))
 
@@ -69,7 +68,8 @@ def _prepared(
     kernel_axes = tuple(range(2, w.ndim))
     filters = np.flip(w, kernel_axes) if problem.flip else w
     with np.errstate(all="ignore"):
-        matrix = np.array(filters, blocks.dtype, order="C").reshape(problem.filters, problem.group_taps)
+        matrix = np.array(filters, blocks.dtype, order="C")
+    matrix = matrix.reshape(problem.groups, problem.group_filters, problem.group_taps)
     workers, wave = blocks.workers(threads), blocks.wave(threads)
 
     def run(x: NDArray[Any], out: NDArray[Any]) -> None:
@@ -78,11 +78,10 @@ def _prepared(
                 run_wave(x[first : first + wave], out[first : first + wave])
 
     def run_wave(x: NDArray[Any], out: NDArray[Any]) -> None:
-        views = [patch_view(padded_image(x[n : n + 1], problem), problem.geometry)[0] for n in range(len(x))]
+        view = patch_view(padded_image(x, problem), problem.geometry)
+        shape = (len(x), problem.groups, *problem.geometry.output_shape)
         tasks = (
-            partial(blocks.multiply, views[n], matrix, bias, scales, out[n], group, box)
-            for n, group in itertools.product(range(len(x)), range(problem.groups))
-            for box in blocks.boxes()
+            partial(blocks.multiply, view, matrix, bias, scales, out, box) for box in boxes(shape, blocks.sides(len(x)))
         )
         run_parallel(tasks, workers)
 
@@ -91,42 +90,50 @@ def _prepared(
 
 @dataclass(frozen=True)
 class _Blocks:
-    """How the column matrix of one group is cut along its positions.
+    """How the column matrices are cut: along the positions of one group of one image, or whole ones in stacks.
 
-    The cut depends on the problem alone, never on the number of threads: BLAS may sum in an order that depends on the
-    block's shape.
+    Where a group's positions are cut depends on the problem alone, never on the number of threads or images: BLAS may
+    sum in an order that depends on the block's shape. Those of a stack are multiplied one by one, within one call.
     """
 
     problem: Problem
     dtype: np.dtype[Any]
     positions: int
     """Positions of a block, at most."""
+    stack: int
+    """How many groups, of one image or of several, a block holds."""
 
     @classmethod
     def of(cls, problem: Problem) -> _Blocks:
         dtype = _product_dtype(problem)
-        row = _row_bytes(problem, dtype)
+        row, every = _row_bytes(problem, dtype), problem.geometry.positions
         limit = min(_BLOCK_BYTES, problem.workspace_limit)
-        return cls(problem, dtype, max(1, min(problem.geometry.positions, limit // row)))
+        positions = max(1, min(every, limit // row))
+        image = max(1, every * row + _padded_image_bytes(problem) // problem.groups)
+        stack = min(_STACK_BYTES, limit) // image if positions == every else 1
+        return cls(problem, dtype, positions, max(1, min(stack, problem.batch * problem.groups)))
 
     @property
     def bytes(self) -> int:
         """Bytes of one block: its part of the matrix, the product, and the product in the accumulator's dtype."""
-        return self.positions * _row_bytes(self.problem, self.dtype)
+        return self.stack * self.positions * _row_bytes(self.problem, self.dtype)
 
     @property
-    def padded_image_bytes(self) -> int:
-        """Bytes of the padded copy of one image; 0 where none is needed."""
-        g, point = self.problem.geometry, self.problem.x_zero_point
-        pixels = self.problem.channels * math.prod(g.padded_shape)
-        return pixels * (4 if point else self.problem.x_dtype.itemsize) if g.is_padded or point else 0
+    def images(self) -> int:
+        """Images that a block holds parts of."""
+        return max(1, self.stack // self.problem.groups)
+
+    def sides(self, batch: int) -> tuple[int, ...]:
+        """Return the sides of the blocks of so many images: of (image, group, *position)."""
+        shape = self.problem.geometry.output_shape
+        return (*box_steps((batch, self.problem.groups), self.stack), *box_steps(shape, self.positions))
 
     @property
     def count(self) -> int:
         """Blocks of the whole batch."""
-        shape = self.problem.geometry.output_shape
-        cuts = math.prod(-(-n // step) for n, step in zip(shape, box_steps(shape, self.positions), strict=True))
-        return self.problem.batch * self.problem.groups * cuts
+        p = self.problem
+        shape = (p.batch, p.groups, *p.geometry.output_shape)
+        return math.prod(-(-n // step) for n, step in zip(shape, self.sides(p.batch), strict=True))
 
     def workers(self, threads: int) -> int:
         """How many blocks may be in work at once."""
@@ -134,12 +141,8 @@ class _Blocks:
 
     def wave(self, threads: int) -> int:
         """How many images are in work at once: with padding, enough to keep every thread busy; else all of them."""
-        return max(1, min(self.workers(threads), self.problem.batch) if self.padded_image_bytes else self.problem.batch)
-
-    def boxes(self) -> Iterator[tuple[slice, ...]]:
-        """Return boxes of output positions, at most `positions` each, that cover the map in order."""
-        shape = self.problem.geometry.output_shape
-        return boxes(shape, box_steps(shape, self.positions))
+        batch = self.problem.batch
+        return max(1, min(self.workers(threads) * self.images, batch) if _padded_image_bytes(self.problem) else batch)
 
     def multiply(
         self,
@@ -148,33 +151,35 @@ class _Blocks:
         bias: NDArray[Any] | None,
         scales: NDArray[Any] | None,
         out: NDArray[Any],
-        group: int,
         box: tuple[slice, ...],
     ) -> None:
-        """Compute one group's filters at one box of positions.
+        """Compute some groups' filters, of some images, at one box of positions.
 
         Parameters
         ----------
-        view : ndarray, (C, *kernel, *output)
-            The column matrix of one image as a view.
-        matrix : ndarray, (filters, taps)
+        view : ndarray, (N, C, *kernel, *output)
+            The column matrices as a view.
+        matrix : ndarray, (groups, filters of a group, taps)
         bias, scales : ndarray, (filters,), or None
-        out : ndarray, (filters, *output)
-        group : int
+        out : ndarray, (N, filters, *output)
         box : tuple of slice
+            Of (image, group, *position).
         """
         p = self.problem
-        channels = slice(group * p.group_channels, (group + 1) * p.group_channels)
-        filters = slice(group * p.group_filters, (group + 1) * p.group_filters)
-        source = view[(channels, *[slice(None)] * p.geometry.ndim, *box)]
-        target = out[(filters, *box)]
+        images, groups, *place = box
+        channels, filters = (
+            slice(groups.start * each, groups.stop * each) for each in (p.group_channels, p.group_filters)
+        )
+        source = view[(images, channels, *[slice(None)] * p.geometry.ndim, *place)]
+        target = np.moveaxis(out[(images, filters, *place)], 1, 0)
         columns = np.empty(source.shape, self.dtype)
+        stacked = (len(source), groups.stop - groups.start, p.group_taps, math.prod(target.shape[2:]))
         with np.errstate(all="ignore"):
             gather.copy(columns, source, threads=1)
-            product = matrix[filters] @ columns.reshape(p.group_taps, math.prod(target.shape[1:]))
-            sums = accumulated(product, p.accumulator).reshape(target.shape)
+            product = matrix[groups] @ columns.reshape(stacked)
+            sums = accumulated(product, p.accumulator).reshape(len(source), *target.shape[:1], *target.shape[2:])
             offsets, factors = (None if each is None else each[filters] for each in (bias, scales))
-            finish(sums, offsets, p.activation, target, factors, p.zero_point or 0)
+            finish(np.moveaxis(sums, 1, 0), offsets, p.activation, target, factors, p.zero_point or 0)
 
 
 def _product_dtype(problem: Problem) -> np.dtype[Any]:
@@ -204,6 +209,13 @@ def accumulated(product: NDArray[Any], accumulator: np.dtype[Any]) -> NDArray[An
     if product.dtype == accumulator:
         return product
     return product.astype(np.int64).astype(accumulator)
+
+
+def _padded_image_bytes(problem: Problem) -> int:
+    """Return the bytes of the padded copy of one image; 0 where none is needed."""
+    g, point = problem.geometry, problem.x_zero_point
+    pixels = problem.channels * math.prod(g.padded_shape)
+    return pixels * (4 if point else problem.x_dtype.itemsize) if g.is_padded or point else 0
 
 
 def _row_bytes(problem: Problem, dtype: np.dtype[Any]) -> int:

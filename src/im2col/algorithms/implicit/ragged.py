@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from ...spec.geometry import Geometry
     from .view import View
 
-_MOST_INSTRUCTIONS = 7000
-"""Of a layer's kernels as they are written, about; they are compiled in half a second."""
+_MOST_INSTRUCTIONS = 7000, 3500
+"""Of a layer's kernels as they are written, about, and of those of one phase of a transpose: all that a call needs are
+compiled in half a second."""
 _MOST_STEPS = 1 << 14
 """Columns times positions up to which tiles at the border are looked at one by one."""
 _SUMS = 8
@@ -57,13 +58,13 @@ class RaggedRun(NamedTuple):
 
 
 def cut_rows(
-    g: Geometry, most: int, instructions: Callable[[list[Run]], int]
+    view: View, most: int, instructions: Callable[[list[Run]], int]
 ) -> tuple[list[Run], tuple[tuple[int, int], ...]]:
     """Cut the rows of the map into tiles of at most `most` positions, so that their kernels stay short.
 
     Parameters
     ----------
-    g : Geometry
+    view : View
     most : int
     instructions : callable
         Returns about how many the kernels of tiles have.
@@ -75,11 +76,12 @@ def cut_rows(
         Columns [first, stop) of the map that are a ragged border, which is some only where tiles of all of the map
         would be too much.
     """
+    g, apart = view.geometry, view.spread > 1 and view.out_filter != view.out_size
     columns, positions = g.kernel_size[-1], g.output_shape[-1]
     first, stop = inside(g, g.ndim - 1)
     if (positions - (stop - first)) * columns <= _MOST_STEPS:
         runs = tile_runs(g, most)
-        if instructions(runs) <= _MOST_INSTRUCTIONS:
+        if instructions(runs) <= _MOST_INSTRUCTIONS[apart]:
             return runs, ()
     runs, column = [], first
     for length, count in split_evenly(stop - first, most) if first < stop else []:

@@ -122,7 +122,9 @@ class ChannelShape(NamedTuple):
     def _cut(self, tiling: Tiling) -> tuple[list[Run], tuple[tuple[int, int], ...], int]:
         """Return what `cut_rows` does, and the positions of a tile at a ragged border."""
         g, vectors = tiling.view.geometry, [each.shape[0] for each in tiling.blocks]
-        return *cut_rows(g, self.positions, partial(_instructions, g, vectors=vectors)), ragged_positions(max(vectors))
+        return *cut_rows(tiling.view, self.positions, partial(_instructions, g, vectors=vectors)), ragged_positions(
+            max(vectors)
+        )
 
     def _run(
         self,

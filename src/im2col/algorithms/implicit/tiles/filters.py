@@ -124,7 +124,7 @@ class FilterShape(NamedTuple):
         """Return what `cut_rows` does, and the positions of a tile at a ragged border."""
         vectors = [each.shape[0] for each in tiling.blocks]
         size = min(self.positions, ragged_positions(max(vectors)))
-        return *cut_rows(tiling.view.geometry, self.positions, partial(_instructions, vectors=vectors)), size
+        return *cut_rows(tiling.view, self.positions, partial(_instructions, vectors=vectors)), size
 
     def ragged_run(self, tiling: Tiling, taps: NDArray[np.int64], run: RaggedRun, *, paired: bool = False) -> TileRun:
         """Return tiles at a ragged border; `paired` as in `FilterTile`."""

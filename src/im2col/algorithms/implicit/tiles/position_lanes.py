@@ -138,11 +138,15 @@ class _Writer:
             plain = b.sub(row["plain1"], row["plain0"])
             row_at = layer | {"x": b.at(layer["x"], row["x"]), "out": b.at(layer["out"], row["out"])}
             with nest.over("block", order="w bias out", at=row_at, bias=bias_bytes) as at:
-                with b.loop(b.sub(row["tiles"], plain)) as i:
-                    # The tiles before and behind the plain ones, one after the other.
-                    self._tile(row, b.skip(i, row["plain0"], plain), at, masked=True)
-                with b.loop(row["plain1"], row["plain0"]) as i:
-                    self._tile(row, i, at, masked=False)
+                if self.tile.spread > 1:  # stored through masks anyway: one half of the code will do
+                    with b.loop(row["tiles"]) as i:
+                        self._tile(row, i, at, masked=True)
+                else:
+                    with b.loop(b.sub(row["tiles"], plain)) as i:
+                        # The tiles before and behind the plain ones, one after the other.
+                        self._tile(row, b.skip(i, row["plain0"], plain), at, masked=True)
+                    with b.loop(row["plain1"], row["plain0"]) as i:
+                        self._tile(row, i, at, masked=False)
         return b.finish()
 
     def _tile(self, row: dict[str, Value], number: Value, at: Place, *, masked: bool) -> None:

@@ -30,7 +30,7 @@ _FILTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 _ROWS = (1, 2, 3, 4, 5, 6, 7, 8)
 _MANY_ROWS = 32
 """Rows of a window beyond which they may be walked as planes are."""
-_MOST_UNROLLED = 5500, 1800
+_MOST_UNROLLED = 5500, 600
 """Instructions of a tile that are unrolled, about, and of one in a phase of a transpose, whose kernels add up: all are
 compiled in half a second."""
 _MOST_STRIDE = 3
@@ -248,7 +248,7 @@ class PositionShape(NamedTuple):
         planes = 3 * 8 * math.prod(g.kernel_size[:-2]) * tiling.channels
         # A mask of pixels and one of positions for each piece that meets the padding: at most all of them.
         reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self) + piece
-        border = min(pieces, 2 + sum(g.padding[-1]) // (piece * g.stride[-1]))
+        border = min(pieces, 3 + sum(g.padding[-1]) // (piece * g.stride[-1]))
         masks = 2 * border * reach * size + 20 * reach
         return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + (8 << 10)
 
@@ -313,7 +313,8 @@ def _pieces(view: View, shape: PositionShape, most: int) -> tuple[list[_Piece], 
         high = min(width // tile, (n + before - first * s - reach) // (tile * s) + 1)
         low, high = (low, high) if low < high else (0, 0)
         where = [0, 0]
-        if high - low < tiles:
+        # A kernel that stores results apart reads a mask for every tile.
+        if high - low < tiles or view.spread > 1:
             pixels = np.arange(tiles * tile * s + _halo(g, shape)) + first * s - before
             there = ((pixels >= 0) & (pixels < n), np.arange(tiles * tile) < width)
             for i, mask in enumerate(there):
