@@ -521,6 +521,20 @@ MUTATIONS = [
         "every lane that is stored apart is the first",
         "test_transpose.py::test_a_kernel_of_one_tap",
     ),
+    Mutation(
+        "engine/builder.py",
+        "value, address = rest.values",
+        "value = rest.values[0]",
+        "all parts below a count are stored in the first one's place",
+        "test_builder.py::test_the_first_lanes_are_stored",
+    ),
+    Mutation(
+        "engine/builder.py",
+        "c % beside * n, n)",
+        "c % beside, n)",
+        "columns of few rows overlap",
+        "test_builder.py::test_tiles_of_fewer_rows_than_lanes_are_transposed",
+    ),
 ]
 
 

@@ -62,7 +62,7 @@ def sum_rows(element: Element, dense_values: bool, dense_pixels: bool, inside: b
 
 
 def _sum_rows(name: str, target: Target, element: Element, dense_values: bool, dense_pixels: bool, inside: bool) -> str:
-    b = Builder(name, _SIGNATURE)
+    b = Builder(name, _SIGNATURE, target)
     lanes = max(2, target.vector_bytes // int(element.total[1]))
     # Where a patch is a row of the matrix, all planes of a row of pixels share its cache lines: planes are inside.
     outer, inner = ("planes", "row_count") if dense_values else ("row_count", "planes")
@@ -122,11 +122,11 @@ class _Sum(NamedTuple):
             elif whole:
                 b.store_lanes(total, to, b["pixel_step"])
             else:
-                mask = b.lanes_between(b.constant(0), b.sub(b["width"], start), lanes)
+                left = b.sub(b["width"], start)
                 if self.dense_pixels:
-                    b.masked_store(total, to, mask)
+                    b.store_below(total, to, left)
                 else:
-                    b.scatter(total, to, b["pixel_step"], mask)
+                    b.scatter(total, to, b["pixel_step"], b.lanes_between(b.constant(0), left, lanes))
 
     def _taps(self, x: Any, width: int) -> tuple[Any, Any]:
         """Return the first and the last tap (exclusive) that meet any of `width` pixels from x on."""

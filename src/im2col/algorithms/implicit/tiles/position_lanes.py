@@ -117,7 +117,7 @@ class _Writer:
             from ....engine.builder import Builder  # a kernel that is kept is not written again
 
         # Plain numbers for addresses: of what LLVM knows to be apart from all else, it would load ahead.
-        self.b = Builder(name, "x w bias out *job *task")
+        self.b = Builder(name, "x w bias out *job *task", target)
         self.target, self.tile = target, tile
         b = self.b
         self.size = b.bytes_of(tile.dtype)
