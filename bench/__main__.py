@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from . import page
+from . import model, page
 from .contestants import WrongResultError
 from .convolution import contest as convolution
 from .frames import contest as frames
@@ -23,6 +23,7 @@ CONTESTS = {
     "convolution": convolution,
     "gradients": gradients,
     "narrow": narrow,
+    "model": model,
     "page": page,
 }
 
