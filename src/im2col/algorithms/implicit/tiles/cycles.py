@@ -1,7 +1,7 @@
 """The model by which tiles are compared: what products, loads, caches and a tile of its own cost, in cycles.
 
-Its numbers were fitted to measurements of one machine (docs/decisions.md); only their order decides. Each kind of tile
-adds them up for itself.
+What differs between CPUs stands in the target's `Pace`; the numbers here were fitted (docs/decisions.md), and
+``python -m bench model`` tells how well. Only their order decides. Each kind of tile adds them up for itself.
 """
 
 from __future__ import annotations
