@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import model, page
+from .calls import contest as calls
 from .contestants import WrongResultError
 from .convolution import contest as convolution
 from .frames import contest as frames
@@ -23,6 +24,7 @@ CONTESTS = {
     "convolution": convolution,
     "gradients": gradients,
     "narrow": narrow,
+    "calls": calls,
     "model": model,
     "page": page,
 }

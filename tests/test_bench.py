@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 from bench import match, model, seat
 from bench.__main__ import main
-from bench.clock import many_calls, take_turns
+from bench.calls import contest as calls_contest
+from bench.calls import contestants as calls_contestants
+from bench.calls import problems as calls_problems
+from bench.clock import calls_together, many_calls, take_turns
 from bench.contestants import Contestant, JudgedProblem, Role, SeatedContestant, WorkT, WrongResultError, discover
 from bench.convolution import contest as convolution_contest
 from bench.convolution import contestants as convolution_contestants
@@ -701,6 +704,71 @@ def test_the_command_of_frames_prints_a_table_and_writes_the_csv(
         WrongResultError, match=r"^planted: wrong result of frames, rows: 40 of 40 elements differ from the oracle's$"
     ):
         frames_contest.measure(FRAMES, [wrong], 1, 1, 1)
+
+
+def test_every_file_of_calls_is_a_contestant() -> None:
+    """Ours stands first."""
+    assert [c.name for c in discover(calls_contestants)] == ["im2col", "torch", "torch inference"]
+
+
+@pytest.mark.parametrize("contestant", installed(calls_contestants))
+@pytest.mark.parametrize("padding", calls_contest.PADDINGS)
+def test_an_installed_contestant_makes_every_call(contestant: Contestant[Any], padding: int) -> None:
+    """In small integers, exactly."""
+    for call in calls_problems.CALLS:
+        problem = calls_problems.make_problem(call, padding, 1)
+        np.testing.assert_array_equal(np.asarray(contestant.prepare(problem)()), problem.answer)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("padding", calls_contest.PADDINGS)
+def test_the_answers_of_calls_are_adjoint(padding: int) -> None:
+    """The inner product of grad and conv(x) is that of either gradient, that of columns and im2col(x) is the fold's."""
+    answers = {call: calls_problems.make_problem(call, padding, 1).answer for call in calls_problems.CALLS}
+    p = calls_problems.make_problem(calls_problems.CONVOLUTION, padding, 1)
+    whole = np.vdot(p.grad, answers[calls_problems.CONVOLUTION])
+    assert np.vdot(answers[calls_problems.IMAGE_GRADIENT], p.x) == whole
+    assert np.vdot(answers[calls_problems.WEIGHT_GRADIENT], p.w) == whole
+    assert np.vdot(p.columns, answers[calls_problems.COLUMNS]) == np.vdot(answers[calls_problems.FOLD], p.x)
+    np.testing.assert_array_equal(answers[calls_problems.PLAN], answers[calls_problems.CONVOLUTION])
+
+
+def test_the_command_of_calls_prints_tables_and_writes_the_csv(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each call with and without padding; then what fresh processes wait for. A wrong result is an error."""
+    path = tmp_path / "new" / "cells.csv"
+    options = ["--layers", "conv2d,im2col", "--contestants", "none", "--repeats", "2", "--processes", "1"]
+    assert main(["calls", *options, "--csv", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "im2col / the fastest peer" in printed
+    assert re.findall(r"^(first .*?|import .*?)  ", printed, re.MULTILINE) == [
+        *("import numpy", "import im2col, then"),
+        *("first conv2d, cold cache", "first conv2d, warm cache", "first im2col"),
+    ]
+    with path.open(encoding="utf-8") as file:
+        cells = list(csv.DictReader(file))
+    assert [cell["call"] for cell in cells] == [
+        f"{call}, padding {padding}" for call in ("conv2d", "im2col") for padding in (0, 1)
+    ]
+    assert min(float(cell["best_seconds"]) for cell in cells) > 0
+    with pytest.raises(SystemExit, match=r"^no call matches 'none'$"):
+        main(["calls", "--layers", "none"])
+
+    def prepare_wrong(problem: calls_problems.Problem) -> Callable[[], NDArray[np.float32]]:
+        return lambda: problem.answer + 1
+
+    wrong = Contestant("planted", "numpy", prepare_wrong)
+    message = r"^planted: wrong result of im2col, padding 0: 2592 of 2592 elements differ from the oracle's$"
+    with pytest.raises(WrongResultError, match=message):
+        calls_contest.measure(["im2col"], [wrong], 1, 1, 1)
+
+
+def test_calls_together_are_counted() -> None:
+    """A batch is so many calls, and tells the seconds of one."""
+    made: list[int] = []
+    (seconds,) = calls_together(lambda: made.append(1), 7)
+    assert len(made) == 7
+    assert seconds > 0
 
 
 def test_the_command_of_the_model_measures_candidates(

@@ -227,8 +227,11 @@ def test_the_reference_shares_no_index_code() -> None:
 
 
 def test_importing_loads_neither_the_engine_nor_an_extra() -> None:
-    """A fresh interpreter that imports im2col has loaded none of their modules, and no thread has been started."""
-    code = "import sys, threading, im2col; print(threading.active_count(), *{m.split('.')[0] for m in sys.modules})"
+    """Nor does loading every name: of their modules there is none then, and no thread has been started."""
+    code = (
+        "import sys, threading; from im2col import *; "
+        "print(threading.active_count(), *{m.split('.')[0] for m in sys.modules})"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
     )
@@ -239,8 +242,8 @@ def test_importing_loads_neither_the_engine_nor_an_extra() -> None:
 
 
 def test_importing_loads_nothing_slow() -> None:
-    """Beyond what NumPy has loaded, a fresh interpreter loads the house and the few modules that all of it needs."""
-    code = "import sys, numpy; before = set(sys.modules); import im2col; print(*set(sys.modules) - before)"
+    """Beyond what NumPy has loaded, every name needs the house and the few modules that all of it needs."""
+    code = "import sys, numpy; before = set(sys.modules); from im2col import *; print(*set(sys.modules) - before)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
     )
@@ -250,11 +253,33 @@ def test_importing_loads_nothing_slow() -> None:
     assert not any(name.startswith("im2col.algorithms.") for name in loaded if name != "im2col.algorithms.contract")
 
 
+def test_importing_loads_no_room() -> None:
+    """What a name needs is loaded with it; there is no other name, and all of them are told."""
+    code = (
+        "import sys, im2col; print(*(m for m in sys.modules if m.startswith('im2col.')))\n"
+        "print(set(im2col.__all__) <= set(dir(im2col)), hasattr(im2col, 'pool'), 'im2col.spec' in sys.modules)\n"
+        "im2col.Geometry; print('im2col.spec.geometry' in sys.modules, 'im2col.layers' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
+    assert done.stdout.splitlines() == ["im2col.importing im2col.version", "True False False", "True False"]
+
+
+def test_type_checkers_find_names_where_they_are_loaded_from() -> None:
+    """The imports that only they read are those of the table."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    (unseen,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = {node.module: tuple(alias.name for alias in node.names) for node in unseen.body}  # type: ignore[attr-defined]  # all are imports
+    assert imports == im2col._HOMES
+
+
 FIRST_FIGURE = """
 import sys
 from pathlib import Path
 import numpy as np
-import im2col
+from im2col import *
+import im2col  # the package again, and not its function
 
 package, found = Path(im2col.__file__).parent, set()
 
@@ -263,7 +288,7 @@ def notice(frame, event, argument):
         found.add(frame.f_code.co_filename)
 
 sys.setprofile(notice)
-im2col.illustrate(np.ones((1, 4, 4)), np.ones((1, 1, 2, 2))).save(sys.argv[1])
+illustrate(np.ones((1, 4, 4)), np.ones((1, 1, 2, 2))).save(sys.argv[1])
 sys.setprofile(None)
 ours = sorted(str(Path(name).relative_to(package)) for name in found if Path(name).is_relative_to(package))
 print("llvmlite" in sys.modules, *ours)

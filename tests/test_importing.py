@@ -61,7 +61,7 @@ def lazy_imports(tree: ast.AST) -> list[ast.AST]:
             found.append(node)
         within = within or isinstance(node, ast.FunctionDef)
         if isinstance(node, ast.With):
-            held = held or any(ast.unparse(item.context_expr) == "importing" for item in node.items)
+            held = held or any(ast.unparse(item.context_expr) in {"importing", "_importing"} for item in node.items)
         for child in ast.iter_child_nodes(node):
             visit(child, within, held)
 

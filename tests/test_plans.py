@@ -388,7 +388,7 @@ def test_a_plan_explains_itself() -> None:
         f"  workspace  {prepared.workspace_bytes / 1024:.1f} KiB (limit for matrix blocks 64.0 MiB)",
         "  threads    3",
     ]
-    assert explicit == "    explicit   the column matrix in 4 blocks, then BLAS"
+    assert explicit == "    explicit   the column matrix in 1 block, then BLAS"
     assert implicit == f"  → implicit   {prepared._operation.choices[0].offer.reason}"
     assert reference == "    reference  plain loops over 2160 products: the definition, never fast"
 

@@ -38,7 +38,9 @@ _DEEPEST = 8
 """How deeply arguments may nest: a list that holds itself has no end."""
 _LONGEST = 1 << 10
 """Elements of an array: a value for each channel, but not an image."""
-_ATOMS = {type(None), int, float, bool, str}
+_EQUAL_ALIKE = {type(None), int, bool, str}
+"""Whose equal values of one type are the same: 0.0 and -0.0 are not."""
+_ATOMS = {*_EQUAL_ALIKE, float}
 _DTYPES = {type(dtype): dtype for dtype in map(np.dtype, "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"])}
 _SCALARS = {dtype.type: dtype.type.__name__.encode() for dtype in _DTYPES.values()}
 
@@ -142,17 +144,37 @@ def memoized(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def remembered(*args: P.args, **kwargs: P.kwargs) -> R:
-        plain = _spelled((*args, *kwargs.values()))
+        plain = told_apart((*args, *kwargs.values()))
         if plain is None:
             return function(*args, **kwargs)
-        # Version 2 writes equal values alike, whoever else refers to them.
-        key = marshal.dumps((number, plain, *kwargs), 2)
+        key = number, plain, *kwargs
         value: R = _memory.young.get(key, NOTHING)  # what `recall` finds, but for its own call
         if value is NOTHING:
             value = recall(key)
         return keep(key, function(*args, **kwargs)) if value is NOTHING else value
 
     return remembered
+
+
+def told_apart(values: tuple[Any, ...]) -> Hashable | None:
+    """Return a key that no other values have, or None where they are not plain.
+
+    Parameters
+    ----------
+    values : tuple
+        Of plain values, NumPy's dtypes and short vectors.
+
+    Examples
+    --------
+    >>> told_apart((1, "same")) == told_apart((True, "same")), told_apart((object(),)) is None
+    (False, True)
+    """
+    kinds = tuple(map(type, values))
+    if _EQUAL_ALIKE.issuperset(kinds):
+        return values, kinds
+    plain = _spelled(values)
+    # Version 2 writes equal values alike, whoever else refers to them.
+    return None if plain is None else marshal.dumps(plain, 2)
 
 
 def _spelled(values: Iterable[Any], depth: int = _DEEPEST) -> list[Any] | None:

@@ -281,7 +281,8 @@ def convolve_against_forbidden_pages(names: Iterable[str] | None = None) -> None
             dtype = result_dtype(x.dtype, w.dtype)
             x, w, bias = (in_room(pair[side], a) for pair, a in zip(rooms, (x, w, bias), strict=False))
             out = in_room(rooms[3][side], np.zeros(exact.shape, dtype))
-            assert_within(conv(x, w, bias, algorithm="implicit", out=out, **case.options), exact, bound)
+            for _ in range(3):  # a call that comes again may be one call of the engine, the packing of weights included
+                assert_within(conv(x, w, bias, algorithm="implicit", out=out, **case.options), exact, bound)
     sys.stdout.write("every byte in its place\n")
 
 

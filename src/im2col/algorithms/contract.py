@@ -60,6 +60,10 @@ class Offer(NamedTuple, Generic[R]):
         The CPU that they are for.
     shared_bytes : int
         Of `workspace_bytes`, what all that is prepared from this offer has in common.
+    at_once : callable, optional
+        ``at_once(x, out, w, bias)`` returns `prepare` and its runner as one function of such four arrays, for all that
+        have the dtypes and strides of these; or None where there is more to do. Its attribute `any_threads` says
+        whether the number of threads makes no difference to it.
     """
 
     rank: int
@@ -69,6 +73,7 @@ class Offer(NamedTuple, Generic[R]):
     kernels: Callable[[], tuple[Kernel, ...]] | None = None
     target: Target | None = None
     shared_bytes: int = 0
+    at_once: Callable[..., Any] | None = None
 
 
 class Algorithm(Protocol[R]):
@@ -111,4 +116,16 @@ class Banded(Protocol):
 
     def bands(self, x: NDArray[Any], out: NDArray[Any], count: int) -> list[Callable[[], None]] | None:
         """Return a function for each of `count` bands of the map, in order; None where it cannot for these arrays."""
+        ...
+
+
+@runtime_checkable
+class Immediate(Protocol):
+    """A runner that is one call of the engine for some arrays."""
+
+    def at_once(self, x: NDArray[Any], out: NDArray[Any]) -> Callable[[int, int], None] | None:
+        """Return a function of the identities, ``id(x)`` and ``id(out)``, of arrays with the strides of these.
+
+        It is used no longer than the runner; None where there is more to do.
+        """
         ...

@@ -63,7 +63,7 @@ class EngineError(RuntimeError):
     """A kernel cannot be compiled; the engine has warned."""
 
 
-def required(kernel: Kernel, target: Target) -> Callable[..., None]:
+def required(kernel: Kernel, target: Target | None = None) -> Callable[..., None]:
     """Return a kernel as `load` does.
 
     Raises
@@ -128,6 +128,11 @@ def _made(kernel: Kernel, target: Target | None) -> Callable[..., None]:
 def loaded(kernel: Kernel) -> Callable[..., None] | None:
     """Return a kernel for the host that this process has loaded before, or None."""
     return _loaded.get((kernel, None))
+
+
+def in_use() -> bool:
+    """Whether this process has loaded a kernel: another one costs it a millisecond, and not the import of LLVM."""
+    return bool(_loaded)
 
 
 def failure() -> str | None:
@@ -290,7 +295,8 @@ def _link(kernel: Kernel, code: bytes, target: Target) -> Callable[..., None]:
     with importing:
         import ctypes
 
-    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * kernel.arguments)
+    # Integers pass as addresses, too, and are converted in half the time.
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * kernel.arguments)
     return prototype(address)
 
 

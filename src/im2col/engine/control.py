@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .numbers import Numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .numbers import Value
 
 
 class Control(Numbers):
-    """What a `Builder` knows of counters, loops and branches; it says in which function they are."""
+    """What a `Builder` knows of counters, calls, loops and branches; it says in which function they are."""
 
     _function: Value
 
@@ -61,7 +61,12 @@ class Control(Numbers):
         """Return a where the condition holds, else b."""
         return self._b.select(condition, a, b)
 
-    # Loops and branches
+    # Calls, loops and branches
+
+    def call(self, function: Value, arguments: list[Value]) -> None:
+        """Call the function of 64-bit integers, or addresses, that stands at an address."""
+        kind = self._ir.FunctionType(self._ir.VoidType(), [value.type for value in arguments])
+        self._b.call(_Callee(function.get_reference, kind), arguments)
 
     @contextmanager
     def loop(self, stop: Value, start: Value | None = None, step: Value | int = 1) -> Iterator[Value]:
@@ -127,6 +132,13 @@ class Control(Numbers):
             state.values[i] = self._b.phi(first.type)
             state.values[i].add_incoming(first, before)
             state.values[i].add_incoming(later, end)
+
+
+class _Callee(NamedTuple):
+    """What llvmlite wants to know of a function that it calls: its own pointers do not say what they point at."""
+
+    get_reference: Callable[[], str]
+    function_type: Value
 
 
 @dataclass

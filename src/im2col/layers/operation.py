@@ -12,10 +12,11 @@ import numpy as np
 from ..engine.compiler import EngineError
 from ..engine.host import require_memory
 from ..errors import DTypeError, ShapeError
+from ..memory import lazy
 from ..spec.arrays import as_array, check_output, is_registered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -91,6 +92,10 @@ class Operation(ABC):
     def run(self, prepared: Any, arrays: Sequence[Array], out: Array) -> None:
         """Overwrite `out`."""
 
+    def at_once(self, prepared: Any, arrays: Sequence[Array], out: Array) -> Callable[..., None] | None:  # noqa: ARG002 (for those who can)
+        """Return `run` as one call of the engine, for arrays like these by their identities; None where it is not."""
+        return None
+
     @property
     def signature(self) -> str:
         """What it takes and gives, in shapes."""
@@ -105,7 +110,7 @@ class Operation(ABC):
         """The algorithm; several, joined by ``+``, where stages get different ones."""
         return "+".join(dict.fromkeys(choice.algorithm for choice in self.choices)) or "none"
 
-    def result(self, out: Array | None, inputs: list[Array]) -> Array:
+    def result(self, out: Array | None, inputs: Sequence[Array]) -> Array:
         """Return where the result goes, a plain array, after a look at the memory that it and its workspace take.
 
         Raises
@@ -115,11 +120,15 @@ class Operation(ABC):
         shape, dtype = self.output_shape, self.dtype
         if out is not None:
             checked = check_output(out, shape, dtype, inputs)
-            self.require_workspace()
+            require_memory(self.workspace_bytes, _WAY_OUT, "the workspace for {}", shape)
             return checked
-        size = self.workspace_bytes + math.prod(shape) * dtype.itemsize
-        require_memory(size, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
+        require_memory(self._whole_bytes, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
         return np.empty(shape, dtype)
+
+    @lazy
+    def _whole_bytes(self) -> int:
+        """Return the bytes of the result and of the workspace."""
+        return self.workspace_bytes + math.prod(self.output_shape) * self.dtype.itemsize
 
     def require_call(self) -> None:
         """Look at the memory that the arrays of a call, its result and its workspace take.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from .convolution import conv, convolution
 from .operation import own_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -27,6 +27,24 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 P = TypeVar("P", bound="BasePlan")
+
+
+class _Known(NamedTuple):
+    """The kind of arrays that a plan was called with last.
+
+    Parameters
+    ----------
+    kind : (shape, strides, dtype), or None
+        Of the operand, which was checked; None before there was one.
+    strides : tuple of int
+        Of the result.
+    run : callable or None
+        See `Operation.at_once`.
+    """
+
+    kind: tuple[tuple[int, ...], tuple[int, ...], np.dtype[Any]] | None = None
+    strides: tuple[int, ...] = ()
+    run: Callable[[int, int], None] | None = None
 
 
 class BasePlan:
@@ -64,7 +82,7 @@ class BasePlan:
         """Bytes that any algorithm must move: everything read once, the result written once."""
         return self._operation.bytes_moved
 
-    def _called(self, values: Sequence[ArrayLike], out: Array | None) -> Array:
+    def _called(self, values: Sequence[Any], out: Array | None) -> Array:
         """Check the arrays of a call, and run it."""
         operation = self._operation
         try:
@@ -201,6 +219,8 @@ def _checked(value: ArrayLike, name: str, shape: tuple[int, ...], dtype: np.dtyp
 class _OneOperand(BasePlan):
     """A plan of what takes one array, beside its weights."""
 
+    _known = _Known()
+
     def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Run one image, or one batch, through it.
 
@@ -223,7 +243,23 @@ class _OneOperand(BasePlan):
         MemoryBudgetError
             If the result would not fit the available memory.
         """
-        return self._called((x,), out)
+        known, kind = self._known, None
+        if type(x) is np.ndarray:
+            kind = x.shape, x.strides, x.dtype
+        if known.run is not None and kind == known.kind:
+            try:
+                result = self._operation.result(out, (x,))  # type: ignore[arg-type]  # its type is a part of the kind
+            except Im2colError as error:
+                error.name_operation(self.made_by)
+                raise
+            if result.strides == known.strides:
+                known.run(id(x), id(result))
+                return result if out is None else out
+        result = self._called((x,), out)
+        if kind is not None and type(result) is np.ndarray and (kind, result.strides) != known[:2]:
+            run = self._operation.at_once(self._prepared, (x,), result)  # type: ignore[arg-type]
+            vars(self)["_known"] = _Known(kind, result.strides, run)
+        return result
 
 
 class Plan(_OneOperand):

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ..algorithms import choose, offer_lines
-from ..algorithms.contract import Banded
+from ..algorithms.contract import Banded, Immediate
 from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
 from ..importing import importing
 from ..memory import lazy
 from ..spec.padded import fold_padding
 from .operation import Input, Operation
-from .product import Product, product_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from ..spec.problem import Problem
     from ..spec.transposed import Phase, Transposed
     from .operation import Weights
+    from .product import Product
 
     Array = NDArray[Any]
 
@@ -73,6 +73,11 @@ class Convolution(_OneStage):
         if not problem.is_canonical:
             x, out = problem.layout.to_canonical(x), problem.layout.to_canonical(out)
         prepared(x, out)
+
+    def at_once(self, prepared: Runner, arrays: Sequence[Array], out: Array) -> Callable[[int, int], None] | None:
+        """Return `run` as one call of the engine, for arrays like these by their identities; None where it is not."""
+        view = self.problem.layout.to_canonical
+        return prepared.at_once(view(arrays[0]), view(out)) if isinstance(prepared, Immediate) else None
 
     @property
     def bytes_moved(self) -> int:
@@ -145,7 +150,7 @@ class Transpose(Operation):
     ) -> Self:
         """Choose an algorithm for each phase, or for the product."""
         t = transposed
-        product = product_of(t, requested)
+        product = _product_of(t, requested)
         stages = [phase.problem for phase in t.phases] if product is None else [product.problem]
         choices = tuple(choose(problem, requested, threads) for problem in stages)
         batch, dtype = (folding.batch, folding.dtype) if folding else (t.batch, t.dtype)
@@ -178,7 +183,7 @@ class Transpose(Operation):
     @lazy
     def product(self) -> Product | None:
         """Return how it is one product and a fold, where it is."""
-        return product_of(self.transposed, self.spec[4])
+        return _product_of(self.transposed, self.spec[4])
 
     @property
     def folding(self) -> Folding | None:
@@ -299,6 +304,14 @@ class Transpose(Operation):
         if not t.covers:
             lines.append("  all other pixels: no tap reaches them")
         return lines
+
+
+def _product_of(transposed: Transposed, requested: str) -> Product | None:
+    """Return how a transposed convolution is one product, where it is."""
+    with importing:
+        from .product import product_of  # it loads what folds, which no convolution needs
+
+    return product_of(transposed, requested)
 
 
 def _phase_lines(phase: Phase, choice: Choice, threads: int) -> list[str]:

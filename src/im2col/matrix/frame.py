@@ -18,6 +18,7 @@ from ..spec.arguments import check_choice, integer
 from ..spec.arrays import as_array, check_numbers, native, strided
 from ..spec.padded import pad_image
 from ..spec.padding import image_geometry
+from ..spec.strides import row_major
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -51,10 +52,29 @@ class Frame:
 
     def padded_bytes(self, itemsize: int) -> int:
         """Bytes of the padded copy of the image; 0 where there is no padding."""
-        g = self.geometry
-        return self.batch * self.channels * math.prod(g.padded_shape) * itemsize if g.is_padded else 0
+        return self._padded_pixels * itemsize if self.geometry.is_padded else 0
 
-    @property
+    @lazy
+    def canonical_shape(self) -> tuple[int, ...]:
+        """Shape of the padded image, (N, C, *spatial)."""
+        return (self.batch, self.channels, *self.geometry.padded_shape)
+
+    @lazy
+    def _padded_pixels(self) -> int:
+        return math.prod(self.canonical_shape)
+
+    def inside(self, padded: NDArray[Any]) -> NDArray[Any]:
+        """Return a view of the image in the padded one, (N, C, *spatial)."""
+        g = self.geometry
+        pairs = zip(g.padding, g.spatial_shape, strict=True)
+        return padded[(slice(None), slice(None), *(slice(before, before + n) for (before, _), n in pairs))]
+
+    @lazy
+    def _pairs(self) -> tuple[tuple[int, int], ...]:
+        """The padding of the canonical axes."""
+        return ((0, 0), (0, 0), *self.geometry.padding)
+
+    @lazy
     def padded_shape(self) -> tuple[int, ...]:
         """Shape of the padded image, (N, C, *spatial) without the axes that the image lacks."""
         lead = [
@@ -70,7 +90,7 @@ class Frame:
         view = self.layout.to_canonical(image)
         if not self.geometry.is_padded:
             return view
-        pairs = ((0, 0), (0, 0), *self.geometry.padding)
+        pairs = self._pairs
         copy = partial(gather.copy, threads=threads)
         if self.orientation == "rows" and self.tap_order == "channel-last":
             modes = mode if isinstance(mode, str) else (*mode, "constant")
@@ -89,7 +109,8 @@ class Frame:
         return (0, *output, *taps) if self.orientation == "rows" else (0, *taps, *output)
 
     @lazy
-    def _split_shape(self) -> tuple[int, ...]:
+    def split_shape(self) -> tuple[int, ...]:
+        """Shape of the matrix with its axes unflattened, in the order of the matrix."""
         canonical = (self.batch, self.channels, *self.geometry.kernel_size, *self.geometry.output_shape)
         return tuple(canonical[axis] for axis in self._order)
 
@@ -106,13 +127,13 @@ class Frame:
         """Shape of `patches`: the matrix before flattening, without the axes that the image lacks."""
         return tuple(
             n
-            for axis, n in zip(self._order, self._split_shape, strict=True)
+            for axis, n in zip(self._order, self.split_shape, strict=True)
             if axis > 1 or (axis == 0 and self.layout.has_batch) or (axis == 1 and self.layout.has_channels)
         )
 
     def split(self, matrix: NDArray[Any]) -> NDArray[Any]:
         """Return a view of a column matrix with its axes unflattened, in the order of the matrix."""
-        return matrix.reshape(self._split_shape, copy=False)
+        return matrix.reshape(self.split_shape, copy=False)
 
     def canonical(self, matrix: NDArray[Any]) -> NDArray[Any]:
         """Return a view of a column matrix as (N, C, *kernel, *output)."""
@@ -120,7 +141,16 @@ class Frame:
 
     def patches(self, padded: NDArray[Any]) -> NDArray[Any]:
         """Return a read-only view of the padded image in the axes of `split`."""
-        return patch_view(padded, self.geometry).transpose(self._order)
+        return strided(padded, self.split_shape, self.patch_strides(padded.strides))
+
+    def patch_strides(self, strides: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the strides of `patches`, of an image (N, C, *spatial) with these."""
+        canonical = _patch_strides(strides, self.geometry)
+        return tuple(canonical[axis] for axis in self._order)
+
+    def padded_strides(self, itemsize: int) -> tuple[int, ...]:
+        """Return the strides of a contiguous padded image (N, C, *spatial)."""
+        return row_major(self.canonical_shape, itemsize)
 
 
 def patch_view(padded: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
@@ -137,12 +167,13 @@ def patch_view(padded: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
     ndarray, (N, C, *kernel, *output)
         A view: entry (n, c, *t, *o) is ``padded[n, c, o·stride + t·dilation]``.
     """
-    lead, pixel = padded.strides[:2], padded.strides[2:]
-    return strided(
-        padded,
-        (*padded.shape[:2], *geometry.kernel_size, *geometry.output_shape),
-        (*lead, *geometry.tap_strides(pixel), *geometry.position_strides(pixel)),
-    )
+    shape = (*padded.shape[:2], *geometry.kernel_size, *geometry.output_shape)
+    return strided(padded, shape, _patch_strides(padded.strides, geometry))
+
+
+def _patch_strides(strides: tuple[int, ...], geometry: Geometry) -> tuple[int, ...]:
+    pixel = strides[2:]
+    return (*strides[:2], *geometry.tap_strides(pixel), *geometry.position_strides(pixel))
 
 
 @memoized

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..engine import gather
+from ..engine.compiler import in_use
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, DTypeError, ShapeError, named, shown
+from ..memory import NOTHING, keep, recall, told_apart
 from ..spec.arguments import check_choice, checked_shape
 from ..spec.arrays import as_array, check_numbers, check_output, is_registered_integer, native, own, sum_dtype, wider
-from ..spec.padding import check_mode, constant
+from ..spec.padding import check_mode
 from .fold import accumulator, resolve_fold
 from .frame import Orientation, TapOrder, resolve_frame
+from .way import fill_value, require_padded, way_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -118,36 +120,19 @@ def im2col(
            [4, 5, 7, 8]])
     """
     image = as_array("x", x)
-    frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
-    shape, dtype = frame.matrix_shape, native(image.dtype)
-    mode = check_mode(padding_mode, frame.layout, frame.geometry)
-    fill = _fill(padding_value, dtype, frame)
-    workers = resolve_threads(threads)
-    padded = _require_padded(frame, dtype)
-    if out is None:
-        way_out = "use conv, which never makes it whole, or patches, a view that copies nothing"
-        size = math.prod(shape) * dtype.itemsize
-        require_memory(size, way_out, "the column matrix {} of {}", shape, dtype, beside=padded)
-        matrix = np.empty(shape, dtype)
-    else:
-        matrix = check_output(out, shape, dtype, [image])
-    source = frame.patches(frame.padded(image, mode, fill, workers))
-    gather.copy(frame.split(matrix), source, workers)
+    options = kernel_size, stride, padding, dilation, layout, orientation, tap_order, padding_mode, padding_value
+    plain = told_apart((*options, threads))
+    kind = plain and (im2col, image.shape, image.strides, image.dtype, plain)
+    way = NOTHING if plain is None else recall(kind)
+    if way is NOTHING or not way.suits(threads):
+        way = way_of(image, *options, threads)
+        if plain is not None:
+            keep(kind, way)
+    elif not way.was_seen and in_use():
+        way = keep(kind, way.seen_again(image))
+    matrix = way.matrix(image, out)
+    way.fill(matrix, image)
     return matrix if out is None else out
-
-
-def _require_padded(frame: Frame, dtype: np.dtype[Any]) -> int:
-    """Ask for the memory of the padded image, and return its bytes."""
-    size = frame.padded_bytes(dtype.itemsize)
-    require_memory(size, "use less padding", "the padded image {} of {}", frame.padded_shape, dtype)
-    return size
-
-
-def _fill(value: object, dtype: np.dtype[Any], frame: Frame) -> NDArray[Any]:
-    """Return the padding value in a dtype; the default is looked at only where something is padded."""
-    if not frame.geometry.is_padded and type(value) is int and value == 0:
-        return np.zeros((), dtype)
-    return constant(value, dtype, frame.channels if frame.layout.has_channels else None)
 
 
 @named
@@ -211,13 +196,13 @@ def patches(
     image = as_array("x", x)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     mode = check_mode(padding_mode, frame.layout, frame.geometry)
-    fill = _fill(padding_value, native(image.dtype), frame)
+    fill = fill_value(padding_value, native(image.dtype), frame)
     if frame.geometry.is_padded and copy is False:
         raise ArgumentError(
             f"padding {frame.geometry.padding} needs a padded copy of the image but copy=False; pad the image "
             "first, or pass copy=None"
         )
-    _require_padded(frame, native(image.dtype))
+    require_padded(frame, native(image.dtype))
     view = frame.patches(frame.padded(image, mode, fill))
     return view.reshape(frame.patches_shape, copy=False)
 

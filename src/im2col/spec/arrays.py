@@ -268,6 +268,12 @@ def check_output(
     OutputError
         If `out` is no ndarray, has another shape or dtype, is read-only, or shares memory with itself or an input.
     """
+    if type(out) is np.ndarray and out.shape == shape and out.dtype == dtype and out.flags.carray:
+        for x in inputs:
+            if np.may_share_memory(out, x):
+                break
+        else:
+            return out  # all but the rare call
     problem = _problem_of(out, shape, dtype, inputs)
     if problem is not None:
         raise OutputError(f"out {problem}")

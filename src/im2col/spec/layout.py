@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import GeometryError, LayoutError, shown
-from ..memory import memoized
 from .arguments import is_sequence, plain, word
 from .strides import dense_strides
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 BATCH, CHANNEL = "N", "C"
 _SPATIAL_LETTERS = "ABEFGIJKLMOPQRSTUVXYZDHW"
 """Names of spatial axes, innermost last: one axis is W, two are HW, three DHW."""
+
+
+_MOST_LAYOUTS = 64
+"""For which it is remembered how they become canonical: more than anyone uses in turn."""
 
 
 class Layout(NamedTuple):
@@ -109,7 +113,7 @@ class Layout(NamedTuple):
         return dense_strides([canonical.index(a) for a in self.axes], (batch, channels, *spatial), size)
 
 
-@memoized
+@lru_cache(_MOST_LAYOUTS)
 def _way_to_canonical(axes: str) -> tuple[tuple[int, ...] | None, tuple[Any, ...] | None]:
     """Return the order of axes, and the index that adds those which are missing; None for what changes nothing."""
     layout = Layout(axes)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..memory import recalled
 from .arrays import native
 from .border import fill_border, fold_border
 
@@ -58,13 +60,23 @@ def pad_image(
     ndarray
         A new array of x's dtype in native byte order, in C order of x's axes.
     """
-    shape, dtype = [n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], native(x.dtype)
-    holds_constant = "constant" in modes_along(mode, x.ndim)
+    (shape, _), dtype = _place(x.shape, tuple(pairs)), native(x.dtype)
+    holds_constant = mode == "constant" or "constant" in modes_along(mode, x.ndim)
     padded = np.zeros(shape, dtype) if holds_constant else np.empty(shape, dtype)
     if holds_constant and value is not None and any(value.tobytes()):  # the bytes: -0.0 is a value of its own
         padded[...] = value
     fill_padded(padded, x, pairs, mode, copy)
     return padded
+
+
+def _place(shape: tuple[int, ...], pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+    """Return the shape of a padded image, and where the image lies in it."""
+    return recalled((_placed, shape, pairs), partial(_placed, shape, pairs))
+
+
+def _placed(shape: tuple[int, ...], pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+    inner = tuple(slice(before, before + n) for n, (before, _) in zip(shape, pairs, strict=True))
+    return tuple(n + before + after for n, (before, after) in zip(shape, pairs, strict=True)), inner
 
 
 def fill_padded(
@@ -83,7 +95,7 @@ def fill_padded(
     x, pairs, mode, copy
         As for `pad_image`.
     """
-    inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, pairs, strict=True))
+    inner = _place(x.shape, tuple(pairs))[1]
     copy(padded[inner], x)
     if mode == "constant":
         return

@@ -41,6 +41,7 @@ class Implicit:
         # These take milliseconds to import, and wait for the first problem.
         with importing:
             from ...engine.compiler import refusal
+            from ...engine.sequence import SEQUENCE
             from .decide import decide, obstacle
             from .prepared import DecidedLayer, PreparedLayer
 
@@ -52,14 +53,14 @@ class Implicit:
         if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
             rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
         layer = DecidedLayer(problem, decision, threads)
-        refused = refusal(layer.kernels, target)
+        refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
         if refused is not None:
             return Offer(0, f"the engine cannot compile its kernel ({refused})")
         more = (copy.images(problem.batch) - 1) * copy.pitch if copy else 0
         # Tables for several copies at a time are others than for dense arrays.
         shared = decision.making_bytes + (decision.table_bytes if more else 0)
         nbytes = decision.workspace_bytes + more + shared
-        return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target, shared)
+        return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target, shared, layer.at_once)
 
 
 ALGORITHM = Implicit()

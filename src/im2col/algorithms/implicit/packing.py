@@ -10,6 +10,8 @@ import numpy as np
 from ...engine import gather, scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from .view import GroupShape, View
@@ -154,17 +156,11 @@ def pack(
     scales : ndarray of float32, (filters,), or None
         They come with a bias.
     """
-    source = w.reshape(group.groups, group.filters, *w.shape[1:])
-    last = places[-1]
-    room = last.weights_at // dtype.itemsize + math.prod(last.packed)
-    weights = scratch.empty(room, dtype)
-    for place in places:
-        first = place.weights_at // dtype.itemsize
-        whole = weights[first : first + math.prod(place.packed)].reshape(place.packed)
-        whole[..., place.split[2] :] = 0
-        to = whole[..., : place.split[2]]
+    weights = scratch.empty(room_for_weights(places), dtype)
+    for whole, to, source in weights_by_place(places, group, weights, w):
+        whole[..., to.shape[-1] :] = 0
         with np.errstate(all="ignore"):  # they are converted on the way
-            gather.copy(to, source[:, place.filters].reshape(place.split).transpose(place.order), threads)
+            gather.copy(to, source, threads)
     if bias is None:
         return Packed(weights, weights)
     offsets = _by_filter(places, group, bias)
@@ -173,14 +169,46 @@ def pack(
     return Packed(weights, offsets)
 
 
-def _by_filter(places: list[PackedAt], group: GroupShape, values: NDArray[Any]) -> NDArray[Any]:
-    """Return one value a filter in the order of the packed filters, 0 for filters that are not there."""
-    last, size = places[-1], values.itemsize
-    packed = np.zeros(last.bias_at // size + math.prod(last.packed[:2]) * last.packed[-1], values.dtype)
+def room_for_weights(places: list[PackedAt]) -> int:
+    """Return how many weights there are as packed, with those that fill up blocks."""
+    return sum(math.prod(each.packed) for each in places)
+
+
+def room_for_bias(places: list[PackedAt]) -> int:
+    """Return how many filters there are as packed, with those that fill up blocks."""
+    return sum(math.prod(each.packed[:2]) * each.packed[-1] for each in places)
+
+
+def weights_by_place(
+    places: list[PackedAt], group: GroupShape, packed: NDArray[Any], w: NDArray[Any]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """Yield for each of the blocks where it is packed, the filters' part of that, and a view of them in its order."""
+    filters = w.reshape(group.groups, group.filters, *w.shape[1:])
+    for place in places:
+        first = place.weights_at // packed.itemsize
+        whole = packed[first : first + math.prod(place.packed)].reshape(place.packed)
+        yield (
+            whole,
+            whole[..., : place.split[2]],
+            filters[:, place.filters].reshape(place.split).transpose(place.order),
+        )
+
+
+def values_by_place(
+    places: list[PackedAt], group: GroupShape, packed: NDArray[Any], values: NDArray[Any]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield for each of the blocks where one value a filter is packed, and a view of those values."""
     each = values.reshape(group.groups, group.filters)
     for place in places:
         shape = (*place.packed[:2], place.packed[-1])
-        first = place.bias_at // size
-        to = packed[first : first + math.prod(shape)].reshape(shape)[..., : place.split[2]]
-        to[...] = each[:, place.filters].reshape(place.split[:3])
+        first = place.bias_at // packed.itemsize
+        whole = packed[first : first + math.prod(shape)].reshape(shape)
+        yield whole[..., : place.split[2]], each[:, place.filters].reshape(place.split[:3])
+
+
+def _by_filter(places: list[PackedAt], group: GroupShape, values: NDArray[Any]) -> NDArray[Any]:
+    """Return one value a filter in the order of the packed filters, 0 for filters that are not there."""
+    packed = np.zeros(room_for_bias(places), values.dtype)
+    for to, source in values_by_place(places, group, packed, values):
+        to[...] = source
     return packed

@@ -12,6 +12,7 @@ import numpy as np
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
 from ...engine.host import require_memory
+from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
 from .decide import LINE, Copy
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from ...engine.compiler import Kernel
     from ...spec.problem import Problem
+    from .at_once import AtOnce
     from .decide import Decision
     from .view import GroupShape, View
     from .work import Tables
@@ -82,6 +84,19 @@ class DecidedLayer:
         require_memory(d.table_bytes, READ_IN_PLACE, "the tables for arrays that are not dense")
         return d.tables(view)
 
+    def at_once(self, x: NDArray[Any], out: NDArray[Any], w: NDArray[Any], bias: NDArray[Any] | None) -> AtOnce | None:
+        """Return how this layer and the packing of its weights are one call, or None where there is more to do."""
+        d = self.decision
+        dense = (x.strides, out.strides) == (d.strides, d.out_strides) and x.dtype.isnative
+        if not dense or d.copy is not None or d.dot is not None or w.dtype != d.dtype:
+            return None
+        with importing:
+            from .at_once import at_once  # it loads what copies are planned with
+        with suppress(EngineError):
+            calls = self.calls
+            return at_once(self.problem, self.tables, self.group, calls, w, bias) if calls else None
+        return None
+
     def calls_for_bands(self, count: int) -> Calls:
         """Return the calls for dense arrays, in so many bands of the map."""
         p, target = self.problem, self.decision.target
@@ -112,19 +127,24 @@ class PreparedLayer:
             bias = np.zeros(problem.filters, problem.accumulator)
         places = layer.tables.places
         self._packed = pack(places, layer.group, filters, bias, packed_as, layer.threads, scales)
-        self._addresses = self._packed.weights.ctypes.data, self._packed.bias.ctypes.data
         self._arena = threading.local()
         self._latest: tuple[tuple[int, Strides, Strides], Calls | None] | None = None
 
     def __call__(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Convolve arrays of any strides."""
         if self._calls is not None and (x.strides, out.strides) == self._strides and x.dtype.isnative:
-            self._calls.run(x.ctypes.data, *self._addresses, out.ctypes.data)
+            self._calls.run(x, out, *self._packed)
             return
         batch = self._problem.batch
         step = self._copy.images(batch) if self._copy else batch
         for n in range(0, batch, step):
             self._some(x[n : n + step], out[n : n + step])
+
+    def at_once(self, x: NDArray[Any], out: NDArray[Any]) -> Callable[[int, int], None] | None:
+        """Return what is called for arrays of these strides, by their identities; None where it is more than a call."""
+        if self._calls is None or (x.strides, out.strides) != self._strides or not x.dtype.isnative:
+            return None
+        return self._calls.at_once(*self._packed)
 
     def bands(self, x: NDArray[Any], out: NDArray[Any], count: int) -> list[Callable[[], None]] | None:
         """Return a function for each of so many bands of the map, or None where an image is copied first."""
@@ -132,7 +152,7 @@ class PreparedLayer:
         if self._calls is None or not dense:
             return None
         calls = self._layer.calls_for_bands(count)
-        return calls.bands(x.ctypes.data, *self._addresses, out.ctypes.data)
+        return calls.bands(x, out, *self._packed)
 
     def _some(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Convolve images together, through a copy where one is needed; one by one where that is not foreseen."""
@@ -156,7 +176,7 @@ class PreparedLayer:
         if calls is None:
             raise RuntimeError("a tile that was chosen for dense arrays walks them")  # pragma: no cover
         source = x if copy is None else self._filled(copy, x)
-        calls.run(source.ctypes.data, *self._addresses, result.ctypes.data)
+        calls.run(source, result, *self._packed)
         if result is not out:
             np.copyto(out, result)
 

@@ -8,22 +8,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine.compiler import required
+from ...engine.sequence import ARRAYS, Step, Steps
 from ...engine.threads import run_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from ...engine.compiler import Kernel
+    from ...engine.copies import Copies
     from ...engine.target import Target
     from .packing import FilterBlocks, PackedAt
+
+    Array = NDArray[Any]
 
 READ_IN_PLACE = "pass arrays in C order and in the machine's byte order"
 """The way out where a copy, or tables for arrays of other strides, would not fit the memory."""
 _WORTH_A_TASK = 4e6
 """Operations from which a piece of work is worth waking a thread."""
 _TASKS_A_THREAD = 3
+WEIGHTS, BIAS, GIVEN_WEIGHTS, GIVEN_BIAS, X, OUT = range(ARRAYS)
+"""What a layer's calls are about: weights and bias as they are packed and as they were given, image, result."""
 
 
 class TileRun(NamedTuple):
@@ -81,18 +87,6 @@ def job_table(words: Sequence[str], **values: Any) -> NDArray[np.int64]:
     return np.array([v.ctypes.data if isinstance(v := values[word], np.ndarray) else v for word in words], np.int64)
 
 
-class _Call(NamedTuple):
-    """One call of a kernel: bytes to add to the arrays' addresses, and the addresses of its job and its task."""
-
-    function: Callable[..., None]
-    x: int
-    w: int
-    bias: int
-    out: int
-    job: int
-    task: int
-
-
 class _Ranges(NamedTuple):
     """What a task covers: images, groups and blocks of filters by their numbers, rows by their share."""
 
@@ -126,49 +120,86 @@ class Calls:
     """
 
     def __init__(self, tables: Tables, target: Target, batch: int, threads: int, flops: int, bands: int = 0) -> None:
-        self._keep: list[Any] = [tables]
-        self._target, self._threads = target, threads
+        self.target, self.threads = target, threads
         wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
         ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted)
-        self._tasks = [tuple(self._calls(tables, r)) for r in ranges]
+        self._tables, self._ranges = tables, ranges
+        self.tasks: list[Steps] = []
+        for r in ranges:
+            keep: list[Any] = [tables]
+            self.tasks.append(Steps([((), self._calls(r, keep))], target, keep))
 
-    def _calls(self, tables: Tables, ranges: _Ranges) -> Iterator[_Call]:
+    def behind(self, copies: Copies) -> Steps:
+        """Return those of the only task behind copies that make what they read."""
+        (ranges,), keep = self._ranges, [self._tables, copies]
+        return Steps([(copies.steps, self._calls(ranges, keep))], self.target, keep)
+
+    def block_by_block(self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int]) -> Steps:
+        """Return those of the only task for each block of filters behind the copies that pack it, all to one place.
+
+        Parameters
+        ----------
+        before : Copies
+            That come first of all.
+        packed : sequence of Copies
+            For each block, in order.
+        nbytes : sequence of int
+            Of the packed blocks, for each of `Tables.blocks`.
+        """
+        (ranges,), keep = self._ranges, [self._tables, before, packed]
+        rounds: list[Any] = [(before.steps, ())]
+        for i, copies in enumerate(packed):
+            rounds.append((copies.steps, self._calls(ranges._replace(blocks=(i, i + 1)), keep, nbytes)))
+        return Steps(rounds, self.target, keep)
+
+    def _calls(self, ranges: _Ranges, keep: list[Any], nbytes: Sequence[int] | None = None) -> list[Step]:
+        """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin."""
+        calls, tables = [], self._tables
+        sizes = nbytes or [0] * len(tables.blocks)
         for run in tables.runs:
             first, stop = (run.rows * edge // ranges.pieces for edge in ranges.rows)
             before = 0
-            for each, place, (kernel, job, x) in zip(tables.blocks, tables.places, run.calls, strict=True):
+            for each, place, size, (kernel, job, x) in zip(tables.blocks, tables.places, sizes, run.calls, strict=True):
                 blocks = [min(max(edge - before, 0), each.blocks) for edge in ranges.blocks]
                 before += each.blocks
                 if first == stop or blocks[0] == blocks[1]:
                     continue
-                function = required(kernel, self._target)
                 task = np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64)
-                self._keep.append(task)
-                yield _Call(
-                    function,
-                    x,
-                    place.weights_at,
-                    place.bias_at,
-                    each.first * tables.out_filter,
-                    job.ctypes.data,
-                    task.ctypes.data,
-                )
+                keep.append(task)
+                out = each.first * tables.out_filter
+                weights_at = place.weights_at if nbytes is None else -blocks[0] * size
+                where = ((X, x), (WEIGHTS, weights_at), (BIAS, place.bias_at), (OUT, out))
+                calls.append(Step(required(kernel, self.target), where, (job.ctypes.data, task.ctypes.data)))
+        return calls
 
-    def run(self, x: int, w: int, bias: int, out: int) -> None:
-        """Run them all for image, packed weights and bias, and result at these addresses."""
-        if len(self._tasks) == 1:
-            self._run(self._tasks[0], x, w, bias, out)
+    def run(self, x: Array, out: Array, weights: Array, bias: Array) -> None:
+        """Run them all for image, result, packed weights and packed bias."""
+        if len(self.tasks) == 1:
+            self.tasks[0].run(weights, bias, weights, bias, x, out)
         else:
-            run_parallel(self.bands(x, w, bias, out), self._threads)
+            run_parallel(self.bands(x, out, weights, bias), self.threads)
 
-    def bands(self, x: int, w: int, bias: int, out: int) -> list[Callable[[], None]]:
-        """Return a function for each band of the map, for arrays at these addresses."""
-        return [partial(self._run, task, x, w, bias, out) for task in self._tasks]
+    def run_at(self, x: int, w: int, bias: int, out: int) -> None:
+        """Run them all for arrays at these addresses."""
+        run_parallel([partial(task.run_at, w, bias, w, bias, x, out) for task in self.tasks], self.threads)
 
-    def _run(self, calls: tuple[_Call, ...], x: int, w: int, bias: int, out: int) -> None:
-        """Run one task's calls; a method, so that who has it keeps the tables at its addresses."""
-        for call in calls:
-            call.function(x + call.x, w + call.w, bias + call.bias, out + call.out, call.job, call.task)
+    def bands(self, x: Array, out: Array, weights: Array, bias: Array) -> list[Callable[[], None]]:
+        """Return a function for each band of the map."""
+        return [partial(task.run, weights, bias, weights, bias, x, out) for task in self.tasks]
+
+    def at_once(self, weights: Array, bias: Array) -> Callable[[int, int], None] | None:
+        """Return a function of the identities of image and result, for packed weights and bias that are kept elsewhere.
+
+        None where they are several tasks.
+        """
+        if len(self.tasks) > 1:
+            return None
+        return partial(self.tasks[0].run_ids, id(weights), id(bias), id(weights), id(bias))
+
+
+def one_task(flops: int) -> bool:
+    """Return whether so few operations are one task for any number of threads."""
+    return int(flops / _WORTH_A_TASK) <= 1
 
 
 def _bands(tables: Tables, batch: int, count: int) -> list[_Ranges]:

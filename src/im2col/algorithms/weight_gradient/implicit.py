@@ -31,6 +31,7 @@ class Implicit:
         """Return the tile with the fewest cycles, and what it takes."""
         with importing:
             from ...engine.compiler import refusal  # these take milliseconds to import
+            from ...engine.sequence import SEQUENCE
             from ..implicit.decide import obstacle
             from .decide import decide_gradient
             from .prepared import DecidedGradient, PreparedGradient
@@ -40,7 +41,7 @@ class Implicit:
             return Offer(0, str(why_not))
         decision = decide_gradient(problem, target)
         gradient = DecidedGradient(decision, threads)
-        refused = refusal(gradient.all_kernels, target)
+        refused = refusal(lambda: (SEQUENCE, *gradient.all_kernels()), target)
         if refused is not None:
             return Offer(0, f"the engine cannot compile its kernel ({refused})")
         prepare = partial(PreparedGradient, gradient)

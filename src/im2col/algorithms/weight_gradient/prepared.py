@@ -82,7 +82,7 @@ class PreparedGradient:
             first = sum(s.start * step for s, step in zip(positions, steps, strict=True))
             calls = self._calls_for(shape, number > 0)
             weights = (grad[images] if panel is None else panel).ctypes.data
-            calls.run(source.ctypes.data + first, weights, weights, sums.ctypes.data)
+            calls.run_at(source.ctypes.data + first, weights, weights, sums.ctypes.data)
         if not direct:
             with np.errstate(all="ignore"):
                 np.copyto(np.flip(out, tuple(range(2, out.ndim))) if p.flip else out, sums, casting="unsafe")

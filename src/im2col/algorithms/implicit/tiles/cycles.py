@@ -78,10 +78,25 @@ def _lines(view: View, positions: int) -> float:
 
 def conflicts(step: int, positions: int, target: Target) -> float:
     """Return how much longer a tap takes because its pixels compete for the same sets of the first-level cache."""
-    sets, ways = target.sets, target.caches[0] // (LINE * target.sets)
-    lines = {m * step // LINE for m in range(positions)}
-    in_a_set = max(Counter(line % sets for line in lines).values())
+    in_a_set, ways = _in_a_set(step, positions, target), _ways(target)
     return 1.0 + 0.02 * max(0, in_a_set - ways // 2) if in_a_set < ways else 4.0
+
+
+def crowding(step: int, filters: int, target: Target) -> float:
+    """Return how much longer a tile takes to store because its filters' lines compete for the same sets."""
+    # Up to twice as many as a set has wait in the store queue until their turn comes.
+    return 4.0 if _in_a_set(step, filters, target) > 2 * _ways(target) else 1.0
+
+
+def _in_a_set(step: int, count: int, target: Target) -> int:
+    """Return the most lines of a set of the first-level cache, of so many that lie `step` bytes apart."""
+    lines = {i * step // LINE for i in range(count)}
+    return max(Counter(line % target.sets for line in lines).values())
+
+
+def _ways(target: Target) -> int:
+    """Return how many lines a set has."""
+    return target.caches[0] // (LINE * target.sets)
 
 
 def narrow(lanes: int, view: View, target: Target) -> float:

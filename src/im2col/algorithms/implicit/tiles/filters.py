@@ -81,6 +81,8 @@ class FilterShape(NamedTuple):
                 tap += model.waiting(view, group, weights, size, target)
                 tap *= model.conflicts(view.pixel[-1] * g.stride[-1], size, target)
                 store = vectors * self._store_cycles(size, view, target)
+                if self.transposed:  # each filter has a line of its own
+                    store *= model.crowding(view.out_filter, vectors * self.lanes, target)
                 total += blocks * tiles * (taps * tap + store + model.TILE_CYCLES)
         return total * group.groups * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
 

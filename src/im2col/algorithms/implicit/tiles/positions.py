@@ -255,7 +255,7 @@ class PositionShape(NamedTuple):
         planes = 3 * 8 * math.prod(g.kernel_size[:-2]) * tiling.channels
         # A mask of pixels and one of positions for each piece that meets the padding: at most all of them.
         reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self) + piece
-        border = min(pieces, 3 + sum(g.padding[-1]) // (piece * g.stride[-1]))
+        border = min(pieces, 2 + (tiling.view.spread > 1) + sum(g.padding[-1]) // (piece * g.stride[-1]))
         masks = 2 * border * reach * size + 20 * reach
         return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + (8 << 10)
 

@@ -1,0 +1,142 @@
+"""Several kernel calls as one: Python calls one kernel, which calls the others from a list in memory.
+
+A call from Python costs as much as a thousand products. And where an array lies is asked there, too: NumPy takes longer
+to tell its address than to make it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..importing import importing
+from .compiler import Kernel, required
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from .target import Target
+
+DATA = object.__basicsize__
+"""Bytes from a Python object's start to the address of its numbers, if it is an array: behind what every object begins
+with, as NumPy promises to all that is compiled against it (`PyArrayObject_fields`)."""
+ARRAYS = 6
+"""Arrays that the calls of a list may be about."""
+CALL, COPY = (4, 2), (2, 12)
+"""Addresses of a kernel, and other arguments behind them: of a kernel that computes, and of one that copies."""
+
+
+def address_of(array: NDArray[Any]) -> int:
+    """Return where an array's numbers begin: what ``array.ctypes.data`` says, in a seventh of the time.
+
+    Examples
+    --------
+    >>> array = np.zeros(3)
+    >>> address_of(array) == array.ctypes.data
+    True
+    """
+    return ctypes.c_size_t.from_address(id(array) + DATA).value
+
+
+class Step(NamedTuple):
+    """One call of a kernel.
+
+    Parameters
+    ----------
+    function : callable
+        As `compiler.load` gives it.
+    addresses : sequence of (int, int)
+        The arrays, by their numbers, and bytes from their starts.
+    rest : sequence of int
+        The arguments behind them.
+    """
+
+    function: Callable[..., None]
+    addresses: Sequence[tuple[int, int]]
+    rest: Sequence[int]
+
+
+class Steps:
+    """Calls of kernels, one after another, in rounds: those that copy, then those that compute.
+
+    Parameters
+    ----------
+    rounds : sequence of (list of Step, list of Step)
+        With `COPY` and with `CALL` arguments.
+    target : Target or None
+        The CPU that they are for.
+    keep : object
+        What arguments are the addresses of.
+
+    Raises
+    ------
+    EngineError
+        If the kernel that calls them cannot be compiled, after the engine's warning.
+
+    Examples
+    --------
+    >>> Steps([], None, ()).run(*[np.zeros(1)] * ARRAYS)
+    """
+
+    def __init__(
+        self, rounds: Sequence[tuple[Sequence[Step], Sequence[Step]]], target: Target | None, keep: object
+    ) -> None:
+        words: list[Any] = [len(rounds)]
+        for copies, calls in rounds:
+            words += len(copies), len(calls)
+            for step in (*copies, *calls):
+                function: Any = step.function
+                words.append(ctypes.cast(function, ctypes.c_void_p).value)
+                words += (*(n for at in step.addresses for n in at), *step.rest)
+        self._list, self._keep = np.array(words, np.int64), keep
+        self.run_ids = partial(required(SEQUENCE, target), self._list.ctypes.data)
+        """Run them for arrays of which the identities are given, ``id(array)``: nothing is asked of them in Python."""
+
+    def run(self, *arrays: NDArray[Any]) -> None:
+        """Run them for `ARRAYS` arrays, whose numbers count from 0."""
+        self.run_ids(*map(id, arrays))
+
+    def run_at(self, *addresses: int) -> None:
+        """Run them for arrays that begin at `ARRAYS` addresses."""
+        starts = np.array(addresses, np.int64)
+        first = starts.ctypes.data - DATA  # where objects would be that have these addresses
+        self.run_ids(*range(first, first + starts.nbytes, 8))
+
+
+def _sequence(name: str, _target: Target, arrays: int, data: int) -> str:
+    with importing:
+        from .builder import Builder
+
+    names = [f"array{i}" for i in range(arrays)]
+    b = Builder(name, " ".join(["*list", *names]))
+    starts = [b.load(b.at(b.address(b[each]), b.constant(data)), b.i64) for each in names]
+    rounds, first = b.entry(b["*list"], b.constant(0)), b.at(b["*list"], b.constant(8))
+    with b.accumulate(b.constant(0), rounds, [first]) as state:
+        (numbers,) = state.values
+        at = b.at(numbers, b.constant(16))
+        for number, (addresses, others) in enumerate((COPY, CALL)):
+            row = 8 * (1 + 2 * addresses + others)
+            count = b.entry(numbers, b.constant(number))
+            with b.loop(count) as i:
+                step = b.at(at, b.mul(i, row))
+                words = [b.entry(step, b.constant(k)) for k in range(row // 8)]
+                function, *where = words[: 1 + 2 * addresses]
+                given = []
+                for array, offset in zip(where[::2], where[1::2], strict=True):
+                    start = starts[0]
+                    for k in range(1, arrays):
+                        start = b.choose(b.inside(array, b.constant(k)), start, starts[k])
+                    given.append(b.add(start, offset))
+                b.call(b.address(function), [*given, *words[1 + 2 * addresses :]])
+            at = b.at(at, b.mul(count, row))
+        state.values = [at]
+    return b.finish()
+
+
+SEQUENCE = Kernel("sequence", _sequence, (ARRAYS, DATA), 1 + ARRAYS, 1)
+"""Who runs kernels by `Steps` needs this one, too."""

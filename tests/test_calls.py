@@ -1,0 +1,369 @@
+"""Calls that come again: what is remembered of them changes no result and no error, and nothing is asked twice."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import im2col
+from im2col import memory
+from im2col.algorithms.implicit.work import Calls
+from im2col.engine import compiler, gather, host, threads
+from im2col.engine.sequence import SEQUENCE
+from im2col.engine.target import host as host_target
+from im2col.errors import (
+    ArgumentError,
+    DTypeError,
+    GeometryError,
+    Im2colError,
+    MemoryBudgetError,
+    OutputError,
+    ShapeError,
+)
+from im2col.layers.operation import Operation, Work
+from im2col.layers.stages import Convolution
+
+from .kit.outcomes import raises_exactly, require
+from .kit.targets import planning_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+require("llvmlite")
+Array = np.ndarray[Any, Any]
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Remember nothing from before, and nothing of this."""
+    monkeypatch.delenv("IM2COL_NUM_THREADS", raising=False)
+    memory.clear()
+    yield
+    memory.clear()
+
+
+def integers(seed: int, *shape: int, dtype: str = "float32") -> Array:
+    """Return small integers."""
+    return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
+
+
+def nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whatever a call does fail that is no one call of the engine."""
+
+    def fail(*_: Any) -> Any:
+        pytest.fail("this is more than one call of the engine")
+
+    monkeypatch.setattr(Work, "run", fail)
+    monkeypatch.setattr(Convolution, "run", fail)
+
+
+LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "dense": ((1, 8, 8, 8), (8, 8, 3, 3), {"padding": 1}),
+    "a tail of filters": ((2, 5, 9, 7), (11, 5, 3, 3), {"stride": 2}),
+    "flipped": ((1, 3, 9, 9), (16, 3, 3, 2), {"flip": True}),
+    "grouped": ((1, 6, 9, 9), (8, 3, 3, 3), {"groups": 2, "padding": ((1, 0), 2)}),
+    "depthwise": ((1, 16, 9, 9), (16, 1, 3, 3), {"groups": 16, "padding": 1}),
+    "dilated": ((1, 4, 12, 12), (4, 4, 3, 3), {"dilation": 3, "activation": "relu"}),
+    "no batch": ((4, 9, 9), (6, 4, 3, 3), {"padding": "same"}),
+    "channels last": ((1, 9, 9, 8), (8, 8, 3, 3), {"layout": "NHWC", "padding": 1}),
+    "pointwise": ((1, 8, 5, 5), (24, 8, 1, 1), {}),
+    "double": ((1, 4, 6, 6), (8, 4, 3, 3), {"dtype": np.float64}),
+}
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_third_call_is_the_first(name: str, bias: bool) -> None:
+    """With other numbers, of arrays that lie elsewhere, the result is that of the definition."""
+    shape, kernel, options = LAYERS[name]
+    for seed in range(4):
+        x, w = integers(seed, *shape), integers(seed + 10, *kernel)
+        b = integers(seed + 20, kernel[0]) if bias else None
+        expected = im2col.conv2d(x, w, b, algorithm="reference", **options)
+        out = np.full(expected.shape, np.nan, expected.dtype)
+        assert im2col.conv2d(x, w, b, out=out, **options) is out
+        np.testing.assert_array_equal(out, expected, strict=True)
+        np.testing.assert_array_equal(im2col.conv2d(x, w, b, **options), expected, strict=True)
+
+
+@pytest.mark.parametrize("name", LAYERS.keys() - {"double"})
+def test_a_small_call_that_comes_again_is_one_call_of_the_engine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the third on nothing is decided, packed or copied by Python, nor is it asked how many threads there are."""
+    shape, kernel, options = LAYERS[name]
+    x, w = integers(0, *shape), integers(1, *kernel)
+    expected, _ = (im2col.conv2d(x, w, **options) for _ in range(2))
+    nothing_more(monkeypatch)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: pytest.fail("asked again"), raising=False)
+    monkeypatch.setattr(os.environ, "get", lambda *_: pytest.fail("asked again"))
+    np.testing.assert_array_equal(im2col.conv2d(x, w, **options), expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: w[:, :, ::-1],
+        lambda w: w.transpose(1, 0, 3, 2),
+        np.asfortranarray,
+        lambda w: np.broadcast_to(w[:1], w.shape),
+        lambda w: w.astype(">f4"),
+        lambda w: w.astype(np.float64),
+        lambda w: w.tolist(),
+    ],
+)
+@pytest.mark.parametrize("first", [False, True])
+def test_arrays_of_other_strides_and_dtypes_are_other_calls(change: Callable[[Array], Any], first: bool) -> None:
+    """Image or filters, after calls of plain ones of the same shape."""
+    x, w = integers(0, 4, 4, 4, 4), integers(1, 4, 4, 4, 4)
+    for _ in range(3):
+        im2col.conv2d(x, w, padding=2)
+    given = (change(x), w) if first else (x, change(w))
+    expected = im2col.conv2d(*given, padding=2, algorithm="reference")
+    for _ in range(3):
+        np.testing.assert_array_equal(im2col.conv2d(*given, padding=2), expected, strict=True)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"flip": True}, {"layout": "NHWC"}, {"padding": 1, "activation": "relu"}], ids=str
+)
+@pytest.mark.parametrize("filters", [256, 208, 23])
+def test_weights_that_outweigh_the_image_are_packed_block_by_block(
+    options: dict[str, Any], filters: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before they are used, all to one place; with a bias and without. A tail of filters has zeros to keep."""
+    rounds: list[int] = []
+    block_by_block = Calls.block_by_block
+
+    def noted(self: Calls, before: Any, packed: Any, nbytes: Any) -> Any:
+        rounds.append(len(packed))
+        return block_by_block(self, before, packed, nbytes)
+
+    monkeypatch.setattr(Calls, "block_by_block", noted)
+    shape = (1, 5, 5, 8) if options.get("layout") else (1, 8, 5, 5)
+    with planning_for(host_target()._replace(caches=(4 << 10, 6 << 10, 1 << 20))):
+        for seed in range(3):
+            x, w, b = integers(seed, *shape), integers(5 + seed, filters, 8, 3, 3), integers(9 + seed, filters)
+            for bias in (None, b):
+                expected = im2col.conv2d(x, w, bias, algorithm="reference", **options)
+                np.testing.assert_array_equal(im2col.conv2d(x, w, bias, **options), expected)
+    assert min(rounds, default=2) > 1
+    assert len(rounds) == (2 if filters % 16 == 0 else len(rounds))
+
+
+WRONG: list[tuple[dict[str, Any], type[Im2colError]]] = [
+    ({"padding": True}, GeometryError),
+    ({"padding": 1.0}, GeometryError),
+    ({"padding": "1"}, ArgumentError),
+    ({"padding": 1, "stride": True}, GeometryError),
+    ({"padding": 1, "groups": 2}, ShapeError),
+    ({"padding": 1, "threads": 0}, ArgumentError),
+    ({"padding": 1, "threads": True}, ArgumentError),
+    ({"padding": 1, "bias": np.zeros(7, np.float32)}, ShapeError),
+    ({"padding": 1, "bias": np.zeros(8, complex)}, DTypeError),
+    ({"padding": 1, "out": np.zeros((1, 8, 8, 7), np.float32)}, OutputError),
+    ({"padding": 1, "out": np.zeros((1, 8, 8, 8), np.float64)}, OutputError),
+    ({"padding": 1, "out": np.broadcast_to(np.float32(0), (1, 8, 8, 8))}, OutputError),
+    ({"padding": 1, "out": [0]}, OutputError),
+]
+
+
+@pytest.mark.parametrize(("options", "kind"), WRONG, ids=lambda each: str(each)[:40])
+def test_what_is_wrong_is_said_as_before(options: dict[str, Any], kind: type[Im2colError]) -> None:
+    """After many good calls, the error is that of a process which made none."""
+    x, w = integers(0, 1, 8, 8, 8), integers(1, 8, 8, 3, 3)
+    for _ in range(3):
+        im2col.conv2d(x, w, padding=1)
+        im2col.conv2d(x, w, np.zeros(8, np.float32), padding=1, out=np.empty_like(x))
+    with pytest.raises(kind) as after:
+        im2col.conv2d(x, w, **options)
+    memory.clear()
+    with pytest.raises(kind) as before:
+        im2col.conv2d(x, w, **options)
+    assert str(after.value) == str(before.value)
+    assert str(after.value).startswith("conv2d: ")
+
+
+def test_out_is_checked_each_time() -> None:
+    """It may have become read-only, or share memory with an input; it may lie as it likes."""
+    x, w, out = integers(0, 1, 8, 8, 8), integers(1, 8, 8, 3, 3), np.empty((1, 8, 8, 8), np.float32)
+    plan = im2col.plan(x.shape, w, padding=1)
+    calls: dict[str, Callable[[Array], Array]] = {
+        "conv2d": lambda out: im2col.conv2d(x, w, padding=1, out=out),
+        "plan": lambda out: plan(x, out=out),
+    }
+    for name, call in calls.items():
+        expected = im2col.conv2d(x, w, padding=1, algorithm="reference")
+        for _ in range(3):
+            call(out)
+        within = np.full((1, 8, 8, 16), np.nan, np.float32)[..., ::2]
+        for room in (within, within.transpose(0, 3, 2, 1)[..., ::-1].transpose(0, 3, 2, 1)):
+            assert call(room) is room
+            np.testing.assert_array_equal(room, expected)
+        shares = "out shares memory with an input, which would be overwritten while it is read; pass another array"
+        with raises_exactly(OutputError, f"{name}: {shares}"):
+            call(x)
+        out.flags.writeable = False
+        with raises_exactly(OutputError, f"{name}: out is read-only; pass a writeable array"):
+            call(out)
+        out.flags.writeable = True
+    with raises_exactly(OutputError, f"conv2d: {shares}"):
+        im2col.conv2d(x, w, padding=1, out=w.reshape(-1)[:512].reshape(1, 8, 8, 8))
+
+
+def test_a_plan_that_knows_its_arrays_checks_others() -> None:
+    """After arrays of the plan's kind: lists, other strides and byte orders are taken, other shapes and dtypes not."""
+    x, w = integers(0, 1, 8, 8, 8), integers(1, 8, 8, 3, 3)
+    plan = im2col.plan(x.shape, w, padding=1)
+    expected = im2col.conv2d(x, w, padding=1, algorithm="reference")
+    strided = np.asfortranarray(x)
+    for given in (x, x, x, strided, strided, x, x.astype(">f4"), x, x[:, :, ::-1][:, :, ::-1]):
+        np.testing.assert_array_equal(plan(given), expected, strict=True)
+    message = "plan: x has shape (1, 8, 8, 7) but the plan was made for (1, 8, 8, 8); make a plan for each shape"
+    with raises_exactly(ShapeError, message):
+        plan(x[..., 1:])
+    message = (
+        "plan: x has dtype float64 but the plan was made for float32; convert x, or make the plan with "
+        "x_dtype='float64'"
+    )
+    with raises_exactly(DTypeError, message):
+        plan(x.astype(np.float64))
+
+
+def test_a_plan_with_its_arrays_is_one_call_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the second on, in either layout."""
+    for layout in ("NCHW", "NHWC"):
+        x, w = integers(0, 1, 8, 8, 8), integers(1, 8, 8, 3, 3)
+        plan = im2col.plan(x.shape, w, padding=1, layout=layout)
+        expected = plan(x)
+        with monkeypatch.context() as patch:
+            nothing_more(patch)
+            np.testing.assert_array_equal(plan(x), expected)
+            np.testing.assert_array_equal(plan(x, out=np.empty_like(expected)), expected)
+
+
+def test_threads_that_were_set_meanwhile_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is work for several; a wrong environment is an error of the very next call."""
+    x, w = integers(0, 1, 64, 40, 40), integers(1, 64, 64, 3, 3)
+    workers: list[int] = []
+    prepared = Operation.prepared
+
+    def noted(self: Operation, weights: Any) -> Any:
+        workers.append(self.threads)
+        return prepared(self, weights)
+
+    monkeypatch.setattr(Operation, "prepared", noted)
+    monkeypatch.setattr(threads, "_process_threads", 1)
+    results = [im2col.conv2d(x, w) for _ in range(3)]
+    assert workers == [1, 1]  # the third was one call
+    monkeypatch.setattr(threads, "_process_threads", None)
+    monkeypatch.setenv("IM2COL_NUM_THREADS", "2")
+    results += [im2col.conv2d(x, w) for _ in range(3)]
+    assert workers[2:] == [2, 2, 2]
+    monkeypatch.setenv("IM2COL_NUM_THREADS", "1")
+    results += [im2col.conv2d(x, w, threads=1)]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+    monkeypatch.setenv("IM2COL_NUM_THREADS", "many")
+    message = "conv2d: the environment variable IM2COL_NUM_THREADS must be a positive integer, got 'many'"
+    with raises_exactly(ArgumentError, message):
+        im2col.conv2d(x, w)
+
+
+def test_memory_is_asked_for_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that went well thrice is refused once there is less."""
+    x, w = integers(0, 1, 8, 8, 8), integers(1, 8, 8, 3, 3)
+    plan = im2col.plan(x.shape, w, padding=1)
+    calls: dict[str, Callable[[], Array]] = {
+        "conv2d": lambda: im2col.conv2d(x, w, padding=1),
+        "plan": lambda: plan(x),
+        "im2col": lambda: im2col.im2col(x, 3, padding=1),
+    }
+    for call in [*calls.values()] * 3:
+        call()
+    monkeypatch.setattr(host, "_ALWAYS_FITS", 0)
+    monkeypatch.setattr(host, "available_memory", lambda: 100)
+    for name, call in calls.items():
+        with pytest.raises(MemoryBudgetError, match=f"^{name}: "):
+            call()
+
+
+def test_what_is_remembered_needs_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once that is known to fail, another algorithm is chosen."""
+    x, w = integers(0, 1, 8, 8, 8), integers(1, 8, 8, 3, 3)
+    expected, *_ = (im2col.conv2d(x, w) for _ in range(3))
+    monkeypatch.setitem(compiler._state, "failure", "RuntimeError: no such CPU")
+    ran: list[str] = []
+    run = Convolution.run
+
+    def noted(self: Convolution, *rest: Any) -> None:
+        ran.append(self.algorithm)
+        run(self, *rest)
+
+    monkeypatch.setattr(Convolution, "run", noted)
+    np.testing.assert_array_equal(im2col.conv2d(x, w), expected)
+    assert ran == ["explicit"]
+
+
+MATRICES: list[tuple[tuple[int, ...], int, dict[str, Any]]] = [
+    ((1, 8, 8, 8), 3, {}),
+    ((2, 3, 9, 7), 2, {"padding": 1, "orientation": "columns"}),
+    ((9, 7, 3), 3, {"layout": "HWC", "tap_order": "channel-last", "padding": ((1, 2), 0), "stride": 2}),
+    ((5, 6), 2, {"padding": 2, "padding_value": 3, "dilation": 2}),
+    ((3, 5, 6), 2, {"padding": 1, "padding_mode": "reflect"}),
+    ((40,), 4, {"padding": 1, "padding_value": -0.0, "stride": 3}),
+]
+
+
+@pytest.mark.parametrize(("shape", "kernel", "options"), MATRICES, ids=str)
+def test_a_matrix_that_comes_again_is_right(shape: tuple[int, ...], kernel: int, options: dict[str, Any]) -> None:
+    """Of other numbers, in arrays of other strides and byte orders: as the patches say, entry by entry."""
+    for seed in range(3):
+        plain = integers(seed, *shape)
+        for x in (plain, np.asfortranarray(plain), plain.astype(">f4"), np.stack([plain, plain], -1)[..., 0]):
+            matrix = im2col.im2col(x, kernel, **options)
+            expected = im2col.patches(x, kernel, **options).reshape(matrix.shape)
+            np.testing.assert_array_equal(matrix, expected)
+            out = np.full((*matrix.shape, 2), np.nan, np.float32)[..., 0]
+            assert im2col.im2col(x, kernel, out=out, **options) is out
+            np.testing.assert_array_equal(out, expected)
+
+
+def test_zeros_of_either_sign_are_two_values() -> None:
+    """What pads with 0.0 is not what pads with -0.0."""
+    x = np.ones((2, 2))
+    signs = [np.signbit(im2col.im2col(x, 2, padding=1, padding_value=v)[0, 0]) for v in (0.0, -0.0, 0, -0.0, 0.0)]
+    assert signs == [False, True, False, True, False]
+
+
+def test_wrong_matrices_are_refused_as_before() -> None:
+    """After good calls of the same image."""
+    x = integers(0, 1, 8, 8, 8)
+    for _ in range(3):
+        im2col.im2col(x, 3, padding=1)
+    with raises_exactly(GeometryError, "im2col: padding must be an integer or one integer per axis, got True"):
+        im2col.im2col(x, 3, padding=True)
+    with raises_exactly(ArgumentError, "im2col: threads must be a positive integer or None, got 0"):
+        im2col.im2col(x, 3, padding=1, threads=0)
+    shares = "out shares memory with an input, which would be overwritten while it is read; pass another array"
+    flat = np.zeros(64 * 72, np.float32)
+    image = flat[: x.size].reshape(x.shape)
+    with raises_exactly(OutputError, f"im2col: {shares}"):
+        im2col.im2col(image, 3, padding=1, out=flat.reshape(1, 64, 72))
+
+
+@pytest.mark.parametrize(("shape", "kernel", "options"), MATRICES[:2], ids=str)
+def test_a_small_matrix_that_comes_again_is_one_call_of_the_engine(
+    shape: tuple[int, ...], kernel: int, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the process has loaded the engine; where it has not, that is left alone."""
+    x = integers(0, *shape)
+    with monkeypatch.context() as patch:
+        patch.setattr(compiler, "_loaded", {})
+        patch.setattr(compiler, "load", lambda *_: pytest.fail("loaded"))
+        expected, *_ = (im2col.im2col(x, kernel, **options) for _ in range(3))
+    assert compiler.load(SEQUENCE) is not None
+    im2col.im2col(x, kernel, **options)
+    monkeypatch.setattr(gather, "copy", lambda *_: pytest.fail("copied by itself"))
+    np.testing.assert_array_equal(im2col.im2col(x, kernel, **options), expected)
