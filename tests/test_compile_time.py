@@ -14,6 +14,7 @@ from im2col import conv, conv_input_gradient, conv_transpose, conv_weight_gradie
 from im2col.algorithms.implicit import ragged
 from im2col.algorithms.implicit.decide import decide
 from im2col.algorithms.weight_gradient.decide import decide_gradient, tables_of
+from im2col.algorithms.weight_gradient.rows import decide_rows
 from im2col.engine import compiler
 from im2col.engine.boxes import boxes
 from im2col.engine.target import NAMED, host
@@ -56,12 +57,15 @@ def forward_kernels(problems: Iterable[Problem], target: Target) -> dict[Kernel,
 
 
 def gradient_kernels(problem: Problem, target: Target) -> dict[Kernel, None]:
-    """Return the kernels of a weights' gradient: those that begin sums, and those that go on with them."""
-    decision = decide_gradient(problem, target)
+    """Return the kernels of a weights' gradient as it is taken: what begins sums, and what goes on with them."""
+    decision, rows = decide_gradient(problem, target), decide_rows(problem, target)
     parts = len(list(itertools.islice(boxes((problem.batch, *problem.geometry.output_shape), decision.box), 2)))
-    return dict.fromkeys(
+    packed = dict.fromkeys(
         kernel for adds in (False, True)[:parts] for kernel in tables_of(decision, decision.box, adds=adds).kernels
     )
+    if rows is None or rows.cycles >= decision.cycles:
+        return packed
+    return dict.fromkeys(rows.tables(1, adds=False).kernels)
 
 
 def lines(kernels: Iterable[Kernel], target: Target) -> int:

@@ -102,10 +102,58 @@ def test_bits_depend_on_neither_threads_nor_batch(algorithm: str) -> None:
 
 def test_few_phases_and_large_columns_stay_phases() -> None:
     """What a fold would make slower; and what would not fit the workspace limit."""
-    assert not is_a_product((1, 8, 9, 9), (8, 2, 4, 4), stride=4)
-    assert not is_a_product((1, 8, 90, 90), (8, 20, 6, 6), stride=6)
-    assert is_a_product((1, 8, 9, 9), (8, 2, 6, 6), stride=6)
-    assert not is_a_product((1, 8, 9, 9), (8, 2, 6, 6), stride=6, workspace_limit=23_000)
+    assert not is_a_product((1, 8, 9, 9), (8, 2, 5, 5), stride=4)
+    assert not is_a_product((1, 8, 90, 90), (8, 20, 7, 7), stride=6)
+    assert is_a_product((1, 8, 9, 9), (8, 2, 7, 7), stride=6)
+    assert not is_a_product((1, 8, 9, 9), (8, 2, 7, 7), stride=6, workspace_limit=31_000)
+
+
+def test_patches_are_products_where_phases_would_be_small() -> None:
+    """Windows that meet and do not overlap: of few channels from two phases on, of many from five."""
+    assert is_a_product((1, 64, 28, 28), (64, 3, 2, 2), stride=2)
+    assert is_a_product((1, 64, 28, 28), (64, 8, 2, 2), stride=2, groups=4)
+    assert not is_a_product((1, 64, 28, 28), (64, 16, 2, 2), stride=2)
+    assert is_a_product((1, 64, 28, 28), (64, 16, 4, 4), stride=4)
+    assert not is_a_product((1, 64, 56, 56), (64, 32, 4, 4), stride=4)
+    assert not is_a_product((1, 64, 28, 28), (64, 3, 1, 1), stride=1)
+    assert not is_a_product((1, 64, 28, 28), (64, 3, 2, 2), stride=2, padding=1)
+    assert not is_a_product((1, 64, 28, 28), (64, 3, 2, 2), stride=3)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC", "HWNC"])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("kernel", [(2, 2), (3, 5), (4, 2)], ids=str)
+def test_patches(kernel: tuple[int, int], groups: int, layout: str) -> None:
+    """Columns of every order are copied where they belong: into a result with gaps, with more behind, with a bias."""
+    x, w = numbers((2, 4, 5, 3), FLOAT, 1), numbers((4, 3, *kernel), FLOAT, 2)
+    assert is_a_product(x.shape, w.shape, stride=kernel, groups=groups)
+    bias = np.arange(3 * groups, dtype=np.float32)
+    more = (kernel[0] - 1, 0)
+    sums = np.zeros((2, 3 * groups, 5 * kernel[0] + more[0], 3 * kernel[1]))
+    split = x.reshape(2, groups, -1, 5, 3), w.reshape(groups, -1, *w.shape[1:])
+    sums[:, :, : 5 * kernel[0]] = np.einsum("ngfyx,gfcab->ngcyaxb", *split).reshape(2, 3 * groups, -1, 3 * kernel[1])
+    order = ["NCHW".index(axis) for axis in layout]
+    arranged = np.ascontiguousarray(x.transpose(order))
+    options: Any = {"stride": kernel, "groups": groups, "layout": layout, "output_padding": more}
+    out = np.full([2 * n for n in sums.transpose(order).shape], np.nan, np.float32)[::2, ::2, ::2, ::2]
+    assert conv_transpose(arranged, w, out=out, **options) is out
+    np.testing.assert_array_equal(out, sums.transpose(order))
+    result = conv_transpose(arranged, w, bias, activation="relu", **options)
+    np.testing.assert_array_equal(result, np.maximum(sums + bias[:, None, None], 0).transpose(order))
+
+
+@pytest.mark.parametrize(
+    ("layout", "kernel"), [("NCW", (3,)), ("NWC", (6,)), ("NCDHW", (2, 2, 2)), ("NDHWC", (2, 1, 3))]
+)
+def test_patches_along_other_than_two_axes(layout: str, kernel: tuple[int, ...]) -> None:
+    """Against the phases, which is what the reference runs."""
+    spatial = (4, 3, 5)[: len(kernel)]
+    sizes = dict(zip(layout.translate({ord("N"): None, ord("C"): None}), spatial, strict=True)) | {"N": 2, "C": 5}
+    x, w = numbers(tuple(sizes[axis] for axis in layout), FLOAT, 1), numbers((5, 2, *kernel), FLOAT, 2)
+    options: Any = {"stride": kernel, "layout": layout}
+    assert is_a_product(x.shape, w.shape, **options)
+    by_phases = conv_transpose(x, w, algorithm="reference", **options)
+    np.testing.assert_array_equal(conv_transpose(x, w, **options), by_phases)
 
 
 def test_what_it_takes_is_told() -> None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from im2col.algorithms.implicit.decide import decide
+from im2col.algorithms.weight_gradient.rows import decide_rows
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
 
-from .kit.layers import BROAD, LAYERS, convolve_against_forbidden_pages, last, problem_of
+from .kit.layers import BROAD, LAYERS, Case, convolve_against_forbidden_pages, last, problem_of
 from .kit.outcomes import require
 from .kit.processes import run_alone
 from .kit.selection import one_in
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
-
-    from .kit.layers import Case
 
 TARGETS = ("avx512", "avx2", "neon")
 
@@ -110,9 +109,13 @@ def test_masked_stores_are_found() -> None:
 
 @cache
 def for_zen_3(dtype: str) -> list[Kernel]:
-    """Return the kernels of all kinds of layers, channels first and last."""
-    cases = [case for case in LAYERS.values() if case.dtype == "float32"]
-    return list(chosen([*cases, *map(last, cases)], dtype, NAMED["zen3"]))
+    """Return the kernels of all kinds of layers, and of gradients of few filters, channels first and last."""
+    cases, cpu = [case for case in LAYERS.values() if case.dtype == "float32"], NAMED["zen3"]
+    found = list(chosen([*cases, *map(last, cases)], dtype, cpu))
+    for case in [*HEADS, *map(last, HEADS)]:
+        decision = decide_rows(problem_of(case, dtype, gradient=True), cpu)
+        found += decision.tables(1, adds=True).kernels if decision else ()
+    return found
 
 
 @pytest.mark.spanning
@@ -123,6 +126,30 @@ def test_no_store_goes_through_a_mask_where_that_is_microcode(part: int, dtype: 
     found = for_zen_3(dtype)[part::9]
     assert found
     assert [kernel for kernel in found if MASKED_STORE.search(compiler.assembly(kernel, NAMED["zen3"]))] == []
+
+
+HEADS = [
+    *(
+        Case((n, n), (k, k), padding=k // 2, channels=64, filters=f)
+        for n, k in ((7, 3), (28, 1), (56, 5))
+        for f in (1, 3)
+    ),
+    Case((28, 28), (3, 3), stride=2, padding=1, channels=40, filters=4),
+    Case((14, 14), (3, 3), padding=1, groups=96),
+]
+
+
+@pytest.mark.spanning
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_gradient_tiles_stay_in_registers(target: str, dtype: str) -> None:
+    """Nor do the tiles of a gradient of the weights of few filters."""
+    found: dict[Kernel, str] = {}
+    for case in [*HEADS, *map(last, HEADS)]:
+        decision = decide_rows(problem_of(case, dtype, gradient=True), NAMED[target])
+        assert decision is not None
+        found |= dict.fromkeys(decision.tables(1, adds=False).kernels, f"{case.axes} {case.spatial} {case.kernel}")
+    assert [layer for kernel, layer in found.items() if spills(kernel, NAMED[target])] == []
 
 
 @pytest.mark.spanning

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from ..contestants import Layout
     from ..convolution.layers import Layer
 
-TRANSPOSED_LAYERS = Path(__file__).with_name("layers.tsv")
-"""Each is the convolution of which the network's layer is the transpose: it has that layer's result as its image."""
+MORE_LAYERS = Path(__file__).with_name("layers.tsv")
+"""Heads of few filters, and patch embeddings; and convolutions of which a network's layer is the transpose, and which
+have that layer's result as their image."""
 
 GRADIENTS = ("dx", "dw")
 TRANSPOSE = "transpose"
@@ -37,6 +38,8 @@ KINDS = (*GRADIENTS, TRANSPOSE)
 """The gradient of the image, the gradient of the weights, and the transposed convolution."""
 
 _NETWORKS = {"resnet50", "vgg16"}
+_CONVOLUTIONS = {"head", "patch"}
+"""Classes of `MORE_LAYERS` of which the gradients are asked; of all others, the transpose."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,13 @@ class Problem:
 
 
 def tasks() -> list[Task]:
-    """Return all tasks: gradients of ResNet-50's and VGG-16's layers, and the transposed layers."""
+    """Return all tasks: gradients of ResNet-50's and VGG-16's layers, of heads and patches, and transposed layers."""
+    more = read_layers(MORE_LAYERS)
     layers = [layer for layer in read_layers() if _NETWORKS.intersection(layer.tags)]
+    layers += [layer for layer in more if layer.kind in _CONVOLUTIONS]
     return [
         *(Task(layer, kind) for layer in layers for kind in GRADIENTS),
-        *(Task(layer, TRANSPOSE) for layer in read_layers(TRANSPOSED_LAYERS)),
+        *(Task(layer, TRANSPOSE) for layer in more if layer.kind not in _CONVOLUTIONS),
     ]
 
 

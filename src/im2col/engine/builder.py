@@ -98,9 +98,13 @@ class Builder(Control):
 
     def load_first(self, address: Value, kind: Value, count: int) -> Value:
         """Return a vector whose first `count` lanes come from an address, and touch no byte behind them."""
-        if count == kind.count:
+        return self.load_some(address, kind, [i < count for i in range(kind.count)])
+
+    def load_some(self, address: Value, kind: Value, read: list[bool]) -> Value:
+        """Return a vector of which some lanes come from an address, where no other byte is touched; the rest is 0."""
+        if all(read):
             return self.load(address, kind)
-        mask = self._ir.Constant(self.vector(self._ir.IntType(1), kind.count), [i < count for i in range(kind.count)])
+        mask = self._ir.Constant(self.vector(self._ir.IntType(1), kind.count), read)
         return self.masked_load(address, kind, mask, self.zero(kind))
 
     def store_first(self, value: Value, address: Value, count: int) -> None:

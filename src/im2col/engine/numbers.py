@@ -184,6 +184,25 @@ class Numbers:
         """Return a + b for numbers called `name`; integers wrap."""
         return self._b.fadd(a, b) if name[0] == "f" else self._b.add(a, b)
 
+    def lane_sums(self, name: str, rows: list[Value]) -> Value:
+        """Return a vector whose lane i is the sum of row i: the rounds of a transpose, with a sum for each swap."""
+        lanes, count = rows[0].type.count, 1 << (len(rows) - 1).bit_length()
+        rows = rows + [rows[-1]] * (count - len(rows))
+        while len(rows) > 1:
+            size = len(rows) // 2
+            low = [j if not j & size else lanes + (j ^ size) for j in range(lanes)]
+            high = [j ^ size if not j & size else lanes + j for j in range(lanes)]
+            pairs = zip(rows[:size], rows[size:], strict=True)
+            rows = [self.sum(name, self._shuffle(a, b, low), self._shuffle(a, b, high)) for a, b in pairs]
+        while count < lanes:
+            rows[0] = self.sum(name, rows[0], self._shuffle(rows[0], rows[0], [j ^ count for j in range(lanes)]))
+            count *= 2
+        return rows[0]
+
+    def lane(self, value: Value, number: int) -> Value:
+        """Return one lane of a vector."""
+        return self._b.extract_element(value, self._ir.IntType(32)(number))
+
     def grow(self, value: Value, narrow: str, wide: str, kind: Value) -> Value:
         """Return integers called `narrow` as ones called `wide`, of type `kind`: with their sign if they have one."""
         if narrow[1] == wide[1]:

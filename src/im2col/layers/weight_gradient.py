@@ -225,7 +225,8 @@ def plan_weight_gradient(
     refuse_unknown("plan_weight_gradient", options, keywords(conv_weight_gradient) - {"out"})
     image = as_dtype("x_dtype", x_dtype)
     gradient = image if grad_dtype is None else as_dtype("grad_dtype", grad_dtype)
-    work = _work(x_shape, None, kernel_size, image, gradient, filters=filters, **options)
+    shape = checked_shape("x_shape", x_shape)
+    work = _work(shape, None, kernel_size, image, gradient, filters=filters, **options)
     return WeightGradientPlan(work.operation, work.weights, "plan_weight_gradient")
 
 
@@ -249,7 +250,7 @@ def _work(
     **options: Any,
 ) -> Work:
     """Return the gradient of the weights, all arguments checked."""
-    x_shape, workers = checked_shape("x_shape", x_shape), resolve_threads(threads)
+    workers = resolve_threads(threads)
     given = (x_shape, grad_shape, kernel_size, x_dtype, grad_dtype, algorithm, workers, compiler.condition())
     return Work(_decided(*given, **options))
 

@@ -34,7 +34,7 @@ _PANEL_BYTES = 2 << 20
 """Of the packed part of the gradient: it is read once for each block of channels, from the nearer caches."""
 _CHANNELS_IN_A_LINE = 4
 """Channels up to which a pixel with all of its channels is read as it lies."""
-_COPY_BYTES = 1 << 20
+COPY_BYTES = 1 << 20
 """Of copies of small images that are made at a time."""
 _MOST_TERMS = 1 << 16
 """Positions that are summed at most at a time, each an entry of a table that is kept for later calls."""
@@ -42,6 +42,10 @@ _FEWEST_TERMS = 512
 """Positions that are summed at least before a tile is written and read again."""
 _PIECE_BYTES = 4 << 10
 """Of a piece's jobs and of the objects around its tables."""
+COPIED_CYCLES, _TURNED_CYCLES = 0.25, 0.4
+"""Of copying a byte, of the image or as a packed gradient, in the order in which it lies or in another."""
+COPY_CYCLES = 30_000
+"""Of a copy's own: what is called around it."""
 
 
 class Piece(NamedTuple):
@@ -115,6 +119,18 @@ class GradientDecision(NamedTuple):
         return f"the view: {self.shape}, {math.prod(self.box)} positions at a time{copied}"
 
     @property
+    def cycles(self) -> float:
+        """What it costs, copies included, by the model."""
+        p, size = self.problem, self.dtype.itemsize
+        cycles = self.group.groups * _cycles(p, self.group, self.shape, size, self.target)
+        if self.copied:
+            per = _TURNED_CYCLES if self.copied.endswith(("first", "last")) else COPIED_CYCLES
+            cycles += COPY_CYCLES + per * p.batch * _image_bytes(p, self.dtype)
+        if self.packed:
+            cycles += COPY_CYCLES + COPIED_CYCLES * p.batch * p.geometry.positions * self.packed_filters * size
+        return cycles
+
+    @property
     def packed_filters(self) -> int:
         """Filters of all groups as they are packed."""
         return self.group.groups * sum(each.blocks * each.packed for each in self.blocks)
@@ -178,7 +194,7 @@ def decide_gradient(problem: Problem, target: Target) -> GradientDecision:
         most = min(max(_FEWEST_TERMS, _PANEL_BYTES // position), max(1, p.workspace_limit // position))
     images, *box = box_steps((p.batch, *g.output_shape), most)
     if copied:
-        images = max(1, min(images, _COPY_BYTES // _image_bytes(p, dtype)))
+        images = max(1, min(images, COPY_BYTES // _image_bytes(p, dtype)))
     pieces = _pieces(p, group, shape)
     return GradientDecision(p, target, dtype, group, shape, pieces, blocks, packed, copied, strides, (images, *box))
 

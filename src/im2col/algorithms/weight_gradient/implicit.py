@@ -1,14 +1,17 @@
-"""The weights' gradient through the view: tiles of (filters × taps) that sum over positions, and no column matrix."""
+"""The weights' gradient through the view: tiles of filters and taps that sum over positions, and no column matrix."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...importing import importing
 from ..contract import Offer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...engine.compiler import Kernel
     from ...engine.target import Target
     from ...spec.problem import Problem
     from ..contract import GradientRunner
@@ -34,19 +37,30 @@ class Implicit:
             from ...engine.sequence import SEQUENCE
             from ..implicit.decide import obstacle
             from .decide import decide_gradient
-            from .prepared import DecidedGradient, PreparedGradient
+            from .prepared import DecidedGradient, DecidedRows, PreparedGradient, PreparedRows
+            from .rows import decide_rows
 
         why_not = obstacle(problem, target, stores=False)
         if why_not is not None or target is None:
             return Offer(0, str(why_not))
-        decision = decide_gradient(problem, target)
-        gradient = DecidedGradient(decision, threads)
-        refused = refusal(lambda: (SEQUENCE, *gradient.all_kernels()), target)
-        if refused is not None:
-            return Offer(0, f"the engine cannot compile its kernel ({refused})")
-        prepare = partial(PreparedGradient, gradient)
-        nbytes = decision.workspace_bytes + decision.table_bytes
-        return Offer(self.best_rank, decision.reason, nbytes, prepare, gradient.kernels, target)
+        packed, rows = decide_gradient(problem, target), decide_rows(problem, target)
+        ways: list[tuple[float, Any]] = [(packed.cycles, (DecidedGradient(packed, threads), PreparedGradient))]
+        if rows is not None:
+            ways.append((rows.cycles, (DecidedRows(rows, threads), PreparedRows)))
+        refused = None
+        for _, (gradient, prepared) in sorted(ways, key=lambda way: way[0]):
+            refused = refusal(partial(_with, SEQUENCE, gradient.all_kernels), target)
+            if refused is None:
+                decision = gradient.decision
+                nbytes = decision.workspace_bytes + decision.table_bytes
+                prepare = partial(prepared, gradient)
+                return Offer(self.best_rank, decision.reason, nbytes, prepare, gradient.kernels, target)
+        return Offer(0, f"the engine cannot compile its kernel ({refused})")
+
+
+def _with(sequence: Kernel, kernels: Callable[[], tuple[Kernel, ...]]) -> tuple[Kernel, ...]:
+    """Return kernels with the one that calls them."""
+    return (sequence, *kernels())
 
 
 ALGORITHM = Implicit()

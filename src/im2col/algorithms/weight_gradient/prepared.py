@@ -1,4 +1,4 @@
-"""A gradient made ready to run: the copy of an image where one is needed, the packed gradient, the calls."""
+"""A gradient made ready to run: copies of what cannot be read as it lies, the packed gradient, the calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...engine.compiler import Kernel
+    from ...spec.geometry import Pairs
+    from ...spec.problem import Problem
     from .decide import GradientDecision
+    from .rows import RowDecision
 
 
 class DecidedGradient:
@@ -65,15 +68,17 @@ class PreparedGradient:
         sums = out if direct else scratch.empty(out.shape, a.dtype)
         panel = scratch.empty(math.prod(a.box) * a.packed_filters, a.dtype) if a.packed else None
         if not a.packed:
-            grad = self._dense(grad, p.layout.strides(p.batch, p.filters, p.geometry.output_shape, a.dtype.itemsize))
+            strides = p.layout.strides(p.batch, p.filters, p.geometry.output_shape, a.dtype.itemsize)
+            grad = _dense(grad, strides, a.dtype, self._threads)
         if not a.copied:
-            x = self._dense(x, a.strides)
-        copies, held = self._room() if a.copied else None, slice(0, 0)
+            x = _dense(x, a.strides, a.dtype, self._threads)
+        pads = p.geometry.padding
+        copies, held = _room(p, a.box[0], pads, a.strides, a.dtype) if a.copied else None, slice(0, 0)
         steps = p.geometry.position_strides(a.strides[2:])
         for number, box in enumerate(self._boxes):
             images, *positions = box
             if copies is not None and images != held:
-                self._fill(copies[: images.stop - images.start], x[images])
+                _fill(copies[: images.stop - images.start], x[images], p, pads, self._threads)
                 held = images
             shape = tuple(s.stop - s.start for s in box)
             if panel is not None:
@@ -94,32 +99,6 @@ class PreparedGradient:
             found = self._calls[box, adds] = self._gradient.calls(box, adds=adds)
         return found
 
-    def _dense(self, array: NDArray[Any], strides: tuple[int, ...]) -> NDArray[Any]:
-        """Return an array of the kernels' dtype as they read it in place: itself, or a copy with these strides."""
-        if array.strides == strides and array.dtype.isnative:
-            return array
-        nbytes = array.size * self._decision.dtype.itemsize
-        require_memory(nbytes, READ_IN_PLACE, "the dense copy of {} numbers", array.shape)
-        flat = scratch.empty(array.size, self._decision.dtype)  # dense, whatever the order of its axes
-        room = np.lib.stride_tricks.as_strided(flat, array.shape, strides)
-        _convert(room, array, self._threads)
-        return room
-
-    def _room(self) -> NDArray[Any]:
-        """Return room for the images of a box as the kernels read them: padded, of their dtype and strides."""
-        p, a = self._problem, self._decision
-        shape = (a.box[0], p.channels, *p.geometry.padded_shape)
-        flat = scratch.empty(math.prod(shape), a.dtype)
-        room = np.lib.stride_tricks.as_strided(flat, shape, a.strides)
-        if p.geometry.is_padded and "constant" in p.padding_modes:
-            room[...] = p.padding_value.astype(a.dtype)
-        return room
-
-    def _fill(self, room: NDArray[Any], images: NDArray[Any]) -> None:
-        p = self._problem
-        pairs = ((0, 0), (0, 0), *p.geometry.padding)
-        fill_padded(room, images, pairs, p.padding_mode, partial(_convert, threads=self._threads))
-
     def _pack(self, panel: NDArray[Any], grad: NDArray[Any], shape: tuple[int, ...]) -> None:
         """Arrange the gradient (N, filters, *output) of a box as the kernels read it: filters innermost."""
         group, at = self._decision.group, 0
@@ -133,6 +112,87 @@ class PreparedGradient:
             split = taken.reshape(n, group.groups, each.blocks, each.width, *positions, copy=False)
             order = (1, 2, 0, *range(4, split.ndim), 3)
             _convert(room, split.transpose(order), self._threads)
+
+
+class DecidedRows:
+    """The same for a gradient that walks rows of the map."""
+
+    def __init__(self, decision: RowDecision, threads: int) -> None:
+        self.decision, self.threads = decision, threads
+
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Return the kernels that it runs, each once."""
+        return self.decision.tables(1, adds=False).kernels
+
+    all_kernels = kernels  # which begin sums and go on with them
+
+    def calls(self, images: int, *, adds: bool) -> Calls:
+        """Return the calls for so many images, whose sums may be added to those of others."""
+        return recalled((self, images, adds), partial(self._made, images, adds))
+
+    def _made(self, images: int, adds: bool) -> Calls:
+        d, p = self.decision, self.decision.problem
+        flops = 2 * p.filters * p.group_taps * images * p.geometry.positions
+        return Calls(d.tables(images, adds=adds), d.target, 1, self.threads, flops)
+
+
+class PreparedRows:
+    """A gradient that walks rows of the map, as a function; see `GradientRunner`."""
+
+    def __init__(self, gradient: DecidedRows) -> None:
+        d, batch = gradient.decision, gradient.decision.problem.batch
+        self._decision, self._threads = d, gradient.threads
+        boxes = ((first, min(d.images, batch - first)) for first in range(0, batch, d.images))
+        self._boxes = [(first, count, gradient.calls(count, adds=first > 0)) for first, count in boxes]
+
+    def __call__(self, x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> None:
+        """Overwrite `out` with the gradient; arrays of any strides."""
+        d, p = self._decision, self._decision.problem
+        direct = d.in_order and out.flags.c_contiguous and out.dtype == d.dtype and not p.flip
+        sums = out if direct else scratch.empty(out.size, d.dtype)
+        grad = _dense(grad, d.grad_strides, d.dtype, self._threads)
+        copies = _room(p, d.images, d.pads, d.strides, d.dtype) if d.copied else None
+        if copies is None:
+            x = _dense(x, d.strides, d.dtype, self._threads)
+        at_grad, to = grad.ctypes.data, sums.ctypes.data
+        for first, count, calls in self._boxes:
+            at = first * d.strides[0]
+            source = x if copies is None else copies
+            if copies is not None:
+                _fill(copies[:count], x[first : first + count], p, d.pads, self._threads)
+                at = 0
+            grads = at_grad + first * d.grad_strides[0]
+            calls.run_at(source.ctypes.data + at, grads, grads, to)
+        if not direct:
+            _convert(np.flip(out, tuple(range(2, out.ndim))) if p.flip else out, d.result_of(sums), self._threads)
+
+
+def _room(p: Problem, images: int, pads: Pairs, strides: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return room for images as the kernels read them: padded, of their dtype and strides."""
+    sides = (n + before + after for n, (before, after) in zip(p.geometry.spatial_shape, pads, strict=True))
+    shape = (images, p.channels, *sides)
+    flat = scratch.empty(math.prod(shape), dtype)
+    room = np.lib.stride_tricks.as_strided(flat, shape, strides)
+    if any(map(any, pads)) and "constant" in p.padding_modes:
+        room[...] = p.padding_value.astype(dtype)
+    return room
+
+
+def _fill(room: NDArray[Any], images: NDArray[Any], p: Problem, pads: Pairs, threads: int) -> None:
+    pairs = ((0, 0), (0, 0), *pads)
+    fill_padded(room, images, pairs, p.padding_mode, partial(_convert, threads=threads))
+
+
+def _dense(array: NDArray[Any], strides: tuple[int, ...], dtype: np.dtype[Any], threads: int) -> NDArray[Any]:
+    """Return an array of the kernels' dtype as they read it in place: itself, or a copy with these strides."""
+    if array.strides == strides and array.dtype == dtype:
+        return array
+    nbytes = array.size * dtype.itemsize
+    require_memory(nbytes, READ_IN_PLACE, "the dense copy of {} numbers", array.shape)
+    flat = scratch.empty(array.size, dtype)  # dense, whatever the order of its axes
+    room = np.lib.stride_tricks.as_strided(flat, array.shape, strides)
+    _convert(room, array, threads)
+    return room
 
 
 def _convert(to: NDArray[Any], source: NDArray[Any], threads: int) -> None:
