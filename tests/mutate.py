@@ -190,9 +190,9 @@ MUTATIONS = [
         "test_gather.py",
     ),
     Mutation(
-        "engine/scatter_plan.py",
-        "phase + self.before",
-        "phase",
+        "engine/scatter_tables.py",
+        "place = pixels + walk.before",
+        "place = pixels",
         "sums forget the padding before the axis along the lanes",
         "test_scatter.py",
     ),
@@ -201,7 +201,7 @@ MUTATIONS = [
         "positions.start * self.stride",
         "positions.start",
         "a block of the matrix forgets the stride of its first position",
-        "test_scatter.py",
+        "test_tap_weights.py",
     ),
     Mutation(
         "matrix/fold.py",
@@ -596,14 +596,14 @@ MUTATIONS = [
         "value, address = rest.values",
         "value = rest.values[0]",
         "all parts below a count are stored in the first one's place",
-        "test_builder.py::test_the_first_lanes_are_stored",
+        "test_stores.py::test_the_first_lanes_are_stored",
     ),
     Mutation(
         "engine/builder.py",
         "c % beside * n, n)",
         "c % beside, n)",
         "columns of few rows overlap",
-        "test_builder.py::test_tiles_of_fewer_rows_than_lanes_are_transposed",
+        "test_stores.py::test_tiles_of_fewer_rows_than_lanes_are_transposed",
     ),
 ]
 

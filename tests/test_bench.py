@@ -30,6 +30,7 @@ from bench.convolution.contestant import Convolver
 from bench.convolution.contestants import numpy_matrix
 from bench.convolution.layers import Layer as ConvolutionLayer
 from bench.frames import contest as frames_contest
+from bench.frames import nests as frames_nests
 from bench.frames import problems as frames_problems
 from bench.gradients import contest as gradients_contest
 from bench.gradients import contestants as gradients_contestants
@@ -675,6 +676,30 @@ def test_frames_are_answered_by_counting(signal: frames_problems.Signal, orienta
         pixel = tuple(o * s + t for o, s, t in zip(stop, signal.stride, tap, strict=True))
         expected[(c, *pixel)] += problem.patches[place]
     np.testing.assert_array_equal(problem.answer, expected.reshape(signal.shape))
+
+
+def test_every_nest_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each orientation of each random signal, and what all say together."""
+    require("llvmlite")
+    assert main(["frames", "--nests", "2", "--seed", "5", "--repeats", "1", "--seconds", "0.001"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count(", stride ") == 4
+    assert "The chosen nest / the fastest: " in printed
+    assert "below 1: " in printed
+
+
+def test_a_measured_nest_knows_what_its_choice_cost() -> None:
+    """The chosen nest against the fastest, and the faster loop against ours."""
+    signal = FRAMES[0]
+    measured = [
+        frames_nests.Measured(signal, "rows", [3.0, 2.0], 0, 4.0, 8.0),
+        frames_nests.Measured(signal, "columns", [2.0], 0, 4.0, 2.0),
+    ]
+    assert [(each.loss, each.gain) for each in measured] == [(1.5, 2.0), (1.0, 0.5)]
+    assert frames_nests.report(measured).endswith(
+        "The chosen nest / the fastest: 1.500 in geometric mean, 1.50 at worst.\n"
+        "The faster loop / im2col: 1.00 in geometric mean, 0.50 at worst; below 1: 1 of 2."
+    )
 
 
 def test_the_command_of_frames_prints_a_table_and_writes_the_csv(

@@ -44,7 +44,7 @@ _KERNELS = [
     gather_kernels.long_runs(),
     *(gather_kernels.strided_runs(size, step * size) for size in copies.DTYPES for step in (2, 3)),
     *(gather_kernels.tiles(size, side) for size, sides in copies.SIDES.items() for side in sides),
-    *(scatter_kernels.sum_rows(*made) for made in itertools.product(sums.PAIRS, *[(True, False)] * 3)),
+    *(scatter_kernels.sum_lines(*made) for made in sums.kernels_of(sums.PAIRS)),
 ]
 KERNELS = {kernel.name: kernel for kernel in _KERNELS}
 SOME = gather_kernels.short_runs(7)
@@ -69,7 +69,7 @@ def cold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 def test_all_kernels_are_known() -> None:
     """The list above is that of the test matrices, and every kernel has another name; test_scatter.py has the sums'."""
     assert len(KERNELS) == len(_KERNELS)
-    assert {name for name in KERNELS if not name.startswith("sum_rows_")} == set(copies.MATRIX)
+    assert {name for name in KERNELS if not name.startswith("sum_lines_")} == set(copies.MATRIX)
 
 
 # IR
@@ -154,9 +154,9 @@ FAMILIES = {
     "copy_strided_runs_4_by_2": VECTORS,
     "copy_tiles_1_16": dict.fromkeys(("avx512", "avx2", "sse2"), r"%xmm\d") | {"neon": VECTORS["neon"]},
     "copy_tiles_4_8": VECTORS | {"avx512": r"%ymm\d"},
-    "sum_rows_f4_f4_dense_to_dense": VECTORS,
-    "sum_rows_f4_f4_strided_to_strided": VECTORS,
-    "sum_rows_i2_i8_dense_to_dense": VECTORS,
+    "sum_lines_f4_f4_dense_to_dense": VECTORS,
+    "sum_lines_f4_f4_strided_to_strided": VECTORS,
+    "sum_lines_i2_i8_dense_to_dense": VECTORS,
 }
 """Kernels of every family, and the registers that each target should use."""
 
@@ -186,10 +186,14 @@ def test_no_store_goes_through_a_mask_where_that_is_microcode(name: str) -> None
 
 
 IN_REGISTERS = {
-    "avx512": [name for name in KERNELS if name.startswith(("copy_tiles", "sum_rows_f4"))],
+    "avx512": [
+        *(name for name in KERNELS if name.startswith("copy_tiles")),
+        *(name for name in KERNELS if re.match(r"sum_lines_f4_\w+(to_dense|strided_to)", name)),
+    ],
     "avx2": [f"copy_tiles_{size}_{side}" for size, sides in copies.SIDES.items() for side in sides if side < 16],
 }
-"""Kernels whose tiles fit into the registers; 16 rows and what is being made of them do not fit into AVX2's 16."""
+"""Kernels whose tiles fit into the registers; 16 rows and what is being made of them do not fit into AVX2's 16. Sums
+that are not stored as they are lie on the stack meanwhile."""
 
 
 @pytest.mark.parametrize(

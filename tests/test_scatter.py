@@ -6,8 +6,6 @@ image and the matrix are looked at, and in a process of its own they lie against
 
 from __future__ import annotations
 
-import itertools
-import math
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col.engine import compiler, scatter, scatter_kernels, scatter_plan
+from im2col.engine import compiler, scatter, scatter_costs, scatter_kernels, scatter_plan, scatter_tables
 from im2col.matrix.frame import patch_view
 from im2col.spec.arrays import sum_dtype
 from im2col.spec.padded import pad_image
@@ -35,9 +33,9 @@ from .kit.sums import (
     cases_of,
     empty,
     engine_fold,
+    kernels_of,
     numpy_fold,
     random_values,
-    turn_everything,
     window,
 )
 
@@ -63,17 +61,16 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_the_cases_use_every_kernel() -> None:
     """Each kernel that can be made is one that some nest of some case asks for."""
     require("llvmlite")
-    assert kernel_makers(scatter_kernels) == {"sum_rows"}
+    assert kernel_makers(scatter_kernels) == {"sum_lines"}
     asked: set[str] = set()
     for total, value in PAIRS.values():
         for case in cases_of(total, value):
             image, matrix, _ = empty(case)
             numbers = scatter._element(image.dtype, matrix.dtype)
             assert numbers is not None
-            plans = scatter_plan.nests(scatter._walks(image, matrix, case.axes), matrix.itemsize)
+            plans = scatter_plan.nests(scatter._walks(image, matrix, case.axes), image.itemsize, matrix.itemsize)
             asked |= {scatter._kernel(plan, *numbers).name for plan in plans}
-    flags = [True, False]
-    assert asked == {scatter_kernels.sum_rows(*made).name for made in itertools.product(PAIRS, flags, flags, flags)}
+    assert asked == {scatter_kernels.sum_lines(*made).name for made in kernels_of(PAIRS)}
 
 
 @pytest.mark.parametrize("value", "?bhilqBHILQfd")
@@ -106,29 +103,6 @@ def test_every_window(name: str, values: str, pixels: str) -> None:
         assert_sums(Sum(WINDOWS[name], total, value, LAYOUTS[values], LAYOUTS[pixels], batch=2))
 
 
-@pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize("name", WINDOWS)
-def test_every_window_turned_over(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Block by block, the same bits: with the halos of boxes that overlap, and boxes that no position meets."""
-    turn_everything(monkeypatch)
-    assert_sums(Sum(WINDOWS[name], "f4", "f4", dense_values=False, batch=2, channels=3), threads=2)
-
-
-def test_blocks_are_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the window, the entries of a box fit the block that they are copied into."""
-    turn_everything(monkeypatch)
-    found = 0
-    for over in WINDOWS.values():
-        image, matrix, _ = empty(Sum(over, "f4", "f4", dense_values=False))
-        for plan in scatter_plan.nests(scatter._walks(image, matrix, Sum(over, "f4", "f4").axes), 4):
-            if plan.sides:
-                found += 1
-                boxes = [a.part(0, side) for a, side in zip(plan.axes, plan.sides, strict=True)]
-                taps = math.prod(a.taps for a in plan.axes)
-                assert 4 * taps * math.prod(len(a.positions_met()) for a in boxes) <= 2048
-    assert found > 20
-
-
 @given(windows(), st.booleans())
 def test_phases_are_the_windows(shape: Window, exchanged: bool) -> None:
     """Along every axis the phases visit each pixel once, and meet each tap and position where plain loops do."""
@@ -142,15 +116,19 @@ def test_phases_are_the_windows(shape: Window, exchanged: bool) -> None:
         expected = {(x, t, o) if exchanged else (x, o, t) for x, o, t in met if 0 <= x < walk.n}
         found: set[tuple[int, int, int]] = set()
         pixels: list[int] = []
-        for phase in walk.phases():
-            pixels += range(phase.first_pixel, walk.n, walk.stride)
-            assert phase.width == len(range(phase.first_pixel, walk.n, walk.stride))
-            for tap in range(phase.taps):
-                shift = phase.shift + tap * phase.shift_step
+        walk = walk._replace(tap=1, pixel=1)
+        table = scatter_tables.phase_table(walk, only_met=False).tolist()
+        met_alone = scatter_tables.phase_table(walk, only_met=True).tolist()
+        assert [phase for phase in table if phase[2]] == [phase for phase in met_alone if phase[2]]
+        assert len(met_alone) <= min(walk.taps, walk.stride)
+        for first, width, taps, tap, shift in table:
+            pixels += range(first, walk.n, walk.stride)
+            assert width == len(range(first, walk.n, walk.stride))
+            for k in range(taps):
                 for o in range(walk.positions):
-                    if 0 <= shift + o < phase.width:
-                        pixel = phase.first_pixel + (shift + o) * walk.stride
-                        found.add((pixel, o, phase.first_tap + tap * phase.tap_step))
+                    if 0 <= shift + k * walk.positions_apart + o < width:
+                        pixel = first + (shift + k * walk.positions_apart + o) * walk.stride
+                        found.add((pixel, o, tap + k * walk.taps_apart))
         assert sorted(pixels) == list(range(walk.n))
         assert found == expected
 
@@ -185,8 +163,8 @@ def test_the_engine_and_numpy_agree_to_the_bit(shape: Window, value: str, rows: 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("name", WINDOWS)
 @pytest.mark.parametrize("rows", [False, True], ids=["columns", "rows"])
-def test_complex_numbers_are_summed_as_their_parts(name: str, rows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two planes that lie side by side, by any nest, with blocks that are turned over first or without."""
+def test_complex_numbers_are_summed_as_their_parts(name: str, rows: bool) -> None:
+    """Two planes that lie side by side."""
     over = WINDOWS[name]
     columns = np.empty((2, 3, *over.kernel_size, *over.output_shape), np.complex64)
     random_values(columns.real)
@@ -196,10 +174,8 @@ def test_complex_numbers_are_summed_as_their_parts(name: str, rows: bool, monkey
         order = (0, *range(2 + k, 2 + 2 * k), 1, *range(2, 2 + k))
         columns = np.ascontiguousarray(columns.transpose(order)).transpose(np.argsort(order))
     parts = [numpy_fold(part, over, np.dtype(np.float32)) for part in (columns.real, columns.imag)]
-    for _ in range(2):
-        total = engine_fold(columns, over, columns.dtype, 2)
-        assert [total.real.tobytes(), total.imag.tobytes()] == [part.tobytes() for part in parts]
-        turn_everything(monkeypatch)
+    total = engine_fold(columns, over, columns.dtype, 2)
+    assert [total.real.tobytes(), total.imag.tobytes()] == [part.tobytes() for part in parts]
 
 
 @pytest.mark.usefixtures("kernels")
@@ -261,7 +237,7 @@ def test_threads_change_no_bit(shape: tuple[int, int, Window], threads: int, val
 def test_small_tables_change_no_bit(kernels: None, monkeypatch: pytest.MonkeyPatch, pieces: int) -> None:
     """However few pieces a table may hold, at least one range of the first axis fits in."""
     assert kernels is None
-    monkeypatch.setattr(scatter, "_TABLE_PIECES", pieces)
+    monkeypatch.setattr(scatter_tables, "_TABLE_PIECES", pieces)
     for shape in (LARGE.window, WINDOWS["3-d"], WINDOWS["4-d"]):
         assert_sums(replace(LARGE, window=shape), threads=2)
 
@@ -286,9 +262,9 @@ def test_tables_grow_with_what_meets(
     shape: tuple[tuple[int, ...], tuple[int, ...], int], rows: int, layout: str
 ) -> None:
     """Neither with taps nor with positions that meet no pixel of a row: here all rows have one table."""
-    plan = scatter_plan.plan_sum(walks_of(window(*shape), layout), 4, 4)
-    tables = list(scatter._tables(plan))
-    assert [len(each.rows) for each in tables] == [rows]
+    plan = scatter_costs.plan_sum(walks_of(window(*shape), layout), 4, 4)
+    tables = list(scatter_tables.line_tables(plan))
+    assert [len(lines) for lines, _ in tables] == [rows]
 
 
 @pytest.mark.parametrize("layout", ["columns", "rows"])
@@ -297,25 +273,54 @@ def test_tables_grow_with_what_meets(
 )
 def test_lanes_lie_side_by_side_if_they_can(shape: tuple[tuple[int, ...], tuple[int, ...], int], layout: str) -> None:
     """Of two axes that are alike but for their steps, the one with shorter steps lies along the lanes."""
-    plan = scatter_plan.plan_sum(walks_of(window(*shape), layout), 4, 4)
+    plan = scatter_costs.plan_sum(walks_of(window(*shape), layout), 4, 4)
     assert plan.lanes.pixel == 4
 
 
-@pytest.mark.parametrize(("stride", "calls"), [(3, 3), (8, 3), (50, 3)])
-def test_pixels_that_no_tap_reaches_are_not_walked(stride: int, calls: int) -> None:
-    """There are no more calls than taps, nor rows that get nothing."""
-    plan = scatter_plan.plan_sum(walks_of(window((2001, 2001), (3, 3), stride), "columns"), 4, 4)
-    found = list(scatter._calls(plan))
-    assert len(found) == calls
-    assert len(found[0].tables.rows) == 3 * -(-1999 // stride)
+@pytest.mark.parametrize(("stride", "filled"), [(3, 0), (8, 1), (50, 1)])
+def test_pixels_that_no_tap_reaches_are_not_walked(stride: int, filled: int) -> None:
+    """There are no more phases than taps: what lies between them is set to 0 as a whole, in one call."""
+    plan = scatter_costs.plan_sum(walks_of(window((2001, 2001), (3, 3), stride), "columns"), 4, 4)
+    [call] = scatter_tables.calls(plan)
+    names = scatter_kernels._SIGNATURE.split()[2:]  # without both addresses
+    found = dict(zip(names, call.arguments, strict=True))
+    assert (found["line_count"], found["phase_count"], found["filled"]) == (2001, 3, filled)
 
 
-def test_boxes_are_calls() -> None:
-    """Where a call has little to do, lanes are rather gathered than copied side by side first."""
-    axes = [scatter.Axis(256, 1, 0)]
-    matrix = np.empty((1, 2, 1024, 858), np.complex64)
-    plan = scatter_plan.plan_sum(scatter._walks(np.empty((1, 2, 220500), np.complex64), matrix, axes), 4, 4)
-    assert not plan.sides
+def test_lines_that_are_alike_share_their_pieces() -> None:
+    """A table has a list of pieces for each number of taps along the inner axes, however many lines it has."""
+    plan = scatter_costs.plan_sum(walks_of(window((90, 80, 70), (3, 3, 3)), "columns"), 4, 4)
+    [(lines, pieces)] = scatter_tables.line_tables(plan)
+    assert (len(lines), len(pieces)) == (90 * 80, 3 * (1 + 2 + 3))
+
+
+@given(windows(), st.booleans())
+def test_entries_are_the_windows(shape: Window, exchanged: bool) -> None:
+    """Along every axis each pixel has the entries that plain loops find, a step apart, in the order of their taps."""
+    for i, stops in enumerate(shape.stops):
+        walk = scatter_plan.Walk(
+            *(shape.spatial_shape[i], shape.kernel_size[i], len(stops), shape.stride[i], shape.dilation[i]),
+            *(shape.padding[i][0], 8, 1000, 1),
+        )
+        expected: list[list[int]] = [[] for _ in range(walk.n)]
+        order = sorted((t, o, x) for o, stop in enumerate(stops) for t, x in enumerate(stop))
+        for t, o, x in sorted((o, t, x) for t, o, x in order) if exchanged else order:
+            if 0 <= x < walk.n:
+                expected[x].append(o + 1000 * t if not exchanged else t + 1000 * o)
+        if exchanged:
+            walk = walk.exchanged()._replace(tap=1, position=1000)
+            expected = [sorted(each, key=lambda entry: entry % 1000) for each in expected]
+        for longest in (8192, 1):  # looked up, or found anew
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(scatter_tables, "TABLE_LINES", longest)
+                axis = scatter_tables._Axis(walk)
+            offsets, counts = axis.entries(np.arange(walk.n))
+            found = [
+                [offset + k * axis.step for k in range(count)]
+                for offset, count in zip(offsets.tolist(), counts.tolist(), strict=True)
+            ]
+            assert found == expected
+            assert max(map(len, expected)) <= axis.most
 
 
 # What is left to NumPy
@@ -335,14 +340,16 @@ def test_other_dtypes_have_no_kernel(total: str, value: str) -> None:
 
 
 def test_when_kernels_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Below 16 KiB of matrix NumPy adds; below 512 KiB kernels that are loaded already; above, they are loaded."""
+    """Below 2 KiB NumPy adds; below 512 KiB kernels that are loaded, if any kernel is; above, they are loaded."""
     asked: list[str] = []
     monkeypatch.setattr(scatter, "loaded", lambda kernel: asked.append(f"loaded {kernel.name}"))
     monkeypatch.setattr(scatter, "load", lambda kernel: asked.append(f"load {kernel.name}"))
-    for n in ((8 << 10) - 1, 8 << 10, (256 << 10) - 1, 256 << 10):
+    middle = (256 << 10) - 1
+    for in_use, n in ((True, 1023), (True, 1 << 10), (True, middle), (False, middle), (False, 256 << 10)):
+        monkeypatch.setattr(scatter, "in_use", in_use.__bool__)
         matrix = np.ones((1, 1, 2, n), np.uint8)
         assert not scatter.sum_windows(np.ones((1, 1, n + 1), np.uint64), matrix, [scatter.Axis(1, 1, 0)], 1)
-    name = "sum_rows_u1_u8_dense_to_dense"
+    name = "sum_lines_u1_u8_dense_to_dense"
     assert asked == [f"loaded {name}", f"loaded {name}", f"load {name}"]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import im2col
+from im2col import memory
 from im2col.engine import gather
 from im2col.layers import sparse_matrix
 
@@ -97,6 +98,9 @@ def layers(image: np.ndarray[Any, Any], k: int, padding: Any, mode: str) -> dict
         "a plan": lambda: plan(image),
         "conv_input_gradient": lambda: im2col.conv_input_gradient(grad, w, image.shape, **options),
         "conv_weight_gradient": lambda: im2col.conv_weight_gradient(image, grad, kernel, **options),
+        "conv_weight_gradient, explicit": lambda: im2col.conv_weight_gradient(
+            image, grad, kernel, algorithm="explicit", **options
+        ),
         "conv_transpose": lambda: im2col.conv_transpose(image, numbers((c, 2, *kernel)), stride=2, threads=1),
         "weight_matrix": lambda: im2col.weight_matrix(w),
     }
@@ -119,6 +123,7 @@ def grown(make: Any, k: int, mode: str, axis: int = 0, pad: int = 1, far: bool =
 
     The axis that grows is one of (N, *spatial); with `far`, its padding grows along.
     """
+    memory.clear()  # full of what other tests remembered, it would be measured in between, line by line
     found: list[dict[str, int]] = []
     for times in (1, 8):
         shape = [2, *SHAPES[k]]

@@ -13,8 +13,8 @@ from ..clock import one_call, take_turns
 from ..contest import introduced
 from ..contestants import Contestant, checked_calls, difference, discover
 from ..processes import in_fresh_process
-from ..tables import NOTHING, table
-from . import contestants
+from ..tables import NOTHING, machine, table
+from . import contestants, nests
 from .problems import ORIENTATIONS, Problem, make_problem, read_signals
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ CSV = Path("bench", "out", "frames.csv")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the contest's options."""
     common.add_arguments(parser, layers="name", seconds=0.1, csv=CSV)
+    parser.add_argument(
+        "--nests", type=int, default=0, metavar="N", help="instead, measure every way to make N random sums, one thread"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random sums")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -51,6 +55,11 @@ def run(options: argparse.Namespace) -> None:
     WrongResultError
         If a contestant's result is wrong; nothing has been printed about it then.
     """
+    if options.nests:
+        random = nests.random_signals(options.nests, options.seed)
+        measured = in_fresh_process(1, partial(nests.measure_nests, random, options.repeats, options.seconds / 5))
+        print(f"{machine()}\nMilliseconds of the fastest call.\n\n{nests.report(measured)}")
+        return
     signals = [signal for signal in read_signals() if common.matches(options.layers, signal.name)]
     if not signals:
         raise SystemExit(f"no signal's name matches {options.layers!r}")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from im2col.engine import compiler, scatter, scatter_plan
+from im2col.engine import compiler, scatter, scatter_costs, scatter_plan
 from im2col.engine.scatter_kernels import Element
+from im2col.engine.scatter_tables import address
 from im2col.matrix import fold
 from im2col.spec.strides import dense_strides
 
@@ -21,7 +22,7 @@ from .oracles import Window
 from .strategies import geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 NEVER = sys.maxsize
 WIDTHS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 23, 31, 32, 33, 47, 63, 64, 65, 97, 127, 128, 129, 131)
@@ -35,6 +36,14 @@ PAIRS = {
     Element("i8", "u1"): ("i8", "?"),
 }
 """What kernels add, and the dtypes of image and matrix for it: those of ``np.sum``."""
+
+
+def kernels_of(pairs: Iterable[Element]) -> Iterator[tuple[Element, bool, int, bool]]:
+    """Yield what the kernels for some pairs are made for."""
+    layouts = ((True, 0), (True, 1), *((True, n) for n in scatter_plan.INTERLEAVED), (False, 0))
+    for pair, (dense, apart), inside in itertools.product(pairs, layouts, (True, False)):
+        yield pair, dense, apart, inside
+
 
 LAYOUTS = {"dense": True, "strided": False}
 
@@ -128,9 +137,9 @@ def assert_sums(
     numbers = scatter._element(image.dtype, matrix.dtype)
     assert numbers is not None
     walks = scatter._walks(image, matrix, case.axes)
-    chosen = scatter_plan.plan_sum(walks, image.itemsize, matrix.itemsize)
+    chosen = scatter_costs.plan_sum(walks, image.itemsize, matrix.itemsize)
     names = []
-    for plan in scatter_plan.nests(walks, matrix.itemsize):
+    for plan in scatter_plan.nests(walks, image.itemsize, matrix.itemsize):
         kernel = scatter._kernel(plan, *numbers)
         function = compiler.load(kernel)
         assert function is not None
@@ -138,10 +147,8 @@ def assert_sums(
         if plan == chosen:
             assert scatter.sum_windows(image, matrix, case.axes, threads)
         else:
-            if plan.has_gaps:
-                image[...] = 0
-            for part in scatter._Sum(plan, scatter.address(image), matrix).parts(threads):
-                part.run(function)
+            for part in scatter.parts_of(plan, threads):
+                part.run(function, address(image), address(matrix))
         np.testing.assert_array_equal(image, wanted, strict=True, err_msg=str((case, plan)))
         assert image.tobytes() == wanted.tobytes(), (case, plan)
         assert matrix.tobytes() == before, (case, plan)
@@ -178,8 +185,11 @@ def cases_of(total: str, value: str, widths: Sequence[int] = WIDTHS) -> list[Sum
             # Here the first axis is wide, whose taps change faster than those of the other axis.
             over = window((n, 2), (min(3, n), 2), padding=((1, 0), (0, 1)))
             cases.append(Sum(over, total, value, dense_values, dense_pixels, first_innermost=True))
-    # Every third pixel of a line belongs to a row.
-    return [*cases, Sum(window((3, 77), (2, 4), (1, 3), 1), total, value)]
+    # Two to four phases, which are stored together; and five, of which one has no tap.
+    for stride in (2, 3, 4, 5):
+        cases += [Sum(window((3, n), (2, 4), (1, stride), 1), total, value) for n in (7, 77, 64 * stride + 5)]
+        cases += [Sum(window((n, 3), (4, 2), (stride, 1), 1), total, value, first_innermost=True) for n in (77,)]
+    return cases
 
 
 WINDOWS = {
@@ -228,14 +238,6 @@ def engine_fold(columns: Array, shape: Window, dtype: np.dtype[Any], threads: in
     lead = (len(columns), columns.shape[1])
     fold.Fold(lead, geometry(shape), columns.dtype, dtype, "constant", "sum").run(out, columns, threads)
     return out
-
-
-def turn_everything(patch: pytest.MonkeyPatch) -> None:
-    """Let every matrix be turned over, in many small blocks."""
-    patch.setattr(scatter_plan, "_WORTH_TURNING", 1)
-    patch.setattr(scatter_plan, "_TURNED_LINE", 8)
-    for module in (scatter_plan, scatter):
-        patch.setattr(module, "TURNED_BYTES", 2048)
 
 
 def sum_against_forbidden_pages(pairs: Iterable[Element] = PAIRS) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 4 << 20
 """A block of the matrix that a core's caches can hold while BLAS reads it; docs/decisions.md has the measurement."""
-_STACK_BYTES = 512 << 10
+STACK_BYTES = 512 << 10
 """Of a block that holds several small images or groups: enough that Python's share of it does not matter."""
 
 
@@ -110,7 +110,7 @@ class _Blocks:
         limit = min(_BLOCK_BYTES, problem.workspace_limit)
         positions = max(1, min(every, limit // row))
         image = max(1, every * row + _padded_image_bytes(problem) // problem.groups)
-        stack = min(_STACK_BYTES, limit) // image if positions == every else 1
+        stack = min(STACK_BYTES, limit) // image if positions == every else 1
         return cls(problem, dtype, positions, max(1, min(stack, problem.batch * problem.groups)))
 
     @property

@@ -73,6 +73,10 @@ class Builder(Control):
         """Return a 64-bit integer as an address."""
         return self._b.inttoptr(number, self._ir.PointerType())
 
+    def room(self, kind: Value, count: int) -> Value:
+        """Return the address of `count` values of memory that is the function's own; called before any loop."""
+        return self._b.alloca(kind, count)
+
     def entry(self, table: Value, index: Value) -> Value:
         """Return an element of a table of 64-bit integers."""
         return self._b.load(self._b.gep(table, [index], inbounds=True, source_etype=self.i64), typ=self.i64, align=8)
@@ -80,6 +84,10 @@ class Builder(Control):
     def load(self, address: Value, kind: Value, align: int = 1) -> Value:
         """Return the value of type `kind` at an address."""
         return self._b.load(address, typ=kind, align=align)
+
+    def prefetch(self, address: Value) -> None:
+        """Ask for the cache line of an address that will be read soon; it need not be one that can be."""
+        self._call("llvm.prefetch.p0", self._ir.VoidType(), [address, *map(self._ir.IntType(32), (0, 3, 1))])
 
     def zero(self, kind: Value) -> Value:
         """Return the zero of any type."""
@@ -197,12 +205,6 @@ class Builder(Control):
         """Return how many lanes a mask selects."""
         bits = self._b.bitcast(mask, self._ir.IntType(mask.type.count))
         return self._call("llvm.ctpop.i64", self.i64, [self._b.zext(bits, self.i64)])
-
-    def gather(self, address: Value, step: Value, kind: Value, mask: Value) -> Value:
-        """Return a vector whose lanes lie `step` bytes apart; lanes outside the mask are not read, and are zero."""
-        addresses = self._addresses(address, step, kind.count)
-        name = f"llvm.masked.gather.{suffix(kind)}.v{kind.count}p0"
-        return self._call(name, kind, [addresses, self._one, mask, self.zero(kind)])
 
     def scatter(self, value: Value, address: Value, step: Value, mask: Value) -> None:
         """Write the lanes of a vector that the mask selects, `step` bytes apart."""

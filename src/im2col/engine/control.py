@@ -71,17 +71,24 @@ class Control(Numbers):
     @contextmanager
     def loop(self, stop: Value, start: Value | None = None, step: Value | int = 1) -> Iterator[Value]:
         """Run the body for start, start + step, … below stop; yields the counter."""
-        first = self.constant(0) if start is None else start
         step = self.constant(step) if isinstance(step, int) else step
+        with self.walk(self.constant(0) if start is None else start, stop) as state:
+            yield state.index
+            state.values = [self.add(state.index, step)]
+
+    @contextmanager
+    def walk(self, start: Value, stop: Value) -> Iterator[Accumulation]:
+        """Run the body from `start` until `stop`; it reads ``index``, and sets ``values`` to the next one alone."""
         before = self._b.block
         body = self._function.append_basic_block("body")
         after = self._function.append_basic_block("after")
-        self._b.cbranch(self._b.icmp_signed("<", first, stop), body, after)
+        self._b.cbranch(self._b.icmp_signed("<", start, stop), body, after)
         self._b.position_at_end(body)
         counter = self._b.phi(self.i64)
-        counter.add_incoming(first, before)
-        yield counter
-        following = self.add(counter, step)
+        counter.add_incoming(start, before)
+        state = Accumulation(counter, [])
+        yield state
+        [following] = state.values
         counter.add_incoming(following, self._b.block)
         self._b.cbranch(self._b.icmp_signed("<", following, stop), body, after)
         self._b.position_at_end(after)

@@ -66,19 +66,6 @@ def is_small(nbytes: int) -> bool:
     return nbytes < _WORTH_LOADING
 
 
-def turn(dst: NDArray[Any], src: NDArray[Any]) -> None:
-    """Copy a part of a large array into one of the same shape and dtype, in this thread; a kernel is loaded for it.
-
-    Parameters
-    ----------
-    dst : ndarray
-        Overwritten. Shares no memory with `src`.
-    src : ndarray
-        Any strides.
-    """
-    _copy_part(dst, src, must_be_loaded=False)
-
-
 def _parts(dst: NDArray[Any], src: NDArray[Any], count: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """Cut both arrays along the outermost axis that is long enough, or along the longest."""
     axis = next((i for i, n in enumerate(dst.shape) if n >= 4 * count), int(np.argmax(dst.shape)))

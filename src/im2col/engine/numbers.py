@@ -62,6 +62,10 @@ class Numbers:
         plain = float(value) if str(element) in ("float", "double") else int(value)
         return self._ir.Constant(kind, [plain] * kind.count if hasattr(kind, "count") else plain)
 
+    def smaller_than(self, a: Value, b: Value) -> Value:
+        """Return whether a < b, for integers with their sign."""
+        return self._b.icmp_signed("<", a, b)
+
     def plus(self, a: Value, b: Value) -> Value:
         """Return a + b, for floats."""
         return self._b.fadd(a, b)
@@ -208,6 +212,20 @@ class Numbers:
         if narrow[1] == wide[1]:
             return value
         return self._b.sext(value, kind) if narrow[0] == "i" else self._b.zext(value, kind)
+
+    def interleaved(self, vectors: list[Value]) -> list[Value]:
+        """Return as many vectors, side by side: the first lane of each, then the second of each, and so on."""
+        count, lanes = len(vectors), vectors[0].type.count
+        mixed = []
+        for first in range(0, count * lanes, lanes):
+            places = [divmod(first + i, count) for i in range(lanes)]  # its lane, and of which vector
+            chosen = self._shuffle(vectors[0], vectors[1], [n + lanes * (v == 1) for n, v in places])
+            for other in range(2, count):
+                chosen = self._shuffle(
+                    chosen, vectors[other], [lanes + n if v == other else i for i, (n, v) in enumerate(places)]
+                )
+            mixed.append(chosen)
+        return mixed
 
     def _splat(self, value: Value, kind: Value) -> Value:
         one = self._b.insert_element(self._ir.Constant(kind, self._ir.Undefined), value, self._ir.IntType(32)(0))

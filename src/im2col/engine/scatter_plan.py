@@ -2,8 +2,8 @@
 
 A sum is a nest of axes. Along each, position o and tap t meet at one pixel, ``o·stride + t·dilation - before``; an axis
 without a window has one tap. Positions and taps play the same part in that, so that either may lie along the lanes of a
-vector: positions where they lie side by side in the matrix, taps where a patch is one long row. The axis that is
-cheapest to read is chosen. The order in which the copies of a pixel are added does not depend on it.
+vector: positions where they lie side by side in the matrix, taps where a patch is one long row. `scatter_costs` chooses
+the cheapest. The order in which the copies of a pixel are added does not depend on it.
 """
 
 from __future__ import annotations
@@ -13,32 +13,17 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-_VECTOR_BYTES = 64
-_TURNED_PLANES = 8
-"""Planes of such a block that lie side by side, where there are so many."""
-_STRIDED_LANE = 1.2
-"""What a lane that is loaded or stored by itself costs, in loads of a vector; twice that on a page of its own."""
-_PAGE_BYTES = 4096
-_TURNED = 4
-"""What a vector costs whose values are copied side by side before they are loaded."""
-TURNED_BYTES = 512 << 10
-"""Of a block of the matrix that is copied so: the second level of cache holds it."""
-_WORTH_TURNING = 12 << 20
-"""Bytes of matrix below which the caches hold what is gathered, so that copying it first is not worth its while."""
-_TURNED_LINE = 256
-"""Positions of such a block along the lanes, where there are so many."""
-_MASK = 5
-"""What the mask of a vector costs, in the same."""
-_BLOCK = 4
-"""Vectors that a kernel sums at once."""
-_ROW = 8
-"""What the loops around the vectors of a row cost, in the same."""
-_ENTRY = 30
-"""What an entry of the table of pieces costs, which NumPy writes."""
-_CALL = 20_000
-"""What a call of a kernel costs: one for each phase of each box."""
+VECTORS, PIXELS = 4, 8
+"""Vectors of pixels, or single pixels, that a kernel sums at once where there are so many: whole cache lines of each
+piece in turn, and more sums than both adders of a CPU have under way."""
+FEW_VECTORS = 2
+"""Vectors of positions up to which it sums one vector at a time."""
+INTERLEAVED = (2, 3, 4)
+"""Strides whose phases a kernel stores together."""
+KEPT_LINES = 32 << 10
+"""Lines of an image of which the tables are remembered: a megabyte."""
 
 
 class Walk(NamedTuple):
@@ -103,38 +88,15 @@ class Walk(NamedTuple):
         """Whether each pixel is a position, as in an axis of channels."""
         return self.taps == 1 and self.n == self.positions and self.stride == 1 and self.before == 0
 
-    def phases(self) -> Iterator[Phase]:
-        """Yield the pixels phase, phase + stride, … together with the taps that meet them."""
-        common = math.gcd(self.stride, self.dilation)
-        step = self.stride // common
-        for phase in range(min(self.stride, self.n)):
-            width, place = -(-(self.n - phase) // self.stride), phase + self.before
-            first = place // common * pow(self.dilation // common, -1, step) % step
-            count = 0 if place % common else max(0, -(-(self.taps - first) // step))
-            shift = (first * self.dilation - place) // self.stride
-            yield Phase(phase, width, count, first, step, shift, self.dilation // common)
+    @property
+    def taps_apart(self) -> int:
+        """How many taps it is from one that meets a pixel to the next."""
+        return self.stride // math.gcd(self.stride, self.dilation)
 
-
-class Phase(NamedTuple):
-    """A row: every stride-th pixel of an axis, so that neighbours belong to neighbouring positions.
-
-    Parameters
-    ----------
-    first_pixel, width : int
-        Where the row starts, and how many pixels it has.
-    taps, first_tap, tap_step : int
-        How many taps meet it: the first, and how far it is to the next.
-    shift, shift_step : int
-        At which pixel of the row the first tap meets position 0, and how much later the next one does.
-    """
-
-    first_pixel: int
-    width: int
-    taps: int
-    first_tap: int
-    tap_step: int
-    shift: int
-    shift_step: int
+    @property
+    def positions_apart(self) -> int:
+        """How many positions it is between them, the other way."""
+        return self.dilation // math.gcd(self.stride, self.dilation)
 
 
 class SumPlan(NamedTuple):
@@ -153,8 +115,13 @@ class SumPlan(NamedTuple):
         In the order of the image's axes.
     order : tuple of int
         The axes of `table` from the one whose taps change slowest to the fastest.
-    sides : tuple of int
-        Of the boxes of pixels whose entries are first copied side by side, along `axes`; empty where none are.
+    dense_values : bool
+        Whether neighbouring positions of `lanes` lie side by side in the matrix.
+    together : int
+        The pixels of `lanes`, if they lie side by side in the image, or 0.
+    apart : int
+        Where both are so, the stride of `lanes` if a kernel stores all phases together, 1 or one of `INTERLEAVED`;
+        else 0.
     """
 
     lanes: Walk
@@ -163,26 +130,24 @@ class SumPlan(NamedTuple):
     planes: Walk
     table: tuple[Walk, ...]
     order: tuple[int, ...]
-    sides: tuple[int, ...] = ()
+    dense_values: bool = False
+    together: int = 0
+    apart: int = 0
 
     @property
     def axes(self) -> tuple[Walk, ...]:
         """All axes, from the outermost loop to the innermost."""
         return (*self.table, self.planes, self.lanes)
 
-    @property
-    def has_gaps(self) -> bool:
-        """Whether whole classes of pixels have no tap: they are not walked, and must be 0 before."""
-        return any(axis.stride > axis.taps for axis in self.axes)
-
     def with_axes(self, axes: Iterable[Walk]) -> SumPlan:
         """Return the plan with others in the place of `axes`."""
         *table, planes, lanes = axes
-        return self._replace(table=tuple(table), planes=planes, lanes=lanes)
+        together = lanes.n if self.together else 0
+        return self._replace(table=tuple(table), planes=planes, lanes=lanes, together=together)
 
 
-def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan:
-    """Return the cheapest nest for a sum.
+def nests(walks: Sequence[Walk], total_size: int, value_size: int) -> list[SumPlan]:
+    """Return every nest that adds in the one order: taps of the last axis change slowest, then those of the first axis.
 
     Parameters
     ----------
@@ -193,25 +158,10 @@ def plan_sum(walks: Sequence[Walk], total_size: int, value_size: int) -> SumPlan
 
     Returns
     -------
-    SumPlan
-    """
-    return min(nests(walks, value_size), key=lambda plan: _cost(plan, total_size, value_size))
-
-
-def nests(walks: Sequence[Walk], value_size: int) -> list[SumPlan]:
-    """Return every nest that adds in the one order: taps of the last axis change slowest, then those of the first axis.
-
-    Parameters
-    ----------
-    walks, value_size
-        As for `plan_sum`.
-
-    Returns
-    -------
     list of SumPlan
     """
     # A window that stops once has its taps where others have their positions: no pixel is met twice.
-    every = _merged([w.exchanged() if w.positions == 1 else w for w in walks])
+    every = _merged([_unwound(w.exchanged() if w.positions == 1 else w) for w in walks])
     last = len(every) - 1
     windows = [i for i in (last, *range(last)) if every[i].taps > 1]
     kept = [i for i, walk in enumerate(every) if not walk.does_nothing] or [last]
@@ -223,7 +173,25 @@ def nests(walks: Sequence[Walk], value_size: int) -> list[SumPlan]:
         elif i in {windows[0], windows[-1]}:
             plan = _around(every, every[i], others, windows)._replace(inside=i != windows[0])
             plans += [plan, plan._replace(lanes=plan.lanes.exchanged(), backwards=True)]
-    return [plan._replace(sides=_sides(plan, value_size)) for plan in plans]
+    return [_laid_out(plan, total_size, value_size) for plan in plans]
+
+
+def _unwound(walk: Walk) -> Walk:
+    """Return an axis whose entries lie in the order of its pixels, one each, as one of as many positions of one tap."""
+    for each in (walk, walk.exchanged()):
+        n, taps, positions, stride, dilation, before, pixel, tap, position = each
+        if dilation == 1 and stride == taps > 1 and position == stride * tap:
+            return Walk(n, 1, positions * taps, 1, 1, before, pixel, 0, tap)
+    return walk
+
+
+def _laid_out(plan: SumPlan, total_size: int, value_size: int) -> SumPlan:
+    """Return a plan that knows how its lanes lie in memory."""
+    lanes = plan.lanes
+    dense = lanes.position == value_size
+    together = lanes.n if lanes.pixel == total_size else 0
+    apart = lanes.stride if dense and together and lanes.stride in (1, *INTERLEAVED) else 0
+    return plan._replace(dense_values=dense, together=together, apart=apart)
 
 
 def _merged(walks: Sequence[Walk]) -> list[Walk]:
@@ -262,55 +230,3 @@ def _around(every: Sequence[Walk], lanes: Walk, others: Sequence[int], windows: 
     # Axes with one tap decide nothing of the order.
     order = sorted(range(len(table)), key=lambda k: windows.index(table[k]) if table[k] in windows else -1)
     return SumPlan(lanes, False, False, planes, tuple(every[i] for i in table), tuple(order))
-
-
-def _sides(plan: SumPlan, value_size: int) -> tuple[int, ...]:
-    """Return the sides of boxes of pixels whose entries fill a block of the matrix, and of which most are their own."""
-    axes, sides = plan.axes, {}
-    taps = math.prod(axis.taps for axis in axes)
-    entries = taps * math.prod(axis.positions for axis in axes)
-    if plan.lanes.position == value_size or entries * value_size < _WORTH_TURNING:
-        return ()
-    room = TURNED_BYTES // value_size // taps
-    # Planes that lie between a position and the next are copied together: their entries share cache lines.
-    planes = plan.planes
-    together = min(planes.n, _TURNED_PLANES) if 0 < planes.position < abs(plan.lanes.position) else 1
-    room //= together
-    line = max(_TURNED_LINE, room // math.prod(axis.positions for axis in axes[:-1]))
-    # From the lanes outwards; axes without a window come last, as their boxes share no entries.
-    for i in sorted(range(len(axes)), key=lambda i: (i != len(axes) - 1, axes[i].is_plain)):
-        axis = axes[i]
-        if axis is planes:
-            room *= together
-        reach = axis.dilation * (axis.taps - 1)
-        most = min(room, line) if axis is plan.lanes else room
-        sides[i] = min(axis.n, most * axis.stride - reach)
-        if sides[i] < min(axis.n, max(1, reach)):
-            return ()
-        room //= -(-(sides[i] + reach) // axis.stride)
-    return tuple(sides[i] for i in range(len(axes)))
-
-
-def _cost(plan: SumPlan, total_size: int, value_size: int) -> float:
-    """Return about how many loads of a vector a plan takes."""
-    lanes, per_vector = plan.lanes, _VECTOR_BYTES // total_size
-    width = -(-lanes.n // lanes.stride)
-    vectors = -(-width // per_vector)
-    # A tap is walked for all vectors of a block, with a mask for each, if it meets any of them.
-    block = min(width, _BLOCK * per_vector)
-    taps_of_phase = lanes.taps * math.gcd(lanes.stride, lanes.dilation) / lanes.stride
-    taps = max(1, min(taps_of_phase, (block + min(lanes.positions, width)) * lanes.stride / lanes.dilation))
-    rows = math.prod(walk.n for walk in plan.table)
-    pieces = math.prod(max(1, min(w.taps, w.taps * w.positions / max(1, w.n))) for w in plan.table)
-    load = _TURNED if plan.sides else _access(lanes.position, value_size, per_vector)
-    store = _access(lanes.pixel * lanes.stride, total_size, per_vector)
-    masks = _MASK * (pieces if plan.inside else 1)
-    row = _ROW + vectors * (taps * (pieces * load + masks) + store)
-    entries = rows * math.prod(walk.most_met for walk in plan.table)
-    calls = math.prod(-(-axis.n // side) for axis, side in zip(plan.axes, plan.sides, strict=False))
-    return min(lanes.stride, lanes.n) * (rows * plan.planes.n * row + calls * _CALL) + _ENTRY * entries
-
-
-def _access(step: int, size: int, lanes: int) -> float:
-    """Return what it costs to load or store a vector whose lanes lie so many bytes apart."""
-    return 1 if step == size else lanes * _STRIDED_LANE * (1 + min(1, abs(step) / _PAGE_BYTES))

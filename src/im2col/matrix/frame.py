@@ -109,6 +109,11 @@ class Frame:
         return (0, *output, *taps) if self.orientation == "rows" else (0, *taps, *output)
 
     @lazy
+    def _canonical_order(self) -> tuple[int, ...]:
+        """The axes of the matrix in the order of the canonical patch axes."""
+        return tuple(np.argsort(self._order).tolist())
+
+    @lazy
     def split_shape(self) -> tuple[int, ...]:
         """Shape of the matrix with its axes unflattened, in the order of the matrix."""
         canonical = (self.batch, self.channels, *self.geometry.kernel_size, *self.geometry.output_shape)
@@ -137,7 +142,7 @@ class Frame:
 
     def canonical(self, matrix: NDArray[Any]) -> NDArray[Any]:
         """Return a view of a column matrix as (N, C, *kernel, *output)."""
-        return self.split(matrix).transpose(np.argsort(self._order))
+        return self.split(matrix).transpose(self._canonical_order)
 
     def patches(self, padded: NDArray[Any]) -> NDArray[Any]:
         """Return a read-only view of the padded image in the axes of `split`."""

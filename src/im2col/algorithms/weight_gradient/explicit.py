@@ -16,7 +16,7 @@ from ...engine.host import format_bytes
 from ...engine.threads import run_parallel
 from ...matrix.frame import patch_view
 from ..contract import Offer, never
-from ..explicit import accumulated, magnitude, padded_image
+from ..explicit import STACK_BYTES, accumulated, magnitude, padded_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,9 +45,10 @@ class Explicit:
                 f"one position of one channel's column matrix takes {format_bytes(blocks.bytes)} with its sums, more "
                 f"than workspace_limit={problem.workspace_limit}",
             )
-        # Each thread's block, the sums, and the padded image in work.
+        # Each thread's block, the sums, and the padded images in work.
         sums = problem.filters * problem.group_taps * problem.accumulator.itemsize
-        padded = problem.channels * math.prod(g.padded_shape) * problem.x_dtype.itemsize if g.is_padded else 0
+        image = problem.channels * math.prod(g.padded_shape) * problem.x_dtype.itemsize
+        padded = blocks.images * image if g.is_padded else 0
         nbytes = blocks.workers(threads) * blocks.bytes + sums + padded
         reason = "the column matrix in blocks, then BLAS"
         return Offer(self.best_rank, reason, nbytes, partial(_prepared, problem, blocks, threads))
@@ -62,10 +63,11 @@ def _prepared(p: Problem, blocks: _Blocks, threads: int) -> GradientRunner:
         total = np.zeros(out.shape, p.accumulator)
         starts = range(0, p.group_channels, blocks.channels)
         with single_threaded_blas():
-            for n in range(p.batch):
-                view = patch_view(padded_image(x[n : n + 1], p), p.geometry)[0]
+            for n in range(0, p.batch, blocks.images):
+                images = slice(n, n + blocks.images)
+                view = patch_view(padded_image(x[images], p), p.geometry)
                 tasks = (
-                    partial(_add, p, blocks, view, grad[n], total, group, first)
+                    partial(_add, p, blocks, view, grad[images], total, group, first)
                     for group, first in itertools.product(range(p.groups), starts)
                 )
                 run_parallel(tasks, workers)
@@ -76,12 +78,16 @@ def _prepared(p: Problem, blocks: _Blocks, threads: int) -> GradientRunner:
 
 
 class _Blocks(NamedTuple):
-    """How the column matrix of one group is cut: into so many channels, and so many positions, at a time."""
+    """How the column matrix of one group is cut: into so many channels, and so many positions, at a time.
+
+    Those of several small images are multiplied one by one within one call, and added one by one in another.
+    """
 
     problem: Problem
     dtype: np.dtype[Any]
     channels: int
     positions: int
+    images: int
 
     @classmethod
     def of(cls, problem: Problem) -> _Blocks:
@@ -91,14 +97,19 @@ class _Blocks(NamedTuple):
         most = limit // 2 // max(1, 3 * 8 * filters * taps)
         channels = max(1, min(problem.group_channels, most))
         column = (taps * channels + filters) * dtype.itemsize
-        positions = min(problem.geometry.positions, _exact_terms(problem, dtype))
-        return cls(problem, dtype, channels, max(1, min(positions, limit // 2 // column)))
+        every = problem.geometry.positions
+        positions = max(1, min(every, _exact_terms(problem, dtype), limit // 2 // column))
+        one = cls(problem, dtype, channels, positions, 1)
+        whole = positions == every and channels == problem.group_channels
+        image = one.bytes + problem.channels * math.prod(problem.geometry.padded_shape) * problem.x_dtype.itemsize
+        images = min(STACK_BYTES, limit) // max(1, image) if whole else 1
+        return one._replace(images=max(1, min(images, problem.batch)))
 
     @property
     def bytes(self) -> int:
         """Bytes of one block: its part of the matrix and of the gradient, and the product with its copies."""
         taps, filters = self.problem.geometry.taps * self.channels, self.problem.group_filters
-        return (taps + filters) * self.positions * self.dtype.itemsize + 3 * 8 * filters * taps
+        return self.images * ((taps + filters) * self.positions * self.dtype.itemsize + 3 * 8 * filters * taps)
 
     def workers(self, threads: int) -> int:
         """How many blocks may be in work at once."""
@@ -114,15 +125,15 @@ def _add(
     group: int,
     first: int,
 ) -> None:
-    """Add one image's share to the sums of one group's filters over some of its channels.
+    """Add some images' share to the sums of one group's filters over some of its channels.
 
     Parameters
     ----------
     p : Problem
     blocks : _Blocks
-    view : ndarray, (C, *kernel, *output)
-        The column matrix of the image as a view.
-    grad : ndarray, (filters, *output)
+    view : ndarray, (N, C, *kernel, *output)
+        The column matrices of the images as a view.
+    grad : ndarray, (N, filters, *output)
     total : ndarray, (filters, channels of a group, *kernel)
     group, first : int
     """
@@ -134,14 +145,17 @@ def _add(
     every = (slice(None),) * p.geometry.ndim
     with np.errstate(all="ignore"):
         for box in boxes(shape, box_steps(shape, blocks.positions)):
-            source, gradient = view[(channels, *every, *box)], grad[(filters, *box)]
+            source, gradient = view[(slice(None), channels, *every, *box)], grad[(slice(None), filters, *box)]
             columns = np.empty(source.shape, blocks.dtype)
             gather.copy(columns, source, threads=1)
-            matrix = columns.reshape(math.prod(target.shape[1:]), math.prod(gradient.shape[1:]))
+            positions = math.prod(gradient.shape[2:])
+            matrix = columns.reshape(len(source), math.prod(target.shape[1:]), positions)
             if blocks.dtype.kind == "c":
                 np.conjugate(matrix, out=matrix)
-            rows = np.ascontiguousarray(gradient, blocks.dtype).reshape(len(gradient), matrix.shape[1])
-            target += accumulated(rows @ matrix.T, p.accumulator).reshape(target.shape)
+            rows = np.ascontiguousarray(gradient, blocks.dtype).reshape(len(source), p.group_filters, positions)
+            products = accumulated(rows @ matrix.transpose(0, 2, 1), p.accumulator).reshape(len(source), *target.shape)
+            for product in products:
+                target += product
 
 
 def _product_dtype(problem: Problem) -> np.dtype[Any]:
