@@ -164,15 +164,12 @@ class Builder(Control):
         if step == 1 and kept is None:
             self.store_first(value, address, count)
             return
-        if step == 1:
-            if self._masks_of_calls:
-                self.masked_store(value, address, kept)
-            else:
-                self.store_below(value, address, self._ones(kept))
+        if step == 1 and not self._masks_of_calls:
+            self.store_below(value, address, self.smaller(self._ones(kept), self.constant(count)))
             return
         bits = self.vector(self._ir.IntType(1), lanes)
         size = element_bytes(value.type)
-        if step > lanes or not self._masks:  # the vectors in between would be more than the lanes
+        if step > lanes or (step > 1 and not self._masks):  # the vectors in between would be more than the lanes
             if kept is not None:
                 there = self._shuffle(kept, self.zero(bits), [i if i < count else lanes for i in range(lanes)])
                 self.scatter(value, address, self.constant(step * size), there)
