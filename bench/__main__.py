@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from . import page
+from . import model, page
 from .calls import contest as calls
 from .contestants import WrongResultError
 from .convolution import contest as convolution
@@ -25,6 +25,7 @@ CONTESTS = {
     "gradients": gradients,
     "narrow": narrow,
     "calls": calls,
+    "model": model,
     "page": page,
 }
 

@@ -591,6 +591,20 @@ MUTATIONS = [
         "the pixels of a patch and the patches of a row change places",
         "test_product.py::test_patches",
     ),
+    Mutation(
+        "engine/builder.py",
+        "value, address = rest.values",
+        "value = rest.values[0]",
+        "all parts below a count are stored in the first one's place",
+        "test_stores.py::test_the_first_lanes_are_stored",
+    ),
+    Mutation(
+        "engine/builder.py",
+        "c % beside * n, n)",
+        "c % beside, n)",
+        "columns of few rows overlap",
+        "test_stores.py::test_tiles_of_fewer_rows_than_lanes_are_transposed",
+    ),
 ]
 
 

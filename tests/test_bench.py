@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from bench import match, seat
+from bench import match, model, seat
 from bench.__main__ import main
 from bench.calls import contest as calls_contest
 from bench.calls import contestants as calls_contestants
@@ -794,3 +794,37 @@ def test_calls_together_are_counted() -> None:
     (seconds,) = calls_together(lambda: made.append(1), 7)
     assert len(made) == 7
     assert seconds > 0
+
+
+def test_the_command_of_the_model_measures_candidates(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A line for each layer and layout, the loss of the choice and its mean; the file has every candidate."""
+    require("llvmlite")
+    layer = next(each for each in convolution_layers.read_layers() if each.name == "r50_l1_3x3_64").miniature()
+    monkeypatch.setattr(model, "read_layers", lambda: [layer])
+    path = tmp_path / "deep" / "model.csv"
+    assert main(["model", "--layers", layer.name, "--within", "1.3", "--seconds", "0", "--csv", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"^2 choices: geometric mean \d\.\d{3}, worst \d\.\d{3}$", text, re.MULTILINE)
+    rows = list(csv.DictReader(path.read_text("utf-8").splitlines()))
+    for layout in ("NCHW", "NHWC"):
+        line = re.search(
+            rf"^(\d\.\d{{3}})  {layer.name} {layout}, (\d+) candidates, \d+ GFLOP/s by ", text, re.MULTILINE
+        )
+        found = [row for row in rows if row["layout"] == layout]
+        assert line is not None
+        assert len(found) == int(line[2]) >= 1
+        cycles, seconds = ([float(row[name]) for row in found] for name in ("cycles", "seconds"))
+        assert cycles == sorted(cycles)
+        assert cycles[-1] <= 1.3 * cycles[0]
+        assert f"{seconds[0] / min(seconds):.3f}" == line[1]
+
+
+def test_a_wrong_candidate_is_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tile whose result is wrong ends the command; it says which one."""
+    require("llvmlite")
+    layer = CONVOLUTIONS[0]
+    monkeypatch.setattr(model, "answer", lambda each: convolution_problems.answer(each) + 1)
+    with pytest.raises(WrongResultError, match=r"^strided NHWC, \w+ along the lanes, .*: "):
+        model.measured(layer, "NHWC", 1.0, 0.0)

@@ -174,24 +174,6 @@ def test_an_empty_masked_load_reads_nothing() -> None:
     assert (out == 0).all()
 
 
-@pytest.mark.parametrize("name", ["u1", "f4", "i8"])
-@pytest.mark.parametrize("step", [1, 3, -2, 0])
-def test_scatter(name: str, step: int) -> None:
-    """Lanes are written any number of bytes apart, backwards too; those outside the mask are not."""
-    lanes, size = 8, np.dtype(name).itemsize
-
-    def write(b: Builder) -> None:
-        kind, mask = b.vector(b.number(name), lanes), b.lanes_between(b.constant(1), b["stop"], lanes)
-        b.scatter(b.load(b["*values"], kind), b["*dst"], b["step"], mask)
-
-    values, dst = np.arange(101, 109).astype(name), np.zeros(64, name)
-    compiled("*dst *values step stop", write)(dst[30:], values, step * size, 7)
-    places = 30 + step * np.arange(1, 7)
-    expected = np.zeros(64, name)
-    expected[places] = values[1:7]  # where lanes meet, the last one stays, in NumPy as in LLVM
-    assert dst.tolist() == expected.tolist()
-
-
 @pytest.mark.parametrize("count", [1, 3, 4, 7, 12, 16, 20, 33, 60])
 def test_load_bytes(count: int) -> None:
     """The first bytes of a vector are those of the memory, up to the next power of two."""

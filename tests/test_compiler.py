@@ -30,7 +30,7 @@ from .kit import copies, sums
 from .kit.outcomes import require
 from .kit.processes import HANG_SECONDS, run_alone
 from .kit.selection import one_in
-from .kit.targets import forget_choices
+from .kit.targets import MASKED_STORE, forget_choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,6 +177,12 @@ def test_kernels_call_nothing(name: str, target: str) -> None:
     jump = re.compile(r"(?:callq?|blr?)\s+(\S+)|(?:jmp|b)\s+(\w+@PLT|mem\w+)$")
     called = {match[1] or match[2] for line in lines_of(name, target) if (match := jump.match(line))}
     assert called <= ({"memcpy", "memcpy@PLT"} if name == "copy_long_runs" else set())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_no_store_goes_through_a_mask_where_that_is_microcode(name: str) -> None:
+    """The end of a row of pixels is stored in whole smaller vectors."""
+    assert [line for line in lines_of(name, "zen3") if MASKED_STORE.search(line)] == []
 
 
 IN_REGISTERS = {

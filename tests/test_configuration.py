@@ -50,7 +50,7 @@ def test_everything_is_there(home: Path) -> None:
     assert set(config["versions"]) == {"im2col", "llvmlite", "numpy", "python"}
     assert config["versions"]["im2col"] == __version__
     assert config["engine"] == "no failure so far"
-    assert set(config["target"]) == {"cpu", "named", "triple", "vector_bytes", "vector_registers", "caches"}
+    assert set(config["target"]) == {"cpu", "named", "triple", "family", "vector_bytes", "vector_registers", "caches"}
     assert len(config["target"]["caches"]) == 3
     assert {"reference", "explicit"} <= set(config["algorithms"])
     assert 1 <= config["threads"] == config["cpus"] <= (os.cpu_count() or 1)

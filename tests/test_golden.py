@@ -45,5 +45,5 @@ def test_a_changed_kernel_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A constant of the cycle model, a step of a table, a word of the IR: each changes some digest."""
     from im2col.algorithms.implicit.tiles import cycles
 
-    monkeypatch.setattr(cycles, "LOAD_CYCLES", 2 * cycles.LOAD_CYCLES)
+    monkeypatch.setattr(cycles, "LOADS_TOGETHER", 2 * cycles.LOADS_TOGETHER)
     assert golden.digests("avx2", "float32", small=True) != golden.recorded()["avx2 float32"]

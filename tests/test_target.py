@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from im2col.engine import target
+from im2col.engine.pace import HASWELL, NEOVERSE_N, ZEN_5, pace_of
 from im2col.engine.target import NAMED, Target
 from im2col.errors import ArgumentError
 
@@ -38,10 +39,10 @@ def llvm(monkeypatch: pytest.MonkeyPatch) -> Any:
     binding = require("llvmlite.binding")
     monkeypatch.delenv("IM2COL_TARGET", raising=False)
 
-    def report(triple: str, *flags: str) -> None:
+    def report(triple: str, *flags: str, cpu: str = "some-cpu") -> None:
         monkeypatch.setattr(binding, "get_host_cpu_features", lambda: Flags(dict.fromkeys(flags, True)))
         monkeypatch.setattr(binding, "get_process_triple", lambda: triple)
-        monkeypatch.setattr(binding, "get_host_cpu_name", lambda: "some-cpu")
+        monkeypatch.setattr(binding, "get_host_cpu_name", lambda: cpu)
         monkeypatch.setattr(target, "host_caches", lambda: (1, 2, 3))
 
     return report
@@ -67,7 +68,9 @@ def test_the_widest_vectors(llvm: Any, triple: str, flags: tuple[str, ...], vect
     """AVX-512 counts with byte elements and short vectors only; then AVX2, then 16 bytes everywhere."""
     llvm(triple, *flags)
     features = ",".join(f"+{name}" for name in flags)
-    assert detect() == Target(triple, "some-cpu", features, vector_bytes, registers, (1, 2, 3))
+    plain = HASWELL if triple.startswith("x86") else NEOVERSE_N
+    pace = plain._replace(family=f"not known, taken for {plain.family}")
+    assert detect() == Target(triple, "some-cpu", features, vector_bytes, registers, (1, 2, 3), pace)
 
 
 def test_this_machine() -> None:
@@ -80,17 +83,17 @@ def test_this_machine() -> None:
     assert all(size > 0 for size in here.caches)
 
 
-HASWELL = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt", "sse2")
-SKYLAKE = (*HASWELL, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+HASWELL_FLAGS = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt", "sse2")
+SKYLAKE = (*HASWELL_FLAGS, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 ZEN4 = (*SKYLAKE, *(f"avx512{name}" for name in ("bf16", "bitalg", "ifma", "vbmi", "vbmi2", "vnni", "vpopcntdq")))
 LINUX, DARWIN = "x86_64-unknown-linux-gnu", "arm64-apple-darwin24.0.0"
 ABLE = [
-    (LINUX, (*ZEN4, "gfni", "sse4a"), "avx512, zen4, avx2, sse2"),
-    (LINUX, (*ZEN4, "gfni", "sse4a", "avxvnni"), "avx512, zen4, avxvnni, avx2, sse2"),
+    (LINUX, (*ZEN4, "gfni", "sse4a"), "avx512, zen4, avx2, zen3, sse2"),
+    (LINUX, (*ZEN4, "gfni", "sse4a", "avxvnni"), "avx512, zen4, avxvnni, avx2, zen3, sse2"),
     (LINUX, ZEN4, "avx512, avx2, sse2"),
     (LINUX, SKYLAKE, "avx512, avx2, sse2"),
-    (LINUX, HASWELL, "avx2, sse2"),
-    (LINUX, tuple(name for name in HASWELL if name != "fma"), "sse2"),
+    (LINUX, HASWELL_FLAGS, "avx2, sse2"),
+    (LINUX, tuple(name for name in HASWELL_FLAGS if name != "fma"), "sse2"),
     (DARWIN, ("neon",), "neon"),
 ]
 
@@ -100,11 +103,11 @@ ABLE = [
 def test_a_target_by_name(
     llvm: Any, monkeypatch: pytest.MonkeyPatch, triple: str, flags: tuple[str, ...], able: str, name: str
 ) -> None:
-    """The environment chooses one whose instructions the CPU has, for its system, with its caches; nothing else."""
-    llvm(triple, *flags)
+    """The environment chooses one whose instructions the CPU has, with its system, caches and pace; nothing else."""
+    llvm(triple, *flags, cpu="znver5")
     monkeypatch.setenv("IM2COL_TARGET", name)
     if name in able.split(", "):
-        assert detect() == NAMED[name]._replace(triple=triple, caches=(1, 2, 3))
+        assert detect() == NAMED[name]._replace(triple=triple, caches=(1, 2, 3), pace=ZEN_5)
         return
     message = (
         "the environment variable IM2COL_TARGET must be empty or name a CPU whose instructions this one has, of "
@@ -179,9 +182,42 @@ def test_named_targets() -> None:
     sizes = {name: (t.vector_bytes, t.vector_registers) for name, t in NAMED.items()}
     assert sizes == {"avx512": (64, 32), "avx2": (32, 16), "sse2": (16, 16), "neon": (16, 32)} | {
         "zen4": (64, 32),
+        "zen3": (32, 16),
         "avxvnni": (32, 16),
     }
     assert {t.caches for t in NAMED.values()} == {TYPICAL}
+    assert {name: t.pace.family for name, t in NAMED.items()} == {
+        "avx512": "Skylake-X and later",
+        "zen4": "Zen 4",
+        "zen3": "Zen 3",
+        "avxvnni": "Haswell to Alder Lake",
+        "avx2": "Haswell to Alder Lake",
+        "sse2": "Haswell to Alder Lake",
+        "neon": "Neoverse N",
+    }
+
+
+@pytest.mark.parametrize(
+    ("cpu", "family"),
+    [
+        *[(f"znver{n}", f"Zen {n}") for n in (2, 3, 4, 5)],
+        ("znver1", "Zen"),
+        ("skylake", "Haswell to Alder Lake"),
+        ("skylake-avx512", "Skylake-X and later"),
+        ("sapphirerapids", "Skylake-X and later"),
+        ("raptorlake", "Haswell to Alder Lake"),
+        ("neoverse-n1", "Neoverse N"),
+        ("neoverse-v2", "Neoverse V"),
+        ("apple-m1", "Apple"),
+    ],
+)
+def test_families_of_cpus(cpu: str, family: str) -> None:
+    """LLVM's names of CPUs, and that a longer vector is never handled faster than a shorter one."""
+    pace = pace_of(cpu, arm=not cpu.startswith(("z", "s", "r")))
+    assert pace.family == family
+    for cycles in (pace.arithmetic, pace.load, pace.store):
+        assert 0 < cycles[0] <= cycles[1] <= cycles[2] <= 4 * cycles[0]
+    assert pace.latency >= 4
 
 
 def cache_folder(path: Path, *caches: tuple[str, str, str]) -> None:

@@ -74,6 +74,7 @@ def show_config() -> dict[str, Any]:
             "cpu": target.cpu,
             "named": os.environ.get("IM2COL_TARGET") or None,
             "triple": target.triple,
+            "family": target.pace.family,
             "vector_bytes": target.vector_bytes,
             "vector_registers": target.vector_registers,
             "caches": list(target.caches),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from im2col.engine.target import Target
+
+MASKED_STORE = re.compile(r"\bvp?maskmov\w+\s+%[xyz]mm\d+, %[xyz]mm\d+, .*\(")
+"""A line of AVX2's assembly that stores through a mask."""
 
 
 def forget_choices() -> None:

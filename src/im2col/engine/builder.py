@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..importing import importing
-from .numbers import Numbers, element_bytes, suffix
+from .control import Control
+from .numbers import element_bytes, suffix
+from .target import powers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from .numbers import Value
+    from .target import Target
 
 
-class Builder(Numbers):
+class Builder(Control):
     r"""One function of a module, written from its first line to its last.
 
     Parameters
@@ -25,6 +24,8 @@ class Builder(Numbers):
     arguments : str
         Their names, separated by spaces. One that starts with ``*`` is an address at which no other argument points;
         the others are 64-bit integers.
+    target : Target, optional
+        Its masks decide how a part of a vector is stored. Where none is given, there are masks of every kind.
 
     Examples
     --------
@@ -35,11 +36,13 @@ class Builder(Numbers):
     True
     """
 
-    def __init__(self, name: str, arguments: str) -> None:
+    def __init__(self, name: str, arguments: str, target: Target | None = None) -> None:
         with importing:
             from llvmlite import ir
 
         super().__init__(ir)
+        self._masks = target is None or target.has_masks
+        self._masks_of_calls = target is None or target.stores_through_masks
         names = arguments.split()
         types = [ir.PointerType() if a.startswith("*") else self.i64 for a in names]
         self._module = ir.Module(name)
@@ -59,48 +62,6 @@ class Builder(Numbers):
         """End the function and return the module's IR."""
         self._b.ret_void()
         return str(self._module)
-
-    # Arithmetic on 64-bit integers
-
-    def add(self, a: Value, b: Value) -> Value:
-        """Return a + b."""
-        return self._b.add(a, b, flags=("nsw",))
-
-    def sub(self, a: Value, b: Value) -> Value:
-        """Return a - b."""
-        return self._b.sub(a, b, flags=("nsw",))
-
-    def mul(self, a: Value, b: int | Value) -> Value:
-        """Return a · b; b may be a Python int."""
-        return self._b.mul(a, self.constant(b) if isinstance(b, int) else b, flags=("nsw",))
-
-    def div(self, a: Value, b: int) -> Value:
-        """Return a / b for a Python int b that divides a."""
-        return self._b.sdiv(a, self.constant(b), flags=("exact",))
-
-    def quotient(self, a: Value, b: int | Value) -> Value:
-        """Return a // b for an a that is not negative; b is positive and may be a Python int."""
-        return self._b.sdiv(a, self.constant(b) if isinstance(b, int) else b)
-
-    def smaller(self, a: Value, b: Value) -> Value:
-        """Return the smaller of two."""
-        return self._b.select(self._b.icmp_signed("<", a, b), a, b)
-
-    def larger(self, a: Value, b: Value) -> Value:
-        """Return the larger of two."""
-        return self._b.select(self._b.icmp_signed(">", a, b), a, b)
-
-    def skip(self, i: Value, first: Value, count: Value) -> Value:
-        """Return i, or i + count from `first` on."""
-        return self._b.select(self._b.icmp_signed("<", i, first), i, self.add(i, count))
-
-    def inside(self, i: Value, stop: Value) -> Value:
-        """Return whether 0 <= i < stop."""
-        return self._b.icmp_unsigned("<", i, stop)
-
-    def choose(self, condition: Value, a: Value, b: Value) -> Value:
-        """Return a where the condition holds, else b."""
-        return self._b.select(condition, a, b)
 
     # Memory; every address is a byte address, and nothing is assumed of its alignment
 
@@ -156,22 +117,41 @@ class Builder(Numbers):
 
     def store_first(self, value: Value, address: Value, count: int) -> None:
         """Write the first `count` lanes of a vector, and touch no byte behind them."""
-        lanes = value.type.count
+        lanes, size = value.type.count, element_bytes(value.type)
         if count == lanes:
             self.store(value, address)
-            return
-        if count == 1:
+        elif count == 1:
             # LLVM 22 merges a truncation with a masked store of one constant lane, and writes the wide element.
             self.store(self._b.extract_element(value, self._ir.IntType(32)(0)), address)
+        elif self._masks:
+            mask = self._ir.Constant(self.vector(self._ir.IntType(1), lanes), [i < count for i in range(lanes)])
+            self.masked_store(value, address, mask)
+        else:
+            for first, width in powers(count):
+                self.store(self._part(value, first, width), self.at(address, self.constant(first * size)))
+
+    def store_below(self, value: Value, address: Value, stop: Value) -> None:
+        """Write the lanes i < stop of a vector, and touch no byte behind them; stop may lie far outside."""
+        lanes, size = value.type.count, element_bytes(value.type)
+        if self._masks_of_calls:
+            self.masked_store(value, address, self.lanes_between(self.constant(0), stop, lanes))
             return
-        mask = self._ir.Constant(self.vector(self._ir.IntType(1), lanes), [i < count for i in range(lanes)])
-        self.masked_store(value, address, mask)
+        count = self.larger(self.smaller(stop, self.constant(lanes)), self.constant(0))
+        for _, width in powers(2 * lanes - 1):
+            # What is left starts at `address`: a vector of this width, stored if the count has this bit.
+            first = self._part(value, 0, width)
+            after = self._part(value, width, width) if width < lanes else first
+            there = self._b.icmp_signed("!=", self._b.and_(count, self.constant(width)), self.constant(0))
+            with self.only_if(there, [first, address]) as rest:
+                self.store(first, address)
+                rest.values[:] = after, self.at(address, self.constant(width * size))
+            value, address = rest.values
 
     def store_apart(self, value: Value, address: Value, step: int, count: int) -> None:
         """Write the first `count` lanes of a vector `step` elements apart, and touch no byte between or behind them.
 
         The vector is spread over as many vectors as it then covers, each written through a mask; a scatter would write
-        lane by lane, which is what is done where those are more vectors than lanes.
+        lane by lane, which is what is done where those are more vectors than lanes, or there are no masks.
         """
         lanes = value.type.count
         if step == 1:
@@ -179,7 +159,7 @@ class Builder(Numbers):
             return
         bits = self.vector(self._ir.IntType(1), lanes)
         size = element_bytes(value.type)
-        if step > lanes:  # the vectors in between would be more than the lanes
+        if step > lanes or not self._masks:  # the vectors in between would be more than the lanes
             for i in range(count):
                 one = self._b.extract_element(value, self._ir.IntType(32)(i))
                 self.store(one, self.at(address, self.constant(i * step * size)))
@@ -187,7 +167,7 @@ class Builder(Numbers):
         for first in range(0, (count - 1) * step + 1, lanes):
             where = [divmod(first + i, step) for i in range(lanes)]
             source = [i if not rest and i < count else None for i, rest in where]
-            spread = self._shuffle(value, value, [i or 0 for i in source]) if step > 1 else value
+            spread = self._shuffle(value, value, [i or 0 for i in source])
             at = self.at(address, self.constant(first * size))
             taken = [i for i in source if i is not None]
             if len(taken) == 1:
@@ -197,25 +177,15 @@ class Builder(Numbers):
             elif taken:
                 self.masked_store(spread, at, self._ir.Constant(bits, [i is not None for i in source]))
 
-    def scatter(self, value: Value, address: Value, step: Value, mask: Value) -> None:
-        """Write the lanes of a vector that the mask selects, `step` bytes apart."""
-        addresses = self._addresses(address, step, value.type.count)
-        name = f"llvm.masked.scatter.{suffix(value.type)}.v{value.type.count}p0"
-        self._call(name, self._ir.VoidType(), [value, addresses, self._one, mask])
+    def _part(self, value: Value, first: int, count: int) -> Value:
+        """Return neighbouring lanes of a vector, as a vector."""
+        return value if count == value.type.count else self._shuffle(value, value, list(range(first, first + count)))
 
     def store_lanes(self, value: Value, address: Value, step: Value) -> None:
         """Write all lanes of a vector, `step` bytes apart, one by one, which is faster than a scatter."""
         for lane in range(value.type.count):
             at = self.at(address, self.mul(step, lane))
             self.store(self._b.extract_element(value, self._ir.IntType(32)(lane)), at)
-
-    def _addresses(self, address: Value, step: Value, lanes: int) -> Value:
-        """Return the vector of addresses that start at one and lie `step` bytes apart."""
-        kind = self.vector(self.i64, lanes)
-        numbers = self._ir.Constant(kind, list(range(lanes)))
-        first = self._splat(self._b.ptrtoint(address, self.i64), kind)
-        bytes_apart = self._b.mul(numbers, self._splat(step, kind))
-        return self._b.inttoptr(self._b.add(first, bytes_apart), self.vector(self._ir.PointerType(), lanes))
 
     def lanes_between(self, first: Value, stop: Value, lanes: int, vectors: int = 1, vector: int = 0) -> Value:
         """Return the mask of the lanes i with first <= i < stop; either may lie far outside.
@@ -249,24 +219,52 @@ class Builder(Numbers):
         return self.masked_load(address, self.vector(self.integer(lane), lanes), mask)
 
     def transpose(self, rows: list[Value]) -> list[Value]:
-        """Return the columns of a square tile, given as one vector a row.
+        """Return the columns of a tile, given as one vector a row.
 
-        Eklundh's algorithm: log2(n) rounds, each of which swaps the off-diagonal blocks of one size between pairs of
-        rows (J. O. Eklundh, "A fast computer method for matrix transposing", IEEE Trans. Computers, 1972).
+        Blocks of 16 bytes and more are swapped by Eklundh's algorithm: log2(n) rounds, each of which swaps the
+        off-diagonal blocks of one size between pairs of rows (J. O. Eklundh, "A fast computer method for matrix
+        transposing", IEEE Trans. Computers, 1972). Inside 16 bytes, each round interleaves the first half of the rows
+        with the second, which every CPU does in one instruction a vector (UNPCKL and UNPCKH, ZIP1 and ZIP2).
+
+        Parameters
+        ----------
+        rows : list of Value
+            A power of two of them, at most as many as they have lanes.
+
+        Returns
+        -------
+        list of Value
+            As many as there are lanes, each a vector of as many lanes as there are rows.
         """
-        n = len(rows)
+        n, lanes = len(rows), rows[0].type.count
+        unit = min(lanes, 16 // element_bytes(rows[0].type))
         size = n // 2
-        while size:
+        while size >= unit:
             # Lane j of the upper row's result is its own lane j, or the lower row's lane j - size, by bit `size` of j.
-            upper = [j if not j & size else n + (j ^ size) for j in range(n)]
-            lower = [(j ^ size) if not j & size else n + j for j in range(n)]
+            upper = [j if not j & size else lanes + (j ^ size) for j in range(lanes)]
+            lower = [(j ^ size) if not j & size else lanes + j for j in range(lanes)]
             swapped = list(rows)
             for i in range(n):
                 if not i & size:
                     swapped[i] = self._shuffle(rows[i], rows[i | size], upper)
                     swapped[i | size] = self._shuffle(rows[i], rows[i | size], lower)
             rows, size = swapped, size // 2
-        return rows
+        group, half = min(n, unit), unit // 2
+        # Of each 16 bytes the first lanes, alternately those of the one row and of the other.
+        low = [j // unit * unit + j % unit // 2 + lanes * (j % 2) for j in range(lanes)]
+        for _ in range(group.bit_length() - 1):
+            rows = [
+                self._shuffle(rows[i], rows[i + group // 2], [j + at for j in low])
+                for first in range(0, n, group)
+                for i in range(first, first + group // 2)
+                for at in (0, half)
+            ]
+        # A group holds a column of each unit of its rows in turn, or several side by side where its rows are few.
+        beside = unit // group
+        return [
+            self._part(rows[c % max(n, unit) // beside], c // max(n, unit) * max(n, unit) + c % beside * n, n)
+            for c in range(lanes)
+        ]
 
     def every(self, value: Value, step: int, first: int = 0) -> Value:
         """Return lanes first, first + step, first + 2 · step, … of a vector."""
@@ -287,13 +285,6 @@ class Builder(Numbers):
         """Write a value to an address."""
         self._b.store(value, address, align=align)
 
-    # Control
-
-    def call(self, function: Value, arguments: list[Value]) -> None:
-        """Call the function of 64-bit integers, or addresses, that stands at an address."""
-        kind = self._ir.FunctionType(self._ir.VoidType(), [value.type for value in arguments])
-        self._b.call(_Callee(function.get_reference, kind), arguments)
-
     def settled(self, values: list[Value], register: str) -> list[Value]:
         """Return vectors as they are, computed before any load that follows.
 
@@ -313,92 +304,3 @@ class Builder(Numbers):
         assembly = self._ir.InlineAsm(self._ir.FunctionType(outcome, kinds), "", ",".join(constraints), True)
         result = self._b.call(assembly, values)
         return [self._b.extract_value(result, i) for i in range(len(values))] if len(kinds) > 1 else [result]
-
-    @contextmanager
-    def loop(self, stop: Value, start: Value | None = None, step: Value | int = 1) -> Iterator[Value]:
-        """Run the body for start, start + step, … below stop; yields the counter."""
-        step = self.constant(step) if isinstance(step, int) else step
-        with self.walk(self.constant(0) if start is None else start, stop) as state:
-            yield state.index
-            state.values = [self.add(state.index, step)]
-
-    @contextmanager
-    def walk(self, start: Value, stop: Value) -> Iterator[Accumulation]:
-        """Run the body from `start` until `stop`; it reads ``index``, and sets ``values`` to the next one alone."""
-        before = self._b.block
-        body = self._function.append_basic_block("body")
-        after = self._function.append_basic_block("after")
-        self._b.cbranch(self._b.icmp_signed("<", start, stop), body, after)
-        self._b.position_at_end(body)
-        counter = self._b.phi(self.i64)
-        counter.add_incoming(start, before)
-        state = Accumulation(counter, [])
-        yield state
-        [following] = state.values
-        counter.add_incoming(following, self._b.block)
-        self._b.cbranch(self._b.icmp_signed("<", following, stop), body, after)
-        self._b.position_at_end(after)
-
-    @contextmanager
-    def when(self, condition: Value, values: list[Value]) -> Iterator[list[Value]]:
-        """Run the body if a condition holds; behind it, the values are those that it put in their place, or the same.
-
-        Yields
-        ------
-        list of Value
-            The values; the body replaces them.
-        """
-        before = self._b.block
-        body, after = (self._function.append_basic_block(name) for name in ("then", "after"))
-        self._b.cbranch(condition, body, after)
-        self._b.position_at_end(body)
-        chosen = list(values)
-        yield chosen
-        end = self._b.block
-        self._b.branch(after)
-        self._b.position_at_end(after)
-        for i, (value, other) in enumerate(zip(values, list(chosen), strict=True)):
-            chosen[i] = self._b.phi(value.type)
-            chosen[i].add_incoming(value, before)
-            chosen[i].add_incoming(other, end)
-
-    @contextmanager
-    def accumulate(self, start: Value, stop: Value, initial: list[Value]) -> Iterator[Accumulation]:
-        """Run the body for start, start + 1, … below stop, carrying values from turn to turn in registers.
-
-        The body reads ``index`` and ``values`` and replaces the latter; behind the loop they are the last ones.
-        """
-        before = self._b.block
-        body = self._function.append_basic_block("body")
-        after = self._function.append_basic_block("after")
-        self._b.cbranch(self._b.icmp_signed("<", start, stop), body, after)
-        self._b.position_at_end(body)
-        index, *carried = [self._b.phi(value.type) for value in (start, *initial)]
-        state = Accumulation(index, list(carried))
-        yield state
-        following = self.add(index, self.constant(1))
-        end = self._b.block
-        for phi, first, later in zip((index, *carried), (start, *initial), (following, *state.values), strict=True):
-            phi.add_incoming(first, before)
-            phi.add_incoming(later, end)
-        self._b.cbranch(self._b.icmp_signed("<", following, stop), body, after)
-        self._b.position_at_end(after)
-        for i, (first, later) in enumerate(zip(initial, list(state.values), strict=True)):
-            state.values[i] = self._b.phi(first.type)
-            state.values[i].add_incoming(first, before)
-            state.values[i].add_incoming(later, end)
-
-
-class _Callee(NamedTuple):
-    """What llvmlite wants to know of a function that it calls: its own pointers do not say what they point at."""
-
-    get_reference: Callable[[], str]
-    function_type: Value
-
-
-@dataclass
-class Accumulation:
-    """The counter of a loop, and the values that it carries."""
-
-    index: Value
-    values: list[Value]

@@ -83,7 +83,7 @@ def sum_lines(element: Element, dense_values: bool, apart: int, inside: bool) ->
 
 
 def _sum_lines(name: str, target: Target, element: Element, dense_values: bool, apart: int, inside: bool) -> str:
-    b = Builder(name, _SIGNATURE)
+    b = Builder(name, _SIGNATURE, target)
     vector = b.vector(b.number(element.total), max(2, target.vector_bytes // b.bytes_of(element.total)))
     # Zeros that the compiler knows would be filled by a call of the C library.
     [zeros] = b.settled([b.zero(vector)], target.register)
@@ -181,7 +181,7 @@ class _Line(NamedTuple):
             b.store(zeros, b.at(self.pixels, at))
         with b.loop(stop, start=rest, step=lanes * size) as at:
             left = b.quotient(b.sub(stop, at), size)
-            b.masked_store(zeros, b.at(self.pixels, at), b.lanes_between(none, left, lanes))
+            b.store_below(zeros, b.at(self.pixels, at), left)
         return b.choose(has_pieces, b["phase_count"], b.choose(is_dense, none, b["phase_count"]))
 
     def make(self, phase: _Phase, x: Any, end: Any, apart: int) -> None:
@@ -254,7 +254,7 @@ class _Line(NamedTuple):
             with b.loop(b.choose(is_whole, one, none)):
                 b.store(total, to)
             with b.loop(b.choose(is_whole, none, b.smaller(left, one))):
-                b.masked_store(total, to, b.lanes_between(none, left, lanes))
+                b.store_below(total, to, left)
 
     def _store_apart(self, sums: list[Any], phase: _Phase, x: Any, stop: Any) -> None:
         """Store vectors pixel by pixel from pixel x on, but none from `stop` on, if that is given."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ArgumentError, shown
 from ..importing import importing
+from .pace import HASWELL, NEOVERSE_N, SKYLAKE_X, ZEN_3, ZEN_4, Pace, pace_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,8 @@ class Target(NamedTuple):
         How many of them there are.
     caches : tuple of int
         Bytes of the first-level data cache, of the second level, and of the last level.
+    pace : Pace
+        How fast its family is.
     """
 
     triple: str
@@ -38,11 +41,12 @@ class Target(NamedTuple):
     vector_bytes: int
     vector_registers: int
     caches: tuple[int, int, int] = _TYPICAL_CACHES
+    pace: Pace = HASWELL
 
     @property
     def is_arm(self) -> bool:
         """Whether its instructions are those of 64-bit ARM."""
-        return self.triple.startswith(("aarch64", "arm64"))
+        return _is_arm(self.triple)
 
     @property
     def register(self) -> str:
@@ -51,12 +55,41 @@ class Target(NamedTuple):
             return "w"
         return "v" if self.vector_bytes >= 64 else "x"
 
-    def vector_cycles(self, nbytes: int) -> float:
-        """Cycles that an operation on a vector of so many bytes takes, where nothing else holds it up.
+    @property
+    def has_masks(self) -> bool:
+        """Whether masks have registers of their own: to store a part of a vector then costs no more than all of it."""
+        return self.vector_bytes >= 64
 
-        Two of them end in a cycle; Zen 4 executes those of 64 bytes as two halves.
+    @property
+    def stores_through_masks(self) -> bool:
+        """Whether a store through a mask that only the call knows is quick.
+
+        What AVX2 has for it takes a vector register for the mask, and is microcode on AMD's CPUs before Zen 4: 14 times
+        a plain store on Zen 3, as measured; LLVM avoids it there, too (llvm/llvm-project#214187). SSE2 and NEON have
+        nothing.
         """
-        return 1.0 if nbytes >= 64 and self.cpu == "znver4" else 0.5
+        return self.vector_bytes >= 32 and self.cpu not in _MICROCODED
+
+    @property
+    def sets(self) -> int:
+        """Sets of the first-level cache, of lines of 64 bytes: as many as a page has lines, as they need no look-up.
+
+        A page has 4 KB on x86 (32 KB in 8 ways, 48 KB in 12) and is taken for 16 KB on ARM (Neoverse's 64 KB in 4 ways,
+        Apple's 128 KB in 8).
+        """
+        return 256 if self.is_arm else 64
+
+    def vector_cycles(self, nbytes: int) -> float:
+        """Return the cycles of an operation on a vector of so many bytes, where nothing else holds it up."""
+        return self.pace.arithmetic[_width(nbytes)]
+
+    def load_cycles(self, nbytes: int) -> float:
+        """Return the cycles of a load of so many bytes, or of a broadcast to as many."""
+        return self.pace.load[_width(nbytes)]
+
+    def store_cycles(self, nbytes: int) -> float:
+        """Return the cycles of a store of so many bytes."""
+        return self.pace.store[_width(nbytes)]
 
     def has(self, feature: str) -> bool:
         """Return whether the CPU has a feature that LLVM calls by this name."""
@@ -76,13 +109,17 @@ class Target(NamedTuple):
         return self.vector_bytes > 16 or self.is_arm
 
 
+_MICROCODED = ("bdver4", "znver1", "znver2", "znver3")
+"""LLVM's names of CPUs with AVX2 whose masked stores are microcode."""
+_X86 = "x86_64-unknown-linux-gnu"
 NAMED = {
-    "avx512": Target("x86_64-unknown-linux-gnu", "skylake-avx512", "", 64, 32),
-    "zen4": Target("x86_64-unknown-linux-gnu", "znver4", "+avx512vl,+avx512vnni,+avx512bf16", 64, 32),
-    "avxvnni": Target("x86_64-unknown-linux-gnu", "alderlake", "+avxvnni", 32, 16),
-    "avx2": Target("x86_64-unknown-linux-gnu", "haswell", "", 32, 16),
-    "sse2": Target("x86_64-unknown-linux-gnu", "x86-64", "", 16, 16),
-    "neon": Target("aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32),
+    "avx512": Target(_X86, "skylake-avx512", "", 64, 32, pace=SKYLAKE_X),
+    "zen4": Target(_X86, "znver4", "+avx512vl,+avx512vnni,+avx512bf16", 64, 32, pace=ZEN_4),
+    "avxvnni": Target(_X86, "alderlake", "+avxvnni", 32, 16, pace=HASWELL),
+    "avx2": Target(_X86, "haswell", "", 32, 16, pace=HASWELL),
+    "zen3": Target(_X86, "znver3", "", 32, 16, pace=ZEN_3),
+    "sse2": Target(_X86, "x86-64", "", 16, 16, pace=HASWELL),
+    "neon": Target("aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32, pace=NEOVERSE_N),
 }
 """Targets to compile for anywhere, so that tests can look at kernels for CPUs that are not here.
 
@@ -97,6 +134,7 @@ _EMITTED = {
     "gfni sse4a",
     "avxvnni": f"{_AVX2} avxvnni gfni",
     "avx2": _AVX2,
+    "zen3": f"{_AVX2} sse4a",
     "sse2": "sse2",
     "neon": "neon",
 }
@@ -106,7 +144,7 @@ by name, such as encryption."""
 
 @cache
 def host() -> Target:
-    """Return the target of this process: its CPU, or a lesser one that ``IM2COL_TARGET`` names, with its caches.
+    """Return this process's target: its CPU, or a lesser one that ``IM2COL_TARGET`` names, with its caches and pace.
 
     Returns
     -------
@@ -124,31 +162,33 @@ def host() -> Target:
 
     flags = llvm.get_host_cpu_features()
     triple = llvm.get_process_triple()
+    cpu = llvm.get_host_cpu_name()
+    pace = pace_of(cpu, arm=_is_arm(triple))
     name = os.environ.get("IM2COL_TARGET")
     if name:
-        return _named(name, triple, flags)
+        return _named(name, triple, flags, pace)
     if flags.get("avx512f") and flags.get("avx512bw") and flags.get("avx512vl"):
         vector_bytes, registers = 64, 32
     elif flags.get("avx2"):
         vector_bytes, registers = 32, 16
     else:
-        vector_bytes, registers = 16, 32 if triple.startswith(("aarch64", "arm64")) else 16
-    return Target(triple, llvm.get_host_cpu_name(), flags.flatten(), vector_bytes, registers, host_caches())
+        vector_bytes, registers = 16, 32 if _is_arm(triple) else 16
+    return Target(triple, cpu, flags.flatten(), vector_bytes, registers, host_caches(), pace)
 
 
-def _named(name: str, triple: str, flags: Mapping[str, bool]) -> Target:
-    """Return a named target with the system and the caches of this machine, whose CPU has these features."""
+def _named(name: str, triple: str, flags: Mapping[str, bool], pace: Pace) -> Target:
+    """Return a named target with the system, the caches and the pace of this machine, whose CPU has these features."""
     able = [
         each
         for each, target in NAMED.items()
-        if target._replace(triple=triple).is_arm == target.is_arm and all(map(flags.get, _EMITTED[each].split()))
+        if target.is_arm == _is_arm(triple) and all(map(flags.get, _EMITTED[each].split()))
     ]
     if name not in able:
         raise ArgumentError(
             "the environment variable IM2COL_TARGET must be empty or name a CPU whose instructions this one has, of "
             f"{', '.join(able)}; got {shown(name)}"
         )
-    return NAMED[name]._replace(triple=triple, caches=host_caches())
+    return NAMED[name]._replace(triple=triple, caches=host_caches(), pace=pace)
 
 
 def host_caches() -> tuple[int, int, int]:
@@ -168,3 +208,24 @@ def host_caches() -> tuple[int, int, int]:
     if not {1, 2} <= sizes.keys():
         return _TYPICAL_CACHES
     return sizes[1], sizes[2], sizes[max(sizes)]
+
+
+def _is_arm(triple: str) -> bool:
+    return triple.startswith(("aarch64", "arm64"))
+
+
+def _width(nbytes: int) -> int:
+    """Return which of the numbers of a `Pace` are those of vectors of so many bytes."""
+    return (nbytes > 16) + (nbytes > 32)
+
+
+def powers(count: int) -> list[tuple[int, int]]:
+    """Cut a count into falling powers of two: where each starts, and how many it is.
+
+    Examples
+    --------
+    >>> powers(7), powers(8)
+    ([(0, 4), (4, 2), (6, 1)], [(0, 8)])
+    """
+    widths = [1 << bit for bit in reversed(range(count.bit_length())) if count >> bit & 1]
+    return [(sum(widths[:i]), width) for i, width in enumerate(widths)]

@@ -243,7 +243,7 @@ def obstacle(problem: Problem, target: Target | None, *, stores: bool = True) ->
 
 def decide(problem: Problem, target: Target) -> Decision:
     """Return the decision with the fewest cycles, of those that a problem and a CPU allow."""
-    return min(_candidates(problem, target), key=lambda pair: pair[1])[0]
+    return min(candidates(problem, target), key=lambda pair: pair[1])[0]
 
 
 class _Way(NamedTuple):
@@ -264,7 +264,7 @@ class _Way(NamedTuple):
         return problem.geometry.is_padded and (not problem.pads_zeros or bool(self.dot and self.dot.zero))
 
 
-def _candidates(problem: Problem, target: Target) -> list[tuple[Decision, float]]:
+def candidates(problem: Problem, target: Target) -> list[tuple[Decision, float]]:
     """Return decisions with the cycles of their tiles and copies."""
     dtype = kernel_dtype(problem)
     if dtype is None or stored_as(problem, target) is None:

@@ -251,7 +251,7 @@ def _build(name: str, target: Target, tile: ChannelTile) -> str:
     with importing:
         from ....engine.builder import Builder  # a kernel that is kept is not written again
 
-    b = Builder(name, ARGUMENTS)
+    b = Builder(name, ARGUMENTS, target)
     nest = Nest(b, JOB)
     job = nest.job
     lines, rows, spans = (b.address(job[word]) for word in JOB[:3])

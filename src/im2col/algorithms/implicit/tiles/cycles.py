@@ -1,7 +1,7 @@
 """The model by which tiles are compared: what products, loads, caches and a tile of its own cost, in cycles.
 
-Its numbers were fitted to measurements of one machine (docs/decisions.md); only their order decides. Each kind of tile
-adds them up for itself.
+What differs between CPUs stands in the target's `Pace`; the numbers here were fitted (docs/decisions.md), and
+``python -m bench model`` tells how well. Only their order decides. Each kind of tile adds them up for itself.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ if TYPE_CHECKING:
     from ....engine.target import Target
     from ..view import GroupShape, View
 
-LATENCY = 4
-"""Cycles before a sum can be added to again."""
 TILE_CYCLES = 25
 """Of a tile's own: its addresses, its first loads, the mispredicted end of its loop."""
 TAP_CYCLES = 0.5
 """Of a tap's own: its offset, its counter."""
-LOAD_CYCLES = 0.7
-"""Of a load, of a vector or of a pixel that is broadcast, where loads set the pace."""
-STREAM = 20.0
-"""Bytes a cycle of weights, which lie one behind the other."""
-LINE, _WAYS = 64, 8
-"""Bytes of a line of the first-level cache, and lines of a set."""
+_AGAIN = 1.2
+"""How many times its latency passes before a sum is added to again, where there are few of them."""
+LOADS_TOGETHER = 1.4
+"""How many times as long as alone a load or a broadcast takes, where loads set the pace."""
+LINE = 64
+"""Bytes of a line of the caches."""
 _NEAR_LINE, _FAR_LINE = 5.0, 9.0
 """Cycles for a line of pixels that comes from the second level of cache under pressure, or from the third."""
+_SECOND_LINE = 1.0
+"""Cycles in which a line enters the first level of cache from the second."""
+_KEPT = 0.75
+"""Of a cache: what is used again after less than that finds all of its lines there."""
 
 MOST_POSITIONS = 28
 """MR, at most."""
@@ -36,14 +38,29 @@ MOST_PRODUCTS = 256
 """Products of an unrolled loop."""
 
 
+def products(count: float, nbytes: int, target: Target) -> float:
+    """Return the cycles of so many products of vectors, each with a sum of its own that the next tap needs."""
+    return max(count * target.vector_cycles(nbytes), target.pace.latency * _AGAIN)
+
+
+def arriving(view: View, group: GroupShape, weights: int, positions: int, target: Target) -> float:
+    """Return the cycles in which lines that a tap reads enter the first level of cache, which loads cannot use."""
+    first, pixels = target.caches[0], _lines(view, positions) * LINE
+    # All tiles meet the same weights; neighbouring columns of the window, and tiles, meet pixels after all channels.
+    stream = weights * _missed(group.channels * view.geometry.taps * weights / first)
+    return (stream + pixels * _missed(group.channels * (pixels + weights) / first)) / LINE * _SECOND_LINE
+
+
+def _missed(used: float) -> float:
+    """Return the share of lines that a cache has no longer when they are used again, so many times its size later."""
+    return min(1.0, max(0.0, used - _KEPT))
+
+
 def waiting(view: View, group: GroupShape, weights: int, positions: int, target: Target) -> float:
     """Return the cycles that a tap waits for its pixels, which a stream of weights has pushed out of near caches."""
     g = view.geometry
     taps = group.channels * g.taps
-    step = abs(view.pixel[-1]) * g.stride[-1]
-    lines = positions * step / LINE + 0.75
-    if step >= LINE:  # each position has a line of its own, which holds the next channels too
-        lines = positions * min(LINE, abs(view.channel)) / LINE
+    lines = _lines(view, positions)
     row = lines * LINE * taps / g.kernel_size[-1]
     second = target.caches[1]
     if taps * weights + row <= 0.8 * second:
@@ -51,12 +68,35 @@ def waiting(view: View, group: GroupShape, weights: int, positions: int, target:
     return lines * (_FAR_LINE if row > second / 2 else _NEAR_LINE)
 
 
+def _lines(view: View, positions: int) -> float:
+    """Return how many lines of the cache a tap reads."""
+    step = abs(view.pixel[-1]) * view.geometry.stride[-1]
+    if step >= LINE:  # each position has a line of its own, which holds the next channels too
+        return positions * min(LINE, abs(view.channel)) / LINE
+    return positions * step / LINE + 0.75
+
+
 def conflicts(step: int, positions: int, target: Target) -> float:
     """Return how much longer a tap takes because its pixels compete for the same sets of the first-level cache."""
-    sets = target.caches[0] // (LINE * _WAYS)
-    lines = {m * step // LINE for m in range(positions)}
-    in_a_set = max(Counter(line % sets for line in lines).values())
-    return 1.0 + 0.02 * max(0, in_a_set - _WAYS // 2) if in_a_set < _WAYS else 4.0
+    in_a_set, ways = _in_a_set(step, positions, target), _ways(target)
+    return 1.0 + 0.02 * max(0, in_a_set - ways // 2) if in_a_set < ways else 4.0
+
+
+def crowding(step: int, filters: int, target: Target) -> float:
+    """Return how much longer a tile takes to store because its filters' lines compete for the same sets."""
+    # Up to twice as many as a set has wait in the store queue until their turn comes.
+    return 4.0 if _in_a_set(step, filters, target) > 2 * _ways(target) else 1.0
+
+
+def _in_a_set(step: int, count: int, target: Target) -> int:
+    """Return the most lines of a set of the first-level cache, of so many that lie `step` bytes apart."""
+    lines = {i * step // LINE for i in range(count)}
+    return max(Counter(line % target.sets for line in lines).values())
+
+
+def _ways(target: Target) -> int:
+    """Return how many lines a set has."""
+    return target.caches[0] // (LINE * target.sets)
 
 
 def narrow(lanes: int, view: View, target: Target) -> float:

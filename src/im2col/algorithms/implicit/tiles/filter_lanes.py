@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ....engine.compiler import Kernel
+from ....engine.target import powers
 from ....importing import importing
 from .epilogue import Epilogue, finish, narrow, scale_vectors
 from .nest import ARGUMENTS, Nest
@@ -103,7 +104,7 @@ def _build(name: str, target: Target, tile: FilterTile) -> str:
     with importing:
         from ....engine.builder import Builder  # a kernel that is kept is not written again
 
-    b = Builder(name, ARGUMENTS)
+    b = Builder(name, ARGUMENTS, target)
     nest = Nest(b, JOB)
     job = nest.job
     taps, rows, spans = (b.address(job[word]) for word in JOB[:3])
@@ -227,13 +228,43 @@ def _store(
                 at = b.at(b.at(out, b.mul(step, m)), b.constant(v * tile.lanes * size))
                 b.store_first(narrow(b, tile.epilogue, _added(b, tile, value, at, filters)), at, filters)
             continue
-        for first in range(0, len(tile.pixels), tile.lanes):
-            part = column[first : first + tile.lanes]
-            filled = part + [b.undefined(part[0].type)] * (tile.lanes - len(part))
-            for f, value in enumerate(b.transpose(filled)[:filters]):
-                at = b.at(b.at(out, b.mul(step, v * tile.lanes + f)), b.constant(first * tile.spread * size))
-                stored = narrow(b, tile.epilogue, _added(b, tile, value, at, len(part)))
-                b.store_apart(stored, at, tile.spread, len(part))
+        # The parts of a filter's positions lie in one line of the cache, and are stored one right after the other.
+        for f, parts in enumerate(zip(*_turned(b, column, tile.lanes, target), strict=True)):
+            if f == filters:
+                break
+            to = b.at(out, b.mul(step, v * tile.lanes + f))
+            for first, count, value in parts:
+                at = b.at(to, b.constant(first * tile.spread * size))
+                stored = narrow(b, tile.epilogue, _added(b, tile, value, at, count))
+                b.store_apart(stored, at, tile.spread, count)
+
+
+def _turned(b: Builder, column: list[Value], lanes: int, target: Target) -> list[list[tuple[int, int, Value]]]:
+    """Return for each part of the positions and each filter its first position, their number, and their sums."""
+    found = []
+    for first, width in stored_positions(len(column), lanes, target):
+        rows = column[first : first + width]
+        filled = rows + [b.undefined(rows[0].type)] * (width - len(rows))
+        found.append([(first, len(rows), value) for value in b.transpose(filled)])
+    return found
+
+
+def stored_positions(positions: int, lanes: int, target: Target) -> list[tuple[int, int]]:
+    """Return the vectors in which a tile's positions are stored: where each starts, and its lanes, a power of two.
+
+    Through a mask, the last one may have more lanes than are left.
+
+    Examples
+    --------
+    >>> from im2col.engine.target import NAMED
+    >>> stored_positions(14, 8, NAMED["avx2"]), stored_positions(14, 16, NAMED["avx512"])
+    ([(0, 8), (8, 4), (12, 2)], [(0, 16)])
+    """
+    whole, rest = divmod(positions, lanes)
+    found = [(i * lanes, lanes) for i in range(whole)]
+    if rest and target.has_masks:
+        return [*found, (whole * lanes, 1 << (rest - 1).bit_length())]
+    return found + [(whole * lanes + first, width) for first, width in powers(rest)]
 
 
 def _added(b: Builder, tile: FilterTile, value: Value, at: Value, count: int) -> Value:

@@ -19,7 +19,7 @@ from ..table_sizes import ragged_bytes, row_tables_bytes
 from ..view import share_inside
 from ..work import TileRun, job_table
 from . import cycles as model
-from .filter_lanes import JOB, FilterTile, filter_lanes
+from .filter_lanes import JOB, FilterTile, filter_lanes, stored_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from ..ragged import RaggedRun
     from ..view import GroupShape, View
     from .tile_shape import Tiling
+
+_STORE = 2.0
+"""How many times as long as alone a store takes at the end of a tile."""
 
 
 class FilterShape(NamedTuple):
@@ -53,7 +56,7 @@ class FilterShape(NamedTuple):
         return f"filters along the lanes, {self.positions} positions × {self.vectors} × {self.lanes} filters"
 
     @classmethod
-    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[FilterShape]:  # noqa: ARG003 (a lane is as large as the view says)
+    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[FilterShape]:
         """Yield the tiles that fit the registers and the layer."""
         transposed = view.out_filter != view.out_size
         if transposed and not view.spread:
@@ -61,29 +64,43 @@ class FilterShape(NamedTuple):
         for lanes in model.lane_counts(target.vector_bytes // view.size):
             for vectors in range(1, min(model.MOST_VECTORS, -(-group.filters // lanes)) + 1):
                 # The sums, a tap's weights, and one pixel, which the product itself broadcasts for a single vector.
-                positions = min(model.MOST_POSITIONS, (model.registers(target) - vectors) // vectors)
+                positions = min(model.MOST_POSITIONS, (_registers(target, dot) - vectors) // vectors)
                 yield cls(lanes, vectors, positions, transposed)
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: a tap's products, or what keeps them waiting, then the store."""
-        g = view.geometry
-        per = target.vector_cycles(self.lanes * view.size)
+        g, nbytes = view.geometry, self.lanes * view.size
         taps = group.channels * g.taps * share_inside(g)
         total = 0.0
         for vectors, blocks in split_evenly(-(-group.filters // self.lanes), self.vectors):
             for size, tiles in split_evenly(g.output_shape[-1], self.positions):
-                weights = vectors * self.lanes * view.size
-                pace = max(size * vectors * per, model.LATENCY, (vectors + size) * model.LOAD_CYCLES)
-                tap = max(pace, weights / model.STREAM) + model.TAP_CYCLES
+                weights = vectors * nbytes
+                products = model.products(size * vectors, nbytes, target)
+                loads = (vectors + size) * target.load_cycles(nbytes) * model.LOADS_TOGETHER
+                tap = max(products, loads + model.arriving(view, group, weights, size, target)) + model.TAP_CYCLES
                 tap += model.waiting(view, group, weights, size, target)
                 tap *= model.conflicts(view.pixel[-1] * g.stride[-1], size, target)
-                if self.transposed:
-                    rounds = math.ceil(size / self.lanes) * self.lanes
-                    store = vectors * rounds * (math.log2(self.lanes) + 2 * view.spread) * per
-                else:
-                    store = size * vectors * 1.5
+                store = vectors * self._store_cycles(size, view, target)
+                if self.transposed:  # each filter has a line of its own
+                    store *= model.crowding(view.out_filter, vectors * self.lanes, target)
                 total += blocks * tiles * (taps * tap + store + model.TILE_CYCLES)
         return total * group.groups * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
+
+    def _store_cycles(self, positions: int, view: View, target: Target) -> float:
+        """Return the cycles of storing a tile's sums of one vector of filters."""
+        per, lanes = target.vector_cycles(self.lanes * view.size), self.lanes
+        if not self.transposed:
+            return positions * _STORE * target.store_cycles(lanes * view.size)
+        total = 0.0
+        for _, width in stored_positions(positions, lanes, target):
+            shuffles = width * math.log2(width) * per
+            if view.spread == 1:
+                total += shuffles + lanes * _STORE * target.store_cycles(width * view.size)
+            elif target.has_masks:
+                total += shuffles + lanes * view.spread * 2 * per
+            else:
+                total += shuffles + lanes * width * 2 * per
+        return total
 
     def walks(self, view: View) -> bool:
         """Whether what is stored as a vector lies side by side in the result."""
@@ -189,6 +206,15 @@ class FilterShape(NamedTuple):
             )
             calls.append((filter_lanes(tile), job, each.first * view.channel if paired else 0))
         return TileRun(len(rows), tuple(calls), (taps, rows, spans))
+
+
+def _registers(target: Target, dot: bool) -> int:
+    """Return the vector registers for sums and weights: all but one, a pixel's, where products are fused with sums.
+
+    So 4 positions × 3 vectors take the 16 registers of AVX2. Dot products may leave their sum to another instruction.
+    """
+    fused = target.has_fma and not target.is_arm and not dot
+    return target.vector_registers - 1 if fused else model.registers(target)
 
 
 def _instructions(runs: Iterable[Run], vectors: Sequence[int]) -> int:

@@ -118,7 +118,7 @@ def _build(name: str, target: Target, tile: RowTile) -> str:
     with importing:
         from ....engine.builder import Builder  # a kernel that is kept is not written again
 
-    b = Builder(name, ARGUMENTS)
+    b = Builder(name, ARGUMENTS, target)
     nest = Nest(b, JOB)
     job, task = nest.job, nest.task
     tiles, rows, spans, lines, counts = (b.address(job[word]) for word in JOB[:5])

@@ -120,7 +120,7 @@ class _Writer:
             from ....engine.builder import Builder  # a kernel that is kept is not written again
 
         # Plain numbers for addresses: of what LLVM knows to be apart from all else, it would load ahead.
-        self.b = Builder(name, "x w bias out *job *task")
+        self.b = Builder(name, "x w bias out *job *task", target)
         self.target, self.tile = target, tile
         b = self.b
         self.size = b.bytes_of(tile.dtype)
@@ -142,7 +142,9 @@ class _Writer:
             plain = b.sub(row["plain1"], row["plain0"])
             row_at = layer | {"x": b.at(layer["x"], row["x"]), "out": b.at(layer["out"], row["out"])}
             with nest.over("block", order="w bias out", at=row_at, bias=bias_bytes) as at:
-                if self.tile.spread > 1:  # stored through masks anyway: one half of the code will do
+                if (
+                    self.tile.spread > 1
+                ):  # beside what it takes to store apart, masks cost nothing: half the code will do
                     with b.loop(row["tiles"]) as i:
                         self._tile(row, i, at, masked=True)
                 else:

@@ -37,6 +37,8 @@ _MOST_STRIDE = 3
 """Columns between positions up to which a vector of them is shuffled out of wider loads."""
 _MOST_TILES = 64
 """Tiles of a piece of a row: its table of masks stays short."""
+_MOST_ALONE = 7
+"""Sums, each with a weight that is read for it alone: LLVM leaves a sum in the place of its weight, and needs both."""
 _FROM_SECOND_LEVEL = 3.0
 """How much longer a vector takes to load from the second level of cache."""
 _LINE_CYCLES = 2.0
@@ -108,6 +110,8 @@ class PositionShape(NamedTuple):
             pixels += stride * (self.vectors + 1) + 3
         if target.vector_bytes < 64:  # masks are vectors too
             pixels += self.vectors * stride
+            if rows * columns == self.vectors == 1 and sums > _MOST_ALONE:
+                return False
         # Where several rows and filters meet, each line would need too many weights to read them anew.
         weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1
         # Each line is loaded and its sums are settled, each weight is loaded and multiplied.
@@ -153,7 +157,10 @@ class PositionShape(NamedTuple):
             held = chains + self.vectors * stride + weights * (kernel_columns if self.shuffled else 1)
             if self.rows > 1 and held > target.vector_registers - 4:
                 weights *= self.rows  # there is no register for them: each row reads them anew
-            column = max(kernel_rows * max(chains * per, model.LATENCY), loads + weights * 0.5)
+            products = chains * per
+            if planes > 1:  # else the next tile's begin meanwhile
+                products = model.products(chains, self.lanes * view.size, target)
+            column = max(kernel_rows * max(products, target.pace.latency), loads + weights * 0.5)
             column += _NOT_HIDDEN * loads if window else 0.0
             store = chains * 2 * view.spread * per
             plane = kernel_columns * column + (lines * _LINE_CYCLES if window else 0.0)

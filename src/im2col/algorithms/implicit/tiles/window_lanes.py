@@ -196,9 +196,9 @@ class _Writer:
             line = b.at(x, b.mul(self.job["x_row"], i))
             if i in tile.guarded:
                 there = b.inside(b.add(y, b.constant(i)), self.job["height"])
-                with b.when(there, sums) as inside:
-                    inside[:] = self._line(part, i, line, channel, held, sums)
-                sums = inside
+                with b.only_if(there, sums) as inside:
+                    inside.values[:] = self._line(part, i, line, channel, held, sums)
+                sums = inside.values
             else:
                 sums = self._line(part, i, line, channel, held, sums)
         self._store(part, sums, out, channel)
