@@ -51,6 +51,8 @@ from bench.transforms.measure import OUTS, Measurement, measure
 from bench.transforms.problems import TASKS, Layer, Problem, make_problem, read_layers
 from bench.transforms.report import report
 
+import im2col
+
 from .kit.outcomes import require
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ def _peers_are_no_garbage() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+    im2col.set_threads(None)  # a contestant sets them for its process
 
 
 def installed(package: ModuleType) -> list[Any]:

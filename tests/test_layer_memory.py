@@ -137,10 +137,12 @@ def _planned(x: Array, w: Array, options: Window) -> Array:
     return plan(x.shape, w, x_dtype=x.dtype, **options)(x)
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("name", ["1-d, channels last", "4-d"])
-def test_what_is_taken_was_asked_for(name: str, alone: pytest.MonkeyPatch) -> None:
+def test_what_is_taken_was_asked_for(name: str, threads: str, alone: pytest.MonkeyPatch) -> None:
     """Whatever the shape: matrices, copies, packed weights, tables and results."""
     require("scipy")
+    alone.setenv("IM2COL_NUM_THREADS", threads)
     for call in calls_of(name, "f4").values():
         refuses_less(call, alone)
 

@@ -145,17 +145,22 @@ def _add(
     every = (slice(None),) * p.geometry.ndim
     with np.errstate(all="ignore"):
         for box in boxes(shape, box_steps(shape, blocks.positions)):
-            source, gradient = view[(slice(None), channels, *every, *box)], grad[(slice(None), filters, *box)]
-            columns = np.empty(source.shape, blocks.dtype)
-            gather.copy(columns, source, threads=1)
-            positions = math.prod(gradient.shape[2:])
-            matrix = columns.reshape(len(source), math.prod(target.shape[1:]), positions)
-            if blocks.dtype.kind == "c":
-                np.conjugate(matrix, out=matrix)
-            rows = np.ascontiguousarray(gradient, blocks.dtype).reshape(len(source), p.group_filters, positions)
-            products = accumulated(rows @ matrix.transpose(0, 2, 1), p.accumulator).reshape(len(source), *target.shape)
-            for product in products:
-                target += product
+            for product in _products(
+                p, blocks, view[(slice(None), channels, *every, *box)], grad[(slice(None), filters, *box)]
+            ):
+                target += product.reshape(target.shape)
+
+
+def _products(p: Problem, blocks: _Blocks, source: NDArray[Any], grad: NDArray[Any]) -> NDArray[Any]:
+    """Return the products (N, filters, taps) of a block, which is gone before the next one is made."""
+    columns = np.empty(source.shape, blocks.dtype)
+    gather.copy(columns, source, threads=1)
+    images, filters, positions = len(grad), grad.shape[1], math.prod(grad.shape[2:])
+    matrix = columns.reshape(images, source.shape[1] * p.geometry.taps, positions)
+    if blocks.dtype.kind == "c":
+        np.conjugate(matrix, out=matrix)
+    rows = np.ascontiguousarray(grad, blocks.dtype).reshape(images, filters, positions)
+    return accumulated(rows @ matrix.transpose(0, 2, 1), p.accumulator)
 
 
 def _product_dtype(problem: Problem) -> np.dtype[Any]:
