@@ -57,7 +57,10 @@ _INSIDE = (
 )
 EQUIVALENT: dict[str, str] = {
     "matrix/regions.py _walks: if first <= stop:": "a tap that is nowhere on the image copies nothing, in no loop",
-    "matrix/regions.py regions: if taps < positions:": "where both are as many, either way makes as many regions",
+    "matrix/regions.py _indices: if math.prod(map(min, matrix[:k], matrix[k:])) >= _FEW:": (
+        "what is remembered is what would be made"
+    ),
+    "matrix/regions.py _made: if taps < positions:": "where both are as many, either way makes as many regions",
     **{
         f"algorithms/implicit/borders.py _inside: {line}": _INSIDE
         for line in (

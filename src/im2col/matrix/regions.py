@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..memory import recalled
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from ..engine.scatter import Axis
+
+_FEW = 128
+"""Regions whose indices are worth remembering: those of small images, where to find them takes longer than to add."""
 
 
 class Region(NamedTuple):
@@ -50,9 +56,22 @@ def regions(image_shape: Sequence[int], matrix: NDArray[Any], axes: Sequence[Axi
     k = len(axes)
     # Each axis's taps and positions side by side, so that an index into both leaves the pixels' order of axes.
     paired = matrix.transpose(0, 1, *(axis for i in range(k) for axis in (2 + i, 2 + k + i)))
+    for entries, pixels in _indices(tuple(image_shape[2:]), matrix.shape[2:], tuple(axes)):
+        yield Region(pixels, paired[entries])
+
+
+def _indices(image: tuple[int, ...], matrix: tuple[int, ...], axes: tuple[Axis, ...]) -> Iterable[tuple[Any, Any]]:
+    """Return the indices of the entries and of the pixels of every region; where they are few, they are remembered."""
+    k = len(axes)
+    if math.prod(map(min, matrix[:k], matrix[k:])) > _FEW:
+        return _made(image, matrix, axes)
+    return recalled((_indices, image, matrix, axes), lambda: tuple(_made(image, matrix, axes)))
+
+
+def _made(image: tuple[int, ...], matrix: tuple[int, ...], axes: tuple[Axis, ...]) -> Iterator[tuple[Any, Any]]:
+    k = len(axes)
     steps: list[list[tuple[tuple[Any, Any], slice]]] = []
-    for i, (stride, dilation, before) in enumerate(axes):
-        n, taps, positions = image_shape[2 + i], matrix.shape[2 + i], matrix.shape[2 + k + i]
+    for n, taps, positions, (stride, dilation, before) in zip(image, matrix[:k], matrix[k:], axes, strict=True):
         if taps <= positions:
             walks = _walks(n, taps, positions, stride, dilation, before)
             steps.append([((tap, inside), pixels) for tap, inside, pixels in walks])
@@ -62,8 +81,8 @@ def regions(image_shape: Sequence[int], matrix: NDArray[Any], axes: Sequence[Axi
     every = (slice(None), slice(None))
     for last, *others in itertools.product(steps[-1], *steps[:-1]):
         chosen = [*others, last]
-        entries = paired[(*every, *(index for pair, _ in chosen for index in pair))]
-        yield Region((*every, *(pixels for _, pixels in chosen)), entries)
+        entries = (*every, *(index for pair, _ in chosen for index in pair))
+        yield entries, (*every, *(pixels for _, pixels in chosen))
 
 
 def _walks(
