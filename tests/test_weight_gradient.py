@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from im2col import (
     conv_input_gradient,
     conv_weight_gradient,
 )
+from im2col.algorithms.weight_gradient import rows
 from im2col.engine import host
 
 from .kit import oracles
@@ -57,6 +58,10 @@ from .kit.strategies import (
     spatial_ndims,
     spelled,
 )
+from .kit.targets import forget_choices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Array = NDArray[Any]
 
@@ -365,7 +370,18 @@ def test_empty(mode: Any, algorithm: str) -> None:
     assert by(algorithm, conv_weight_gradient, x, grad, 3, **options).shape == (0, 2, 3, 3)
 
 
+@pytest.fixture(params=["any tiles", "tiles of filters"])
+def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let layers of few filters have the tiles of many, too: those that walk rows are left out."""
+    forget_choices()
+    if request.param == "tiles of filters":
+        monkeypatch.setattr(rows, "decide_rows", lambda *_: None)
+    yield
+    forget_choices()
+
+
 @pytest.mark.spanning
+@pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("kernel", [(1, 1), (7, 5), (1, 5), (7, 1)])
 @pytest.mark.parametrize("stride", [1, 2, 5])
@@ -574,6 +590,7 @@ def test_long_sums_of_a_bias_keep_their_digits(layout: str, dtype: str) -> None:
 
 
 @pytest.mark.spanning
+@pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("limit", [1, 500, 5_000, 20_000, 100_000])
 def test_sums_in_boxes_of_any_size(layout: str, limit: int) -> None:
