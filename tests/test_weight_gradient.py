@@ -370,7 +370,7 @@ def test_empty(mode: Any, algorithm: str) -> None:
     assert by(algorithm, conv_weight_gradient, x, grad, 3, **options).shape == (0, 2, 3, 3)
 
 
-@pytest.fixture(params=["any tiles", "tiles of filters"])
+@pytest.fixture
 def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let layers of few filters have the tiles of many, too: those that walk rows are left out."""
     forget_choices()
@@ -382,6 +382,7 @@ def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.mark.spanning
 @pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("tiles", ["any tiles", "tiles of filters"], indirect=True)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("kernel", [(1, 1), (7, 5), (1, 5), (7, 1)])
 @pytest.mark.parametrize("stride", [1, 2, 5])
@@ -591,6 +592,7 @@ def test_long_sums_of_a_bias_keep_their_digits(layout: str, dtype: str) -> None:
 
 @pytest.mark.spanning
 @pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("tiles", ["any tiles", "tiles of filters"], indirect=True)
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("limit", [1, 500, 5_000, 20_000, 100_000])
 def test_sums_in_boxes_of_any_size(layout: str, limit: int) -> None:
