@@ -24,11 +24,16 @@ FILES: dict[str, tuple[str, ...]] = {
     "matrix/regions.py": ("test_fold.py",),
     "algorithms/implicit/borders.py": ("test_borders.py", *_DIGESTS),
     "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
-    "algorithms/implicit/tiles/positions.py": _DIGESTS,
+    "algorithms/implicit/tiles/positions.py": (
+        *_DIGESTS,
+        "test_implicit.py::test_rows_of_several_pieces",
+        "test_transpose.py::test_rows_of_whole_tiles",
+    ),
     "algorithms/implicit/tiles/filters.py": _DIGESTS,
     "algorithms/implicit/tiles/windows.py": ("test_windows.py", *_DIGESTS),
     "algorithms/implicit/tiles/channel_lanes.py": (
         *_DIGESTS,
+        "test_implicit.py::test_channels_along_the_lanes_row_by_row",
         "test_compile_time.py::test_ragged_borders_of_depthwise_layers",
     ),
 }

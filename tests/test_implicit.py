@@ -20,6 +20,7 @@ from scipy import signal
 from im2col import conv, conv1d, conv2d, conv3d, im2col, plan
 from im2col.algorithms.implicit import decide
 from im2col.algorithms.implicit.tiles.positions import PositionShape
+from im2col.algorithms.implicit.tiles.windows import WindowShape
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
 
@@ -226,6 +227,24 @@ def test_windows_of_many_rows(spatial: tuple[int, int], kernel: tuple[int, int])
     shape = decide.decide(problem_of(case, "float32"), NAMED["avx512"]).tile.shape
     assert isinstance(shape, PositionShape)
     assert shape.tall
+    judge(case)
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if "depthwise" in name])
+def test_channels_along_the_lanes_row_by_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What large windows are computed with, where small ones are: tiles of whole windows are left out."""
+    monkeypatch.setattr(decide, "KINDS", tuple(kind for kind in decide.KINDS if kind is not WindowShape))
+    forget_choices()
+    judge(last(LAYERS[name]))
+    forget_choices()
+
+
+@pytest.mark.parametrize("columns", [8192 + 1, 20_000])
+def test_rows_of_several_pieces(columns: int) -> None:
+    """The masks of the last piece are those of its own columns."""
+    case = Case((1, columns), (1, 5), channels=1, filters=1, padding=((0, 0), (2, 2)))
+    shape = decide.decide(problem_of(case, "float32"), NAMED["avx512"]).tile.shape
+    assert isinstance(shape, PositionShape)
     judge(case)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -305,6 +306,16 @@ def test_threads_do_not_change_a_bit(stride: int, groups: int, dtype: str, algor
         options: dict[str, Any] = {"stride": stride, "padding": 1, "groups": groups, "workspace_limit": limit}
         results = [bits(by(algorithm, conv_transpose, x, w, bias, threads=t, **options)) for t in (1, 2, 3)]
         assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_rows_of_whole_tiles(stride: int) -> None:
+    """No column of a phase is in the padding, and every tile is full; rows overlap, so that phases stay phases."""
+    x, w = numbers((2, 3, 5, 64), np.dtype("f4"), 0), numbers((3, 2, 3, stride), np.dtype("f4"), 1)
+    expected = np.zeros((2, 2, 7, 64 * stride), int)
+    for i, j in itertools.product(range(3), range(stride)):
+        expected[:, :, i : i + 5, j::stride] += np.einsum("nchw,cf->nfhw", x.astype(int), w[:, :, i, j].astype(int))
+    np.testing.assert_array_equal(conv_transpose(x, w, stride=(1, stride), algorithm="implicit"), expected)
 
 
 @pytest.mark.spanning

@@ -337,7 +337,7 @@ def _pieces(view: View, shape: PositionShape, most: int) -> tuple[list[_Piece], 
         reach = tile * s + _halo(g, shape, view.size)
         least, last = before - first * s, n + before - first * s - reach
         low = max(0, -(-least // (tile * s))) if least <= ends * s else tiles
-        high = tiles if ends * s <= last else min(tiles - 1, last // (tile * s) + 1)
+        high = tiles if ends * s <= last else last // (tile * s) + 1
         low, high = (low, high) if low < high else (0, 0)
         seen = 0
         # A kernel that stores results apart reads a mask for every tile.
