@@ -140,6 +140,9 @@ EQUIVALENT: dict[str, str] = {
         for least, row in ((2, 1), (1, 0), (1, 2))
     },
     "algorithms/implicit/tiles/channel_lanes.py _run: block=max(2, tiling.caches[1] // 4 // row_bytes),": "tuning",
+    "algorithms/implicit/tiles/channel_lanes.py _sums: widths = [tile.lanes] * (tile.vectors - 0) + [tile.last]": (
+        "lanes too many are loaded and dropped, which forbidden pages notice, in a process of their own: no bug is there"
+    ),
     "algorithms/implicit/tiles/channel_lanes.py _pixels_inside: "
     "pixels = (run.positions - 0) * g.stride[-1] + g.span[-1]": (
         "the bound behind the last pixel that a tile reads may be larger"

@@ -20,7 +20,6 @@ from scipy import signal
 from im2col import conv, conv1d, conv2d, conv3d, im2col, plan
 from im2col.algorithms.implicit import decide
 from im2col.algorithms.implicit.tiles.positions import PositionShape
-from im2col.algorithms.implicit.tiles.windows import WindowShape
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
 
@@ -32,7 +31,7 @@ from .kit.outcomes import require
 from .kit.processes import run_alone
 from .kit.selection import one_in
 from .kit.strategies import BFLOAT16, DTYPES, MEMORY_ORDERS, PADDING_MODES, PADDING_NAMES, fewer
-from .kit.targets import forget_choices, planning_for
+from .kit.targets import forget_choices, planning_for, without_whole_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -231,12 +230,12 @@ def test_windows_of_many_rows(spatial: tuple[int, int], kernel: tuple[int, int])
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if "depthwise" in name])
-def test_channels_along_the_lanes_row_by_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What large windows are computed with, where small ones are: tiles of whole windows are left out."""
-    monkeypatch.setattr(decide, "KINDS", tuple(kind for kind in decide.KINDS if kind is not WindowShape))
-    forget_choices()
-    judge(last(LAYERS[name]))
-    forget_choices()
+def test_channels_along_the_lanes_row_by_row(name: str) -> None:
+    """What large windows are computed with, where small ones are; with caches that hold next to nothing, too."""
+    with without_whole_windows():
+        judge(last(LAYERS[name]))
+    with without_whole_windows(), planning_for(host()._replace(caches=(4096, 256, 4096))):
+        judge(last(LAYERS[name]))
 
 
 @pytest.mark.parametrize("columns", [8192 + 1, 20_000])
@@ -277,6 +276,12 @@ def test_caches_that_hold_next_to_nothing(name: str) -> None:
 def test_no_page_beside_an_array_is_touched(part: int) -> None:
     """No tile reads or writes a byte beside image, weights, bias or result, not even one that it then ignores."""
     run_alone("kit.layers", f"convolve_against_forbidden_pages(list(BESIDE)[{part}::4])")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")
+def test_no_page_beside_channels_row_by_row_is_touched() -> None:
+    """Where tiles of whole windows are left out."""
+    run_alone("kit.layers", "convolve_against_forbidden_pages_row_by_row()")
 
 
 # What is no number.

@@ -17,6 +17,7 @@ from .convolutions import result_dtype
 from .memory import PAGE, Array, against_forbidden_pages, in_room
 from .oracles import Window, activated, layer_sums
 from .strategies import BFLOAT16, MEMORY_ORDERS
+from .targets import without_whole_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -284,6 +285,12 @@ def convolve_against_forbidden_pages(names: Iterable[str] | None = None) -> None
             for _ in range(3):  # a call that comes again may be one call of the engine, the packing of weights included
                 assert_within(conv(x, w, bias, algorithm="implicit", out=out, **case.options), exact, bound)
     sys.stdout.write("every byte in its place\n")
+
+
+def convolve_against_forbidden_pages_row_by_row() -> None:
+    """Convolve depthwise layers so, by tiles that loop over the rows of a window."""
+    with without_whole_windows():
+        convolve_against_forbidden_pages(name for name in LAYERS if "depthwise" in name)
 
 
 # Layers of real networks and the kinds that they leave out; what they are called does not matter.

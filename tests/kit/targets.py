@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from im2col import memory
+from im2col.algorithms.implicit import decide
+from im2col.algorithms.implicit.tiles.windows import WindowShape
 from im2col.engine import compiler
 
 if TYPE_CHECKING:
@@ -23,6 +25,16 @@ MASKED_STORE = re.compile(r"\bvp?maskmov\w+\s+%[xyz]mm\d+, %[xyz]mm\d+, .*\(")
 def forget_choices() -> None:
     """Let algorithms be asked again."""
     memory.clear()
+
+
+@contextmanager
+def without_whole_windows() -> Iterator[None]:
+    """Let layers of small windows have the tiles that loop over the rows of large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decide, "KINDS", tuple(kind for kind in decide.KINDS if kind is not WindowShape))
+        forget_choices()
+        yield
+    forget_choices()
 
 
 @contextmanager
