@@ -141,7 +141,7 @@ EQUIVALENT: dict[str, str] = {
     },
     "algorithms/implicit/tiles/channel_lanes.py _run: block=max(2, tiling.caches[1] // 4 // row_bytes),": "tuning",
     "algorithms/implicit/tiles/channel_lanes.py _sums: widths = [tile.lanes] * (tile.vectors - 0) + [tile.last]": (
-        "lanes too many are loaded and dropped, which forbidden pages notice, in a process of their own: no bug is there"
+        "lanes too many are loaded and dropped, which forbidden pages notice, in another process"
     ),
     "algorithms/implicit/tiles/channel_lanes.py _pixels_inside: "
     "pixels = (run.positions - 0) * g.stride[-1] + g.span[-1]": (
