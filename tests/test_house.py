@@ -402,6 +402,12 @@ def test_the_docstring_draws_the_tree_of_errors() -> None:
         assert error.__doc__
 
 
+def test_no_file_is_over_400_lines() -> None:
+    """What is longer is two rooms."""
+    lengths = {str(path.relative_to(PACKAGE)): path.read_text("utf-8").count("\n") for path in PACKAGE.rglob("*.py")}
+    assert {name: lines for name, lines in lengths.items() if lines > 400} == {}
+
+
 def test_no_file_names_a_place_on_its_authors_machine() -> None:
     """Absolute paths of work and home folders do not belong in a repository."""
     git = shutil.which("git")

@@ -243,9 +243,8 @@ class _OneOperand(BasePlan):
         MemoryBudgetError
             If the result would not fit the available memory.
         """
-        known, kind = self._known, None
-        if type(x) is np.ndarray:
-            kind = x.shape, x.strides, x.dtype
+        known = self._known
+        kind = (x.shape, x.strides, x.dtype) if type(x) is np.ndarray else None
         if known.run is not None and kind == known.kind:
             try:
                 result = self._operation.result(out, (x,))  # type: ignore[arg-type]  # its type is a part of the kind
