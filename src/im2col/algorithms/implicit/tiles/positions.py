@@ -37,8 +37,9 @@ _MOST_STRIDE = 3
 """Columns between positions up to which a vector of them is shuffled out of wider loads."""
 _MOST_TILES = 64
 """Tiles of a piece of a row: its table of masks stays short."""
-_MOST_ALONE = 7
-"""Sums, each with a weight that is read for it alone: LLVM leaves a sum in the place of its weight, and needs both."""
+_MOST_ALONE = 7, 9
+"""Sums, each with a weight that is read for it alone, of 1×1 layers and of others: LLVM leaves a sum in the place of
+its weight, and needs both."""
 _FROM_SECOND_LEVEL = 3.0
 """How much longer a vector takes to load from the second level of cache."""
 _LINE_CYCLES = 2.0
@@ -110,7 +111,7 @@ class PositionShape(NamedTuple):
             pixels += stride * (self.vectors + 1) + 3
         if target.vector_bytes < 64:  # masks are vectors too
             pixels += self.vectors * stride
-            if rows * columns == self.vectors == 1 and sums > _MOST_ALONE:
+            if self.vectors == self.rows == 1 and sums > _MOST_ALONE[rows * columns > 1]:
                 return False
         # Where several rows and filters meet, each line would need too many weights to read them anew.
         weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1

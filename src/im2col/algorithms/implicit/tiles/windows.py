@@ -72,13 +72,15 @@ class WindowShape(NamedTuple):
             return
         g = with_rows(view, tall=False).geometry
         height, width = g.output_shape
+        # To round to 16 bits is no instruction of such CPUs, and takes the registers that weights would stay in.
+        rounds = view.out_size == 2 and target.vector_bytes < 32
         for lanes in model.lane_counts(target.vector_bytes // _number_bytes(view)):
             if lanes > group.groups:
                 continue
             for rows in _ROWS[: 2 if min(height, g.kernel_size[0]) > 1 else 1]:
                 for most in range(1, min(_MOST_SUMS // rows, width) + 1):
                     positions = split_evenly(width, most)[0][0]
-                    for keeps in (False, True) if positions == most else ():
+                    for keeps in (False, True)[: 2 - rounds] if positions == most else ():
                         shape = cls(lanes, rows, positions, keeps)
                         if shape._fits(g, target):
                             yield shape
