@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic
 
+from .clock import told
 from .contestants import Role, WorkT
 from .tables import NOTHING, geometric_mean, table
 
@@ -107,9 +108,8 @@ def write_csv(path: Path, played: Sequence[Round[WorkT]]) -> None:
             for m in (m for turns in r.cells.values() for m in turns.values()):
                 c = entered[m.contestant]
                 what = [r.threads, m.work.name, m.work.kind, c.name, c.version, c.layout, c.is_compared, c.is_one_shot]
-                seconds = [f"{m.best:.9f}", f"{m.median:.9f}"]
                 speeds = [f"{m.best_speed:.3f}", f"{m.median_speed:.3f}", percent(m.best_speed, r.peak)]
-                writer.writerow([*what, m.work.flops / 1e6, len(m.seconds), *seconds, *speeds])
+                writer.writerow([*what, m.work.flops / 1e6, len(m.seconds), *told(m.seconds), *speeds])
 
 
 def speeds(r: Round[WorkT], works: Sequence[WorkT], speed: Callable[[Measurement[WorkT]], float]) -> str:

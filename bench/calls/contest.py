@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import options as common
-from ..clock import calls_together, take_turns
+from ..clock import calls_together, take_turns, told
 from ..contest import introduced
 from ..contestants import Contestant, checked_calls, difference, discover
 from ..processes import in_fresh_process
@@ -69,8 +69,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"\nthreads: {threads}\n\n{_table(cells, [c.name for c in ready])}")
             for call, turns in cells.items():
                 for name, seconds in turns.items():
-                    figures = (f"{t:.9f}" for t in (min(seconds), statistics.median(seconds)))
-                    writer.writerow([threads, call, name, *figures])
+                    writer.writerow([threads, call, name, *told(seconds)])
     if options.processes:
         rows = start.rows(start.starts(options.processes))
         print(f"\nFresh processes, milliseconds\n\n{table(['what', 'fastest', 'median'], rows)}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import statistics
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import options as common
-from ..clock import one_call, take_turns
+from ..clock import one_call, take_turns, told
 from ..contest import introduced
 from ..contestants import Contestant, checked_calls, difference, discover
 from ..processes import in_fresh_process
@@ -75,8 +74,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"\ncol2im, threads: {threads}\n\n{_table(cells, [c.name for c in ready])}")
             for (signal, orientation), turns in cells.items():
                 for name, seconds in turns.items():
-                    figures = (f"{t:.9f}" for t in (min(seconds), statistics.median(seconds)))
-                    writer.writerow([threads, signal.name, orientation, name, *figures])
+                    writer.writerow([threads, signal.name, orientation, name, *told(seconds)])
 
 
 def measure(

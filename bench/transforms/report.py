@@ -6,6 +6,7 @@ import csv
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from ..clock import told
 from ..contestants import Role
 from ..tables import NOTHING, geometric_mean, table
 from .measure import OUTS
@@ -34,9 +35,8 @@ def write_csv(path: Path, measurements: Sequence[Measurement]) -> None:
         writer.writerow(header.split(","))
         for m in measurements:
             cell = [m.threads, m.layer.name, m.task.transform, m.task.orientation, m.out, m.contestant]
-            seconds = [f"{m.best:.9f}", f"{m.median:.9f}"]
             speeds = [f"{m.layer.matrix_bytes / t / 1e9:.3f}" for t in (m.best, m.median)]
-            writer.writerow([*cell, m.layer.matrix_bytes, len(m.seconds), *seconds, *speeds])
+            writer.writerow([*cell, m.layer.matrix_bytes, len(m.seconds), *told(m.seconds), *speeds])
 
 
 def report(measurements: Sequence[Measurement], contestants: Sequence[Contestant[Problem]]) -> str:

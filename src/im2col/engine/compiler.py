@@ -120,9 +120,13 @@ def _made(kernel: Kernel, target: Target | None) -> Callable[..., None]:
     """Return a kernel as a function, compiled and loaded if it is not yet."""
     key = kernel, target
     if key not in _loaded:
-        cpu = host() if target is None else target
-        _loaded[key] = _link(kernel, object_code(kernel, cpu), cpu)
+        _loaded[key] = _made_anew(kernel, target)
     return _loaded[key]
+
+
+def _made_anew(kernel: Kernel, target: Target | None) -> Callable[..., None]:
+    cpu = host() if target is None else target
+    return _link(kernel, object_code(kernel, cpu), cpu)
 
 
 def loaded(kernel: Kernel) -> Callable[..., None] | None:
@@ -169,8 +173,7 @@ _TRIAL = Kernel("trial", _trial, (), 0)
 def _works(target: Target | None) -> bool:
     """Whether the engine loads the trial now, whatever it could do before."""
     try:
-        cpu = host() if target is None else target
-        _link(_TRIAL, object_code(_TRIAL, cpu), cpu)
+        _made_anew(_TRIAL, target)
     except Exception:  # the cause that is told is that of the kernel that was asked for
         return False
     return True

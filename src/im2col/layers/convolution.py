@@ -257,7 +257,7 @@ def _convolve(
         known.any_threads or known.operation.threads == resolve_threads(options.get("threads"))
     ):
         result = known.operation.result(out, (x, w))  # type: ignore[arg-type]  # their types are a part of the kind
-        known.run(x, result, w, bias)  # type: ignore[arg-type]
+        known.run(x, result, w, bias)  # type: ignore[arg-type]  # as above
         return result if out is None else out
     if not options.keys() <= _KEYWORDS:
         refuse_unknown(f"conv{spatial}d", options, _KEYWORDS)

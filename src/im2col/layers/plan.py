@@ -256,7 +256,7 @@ class _OneOperand(BasePlan):
                 return result if out is None else out
         result = self._called((x,), out)
         if kind is not None and type(result) is np.ndarray and (kind, result.strides) != known[:2]:
-            run = self._operation.at_once(self._prepared, (x,), result)  # type: ignore[arg-type]
+            run = self._operation.at_once(self._prepared, (x,), result)  # type: ignore[arg-type]  # as above
             vars(self)["_known"] = _Known(kind, result.strides, run)
         return result
 
