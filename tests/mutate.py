@@ -289,8 +289,8 @@ MUTATIONS = [
     ),
     Mutation(
         "engine/sequence.py",
-        "enumerate((COPY, CALL))",
-        "enumerate((CALL, COPY))",
+        "enumerate((COPY, CALL, SUM))",
+        "enumerate((CALL, COPY, SUM))",
         "steps are read by the signature of the others",
         "test_sequence.py",
     ),

@@ -282,8 +282,7 @@ def test_pixels_that_no_tap_reaches_are_not_walked(stride: int, filled: int) -> 
     """There are no more phases than taps: what lies between them is set to 0 as a whole, in one call."""
     plan = scatter_costs.plan_sum(walks_of(window((2001, 2001), (3, 3), stride), "columns"), 4, 4)
     [call] = scatter_tables.calls(plan)
-    names = scatter_kernels._SIGNATURE.split()[2:]  # without both addresses
-    found = dict(zip(names, call.arguments, strict=True))
+    found = dict(zip(scatter_kernels.JOB, call.tables[0].tolist(), strict=True))
     assert (found["line_count"], found["phase_count"], found["filled"]) == (2001, 3, filled)
 
 

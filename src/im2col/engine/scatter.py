@@ -68,24 +68,11 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
     """
     if matrix.nbytes < max(1, _WORTH_A_CALL) or (matrix.nbytes < _WORTH_LOADING and not in_use()):
         return False
-    workers = min(threads, max(1, matrix.nbytes // _WORTH_A_THREAD))
-    prepared = recalled(
-        (
-            _prepared,
-            image.dtype,
-            matrix.dtype,
-            image.shape,
-            image.strides,
-            matrix.shape,
-            matrix.strides,
-            *axes,
-            workers,
-        ),
-        partial(_prepared, image, matrix, axes, workers),
-    )
-    if prepared is None:
+    workers = worthy_threads(matrix.nbytes, threads)
+    found = prepared(image, matrix, axes, workers)
+    if found is None:
         return False
-    kernel, parts = prepared
+    kernel, parts = found
     function = loaded(kernel) if matrix.nbytes < _WORTH_LOADING else load(kernel)
     if function is None:
         return False
@@ -124,10 +111,30 @@ def _walks(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> t
     return *walks[:2], *parts, *walks[2:]
 
 
+def worthy_threads(nbytes: int, threads: int) -> int:
+    """Return how many of some threads sum so many bytes of matrix."""
+    return min(threads, max(1, nbytes // _WORTH_A_THREAD))
+
+
+def prepared(
+    image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis], workers: int
+) -> tuple[Kernel, tuple[Part, ...]] | None:
+    """Return the kernel that makes a sum, and the parts in which it does; None where there is none for the dtypes.
+
+    Parameters
+    ----------
+    image, matrix, axes
+        As for `sum_windows`; such arrays.
+    workers : int
+        How many parts there are to be.
+    """
+    kinds = (each for array in (image, matrix) for each in (array.dtype, array.shape, array.strides))
+    return recalled((_prepared, *kinds, *axes, workers), partial(_prepared, image, matrix, axes, workers))
+
+
 def _prepared(
     image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis], workers: int
 ) -> tuple[Kernel, tuple[Part, ...]] | None:
-    """Return the kernel that makes a sum, and the parts in which it does; None where there is none for the dtypes."""
     element = _element(image.dtype, matrix.dtype)
     if element is None:
         return None
@@ -166,7 +173,7 @@ class Part(NamedTuple):
     def run(self, function: Callable[..., None], image: int, matrix: int) -> None:
         """Compute the pixels, from the addresses of both arrays."""
         for call in self.calls or calls(self.plan):
-            function(image + self.first_pixel, matrix + call.matrix_offset, *call.arguments)
+            function(image + self.first_pixel, matrix + call.matrix_offset, call.job)
 
 
 def parts_of(plan: SumPlan, workers: int) -> Iterator[Part]:

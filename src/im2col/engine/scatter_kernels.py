@@ -32,14 +32,17 @@ its first and last piece (exclusive)."""
 PHASE_COLUMNS = 5
 """A row of the table ``phases``: its first pixel's offset in bytes, how many pixels it has, how many taps meet it, the
 offset in bytes of the first one's values, and at which pixel of the phase that tap meets position 0."""
-_SIGNATURE = (
-    "*image *matrix planes image_plane matrix_plane line_count *lines *pieces phase_count *phases width block together "
-    "filled tap_step shift_step backwards positions pixel_step value_step"
-)
-"""``width`` is that of the longest phase; ``block`` is how many pixels of each phase are made before the next line's;
+JOB = [
+    *("lines", "pieces", "phases", "planes", "image_plane", "matrix_plane", "line_count", "phase_count", "width"),
+    *("block", "together", "filled", "tap_step", "shift_step", "backwards", "positions", "pixel_step", "value_step"),
+]
+"""The words of what a kernel is to do, tables by their addresses.
+
+``width`` is that of the longest phase; ``block`` is how many pixels of each phase are made before the next line's;
 ``together`` is how many pixels of a line lie side by side: all or, as it were, none; ``filled`` is 1 where they must be
 0 before, since some have no phase, else 0; ``backwards`` is 1 where taps are added from the last to the first, else
 0."""
+_SIGNATURE = "*image *matrix *job"
 _AHEAD = 2 << 10
 """Bytes ahead of its own that a vector asks for: of many pieces at once, the CPU does not see which come next."""
 _CACHE_LINE = 64
@@ -84,26 +87,28 @@ def sum_lines(element: Element, dense_values: bool, apart: int, inside: bool) ->
 
 def _sum_lines(name: str, target: Target, element: Element, dense_values: bool, apart: int, inside: bool) -> str:
     b = Builder(name, _SIGNATURE, target)
+    job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(JOB)}
+    job |= {word: b.address(job[word]) for word in JOB[:3]}
     vector = b.vector(b.number(element.total), max(2, target.vector_bytes // b.bytes_of(element.total)))
     # Zeros that the compiler knows would be filled by a call of the C library.
     [zeros] = b.settled([b.zero(vector)], target.register)
     room = b.room(vector, VECTORS * max(1, apart)) if dense_values and apart != 1 else None
     # Where a patch is a row of the matrix, all planes of some pixels share its cache lines: planes are inside.
     one = b.constant(1)
-    outside, within = (b["planes"], one) if dense_values else (one, b["planes"])
-    with b.loop(outside) as first, b.loop(b["width"], step=b["block"]) as x, b.loop(b["line_count"]) as number:
+    outside, within = (job["planes"], one) if dense_values else (one, job["planes"])
+    with b.loop(outside) as first, b.loop(job["width"], step=job["block"]) as x, b.loop(job["line_count"]) as number:
         entry = b.mul(number, LINE_COLUMNS)
-        offset, origin, start, stop = (b.entry(b["*lines"], b.add(entry, b.constant(i))) for i in range(LINE_COLUMNS))
+        offset, origin, start, stop = (b.entry(job["lines"], b.add(entry, b.constant(i))) for i in range(LINE_COLUMNS))
         with b.loop(within) as second:
             plane = first if dense_values else second
-            pixels = b.at(b.at(b["*image"], b.mul(plane, b["image_plane"])), offset)
-            values = b.at(b.at(b["*matrix"], b.mul(plane, b["matrix_plane"])), origin)
-            line = _Line(b, element, vector, dense_values, inside, pixels, values, start, stop, room)
-            end = b.smaller(b.add(x, b["block"]), b["width"])
+            pixels = b.at(b.at(b["*image"], b.mul(plane, job["image_plane"])), offset)
+            values = b.at(b.at(b["*matrix"], b.mul(plane, job["matrix_plane"])), origin)
+            line = _Line(b, job, element, vector, dense_values, inside, pixels, values, start, stop, room)
+            end = b.smaller(b.add(x, job["block"]), job["width"])
             phases = line.fill(x, end, zeros)
             if apart > 1:
                 # All of them at once, or none.
-                line.interleave(x, b.smaller(b.add(x, b.mul(phases, b["block"])), end), apart)
+                line.interleave(x, b.smaller(b.add(x, b.mul(phases, job["block"])), end), apart)
             else:
                 with b.loop(phases) as phase:
                     line.make(line.phase(phase), x, end, apart)
@@ -144,6 +149,7 @@ class _Line(NamedTuple):
     """A line of the image, and the innermost loops of its sums."""
 
     b: Builder
+    job: dict[str, Any]
     element: Element
     vector: Any
     dense_values: bool
@@ -160,7 +166,7 @@ class _Line(NamedTuple):
         b = self.b
         first = b.mul(number, PHASE_COLUMNS)
         offset, width, taps, values, shift = (
-            b.entry(b["*phases"], b.add(first, b.constant(i))) for i in range(PHASE_COLUMNS)
+            b.entry(self.job["phases"], b.add(first, b.constant(i))) for i in range(PHASE_COLUMNS)
         )
         taps = b.choose(b.inside(self.start, self.stop), taps, b.constant(0))
         return _Phase(b.at(self.pixels, offset), width, taps, b.at(self.values, values), shift)
@@ -172,9 +178,10 @@ class _Line(NamedTuple):
         """
         b, lanes, size = self.b, self.vector.count, self.b.bytes_of(self.element.total)
         none, one = b.constant(0), b.constant(1)
-        has_pieces, is_dense = b.smaller_than(self.start, self.stop), b.smaller_than(none, b["together"])
-        start, stop = b.mul(x, b["pixel_step"]), b.smaller(b.mul(end, b["pixel_step"]), b.mul(b["together"], size))
-        filled = b.choose(is_dense, b.choose(has_pieces, b["filled"], one), none)
+        together, step = self.job["together"], self.job["pixel_step"]
+        has_pieces, is_dense = b.smaller_than(self.start, self.stop), b.smaller_than(none, together)
+        start, stop = b.mul(x, step), b.smaller(b.mul(end, step), b.mul(together, size))
+        filled = b.choose(is_dense, b.choose(has_pieces, self.job["filled"], one), none)
         stop = b.choose(b.smaller_than(none, filled), stop, start)
         rest = self._whole(start, stop, lanes * size)
         with b.loop(rest, start=start, step=lanes * size) as at:
@@ -182,7 +189,7 @@ class _Line(NamedTuple):
         with b.loop(stop, start=rest, step=lanes * size) as at:
             left = b.quotient(b.sub(stop, at), size)
             b.store_below(zeros, b.at(self.pixels, at), left)
-        return b.choose(has_pieces, b["phase_count"], b.choose(is_dense, none, b["phase_count"]))
+        return b.choose(has_pieces, self.job["phase_count"], b.choose(is_dense, none, self.job["phase_count"]))
 
     def make(self, phase: _Phase, x: Any, end: Any, apart: int) -> None:
         """Sum and store pixels x to `end` of a phase, as many at a time as there are."""
@@ -195,7 +202,7 @@ class _Line(NamedTuple):
                     with b.loop(limit, start=start, step=count) as at:
                         for i, total in enumerate(self._sums(phase, at, count, taps)):
                             pixel = b.add(at, b.constant(i))
-                            b.store(total, b.at(phase.pixels, b.mul(pixel, b["pixel_step"])))
+                            b.store(total, b.at(phase.pixels, b.mul(pixel, self.job["pixel_step"])))
                 part.values = [to]
             return
         for at, vectors, is_whole in self._blocks(x, stop, stop):
@@ -209,8 +216,8 @@ class _Line(NamedTuple):
         """Sum and store pixels x to `end` of all phases, which lie side by side."""
         b, lanes, size = self.b, self.vector.count, self.b.bytes_of(self.element.total)
         # The last pixel of a line need not be one of its last phase.
-        for at, vectors, is_whole in self._blocks(x, end, b.smaller(end, b.quotient(b["together"], apart))):
-            with b.loop(b["phase_count"]) as number:
+        for at, vectors, is_whole in self._blocks(x, end, b.smaller(end, b.quotient(self.job["together"], apart))):
+            with b.loop(self.job["phase_count"]) as number:
                 block = b.at(self.room, b.mul(number, vectors * lanes * size))
                 for v, total in enumerate(self._vectors(self.phase(number), at, vectors)):
                     b.store(total, b.at(block, b.constant(v * lanes * size)))
@@ -218,7 +225,7 @@ class _Line(NamedTuple):
             for v in range(vectors):
                 places = [b.constant((phase * vectors + v) * lanes * size) for phase in range(apart)]
                 pixels += b.interleaved([b.load(b.at(self.room, place), self.vector) for place in places])
-            self._store(pixels, self.pixels, b.mul(at, apart), None if is_whole else b["together"])
+            self._store(pixels, self.pixels, b.mul(at, apart), None if is_whole else self.job["together"])
 
     def _blocks(self, x: Any, stop: Any, whole: Any) -> Iterator[tuple[Any, int, bool]]:
         """Write the loops over blocks of pixels x to `stop`: where each begins, its vectors, and whether it is whole.
@@ -227,7 +234,7 @@ class _Line(NamedTuple):
         """
         b, lanes = self.b, self.vector.count
         # Of few positions, most of many vectors would add nothing.
-        few = b.inside(b["positions"], b.constant(FEW_VECTORS * lanes + 1))
+        few = b.inside(self.job["positions"], b.constant(FEW_VECTORS * lanes + 1))
         rest = b.choose(few, x, self._whole(x, whole, VECTORS * lanes))
         several = b.smaller_than(b.add(rest, b.constant(lanes)), stop)
         last = b.choose(few, rest, b.choose(several, stop, rest))
@@ -259,16 +266,16 @@ class _Line(NamedTuple):
     def _store_apart(self, sums: list[Any], phase: _Phase, x: Any, stop: Any) -> None:
         """Store vectors pixel by pixel from pixel x on, but none from `stop` on, if that is given."""
         b, lanes, size = self.b, self.vector.count, self.b.bytes_of(self.element.total)
-        to = b.at(phase.pixels, b.mul(x, b["pixel_step"]))
+        to = b.at(phase.pixels, b.mul(x, self.job["pixel_step"]))
         for v, total in enumerate(sums):
             if stop is None:
-                b.store_lanes(total, b.at(to, b.mul(b["pixel_step"], v * lanes)), b["pixel_step"])
+                b.store_lanes(total, b.at(to, b.mul(self.job["pixel_step"], v * lanes)), self.job["pixel_step"])
             else:
                 b.store(total, b.at(self.room, b.constant(v * lanes * size)))
         if stop is not None:
             with b.loop(b.smaller(b.sub(stop, x), b.constant(len(sums) * lanes))) as i:
                 pixel = b.load(b.at(self.room, b.mul(i, size)), self.vector.element)
-                b.store(pixel, b.at(to, b.mul(i, b["pixel_step"])))
+                b.store(pixel, b.at(to, b.mul(i, self.job["pixel_step"])))
 
     def _whole(self, start: Any, stop: Any, block: int) -> Any:
         """Return where the last whole block from `start` on ends."""
@@ -284,8 +291,8 @@ class _Line(NamedTuple):
         b = self.b
         first, reached = self._taps(phase, x, 1)
         last = b.larger(first, reached)
-        begins = b.add(phase.shift, b.mul(last, b["shift_step"]))
-        ends = b.add(b.add(phase.shift, b.mul(first, b["shift_step"])), b["positions"])
+        begins = b.add(phase.shift, b.mul(last, self.job["shift_step"]))
+        ends = b.add(b.add(phase.shift, b.mul(first, self.job["shift_step"])), self.job["positions"])
         begins = b.choose(b.smaller_than(last, phase.taps), begins, stop)
         ends = b.choose(b.smaller_than(first, last), ends, stop)
         return b.smaller(b.smaller(begins, ends), stop), (first, last)
@@ -294,13 +301,15 @@ class _Line(NamedTuple):
         """Return the first and the last tap (exclusive) that meet any of `width` pixels from x on."""
         b, zero = self.b, self.b.constant(0)
         # Tap i adds position 0 to pixel shift + i·shift_step, and the last position `positions` - 1 pixels later.
-        ahead = b.sub(b.add(x, b["shift_step"]), phase.shift)
-        past, reached = b.sub(ahead, b["positions"]), b.add(ahead, b.constant(width - 1))
+        ahead = b.sub(b.add(x, self.job["shift_step"]), phase.shift)
+        past, reached = b.sub(ahead, self.job["positions"]), b.add(ahead, b.constant(width - 1))
         # Divided by shift_step in a loop of one turn, or of none where that is 1: a division takes longer than a sum.
         with b.accumulate(
-            b.constant(1), b.smaller(b["shift_step"], b.constant(2)), [b.larger(n, zero) for n in (past, reached)]
+            b.constant(1),
+            b.smaller(self.job["shift_step"], b.constant(2)),
+            [b.larger(n, zero) for n in (past, reached)],
         ) as counts:
-            counts.values = [b.quotient(n, b["shift_step"]) for n in counts.values]
+            counts.values = [b.quotient(n, self.job["shift_step"]) for n in counts.values]
         first, stop = counts.values
         return first, b.smaller(stop, phase.taps)
 
@@ -311,7 +320,7 @@ class _Line(NamedTuple):
         # Loops over the taps along the line, and over the pieces: the taps of all other axes.
         if self.inside:
             with b.accumulate(self.start, self.stop, zeros) as sums:
-                piece = b.entry(b["*pieces"], sums.index)
+                piece = b.entry(self.job["pieces"], sums.index)
                 with b.accumulate(none, turns, sums.values) as inner:
                     tap = self._tap(phase, x, count, taps, inner.index)
                     self._add_pieces(inner.values, tap, piece, none, b.constant(1))
@@ -325,17 +334,17 @@ class _Line(NamedTuple):
     def _tap(self, phase: _Phase, x: Any, count: int, taps: tuple[Any, Any], turn: Any) -> _Tap:
         """Return the tap that is added from pixel x on in a turn."""
         b, (first, stop) = self.b, taps
-        forwards, last = b.inside(b["backwards"], b.constant(1)), b.sub(stop, b.constant(1))
-        apart = b.choose(forwards, b["shift_step"], b.sub(b.constant(0), b["shift_step"]))
-        step = b.choose(forwards, b["tap_step"], b.sub(b.constant(0), b["tap_step"]))
+        forwards, last = b.inside(self.job["backwards"], b.constant(1)), b.sub(stop, b.constant(1))
+        apart = b.choose(forwards, self.job["shift_step"], b.sub(b.constant(0), self.job["shift_step"]))
+        step = b.choose(forwards, self.job["tap_step"], b.sub(b.constant(0), self.job["tap_step"]))
         tap = b.choose(forwards, first, last)
         # Lane i adds the value of the i-th position from here on, if there is one.
-        place = b.sub(x, b.add(phase.shift, b.mul(tap, b["shift_step"])))
-        offset = b.add(b.mul(tap, b["tap_step"]), b.mul(place, b["value_step"]))
+        place = b.sub(x, b.add(phase.shift, b.mul(tap, self.job["shift_step"])))
+        offset = b.add(b.mul(tap, self.job["tap_step"]), b.mul(place, self.job["value_step"]))
         # From turn to turn both change by what is the same for all of them, so that the loop only adds.
-        offset = b.add(offset, b.mul(b.sub(step, b.mul(apart, b["value_step"])), turn))
+        offset = b.add(offset, b.mul(b.sub(step, b.mul(apart, self.job["value_step"])), turn))
         place = b.sub(place, b.mul(apart, turn))
-        over = b.sub(b["positions"], b.constant(count * self._lanes - 1))
+        over = b.sub(self.job["positions"], b.constant(count * self._lanes - 1))
         whole = b.inside(place, b.larger(over, b.constant(0)))
         return _Tap(b.at(phase.values, offset), place, whole)
 
@@ -349,7 +358,7 @@ class _Line(NamedTuple):
             parts.append((tap.first, middle, stop))
         for first, begin, end in parts:
             with b.accumulate(begin, end, sums) as state:
-                offset = b.entry(b["*pieces"], state.index) if piece is None else piece
+                offset = b.entry(self.job["pieces"], state.index) if piece is None else piece
                 self._add(state.values, b.at(tap.values, offset), first)
             sums[:] = state.values
 
@@ -361,11 +370,11 @@ class _Line(NamedTuple):
             for line in range(0, len(sums) * self._lanes * b.bytes_of(self.element.value), _CACHE_LINE):
                 b.prefetch(b.at(piece, b.constant(_AHEAD + line)))
         for i in range(len(sums)):
-            at = b.at(piece, b.mul(b["value_step"], i * self._lanes))
+            at = b.at(piece, b.mul(self.job["value_step"], i * self._lanes))
             if first is None:
                 value = b.load(at, narrow)
             else:
-                low, high = b.sub(b.constant(0), first), b.sub(b["positions"], first)
+                low, high = b.sub(b.constant(0), first), b.sub(self.job["positions"], first)
                 mask = b.lanes_between(low, high, self._lanes, len(sums), i)
                 value = b.masked_load(at, narrow, mask, b.zero(narrow))
             sums[i] = b.sum(self.element.total, sums[i], b.grow(value, self.element.value, self.element.total, wide))

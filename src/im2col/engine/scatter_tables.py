@@ -32,13 +32,14 @@ class Call(NamedTuple):
     ----------
     matrix_offset : int
         In bytes.
-    arguments : tuple of int
+    job : int
+        The address of its words.
     tables : tuple of ndarray
-        What some arguments are the addresses of, kept alive.
+        These words, and what some of them are the addresses of, kept alive.
     """
 
     matrix_offset: int
-    arguments: tuple[int, ...]
+    job: int
     tables: tuple[NDArray[np.int64], ...]
 
 
@@ -61,15 +62,16 @@ def calls(plan: SumPlan) -> Iterator[Call]:
     shares = planes.n > 1 or len(phases) > 1 or any(abs(step) < abs(lanes.position) for step in steps)
     block = max(1, _BLOCK_BYTES // spanned // _BLOCK_PIXELS) * _BLOCK_PIXELS if shares and not plan.apart else width
     for lines, pieces in line_tables(plan):
-        arguments = (
-            *(planes.n, planes.pixel, planes.position),
-            *(len(lines), address(lines), address(pieces), len(phases), address(phases)),
+        words = (
+            *map(address, (lines, pieces, phases)),
+            *(planes.n, planes.pixel, planes.position, len(lines), len(phases)),
             *(width, min(width, block), plan.together, int(filled)),
             *(lanes.taps_apart * lanes.tap, lanes.positions_apart, int(plan.backwards)),
             *(lanes.positions, lanes.pixel * lanes.stride, lanes.position),
         )
+        job = np.array(words, np.int64)
         # The kernel walks planes without looking for those that lie outside.
-        yield Call(planes.before * planes.position, arguments, (lines, pieces, phases))
+        yield Call(planes.before * planes.position, address(job), (job, lines, pieces, phases))
 
 
 def phase_table(lanes: Walk, *, only_met: bool) -> NDArray[np.int64]:

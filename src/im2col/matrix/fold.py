@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ..spec.geometry import Pairs
     from ..spec.padded import Mode
 
+Reduction = Literal["sum", "mean"]
+
 _BOX_PIXELS = 32 << 10
 """Of an image that is not simply summed: what is made of a box on the way stays in the second level of cache."""
 _FOLDED_PIXELS = 1 << 20
@@ -73,7 +75,7 @@ class Fold:
     dtype: np.dtype[Any]
     result: np.dtype[Any]
     mode: Mode
-    reduce: Literal["sum", "mean"]
+    reduce: Reduction
     weighted: int = 0
 
     def run(self, out: NDArray[Any], columns: NDArray[Any], threads: int, weights: NDArray[Any] | None = None) -> None:
@@ -89,8 +91,8 @@ class Fold:
         weights : ndarray, (1 or C, *kernel), optional
             Of each tap, in the accumulator's real dtype.
         """
-        if self._is_plain:
-            _sum(out, columns, self._axes, threads)
+        if self.is_plain:
+            _sum(out, columns, self.axes, threads)
             return
         counts = axis_counts(self.geometry, self.mode) if self.reduce == "mean" and weights is None else []
         job = _Job(self, out, columns, weights, counts)
@@ -106,7 +108,7 @@ class Fold:
     @lazy
     def _workspace(self) -> tuple[int, int, int]:
         """Return the bytes that a box takes, how many boxes there are, and the bytes that all of them share."""
-        if self._is_plain:
+        if self.is_plain:
             return 0, 0, 0
         side_planes, side = math.prod(self._sides[:2]), math.prod(self._sides[2:])
         whole = math.prod(self._inside) if self._is_folded else side
@@ -125,10 +127,25 @@ class Fold:
         shared = counting_bytes(self.geometry) + 8 * sum(self._inside) if counts else 0
         return each, math.prod(-(-n // step) for n, step in zip(self._shape, self._sides, strict=True)), shared
 
+    @property
+    def tasks(self) -> int:
+        """How many pieces of work there are for threads, beside the parts of a sum."""
+        return 1 if self.is_plain else self._workspace[1]
+
     @lazy
     def accumulator(self) -> np.dtype[Any]:
         """Return the dtype of sums."""
         return accumulator(self.dtype)
+
+    @lazy
+    def real(self) -> np.dtype[Any]:
+        """Return the dtype of weights."""
+        return np.empty(0, self.accumulator).real.dtype
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        """Of the weights, (1 or C, *kernel)."""
+        return (self.weighted, *self.geometry.kernel_size)
 
     @lazy
     def _is_folded(self) -> bool:
@@ -146,7 +163,7 @@ class Fold:
         return self.weighted > 0 or self.dtype == np.float16 or is_registered(self.dtype)
 
     @lazy
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether the image is nothing but the sums."""
         return self.reduce == "sum" and self.result == self.accumulator and not (self._is_folded or self._converts)
 
@@ -156,7 +173,7 @@ class Fold:
         return self.geometry.padded_shape if self._is_folded else self.geometry.spatial_shape
 
     @lazy
-    def _axes(self) -> tuple[Axis, ...]:
+    def axes(self) -> tuple[Axis, ...]:
         """Where the windows lie on what is summed."""
         g = self.geometry
         befores = [0 if self._is_folded else before for before, _ in g.padding]
@@ -212,7 +229,7 @@ def resolve_fold(
     dtype: np.dtype[Any],
     result: np.dtype[Any],
     mode: Mode,
-    reduce: Literal["sum", "mean"],
+    reduce: Reduction,
     weighted: int,
 ) -> Fold:
     """Return a fold from plain values, by which it is remembered.
@@ -287,9 +304,9 @@ class _Job:
     def _entries(self, lead: tuple[slice, ...], place: tuple[slice, ...]) -> tuple[NDArray[Any], Sequence[Axis]]:
         """Return the part of the matrix that lies on a box, and where its windows lie there."""
         if tuple(part.stop - part.start for part in place) == self.plan._inside:
-            return self.columns[lead], self.plan._axes
+            return self.columns[lead], self.plan.axes
         g, axes, met = self.plan.geometry, [], []
-        sizes = zip(self.plan._inside, g.kernel_size, g.output_shape, self.plan._axes, place, strict=True)
+        sizes = zip(self.plan._inside, g.kernel_size, g.output_shape, self.plan.axes, place, strict=True)
         for n, taps, stops, axis, pixels in sizes:
             part = Walk(n, taps, stops, *axis, 0, 0, 0).part(pixels.start, pixels.stop)  # wherever it lies in memory
             positions = part.positions_met()

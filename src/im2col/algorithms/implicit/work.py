@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine.compiler import required
-from ...engine.sequence import ARRAYS, Step, Steps
+from ...engine.sequence import ARRAYS, Round, Step, Steps
 from ...engine.threads import run_parallel
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ class Calls:
         self.tasks: list[Steps] = []
         for r in ranges:
             keep: list[Any] = [tables]
-            self.tasks.append(Steps([((), self._calls(r, keep))], target, keep))
+            self.tasks.append(Steps([Round(calls=self._calls(r, keep))], target, keep))
 
     def behind(self, copies: Copies) -> Steps:
         """Return those of the only task behind copies that make what they read."""
         (ranges,), keep = self._ranges, [self._tables, copies]
-        return Steps([(copies.steps, self._calls(ranges, keep))], self.target, keep)
+        return Steps([Round(copies.steps, self._calls(ranges, keep))], self.target, keep)
 
     def block_by_block(self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int]) -> Steps:
         """Return those of the only task for each block of filters behind the copies that pack it, all to one place.
@@ -147,9 +147,9 @@ class Calls:
             Of the packed blocks, for each of `Tables.blocks`.
         """
         (ranges,), keep = self._ranges, [self._tables, before, packed]
-        rounds: list[Any] = [(before.steps, ())]
+        rounds = [Round(before.steps)]
         for i, copies in enumerate(packed):
-            rounds.append((copies.steps, self._calls(ranges._replace(blocks=(i, i + 1)), keep, nbytes)))
+            rounds.append(Round(copies.steps, self._calls(ranges._replace(blocks=(i, i + 1)), keep, nbytes)))
         return Steps(rounds, self.target, keep)
 
     def _calls(self, ranges: _Ranges, keep: list[Any], nbytes: Sequence[int] | None = None) -> list[Step]:
