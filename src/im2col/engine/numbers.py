@@ -225,12 +225,13 @@ class Numbers:
             return value
         return self._b.sext(value, kind) if narrow[0] == "i" else self._b.zext(value, kind)
 
-    def interleaved(self, vectors: list[Value]) -> list[Value]:
-        """Return as many vectors, side by side: the first lane of each, then the second of each, and so on."""
+    def interleaved(self, vectors: list[Value], unit: int = 1) -> list[Value]:
+        """Return as many vectors, side by side: the first `unit` lanes of each, then the next ones, and so on."""
         count, lanes = len(vectors), vectors[0].type.count
         mixed = []
         for first in range(0, count * lanes, lanes):
-            places = [divmod(first + i, count) for i in range(lanes)]  # its lane, and of which vector
+            units = [divmod((first + i) // unit, count) for i in range(lanes)]
+            places = [(n * unit + i % unit, v) for i, (n, v) in enumerate(units)]  # its lane, and of which vector
             chosen = self._shuffle(vectors[0], vectors[1], [n + lanes * (v == 1) for n, v in places])
             for other in range(2, count):
                 chosen = self._shuffle(
