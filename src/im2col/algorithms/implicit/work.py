@@ -129,12 +129,21 @@ class Calls:
             keep: list[Any] = [tables]
             self.tasks.append(Steps([Round(calls=self._calls(r, keep))], target, keep))
 
-    def behind(self, copies: Copies) -> Steps:
-        """Return those of the only task behind copies that make what they read."""
-        (ranges,), keep = self._ranges, [self._tables, copies]
-        return Steps([Round(copies.steps, self._calls(ranges, keep))], self.target, keep)
+    def behind(self, copies: Copies, at: Sequence[int]) -> tuple[Round, object]:
+        """Return those of the only task behind copies that make what they read, and what is to be kept for them.
 
-    def block_by_block(self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int]) -> Steps:
+        Parameters
+        ----------
+        copies : Copies
+        at : sequence of int
+            Where image, packed weights, packed bias and result begin in their arrays, in bytes.
+        """
+        (ranges,), keep = self._ranges, [self._tables, copies]
+        return Round(copies.steps, self._calls(ranges, keep, at)), keep
+
+    def block_by_block(
+        self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int]
+    ) -> tuple[list[Round], object]:
         """Return those of the only task for each block of filters behind the copies that pack it, all to one place.
 
         Parameters
@@ -149,12 +158,20 @@ class Calls:
         (ranges,), keep = self._ranges, [self._tables, before, packed]
         rounds = [Round(before.steps)]
         for i, copies in enumerate(packed):
-            rounds.append(Round(copies.steps, self._calls(ranges._replace(blocks=(i, i + 1)), keep, nbytes)))
-        return Steps(rounds, self.target, keep)
+            blocks = ranges._replace(blocks=(i, i + 1))
+            rounds.append(Round(copies.steps, self._calls(blocks, keep, nbytes=nbytes)))
+        return rounds, keep
 
-    def _calls(self, ranges: _Ranges, keep: list[Any], nbytes: Sequence[int] | None = None) -> list[Step]:
+    def _calls(
+        self,
+        ranges: _Ranges,
+        keep: list[Any],
+        at: Sequence[int] = (0, 0, 0, 0),
+        nbytes: Sequence[int] | None = None,
+    ) -> list[Step]:
         """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin."""
         calls, tables = [], self._tables
+        x_at, w_at, bias_at, out_at = at
         sizes = nbytes or [0] * len(tables.blocks)
         for run in tables.runs:
             first, stop = (run.rows * edge // ranges.pieces for edge in ranges.rows)
@@ -166,9 +183,10 @@ class Calls:
                     continue
                 task = np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64)
                 keep.append(task)
-                out = each.first * tables.out_filter
                 weights_at = place.weights_at if nbytes is None else -blocks[0] * size
-                where = ((X, x), (WEIGHTS, weights_at), (BIAS, place.bias_at), (OUT, out))
+                out = each.first * tables.out_filter
+                packed = (WEIGHTS, w_at + weights_at), (BIAS, bias_at + place.bias_at)
+                where = ((X, x_at + x), *packed, (OUT, out_at + out))
                 calls.append(Step(required(kernel, self.target), where, (job.ctypes.data, task.ctypes.data)))
         return calls
 
