@@ -83,6 +83,10 @@ WEIGHT_GRADIENTS: dict[str, tuple[Shapes, dict[str, Any]]] = {
     "dilated": (((1, 4, 12, 12), (16, 4, 3, 3)), {"dilation": 3}),
     "no batch": (((4, 9, 9), (6, 4, 3, 3)), {"padding": "same"}),
     "pointwise": (((1, 8, 5, 5), (24, 8, 1, 1)), {}),
+    "pointwise, channels last": (((1, 7, 7, 8), (8, 8, 1, 1)), {"layout": "NHWC"}),
+    "packed": (((1, 32, 7, 7), (32, 32, 3, 3)), {}),
+    "packed and copied": (((3, 32, 7, 7), (32, 32, 3, 3)), {"padding": 1}),
+    "copied": (((3, 14, 14, 3), (16, 3, 3, 3)), {"padding": 1, "layout": "NHWC"}),
 }
 LONGER: dict[str, dict[str, tuple[Shapes, dict[str, Any]]]] = {
     "conv_transpose": {
