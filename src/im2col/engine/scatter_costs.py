@@ -1,7 +1,7 @@
 """What a strided sum costs, in cycles: a model of the loops of its kernel.
 
 The constants were fitted to a thousand random sums of float32, of one to three axes in both orientations, on a Zen 5
-with AVX-512; ``python -m bench frames --nests`` measures every way to make a sum beside the one that this model chooses.
+with AVX-512; ``python -m bench frames --nests`` measures every way to make a sum beside the one that is chosen.
 """
 
 from __future__ import annotations
