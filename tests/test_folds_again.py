@@ -137,6 +137,25 @@ def test_a_matrix_that_comes_again_is_one_call_of_the_engine(name: str, monkeypa
         np.testing.assert_array_equal(col2im(matrix, SHAPE, KERNEL, out=out, **options), expected)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize("name", [name for name in WINDOWS if name != "reflected"])
+def test_small_means_and_weighted_sums_are_summed_by_the_engine(
+    name: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the third on, with the bits of the first, infinities and all."""
+    options, rng = WINDOWS[name], np.random.default_rng(0)
+    matrix: Array = np.asarray(rng.standard_normal(pixels_of(options).shape), dtype)
+    matrix[0, 0, :2] = np.inf, np.nan
+    weights = rng.standard_normal((3, *KERNEL))
+    calls: list[dict[str, Any]] = [{"reduce": "mean"}, {"tap_weights": weights}, {"tap_weights": weights[0]}]
+    first = [col2im(matrix, SHAPE, KERNEL, **options, **more) for more in calls * 2]
+    monkeypatch.setattr(Fold, "run", lambda *_: pytest.fail("summed in another way"))
+    for expected, more in zip(first, calls, strict=False):
+        with np.errstate(all="raise"):
+            result = col2im(matrix, SHAPE, KERNEL, **options, **more)
+        assert result.tobytes() == expected.tobytes()
+
+
 def test_a_process_without_the_engine_does_not_load_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often small matrices come."""
     matrix = integers(0, *pixels_of({}).shape)

@@ -14,9 +14,10 @@ from ..engine.boxes import box_steps, boxes
 from ..engine.scatter_plan import Walk
 from ..engine.threads import run_parallel
 from ..memory import lazy, memoized
-from ..spec.arrays import is_registered, sum_dtype
+from ..spec.arrays import is_registered
 from ..spec.geometry import Geometry
 from ..spec.padded import fold_padding, modes_along, pad_image
+from .arithmetic import accumulator, divide, parts_of, weighed
 from .overlap import axis_counts, counting_bytes, outer
 from .regions import regions
 
@@ -37,13 +38,6 @@ _FOLDED_PIXELS = 1 << 20
 """Of padded planes that are folded back together: each of them must be there as a whole."""
 _BOX_ENTRIES = 128 << 10
 """Of the matrix, where a box's entries are converted or weighed first."""
-
-
-def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype that sums are kept in: np.sum's for integers, at least float32 for floats."""
-    if dtype == np.float16 or is_registered(dtype):
-        return np.dtype(np.float32)
-    return sum_dtype(dtype)
 
 
 @dataclass(frozen=True)
@@ -126,6 +120,22 @@ class Fold:
         counts = self.reduce == "mean" and not self.weighted
         shared = counting_bytes(self.geometry) + 8 * sum(self._inside) if counts else 0
         return each, math.prod(-(-n // step) for n, step in zip(self._shape, self._sides, strict=True)), shared
+
+    @lazy
+    def is_one_box(self) -> bool:
+        """Whether the image is floats that are summed as a whole, perhaps with weights, or divided by their counts."""
+        simple = self.result == self.accumulator == self.dtype and self.dtype.kind in "fc" and not self._is_folded
+        return (
+            simple
+            and self.tasks == 1
+            and not (self.weighted and self.reduce == "mean")
+            and not is_registered(self.dtype)
+        )
+
+    def divisor(self) -> NDArray[Any]:
+        """Return what sums are divided by for their mean, over the spatial axes."""
+        counts = axis_counts(self.geometry, self.mode)
+        return outer([np.maximum(each, 1) for each in counts]).astype(self.real)
 
     @property
     def tasks(self) -> int:
@@ -290,12 +300,7 @@ class _Job:
         """Return entries in the dtype of sums, times their weights."""
         if self.weights is None:
             return entries.astype(self.plan.accumulator)
-        weights = self._weights_of(self.weights, lead)
-        values = np.empty_like(entries, self.plan.accumulator)
-        for product, part in zip(_parts(values), _parts(entries), strict=True):
-            every = weights[(..., *[np.newaxis] * self.plan.geometry.ndim)]
-            np.multiply(part, every, out=product, dtype=product.dtype, casting="unsafe")
-        return values
+        return weighed(entries, self._weights_of(self.weights, lead), self.plan.accumulator)
 
     def _weights_of(self, weights: NDArray[Any], lead: tuple[slice, ...]) -> NDArray[Any]:
         """Return the weights of some channels, (1 or channels, *kernel)."""
@@ -336,9 +341,7 @@ class _Job:
                 np.floor_divide(total, count.astype(total.dtype, copy=False), out=total)
                 return
             # A real divisor of the accumulator's own precision: no wider temporary, and complex stays complex.
-            divisor = count.astype(total.real.dtype)
-            for part in _parts(total):
-                np.divide(part, divisor, out=part)
+            divide(total, count.astype(total.real.dtype))
             return
         weights = self._weights_of(self.weights, lead)
         every = np.broadcast_to(weights[(None, ..., *[np.newaxis] * len(axes))], (1, len(weights), *entries.shape[2:]))
@@ -350,7 +353,7 @@ class _Job:
         if plan.accumulator.kind in "iu":
             np.floor_divide(total, divisor, out=total, where=covered)
         else:
-            for part in _parts(total):
+            for part in parts_of(total):
                 np.divide(part, divisor, out=part, where=covered)
         np.copyto(total, 0, where=~covered)
 
@@ -381,11 +384,6 @@ class _Job:
         remainders //= outer(along)
         remainders += self._folded_back(quotients)
         return remainders
-
-
-def _parts(array: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Return the real arrays that an array consists of: two views of a complex one."""
-    return (array.real, array.imag) if array.dtype.kind == "c" else (array,)
 
 
 def _sum(total: NDArray[Any], columns: NDArray[Any], axes: Sequence[Axis], threads: int) -> None:

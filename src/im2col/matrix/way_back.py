@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 
-from ..engine import scatter
+from ..engine import gather, scatter
 from ..engine.compiler import EngineError
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
@@ -16,7 +16,8 @@ from ..importing import importing
 from ..spec.arguments import check_choice, checked_shape
 from ..spec.arrays import check_numbers, check_output, is_registered_integer, native, own, sum_dtype, wider
 from ..spec.padding import check_mode
-from .fold import Reduction, accumulator, resolve_fold
+from .arithmetic import accumulator, divide, weighed
+from .fold import Reduction, resolve_fold
 from .frame import resolve_frame
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class WayBack(NamedTuple):
         Bytes that are taken beside matrix and image.
     steps : Steps, optional
         How a matrix that is summed by one thread is summed by one call of the engine.
+    divisor : ndarray, optional
+        What those sums are divided by, over the spatial axes.
     was_seen : bool
         Whether it was looked for that.
     """
@@ -65,6 +68,7 @@ class WayBack(NamedTuple):
     nbytes: int
     workspace: int
     steps: Steps | None = None
+    divisor: NDArray[Any] | None = None
     was_seen: bool = False
 
     def suits(self, threads: int | None) -> bool:
@@ -92,25 +96,44 @@ class WayBack(NamedTuple):
     def fill(self, image: NDArray[Any], matrix: NDArray[Any], weights: NDArray[Any] | None) -> None:
         """Write it."""
         if self.steps is not None and image.flags.c_contiguous:
-            given = id(matrix)
-            self.steps.run_ids(given, id(image), given, given, given, given)
+            given = matrix if weights is None else self._weighed(matrix, weights)
+            source = id(given)
+            self.steps.run_ids(source, id(image), source, source, source, source)
+            if self.divisor is not None:
+                with np.errstate(all="ignore"):
+                    divide(self.frame.layout.to_canonical(image), self.divisor)
             return
         frame, fold = self.frame, self.fold
         total = image if self.returned == fold.result else np.empty(self.shape, fold.result)
         entries = matrix if native(matrix.dtype) == fold.dtype else matrix.astype(fold.dtype)
-        each = None if weights is None else np.broadcast_to(own(weights), fold.weights_shape).astype(fold.real)
+        each = None if weights is None else self._weights(weights)
         fold.run(frame.layout.to_canonical(total), frame.canonical(entries), self.threads, each)
         if total is not image:
             np.copyto(image, total, casting="unsafe")  # means, which the given dtype holds as it held their terms
 
+    def _weights(self, weights: NDArray[Any]) -> NDArray[Any]:
+        """Return a user's weights as (1 or C, *kernel), in the real dtype that sums are kept in."""
+        return np.broadcast_to(own(weights), self.fold.weights_shape).astype(self.fold.real)
+
+    def _weighed(self, matrix: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
+        """Return the entries times their weights, (N, C, *kernel, *output)."""
+        with np.errstate(all="ignore"):
+            return weighed(self.frame.canonical(matrix), self._weights(weights), self.fold.accumulator)
+
     def seen_again(self, matrix: NDArray[Any]) -> WayBack:
-        """Return it with its steps, if the image is nothing but sums that the engine makes; and seen in any case.
+        """Return it with its steps, if the image is sums that the engine makes, or their means; and seen in any case.
 
         A process that has not loaded the engine yet does not for the sake of small matrices.
         """
-        summed = self.fold.is_plain and matrix.dtype == self.fold.dtype and matrix.size and math.prod(self.shape)
-        steps = self._steps(matrix) if summed and scatter.worthy_threads(self.nbytes, 2) == 1 else None
-        return self._replace(steps=steps, was_seen=True)
+        fold, divisor = self.fold, None
+        floats = fold.is_plain or (fold.is_one_box and gather.is_small(self.nbytes))
+        if not floats or matrix.dtype != fold.dtype or not (matrix.size and math.prod(self.shape)):
+            return self._replace(was_seen=True)
+        if scatter.worthy_threads(self.nbytes, 2) > 1:
+            return self._replace(was_seen=True)
+        if fold.reduce == "mean":
+            divisor = fold.divisor()
+        return self._replace(steps=self._steps(matrix), divisor=divisor, was_seen=True)
 
     def _steps(self, matrix: NDArray[Any]) -> Steps | None:
         with importing:
@@ -118,8 +141,11 @@ class WayBack(NamedTuple):
             from ..engine.sums import sum_steps
 
         frame, image = self.frame, np.empty(self.shape, self.returned)
-        to, source = frame.layout.to_canonical(image), frame.canonical(matrix)
-        made = sum_steps((_IMAGE, image, to), (_MATRIX, matrix, source), self.fold.axes)
+        given, entries = matrix, frame.canonical(matrix)
+        if self.fold.weighted:
+            given = entries = np.empty_like(entries)
+        to = frame.layout.to_canonical(image)
+        made = sum_steps((_IMAGE, image, to), (_MATRIX, given, entries), self.fold.axes)
         try:
             return Steps([Round(sums=made[0])], None, made[1]) if made else None
         except EngineError:  # it has warned
