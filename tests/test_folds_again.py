@@ -218,6 +218,15 @@ def test_out_and_the_memory_are_looked_at_each_time(monkeypatch: pytest.MonkeyPa
         col2im(matrix, SHAPE, KERNEL)
 
 
+def test_images_beyond_the_memory_are_refused_each_time() -> None:
+    """However small their matrices are."""
+    for _ in range(3):
+        with pytest.raises(
+            MemoryBudgetError, match=r"^col2im: the image \(1099511627776,\) of float32 would take 4.0 TiB but "
+        ):
+            col2im(np.ones((2, 1), np.float32), (1 << 40,), (1,), stride=((1 << 40) - 1,))
+
+
 def test_threads_that_were_set_meanwhile_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is work for several; a wrong environment is an error of the very next call."""
     asked: list[int] = []

@@ -33,6 +33,8 @@ _REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 _MATRIX, _IMAGE = range(2)
 """The arrays of `WayBack.steps`."""
 _WAY_OUT = "fold it in parts"
+_LARGE_IMAGE = 16 << 20
+"""Bytes of an image from which on a call costs nothing beside its pixels, and a pattern of it is not made in vain."""
 
 
 class WayBack(NamedTuple):
@@ -127,9 +129,9 @@ class WayBack(NamedTuple):
         """
         fold, divisor = self.fold, None
         floats = fold.is_plain or (fold.is_one_box and gather.is_small(self.nbytes))
-        if not floats or matrix.dtype != fold.dtype or not (matrix.size and math.prod(self.shape)):
-            return self._replace(was_seen=True)
-        if scatter.worthy_threads(self.nbytes, 2) > 1:
+        nbytes = math.prod(self.shape) * self.returned.itemsize
+        alone = scatter.worthy_threads(self.nbytes, 2) == 1 and matrix.size and 0 < nbytes <= _LARGE_IMAGE
+        if not (floats and alone and matrix.dtype == fold.dtype):
             return self._replace(was_seen=True)
         if fold.reduce == "mean":
             divisor = fold.divisor()

@@ -35,7 +35,7 @@ _IMAGES = 4
 read again for each of them."""
 
 
-class AtOnce:
+class LayersAtOnce:
     """Calls behind the copies that pack their weights and their bias: ``run(out, x, w, bias)``.
 
     Parameters
@@ -102,14 +102,16 @@ class LayerStage(NamedTuple):
             return cls(problem, tables, calls, group, x, out, filters) if len(calls.tasks) == 1 else None
         return None
 
-    def with_others(self, stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array | None) -> AtOnce | None:
+    def with_others(
+        self, stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array | None
+    ) -> LayersAtOnce | None:
         """Return the call of all stages, this one among them, or None where it is not one; see `contract.Stage`."""
         with suppress(EngineError):
             return _joined(stages, arrays, bias)
         return None
 
 
-def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array | None) -> AtOnce | None:
+def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array | None) -> LayersAtOnce | None:
     x, out, w = arrays
     counts = [room_for_weights(stage.tables.places) for stage in stages]
     weights = np.empty(sum(counts), w.dtype)
@@ -127,7 +129,7 @@ def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array |
         if found is None:
             return None
         rounds, keep, weights = found
-        return AtOnce(Steps(rounds, stages[0].calls.target, keep), weights, offsets, cleared, alike)
+        return LayersAtOnce(Steps(rounds, stages[0].calls.target, keep), weights, offsets, cleared, alike)
     rounds, kept, first, first_sum = [], [], 0, 0
     for stage, count, sum_count in zip(stages, counts, sums, strict=True):
         copies = Copies()
@@ -144,7 +146,7 @@ def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array |
         rounds.append(each)
         kept.append(keep)
         first, first_sum = first + count, first_sum + sum_count
-    return AtOnce(Steps(rounds, stages[0].calls.target, kept), weights, offsets, cleared, alike)
+    return LayersAtOnce(Steps(rounds, stages[0].calls.target, kept), weights, offsets, cleared, alike)
 
 
 def _read(stage: LayerStage) -> Array:
