@@ -221,3 +221,14 @@ def test_out_and_the_memory_are_looked_at_each_time(monkeypatch: pytest.MonkeyPa
     for name, call in calls.items():
         with pytest.raises(MemoryBudgetError, match=f"^{name}: the result .* would take"):
             call()
+
+
+def test_a_result_may_lie_where_the_bias_does() -> None:
+    """The bias was read before, for all phases."""
+    x, w = integers(0, 1, 4, 5, 5), integers(1, 4, 3, 2, 2)
+    for _ in range(3):
+        whole = np.zeros((1, 3, 10, 10), np.float32)
+        bias = whole.reshape(-1)[:3]
+        bias[:] = 1, 2, 3
+        expected = im2col.conv_transpose(x, w, bias.copy(), stride=2, algorithm="reference")
+        np.testing.assert_array_equal(im2col.conv_transpose(x, w, bias, stride=2, out=whole), expected)

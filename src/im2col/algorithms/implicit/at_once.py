@@ -11,7 +11,7 @@ import numpy as np
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError
 from ...engine.copies import Copies
-from ...engine.sequence import Steps, address_of
+from ...engine.sequence import Round, Steps, address_of
 from .packing import room_for_bias, room_for_weights, values_by_place, weights_by_place
 from .work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, WEIGHTS, one_task
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...engine.sequence import Round
     from ...spec.problem import Problem
     from .view import GroupShape
     from .work import Calls, Tables
@@ -130,11 +129,13 @@ def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array |
             return None
         rounds, keep, weights = found
         return LayersAtOnce(Steps(rounds, stages[0].calls.target, keep), weights, offsets, cleared, alike)
-    rounds, kept, first, first_sum = [], [], 0, 0
+    before = Copies()  # a result may lie where the bias does, so all stages' come first
+    rounds, first, first_sum = [Round(before.steps)], 0, 0
+    kept: list[object] = [before]
     for stage, count, sum_count in zip(stages, counts, sums, strict=True):
         copies = Copies()
         packed, values = weights[first : first + count], offsets[first_sum : first_sum + sum_count]
-        made = _bias_copied(copies, stage, offsets, values, bias)
+        made = _bias_copied(before, stage, offsets, values, bias)
         for _, to, source in weights_by_place(stage.tables.places, packed, _read(stage)):
             made = copies.add((WEIGHTS, weights, to), (GIVEN_WEIGHTS, w, source)) and made
         if not made:
