@@ -18,7 +18,7 @@ from .tiles.filters import FilterShape
 from .tiles.positions import PositionShape
 from .tiles.tile_shape import Tiling
 from .tiles.windows import WindowShape
-from .view import GroupShape, memory_order, view_of
+from .view import LINE, GroupShape, memory_order, pitched, view_of, without
 from .work import Tables
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from .view import View
 
 KINDS = (WindowShape, ChannelShape, FilterShape, PositionShape)
-LINE = 64
-"""Bytes of a cache line."""
 _COPIES_BYTES = 256 << 10
 """Of copies of small images, so that a core's second level of cache still holds them when they are read."""
 _STRAIGHT_CYCLES, _TURNED_CYCLES = 0.25, 0.625
@@ -97,7 +95,9 @@ class Decision(NamedTuple):
     target : Target
         The CPU that kernels are for.
     geometry : Geometry
-        Of the windows over the image or its copy; its padding is of zeros, and is skipped.
+        Of the windows over the image or its copy; what padding it has is of zeros, which are skipped, or mapped.
+    modes : tuple of str
+        As in `View`, of its axes.
     group : GroupShape
     view : View
         Of dense arrays.
@@ -119,6 +119,7 @@ class Decision(NamedTuple):
 
     target: Target
     geometry: Geometry
+    modes: tuple[str, ...]
     group: GroupShape
     view: View
     tile: BestTile
@@ -161,7 +162,7 @@ class Decision(NamedTuple):
         lanes = _lane_strides(strides, self.dot)
         if lanes is None:
             return None
-        view = view_of(self.geometry, self.view.size, lanes, self.view.out_size, out_strides)
+        view = view_of(self.geometry, self.view.size, lanes, self.view.out_size, out_strides, self.modes)
         return view if view.geometry == self.view.geometry and self.tile.shape.walks(view) else None
 
     @property
@@ -263,6 +264,14 @@ class _Way(NamedTuple):
         """Whether padding has to be part of a copy, as taps there do contribute something."""
         return problem.geometry.is_padded and (not problem.pads_zeros or bool(self.dot and self.dot.zero))
 
+    def maps(self, problem: Problem) -> bool:
+        """Whether all padding but that of zeros is of the image's own pixels."""
+        modes, pads = problem.padding_modes, problem.geometry.padding
+        zeros = problem.zeros_pad and not (self.dot and self.dot.zero)
+        return any(map(any, pads)) and all(
+            zeros or mode != "constant" or not any(pair) for mode, pair in zip(modes, pads, strict=True)
+        )
+
 
 def candidates(problem: Problem, target: Target) -> list[tuple[Decision, float]]:
     """Return decisions with the cycles of their tiles and copies."""
@@ -290,22 +299,24 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
     order = memory_order(problem)
     absent = [i for i, axis in enumerate("NC") if axis not in problem.layout.axes]
     out_shape = (problem.batch, problem.filters, *g.output_shape)
-    out_strides = problem.out_strides or _without(absent, dense_strides(order, out_shape, problem.dtype.itemsize))
+    out_strides = problem.out_strides or without(absent, dense_strides(order, out_shape, problem.dtype.itemsize))
     channels = -(-problem.group_channels // dot.channels) if dot else problem.group_channels
     group = GroupShape(problem.groups, channels, problem.group_filters)
     epilogue = _epilogue(problem, target, dot)
     padded = way.padded(problem)
 
-    def decision(copy: Copy | None, geometry: Geometry, strides: tuple[int, ...]) -> tuple[Decision, float] | None:
+    def decision(
+        copy: Copy | None, geometry: Geometry, strides: tuple[int, ...], modes: tuple[str, ...] = ()
+    ) -> tuple[Decision, float] | None:
         lanes = _lane_strides(strides, dot)
         if lanes is None:
             return None
-        view = view_of(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides)
+        view = view_of(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides, modes)
         tile = best_tile(view, group, target, dot is not None)
         if tile is None:
             return None
         kernel = way.dtype, way.packed_dtype, way.offset if way.widened else 0, dot, epilogue
-        made = Decision(target, geometry, group, view, tile, *kernel, copy, strides, out_strides)
+        made = Decision(target, geometry, modes, group, view, tile, *kernel, copy, strides, out_strides)
         alone = dot is None and way.dtype.kind in "iu" and not way.widened
         return made, tile.cycles * (_INTEGER_PRODUCT if alone else 1.0)
 
@@ -314,9 +325,11 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
     same = problem.x_dtype == way.dtype or (way.dtype == np.uint8 and problem.x_dtype.kind == "b")
     converted = not same or (way.offset != 0 and not way.widened)
     whole = dot is None or problem.channels % dot.channels == 0
-    if not converted and not padded and whole:
+    mapped = padded and way.maps(problem)
+    if not converted and whole and (mapped or not padded):
         x_shape = (problem.batch, problem.channels, *g.spatial_shape)
-        found.append(decision(None, g, problem.strides or _without(absent, dense_strides(order, x_shape, size))))
+        x_strides = problem.strides or without(absent, dense_strides(order, x_shape, size))
+        found.append(decision(None, g, x_strides, problem.padding_modes))
     if way.widened:
         return [pair for pair in found if pair is not None]
     geometry = g.unpadded() if padded else g
@@ -326,9 +339,9 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
     why = "converted" * converted or "padded" * padded or "in whole lanes" * (not whole)
     own = tuple(axis - 1 for axis in order if axis)
     last = (*range(1, len(shape)), 0)
-    for axes in {own, last} if not any(found) and dot is None else {last}:
+    for axes in {own, last} if (padded or not any(found)) and dot is None else {last}:
         turned = axes != own
-        strides = _pitched(axes, room, size)
+        strides = pitched(axes, room, size)
         nbytes = max(s * n for s, n in zip(strides, room, strict=True))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
         copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason)
@@ -357,24 +370,6 @@ def _lane_strides(strides: tuple[int, ...], dot: Dot | None) -> tuple[int, ...] 
     if dot is None:
         return strides
     return (strides[0], 4, *strides[2:]) if strides[1] == dot.dtype.itemsize else None
-
-
-def _without(absent: list[int], strides: tuple[int, ...]) -> tuple[int, ...]:
-    """Return strides in which axes that the layout lacks have none, as NumPy gives them."""
-    return tuple(0 if i in absent else s for i, s in enumerate(strides))
-
-
-def _pitched(axes: tuple[int, ...], shape: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """Return the strides of a copy whose rows of the innermost axis start in different sets of the cache.
-
-    Where channels are innermost, a tile reads one line of each of its positions at a time. An odd number of lines
-    from one to the next lets them lie in the first level of cache together.
-    """
-    sizes = list(shape)
-    if axes[-1] == 0 and sizes[0] * size >= LINE:
-        lines = -(-sizes[0] * size // LINE)
-        sizes[0] = (lines | 1) * LINE // size
-    return dense_strides(axes, sizes, size)
 
 
 def best_tile(view: View, group: GroupShape, target: Target, dot: bool) -> BestTile | None:

@@ -15,9 +15,10 @@ from ...engine.host import require_memory
 from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
-from .decide import LINE, Copy
+from .decide import Copy
 from .dots import corrected, interleaved
 from .packing import pack
+from .view import LINE
 from .work import READ_IN_PLACE, Calls
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ addresses.
 
 from __future__ import annotations
 
+from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
 from ....engine.compiler import Kernel
@@ -55,6 +56,9 @@ class FilterTile(NamedTuple):
         Whether they are added to what the result holds; only with a spread of 1, and without an activation.
     ragged : bool
         Whether its spans are those of a `RaggedRun`: rows of the window, and apart from them columns.
+    moves : tuple of tuple of int
+        For each segment the bytes by which each position's pixels lie elsewhere, where padding shows pixels of the
+        image: spans say then by how many bytes those of their rows do. Empty where padding is of zeros.
     """
 
     dtype: str
@@ -71,6 +75,7 @@ class FilterTile(NamedTuple):
     paired: bool = False
     adds: bool = False
     ragged: bool = False
+    moves: tuple[tuple[int, ...], ...] = ()
 
 
 JOB = [
@@ -150,7 +155,7 @@ def _sums(
                 mine = [i for i in range(len(sums)) if mask >> i // tile.vectors & 1]
                 with b.accumulate(start, stop, [around.values[i] for i in mine]) as state:
                     values = dict(zip(mine, state.values, strict=True))
-                    values = _multiplied(b, target, tile, pixel, weights, taps, state.index, mask, values)
+                    values = _multiplied(b, target, tile, pixel, weights, taps, state.index, mask, tile.pixels, values)
                     state.values[:] = values.values()
                 for i, value in zip(mine, state.values, strict=True):
                     around.values[i] = value
@@ -158,10 +163,15 @@ def _sums(
     for number, mask in enumerate(tile.segments):
         index = b.add(ranges, b.constant(2 * number))
         with b.accumulate(*_pair(b, spans, index), sums) as around:
-            start, stop = _pair(b, spans, b.mul(around.index, 2))
+            span = b.mul(around.index, 3 if tile.moves else 2)
+            start, stop = _pair(b, spans, span)
+            at, pixels = pixel, tile.pixels
+            if tile.moves:
+                at = b.at(pixel, b.entry(spans, b.add(span, b.constant(2))))
+                pixels = tuple(map(add, pixels, tile.moves[number]))
             with b.accumulate(start, stop, around.values) as state:
                 values = dict(enumerate(state.values))
-                values = _multiplied(b, target, tile, pixel, weights, taps, state.index, mask, values)
+                values = _multiplied(b, target, tile, at, weights, taps, state.index, mask, pixels, values)
                 state.values[:] = values.values()
             around.values[:] = state.values
         sums = around.values
@@ -177,6 +187,7 @@ def _multiplied(
     taps: Value,
     tap: Value,
     mask: int,
+    pixels: tuple[int, ...],
     sums: dict[int, Value],
 ) -> dict[int, Value]:
     """Return sums, by their numbers, after one tap of the positions of a mask."""
@@ -185,7 +196,7 @@ def _multiplied(
     at = b.at(pixel, b.entry(taps, tap))
     row = b.at(weights, b.mul(tap, tile.weight_step or tile.vectors * nbytes))
     ws = [b.load(b.at(row, b.constant(v * nbytes)), kind) for v in range(tile.vectors)]
-    for m, offset in enumerate(tile.pixels):
+    for m, offset in enumerate(pixels):
         if not mask >> m & 1:
             continue
         xs = _pixels(b, tile, b.at(at, b.constant(offset)))

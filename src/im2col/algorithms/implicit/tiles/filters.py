@@ -14,9 +14,9 @@ import numpy as np
 
 from ..borders import row_tables
 from ..packing import FilterBlocks, split_evenly, vector_blocks
-from ..ragged import cut_rows, ragged_positions, ragged_runs
+from ..ragged import cut_rows, maps_windows, ragged_positions, ragged_runs
 from ..table_sizes import ragged_bytes, row_tables_bytes
-from ..view import share_inside
+from ..view import share_seen
 from ..work import TileRun, job_table
 from . import cycles as model
 from .filter_lanes import JOB, FilterTile, filter_lanes, stored_positions
@@ -65,12 +65,13 @@ class FilterShape(NamedTuple):
             for vectors in range(1, min(model.MOST_VECTORS, -(-group.filters // lanes)) + 1):
                 # The sums, a tap's weights, and one pixel, which the product itself broadcasts for a single vector.
                 positions = min(model.MOST_POSITIONS, (_registers(target, dot) - vectors) // vectors)
-                yield cls(lanes, vectors, positions, transposed)
+                if not view.maps or maps_windows(view, positions, partial(_instructions, vectors=[vectors])):
+                    yield cls(lanes, vectors, positions, transposed)
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: a tap's products, or what keeps them waiting, then the store."""
         g, nbytes = view.geometry, self.lanes * view.size
-        taps = group.channels * g.taps * share_inside(g)
+        taps = group.channels * g.taps * share_seen(view)
         total = 0.0
         for vectors, blocks in split_evenly(-(-group.filters // self.lanes), self.vectors):
             for size, tiles in split_evenly(g.output_shape[-1], self.positions):
@@ -124,7 +125,13 @@ class FilterShape(NamedTuple):
         taps = np.add.outer(g.tap_offsets(view.pixel), np.arange(channels) * view.channel).reshape(-1)
         plain, borders, size = self._cut(tiling)
         found = [
-            self._run(tiling, taps, (run.positions, tuple(mask for mask, _ in run.segments)), *tables)
+            self._run(
+                tiling,
+                taps,
+                (run.positions, tuple(each.mask for each in run.segments)),
+                *tables,
+                moves=_moves(view, run),
+            )
             for run in plain
             for tables in row_tables(view, run, g.kernel_size, channels)
         ]
@@ -135,7 +142,7 @@ class FilterShape(NamedTuple):
         g = tiling.view.geometry
         plain, borders, size = self._cut(tiling)
         taps = 3 * 8 * g.taps * tiling.channels
-        return taps + row_tables_bytes(g, plain) + ragged_bytes(g, borders, size)
+        return taps + row_tables_bytes(tiling.view, plain) + ragged_bytes(g, borders, size)
 
     def _cut(self, tiling: Tiling) -> tuple[list[Run], tuple[tuple[int, int], ...], int]:
         """Return what `cut_rows` does, and the positions of a tile at a ragged border."""
@@ -157,6 +164,7 @@ class FilterShape(NamedTuple):
         spans: NDArray[np.int64],
         tiles: int,
         *,
+        moves: tuple[tuple[int, ...], ...] = (),
         ragged: bool = False,
         paired: bool = False,
     ) -> TileRun:
@@ -181,6 +189,7 @@ class FilterShape(NamedTuple):
                 dot=tiling.dot,
                 paired=paired,
                 ragged=ragged,
+                moves=moves,
             )
             packed = each.packed * g.taps * channels * view.size
             job = job_table(
@@ -217,11 +226,19 @@ def _registers(target: Target, dot: bool) -> int:
     return target.vector_registers - 1 if fused else model.registers(target)
 
 
+def _moves(view: View, run: Run) -> tuple[tuple[int, ...], ...]:
+    """Return the bytes by which pixels lie elsewhere, as `FilterTile.moves`."""
+    if not view.maps:
+        return ()
+    return tuple(tuple(n * view.pixel[-1] for n in each.moved or (0,) * run.positions) for each in run.segments)
+
+
 def _instructions(runs: Iterable[Run], vectors: Sequence[int]) -> int:
     """Return about how many instructions the kernels of tiles have; a loop of a few counts as a hundred more."""
-    patterns = {(run.positions, tuple(mask for mask, _ in run.segments)) for run in runs}
+    patterns = {(run.positions, tuple((each.mask, each.moved) for each in run.segments)) for run in runs}
     total = 0
-    for (positions, masks), v in itertools.product(patterns, vectors):
+    for (positions, segments), v in itertools.product(patterns, vectors):
+        masks = [mask for mask, _ in segments]
         # Every sum is carried in and out of both loops of a segment; in the end it is finished and stored.
         products = sum(mask.bit_count() for mask in masks)
         total += 150 + positions * v * (15 + 4 * len(masks)) + products * (4 + v) + 100 * len(masks)

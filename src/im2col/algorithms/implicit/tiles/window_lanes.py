@@ -29,11 +29,14 @@ class WindowPart(NamedTuple):
     first, stop : int
         Pixels of a line of the tile, counted from its first tap, that lie in the image: first <= j < stop. The others
         are padding, and are skipped.
+    shown : tuple of int
+        Where the padding shows pixels of the image: which pixel of the line stands for each, counted likewise.
     """
 
     positions: int
     first: int
     stop: int
+    shown: tuple[int, ...] = ()
 
 
 class WindowTile(NamedTuple):
@@ -66,6 +69,8 @@ class WindowTile(NamedTuple):
         Of a row, from the left.
     epilogue : Epilogue
         What happens to the sums on their way out.
+    moves : bool
+        Whether lines of the border are lines of the image.
     """
 
     dtype: str
@@ -83,9 +88,12 @@ class WindowTile(NamedTuple):
     guarded: tuple[int, ...]
     parts: tuple[WindowPart, ...]
     epilogue: Epilogue
+    moves: bool = False
 
 
 JOB = ["rows", "x_image", "x_row", "out_image", "out_row", "height", "block", "scales"]
+MOVING_JOB = [*JOB, "moved"]
+"""With `mapped.moved_rows`: a row's y counts from the first line of the padding there."""
 ROW = ["x", "out", "y"]
 """Of a table's row, before how many tiles each part has."""
 _ALIGNED = 3
@@ -115,7 +123,7 @@ class _Writer:
         number = "f4" if self.widened else tile.dtype
         self.size = b.bytes_of(number)
         self.kind, self.pixels = (b.vector(b.number(name), tile.lanes) for name in (number, tile.dtype))
-        self.nest = Nest(b, JOB, plain=True)
+        self.nest = Nest(b, MOVING_JOB if tile.moves else JOB, plain=True)
         self.job = self.nest.job
         self.packed = -(-tile.channels // tile.lanes) * tile.lanes * self.size
 
@@ -194,7 +202,10 @@ class _Writer:
         sums = [initial] * (tile.rows * part.positions)
         for i in needed(tile.rows, tile.kernel[0], tile.stride[0], tile.dilation[0]):
             line = b.at(x, b.mul(self.job["x_row"], i))
-            if i in tile.guarded:
+            if i in tile.guarded and tile.moves:
+                line = b.at(line, b.entry(b.address(self.job["moved"]), b.add(y, b.constant(i))))
+                sums = self._line(part, i, line, channel, held, sums)
+            elif i in tile.guarded:
                 there = b.inside(b.add(y, b.constant(i)), self.job["height"])
                 with b.only_if(there, sums) as inside:
                     inside.values[:] = self._line(part, i, line, channel, held, sums)
@@ -223,7 +234,8 @@ class _Writer:
                 columns.setdefault(m * tile.stride[1] + kx * tile.dilation[1], []).append((m, kx))
         for j in sorted(columns):
             if part.first <= j < part.stop:
-                pixel = self._pixel(b.at(line, b.constant(j * tile.pixel_step)))
+                at = part.shown[j] if part.shown else j
+                pixel = self._pixel(b.at(line, b.constant(at * tile.pixel_step)))
                 for m, kx in columns[j]:
                     for r, k in covered:
                         n = r * part.positions + m

@@ -12,11 +12,11 @@ import numpy as np
 from ..borders import tile_runs
 from ..packing import FilterBlocks, split_evenly
 from ..ragged import inside
-from ..view import GroupShape, share_inside
+from ..view import GroupShape, share_seen, with_rows
 from ..work import TileRun, job_table
 from . import cycles as model
-from .positions import with_rows
-from .window_lanes import JOB, ROW, WindowPart, WindowTile, needed, shifts, window_lanes
+from .mapped import moved_rows, shown_pixels
+from .window_lanes import JOB, MOVING_JOB, ROW, WindowPart, WindowTile, needed, shifts, window_lanes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,8 @@ class WindowShape(NamedTuple):
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: products, or loads, and what they do not hide."""
-        g = with_rows(view, tall=False).geometry
+        view = with_rows(view, tall=False)
+        g = view.geometry
         per = target.vector_cycles(self.lanes * _number_bytes(view))
         lines = needed(self.rows, g.kernel_size[0], g.stride[0], g.dilation[0])
         vectors = -(-group.groups // self.lanes)
@@ -121,7 +122,7 @@ class WindowShape(NamedTuple):
         total *= vectors * -(-g.output_shape[0] // self.rows)
         if self.keeps and vectors > 1 and not shifts(self.lanes, view.size, group.groups, view.pixel[-1]):
             total *= _UNALIGNED
-        return total * share_inside(g) * model.narrow(self.lanes, view, target)
+        return total * share_seen(view) * model.narrow(self.lanes, view, target)
 
     def walks(self, view: View) -> bool:
         """Whether channels lie side by side in the image and in the result."""
@@ -163,11 +164,13 @@ class WindowShape(NamedTuple):
             pixel_step=view.pixel[1],
             out_step=view.out_position[1],
             guarded=_guarded(g, self.rows),
-            parts=tuple(WindowPart(run.positions, *_pixels_inside(g, run)) for run in row),
+            parts=tuple(_part(view, run) for run in row),
             epilogue=tiling.epilogue,
+            moves=view.modes[0] != "constant",
         )
+        moved = moved_rows(view)
         job = job_table(
-            JOB,
+            MOVING_JOB if tile.moves else JOB,
             rows=rows,
             x_image=view.image,
             x_row=view.pixel[0],
@@ -176,8 +179,9 @@ class WindowShape(NamedTuple):
             height=g.spatial_shape[0],
             block=max(1, tiling.caches[1] // 4 // row_bytes),
             scales=tiling.scales_at,
+            moved=moved,
         )
-        return [TileRun(len(rows), ((window_lanes(tile), job, 0),), (rows,))]
+        return [TileRun(len(rows), ((window_lanes(tile), job, 0),), (rows, moved) if tile.moves else (rows,))]
 
     def table_bytes(self, tiling: Tiling) -> int:
         """Return the bytes of the tables, and of what is needed to make them."""
@@ -185,7 +189,8 @@ class WindowShape(NamedTuple):
         row = tile_runs(g, self.positions)
         tops, tiles = -(-g.output_shape[0] // self.rows), sum(run.tiles for run in row)
         pieces = min(tiles, -(-_FEWEST_ROWS // tops))
-        return 8 * (tops * pieces * (len(ROW) + len(row) + 1) + 4 * tops + 3 * tiles) + (8 << 10)
+        entries = tops * pieces * (len(ROW) + len(row) + 1) + 4 * tops + 3 * tiles + 3 * g.padded_shape[0]
+        return 8 * entries + (8 << 10)
 
 
 def _number_bytes(view: View) -> int:
@@ -206,11 +211,15 @@ def _guarded(g: Geometry, rows: int) -> tuple[int, ...]:
     return tuple(i for i in lines if first + i < 0 or last + i >= g.spatial_shape[0])
 
 
-def _pixels_inside(g: Geometry, run: Run) -> tuple[int, int]:
-    """Return which pixels of a row of tiles that are alike lie in the image, counted from the first tap of each."""
+def _part(view: View, run: Run) -> WindowPart:
+    """Return which pixels of a row of tiles that are alike are seen, counted from the first tap of each."""
+    g = view.geometry
     start = run.column * g.stride[1] - g.padding[1][0]
     pixels = (run.positions - 1) * g.stride[1] + g.span[1]
-    return max(0, -start), min(pixels, g.spatial_shape[1] - start)
+    first, stop = max(0, -start), min(pixels, g.spatial_shape[1] - start)
+    if view.modes[1] == "constant" or (first, stop) == (0, pixels):
+        return WindowPart(run.positions, first, stop)
+    return WindowPart(run.positions, 0, pixels, shown_pixels(view, start, pixels))
 
 
 def _rows(view: View, rows: int, row: list[Run]) -> NDArray[np.int64]:
@@ -228,6 +237,6 @@ def _rows(view: View, rows: int, row: list[Run]) -> NDArray[np.int64]:
     table = np.empty((len(tops), pieces, len(ROW) + len(row)), np.int64)
     table[..., 0] = np.add.outer(tops * row_step + g.first_pixel(view.pixel), starts * step)
     table[..., 1] = np.add.outer(tops * view.out_position[0], starts * view.out_position[1])
-    table[..., 2] = (tops * g.stride[0] - g.padding[0][0])[:, None]
+    table[..., 2] = (tops * g.stride[0] - (g.padding[0][0] if view.modes[0] == "constant" else 0))[:, None]
     table[..., 3:] = counts
     return table.reshape(-1, table.shape[-1])
