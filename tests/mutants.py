@@ -22,7 +22,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "spec/geometry.py": ("test_geometry.py", "test_transform.py"),
     "matrix/overlap.py": ("test_fold.py", "test_budget.py::test_the_counts"),
     "matrix/regions.py": ("test_fold.py",),
-    "algorithms/implicit/borders.py": ("test_borders.py", *_DIGESTS),
+    "algorithms/implicit/borders.py": ("test_borders.py", "test_mapped_borders.py", *_DIGESTS),
+    "algorithms/implicit/tiles/mapped.py": ("test_mapped_borders.py", "test_implicit.py::test_padding_modes"),
     "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
     "algorithms/implicit/tiles/positions.py": (
         *_DIGESTS,
