@@ -240,8 +240,8 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/implicit/borders.py",
-        "np.add.outer(number * len(distinct), ",
-        "np.add.outer(number, ",
+        "np.add.outer(number * len(distinct), index)",
+        "np.add.outer(number, index)",
         "rows at different borders see the same taps",
         "test_implicit.py::test_layers",
     ),
