@@ -121,11 +121,12 @@ def view(columns: int, kernel: int, stride: int, padding: tuple[int, int], mode:
 @pytest.mark.parametrize("mode", MODES)
 def test_what_tiles_at_the_ends_see(mode: str) -> None:
     """Every pixel of a tile that a tap meets is the one that padding shows, however long the row."""
-    for columns in range(16, 70):
-        for stride, padding in ((1, (3, 2)), (2, (0, 4)), (1, (4, 0))):
-            seen = view(columns, 5, stride, padding, mode)
-            g, reach = seen.geometry, Reach(16, 16 * stride + 4, 8 * stride)
+    for columns in range(8, 70):
+        for kernel, stride, padding in ((5, 1, (3, 2)), (5, 2, (0, 4)), (5, 1, (4, 0)), (9, 1, (7, 8)), (9, 1, (8, 7))):
+            seen = view(columns, kernel, stride, padding, mode)
+            g, reach = seen.geometry, Reach(16, 16 * stride + kernel - 1, 8 * stride)
             if not mapped.maps_columns(seen, reach):
+                assert max(padding) >= 8 * stride or columns < 8 * stride or g.output_shape[-1] > 32
                 continue
             shown = np.pad(np.arange(columns), padding, mode)  # type: ignore[call-overload]  # a mode by its name
             first_and_last = mapped.borders(seen, reach)
@@ -134,10 +135,15 @@ def test_what_tiles_at_the_ends_see(mode: str) -> None:
             for border, start in zip(first_and_last, starts, strict=True):
                 at = start * stride
                 assert border.first + columns * border.from_end == at - padding[0]
-                needed = (min(16, g.output_shape[-1]) - 1) * stride + 5
+                needed = (min(16, g.output_shape[-1]) - 1) * stride + kernel
                 sources = np.array(border.sources[:needed]) % columns
                 np.testing.assert_array_equal(sources, shown[at : at + needed])
                 assert border.width in (0, columns)
+                loads = (border.sources[i : i + reach.load] for i in range(len(border.sources) - reach.load + 1))
+                for load in loads:
+                    if load != tuple(range(load[0], load[0] + reach.load)):  # of the first pixels, or of the last ones
+                        ends = (s if s < reach.load else s - border.width for s in load)
+                        assert all(-reach.load <= s < reach.load for s in ends)
 
 
 def test_pieces_cover_rows_and_meet_no_border() -> None:

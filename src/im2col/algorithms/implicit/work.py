@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,6 +30,8 @@ READ_IN_PLACE = "pass arrays in C order and in the machine's byte order"
 _WORTH_A_TASK = 4e6
 """Operations from which a piece of work is worth waking a thread."""
 _TASKS_A_THREAD = 3
+_MANY = 32
+"""Units of work for a thread of which one more or less makes no difference."""
 WEIGHTS, BIAS, GIVEN_WEIGHTS, GIVEN_BIAS, X, OUT = range(ARRAYS)
 """What a layer's calls are about: weights and bias as they are packed and as they were given, image, result."""
 
@@ -122,7 +126,7 @@ class Calls:
     def __init__(self, tables: Tables, target: Target, batch: int, threads: int, flops: int, bands: int = 0) -> None:
         self.target, self.threads = target, threads
         wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
-        ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted)
+        ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted, threads)
         self._tables, self._ranges = tables, ranges
         self.tasks: list[Steps] = []
         for r in ranges:
@@ -208,26 +212,30 @@ def _bands(tables: Tables, batch: int, count: int) -> list[_Ranges]:
     return [whole._replace(rows=(i, i + 1)) for i in range(count)]
 
 
-def _cut(tables: Tables, batch: int, wanted: int) -> list[_Ranges]:
-    """Cut a layer into about as many tasks as wanted, along one axis. No sum depends on it."""
-    groups = tables.groups
+def _cut(tables: Tables, batch: int, wanted: int, threads: int) -> list[_Ranges]:
+    """Cut a layer into about as many tasks as wanted, as much work for each thread. No sum depends on it.
+
+    One axis is cut into as many units for each thread; those that are left over are cut along another one. Large tasks
+    come first, so that threads that take one after the other end together.
+    """
     blocks = sum(each.blocks for each in tables.blocks)
     rows = max(run.rows for run in tables.runs)
-    lengths = {"images": batch, "groups": groups, "rows": rows, "blocks": blocks}
+    lengths = {"images": batch, "groups": tables.groups, "rows": rows, "blocks": blocks}
     if tables.weights_outweigh:
-        lengths = {"images": batch, "groups": groups, "blocks": blocks, "rows": rows}
+        lengths = {"images": batch, "groups": tables.groups, "blocks": blocks, "rows": rows}
     axis = next((name for name, n in lengths.items() if n >= wanted), max(lengths, key=lambda name: lengths[name]))
-    pieces = min(wanted, lengths[axis])
-    whole = _Ranges((0, batch), (0, groups), (0, blocks), (0, 1), 1)
-    tasks = []
-    for i in range(pieces):
-        first, stop = lengths[axis] * i // pieces, lengths[axis] * (i + 1) // pieces
-        if axis == "rows":  # by their share: each pass has a number of rows of its own
-            tasks.append(whole._replace(rows=(i, i + 1), pieces=pieces))
-        elif axis == "images":
-            tasks.append(whole._replace(images=(first, stop)))
-        elif axis == "groups":
-            tasks.append(whole._replace(groups=(first, stop)))
-        else:
-            tasks.append(whole._replace(blocks=(first, stop)))
-    return tasks
+    whole = _Ranges((0, batch), (0, tables.groups), (0, blocks), (0, rows), rows)
+    n = lengths[axis]
+    busy = min(threads, wanted, n)
+    left = n % busy if n < _MANY * busy else 0
+    share, pieces = (n - left) / busy, min(n // busy, wanted // busy)
+    cuts = sorted({int(share * (i + j / pieces)) for i in range(busy) for j in range(pieces + 1)})
+    tasks: list[tuple[float, _Ranges]] = []
+    tasks += [(stop - start, whole._replace(**{axis: (start, stop)})) for start, stop in pairwise(cuts)]
+    if left:
+        rest = whole._replace(**{axis: (n - left, n)})
+        other = max((name for name in lengths if name != axis), key=lambda name: lengths[name])
+        parts = min(busy, lengths[other])
+        cuts = [lengths[other] * i // parts for i in range(parts + 1)]
+        tasks += [(left / parts, rest._replace(**{other: ends})) for ends in pairwise(cuts)]
+    return [ranges for _, ranges in sorted(tasks, key=itemgetter(0), reverse=True)]

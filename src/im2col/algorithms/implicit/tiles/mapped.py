@@ -55,10 +55,10 @@ class Reach(NamedTuple):
 def maps_columns(view: View, reach: Reach) -> bool:
     """Return whether the ends of rows are mapped, for tiles that reach so far."""
     g = view.geometry
-    n, s, (before, after), columns = g.spatial_shape[-1], g.stride[-1], g.padding[-1], g.output_shape[-1]
-    if reach.load > n or max(before, after) >= reach.load or after >= g.span[-1] or before > reach.tile * s:
-        return False
-    return columns <= 2 * reach.tile or _last_inside(g, reach) * s >= before
+    between, last = g.output_shape[-1] - 2 * reach.tile, _last_inside(g, reach)
+    # The ends are two loads, and tiles between the first and the last one meet no border.
+    ends = reach.load <= g.spatial_shape[-1] and max(g.padding[-1]) < reach.load
+    return ends and (between <= 0 or (last >= between and last * g.stride[-1] >= g.padding[-1][0]))
 
 
 def maps_rows(view: View) -> bool:
