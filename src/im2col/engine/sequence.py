@@ -94,7 +94,8 @@ class Steps:
                 words.append(ctypes.cast(function, ctypes.c_void_p).value)
                 words += (*(n for at in step.addresses for n in at), *step.rest)
         self._list, self._keep = np.array(words, np.int64), keep
-        self.run_ids = partial(required(SEQUENCE, target), self._list.ctypes.data)
+        self.address = self._list.ctypes.data
+        self.run_ids = partial(required(SEQUENCE, target), self.address)
         """Run them for arrays of which the identities are given, ``id(array)``: nothing is asked of them in Python."""
 
     def run(self, *arrays: NDArray[Any]) -> None:
@@ -103,9 +104,16 @@ class Steps:
 
     def run_at(self, *addresses: int) -> None:
         """Run them for arrays that begin at `ARRAYS` addresses."""
-        starts = np.array(addresses, np.int64)
-        first = starts.ctypes.data - DATA  # where objects would be that have these addresses
-        self.run_ids(*range(first, first + starts.nbytes, 8))
+        starts, ids = identities(addresses)
+        self.run_ids(*ids)
+        del starts
+
+
+def identities(addresses: Sequence[int]) -> tuple[NDArray[np.int64], Sequence[int]]:
+    """Return where objects would be that are arrays at these addresses, and what must live as long as they are used."""
+    starts = np.array(addresses, np.int64)
+    first = starts.ctypes.data - DATA
+    return starts, range(first, first + starts.nbytes, 8)
 
 
 def _sequence(name: str, _target: Target, arrays: int, data: int) -> str:

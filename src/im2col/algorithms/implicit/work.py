@@ -11,7 +11,7 @@ import numpy as np
 
 from ...engine.compiler import required
 from ...engine.sequence import ARRAYS, Step, Steps
-from ...engine.threads import run_parallel
+from ...engine.team import Together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,6 +132,7 @@ class Calls:
         for r in ranges:
             keep: list[Any] = [tables]
             self.tasks.append(Steps([((), self._calls(r, keep))], target, keep))
+        self._together = Together(self.tasks, target, threads)
 
     def behind(self, copies: Copies) -> Steps:
         """Return those of the only task behind copies that make what they read."""
@@ -181,11 +182,11 @@ class Calls:
         if len(self.tasks) == 1:
             self.tasks[0].run(weights, bias, weights, bias, x, out)
         else:
-            run_parallel(self.bands(x, out, weights, bias), self.threads)
+            self._together.run_ids(*map(id, (weights, bias, weights, bias, x, out)))
 
     def run_at(self, x: int, w: int, bias: int, out: int) -> None:
         """Run them all for arrays at these addresses."""
-        run_parallel([partial(task.run_at, w, bias, w, bias, x, out) for task in self.tasks], self.threads)
+        self._together.run_at(w, bias, w, bias, x, out)
 
     def bands(self, x: Array, out: Array, weights: Array, bias: Array) -> list[Callable[[], None]]:
         """Return a function for each band of the map."""
@@ -225,17 +226,22 @@ def _cut(tables: Tables, batch: int, wanted: int, threads: int) -> list[_Ranges]
         lengths = {"images": batch, "groups": tables.groups, "blocks": blocks, "rows": rows}
     axis = next((name for name, n in lengths.items() if n >= wanted), max(lengths, key=lambda name: lengths[name]))
     whole = _Ranges((0, batch), (0, tables.groups), (0, blocks), (0, rows), rows)
+
+    def part(ranges: _Ranges, name: str, ends: tuple[int, int]) -> _Ranges:
+        changed: dict[str, Any] = {name: ends}
+        return ranges._replace(**changed)
+
     n = lengths[axis]
     busy = min(threads, wanted, n)
     left = n % busy if n < _MANY * busy else 0
     share, pieces = (n - left) / busy, min(n // busy, wanted // busy)
     cuts = sorted({int(share * (i + j / pieces)) for i in range(busy) for j in range(pieces + 1)})
     tasks: list[tuple[float, _Ranges]] = []
-    tasks += [(stop - start, whole._replace(**{axis: (start, stop)})) for start, stop in pairwise(cuts)]
+    tasks += [(stop - start, part(whole, axis, (start, stop))) for start, stop in pairwise(cuts)]
     if left:
-        rest = whole._replace(**{axis: (n - left, n)})
+        rest = part(whole, axis, (n - left, n))
         other = max((name for name in lengths if name != axis), key=lambda name: lengths[name])
         parts = min(busy, lengths[other])
         cuts = [lengths[other] * i // parts for i in range(parts + 1)]
-        tasks += [(left / parts, rest._replace(**{other: ends})) for ends in pairwise(cuts)]
+        tasks += [(left / parts, part(rest, other, ends)) for ends in pairwise(cuts)]
     return [ranges for _, ranges in sorted(tasks, key=itemgetter(0), reverse=True)]
