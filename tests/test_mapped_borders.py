@@ -15,6 +15,7 @@ from im2col.algorithms.implicit.tiles.mapped import Reach
 from im2col.algorithms.implicit.view import View
 from im2col.engine.target import NAMED
 from im2col.spec.geometry import Geometry
+from im2col.spec.padded import shown_at, source_index
 
 from .kit.layers import Case, judge, last, problem_of
 from .kit.oracles import Window
@@ -38,6 +39,7 @@ LAYERS = {
     "depthwise": Case((14, 15), (3, 3), padding=1, groups=33),
     "depthwise, stride 2": Case((15, 14), (3, 3), stride=2, padding=((2, 1), (1, 2)), groups=17),
     "depthwise, dilated": Case((11, 13), (3, 3), dilation=(2, 1), padding=2, groups=16),
+    "depthwise, a border beyond the window": Case((9, 10), (2, 1), padding=((4, 5), (6, 3)), groups=19),
     "depthwise, long windows": Case((13, 17), (7, 7), padding=3, groups=5),
     "dense": Case((14, 13), (3, 3), padding=1, channels=8, filters=24),
     "dense, unequal": Case((9, 11), (5, 3), stride=(1, 2), padding=((3, 1), (0, 2)), channels=5, filters=19),
@@ -177,6 +179,7 @@ def test_moved_rows() -> None:
     g = Geometry(window.spatial_shape, window.kernel_size, window.stride, window.padding, window.dilation)
     seen = View(g, 4, 0, 0, (40, 4), 4, 0, 0, (28, 4), ("reflect", "constant"))
     assert mapped.moved_rows(seen).tolist() == [160, 80, 0, 0, 0, 0, -80]
+    assert not len(mapped.moved_rows(seen._replace(modes=("constant", "edge"))))
     assert mapped.maps_rows(seen)
     assert not mapped.maps_rows(seen._replace(modes=("constant", "edge")))
     assert mapped.maps_rows(seen._replace(modes=("constant", "constant")))
@@ -211,3 +214,12 @@ def test_tables_of_rows_and_spans(mode: str) -> None:
                     np.testing.assert_array_equal(found, corner.reshape(-1))
             assert tiles >= 1
     assert len(columns) > 2
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+def test_which_pixels_are_shown(mode: str) -> None:
+    """As if all of the axis had been padded, however far."""
+    for n in (1, 2, 3, 5):
+        for before, after in ((0, 0), (1, 2), (4, 13), (31, 0)):
+            places = np.arange(-before, n + after)
+            np.testing.assert_array_equal(shown_at(places, n, mode), source_index(n, before, after, mode))

@@ -160,7 +160,8 @@ class _Team:
         self._settle()  # an interrupt may have come before the end of the latest
         while len(self._sleepers) < others:
             self._sleepers.append(threading.Semaphore(0))
-            threading.Thread(target=self._live, args=(len(self._sleepers) - 1,), daemon=True, name="im2col").start()
+            number = len(self._sleepers) - 1
+            threading.Thread(target=self._live, args=(number,), daemon=True, name=f"im2col_{number}").start()
         self._latest, at = block, address_of(block)
         try:
             self._post(at, self._at, others)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...spec.padded import source_index
+from ...spec.padded import shown_at
 from ...spec.strides import offsets
 from .packing import split_evenly
 
@@ -70,6 +70,13 @@ def tile_runs(g: Geometry, most: int, mode: str = "constant") -> list[Run]:
     return merged
 
 
+def inside(g: Geometry, axis: int) -> tuple[int, int]:
+    """Return the positions [first, stop) along an axis of which every tap meets the image."""
+    n, s, (before, _), span = g.spatial_shape[axis], g.stride[axis], g.padding[axis], g.span[axis]
+    first, stop = -(-before // s), (n + before - span) // s + 1
+    return (first, stop) if first < stop else (0, 0)
+
+
 def _inside(g: Geometry, size: int, column: int, count: int) -> tuple[int, int]:
     """Return the tiles [first, stop) of a row of equal tiles none of whose taps can meet the padding."""
     (first, last), *_, (_, stop) = g.positions_inside(g.ndim - 1) * 2
@@ -84,7 +91,7 @@ def _at_the_border(g: Geometry, column: int, size: int, mode: str) -> Run:
     """Return one tile, its taps gathered by the positions that see the image there, or by the pixels that they see."""
     if mode != "constant":
         moves: dict[tuple[int, ...], list[int]] = {}
-        for kx, moved in enumerate(_moved(g, g.ndim - 1, mode, 1)[column : column + size].T.tolist()):
+        for kx, moved in enumerate(_moved(g, g.ndim - 1, mode, np.arange(column, column + size)).T.tolist()):
             moves.setdefault(tuple(moved), []).append(kx)
         full = (1 << size) - 1
         return Run(column, size, tuple(Segment(full, tuple(each), moved) for moved, each in moves.items()), 1)
@@ -97,13 +104,12 @@ def _at_the_border(g: Geometry, column: int, size: int, mode: str) -> Run:
     return Run(column, size, tuple(Segment(mask, tuple(columns)) for mask, columns in masks.items()), 1)
 
 
-def _moved(g: Geometry, axis: int, mode: str, step: int) -> NDArray[np.int64]:
-    """Return for each position and tap of an axis how far the pixel that is seen lies elsewhere, or `_ZEROS`."""
-    before, after = g.padding[axis]
+def _moved(g: Geometry, axis: int, mode: str, positions: NDArray[np.int64], step: int = 1) -> NDArray[np.int64]:
+    """Return for some positions and each tap of an axis how far the pixel that is seen lies elsewhere, or `_ZEROS`."""
     taps = np.arange(g.kernel_size[axis]) * g.dilation[axis]
-    places = np.add.outer(np.arange(g.output_shape[axis]) * g.stride[axis], taps)
-    shown = source_index(g.spatial_shape[axis], before, after, mode)[places]
-    return np.where(shown < 0, _ZEROS, (shown + before - places) * step)
+    places = np.add.outer(positions * g.stride[axis] - g.padding[axis][0], taps)
+    shown = shown_at(places, g.spatial_shape[axis], mode)
+    return np.where(shown < 0, _ZEROS, (shown - places) * step)
 
 
 def row_tables(
@@ -165,8 +171,14 @@ def _mapped_classes(view: View) -> tuple[NDArray[np.int64], list[NDArray[np.int6
     g = view.geometry
     number, combined = np.zeros(1, np.int64), [np.zeros((), np.int64)]
     for axis, mode in enumerate(view.modes[:-1]):
-        distinct, index = np.unique(_moved(g, axis, mode, view.pixel[axis]), axis=0, return_inverse=True)
-        number = np.add.outer(number * len(distinct), index.reshape(-1)).reshape(-1)
+        first, stop = inside(g, axis)
+        border = np.r_[:first, stop : g.output_shape[axis]]
+        # What lies inside is seen where it is, as by the position that stands for all of those.
+        each = np.r_[[first] * (first < stop), border].astype(np.int64)
+        distinct, index = np.unique(_moved(g, axis, mode, each, view.pixel[axis]), axis=0, return_inverse=True)
+        kinds = np.full(g.output_shape[axis], index.reshape(-1)[0])
+        kinds[border] = index.reshape(-1)[len(each) - len(border) :]
+        number = np.add.outer(number * len(distinct), kinds).reshape(-1)
         sums = [np.add.outer(prefix, each) for prefix in combined for each in distinct]
         combined = [np.where(each < _ZEROS // 2, _ZEROS, each) for each in sums]
     return number, combined

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...spec.strides import offsets, row_major
-from .borders import Run, Segment, tile_runs
+from .borders import Run, Segment, inside, tile_runs
 from .packing import split_evenly
 
 if TYPE_CHECKING:
@@ -101,13 +101,6 @@ def maps_windows(view: View, most: int, instructions: Callable[[list[Run]], int]
 def ragged_positions(vectors: int) -> int:
     """Return how many positions a tile at a ragged border should have, for so many vectors of filters."""
     return _SUMS // vectors
-
-
-def inside(g: Geometry, axis: int) -> tuple[int, int]:
-    """Return the positions [first, stop) along an axis of which every tap meets the image."""
-    n, s, (before, _), span = g.spatial_shape[axis], g.stride[axis], g.padding[axis], g.span[axis]
-    first, stop = -(-before // s), (n + before - span) // s + 1
-    return (first, stop) if first < stop else (0, 0)
 
 
 def ragged_runs(view: View, borders: Iterable[tuple[int, int]], size: int, channels: int) -> list[RaggedRun]:

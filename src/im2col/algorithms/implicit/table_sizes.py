@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .borders import pieces_of
-from .ragged import inside
+from .borders import inside, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

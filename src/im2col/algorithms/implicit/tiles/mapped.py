@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ....spec.padded import source_index
+from ....spec.padded import shown_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,14 +95,13 @@ def borders(view: View, reach: Reach) -> tuple[Border, ...]:
     if mode == "constant":
         return ()
     n, s, (before, after), columns = g.spatial_shape[-1], g.stride[-1], g.padding[-1], g.output_shape[-1]
-    shown = source_index(n, before, after, mode)
     last = max(0, columns - reach.tile)
     count = reach.pixels + reach.load  # whole loads
     found, wraps = [], mode == "wrap"
     for column in (0, last)[: 1 + (last > 0)]:
         first = column * s - before
         pixels = np.minimum(np.arange(first, first + count), n + after - 1)
-        sources = shown[pixels + before]
+        sources = shown_at(pixels, n, mode)
         if column == 0 and count - before <= n:
             sources = np.where((pixels < 0) & wraps, sources - n, sources)
             found.append(Border(first, False, g.dilation[-1], 0, tuple(sources.tolist())))
@@ -116,15 +115,15 @@ def borders(view: View, reach: Reach) -> tuple[Border, ...]:
 
 def shown_pixels(view: View, start: int, count: int) -> tuple[int, ...]:
     """Return which pixels stand for so many of a row from `start` on, counted from there."""
-    g = view.geometry
-    (before, after), at = g.padding[-1], start + g.padding[-1][0]
-    shown = source_index(g.spatial_shape[-1], before, after, view.modes[-1])[at : at + count] - start
-    return tuple(shown.tolist())
+    shown = shown_at(np.arange(start, start + count), view.geometry.spatial_shape[-1], view.modes[-1])
+    return tuple((shown - start).tolist())
 
 
 def moved_rows(view: View) -> NDArray[np.int64]:
-    """Return for each row of the padded image how many bytes later its row of the image lies than itself."""
+    """Return for each row of the padded image how many bytes later its row of the image lies; none if none moves."""
+    if view.modes[-2] == "constant":
+        return np.empty(0, np.int64)
     g = view.geometry
     n, (before, after) = g.spatial_shape[-2], g.padding[-2]
-    shown = source_index(n, before, after, view.modes[-2])
-    return (shown - np.arange(-before, n + after)) * view.pixel[-2]
+    places = np.arange(-before, n + after)
+    return (shown_at(places, n, view.modes[-2]) - places) * view.pixel[-2]

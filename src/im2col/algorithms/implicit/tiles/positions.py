@@ -284,7 +284,7 @@ class PositionShape(NamedTuple):
         reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self, size)
         border = min(pieces, 2 + (tiling.view.spread > 1) + sum(g.padding[-1]) // (piece * g.stride[-1]))
         masks = 2 * border * reach * size + 20 * reach
-        moved = 3 * 8 * g.padded_shape[-2]
+        moved = 5 * 8 * g.padded_shape[-2] * (tiling.view.maps)
         return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + moved + (8 << 10)
 
 

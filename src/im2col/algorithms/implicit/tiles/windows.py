@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..borders import tile_runs
+from ..borders import inside, tile_runs
 from ..packing import FilterBlocks, split_evenly
-from ..ragged import inside
 from ..view import GroupShape, share_seen, with_rows
 from ..work import TileRun, job_table
 from . import cycles as model
@@ -145,7 +144,7 @@ class WindowShape(NamedTuple):
         view = with_rows(tiling.view, tall=False)
         g = view.geometry
         (block,) = tiling.blocks
-        row = tile_runs(g, self.positions)
+        row = tile_runs(g, self.positions, view.modes[1])
         rows = _rows(view, self.rows, row)
         weights = g.taps * self.lanes * _number_bytes(view)
         vectors = 1 if self.keeps else max(1, tiling.caches[0] // 2 // weights)
@@ -185,11 +184,12 @@ class WindowShape(NamedTuple):
 
     def table_bytes(self, tiling: Tiling) -> int:
         """Return the bytes of the tables, and of what is needed to make them."""
-        g = with_rows(tiling.view, tall=False).geometry
-        row = tile_runs(g, self.positions)
+        view = with_rows(tiling.view, tall=False)
+        g = view.geometry
+        row = tile_runs(g, self.positions, view.modes[1])
         tops, tiles = -(-g.output_shape[0] // self.rows), sum(run.tiles for run in row)
         pieces = min(tiles, -(-_FEWEST_ROWS // tops))
-        entries = tops * pieces * (len(ROW) + len(row) + 1) + 4 * tops + 3 * tiles + 3 * g.padded_shape[0]
+        entries = tops * pieces * (len(ROW) + len(row) + 1) + 4 * tops + 3 * tiles + 5 * g.padded_shape[0] * view.maps
         return 8 * entries + (8 << 10)
 
 
