@@ -89,6 +89,31 @@ def test_a_call_that_was_interrupted_is_ended_first(monkeypatch: pytest.MonkeyPa
     assert len(waited) >= 2
 
 
+def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless it comes right behind another: then the next one may, too. A large one wakes all."""
+    convolve, x, expected = layer(2)
+    large = np.ones((1, 64, 56, 56), np.float32)
+    slow = plan(large.shape, np.ones((64, 64, 3, 3), np.float32), threads=2)
+    convolve(x)
+    slow(large)
+    threads, clock, given = team._team(), [0.0], list[int]()
+    assert threads is not None
+    run = threads.run
+
+    def counted(block: NDArray[np.int64], others: int) -> None:
+        given.append(others)
+        run(block, others)
+
+    monkeypatch.setattr(threads, "run", counted)
+    monkeypatch.setattr(threads, "ended", 0.0)
+    monkeypatch.setattr(team, "time", SimpleNamespace(perf_counter=lambda: clock[0], sleep=time.sleep))
+    for call, gap, wakes in ((convolve, 1, 0), (convolve, 0.5, 1), (convolve, 1, 0), (slow, 1, 1), (slow, 0.5, 1)):
+        clock[0] += gap * 2 * team.WATCHED_SECONDS - 1e-9 * (gap < 1)
+        given.clear()
+        np.testing.assert_array_equal(call(x), expected) if call is convolve else call(large)
+        assert len(given) == wakes
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_has_a_team_of_its_own() -> None:
     """The parent's threads do not exist there."""

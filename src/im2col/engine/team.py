@@ -148,6 +148,7 @@ class _Team:
         self._words = self._lines.reshape(-1)[(self._at - address_of(self._lines)) // 8 :]
         self._sleepers: list[threading.Semaphore] = []
         self._latest = np.zeros(LISTS, np.int64)
+        self.ended = -WATCHED_SECONDS
         self._turns = max(1, int(_TRIED * WATCHED_SECONDS / min(self._timed() for _ in range(3))))
 
     def _timed(self) -> float:
@@ -172,6 +173,10 @@ class _Team:
         finally:
             self._run(at, self._at, others, self._turns)
             self._settle()
+
+    def expects(self) -> bool:
+        """Return whether the latest call ended so recently that the next ones may be expected as soon."""
+        return time.perf_counter() - self.ended < WATCHED_SECONDS
 
     def _settle(self) -> None:
         """Let the others end what they have begun; who waits long sleeps most of the time."""
@@ -199,6 +204,8 @@ class Together:
         The CPU that they are for.
     threads : int
         At most so many work.
+    worth_waking : bool
+        Whether they take longer than it does to wake a thread; others are for threads that are awake.
 
     Raises
     ------
@@ -206,9 +213,10 @@ class Together:
         If the kernel that runs them cannot be compiled, after the engine's warning.
     """
 
-    def __init__(self, tasks: Sequence[Steps], target: Target | None, threads: int) -> None:
+    def __init__(self, tasks: Sequence[Steps], target: Target | None, threads: int, *, worth_waking: bool) -> None:
         function: Any = required(SEQUENCE, target)
         self._tasks, self._others, self._threads = tasks, min(threads, len(tasks)) - 1, threads
+        self._worth_waking = worth_waking
         self._block = np.zeros(LISTS + len(tasks), np.int64)
         self._block[COUNT] = len(tasks)
         self._block[FUNCTION] = ctypes.cast(function, ctypes.c_void_p).value or 0
@@ -222,9 +230,14 @@ class Together:
             run_parallel([_Task(task, ids) for task in self._tasks], self._threads)
             return
         try:
-            block = self._block.copy()
-            block[IDS : IDS + ARRAYS] = ids
-            team.run(block, min(self._others, team.most))
+            if self._worth_waking or team.expects():
+                block = self._block.copy()
+                block[IDS : IDS + ARRAYS] = ids
+                team.run(block, min(self._others, team.most))
+            else:
+                for task in self._tasks:
+                    task.run_ids(*ids)
+            team.ended = time.perf_counter()
         finally:
             team.busy.release()
 

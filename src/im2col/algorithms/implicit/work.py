@@ -29,6 +29,8 @@ READ_IN_PLACE = "pass arrays in C order and in the machine's byte order"
 """The way out where a copy, or tables for arrays of other strides, would not fit the memory."""
 _WORTH_A_TASK = 4e6
 """Operations from which a piece of work is worth waking a thread."""
+_WORTH_WAKING = 4e7
+"""Operations from which a layer is worth waking threads that sleep."""
 _TASKS_A_THREAD = 3
 _MANY = 32
 """Units of work for a thread of which one more or less makes no difference."""
@@ -132,7 +134,7 @@ class Calls:
         for r in ranges:
             keep: list[Any] = [tables]
             self.tasks.append(Steps([((), self._calls(r, keep))], target, keep))
-        self._together = Together(self.tasks, target, threads)
+        self._together = Together(self.tasks, target, threads, worth_waking=flops >= _WORTH_WAKING)
 
     def behind(self, copies: Copies) -> Steps:
         """Return those of the only task behind copies that make what they read."""
