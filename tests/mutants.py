@@ -130,11 +130,24 @@ EQUIVALENT: dict[str, str] = {
         )
         for above in ("first + i <= 0", "first + i < 1", "first - i < 0")
     },
-    "algorithms/implicit/tiles/windows.py _pixels_inside: pixels = (run.positions - 0) * g.stride[1] + g.span[1]": (
+    "algorithms/implicit/tiles/windows.py _part: pixels = (run.positions - 0) * g.stride[1] + g.span[1]": (
         "the bound behind the last pixel that a tile reads may be larger"
     ),
-    "algorithms/implicit/tiles/windows.py _pixels_inside: return max((-1), -start), "
+    "algorithms/implicit/tiles/windows.py _part: first, stop = max((-1), -start), "
     "min(pixels, g.spatial_shape[1] - start)": "a tile reads no pixel before its first",
+    "algorithms/implicit/tiles/mapped.py mapped_pieces: "
+    "first = start if covered > tile else min(start, _last_inside(g, reach))": (
+        "a tile that ends where the border's begins reads no pixel behind the row's last one"
+    ),
+    **{
+        f"algorithms/implicit/tiles/mapped.py mapped_pieces: pieces.append((first, tiles, 0, tiles, 0, {most}))": (
+            "a single tile that reaches back by a column more still covers all"
+        )
+        for most in ("max((-1), covered - tile)", "max(1, covered - tile)")
+    },
+    "algorithms/implicit/tiles/mapped.py borders: last = max((-1), columns - reach.tile)": "less than none is none",
+    "algorithms/implicit/tiles/mapped.py maps_columns: return ends and (between < 0 or (last >= between and last * "
+    "g.stride[-1] >= g.padding[-1][0]))": "what is not mapped is copied",
     **{
         f"algorithms/implicit/tiles/filters.py _run: block=max({least}, tiling.caches[1] // 4 // "
         f"max({row}, row_bytes)),": "how many rows pass together is tuning, and no row is without bytes"

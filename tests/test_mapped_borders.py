@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -150,27 +151,28 @@ def test_what_tiles_at_the_ends_see(mode: str) -> None:
 
 def test_pieces_cover_rows_and_meet_no_border() -> None:
     """All columns are computed; between the first and the last tile none reads a pixel that is not there."""
-    for columns in range(16, 150):
-        for stride, padding in ((1, (2, 2)), (1, (0, 4)), (2, (4, 0)), (3, (1, 3))):
-            seen = view(columns, 5, stride, padding, "edge")
-            g, reach = seen.geometry, Reach(16, 16 * stride + 4, 8 * stride)
-            if not mapped.maps_columns(seen, reach):
-                continue
-            stops, computed = g.output_shape[-1], set[int]()
-            pieces = mapped.mapped_pieces(seen, reach, 3)
-            for number, (first, tiles, plain0, plain1, masks, ends) in enumerate(pieces):
-                assert masks == 0
-                for tile in range(tiles):
-                    column = first + min(tile * 16, ends)
-                    computed |= set(range(column, min(column + 16, stops)))
-                    if plain0 <= tile < plain1:
-                        assert column * stride >= padding[0]
-                        assert column * stride - padding[0] + reach.pixels <= columns
-                    else:
-                        assert (number, column) in ((0, 0), (len(pieces) - 1, max(0, stops - 16)))
-            assert computed == set(range(stops))
-            assert max(tiles for _, tiles, *_ in pieces) <= 3
-            assert len(pieces) <= 2 + -(-stops // 48)
+    windows = [(5, 1, (2, 2), 16), (5, 1, (0, 4), 16), (5, 2, (4, 0), 16), (5, 3, (1, 3), 16), (9, 1, (7, 7), 8)]
+    for columns, (kernel, stride, padding, size) in itertools.product(range(8, 150), windows):
+        seen = view(columns, kernel, stride, padding, "edge")
+        g, reach = seen.geometry, Reach(size, size * stride + kernel - 1, 8 * stride)
+        if not mapped.maps_columns(seen, reach):
+            assert columns < max(8 * stride, 3 * size)
+            continue
+        stops, computed = g.output_shape[-1], set[int]()
+        pieces = mapped.mapped_pieces(seen, reach, 3)
+        for number, (first, tiles, plain0, plain1, masks, ends) in enumerate(pieces):
+            assert masks == 0
+            for tile in range(tiles):
+                column = first + min(tile * size, ends)
+                computed |= set(range(column, min(column + size, stops)))
+                if plain0 <= tile < plain1:
+                    assert column * stride >= padding[0]
+                    assert column * stride - padding[0] + reach.pixels <= columns
+                else:
+                    assert (number, column) in ((0, 0), (len(pieces) - 1, max(0, stops - size)))
+        assert computed == set(range(stops))
+        assert max(tiles for _, tiles, *_ in pieces) <= 3
+        assert len(pieces) <= 2 + -(-stops // (3 * size))
 
 
 def test_moved_rows() -> None:

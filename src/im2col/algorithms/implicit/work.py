@@ -11,7 +11,7 @@ import numpy as np
 
 from ...engine.compiler import required
 from ...engine.sequence import ARRAYS, Step, Steps
-from ...engine.team import Together
+from ...importing import importing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ...engine.compiler import Kernel
     from ...engine.copies import Copies
     from ...engine.target import Target
+    from ...engine.team import Together
     from .packing import FilterBlocks, PackedAt
 
     Array = NDArray[Any]
@@ -134,7 +135,11 @@ class Calls:
         for r in ranges:
             keep: list[Any] = [tables]
             self.tasks.append(Steps([((), self._calls(r, keep))], target, keep))
-        self._together = Together(self.tasks, target, threads, worth_waking=flops >= _WORTH_WAKING)
+        self._together: Together | None = None
+        if len(ranges) > 1 and not bands:
+            with importing:
+                from ...engine.team import Together  # small layers need no threads
+            self._together = Together(self.tasks, target, threads, worth_waking=flops >= _WORTH_WAKING)
 
     def behind(self, copies: Copies) -> Steps:
         """Return those of the only task behind copies that make what they read."""
@@ -181,14 +186,13 @@ class Calls:
 
     def run(self, x: Array, out: Array, weights: Array, bias: Array) -> None:
         """Run them all for image, result, packed weights and packed bias."""
-        if len(self.tasks) == 1:
-            self.tasks[0].run(weights, bias, weights, bias, x, out)
-        else:
-            self._together.run_ids(*map(id, (weights, bias, weights, bias, x, out)))
+        run = self._together.run_ids if self._together else self.tasks[0].run_ids
+        run(*map(id, (weights, bias, weights, bias, x, out)))
 
     def run_at(self, x: int, w: int, bias: int, out: int) -> None:
         """Run them all for arrays at these addresses."""
-        self._together.run_at(w, bias, w, bias, x, out)
+        run = self._together.run_at if self._together else self.tasks[0].run_at
+        run(w, bias, w, bias, x, out)
 
     def bands(self, x: Array, out: Array, weights: Array, bias: Array) -> list[Callable[[], None]]:
         """Return a function for each band of the map."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ....engine.target import Target
     from ....spec.geometry import Geometry
     from ..view import GroupShape, View
+    from .mapped import Border
     from .tile_shape import Tiling
 
 _FILTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
@@ -85,7 +86,7 @@ class PositionShape(NamedTuple):
         """Yield the tiles that fit the registers and a layer whose windows have rows."""
         g = view.geometry
         outer = g.ndim - 2
-        if (outer > 1 and any(any(pair) for pair in g.padding[:outer])) or not maps_rows(view):
+        if (outer > 1 and any(any(pair) for pair in g.padding[:outer])) or (view.maps and not maps_rows(view)):
             return
         height, kernel_rows = g.output_shape[-2], g.kernel_size[-2]
         may_shuffle = g.dilation[-1] == 1 < g.kernel_size[-1]
@@ -208,11 +209,13 @@ class PositionShape(NamedTuple):
         ).reshape(-1)
         tile_columns = self.lanes * self.vectors
         most = self._most_tiles(tiling)
-        reach = _reach(g, self, view.size)
-        ends, moved = borders(view, reach), moved_rows(view)
         pieces, masks = _pieces(view, self, most)
-        if ends:
-            pieces = [_Piece(*each) for each in mapped_pieces(view, reach, most)]
+        ends: tuple[Border, ...] = ()
+        moved = []
+        if view.maps:
+            reach = _reach(g, self, view.size)
+            ends, moved = borders(view, reach), [moved_rows(view)]
+            pieces = [_Piece(*each) for each in mapped_pieces(view, reach, most)] if ends else pieces
         rows = _rows(view, self, pieces, channels)
         zeros = np.zeros((tile_columns * g.stride[-1] + _halo(g, self, view.size)) * view.size, np.int8)
         total = sum(each.width * each.blocks for each in blocks)
@@ -257,11 +260,10 @@ class PositionShape(NamedTuple):
                 height=g.spatial_shape[-2],
                 scales=tiling.scales_at,
                 x_width=g.spatial_shape[-1] * view.size,
-                moved=moved,
+                moved=moved[0] if moved else 0,
             )
             calls.append((position_lanes(tile), job, 0))
-        tables = (planes, rows, zeros, masks)
-        return [TileRun(len(rows), tuple(calls), (*tables, moved) if view.maps else tables)]
+        return [TileRun(len(rows), tuple(calls), (planes, rows, zeros, masks, *moved))]
 
     def _most_tiles(self, tiling: Tiling) -> int:
         """Return how many tiles a piece of a row has at most."""
@@ -284,7 +286,7 @@ class PositionShape(NamedTuple):
         reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self, size)
         border = min(pieces, 2 + (tiling.view.spread > 1) + sum(g.padding[-1]) // (piece * g.stride[-1]))
         masks = 2 * border * reach * size + 20 * reach
-        moved = 5 * 8 * g.padded_shape[-2] * (tiling.view.maps)
+        moved = 5 * 8 * g.padded_shape[-2] * tiling.view.maps
         return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + moved + (8 << 10)
 
 

@@ -167,7 +167,7 @@ class WindowShape(NamedTuple):
             epilogue=tiling.epilogue,
             moves=view.modes[0] != "constant",
         )
-        moved = moved_rows(view)
+        moved = [moved_rows(view)] if tile.moves else []
         job = job_table(
             MOVING_JOB if tile.moves else JOB,
             rows=rows,
@@ -178,9 +178,9 @@ class WindowShape(NamedTuple):
             height=g.spatial_shape[0],
             block=max(1, tiling.caches[1] // 4 // row_bytes),
             scales=tiling.scales_at,
-            moved=moved,
+            moved=moved[0] if moved else 0,
         )
-        return [TileRun(len(rows), ((window_lanes(tile), job, 0),), (rows, moved) if tile.moves else (rows,))]
+        return [TileRun(len(rows), ((window_lanes(tile), job, 0),), (rows, *moved))]
 
     def table_bytes(self, tiling: Tiling) -> int:
         """Return the bytes of the tables, and of what is needed to make them."""
