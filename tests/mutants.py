@@ -23,7 +23,19 @@ FILES: dict[str, tuple[str, ...]] = {
     "matrix/overlap.py": ("test_fold.py", "test_budget.py::test_the_counts"),
     "matrix/regions.py": ("test_fold.py",),
     "algorithms/implicit/borders.py": ("test_borders.py", "test_mapped_borders.py", *_DIGESTS),
-    "algorithms/implicit/tiles/mapped.py": ("test_mapped_borders.py", "test_implicit.py::test_padding_modes"),
+    "algorithms/implicit/tiles/mapped.py": (
+        *(
+            f"test_mapped_borders.py::{name}"
+            for name in (
+                "test_what_tiles_at_the_ends_see",
+                "test_pieces_cover_rows_and_meet_no_border",
+                "test_moved_rows",
+                "test_layers",
+                "test_zeros_beside_a_border_of_pixels",
+            )
+        ),
+        "test_implicit.py::test_padding_modes",
+    ),
     "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
     "algorithms/implicit/tiles/positions.py": (
         *_DIGESTS,
@@ -146,8 +158,16 @@ EQUIVALENT: dict[str, str] = {
         for most in ("max((-1), covered - tile)", "max(1, covered - tile)")
     },
     "algorithms/implicit/tiles/mapped.py borders: last = max((-1), columns - reach.tile)": "less than none is none",
-    "algorithms/implicit/tiles/mapped.py maps_columns: return ends and (between < 0 or (last >= between and last * "
-    "g.stride[-1] >= g.padding[-1][0]))": "what is not mapped is copied",
+    **{
+        f"algorithms/implicit/tiles/mapped.py maps_columns: return ends and ({few} or (last {more} between and last * "
+        f"g.stride[-1] {most} g.padding[-1][0]))": "what is not mapped is copied"
+        for few, more, most in (
+            ("between < 0", ">=", ">="),
+            ("between <= (-1)", ">=", ">="),
+            ("between <= 0", ">", ">="),
+            ("between <= 0", ">=", ">"),
+        )
+    },
     **{
         f"algorithms/implicit/tiles/filters.py _run: block=max({least}, tiling.caches[1] // 4 // "
         f"max({row}, row_bytes)),": "how many rows pass together is tuning, and no row is without bytes"

@@ -264,6 +264,11 @@ BESIDE = {
         for name in ("dense", "stem 3×3", "image 5×5", "image, stride 3", "depthwise", "1×1", "stride 4", "1-d")
         for dtype in ("float64", "float16", "bfloat16", "int16", "int8")
     },
+    **{
+        f"{name}, {mode}": replace(LAYERS[name], mode=mode)
+        for mode in ("reflect", "wrap")
+        for name in ("dense", "image 3×3", "image 5×5", "image 15×15", "stem 3×3", "depthwise", "depthwise 7×7", "1-d")
+    },
 }
 
 
