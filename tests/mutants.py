@@ -28,6 +28,7 @@ FILES: dict[str, tuple[str, ...]] = {
             f"test_mapped_borders.py::{name}"
             for name in (
                 "test_what_tiles_at_the_ends_see",
+                "test_kernels_serve_rows_of_any_length",
                 "test_pieces_cover_rows_and_meet_no_border",
                 "test_moved_rows",
                 "test_layers",
@@ -158,6 +159,9 @@ EQUIVALENT: dict[str, str] = {
         for most in ("max((-1), covered - tile)", "max(1, covered - tile)")
     },
     "algorithms/implicit/tiles/mapped.py borders: last = max((-1), columns - reach.tile)": "less than none is none",
+    "algorithms/implicit/tiles/mapped.py borders: if column == 0 and count - before < n:": (
+        "a row just as long may have a kernel of its own"
+    ),
     **{
         f"algorithms/implicit/tiles/mapped.py maps_columns: return ends and ({few} or (last {more} between and last * "
         f"g.stride[-1] {most} g.padding[-1][0]))": "what is not mapped is copied"

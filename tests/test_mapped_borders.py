@@ -125,7 +125,7 @@ def view(columns: int, kernel: int, stride: int, padding: tuple[int, int], mode:
 def test_what_tiles_at_the_ends_see(mode: str) -> None:
     """Every pixel of a tile that a tap meets is the one that padding shows, however long the row."""
     for columns in range(8, 70):
-        for kernel, stride, padding in ((5, 1, (3, 2)), (5, 2, (0, 4)), (5, 1, (4, 0)), (9, 1, (7, 8)), (9, 1, (8, 7))):
+        for kernel, stride, padding in ((5, 1, (3, 2)), (5, 2, (0, 4)), (5, 1, (4, 0)), (9, 1, (7, 8)), (9, 1, (7, 7))):
             seen = view(columns, kernel, stride, padding, mode)
             g, reach = seen.geometry, Reach(16, 16 * stride + kernel - 1, 8 * stride)
             if not mapped.maps_columns(seen, reach):
@@ -147,6 +147,16 @@ def test_what_tiles_at_the_ends_see(mode: str) -> None:
                     if load != tuple(range(load[0], load[0] + reach.load)):  # of the first pixels, or of the last ones
                         ends = (s if s < reach.load else s - border.width for s in load)
                         assert all(-reach.load <= s < reach.load for s in ends)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_kernels_serve_rows_of_any_length(mode: str) -> None:
+    """What the first and the last tile of a long row see does not say how long it is."""
+    reach = Reach(16, 20, 8)
+    first_and_last = mapped.borders(view(90, 5, 1, (3, 2), mode), reach)
+    assert [border.width for border in first_and_last] == [0, 0]
+    for columns in (50, 131, 1000):
+        assert mapped.borders(view(columns, 5, 1, (3, 2), mode), reach) == first_and_last
 
 
 def test_pieces_cover_rows_and_meet_no_border() -> None:
