@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from im2col import plan
 from im2col.algorithms.implicit.work import _cut
 from im2col.engine import team
+from im2col.engine.compiler import assembly
+from im2col.engine.target import NAMED
 
 from .kit.processes import run_alone
 
@@ -57,6 +59,22 @@ def test_callers_at_the_same_time() -> None:
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(call, range(6)))
+
+
+def test_without_a_team_a_pool_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its kernels cannot be compiled."""
+    convolve, x, expected = layer(2)
+    monkeypatch.setattr(team, "_state", {"team": None})
+    np.testing.assert_array_equal(convolve(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"), [("avx2", ["pause", "xchg", "lock"]), ("neon", ["yield", "ldaxr", "stlxr"])]
+)
+def test_words_are_watched_on_every_cpu(target: str, words: list[str]) -> None:
+    """Threads that watch leave the CPU to others, and take what they find as one."""
+    text = assembly(team._KERNELS[-1], NAMED[target])
+    assert not [word for word in words if word not in text]
 
 
 def test_nobody_watches_for_long() -> None:
