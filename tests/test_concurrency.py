@@ -224,7 +224,8 @@ def forks(number):
     if child == 0:
         faulthandler.dump_traceback_later(600, exit=True)  # a child that hangs says where
         answer = right(number) and right(number + 1)
-        judge(replace(SHARED["no copy"], threads=3))
+        image, filters = np.ones((1, 64, 56, 56), np.float32), np.ones((64, 64, 3, 3), np.float32)
+        answer &= bool((conv(image, filters, threads=3) == 576).all())  # it is worth waking threads
         helped = usable_cpus() == 1 or any(thread.name.startswith("im2col_") for thread in threading.enumerate())
         os._exit(0 if answer and helped else 1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
