@@ -27,9 +27,13 @@ _NEAR_LINE, _FAR_LINE = 5.0, 9.0
 """Cycles for a line of pixels that comes from the second level of cache under pressure, or from the third."""
 _SECOND_LINE = 1.0
 """Cycles in which a line enters the first level of cache from the second."""
+_COLLISION, _APART = 49.0, 1.3
+"""Cycles for each position of a tile whose line enters a set that others enter too, but for so many of them."""
 _KEPT = 0.75
 """Of a cache: what is used again after less than that finds all of its lines there."""
 
+FEW_POSITIONS = 4
+"""MR of tiles for results whose positions meet in few sets."""
 MOST_POSITIONS = 28
 """MR, at most."""
 MOST_VECTORS = 4
@@ -86,6 +90,14 @@ def crowding(step: int, filters: int, target: Target) -> float:
     """Return how much longer a tile takes to store because its filters' lines compete for the same sets."""
     # Up to twice as many as a set has wait in the store queue until their turn comes.
     return 4.0 if _in_a_set(step, filters, target) > 2 * _ways(target) else 1.0
+
+
+def colliding(step: int, positions: int, target: Target) -> float:
+    """Return the cycles in which a tile's results, `step` bytes from one position to the next, find room in their sets.
+
+    A line enters a set while another one leaves it: those of a few positions do so one after the other.
+    """
+    return _COLLISION * max(0, _in_a_set(step, positions, target) - _APART)
 
 
 def _in_a_set(step: int, count: int, target: Target) -> int:

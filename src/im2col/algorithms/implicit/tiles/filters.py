@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _STORE = 2.0
 """How many times as long as alone a store takes at the end of a tile."""
+_HIDDEN = 0.5
+"""Of a tile's products: what they hide of the time in which lines of the result change places."""
 
 
 class FilterShape(NamedTuple):
@@ -66,6 +68,9 @@ class FilterShape(NamedTuple):
                 # The sums, a tap's weights, and one pixel, which the product itself broadcasts for a single vector.
                 positions = min(model.MOST_POSITIONS, (_registers(target, dot) - vectors) // vectors)
                 yield cls(lanes, vectors, positions, transposed)
+                few = positions > model.FEW_POSITIONS
+                if few and not transposed and model.colliding(view.out_position[-1], positions, target):
+                    yield cls(lanes, vectors, model.FEW_POSITIONS, transposed)
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: a tap's products, or what keeps them waiting, then the store."""
@@ -83,6 +88,8 @@ class FilterShape(NamedTuple):
                 store = vectors * self._store_cycles(size, view, target)
                 if self.transposed:  # each filter has a line of its own
                     store *= model.crowding(view.out_filter, vectors * self.lanes, target)
+                else:  # each position has
+                    store += max(0.0, model.colliding(view.out_position[-1], size, target) - _HIDDEN * taps * tap)
                 total += blocks * tiles * (taps * tap + store + model.TILE_CYCLES)
         return total * group.groups * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
 
