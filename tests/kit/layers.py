@@ -227,6 +227,9 @@ LAYERS = {
     "depthwise with a large multiplier": Case((9, 10), (3, 3), padding=1, groups=3, filters=20),
     "two groups": Case((9, 10), (3, 3), padding=1, groups=2, channels=16, filters=24),
     "grouped, four channels a group": Case((9, 10), (3, 3), padding=1, groups=8, channels=4, filters=4),
+    "grouped, two channels a group": Case((8, 7), (2, 3), stride=2, padding=1, groups=9, channels=2, filters=2),
+    "grouped, eight channels a group": Case((6, 11), (3, 3), padding=1, groups=5, channels=8, filters=8),
+    "grouped, sixteen filters a group": Case((7, 6), (3, 3), padding=1, groups=3, channels=5, filters=16),
     "grouped, one filter a group": Case((9, 10), (3, 3), padding=1, groups=6, channels=3, filters=1),
     "grouped 1×1": Case((9, 10), (1, 1), groups=5, channels=7, filters=11),
     "1-d": Case((100,), (3,), padding=1, channels=16, filters=20),
@@ -261,7 +264,17 @@ BESIDE = {
     **{name: LAYERS[name] for name in LAYERS if name not in {"1×1, many channels", "image 31×31", "1-d, long kernel"}},
     **{
         f"{name} of {dtype}": replace(LAYERS[name], dtype=dtype)
-        for name in ("dense", "stem 3×3", "image 5×5", "image, stride 3", "depthwise", "1×1", "stride 4", "1-d")
+        for name in (
+            "dense",
+            "stem 3×3",
+            "image 5×5",
+            "image, stride 3",
+            "depthwise",
+            "1×1",
+            "stride 4",
+            "1-d",
+            "grouped, four channels a group",
+        )
         for dtype in ("float64", "float16", "bfloat16", "int16", "int8")
     },
 }
@@ -313,6 +326,8 @@ BROAD = (
     Case((14, 14), (7, 7), padding=3, groups=96),
     Case((14, 14), (3, 3), padding=1, groups=20, filters=2),
     Case((56, 56), (3, 3), padding=1, groups=32, channels=4, filters=4),
+    *(Case((n, n), (3, 3), padding=1, groups=32, channels=c, filters=c) for n, c in ((28, 8), (14, 16))),
+    Case((28, 28), (3, 3), stride=2, padding=1, groups=32, channels=8, filters=8),
     Case((28, 28), (3, 3), padding=1, groups=8, channels=24, filters=24),
     Case((16000,), (80,), stride=4, channels=1, filters=64),
     Case((500,), (3,), padding=1, channels=256, filters=256),

@@ -1,4 +1,4 @@
-"""Tiles whose lanes are channels and which unroll whole windows: which of them a layer takes, and where they start.
+"""Tiles for groups of few channels, which unroll whole windows: which of them a layer takes, and where they start.
 
 `window_lanes` is their microkernel.
 """
@@ -40,6 +40,8 @@ _CHAIN = 2.0
 """Cycles of a product whose sum the next one needs: a second tile fills what is idle."""
 _PIXEL, _TILE = 0.1, 1.0
 """Cycles of a vector of pixels, most of which the products hide, and of a tile of one vector of channels."""
+_CHANNEL = 3.0
+"""Cycles of a turn of the loop over a group's channels, one for each line of a tile."""
 _FAR = 0.3
 """Cycles of a line of the cache from the third level, where lines that follow one another are not read together."""
 _LOADED, _UNALIGNED = 1.15, 1.6
@@ -50,48 +52,53 @@ each."""
 class WindowShape(NamedTuple):
     """The tile that a layer was given, see `TileShape`: VL, rows R, the most positions MR.
 
-    `keeps` says that the weights of a vector of channels stay in registers, while all of some rows pass.
+    `keeps` says that the weights of a vector of channels stay in registers, while all of some rows pass; `filters` are
+    those of a group.
     """
 
     lanes: int
     rows: int
     positions: int
     keeps: bool
+    filters: int
 
     def __str__(self) -> str:
+        what = "channels" if self.filters == 1 else "filters"
         return (
-            f"channels along the lanes, whole windows, {self.rows} rows × {self.positions} positions × {self.lanes} "
-            "channels"
+            f"{what} along the lanes, whole windows, {self.rows} rows × {self.positions} positions × {self.lanes} "
+            f"{what}"
         )
 
     @classmethod
     def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[WindowShape]:
-        """Yield the tiles that fit the registers and the layer: a depthwise one of small windows on one plane."""
-        g, depthwise = view.geometry, group.channels == group.filters == 1 < group.groups
-        if dot or not depthwise or g.ndim > 2 or view.channel != view.size or view.out_filter != view.out_size:
+        """Yield the tiles that fit the registers and the layer: one of groups, of small windows on one plane."""
+        g = view.geometry
+        if dot or group.groups == 1 or g.ndim > 2 or view.channel != view.size or view.out_filter != view.out_size:
             return
         g = with_rows(view, tall=False).geometry
         height, width = g.output_shape
         # To round to 16 bits is no instruction of such CPUs, and takes the registers that weights would stay in.
         rounds = view.out_size == 2 and target.vector_bytes < 32
         for lanes in model.lane_counts(target.vector_bytes // _number_bytes(view)):
-            if lanes > group.groups:
+            if lanes > group.groups * group.filters or not _shared(lanes, view, group, target):
                 continue
             for rows in _ROWS[: 2 if min(height, g.kernel_size[0]) > 1 else 1]:
                 for most in range(1, min(_MOST_SUMS // rows, width) + 1):
                     positions = split_evenly(width, most)[0][0]
-                    for keeps in (False, True)[: 2 - rounds] if positions == most else ():
-                        shape = cls(lanes, rows, positions, keeps)
-                        if shape._fits(g, target):
+                    alone = group.channels == group.filters == 1 and not rounds
+                    for keeps in (False, True)[: 1 + alone] if positions == most else ():
+                        shape = cls(lanes, rows, positions, keeps, group.filters)
+                        if shape._fits(g, group, target):
                             yield shape
 
-    def _fits(self, g: Geometry, target: Target) -> bool:
+    def _fits(self, g: Geometry, group: GroupShape, target: Target) -> bool:
         """Whether the sums stay in registers, with a pixel and the weights of a line, in a short kernel."""
         if self.keeps and target.vector_registers < 32:
             return False
         sums, (height, columns) = self.rows * self.positions, g.kernel_size
         weights = columns * (height if self.keeps else min(self.rows, height))
-        spare = 4 if self.keeps else 1  # what is kept for all of a pass meets the constants of an activation
+        # What is kept for all of a pass meets the constants of an activation, and where each lane's pixel lies.
+        spare = 4 if self.keeps else max(4, columns + 1) if group.filters > 1 else 1
         if (
             sums + weights + spare >= target.vector_registers
             or sums > _MOST_SUMS
@@ -108,15 +115,16 @@ class WindowShape(NamedTuple):
         g = with_rows(view, tall=False).geometry
         per = target.vector_cycles(self.lanes * _number_bytes(view))
         lines = needed(self.rows, g.kernel_size[0], g.stride[0], g.dilation[0])
-        vectors = -(-group.groups // self.lanes)
+        vectors = -(-group.groups * group.filters // self.lanes)
         far = _FAR if abs(view.image) > target.caches[1] else 0.0
         total = 0.0
         for size, tiles in split_evenly(g.output_shape[1], self.positions):
             sums = self.rows * size
             pixels = len(lines) * min(size * g.kernel_size[1], (size - 1) * g.stride[1] + g.span[1])
             pixels *= 3 if view.size == 1 else 1  # they are widened, and become floats
-            work = max(per * max(sums * g.taps, pixels), g.taps * _CHAIN)
-            tile = work + per * (sums + 2 * _PIXEL * pixels) + _TILE
+            work = max(per * max(sums * g.taps, pixels), g.taps * _CHAIN) * group.channels
+            tile = work + per * (sums + 2 * _PIXEL * pixels * group.channels) + _TILE
+            tile += _CHANNEL * len(lines) * group.channels if group.filters > 1 else 0.0
             total += tiles * (tile + far * sums * g.stride[0] * g.stride[1] if self.keeps else tile * _LOADED)
         total *= vectors * -(-g.output_shape[0] // self.rows)
         if self.keeps and vectors > 1 and not shifts(self.lanes, view.size, group.groups, view.pixel[-1]):
@@ -128,16 +136,16 @@ class WindowShape(NamedTuple):
         return view.channel == view.size and view.out_filter == view.out_size
 
     def as_packed(self, group: GroupShape) -> GroupShape:
-        """Return all channels as the filters of one group."""
-        return GroupShape(1, 1, group.groups)
+        """Return all filters as those of one group."""
+        return GroupShape(1, group.channels, group.groups * group.filters)
 
     def blocks(self, filters: int) -> list[FilterBlocks]:
-        """Return all channels as one block."""
+        """Return all filters as one block."""
         return [FilterBlocks(0, filters, 1, -(-filters // self.lanes) * self.lanes, (filters,))]
 
     def tap_order(self, k: int) -> tuple[int, ...]:
-        """Return the window's axes, then the one channel."""
-        return (*range(4, 4 + k), 3)
+        """Return the channels of a group, then the window's axes."""
+        return (3, *range(4, 4 + k))
 
     def runs(self, tiling: Tiling) -> list[TileRun]:
         """Return what covers the map: all of its rows, cut into pieces where they are few."""
@@ -146,14 +154,15 @@ class WindowShape(NamedTuple):
         (block,) = tiling.blocks
         row = tile_runs(g, self.positions)
         rows = _rows(view, self.rows, row)
-        weights = g.taps * self.lanes * _number_bytes(view)
+        weights = tiling.channels * g.taps * self.lanes * _number_bytes(view)
         vectors = 1 if self.keeps else max(1, tiling.caches[0] // 2 // weights)
         row_bytes = view.size * self.lanes * vectors * g.spatial_shape[1] * self.rows * g.stride[0]
         tile = WindowTile(
             dtype=tiling.dtype,
             offset=tiling.offset,
             lanes=self.lanes,
-            channels=block.width,
+            filters=block.width,
+            group=(tiling.channels, self.filters),
             vectors=vectors,
             keeps=self.keeps,
             rows=self.rows,
@@ -186,6 +195,18 @@ class WindowShape(NamedTuple):
         tops, tiles = -(-g.output_shape[0] // self.rows), sum(run.tiles for run in row)
         pieces = min(tiles, -(-_FEWEST_ROWS // tops))
         return 8 * (tops * pieces * (len(ROW) + len(row) + 1) + 4 * tops + 3 * tiles) + (8 << 10)
+
+
+def _shared(lanes: int, view: View, group: GroupShape, target: Target) -> bool:
+    """Whether every lane of a vector of filters can have the pixels of its own group."""
+    if group.channels == group.filters == 1:
+        return True
+    if view.size < 4 or not target.has_fma:
+        return False
+    if group.filters % lanes == 0:
+        return True
+    picks = not target.is_arm and 32 <= lanes * view.size <= target.vector_bytes
+    return picks and group.channels == group.filters and lanes % group.filters == 0
 
 
 def _number_bytes(view: View) -> int:
