@@ -34,7 +34,19 @@ def test_few_positions_where_results_meet_in_few_sets(target: str, filters: int)
 @pytest.mark.parametrize("target", ["avx512", "avx2"])
 def test_many_taps_hide_where_results_lie(target: str) -> None:
     """A tile of hundreds of taps has time to store."""
-    assert _tile(512, 500, target) == _tile(480, 500, target)
+    assert _tile(512, 500, target).positions > _tile(512, 10, target).positions
+
+
+def test_few_taps_write_many_filters_at_a_time() -> None:
+    """Each visit to a position costs, which hundreds of products pay for and sixteen do not."""
+    dtype, tiles = np.dtype(np.float32), []
+    for channels in (16, 256):
+        problem = make_problem((1, 55, 55, channels), (64, channels, 1, 1), dtype, dtype, layout="NHWC")
+        tiles.append(decide(problem, NAMED["avx512"]).tile.shape)
+    few, many = tiles
+    assert isinstance(few, FilterShape)
+    assert isinstance(many, FilterShape)
+    assert few.vectors > many.vectors
 
 
 def test_lines_that_meet() -> None:

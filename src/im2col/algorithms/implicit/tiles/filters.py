@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _STORE = 2.0
 """How many times as long as alone a store takes at the end of a tile."""
+_VISIT = 3.0
+"""Cycles of a position of the result, times the share of a line that a vector is: where its filters start and end, lines
+are written in two parts."""
 _HIDDEN = 0.5
 """Of a tile's products: what they hide of the time in which lines of the result change places."""
 
@@ -89,6 +92,7 @@ class FilterShape(NamedTuple):
                 if self.transposed:  # each filter has a line of its own
                     store *= model.crowding(view.out_filter, vectors * self.lanes, target)
                 else:  # each position has
+                    store += size * _VISIT * nbytes / model.LINE
                     store += max(0.0, model.colliding(view.out_position[-1], size, target) - _HIDDEN * taps * tap)
                 total += blocks * tiles * (taps * tap + store + model.TILE_CYCLES)
         return total * group.groups * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
