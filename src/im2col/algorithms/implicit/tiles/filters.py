@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _STORE = 2.0
 """How many times as long as alone a store takes at the end of a tile."""
 _VISIT = 3.0
-"""Cycles of a position of the result, times the share of a line that a vector is: where its filters start and end, lines
-are written in two parts."""
+"""Cycles of a position of the result, times the share of a line that a vector is: where its filters start and end,
+lines are written in two parts."""
 _HIDDEN = 0.5
 """Of a tile's products: what they hide of the time in which lines of the result change places."""
 
