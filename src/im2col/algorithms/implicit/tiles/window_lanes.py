@@ -96,6 +96,8 @@ ROW = ["x", "out", "y"]
 _ALIGNED = 3
 """Vectors of channels from which on one more is computed for whole lines of the cache."""
 
+_MEETING = 4
+"""Vectors from one tap to the next of which a multiple lets taps meet in few sets of the cache."""
 _NEAR = 16
 """Bytes within which every vector unit picks quickly."""
 
@@ -133,7 +135,7 @@ class _Writer:
         self.kind, self.pixels = (b.vector(b.number(name), tile.lanes) for name in (number, tile.dtype))
         self.nest = Nest(b, JOB, plain=True)
         self.job = self.nest.job
-        self.packed = -(-tile.filters // tile.lanes) * tile.lanes * self.size
+        self.packed = packed_filters(tile.filters, tile.lanes, tile.group[1]) * self.size
 
     def write(self) -> str:
         b, tile, job, task = self.b, self.tile, self.job, self.nest.task
@@ -318,6 +320,16 @@ class _Writer:
 def shifts(lanes: int, size: int, channels: int, pixel_step: int) -> bool:
     """Return whether vectors of channels are moved to whole vectors of memory, for which there may be one more."""
     return size > 1 and pixel_step % (lanes * size) == 0 and channels >= _ALIGNED * lanes
+
+
+def packed_filters(filters: int, lanes: int, of_group: int) -> int:
+    """Return the filters that a tap of the packed weights has room for: whole vectors.
+
+    Where groups are several, their taps are many: they should not be whole pages apart, and meet in few sets of the
+    first-level cache.
+    """
+    vectors = -(-filters // lanes)
+    return (vectors + (of_group > 1 and vectors % _MEETING == 0)) * lanes
 
 
 def needed(rows: int, kernel: int, stride: int, dilation: int) -> list[int]:

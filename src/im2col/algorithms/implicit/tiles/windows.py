@@ -16,7 +16,7 @@ from ..view import GroupShape, share_inside
 from ..work import TileRun, job_table
 from . import cycles as model
 from .positions import with_rows
-from .window_lanes import JOB, ROW, WindowPart, WindowTile, needed, shifts, window_lanes
+from .window_lanes import JOB, ROW, WindowPart, WindowTile, needed, packed_filters, shifts, window_lanes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +40,8 @@ _CHAIN = 2.0
 """Cycles of a product whose sum the next one needs: a second tile fills what is idle."""
 _PIXEL, _TILE = 0.1, 1.0
 """Cycles of a vector of pixels, most of which the products hide, and of a tile of one vector of channels."""
-_CHANNEL = 3.0
-"""Cycles of a turn of the loop over a group's channels, one for each line of a tile."""
+_CHANNEL, _PICKED = 1.0, 0.45
+"""Cycles of a turn of the loop over a group's channels, one for each line of a tile, and of a vector of its pixels."""
 _FAR = 0.3
 """Cycles of a line of the cache from the third level, where lines that follow one another are not read together."""
 _LOADED, _UNALIGNED = 1.15, 1.6
@@ -123,7 +123,8 @@ class WindowShape(NamedTuple):
             pixels = len(lines) * min(size * g.kernel_size[1], (size - 1) * g.stride[1] + g.span[1])
             pixels *= 3 if view.size == 1 else 1  # they are widened, and become floats
             work = max(per * max(sums * g.taps, pixels), g.taps * _CHAIN) * group.channels
-            tile = work + per * (sums + 2 * _PIXEL * pixels * group.channels) + _TILE
+            pixel = _PICKED if group.filters > 1 else 2 * _PIXEL
+            tile = work + per * (sums + pixel * pixels * group.channels) + _TILE
             tile += _CHANNEL * len(lines) * group.channels if group.filters > 1 else 0.0
             total += tiles * (tile + far * sums * g.stride[0] * g.stride[1] if self.keeps else tile * _LOADED)
         total *= vectors * -(-g.output_shape[0] // self.rows)
@@ -141,7 +142,7 @@ class WindowShape(NamedTuple):
 
     def blocks(self, filters: int) -> list[FilterBlocks]:
         """Return all filters as one block."""
-        return [FilterBlocks(0, filters, 1, -(-filters // self.lanes) * self.lanes, (filters,))]
+        return [FilterBlocks(0, filters, 1, packed_filters(filters, self.lanes, self.filters), (filters,))]
 
     def tap_order(self, k: int) -> tuple[int, ...]:
         """Return the channels of a group, then the window's axes."""
