@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from .contestants import SeatedContestant
+    from .contestants import Layout, SeatedContestant
     from .match import Measurement
 
 TURNS: tuple[tuple[str, Callable[[Measurement[Any]], float]], ...] = (
@@ -74,6 +74,11 @@ class Round(Generic[WorkT]):
     def among(self, *, one_shot: bool) -> Round[WorkT]:
         """Return the same cells, for tables of those that take the weights with every call, or of those that do not."""
         return replace(self, contestants=[c for c in self.contestants if c.is_one_shot is one_shot])
+
+    def of_layout(self, layout: Layout) -> Round[WorkT]:
+        """Return the same cells, for tables of those that are given images of one layout, and of the limit."""
+        of = [c for c in self.contestants if c.layout == layout or c.role is Role.LIMIT]
+        return replace(self, contestants=of)
 
     def present(self, works: Iterable[WorkT]) -> list[SeatedContestant[WorkT, Any]]:
         """Return the contestants that offer one of the works."""

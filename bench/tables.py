@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import re
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,16 +48,21 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def machine() -> str:
-    """Return one line about Python, the processor, and what libraries are told to see in it."""
+    """Return one line about the day, Python, the processor, and what libraries are told to see in it."""
     cpus = len(usable_cpus())
     held = "".join(f", {name}={os.environ[name]}" for name in _HELD if os.environ.get(name))
-    return f"Python {platform.python_version()}, {_processor()}, {cpus} CPU{'s' if cpus > 1 else ''}{held}"
+    return (
+        f"{date.today()}, Python {platform.python_version()}, {_processor()}, {cpus} CPU{'s' if cpus > 1 else ''}{held}"
+    )
 
 
 def _processor() -> str:
+    """Return the name, with the numbers that tell generations apart which are sold under one name."""
     information = Path("/proc/cpuinfo")
-    if information.exists():
-        model = re.search(r"^model name\s*:\s*(.+)$", information.read_text(), re.MULTILINE)
-        if model:
-            return model[1]
-    return platform.processor() or platform.machine()
+    lines = information.read_text("utf-8") if information.exists() else ""
+    name, family, model = (
+        re.search(rf"^{key}\s*:\s*(.+)$", lines, re.MULTILINE) for key in ("model name", "cpu family", "model")
+    )
+    if not name:
+        return platform.processor() or platform.machine()
+    return f"{name[1]} (family {family[1]}, model {model[1]})" if family and model else name[1]

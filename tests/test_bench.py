@@ -431,6 +431,28 @@ def test_the_best_peer_is_a_direct_one() -> None:
     assert "\nplan             1            2.00   2.00  vgg_1_2\n" in printed
 
 
+def test_plans_stand_beside_peers_of_their_layout() -> None:
+    """A layout that no peer is given has no ratio, and the other layout's peers count for nothing."""
+    entered = [
+        Convolver("plan", "numpy", prepare_nothing, Role.OURS),
+        Convolver("plan NHWC", "numpy", prepare_nothing, Role.OURS, layout="NHWC"),
+        Convolver("first", "numpy", prepare_nothing),
+        Convolver("last", "numpy", prepare_nothing, layout="NHWC"),
+    ]
+    one, other = convolution_layers.read_layers()[:2]
+    times = {"plan": 2.0, "plan NHWC": 4.0, "first": 1.0, "last": 6.0}
+    measured = [match.Measurement(1, one, name, (time,)) for name, time in times.items()]
+    measured += [match.Measurement(1, other, name, (times[name],)) for name in ("plan", "plan NHWC", "last")]
+    printed = convolution_report.report(rounds(measured, entered))
+    title = "Ours as a multiple of the best direct peer of its layout, threads: 1; geometric mean (worst layer)"
+    found = printed.partition(f"{title}\n\n")[2].partition("\n\n")[0].splitlines()
+    assert found[2:] == [
+        "stem        1  0.50 (0.50)  1.50 (1.50)",
+        "1x1         1            –  1.50 (1.50)",
+        "all         2  0.50 (0.50)  1.50 (1.50)",
+    ]
+
+
 @pytest.mark.wide
 def test_the_chart_is_the_same_every_time(tmp_path: Path) -> None:
     """No date and no random names: a picture for version control."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from ..contestants import Role
-from ..rounds import TURNS, percent, ratios_to_best, ratios_to_each, speeds
+from ..contestants import Layout, Role
+from ..rounds import TURNS, percent, ratios_to_best, ratios_to_each, speeds, summary
 from ..tables import NOTHING, geometric_mean, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..rounds import Round
     from .layers import Layer
@@ -46,6 +46,8 @@ def _tables(played: Sequence[Round[Layer]]) -> Iterator[tuple[str, str]]:
         yield f"Ours beside the best direct peer{after}; best calls{peak}", _beside_best(r)
         title = f"Ours as a multiple of the best direct peer{after}; geometric mean (worst layer)"
         yield title, ratios_to_best(r, groups)
+        title = f"Ours as a multiple of the best direct peer of its layout{after}; geometric mean (worst layer)"
+        yield title, _within_layouts(r, groups)
         direct = [c for c in r.contestants if c.role is Role.OURS or c.is_compared]
         shots = replace(r, contestants=direct).among(one_shot=True)
         if {Role.OURS, Role.PEER} <= {c.role for c in shots.contestants}:
@@ -73,6 +75,25 @@ def _beside_best(r: Round[Layer]) -> str:
     for plan in r.ours:
         header += [plan, "× best", "% of peak"]
     return table(header, rows)
+
+
+def _within_layouts(r: Round[Layer], groups: Mapping[str, Sequence[Layer]]) -> str:
+    """Return a table of each class, by best calls: each plan of ours beside the peers that are given the same image."""
+    speed = attrgetter("best_speed")
+    columns = {}
+    for layout in get_args(Layout):
+        of = r.of_layout(layout)
+        for plan in of.ours:
+            columns[plan] = {
+                layer: speed(turns[plan]) / speed(best)
+                for layer, turns in of.cells.items()
+                if (best := of.best_peer(layer, speed))
+            }
+    rows = []
+    for kind, layers in groups.items():
+        each = ([ratios[layer] for layer in layers if layer in ratios] for ratios in columns.values())
+        rows.append([kind, str(len(layers)), *map(summary, each)])
+    return table(["class", "layers", *columns], rows)
 
 
 def _gains(before: Round[Layer], after: Round[Layer]) -> str:
