@@ -13,6 +13,7 @@ from im2col import plan, quantized_conv
 from im2col.algorithms.implicit.decide import BestTile, decide
 from im2col.algorithms.implicit.packing import pack
 from im2col.algorithms.implicit.tiles.channel_lanes import ChannelShape
+from im2col.algorithms.implicit.tiles.window_lanes import packed_filters
 from im2col.algorithms.implicit.tiles.windows import WindowShape
 from im2col.algorithms.implicit.work import Calls
 from im2col.engine import compiler
@@ -138,6 +139,13 @@ def test_groups_of_all_sizes(channels: int, filters: int) -> None:
     """Whatever tile they get; prime numbers of groups fill no vector evenly."""
     for groups in (2, 13):
         judge(last(Case((5, 6), (3, 3), padding=1, groups=groups, channels=channels, filters=filters, bias=True)))
+
+
+def test_taps_of_groups_do_not_meet_in_few_sets() -> None:
+    """By hand: whole vectors, and one more where a tap would be a multiple of 4 of them."""
+    found = [packed_filters(filters, 16, 8) for filters in (17, 40, 64, 250, 256, 272)]
+    assert found == [32, 48, 80, 272, 272, 272]
+    assert packed_filters(256, 16, 1) == 256  # of depthwise layers, taps are few
 
 
 @pytest.mark.parametrize("channels", [48, 64, 50])
