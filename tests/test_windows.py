@@ -141,6 +141,18 @@ def test_groups_of_all_sizes(channels: int, filters: int) -> None:
         judge(last(Case((5, 6), (3, 3), padding=1, groups=groups, channels=channels, filters=filters, bias=True)))
 
 
+@pytest.mark.parametrize(("channels", "filters"), [(1, 16), (4, 4), (16, 16)])
+def test_groups_are_never_moved_to_whole_vectors(channels: int, filters: int) -> None:
+    """A vector that started between groups would mix their pixels, wherever arrays lie."""
+    case = last(Case((4, 5), (3, 3), padding=1, groups=16, channels=channels, filters=filters))
+    x, w, _ = case.arrays()
+    exact, bound = expected(case, x, w, None)
+    for at, to in ((0, 0), (4, 16), (32, 4), (60, 8)):
+        for shape in shapes(case, host())[::20]:
+            junk = placed(np.full(exact.shape, np.nan, x.dtype), to)
+            assert_within(computed(case, shape, placed(x, at), w, junk), exact, bound)
+
+
 def test_taps_of_groups_do_not_meet_in_few_sets() -> None:
     """By hand: whole vectors, and one more where a tap would be a multiple of 4 of them."""
     found = [packed_filters(filters, 16, 8) for filters in (17, 40, 64, 250, 256, 272)]

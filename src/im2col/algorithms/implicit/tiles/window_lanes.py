@@ -173,7 +173,7 @@ class _Writer:
         """Return by how many channels the second vector starts earlier, so that it starts at a whole vector."""
         b, tile = self.b, self.tile
         nbytes = tile.lanes * self.size
-        if tile.group[0] > 1 or not shifts(tile.lanes, self.pixel_size, tile.filters, tile.pixel_step):
+        if tile.group[1] > 1 or not shifts(tile.lanes, self.pixel_size, tile.filters, tile.pixel_step):
             return b.constant(0)
         return b.quotient(b.sub(b["x"], b.mul(b.quotient(b["x"], nbytes), nbytes)), self.size)
 
