@@ -122,6 +122,9 @@ EQUIVALENT: dict[str, str] = {
             "block=max(1, tiling.caches[1] // 5 // row_bytes),",
         )
     },
+    "algorithms/implicit/tiles/windows.py _shared: if view.size < 3 or not target.has_fma:": "no number has 3 bytes",
+    "algorithms/implicit/tiles/windows.py _shared: "
+    "picks = not target.is_arm and 31 <= lanes * view.size <= target.vector_bytes": "no vector has 31 bytes",
     **{
         "algorithms/implicit/tiles/windows.py _guarded: "
         f"return tuple(i for i in lines if {above} or last + i >= g.spatial_shape[0])": (
