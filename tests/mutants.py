@@ -29,7 +29,12 @@ FILES: dict[str, tuple[str, ...]] = {
         "test_implicit.py::test_rows_of_several_pieces",
         "test_transpose.py::test_rows_of_whole_tiles",
     ),
-    "algorithms/implicit/tiles/filters.py": _DIGESTS,
+    "algorithms/implicit/tiles/filters.py": (
+        "test_parts.py::test_there_are_parts",
+        "test_parts.py::test_layers_with_parts",
+        "test_parts.py::test_results_that_hold_no_sums",
+        *_DIGESTS,
+    ),
     "algorithms/implicit/tiles/windows.py": ("test_windows.py", *_DIGESTS),
     "algorithms/implicit/tiles/channel_lanes.py": (
         *_DIGESTS,
@@ -44,7 +49,6 @@ TUNING = {
         "cycles",
         "_store_cycles",
         "candidates",
-        "_registers",
         "_of",
         "_fits",
         "_instructions",
@@ -111,6 +115,7 @@ EQUIVALENT: dict[str, str] = {
             "if high - low < tiles or view.spread > 0:",
         )
     },
+    "algorithms/implicit/tiles/positions.py _masked: return self.shuffled or not whole or view.spread > 2": _MASKED,
     **{
         f"algorithms/implicit/tiles/windows.py runs: {line}": "how many vectors and rows pass together is tuning"
         for line in (

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from im2col import conv
+from im2col import conv, plan
+from im2col.algorithms.implicit.tiles.filters import FilterShape
+from im2col.engine.target import host
 from im2col.spec.problem import Problem, make_problem
 
 from .convolutions import result_dtype
 from .memory import PAGE, Array, against_forbidden_pages, in_room
 from .oracles import Window, activated, layer_sums
 from .strategies import BFLOAT16, MEMORY_ORDERS
-from .targets import without_whole_windows
+from .targets import planning_for, with_kinds, without_whole_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -189,6 +191,24 @@ def judge(case: Case, algorithm: str = "implicit") -> Array:
     return result
 
 
+def assert_same_bits(case: Case) -> None:
+    """Assert that threads, the batch, a plan, and where the arrays lie change no bit of a result."""
+    case = replace(case, batch=3 if "N" in case.axes else 1, threads=1, x_order="C", out_order=None)
+    x, w, bias = case.arrays()
+    once = conv(x, w, bias, algorithm="implicit", threads=1, **case.options)
+    for threads in (2, 3, 5):
+        assert conv(x, w, bias, algorithm="implicit", threads=threads, **case.options).tobytes() == once.tobytes()
+    prepared = plan(case.x_shape, w, bias, x_dtype=x.dtype, algorithm="implicit", threads=2, **case.options)
+    assert prepared(x).tobytes() == once.tobytes()
+    assert prepared(x, within(once)[1]).tobytes() == once.tobytes()
+    assert prepared(within(x)[1]).tobytes() == once.tobytes()
+    if "N" in case.axes:
+        axis = case.axes.index("N")
+        for n in range(3):
+            alone = conv(x.take([n], axis), w, bias, algorithm="implicit", threads=1 + n, **case.options)
+            assert alone.tobytes() == once.take([n], axis).tobytes()
+
+
 LAYERS = {
     "dense": Case((14, 13), (3, 3), padding=1, channels=32, filters=48),
     "dense, many filters": Case((5, 6), (3, 3), channels=9, filters=200),
@@ -291,6 +311,12 @@ def convolve_against_forbidden_pages_row_by_row() -> None:
     """Convolve depthwise layers so, by tiles that loop over the rows of a window."""
     with without_whole_windows():
         convolve_against_forbidden_pages(name for name in LAYERS if "depthwise" in name)
+
+
+def convolve_against_forbidden_pages_in_parts() -> None:
+    """Convolve layers so, part by part of their taps, as if the second level of cache held a few weights."""
+    with with_kinds(FilterShape), planning_for(host()._replace(caches=(4 << 10, 1 << 10, 1 << 20))):
+        convolve_against_forbidden_pages(("dense", "1×1", "stride 3", "dense of float64"))
 
 
 # Layers of real networks and the kinds that they leave out; what they are called does not matter.

@@ -108,6 +108,16 @@ class Builder(Control):
         """Return a vector whose first `count` lanes come from an address, and touch no byte behind them."""
         return self.load_some(address, kind, [i < count for i in range(kind.count)])
 
+    def load_apart(self, address: Value, kind: Value, step: int, count: int) -> Value:
+        """Return a vector whose first `count` lanes lie `step` elements apart; no other byte is touched."""
+        if step == 1:
+            return self.load_first(address, kind, count)
+        value, size = self.zero(kind), element_bytes(kind)
+        for i in range(count):
+            one = self.load(self.at(address, self.constant(i * step * size)), kind.element)
+            value = self._b.insert_element(value, one, self._ir.IntType(32)(i))
+        return value
+
     def load_some(self, address: Value, kind: Value, read: list[bool]) -> Value:
         """Return a vector of which some lanes come from an address, where no other byte is touched; the rest is 0."""
         if all(read):

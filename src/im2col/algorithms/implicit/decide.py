@@ -9,6 +9,7 @@ import numpy as np
 
 from ...engine.compiler import failure
 from ...spec.arrays import is_registered
+from ...spec.geometry import Geometry
 from ...spec.strides import dense_strides
 from .dots import dot_of
 from .packing import packed_at
@@ -18,63 +19,23 @@ from .tiles.filters import FilterShape
 from .tiles.positions import PositionShape
 from .tiles.tile_shape import Tiling
 from .tiles.windows import WindowShape
-from .view import GroupShape, memory_order, view_of
+from .view import LINE, Copy, GroupShape, memory_order, view_of
 from .work import Tables
 
 if TYPE_CHECKING:
     from ...engine.target import Target
-    from ...spec.geometry import Geometry
     from ...spec.problem import Problem
     from .dots import Dot
     from .tiles.tile_shape import TileShape
     from .view import View
 
 KINDS = (WindowShape, ChannelShape, FilterShape, PositionShape)
-LINE = 64
-"""Bytes of a cache line."""
-_COPIES_BYTES = 256 << 10
-"""Of copies of small images, so that a core's second level of cache still holds them when they are read."""
 _STRAIGHT_CYCLES, _TURNED_CYCLES = 0.25, 0.625
 """Of copying a byte, as measured; see docs/decisions.md."""
+_COPY_CYCLES = 50_000
+"""Of what is more than one call of the engine: an image that is copied, which could be read where it lies."""
 _INTEGER_PRODUCT = 2.0
 """Instructions for a product and a sum of integers, which are one for floats and in dot products."""
-
-
-class Copy(NamedTuple):
-    """A copy of an image that is read in its place: converted, padded, or in another order.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (C, *spatial), with the padding if it is part of the copy.
-    strides : tuple of int
-        Bytes.
-    nbytes : int
-    dtype : dtype
-    padded : bool
-        Whether the padding is part of the copy.
-    offset : int
-        What is added to each pixel.
-    why : str
-        For people.
-    """
-
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    nbytes: int
-    dtype: np.dtype[Any]
-    padded: bool
-    offset: int
-    why: str
-
-    @property
-    def pitch(self) -> int:
-        """Bytes from one copy to the next where several images are copied: whole lines of the cache."""
-        return -(-self.nbytes // LINE) * LINE
-
-    def images(self, batch: int) -> int:
-        """Return how many images of a batch are copied at a time: one, unless they are small."""
-        return max(1, min(batch, _COPIES_BYTES // self.pitch))
 
 
 class BestTile(NamedTuple):
@@ -319,23 +280,28 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
         found.append(decision(None, g, problem.strides or _without(absent, dense_strides(order, x_shape, size))))
     if way.widened:
         return [pair for pair in found if pair is not None]
-    geometry = g.unpadded() if padded else g
+    geometry, step = g.unpadded() if padded else g, (1,) * g.ndim
+    apart = math.prod(g.kernel_size) == 1 and not g.is_padded and g.stride != step
+    if apart:  # what lies between the stops is not read
+        geometry, step = Geometry(g.output_shape, g.kernel_size, step, g.padding, g.dilation), g.stride
     shape = (problem.channels, *geometry.spatial_shape)
     room = shape if dot is None else (-(-shape[0] // dot.channels) * dot.channels, *shape[1:])
     moved = math.prod(shape) * size
-    why = "converted" * converted or "padded" * padded or "in whole lanes" * (not whole)
+    why = "converted" * converted or "padded" * padded or "in whole lanes" * (not whole) or "its stops alone" * apart
     own = tuple(axis - 1 for axis in order if axis)
     last = (*range(1, len(shape)), 0)
-    for axes in {own, last} if not any(found) and dot is None else {last}:
+    in_place = any(found)
+    for axes in {own, last} if (apart or not in_place) and dot is None else {last}:
         turned = axes != own
         strides = _pitched(axes, room, size)
         nbytes = max(s * n for s, n in zip(strides, room, strict=True))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
-        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason)
+        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason, step)
         candidate = decision(copy, geometry, (0, *strides))
         if candidate is not None:
             made, cycles = candidate
-            found.append((made, cycles + moved * (_TURNED_CYCLES if turned else _STRAIGHT_CYCLES)))
+            cycles += _COPY_CYCLES if in_place else 0
+            found.append((made, cycles + moved * (_TURNED_CYCLES if turned or apart else _STRAIGHT_CYCLES)))
     return [pair for pair in found if pair is not None]
 
 

@@ -15,9 +15,9 @@ from ...engine.host import require_memory
 from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
-from .decide import LINE, Copy
 from .dots import corrected, interleaved
 from .packing import pack
+from .view import LINE, Copy
 from .work import READ_IN_PLACE, Calls
 
 if TYPE_CHECKING:
@@ -192,7 +192,8 @@ class PreparedLayer:
         p = self._problem
         shape = (p.channels, *p.geometry.spatial_shape)
         strides = self._strides[0][1:]
-        return Copy(shape, strides, _reach(shape, strides, self._dtype.itemsize), self._dtype, False, 0, "strides")
+        nbytes, step = _reach(shape, strides, self._dtype.itemsize), (1,) * p.geometry.ndim
+        return Copy(shape, strides, nbytes, self._dtype, False, 0, "strides", step)
 
     def _filled(self, copy: Copy, images: NDArray[Any]) -> NDArray[Any]:
         """Return this thread's copy of images (N, C, *spatial)."""
@@ -206,7 +207,10 @@ class PreparedLayer:
                 room[...] = _moved(p.padding_value, copy)
         pairs = ((0, 0), (0, 0), *(p.geometry.padding if copy.padded else ((0, 0),) * p.geometry.ndim))
         room = room[: len(images)]
-        fill_padded(room, images, pairs, p.padding_mode, partial(_convert, offset=copy.offset, threads=self._threads))
+        stops = (slice(None), slice(None), *(slice(None, None, step) for step in copy.step))
+        fill_padded(
+            room, images[stops], pairs, p.padding_mode, partial(_convert, offset=copy.offset, threads=self._threads)
+        )
         return room
 
     @property

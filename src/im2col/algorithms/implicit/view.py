@@ -5,14 +5,22 @@ The column matrix is never made; this is what stands for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...spec.geometry import Geometry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+
     from ...spec.problem import Problem
+
+
+LINE = 64
+"""Bytes of a cache line."""
+_COPIES_BYTES = 256 << 10
+"""Of copies of small images, so that a core's second level of cache still holds them when they are read."""
 
 
 class View(NamedTuple):
@@ -49,6 +57,46 @@ class View(NamedTuple):
         """Elements of the result from one position of a row to the next; 0 where it is no such number."""
         step = self.out_position[-1]
         return step // self.out_size if step > 0 and step % self.out_size == 0 else 0
+
+
+class Copy(NamedTuple):
+    """A copy of an image that is read in its place: converted, padded, or in another order.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (C, *spatial), with the padding if it is part of the copy.
+    strides : tuple of int
+        Bytes.
+    nbytes : int
+    dtype : dtype
+    padded : bool
+        Whether the padding is part of the copy.
+    offset : int
+        What is added to each pixel.
+    why : str
+        For people.
+    step : tuple of int
+        Pixels from one that is copied to the next, along each spatial axis.
+    """
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    nbytes: int
+    dtype: np.dtype[Any]
+    padded: bool
+    offset: int
+    why: str
+    step: tuple[int, ...]
+
+    @property
+    def pitch(self) -> int:
+        """Bytes from one copy to the next where several images are copied: whole lines of the cache."""
+        return -(-self.nbytes // LINE) * LINE
+
+    def images(self, batch: int) -> int:
+        """Return how many images of a batch are copied at a time: one, unless they are small."""
+        return max(1, min(batch, _COPIES_BYTES // self.pitch))
 
 
 class GroupShape(NamedTuple):

@@ -19,7 +19,7 @@ from ..table_sizes import ragged_bytes, row_tables_bytes
 from ..view import share_inside
 from ..work import TileRun, job_table
 from . import cycles as model
-from .filter_lanes import JOB, FilterTile, filter_lanes, stored_positions
+from .filter_lanes import JOB, PARTED_JOB, FilterTile, filter_lanes, stored_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -64,7 +64,8 @@ class FilterShape(NamedTuple):
         for lanes in model.lane_counts(target.vector_bytes // view.size):
             for vectors in range(1, min(model.MOST_VECTORS, -(-group.filters // lanes)) + 1):
                 # The sums, a tap's weights, and one pixel, which the product itself broadcasts for a single vector.
-                positions = min(model.MOST_POSITIONS, (_registers(target, dot) - vectors) // vectors)
+                room = model.registers(target) if dot else model.fused_registers(target)
+                positions = min(model.MOST_POSITIONS, (room - vectors) // vectors)
                 yield cls(lanes, vectors, positions, transposed)
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
@@ -73,17 +74,20 @@ class FilterShape(NamedTuple):
         taps = group.channels * g.taps * share_inside(g)
         total = 0.0
         for vectors, blocks in split_evenly(-(-group.filters // self.lanes), self.vectors):
+            part = self._part(view, group.channels, vectors, target.caches)
+            parts = -(-group.channels * g.taps // part)
             for size, tiles in split_evenly(g.output_shape[-1], self.positions):
                 weights = vectors * nbytes
                 products = model.products(size * vectors, nbytes, target)
                 loads = (vectors + size) * target.load_cycles(nbytes) * model.LOADS_TOGETHER
                 tap = max(products, loads + model.arriving(view, group, weights, size, target)) + model.TAP_CYCLES
-                tap += model.waiting(view, group, weights, size, target)
+                tap += model.waiting(view, weights, size, target, part) + model.lost(view, group, weights, size, target)
                 tap *= model.conflicts(view.pixel[-1] * g.stride[-1], size, target)
                 store = vectors * self._store_cycles(size, view, target)
                 if self.transposed:  # each filter has a line of its own
                     store *= model.crowding(view.out_filter, vectors * self.lanes, target)
-                total += blocks * tiles * (taps * tap + store + model.TILE_CYCLES)
+                # After each part sums are stored, and after all but the first the earlier ones are read.
+                total += blocks * tiles * (taps * tap + (2 * parts - 1) * store + parts * model.TILE_CYCLES)
         return total * group.groups * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
 
     def _store_cycles(self, positions: int, view: View, target: Target) -> float:
@@ -130,6 +134,13 @@ class FilterShape(NamedTuple):
         ]
         return found + [self.ragged_run(tiling, taps, run) for run in ragged_runs(view, borders, size, channels)]
 
+    def _part(self, view: View, channels: int, vectors: int, caches: tuple[int, int, int]) -> int:
+        """Return how many taps are multiplied together: all, unless so many weights leave the second level of cache."""
+        taps = channels * view.geometry.taps
+        if view.out_size != view.size:  # the result cannot hold sums
+            return taps
+        return model.part(taps, vectors * self.lanes * view.size, caches)
+
     def table_bytes(self, tiling: Tiling) -> int:
         """Return the bytes of the tables, and of what is needed to make them."""
         g = tiling.view.geometry
@@ -164,10 +175,12 @@ class FilterShape(NamedTuple):
         g, step = view.geometry, view.pixel[-1] * view.geometry.stride[-1]
         positions, masks = pattern
         filters = sum(each.blocks * each.width for each in blocks)
-        row_bytes = positions * tiles * (channels * view.size * math.prod(g.stride) + filters * view.out_size)
         calls = []
         for each in blocks:
             vectors, last = each.shape
+            part = self._part(view, channels, vectors, tiling.caches)
+            seen = min(channels, part) * view.size * math.prod(g.stride)
+            row_bytes = positions * tiles * (seen + filters * view.out_size)
             tile = FilterTile(
                 dtype=tiling.dtype,
                 lanes=self.lanes,
@@ -181,10 +194,11 @@ class FilterShape(NamedTuple):
                 dot=tiling.dot,
                 paired=paired,
                 ragged=ragged,
+                parted=part < len(taps),
             )
             packed = each.packed * g.taps * channels * view.size
             job = job_table(
-                JOB,
+                PARTED_JOB if tile.parted else JOB,
                 taps=taps,
                 rows=rows,
                 spans=spans,
@@ -203,18 +217,11 @@ class FilterShape(NamedTuple):
                 out_tile=view.out_position[-1] * positions,
                 out_step=view.out_filter if self.transposed else view.out_position[-1],
                 scales=tiling.scales_at,
+                part=part,
+                taps_stop=len(taps),
             )
             calls.append((filter_lanes(tile), job, each.first * view.channel if paired else 0))
         return TileRun(len(rows), tuple(calls), (taps, rows, spans))
-
-
-def _registers(target: Target, dot: bool) -> int:
-    """Return the vector registers for sums and weights: all but one, a pixel's, where products are fused with sums.
-
-    So 4 positions × 3 vectors take the 16 registers of AVX2. Dot products may leave their sum to another instruction.
-    """
-    fused = target.has_fma and not target.is_arm and not dot
-    return target.vector_registers - 1 if fused else model.registers(target)
 
 
 def _instructions(runs: Iterable[Run], vectors: Sequence[int]) -> int:

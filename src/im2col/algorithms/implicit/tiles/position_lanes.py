@@ -55,6 +55,8 @@ class PositionTile(NamedTuple):
     lines : (int, int) or None
         Rows first <= i < stop of the image that are there for every tile, counted from the first that a tile reads; the
         others are padding, and are skipped. None where it differs from tile to tile.
+    masked : bool
+        Whether some tiles read columns that are not there.
     epilogue : Epilogue
         What happens to the sums on their way out.
     """
@@ -71,6 +73,7 @@ class PositionTile(NamedTuple):
     shuffled: bool
     spread: int
     lines: tuple[int, int] | None
+    masked: bool
     epilogue: Epilogue
 
 
@@ -142,11 +145,10 @@ class _Writer:
             plain = b.sub(row["plain1"], row["plain0"])
             row_at = layer | {"x": b.at(layer["x"], row["x"]), "out": b.at(layer["out"], row["out"])}
             with nest.over("block", order="w bias out", at=row_at, bias=bias_bytes) as at:
-                if (
-                    self.tile.spread > 1
-                ):  # beside what it takes to store apart, masks cost nothing: half the code will do
+                # Beside what it takes to store apart, masks cost nothing: half the code will do.
+                if self.tile.spread > 1 or not self.tile.masked:
                     with b.loop(row["tiles"]) as i:
-                        self._tile(row, i, at, masked=True)
+                        self._tile(row, i, at, masked=self.tile.masked)
                 else:
                     with b.loop(b.sub(row["tiles"], plain)) as i:
                         # The tiles before and behind the plain ones, one after the other.

@@ -42,6 +42,8 @@ _MOST_ALONE = 7, 9
 its weight, and needs both."""
 _FROM_SECOND_LEVEL = 3.0
 """How much longer a vector takes to load from the second level of cache."""
+_PLANE_CYCLES = 0.3
+"""Of the address of a plane, where a window is one pixel."""
 _LINE_CYCLES = 2.0
 """Of the address of a line of the image, which may be one of zeros."""
 _NOT_HIDDEN, _UNALIGNED = 0.25, 1.05
@@ -97,11 +99,18 @@ class PositionShape(NamedTuple):
                     for filters in sizes:
                         for shuffled in (False, True)[: 1 + may_shuffle]:
                             shape = cls(lanes, vectors, rows, filters, shuffled, tall)
-                            if shape._fits(g, target, _MOST_UNROLLED[view.spread > 1]):
+                            if shape._fits(view, target):
                                 yield shape
 
-    def _fits(self, g: Geometry, target: Target, most: int) -> bool:
+    def _masked(self, view: View) -> bool:
+        """Whether some tile may read columns that are not there; where results lie apart, all of them read masks."""
+        g = view.geometry
+        whole = g.stride[-1] == 1 and not any(g.padding[-1]) and g.output_shape[-1] >= self.lanes * self.vectors
+        return self.shuffled or not whole or view.spread > 1
+
+    def _fits(self, view: View, target: Target) -> bool:
         """Whether the sums stay in registers, with the pixels of a line, its masks, and a weight, in short kernels."""
+        g, most, masked = view.geometry, _MOST_UNROLLED[view.spread > 1], self._masked(view)
         rows, columns, stride = g.kernel_size[-2], g.kernel_size[-1], g.stride[-1]
         sums = self.filters * self.rows * self.vectors
         pixels = self.vectors + stride - 1
@@ -109,16 +118,17 @@ class PositionShape(NamedTuple):
             if rows * columns * sums > model.MOST_PRODUCTS or (columns - 1) // stride > self.lanes:
                 return False
             pixels += stride * (self.vectors + 1) + 3
-        if target.vector_bytes < 64:  # masks are vectors too
+        if target.vector_bytes < 64 and masked:  # masks are vectors too
             pixels += self.vectors * stride
-            if self.vectors == self.rows == 1 and sums > _MOST_ALONE[rows * columns > 1]:
-                return False
+        if target.vector_bytes < 64 and self.vectors == self.rows == 1 and sums > _MOST_ALONE[rows * columns > 1]:
+            return False
         # Where several rows and filters meet, each line would need too many weights to read them anew.
         weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1
         # Each line is loaded and its sums are settled, each weight is loaded and multiplied.
         unrolled = len(self._rows_read(g)) * (4 * self.vectors + sums + 2)
         unrolled += rows * self.rows * self.filters * (4 + self.vectors)
-        return sums + pixels + weights <= model.registers(target) and unrolled <= most
+        room = model.registers(target) if masked else model.fused_registers(target)
+        return sums + pixels + weights <= room and unrolled <= most
 
     def _rows_read(self, g: Geometry) -> set[int]:
         """Return the rows of the image that a tile reads, counted from its first."""
@@ -164,7 +174,7 @@ class PositionShape(NamedTuple):
             column = max(kernel_rows * max(products, target.pace.latency), loads + weights * 0.5)
             column += _NOT_HIDDEN * loads if window else 0.0
             store = chains * 2 * view.spread * per
-            plane = kernel_columns * column + (lines * _LINE_CYCLES if window else 0.0)
+            plane = kernel_columns * column + (lines * _LINE_CYCLES if window else _PLANE_CYCLES)
             total += blocks * tiles * (planes * plane + store + model.TILE_CYCLES)
         total *= group.groups * -(-height // self.rows) * math.prod(g.output_shape[:-2])
         total *= _UNALIGNED if window else 1.0
@@ -222,6 +232,7 @@ class PositionShape(NamedTuple):
                 shuffled=self.shuffled,
                 spread=view.spread,
                 lines=_lines(g, self),
+                masked=self._masked(view),
                 epilogue=tiling.epilogue,
             )
             block = each.width * g.taps * channels * view.size
