@@ -1,4 +1,7 @@
-"""How good the choice of a tile is: the candidates of a layer are measured, and the choice is held against the best."""
+"""How good the choice of a tile is: the candidates of a layer are measured, and the choice is held against the best.
+
+And what a layout costs: how fast the choice for channels first is, of the speed of that for channels last.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,8 @@ HELP = "Measure the tiles that the model weighs, layer by layer, and what its ch
 CSV = Path("bench", "out", "model.csv")
 LAYERS = "resnet50,squeezenet,stem,mbv2*,grouped,3d,1d"
 LAYOUTS: tuple[Layout, ...] = ("NCHW", "NHWC")
+_FEWEST_TERMS = 32
+"""Taps of a sum from which on both layouts are to be as fast."""
 _FIRST_TURNS = 5
 _STRAY = 1.15
 """Times the fastest of the first turns: what took longer than that has no part in the last ones."""
@@ -72,16 +77,19 @@ def run(options: argparse.Namespace) -> None:
     print(f"Kernels for {target.cpu}, vectors of {target.vector_bytes} bytes, one thread.")
     print("Loss: seconds of the tile that the model chooses ÷ seconds of the best one.")
     losses: list[float] = []
+    layouts: list[float] = []
     options.csv.parent.mkdir(parents=True, exist_ok=True)
     with options.csv.open("w", newline="", encoding="utf-8") as file, fresh_process(1) as ask:
         lines = csv.writer(file)
         lines.writerow(("layer", "layout", *Measured._fields))
         for layer in read_layers():
+            chosen: dict[str, float] = {}
             for layout in LAYOUTS if common.matches(options.layers, *layer.words) else ():
                 found = ask(partial(measured, layer, layout, options.within, options.seconds))
                 lines.writerows((layer.name, layout, *each) for each in found)
                 choice, best = found[0], min(found, key=lambda each: each.seconds)
                 losses.append(choice.seconds / best.seconds)
+                chosen[layout] = choice.seconds
                 better = f"; better: {best.name}" if losses[-1] > 1.02 else ""
                 speed = layer.flops / choice.seconds / 1e9
                 print(
@@ -89,7 +97,15 @@ def run(options: argparse.Namespace) -> None:
                     f"{speed:.0f} GFLOP/s by {choice.name}{better}",
                     flush=True,
                 )
+            if chosen and layer.terms >= _FEWEST_TERMS:
+                layouts.append(chosen["NHWC"] / chosen["NCHW"])
+                print(f"       {layer.name}: NCHW has {layouts[-1]:.3f} of the speed of NHWC", flush=True)
     print(f"{len(losses)} choices: geometric mean {geometric_mean(losses):.3f}, worst {max(losses):.3f}")
+    if layouts:
+        print(
+            f"NCHW ÷ NHWC, {len(layouts)} layers of {_FEWEST_TERMS} taps and more: geometric mean "
+            f"{geometric_mean(layouts):.3f}, least {min(layouts):.3f}"
+        )
 
 
 def measured(layer: Layer, layout: Layout, within: float, seconds: float) -> list[Measured]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from im2col.engine import gather, scatter
+from im2col.engine import gather, host, scatter
 
 from .kit.browser import chromium
 from .kit.copies import THRESHOLDS
@@ -71,6 +72,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for place, item in enumerate(family):
             if place not in kept:
                 item.add_marker("wide")
+
+
+@pytest.fixture(autouse=True)
+def _budget_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no answer about the memory hold beyond the request that it was asked for: tests change it."""
+    monkeypatch.setattr(host, "_FRESH_SECONDS", 0)
+    monkeypatch.setattr(host, "_answer", (-math.inf, 0))
 
 
 @pytest.fixture(scope="session")

@@ -22,14 +22,33 @@ FILES: dict[str, tuple[str, ...]] = {
     "spec/geometry.py": ("test_geometry.py", "test_transform.py"),
     "matrix/overlap.py": ("test_fold.py", "test_budget.py::test_the_counts"),
     "matrix/regions.py": ("test_fold.py",),
-    "algorithms/implicit/borders.py": ("test_borders.py", *_DIGESTS),
+    "algorithms/implicit/borders.py": ("test_borders.py", "test_mapped_borders.py", *_DIGESTS),
+    "algorithms/implicit/tiles/mapped.py": (
+        *(
+            f"test_mapped_borders.py::{name}"
+            for name in (
+                "test_what_tiles_at_the_ends_see",
+                "test_kernels_serve_rows_of_any_length",
+                "test_pieces_cover_rows_and_meet_no_border",
+                "test_moved_rows",
+                "test_layers",
+                "test_zeros_beside_a_border_of_pixels",
+            )
+        ),
+        "test_implicit.py::test_padding_modes",
+    ),
     "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
     "algorithms/implicit/tiles/positions.py": (
         *_DIGESTS,
         "test_implicit.py::test_rows_of_several_pieces",
         "test_transpose.py::test_rows_of_whole_tiles",
     ),
-    "algorithms/implicit/tiles/filters.py": _DIGESTS,
+    "algorithms/implicit/tiles/filters.py": (
+        "test_parts.py::test_there_are_parts",
+        "test_parts.py::test_layers_with_parts",
+        "test_parts.py::test_results_that_hold_no_sums",
+        *_DIGESTS,
+    ),
     "algorithms/implicit/tiles/windows.py": ("test_windows.py", *_DIGESTS),
     "algorithms/implicit/tiles/channel_lanes.py": (
         *_DIGESTS,
@@ -44,7 +63,6 @@ TUNING = {
         "cycles",
         "_store_cycles",
         "candidates",
-        "_registers",
         "_of",
         "_fits",
         "_instructions",
@@ -111,6 +129,7 @@ EQUIVALENT: dict[str, str] = {
             "if high - low < tiles or view.spread > 0:",
         )
     },
+    "algorithms/implicit/tiles/positions.py _masked: return self.shuffled or not whole or view.spread > 2": _MASKED,
     **{
         f"algorithms/implicit/tiles/windows.py runs: {line}": "how many vectors and rows pass together is tuning"
         for line in (
@@ -122,6 +141,9 @@ EQUIVALENT: dict[str, str] = {
             "block=max(1, tiling.caches[1] // 5 // row_bytes),",
         )
     },
+    "algorithms/implicit/tiles/windows.py _shared: if view.size < 3 or not target.has_fma:": "no number has 3 bytes",
+    "algorithms/implicit/tiles/windows.py _shared: "
+    "picks = not target.is_arm and 31 <= lanes * view.size <= target.vector_bytes": "no vector has 31 bytes",
     **{
         "algorithms/implicit/tiles/windows.py _guarded: "
         f"return tuple(i for i in lines if {above} or last + i >= g.spatial_shape[0])": (
@@ -129,11 +151,35 @@ EQUIVALENT: dict[str, str] = {
         )
         for above in ("first + i <= 0", "first + i < 1", "first - i < 0")
     },
-    "algorithms/implicit/tiles/windows.py _pixels_inside: pixels = (run.positions - 0) * g.stride[1] + g.span[1]": (
+    "algorithms/implicit/tiles/windows.py _part: pixels = (run.positions - 0) * g.stride[1] + g.span[1]": (
         "the bound behind the last pixel that a tile reads may be larger"
     ),
-    "algorithms/implicit/tiles/windows.py _pixels_inside: return max((-1), -start), "
+    "algorithms/implicit/tiles/windows.py _part: first, stop = max((-1), -start), "
     "min(pixels, g.spatial_shape[1] - start)": "a tile reads no pixel before its first",
+    "algorithms/implicit/tiles/mapped.py mapped_pieces: "
+    "first = start if covered > tile else min(start, _last_inside(g, reach))": (
+        "a tile that ends where the border's begins reads no pixel behind the row's last one"
+    ),
+    **{
+        f"algorithms/implicit/tiles/mapped.py mapped_pieces: pieces.append((first, tiles, 0, tiles, 0, {most}))": (
+            "a single tile that reaches back by a column more still covers all"
+        )
+        for most in ("max((-1), covered - tile)", "max(1, covered - tile)")
+    },
+    "algorithms/implicit/tiles/mapped.py borders: last = max((-1), columns - reach.tile)": "less than none is none",
+    "algorithms/implicit/tiles/mapped.py borders: if column == 0 and count - before < n:": (
+        "a row just as long may have a kernel of its own"
+    ),
+    **{
+        f"algorithms/implicit/tiles/mapped.py maps_columns: return ends and ({few} or (last {more} between and last * "
+        f"g.stride[-1] {most} g.padding[-1][0]))": "what is not mapped is copied"
+        for few, more, most in (
+            ("between < 0", ">=", ">="),
+            ("between <= (-1)", ">=", ">="),
+            ("between <= 0", ">", ">="),
+            ("between <= 0", ">=", ">"),
+        )
+    },
     **{
         f"algorithms/implicit/tiles/filters.py _run: block=max({least}, tiling.caches[1] // 4 // "
         f"max({row}, row_bytes)),": "how many rows pass together is tuning, and no row is without bytes"

@@ -853,6 +853,11 @@ def test_the_command_of_the_model_measures_candidates(
         assert cycles == sorted(cycles)
         assert cycles[-1] <= 1.3 * cycles[0]
         assert f"{seconds[0] / min(seconds):.3f}" == line[1]
+    choices = {row["layout"]: float(row["seconds"]) for row in reversed(rows)}
+    ratio = f"{choices['NHWC'] / choices['NCHW']:.3f}"
+    assert layer.terms >= 32
+    assert f"       {layer.name}: NCHW has {ratio} of the speed of NHWC\n" in text
+    assert f"NCHW ÷ NHWC, 1 layers of 32 taps and more: geometric mean {ratio}, least {ratio}\n" in text
 
 
 def test_a_wrong_candidate_is_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ import pytest
 from im2col import ArgumentError, col2im, conv, conv_transpose, conv_weight_gradient, im2col, plan
 from im2col.algorithms.implicit.tiles import filter_lanes
 from im2col.engine import cache as store
-from im2col.engine import compiler, gather, gather_kernels, scatter, scatter_kernels
+from im2col.engine import compiler, gather, gather_kernels, scatter, scatter_kernels, scatter_lines
 from im2col.engine.compiler import Kernel
 from im2col.engine.target import NAMED, host
 from im2col.errors import EngineWarning
@@ -212,7 +212,7 @@ OLDER = {
     *("copy_long_runs", "copy_strided_runs_4_by_2", "copy_strided_runs_2"),
     *("copy_tiles_1_8", "copy_tiles_1_16", "copy_tiles_2_16", "copy_tiles_4_8", "copy_tiles_8_4"),
 }
-OLDER_SUMS = [scatter_kernels.Element(*names) for names in (("f4", "f4"), ("i8", "i1"), ("u8", "u2"))]
+OLDER_SUMS = [scatter_lines.Element(*names) for names in (("f4", "f4"), ("i8", "i1"), ("u8", "u2"))]
 
 
 def run_for(cpu: str) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from im2col import conv
+from im2col.algorithms.implicit.dots import Dot, interleaved
 from im2col.engine import compiler
 
 from .kit.layers import Case, anything
@@ -449,3 +450,23 @@ def convolve_against_forbidden_pages() -> None:
 def test_no_page_beside_an_array_is_touched() -> None:
     """A pair or a quadruple that the channels do not fill reads nothing beside the arrays in their stead."""
     run_alone("test_dot", "convolve_against_forbidden_pages()")
+
+
+@pytest.mark.parametrize("channels", [4, 6, 7])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 2), ()])
+@pytest.mark.parametrize(("name", "count", "kind"), [("i2", 2, "i2"), ("u1i1", 4, "i1"), ("i2", 2, "i1")])
+def test_weights_in_lanes(name: str, count: int, kind: str, kernel: tuple[int, ...], channels: int) -> None:
+    """Neighbouring channels in one number, zeros for those that are not there; a view where they lie so already."""
+    dot = Dot(name, count, np.dtype(np.int16 if name == "i2" else np.uint8))
+    narrow = np.dtype(np.int16 if name == "i2" else np.int8)
+    first = np.random.default_rng(0).integers(-99, 99, (5, channels, *kernel)).astype(kind)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(first, 1, -1)), -1, 1)
+    for w in (first, last, first[::2], last[1:4]):
+        result = interleaved(w, dot, 1)
+        assert result.shape == (len(w), -(-channels // count), *kernel)
+        lanes = np.moveaxis(result, 1, -1)
+        parts = np.ascontiguousarray(lanes).view(narrow)
+        np.testing.assert_array_equal(parts[..., :channels], np.moveaxis(w, 1, -1))
+        assert not parts[..., channels:].any()
+        side_by_side = np.moveaxis(w, 1, -1).strides[-1] == w.itemsize
+        assert np.shares_memory(result, w) == (side_by_side and w.dtype == narrow and channels % count == 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -169,6 +170,45 @@ def test_require_memory_lets_through_what_fits(host_of: HostOf) -> None:
     """Exactly what is available may be taken."""
     host_of({"meminfo": MEMINFO}, {})
     host.require_memory(8_000_000 * 1024, "use less", "the matrix")
+
+
+def test_an_answer_holds_for_what_takes_little_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For some milliseconds, until an eighth of it has been let through; a refusal lets nothing through."""
+    asked, clock = list[int](), [100.0]
+
+    def available() -> int:
+        asked.append(1)
+        return 800 << 20
+
+    monkeypatch.setattr(host, "available_memory", available)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(host, "_FRESH_SECONDS", 0.05)
+    questions = []
+    for mebibytes, seconds in ((30, 0), (30, 0.01), (30, 0.01), (30, 0), (20, 0), (17, 0.049), (17, 0.01), (16, 9)):
+        clock[0] += seconds
+        host.require_memory(mebibytes << 20, "use less", "it")
+        questions.append(len(asked))
+    # 100 MiB are let through by an answer: 30 + 30 + 30, then 30 + 20 + 17, and 17 more once it is old.
+    assert questions == [1, 1, 1, 2, 2, 2, 3, 3]
+    for _ in range(2):
+        with pytest.raises(MemoryBudgetError):
+            host.require_memory(801 << 20, "use less", "it")
+    host.require_memory(50 << 20, "use less", "it")
+    host.require_memory(50 << 20, "use less", "it")
+    assert len(asked) == 6
+    host.require_memory(700 << 20, "use less", "it", beside=90 << 20)
+    host.require_memory(17 << 20, "use less", "it")
+    assert len(asked) == 8
+
+
+def test_an_answer_that_is_none_holds_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the host does not say, it is not asked again at once."""
+    asked = list[int]()
+    monkeypatch.setattr(host, "available_memory", lambda: asked.append(1))
+    monkeypatch.setattr(host, "_FRESH_SECONDS", 60)
+    for _ in range(3):
+        host.require_memory(1 << 60, "use less", "it")
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,25 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from im2col import conv, conv1d, conv2d, conv3d, im2col, plan
-from im2col.algorithms.implicit import decide
+from im2col.algorithms.implicit import decide, view
 from im2col.algorithms.implicit.tiles.positions import PositionShape
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
 
 from .fuzz import FAMILY, draw
 from .kit.convolutions import layer, stored
-from .kit.layers import LAYERS, Case, assert_within, dtype_of, expected, judge, last, problem_of, within
+from .kit.layers import (
+    LAYERS,
+    Case,
+    assert_same_bits,
+    assert_within,
+    dtype_of,
+    expected,
+    judge,
+    last,
+    problem_of,
+    within,
+)
 from .kit.oracles import Window, activated, layer_sums
 from .kit.outcomes import require
 from .kit.processes import run_alone
@@ -544,24 +555,6 @@ def test_numbered_functions(function: Callable[..., Array], k: int) -> None:
 # The same bits.
 
 
-def assert_same_bits(case: Case) -> None:
-    """Assert that threads, the batch, a plan, and where the arrays lie change no bit of a result."""
-    case = replace(case, batch=3 if "N" in case.axes else 1, threads=1, x_order="C", out_order=None)
-    x, w, bias = case.arrays()
-    once = conv(x, w, bias, algorithm="implicit", threads=1, **case.options)
-    for threads in (2, 3, 5):
-        assert conv(x, w, bias, algorithm="implicit", threads=threads, **case.options).tobytes() == once.tobytes()
-    prepared = plan(case.x_shape, w, bias, x_dtype=x.dtype, algorithm="implicit", threads=2, **case.options)
-    assert prepared(x).tobytes() == once.tobytes()
-    assert prepared(x, within(once)[1]).tobytes() == once.tobytes()
-    assert prepared(within(x)[1]).tobytes() == once.tobytes()
-    if "N" in case.axes:
-        axis = case.axes.index("N")
-        for n in range(3):
-            alone = conv(x.take([n], axis), w, bias, algorithm="implicit", threads=1 + n, **case.options)
-            assert alone.tobytes() == once.take([n], axis).tobytes()
-
-
 @pytest.mark.parametrize("name", one_in(8, LAYERS))
 def test_the_same_bits(name: str) -> None:
     """For any number of threads, and alone or in a batch."""
@@ -628,7 +621,7 @@ def test_small_images_are_copied_together(
     batch: int, dtype: str, mode: Any, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each image gets the bits that it gets alone, into arrays of any strides, with a remainder at the end."""
-    monkeypatch.setattr(decide, "_COPIES_BYTES", 2500)
+    monkeypatch.setattr(view, "_COPIES_BYTES", 2500)
     forget_choices()
     rng = np.random.default_rng(5)
     x, w = rng.integers(-9, 9, (batch, 3, 7, 9)).astype(dtype), rng.integers(-9, 9, (4, 3, 3, 3)).astype(dtype)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from im2col.errors import GeometryError
 from im2col.memory import memoized
 
 from .kit.outcomes import raises_exactly
+from .kit.strategies import BFLOAT16
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +47,7 @@ def counted() -> tuple[Any, list[Any]]:
         (np.dtype(np.float32), np.dtype("?"), np.dtype("c16")),
         (np.float32, (np.int8, np.dtype(np.int8))),
         ({"W": "wrap", "H": [1]}, {}),
+        (BFLOAT16, (np.dtype(ml_dtypes.int4), np.dtype(np.float16))),
     ],
     ids=repr,
 )
@@ -65,6 +68,7 @@ def test_plain_values_are_remembered(arguments: tuple[Any, ...]) -> None:
         ((1, (2,)), (1, 2), ("", b"", ())),
         ({}, {1: 2}, {1.0: 2}, {2: 1}, {1: 2, 3: 4}, {1: 3, 2: 4}, [(1, 2)], ((1, 2),)),
         (np.dtype("f4"), np.float32, np.dtype(">f4"), np.dtype("f8"), "f", b"f", "float32", b"float32"),
+        (BFLOAT16, np.dtype(ml_dtypes.float8_e5m2), np.dtype(ml_dtypes.int4), np.dtype(np.float16), np.dtype("u2")),
         (np.dtype("?"), np.bool_, bool, np.dtype("V2"), np.dtype("U1"), np.dtype([("f", "f4")])),
     ],
     ids=repr,

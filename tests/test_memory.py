@@ -19,7 +19,7 @@ import pytest
 import im2col
 from im2col import memory
 from im2col.engine import cache, scratch, threads
-from im2col.layers import stages
+from im2col.layers import phases
 from im2col.memory import lazy, memoized
 
 from .kit.processes import HANG_SECONDS
@@ -224,7 +224,7 @@ def test_bands_keep_their_tables(monkeypatch: pytest.MonkeyPatch) -> None:
         run(tasks, workers)
         assert len(noise) == 199
 
-    monkeypatch.setattr(stages, "run_parallel", later)
+    monkeypatch.setattr(phases, "run_parallel", later)
     assert np.array_equal(im2col.conv_transpose(x, w, stride=2, threads=1), expected)
     assert calls
 

@@ -11,7 +11,7 @@ import pytest
 from im2col.engine.builder import Builder
 from im2col.engine.compiler import Kernel, required
 from im2col.engine.gather_plan import plan_copy
-from im2col.engine.sequence import ARRAYS, Step, Steps, address_of
+from im2col.engine.sequence import ARRAYS, Round, Step, Steps, address_of
 
 from .kit.outcomes import require
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 require("llvmlite")
 
 
-def _write_sum(name: str, _target: Target) -> str:
+def _write_added(name: str, _target: Target) -> str:
     """Write a kernel that adds two integers and two arguments to a third integer, and needs no fourth address."""
     b = Builder(name, "a b to unused n m")
     first, second, to = (b.address(b[each]) for each in ("a", "b", "to"))
@@ -30,7 +30,17 @@ def _write_sum(name: str, _target: Target) -> str:
     return b.finish()
 
 
-SUM = Kernel("sequence_test_sum", _write_sum, (), 6)
+def _write_doubled(name: str, _target: Target) -> str:
+    """Write a kernel that overwrites an integer with the double of another one and an argument."""
+    b = Builder(name, "to source n")
+    to, source = (b.address(b[each]) for each in ("to", "source"))
+    number = b.load(source, b.i64)
+    b.store(b.add(b.add(number, number), b["n"]), to)
+    return b.finish()
+
+
+ADDED = Kernel("sequence_test_added", _write_added, (), 6)
+DOUBLED = Kernel("sequence_test_doubled", _write_doubled, (), 3)
 
 
 def arrays() -> list[np.ndarray[Any, Any]]:
@@ -59,18 +69,19 @@ def test_arrays_are_found_by_their_identity(array: np.ndarray[Any, Any]) -> None
 @pytest.mark.parametrize("run", ["run", "run_ids", "run_at"])
 @pytest.mark.parametrize("shift", range(ARRAYS))
 def test_each_step_has_its_arrays_and_offsets(shift: int, run: str) -> None:
-    """Every array in every place, by itself, by its identity or by its address; the copies come first."""
+    """Every array in every place, by itself, by its identity or by its address; copies come first, and sums last."""
     a, b, to, fourth, source, room = ((i + shift) % ARRAYS for i in range(ARRAYS))
     given = arrays()
     wanted = [each.copy() for each in given]
     (copy,) = plan_copy((2,), (8,), (8,), 8)
     copies = [Step(required(copy.kernel), ((room, 8), (source, 16)), copy.arguments)]
-    add = partial(Step, required(SUM))
+    add = partial(Step, required(ADDED))
     calls = [
         add(((a, 0), (room, 8), (to, 24), (fourth, 0)), (5, -7)),
         add(((to, 24), (b, 16), (to, 0), (b, 0)), (0, 1)),
     ]
-    steps = Steps([(copies, calls[:1]), ([], []), ([], calls[1:])], None, copy)
+    sums = [Step(required(DOUBLED), ((room, 0), (to, 24)), (9,))]
+    steps = Steps([Round(copies, calls[:1], sums), Round(), Round(calls=calls[1:])], None, copy)
     match run:
         case "run":
             steps.run(*given)
@@ -80,6 +91,7 @@ def test_each_step_has_its_arrays_and_offsets(shift: int, run: str) -> None:
             steps.run_at(*(each.ctypes.data for each in given))
     wanted[room][1:3] = wanted[source][2:4]
     wanted[to][3] += wanted[a][0] + wanted[room][1] + 5 - 7
+    wanted[room][0] = 2 * wanted[to][3] + 9
     wanted[to][0] += wanted[to][3] + wanted[b][2] + 0 + 1
     assert [each.tolist() for each in given] == [each.tolist() for each in wanted]
 
@@ -87,5 +99,5 @@ def test_each_step_has_its_arrays_and_offsets(shift: int, run: str) -> None:
 def test_steps_of_nothing_do_nothing() -> None:
     """No copy and no call."""
     given = arrays()
-    Steps([([], [])] * 2, None, ()).run(*given)
+    Steps([Round()] * 2, None, ()).run(*given)
     assert [each.tolist() for each in given] == [each.tolist() for each in arrays()]

@@ -25,7 +25,7 @@ from im2col import (
     conv_transpose,
 )
 from im2col.engine import host
-from im2col.layers.stages import _BAND_BYTES
+from im2col.layers.phases import _BAND_BYTES
 
 from .kit import oracles
 from .kit.adjoints import (

@@ -13,6 +13,7 @@ from im2col import plan, quantized_conv
 from im2col.algorithms.implicit.decide import BestTile, decide
 from im2col.algorithms.implicit.packing import pack
 from im2col.algorithms.implicit.tiles.channel_lanes import ChannelShape
+from im2col.algorithms.implicit.tiles.window_lanes import packed_filters
 from im2col.algorithms.implicit.tiles.windows import WindowShape
 from im2col.algorithms.implicit.work import Calls
 from im2col.engine import compiler
@@ -53,9 +54,9 @@ def placed(array: Array, at: int) -> Array:
     return copy
 
 
-def computed(case: Case, shape: Any, x: Array, w: Array, out: Array) -> Array:
-    """Convolve with a given tile."""
-    problem, target = problem_of(case, case.dtype), host()
+def computed(case: Case, shape: Any, x: Array, w: Array, out: Array, target: Target | None = None) -> Array:
+    """Convolve with a given tile, on this CPU or one whose instructions it has."""
+    problem, target = problem_of(case, case.dtype), target or host()
     decision = decide(problem, target)
     plain = decision.epilogue._replace(bias=False, activation=None)
     decision = decision._replace(tile=BestTile(shape, 0.0), epilogue=plain)
@@ -94,6 +95,69 @@ def test_every_tile_computes_the_same_bits(name: str) -> None:
     for shape in fitting[:: max(1, len(fitting) // 12)]:
         result = computed(case, shape, x, w, np.full(exact.shape, np.nan, x.dtype))
         assert result.tobytes() == reference.tobytes(), shape
+
+
+GROUPED = {
+    "four of a group": Case((5, 9), (3, 3), padding=1, groups=12, channels=4, filters=4),
+    "two of a group, stride 2": Case((7, 8), (3, 2), stride=2, padding=1, groups=17, channels=2, filters=2),
+    "eight of a group": Case((4, 7), (2, 3), padding=((2, 0), (0, 2)), groups=7, channels=8, filters=8),
+    "as many as lanes": Case((5, 6), (3, 3), padding=1, groups=3, channels=16, filters=16),
+    "more filters than channels": Case((6, 5), (3, 3), padding=1, groups=3, channels=3, filters=32, bias=True),
+    "one channel, many filters": Case((6, 5), (3, 3), padding=1, groups=3, filters=16),
+    "dilated": Case((9, 11), (3, 2), dilation=(2, 3), padding=3, stride=(1, 2), groups=6, channels=4, filters=4),
+    "1-d": Case((40,), (5,), padding=2, groups=9, channels=4, filters=4),
+    "a batch of doubles": Case((4, 5), (3, 3), padding=1, groups=6, channels=4, filters=4, batch=2, dtype="float64"),
+    "doubles, two of a group": Case((4, 5), (3, 3), padding=1, groups=9, channels=2, filters=2, dtype="float64"),
+    "integers": Case((4, 5), (3, 3), padding=1, groups=5, channels=8, filters=8, dtype="int32"),
+}
+
+
+@pytest.mark.parametrize("cpu", ["host", "avx2"])
+@pytest.mark.parametrize("name", GROUPED)
+def test_every_tile_of_groups_computes_the_same_bits(name: str, cpu: str) -> None:
+    """The right ones, by every number of rows, positions and lanes."""
+    case = last(GROUPED[name])
+    x, w, _ = case.arrays()
+    exact, bound = expected(case, x, w, None)
+    target = host() if cpu == "host" else NAMED[cpu]._replace(triple=host().triple)
+    fitting = shapes(case, target)
+    assert len({shape.positions for shape in fitting}) > 1
+    assert {shape.keeps for shape in fitting} == {False}
+    results = set()
+    for shape in fitting[:: max(1, len(fitting) // 6)]:
+        junk = np.full(exact.shape, np.iinfo(x.dtype).max if x.dtype.kind == "i" else np.nan, x.dtype)
+        result = computed(case, shape, x, w, junk, target)
+        assert_within(result, exact, bound)
+        results.add(result.tobytes())
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize(
+    ("channels", "filters"), [(2, 2), (4, 4), (8, 8), (16, 16), (3, 16), (1, 8), (4, 8), (8, 4), (16, 32)]
+)
+def test_groups_of_all_sizes(channels: int, filters: int) -> None:
+    """Whatever tile they get; prime numbers of groups fill no vector evenly."""
+    for groups in (2, 13):
+        judge(last(Case((5, 6), (3, 3), padding=1, groups=groups, channels=channels, filters=filters, bias=True)))
+
+
+@pytest.mark.parametrize(("channels", "filters"), [(1, 16), (4, 4), (16, 16)])
+def test_groups_are_never_moved_to_whole_vectors(channels: int, filters: int) -> None:
+    """A vector that started between groups would mix their pixels, wherever arrays lie."""
+    case = last(Case((4, 5), (3, 3), padding=1, groups=16, channels=channels, filters=filters))
+    x, w, _ = case.arrays()
+    exact, bound = expected(case, x, w, None)
+    for at, to in ((0, 0), (4, 16), (32, 4), (60, 8)):
+        for shape in shapes(case, host())[::20]:
+            junk = placed(np.full(exact.shape, np.nan, x.dtype), to)
+            assert_within(computed(case, shape, placed(x, at), w, junk), exact, bound)
+
+
+def test_taps_of_groups_do_not_meet_in_few_sets() -> None:
+    """By hand: whole vectors, and one more where a tap would be a multiple of 4 of them."""
+    found = [packed_filters(filters, 16, 8) for filters in (17, 40, 64, 250, 256, 272)]
+    assert found == [32, 48, 80, 272, 272, 272]
+    assert packed_filters(256, 16, 1) == 256  # of depthwise layers, taps are few
 
 
 @pytest.mark.parametrize("channels", [48, 64, 50])

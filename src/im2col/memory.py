@@ -42,6 +42,8 @@ _EQUAL_ALIKE = {type(None), int, bool, str}
 """Whose equal values of one type are the same: 0.0 and -0.0 are not."""
 _ATOMS = {*_EQUAL_ALIKE, float}
 _DTYPES = {type(dtype): dtype for dtype in map(np.dtype, "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"])}
+_REGISTERED = 2
+"""What `dtype.isbuiltin` is where a library has added a dtype to NumPy's."""
 _SCALARS = {dtype.type: dtype.type.__name__.encode() for dtype in _DTYPES.values()}
 
 
@@ -196,6 +198,8 @@ def _spelled(values: Iterable[Any], depth: int = _DEEPEST) -> list[Any] | None:
             spelled.append(inner if kind is list else tuple(inner))
         elif kind in _DTYPES and value is _DTYPES[kind]:
             spelled.append(value.char.encode())
+        elif isinstance(value, np.dtype) and value.isbuiltin == _REGISTERED and value is np.dtype(value.type):
+            spelled.append(b"%d" % value.num)  # bfloat16 and its kin, whose letters are others', too
         elif depth and kind is dict:
             inner = _spelled((*value, *value.values()), depth - 1)
             if inner is None:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from im2col import conv
+from im2col import conv, plan
+from im2col.algorithms.implicit.tiles.filters import FilterShape
+from im2col.engine.target import host
 from im2col.spec.problem import Problem, make_problem
 
 from .convolutions import result_dtype
 from .memory import PAGE, Array, against_forbidden_pages, in_room
 from .oracles import Window, activated, layer_sums
 from .strategies import BFLOAT16, MEMORY_ORDERS
-from .targets import without_whole_windows
+from .targets import planning_for, with_kinds, without_whole_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -189,6 +191,24 @@ def judge(case: Case, algorithm: str = "implicit") -> Array:
     return result
 
 
+def assert_same_bits(case: Case) -> None:
+    """Assert that threads, the batch, a plan, and where the arrays lie change no bit of a result."""
+    case = replace(case, batch=3 if "N" in case.axes else 1, threads=1, x_order="C", out_order=None)
+    x, w, bias = case.arrays()
+    once = conv(x, w, bias, algorithm="implicit", threads=1, **case.options)
+    for threads in (2, 3, 5):
+        assert conv(x, w, bias, algorithm="implicit", threads=threads, **case.options).tobytes() == once.tobytes()
+    prepared = plan(case.x_shape, w, bias, x_dtype=x.dtype, algorithm="implicit", threads=2, **case.options)
+    assert prepared(x).tobytes() == once.tobytes()
+    assert prepared(x, within(once)[1]).tobytes() == once.tobytes()
+    assert prepared(within(x)[1]).tobytes() == once.tobytes()
+    if "N" in case.axes:
+        axis = case.axes.index("N")
+        for n in range(3):
+            alone = conv(x.take([n], axis), w, bias, algorithm="implicit", threads=1 + n, **case.options)
+            assert alone.tobytes() == once.take([n], axis).tobytes()
+
+
 LAYERS = {
     "dense": Case((14, 13), (3, 3), padding=1, channels=32, filters=48),
     "dense, many filters": Case((5, 6), (3, 3), channels=9, filters=200),
@@ -227,6 +247,9 @@ LAYERS = {
     "depthwise with a large multiplier": Case((9, 10), (3, 3), padding=1, groups=3, filters=20),
     "two groups": Case((9, 10), (3, 3), padding=1, groups=2, channels=16, filters=24),
     "grouped, four channels a group": Case((9, 10), (3, 3), padding=1, groups=8, channels=4, filters=4),
+    "grouped, two channels a group": Case((8, 7), (2, 3), stride=2, padding=1, groups=9, channels=2, filters=2),
+    "grouped, eight channels a group": Case((6, 11), (3, 3), padding=1, groups=5, channels=8, filters=8),
+    "grouped, sixteen filters a group": Case((7, 6), (3, 3), padding=1, groups=3, channels=5, filters=16),
     "grouped, one filter a group": Case((9, 10), (3, 3), padding=1, groups=6, channels=3, filters=1),
     "grouped 1×1": Case((9, 10), (1, 1), groups=5, channels=7, filters=11),
     "1-d": Case((100,), (3,), padding=1, channels=16, filters=20),
@@ -261,8 +284,23 @@ BESIDE = {
     **{name: LAYERS[name] for name in LAYERS if name not in {"1×1, many channels", "image 31×31", "1-d, long kernel"}},
     **{
         f"{name} of {dtype}": replace(LAYERS[name], dtype=dtype)
-        for name in ("dense", "stem 3×3", "image 5×5", "image, stride 3", "depthwise", "1×1", "stride 4", "1-d")
+        for name in (
+            "dense",
+            "stem 3×3",
+            "image 5×5",
+            "image, stride 3",
+            "depthwise",
+            "1×1",
+            "stride 4",
+            "1-d",
+            "grouped, four channels a group",
+        )
         for dtype in ("float64", "float16", "bfloat16", "int16", "int8")
+    },
+    **{
+        f"{name}, {mode}": replace(LAYERS[name], mode=mode)
+        for mode in ("reflect", "wrap")
+        for name in ("dense", "image 3×3", "image 5×5", "image 15×15", "stem 3×3", "depthwise", "depthwise 7×7", "1-d")
     },
 }
 
@@ -293,6 +331,12 @@ def convolve_against_forbidden_pages_row_by_row() -> None:
         convolve_against_forbidden_pages(name for name in LAYERS if "depthwise" in name)
 
 
+def convolve_against_forbidden_pages_in_parts() -> None:
+    """Convolve layers so, part by part of their taps, as if the second level of cache held a few weights."""
+    with with_kinds(FilterShape), planning_for(host()._replace(caches=(4 << 10, 1 << 10, 1 << 20))):
+        convolve_against_forbidden_pages(("dense", "1×1", "stride 3", "dense of float64"))
+
+
 # Layers of real networks and the kinds that they leave out; what they are called does not matter.
 BROAD = (
     *(Case((n, n), (3, 3), padding=1, channels=c, filters=c) for n, c in ((56, 64), (28, 128), (14, 256), (7, 512))),
@@ -313,6 +357,8 @@ BROAD = (
     Case((14, 14), (7, 7), padding=3, groups=96),
     Case((14, 14), (3, 3), padding=1, groups=20, filters=2),
     Case((56, 56), (3, 3), padding=1, groups=32, channels=4, filters=4),
+    *(Case((n, n), (3, 3), padding=1, groups=32, channels=c, filters=c) for n, c in ((28, 8), (14, 16))),
+    Case((28, 28), (3, 3), stride=2, padding=1, groups=32, channels=8, filters=8),
     Case((28, 28), (3, 3), padding=1, groups=8, channels=24, filters=24),
     Case((16000,), (80,), stride=4, channels=1, filters=64),
     Case((500,), (3,), padding=1, channels=256, filters=256),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from im2col.engine import compiler, scatter, scatter_costs, scatter_plan
-from im2col.engine.scatter_kernels import Element
+from im2col.engine.scatter_lines import Element
 from im2col.engine.scatter_tables import address
 from im2col.matrix import fold
 from im2col.spec.strides import dense_strides
@@ -31,6 +31,8 @@ WIDTHS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 23, 31, 32, 33, 47, 63, 64, 65, 97, 127,
 PAIRS = {
     Element("f4", "f4"): ("f4", "f4"),
     Element("f8", "f8"): ("f8", "f8"),
+    Element("f4", "f4", 2): ("c8", "c8"),
+    Element("f8", "f8", 2): ("c16", "c16"),
     **{Element("i8", f"i{n}"): ("i8", f"i{n}") for n in (1, 2, 4, 8)},
     **{Element("u8", f"u{n}"): ("u8", f"u{n}") for n in (1, 2, 4, 8)},
     Element("i8", "u1"): ("i8", "?"),
@@ -114,7 +116,10 @@ def by_loops(case: Sum, matrix: Array) -> Array:
 def random_values(matrix: Array, seed: int = 3) -> None:
     """Fill a matrix: floats of many sizes, whose sums round; integers from the whole range of their type."""
     rng = np.random.default_rng(seed)
-    if matrix.dtype.kind == "f":
+    if matrix.dtype.kind == "c":
+        random_values(matrix.real, seed)
+        random_values(matrix.imag, seed + 1)
+    elif matrix.dtype.kind == "f":
         matrix[...] = rng.standard_normal(matrix.shape) * 10.0 ** rng.integers(-3, 4, matrix.shape)
     elif matrix.dtype.kind == "b":
         matrix[...] = rng.integers(0, 2, matrix.shape)

@@ -16,6 +16,7 @@ from im2col.engine import compiler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from im2col.algorithms.implicit.tiles.tile_shape import TileShape
     from im2col.engine.target import Target
 
 MASKED_STORE = re.compile(r"\bvp?maskmov\w+\s+%[xyz]mm\d+, %[xyz]mm\d+, .*\(")
@@ -28,13 +29,20 @@ def forget_choices() -> None:
 
 
 @contextmanager
-def without_whole_windows() -> Iterator[None]:
-    """Let layers of small windows have the tiles that loop over the rows of large ones."""
+def with_kinds(*kinds: type[TileShape]) -> Iterator[None]:
+    """Let layers have tiles of these kinds alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decide, "KINDS", tuple(kind for kind in decide.KINDS if kind is not WindowShape))
+        patch.setattr(decide, "KINDS", kinds)
         forget_choices()
         yield
     forget_choices()
+
+
+@contextmanager
+def without_whole_windows() -> Iterator[None]:
+    """Let layers of small windows have the tiles that loop over the rows of large ones."""
+    with with_kinds(*(kind for kind in decide.KINDS if kind is not WindowShape)):
+        yield
 
 
 @contextmanager

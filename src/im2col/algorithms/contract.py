@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,10 +60,12 @@ class Offer(NamedTuple, Generic[R]):
         The CPU that they are for.
     shared_bytes : int
         Of `workspace_bytes`, what all that is prepared from this offer has in common.
+    stage : callable, optional
+        Of a convolution: ``stage(x, out, w)`` returns it as a `Stage` of a call that is about these views, or None
+        where there is more to do; w is (groups, filters of a group, channels of a group, *kernel).
     at_once : callable, optional
-        ``at_once(x, out, w, bias)`` returns `prepare` and its runner as one function of such four arrays, for all that
-        have the dtypes and strides of these; or None where there is more to do. Its attribute `any_threads` says
-        whether the number of threads makes no difference to it.
+        Of a gradient: ``at_once(x, grad, out)`` returns `prepare` and its runner as one function, or None where there
+        is more to do; see `AtOnce`.
     """
 
     rank: int
@@ -73,7 +75,44 @@ class Offer(NamedTuple, Generic[R]):
     kernels: Callable[[], tuple[Kernel, ...]] | None = None
     target: Target | None = None
     shared_bytes: int = 0
-    at_once: Callable[..., Any] | None = None
+    stage: Callable[..., Stage | None] | None = None
+    at_once: Callable[..., AtOnce | None] | None = None
+
+
+class AtOnce(Protocol):
+    """An operation that is one call of the engine, weights packed on the way: ``run(out, *arrays)``.
+
+    For all arrays that have the dtypes and strides of those that it was made for.
+    """
+
+    @property
+    def any_threads(self) -> bool:
+        """Whether the number of threads makes no difference to it."""
+        ...
+
+    def __call__(self, out: NDArray[Any], *arrays: Any) -> None:
+        """Overwrite `out`."""
+        ...
+
+
+class Stage(Protocol):
+    """A convolution that is a part of a call."""
+
+    def with_others(
+        self, stages: Sequence[Any], arrays: Sequence[NDArray[Any]], bias: NDArray[Any] | None
+    ) -> AtOnce | None:
+        """Return the call of all stages, this one among them: ``run(out, x, w, bias)``; None where it is not one.
+
+        Parameters
+        ----------
+        stages : sequence of Stage
+            In order, of one class.
+        arrays : sequence of ndarray
+            Image, result and weights of the call: what the stages' views are views of, and like those to come.
+        bias : ndarray or None
+            In the accumulator's dtype.
+        """
+        ...
 
 
 class Algorithm(Protocol[R]):

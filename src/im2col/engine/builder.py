@@ -108,6 +108,16 @@ class Builder(Control):
         """Return a vector whose first `count` lanes come from an address, and touch no byte behind them."""
         return self.load_some(address, kind, [i < count for i in range(kind.count)])
 
+    def load_apart(self, address: Value, kind: Value, step: int, count: int) -> Value:
+        """Return a vector whose first `count` lanes lie `step` elements apart; no other byte is touched."""
+        if step == 1:
+            return self.load_first(address, kind, count)
+        value, size = self.zero(kind), element_bytes(kind)
+        for i in range(count):
+            one = self.load(self.at(address, self.constant(i * step * size)), kind.element)
+            value = self._b.insert_element(value, one, self._ir.IntType(32)(i))
+        return value
+
     def load_some(self, address: Value, kind: Value, read: list[bool]) -> Value:
         """Return a vector of which some lanes come from an address, where no other byte is touched; the rest is 0."""
         if all(read):
@@ -181,11 +191,11 @@ class Builder(Control):
         """Return neighbouring lanes of a vector, as a vector."""
         return value if count == value.type.count else self._shuffle(value, value, list(range(first, first + count)))
 
-    def store_lanes(self, value: Value, address: Value, step: Value) -> None:
-        """Write all lanes of a vector, `step` bytes apart, one by one, which is faster than a scatter."""
-        for lane in range(value.type.count):
-            at = self.at(address, self.mul(step, lane))
-            self.store(self._b.extract_element(value, self._ir.IntType(32)(lane)), at)
+    def store_lanes(self, value: Value, address: Value, step: Value, unit: int = 1) -> None:
+        """Write all units of so many lanes of a vector, `step` bytes apart, one by one: a scatter takes longer."""
+        for number in range(value.type.count // unit):
+            part = self.lane(value, number) if unit == 1 else self._part(value, number * unit, unit)
+            self.store(part, self.at(address, self.mul(step, number)))
 
     def lanes_between(self, first: Value, stop: Value, lanes: int, vectors: int = 1, vector: int = 0) -> Value:
         """Return the mask of the lanes i with first <= i < stop; either may lie far outside.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .numbers import Value
+    from .target import Target
 
 
 class Control(Numbers):
@@ -60,6 +61,27 @@ class Control(Numbers):
     def choose(self, condition: Value, a: Value, b: Value) -> Value:
         """Return a where the condition holds, else b."""
         return self._b.select(condition, a, b)
+
+    # Words that several threads read and write
+
+    def exchange(self, address: Value, value: Value) -> Value:
+        """Write a 64-bit integer, and return what stood there."""
+        return self._b.atomic_rmw("xchg", address, value, "seq_cst")
+
+    def fetch_add(self, address: Value, value: Value) -> Value:
+        """Add to a 64-bit integer, and return what it was."""
+        return self._b.atomic_rmw("add", address, value, "seq_cst")
+
+    def watched(self, address: Value) -> Value:
+        """Return a 64-bit integer that another thread may be writing, and see what it wrote before."""
+        return self._b.load_atomic(address, "acquire", 8, typ=self.i64)
+
+    def pause(self, target: Target) -> None:
+        """Tell the CPU that a loop does nothing but watch."""
+        if target.is_arm:
+            self._call("llvm.aarch64.hint", self._ir.VoidType(), [self._ir.IntType(32)(1)])
+        else:
+            self._call("llvm.x86.sse2.pause", self._ir.VoidType(), [])
 
     # Calls, loops and branches
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from functools import cache
 
 from ..errors import MemoryBudgetError
@@ -13,6 +14,12 @@ _CGROUP_ROOT = "/sys/fs/cgroup"
 _PROC = "/proc"
 _ALWAYS_FITS = 16 << 20
 """Bytes below which no budget is asked for: reading it takes longer than filling them."""
+_FRESH_SECONDS = 0.05
+"""How long an answer holds for what takes little of it."""
+_LITTLE = 8
+"""What share of an answer all that is let through by it may take together: an eighth."""
+_answer = (-math.inf, 0.0)
+"""Until when the latest answer holds, and how many bytes more it lets through."""
 
 
 def usable_cpus() -> int:
@@ -37,8 +44,8 @@ def available_memory() -> int | None:
         The kernel's estimate of available memory, cut by the tightest cgroup limit above the process, and by the limit
         of its address space.
     """
-    rooms = _meminfo_available(), _cgroup_memory_room(), _address_space_room()
-    return min((room for room in rooms if room is not None), default=None)
+    rooms = [room for room in (_meminfo_available(), _address_space_room()) if room is not None]
+    return _cgroup_memory_room(min(rooms, default=None))
 
 
 def require_memory(nbytes: int, way_out: str, what: str, *details: object, beside: int = 0) -> None:
@@ -61,11 +68,23 @@ def require_memory(nbytes: int, way_out: str, what: str, *details: object, besid
     ------
     MemoryBudgetError
         If all of it is more than `available_memory`.
+
+    Notes
+    -----
+    To ask the system takes as long as to fill a megabyte. Its answer holds for some milliseconds, for whatever takes no
+    more than an eighth of it in all; the rest is left for other programs.
     """
-    if nbytes + beside <= _ALWAYS_FITS:
+    global _answer  # noqa: PLW0603 (of the process; whoever overwrites another thread's answer has a newer one)
+    wanted = nbytes + beside
+    if wanted <= _ALWAYS_FITS:
+        return
+    now, (until, left) = time.monotonic(), _answer
+    if now < until and wanted <= left:
+        _answer = until, left - wanted
         return
     available = available_memory()
-    if available is not None and nbytes + beside > available:
+    _answer = now + _FRESH_SECONDS, (math.inf if available is None else available) / _LITTLE - wanted
+    if available is not None and wanted > available:
         more = f", and {format_bytes(beside)} more beside it," if beside else ""
         raise MemoryBudgetError(
             f"{what.format(*details)} would take {format_bytes(nbytes)}{more} but {format_bytes(available)} are "
@@ -129,20 +148,23 @@ def _cgroup_cpu_quota() -> float:
     return quota
 
 
-def _cgroup_memory_room() -> int | None:
-    """Bytes left below the tightest limit; None without one. Clean page cache counts as room."""
-    rooms = []
+def _cgroup_memory_room(least: int | None) -> int | None:
+    """Bytes left below the tightest limit, if that is less than `least`. Clean page cache counts as room."""
     for folder in _cgroup_folders("memory"):
         for limit_name, usage_name, cache_name in (
             ("memory.max", "memory.current", "inactive_file"),
             ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         ):
-            limit, usage = _read(f"{folder}/{limit_name}"), _read(f"{folder}/{usage_name}")
-            if limit is None or usage is None or limit == "max":
+            limit = _read(f"{folder}/{limit_name}")
+            usage = None if limit is None or limit == "max" else _read(f"{folder}/{usage_name}")
+            if limit is None or usage is None:
                 continue
-            stat = dict(line.split() for line in (_read(f"{folder}/memory.stat") or "").splitlines())
-            rooms.append(max(0, int(limit) - int(usage) + int(stat.get(cache_name, 0))))
-    return min(rooms, default=None)
+            room = max(0, int(limit) - int(usage))
+            if least is None or room < least:  # else the cache, which takes longest to read, changes nothing
+                stat = dict(line.split() for line in (_read(f"{folder}/memory.stat") or "").splitlines())
+                room = max(0, int(limit) - int(usage) + int(stat.get(cache_name, 0)))
+                least = room if least is None else min(least, room)
+    return least
 
 
 def _address_space_room() -> int | None:

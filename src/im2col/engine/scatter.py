@@ -68,83 +68,80 @@ def sum_windows(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis],
     """
     if matrix.nbytes < max(1, _WORTH_A_CALL) or (matrix.nbytes < _WORTH_LOADING and not in_use()):
         return False
-    workers = min(threads, max(1, matrix.nbytes // _WORTH_A_THREAD))
-    prepared = recalled(
-        (
-            _prepared,
-            image.dtype,
-            matrix.dtype,
-            image.shape,
-            image.strides,
-            matrix.shape,
-            matrix.strides,
-            *axes,
-            workers,
-        ),
-        partial(_prepared, image, matrix, axes, workers),
-    )
-    if prepared is None:
+    workers = worthy_threads(matrix.nbytes, threads)
+    found = prepared(image, matrix, axes, workers)
+    if found is None:
         return False
-    kernel, parts = prepared
+    kernel, parts = found
     function = loaded(kernel) if matrix.nbytes < _WORTH_LOADING else load(kernel)
     if function is None:
         return False
-    # Of complex numbers where they lie; `_walks` has the way to the imaginary parts.
     to, origin = address(image), address(matrix)
     run_parallel([partial(part.run, function, to, origin) for part in parts], workers)
     return True
 
 
-def _element(total: np.dtype[Any], value: np.dtype[Any]) -> tuple[str, str] | None:
-    """Return the names of the numbers in image and matrix, or None where there is no kernel that adds them.
-
-    Of complex numbers these are the parts.
-    """
+def _element(total: np.dtype[Any], value: np.dtype[Any]) -> tuple[str, str, int] | None:
+    """Return what an `Element` is made of for image and matrix, or None where there is no kernel that adds them."""
+    parts = 1
     if total.kind == value.kind == "c":
-        total, value = (np.dtype(f"{d.byteorder}f{d.itemsize // 2}") for d in (total, value))
+        parts, (total, value) = 2, (np.dtype(f"{d.byteorder}f{d.itemsize // 2}") for d in (total, value))
     floats = total == value and total.kind == "f" and total.itemsize in (4, 8)
     integers = total.kind in "iu" and total.itemsize == 8 and value.kind in "biu"
     if not ((floats or integers) and value.isnative):
         return None
     sums, values = ("u" + str(d.itemsize) if d.kind == "b" else d.kind + str(d.itemsize) for d in (total, value))
-    return sums, values
+    return sums, values, parts
 
 
 def _walks(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> tuple[Walk, ...]:
-    """Return every axis of an image: batch, channels, the parts of complex numbers, space."""
-    k, parts = len(axes), []
-    if image.dtype.kind == "c":
-        half = image.itemsize // 2
-        parts.append(Walk(2, 1, 2, 1, 1, 0, half, 0, half))
+    """Return every axis of an image: batch, channels, space."""
+    k = len(axes)
     windows = [Axis(1, 1, 0)] * 2 + list(axes)
     taps, positions = (1, 1, *matrix.shape[2 : 2 + k]), (*matrix.shape[:2], *matrix.shape[2 + k :])
     tap_steps, position_steps = (0, 0, *matrix.strides[2 : 2 + k]), (*matrix.strides[:2], *matrix.strides[2 + k :])
     planes = [image.shape, taps, positions, *zip(*windows, strict=True), image.strides, tap_steps, position_steps]
-    walks = list(map(Walk, *planes))
-    return *walks[:2], *parts, *walks[2:]
+    return tuple(map(Walk, *planes))
+
+
+def worthy_threads(nbytes: int, threads: int) -> int:
+    """Return how many of some threads sum so many bytes of matrix."""
+    return min(threads, max(1, nbytes // _WORTH_A_THREAD))
+
+
+def prepared(
+    image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis], workers: int
+) -> tuple[Kernel, tuple[Part, ...]] | None:
+    """Return the kernel that makes a sum, and the parts in which it does; None where there is none for the dtypes.
+
+    Parameters
+    ----------
+    image, matrix, axes
+        As for `sum_windows`; such arrays.
+    workers : int
+        How many parts there are to be.
+    """
+    kinds = (each for array in (image, matrix) for each in (array.dtype, array.shape, array.strides))
+    return recalled((_prepared, *kinds, *axes, workers), partial(_prepared, image, matrix, axes, workers))
 
 
 def _prepared(
     image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis], workers: int
 ) -> tuple[Kernel, tuple[Part, ...]] | None:
-    """Return the kernel that makes a sum, and the parts in which it does; None where there is none for the dtypes."""
     element = _element(image.dtype, matrix.dtype)
     if element is None:
         return None
-    total, value = element
-    plan = plan_sum(_walks(image, matrix, axes), int(total[1]), int(value[1]))
-    return _kernel(plan, total, value), tuple(parts_of(plan, workers))
+    plan = plan_sum(_walks(image, matrix, axes), image.itemsize, matrix.itemsize)
+    return _kernel(plan, *element), tuple(parts_of(plan, workers))
 
 
-def _kernel(plan: SumPlan, total: str, value: str) -> Kernel:
-    """Return a plan's kernel for numbers by their names."""
+def _kernel(plan: SumPlan, total: str, value: str, parts: int = 1) -> Kernel:
+    """Return a plan's kernel for numbers by their names, and how many of them a pixel has."""
     with importing:
-        from .scatter_kernels import (  # it loads what kernels are written with, which small sums never need
-            Element,
-            sum_lines,
-        )
+        from .scatter_kernels import sum_lines  # it loads what kernels are written with, which small sums never need
+        from .scatter_lines import Element
 
-    return sum_lines(Element(total, value), plan.dense_values, plan.apart, plan.inside)
+    return sum_lines(Element(total, value, parts), plan.dense_values, plan.apart, plan.inside)
 
 
 class Part(NamedTuple):
@@ -166,7 +163,7 @@ class Part(NamedTuple):
     def run(self, function: Callable[..., None], image: int, matrix: int) -> None:
         """Compute the pixels, from the addresses of both arrays."""
         for call in self.calls or calls(self.plan):
-            function(image + self.first_pixel, matrix + call.matrix_offset, *call.arguments)
+            function(image + self.first_pixel, matrix + call.matrix_offset, call.job)
 
 
 def parts_of(plan: SumPlan, workers: int) -> Iterator[Part]:

@@ -1,7 +1,7 @@
 """What a strided sum costs, in cycles: a model of the loops of its kernel.
 
-The constants were fitted to 430 random sums of float32, of one to three axes in both orientations, on a Zen 5 with
-AVX-512; ``python -m bench frames --nests`` measures every way to make a sum beside the one that this model chooses.
+The constants were fitted to a thousand random sums of float32, of one to three axes in both orientations, on a Zen 5
+with AVX-512; ``python -m bench frames --nests`` measures every way to make a sum beside the one that is chosen.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from .scatter_plan import SumPlan, Walk
 
 _VECTOR_BYTES = 64
-_LINE, _PHASE, _BLOCK, _EDGE, _TAP, _PIECE = 3.9, 30.4, 1.44, 0.32, 1.24, 0.42
+_LINE, _PHASE, _BLOCK, _EDGE, _TAP, _PIECE = 14.05, 21.17, 2.26, 0.19, 1.21, 0.4
 """A turn of each loop, beside what is inside; an edge is a block of single pixels whose taps must be looked for."""
-_DIVISION = 13.0
+_NEXT = 0.76
+"""What share of a line, and of a phase, the next block of their pixels costs."""
+_DIVISION = 10.93
 """To look for taps that are several pixels apart."""
-_VECTOR, _MASKED, _MASK, _PIXEL = 3.86, 1.09, 4.9, 0.54
+_VECTOR, _MASKED, _MASK, _PIXEL = 2.61, 0.87, 6.09, 0.68
 """To add a vector, a masked one; to make its mask, once for all pieces; to add a pixel."""
-_STORE, _STORE_APART, _FILL = 0.5, 0.91, 0.2
+_STORE, _STORE_APART, _FILL = 0.41, 0.53, 0.07
 """To store a pixel by itself; more where it is far from the one before; to set one to 0 among others."""
-_READ_APART = 0.9
+_READ_APART = 0.09
 """More to read a value where it is far from the one before."""
 _FAR_BYTES = 2048
 """From what step on a pixel or a value is far."""
@@ -66,10 +68,11 @@ def cycles(plan: SumPlan, total_size: int) -> float:
         sums = _one_by_one(plan, width, taps, pieces)
     step = abs(lanes.pixel * lanes.stride)
     stores = 1 / per_vector if plan.apart else _STORE + _STORE_APART * _share(step, _FAR_BYTES)
-    line = walked * (_PHASE + sums + width * stores)
+    turns = 1 + _NEXT * (-(-width // max(1, plan.block(walked))) - 1)
+    line = walked * (turns * _PHASE + sums + width * stores)
     if plan.together:  # lines without pieces are set to 0, too
         line = min(1.0, pieces) * line + _FILL * lanes.n * (1.0 if walked < phases else max(0.0, 1 - pieces))
-    return lines * (plan.planes.n * (_LINE + line) + (_WRITTEN if lines > KEPT_LINES else 0.0))
+    return lines * (plan.planes.n * (turns * _LINE + line) + (_WRITTEN if lines > KEPT_LINES else 0.0))
 
 
 def _vectors(plan: SumPlan, width: int, taps: float, pieces: float, per_vector: int) -> float:

@@ -22,6 +22,10 @@ FEW_VECTORS = 2
 """Vectors of positions up to which it sums one vector at a time."""
 INTERLEAVED = (2, 3, 4)
 """Strides whose phases a kernel stores together."""
+_BLOCK_BYTES = 32 << 10
+"""Of the image or the matrix that a block of pixels spans, where phases or planes share its cache lines."""
+_BLOCK_PIXELS = 16
+"""A block is a multiple of it: a cache has room for so many lines that are a power of two apart."""
 KEPT_LINES = 32 << 10
 """Lines of an image of which the tables are remembered: a megabyte."""
 
@@ -138,6 +142,17 @@ class SumPlan(NamedTuple):
     def axes(self) -> tuple[Walk, ...]:
         """All axes, from the outermost loop to the innermost."""
         return (*self.table, self.planes, self.lanes)
+
+    def block(self, phases: int) -> int:
+        """Return how many pixels of each of so many phases are made before those of the next line or plane."""
+        lanes, width = self.lanes, -(-self.lanes.n // self.lanes.stride)
+        # What lies between the entries, or the pixels, of one line belongs to other lines, planes and phases.
+        spanned = max(abs(lanes.position), abs(lanes.pixel * lanes.stride), 1)
+        steps = (step for w in self.table for n, step in ((w.taps, w.tap), (w.positions, w.position)) if n > 1)
+        shares = self.planes.n > 1 or phases > 1 or any(abs(step) < abs(lanes.position) for step in steps)
+        if not shares or self.apart:
+            return width
+        return min(width, max(1, _BLOCK_BYTES // spanned // _BLOCK_PIXELS) * _BLOCK_PIXELS)
 
     def with_axes(self, axes: Iterable[Walk]) -> SumPlan:
         """Return the plan with others in the place of `axes`."""

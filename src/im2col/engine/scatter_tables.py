@@ -19,10 +19,6 @@ TABLE_LINES = 8192
 """Lines of a table, at most."""
 _TABLE_PIECES = 8192
 """Pieces of a table, about: 64 KiB, which the second level of cache holds beside the lines."""
-_BLOCK_BYTES = 32 << 10
-"""Of the image or the matrix that a block of pixels spans, where phases or planes share its cache lines."""
-_BLOCK_PIXELS = 16
-"""A block is a multiple of it: a cache has room for so many lines that are a power of two apart."""
 
 
 class Call(NamedTuple):
@@ -32,13 +28,14 @@ class Call(NamedTuple):
     ----------
     matrix_offset : int
         In bytes.
-    arguments : tuple of int
+    job : int
+        The address of its words.
     tables : tuple of ndarray
-        What some arguments are the addresses of, kept alive.
+        These words, and what some of them are the addresses of, kept alive.
     """
 
     matrix_offset: int
-    arguments: tuple[int, ...]
+    job: int
     tables: tuple[NDArray[np.int64], ...]
 
 
@@ -55,21 +52,17 @@ def calls(plan: SumPlan) -> Iterator[Call]:
     fills = plan.together > 0 and plan.apart == 0
     phases = phase_table(lanes, only_met=fills)
     filled = fills and len(phases) < min(lanes.stride, lanes.n)
-    # What lies between the entries, or the pixels, of one line belongs to other lines, planes and phases.
-    spanned = max(abs(lanes.position), abs(lanes.pixel * lanes.stride), 1)
-    steps = (step for w in plan.table for n, step in ((w.taps, w.tap), (w.positions, w.position)) if n > 1)
-    shares = planes.n > 1 or len(phases) > 1 or any(abs(step) < abs(lanes.position) for step in steps)
-    block = max(1, _BLOCK_BYTES // spanned // _BLOCK_PIXELS) * _BLOCK_PIXELS if shares and not plan.apart else width
     for lines, pieces in line_tables(plan):
-        arguments = (
-            *(planes.n, planes.pixel, planes.position),
-            *(len(lines), address(lines), address(pieces), len(phases), address(phases)),
-            *(width, min(width, block), plan.together, int(filled)),
+        words = (
+            *map(address, (lines, pieces, phases)),
+            *(planes.n, planes.pixel, planes.position, len(lines), len(phases)),
+            *(width, plan.block(len(phases)), plan.together, int(filled)),
             *(lanes.taps_apart * lanes.tap, lanes.positions_apart, int(plan.backwards)),
             *(lanes.positions, lanes.pixel * lanes.stride, lanes.position),
         )
+        job = np.array(words, np.int64)
         # The kernel walks planes without looking for those that lie outside.
-        yield Call(planes.before * planes.position, arguments, (lines, pieces, phases))
+        yield Call(planes.before * planes.position, address(job), (job, lines, pieces, phases))
 
 
 def phase_table(lanes: Walk, *, only_met: bool) -> NDArray[np.int64]:

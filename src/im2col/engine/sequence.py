@@ -27,8 +27,8 @@ DATA = object.__basicsize__
 with, as NumPy promises to all that is compiled against it (`PyArrayObject_fields`)."""
 ARRAYS = 6
 """Arrays that the calls of a list may be about."""
-CALL, COPY = (4, 2), (2, 12)
-"""Addresses of a kernel, and other arguments behind them: of a kernel that computes, and of one that copies."""
+COPY, CALL, SUM = (2, 12), (4, 2), (2, 1)
+"""Addresses of a kernel, and other arguments behind them: of one that copies, one that computes, one that sums."""
 
 
 def address_of(array: NDArray[Any]) -> int:
@@ -61,13 +61,26 @@ class Step(NamedTuple):
     rest: Sequence[int]
 
 
-class Steps:
-    """Calls of kernels, one after another, in rounds: those that copy, then those that compute.
+class Round(NamedTuple):
+    """Steps that run one after another: those that copy, those that compute, those that sum.
 
     Parameters
     ----------
-    rounds : sequence of (list of Step, list of Step)
-        With `COPY` and with `CALL` arguments.
+    copies, calls, sums : sequence of Step
+        With `COPY`, `CALL` and `SUM` arguments.
+    """
+
+    copies: Sequence[Step] = ()
+    calls: Sequence[Step] = ()
+    sums: Sequence[Step] = ()
+
+
+class Steps:
+    """Calls of kernels, one after another, in rounds.
+
+    Parameters
+    ----------
+    rounds : sequence of Round
     target : Target or None
         The CPU that they are for.
     keep : object
@@ -83,18 +96,17 @@ class Steps:
     >>> Steps([], None, ()).run(*[np.zeros(1)] * ARRAYS)
     """
 
-    def __init__(
-        self, rounds: Sequence[tuple[Sequence[Step], Sequence[Step]]], target: Target | None, keep: object
-    ) -> None:
+    def __init__(self, rounds: Sequence[Round], target: Target | None, keep: object) -> None:
         words: list[Any] = [len(rounds)]
-        for copies, calls in rounds:
-            words += len(copies), len(calls)
-            for step in (*copies, *calls):
+        for each in rounds:
+            words += map(len, each)
+            for step in (*each.copies, *each.calls, *each.sums):
                 function: Any = step.function
                 words.append(ctypes.cast(function, ctypes.c_void_p).value)
                 words += (*(n for at in step.addresses for n in at), *step.rest)
         self._list, self._keep = np.array(words, np.int64), keep
-        self.run_ids = partial(required(SEQUENCE, target), self._list.ctypes.data)
+        self.address = self._list.ctypes.data
+        self.run_ids = partial(required(SEQUENCE, target), self.address)
         """Run them for arrays of which the identities are given, ``id(array)``: nothing is asked of them in Python."""
 
     def run(self, *arrays: NDArray[Any]) -> None:
@@ -103,9 +115,16 @@ class Steps:
 
     def run_at(self, *addresses: int) -> None:
         """Run them for arrays that begin at `ARRAYS` addresses."""
-        starts = np.array(addresses, np.int64)
-        first = starts.ctypes.data - DATA  # where objects would be that have these addresses
-        self.run_ids(*range(first, first + starts.nbytes, 8))
+        starts, ids = identities(addresses)
+        self.run_ids(*ids)
+        del starts
+
+
+def identities(addresses: Sequence[int]) -> tuple[NDArray[np.int64], Sequence[int]]:
+    """Return where objects would be that are arrays at these addresses, and what must live as long as they are used."""
+    starts = np.array(addresses, np.int64)
+    first = starts.ctypes.data - DATA
+    return starts, range(first, first + starts.nbytes, 8)
 
 
 def _sequence(name: str, _target: Target, arrays: int, data: int) -> str:
@@ -118,8 +137,8 @@ def _sequence(name: str, _target: Target, arrays: int, data: int) -> str:
     rounds, first = b.entry(b["*list"], b.constant(0)), b.at(b["*list"], b.constant(8))
     with b.accumulate(b.constant(0), rounds, [first]) as state:
         (numbers,) = state.values
-        at = b.at(numbers, b.constant(16))
-        for number, (addresses, others) in enumerate((COPY, CALL)):
+        at = b.at(numbers, b.constant(8 * len(Round._fields)))
+        for number, (addresses, others) in enumerate((COPY, CALL, SUM)):
             row = 8 * (1 + 2 * addresses + others)
             count = b.entry(numbers, b.constant(number))
             with b.loop(count) as i:

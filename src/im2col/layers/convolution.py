@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
-from ..memory import NOTHING, keep, memoized, recall, told_apart
+from ..memory import memoized
 from ..spec.arrays import as_array, native
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
 from ..spec.quantization import are_zero, centred, check_bytes, zero_point
+from .again import run_once
 from .operation import Work, checked_bias
 from .stages import Convolution
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from ..spec.activation import ActivationArgument
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from .operation import Operation
 
     Array = NDArray[Any]
 
@@ -133,7 +131,8 @@ def conv(
             [306, 324]]])
     """
     options = locals()  # every argument, by its name
-    return _convolve(options.pop("x"), options.pop("w"), options.pop("bias"), None, options.pop("out"), options)
+    arrays = options.pop("x"), options.pop("w"), options.pop("bias"), options.pop("out")
+    return run_once(None, *arrays, options, _checked)
 
 
 @named
@@ -167,7 +166,7 @@ def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     >>> conv1d([1, 2, 4, 8], [-1, 1])
     array([1, 2, 4])
     """
-    return _convolve(x, w, bias, 1, options.pop("out", None), options)  # type: ignore[arg-type]  # a mapping is one
+    return run_once(1, x, w, bias, options.pop("out", None), options, _checked)  # type: ignore[arg-type]  # a mapping
 
 
 @named
@@ -203,7 +202,7 @@ def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     array([[ 4,  6],
            [10, 12]])
     """
-    return _convolve(x, w, bias, 2, options.pop("out", None), options)  # type: ignore[arg-type]  # a mapping is one
+    return run_once(2, x, w, bias, options.pop("out", None), options, _checked)  # type: ignore[arg-type]  # a mapping
 
 
 @named
@@ -238,79 +237,19 @@ def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     >>> conv3d(np.ones((3, 3, 3)), np.ones((2, 2, 2))).shape
     (2, 2, 2)
     """
-    return _convolve(x, w, bias, 3, options.pop("out", None), options)  # type: ignore[arg-type]  # a mapping is one
+    return run_once(3, x, w, bias, options.pop("out", None), options, _checked)  # type: ignore[arg-type]  # a mapping
 
 
-def _convolve(
-    x: ArrayLike,
-    w: ArrayLike,
-    bias: ArrayLike | None,
-    spatial: int | None,
-    out: NDArray[Any] | None,
-    options: dict[str, Any],
-) -> NDArray[Any]:
-    kind = None
-    if type(x) is type(w) is np.ndarray and (out is None or type(out) is np.ndarray):
-        kind = _kind(x, w, bias, out, spatial, options)
-    known = NOTHING if kind is None else recall(kind)
-    if type(known) is _OneCall and (
-        known.any_threads or known.operation.threads == resolve_threads(options.get("threads"))
-    ):
-        result = known.operation.result(out, (x, w))  # type: ignore[arg-type]  # their types are a part of the kind
-        known.run(x, result, w, bias)  # type: ignore[arg-type]  # as above
-        return result if out is None else out
+def _checked(
+    spatial: int | None, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, options: dict[str, Any]
+) -> tuple[Work, tuple[Array]]:
+    """Return a convolution with its weights, and its image."""
     if not options.keys() <= _KEYWORDS:
         refuse_unknown(f"conv{spatial}d", options, _KEYWORDS)
     image, filters = as_array("x", x), as_array("w", w)
     if spatial is not None and filters.ndim != spatial + 2:
         filters = _filters(image, filters, spatial)
-    work = convolution(image.shape, image.dtype, filters, bias, **options)
-    result = work.run((image,), out)
-    if kind is not None and known is not None:
-        # A call that comes again is worth a longer look.
-        keep(kind, _SEEN if known is NOTHING else _one_call(work, image, result, filters, bias))
-    return result
-
-
-def _kind(
-    x: Array, w: Array, bias: Any, out: Array | None, spatial: int | None, options: dict[str, Any]
-) -> Hashable | None:
-    """Return what the way of a call depends on, beside the number of threads; None where that is not plain to see."""
-    plain = told_apart(tuple(options.values()))
-    if plain is None or not (bias is None or type(bias) is np.ndarray):
-        return None
-    arrays = x.shape, x.strides, x.dtype, w.shape, w.strides, w.dtype
-    given = bias is not None and (bias.shape, bias.strides, bias.dtype), out is not None and out.strides
-    return spatial, *arrays, *given, compiler.condition(), plain, *options
-
-
-class _OneCall(NamedTuple):
-    """How a kind of convolution is one call of the engine.
-
-    Parameters
-    ----------
-    operation : Operation
-    run : callable
-        ``run(x, out, w, bias)``, see `Offer.at_once`.
-    any_threads : bool
-        Whether the number of threads, which may have been set meanwhile, makes no difference.
-    """
-
-    operation: Operation
-    run: Callable[[Array, Array, Array, Array | None], None]
-    any_threads: bool
-
-
-def _one_call(work: Work, x: Array, out: Array, w: Array, bias: Any) -> _OneCall | None:
-    """Return how a convolution that was run is one call of the engine, or None where it is not."""
-    operation: Any = work.operation
-    problem, offer = operation.problem, operation.choices[0].offer
-    as_given = work.weights[0] is w and (bias is None or bias.dtype == problem.accumulator)
-    if offer.at_once is None or not as_given:
-        return None
-    view = problem.layout.to_canonical
-    run = offer.at_once(view(x), view(out), w, bias)
-    return run and _OneCall(operation, run, run.any_threads)
+    return convolution(image.shape, image.dtype, filters, bias, **options), (image,)
 
 
 def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]:
@@ -329,8 +268,6 @@ def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]
 
 
 _KEYWORDS = keywords(conv)
-_SEEN = object()
-"""Stands for a call that was made once."""
 
 
 def convolution(

@@ -19,7 +19,7 @@ from ..spec.arrays import as_dtype
 from ..spec.problem import WINDOW_OPTIONS, WORKSPACE_LIMIT, make_problem, refuse_unknown
 from ..spec.transposed import make_transposed
 from .input_gradient import transposed_of
-from .stages import Transpose
+from .phases import Transpose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..spec.geometry import Window
     from ..spec.padding import Padding
     from ..spec.transposed import Transposed
-    from .stages import Folding
+    from .phases import Folding
 
 _TRANSPOSE_OPTIONS = ("output_padding", "output_size")
 OPERATIONS = ("conv", "conv_transpose", "conv_input_gradient", "conv_weight_gradient")

@@ -13,9 +13,10 @@ from ..spec.arguments import checked_shape, flag
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.problem import WORKSPACE_LIMIT, keywords, make_problem, refuse_unknown
 from ..spec.transposed import Transposed
+from .again import run_once
 from .operation import Work, own_copy
+from .phases import Folding, Transpose
 from .plan import TransposedPlan
-from .stages import Folding, Transpose
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +99,9 @@ def conv_input_gradient(
            [ 4, 10,  6],
            [ 3,  7,  4]])
     """
-    return _gradient(**locals())  # every argument, by its name
+    options = locals()  # every argument, by its name
+    arrays = options.pop("grad"), options.pop("w"), None, options.pop("out")
+    return run_once("conv_input_gradient", *arrays, options, _checked)
 
 
 @named
@@ -145,18 +148,19 @@ def plan_input_gradient(
     return TransposedPlan(work.operation, work.weights, "plan_input_gradient")
 
 
-def _gradient(
-    grad: ArrayLike, w: ArrayLike, image_shape: tuple[int, ...], out: NDArray[Any] | None, **options: Any
-) -> NDArray[Any]:
+def _checked(
+    _: str, grad: ArrayLike, w: ArrayLike, _bias: None, options: dict[str, Any]
+) -> tuple[Work, tuple[NDArray[Any]]]:
+    """Return the gradient of an image with its weights, and its operand."""
     gradient, filters = as_array("grad", grad), as_array("w", w)
-    work = _work(image_shape, gradient.dtype, filters, **options)
+    work = _work(grad_dtype=gradient.dtype, w=filters, **options)
     wanted = work.operation.inputs[0].shape
     if gradient.shape != wanted:
         raise ShapeError(
-            f"grad has shape {gradient.shape} but the convolution of an image {image_shape} gives {wanted}; "
+            f"grad has shape {gradient.shape} but the convolution of an image {options['image_shape']} gives {wanted}; "
             "pass the gradient of that result, and what the convolution was given"
         )
-    return work.run((gradient,), out)
+    return work, (gradient,)
 
 
 def _work(
@@ -169,7 +173,7 @@ def _work(
     **options: Any,
 ) -> Work:
     """Return the gradient of an image and its weights, all arguments checked."""
-    filters = w.astype(native(w.dtype), copy=False)
+    filters = w if w.dtype.isnative else w.astype(native(w.dtype))
     shape, workers = checked_shape("image_shape", image_shape), resolve_threads(threads)
     given = (shape, filters.shape, grad_dtype, filters.dtype, algorithm, workers, compiler.condition())
     return Work(_decided(*given, **options), (filters, None), (filters,))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..algorithms import Choice
+    from ..algorithms.contract import AtOnce
 
     Array = NDArray[Any]
     Weights = tuple[Array | None, ...]
@@ -94,6 +95,10 @@ class Operation(ABC):
 
     def at_once(self, prepared: Any, arrays: Sequence[Array], out: Array) -> Callable[..., None] | None:  # noqa: ARG002 (for those who can)
         """Return `run` as one call of the engine, for arrays like these by their identities; None where it is not."""
+        return None
+
+    def one_call(self, arrays: Sequence[Array], weights: Weights, out: Array) -> AtOnce | None:  # noqa: ARG002 (as above)
+        """Return `prepare` and `run` as one call of the engine, for arrays like these; None where it is not."""
         return None
 
     @property

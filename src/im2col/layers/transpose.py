@@ -12,9 +12,10 @@ from ..spec.arguments import flag
 from ..spec.arrays import as_array, as_dtype, native
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, refuse_unknown
 from ..spec.transposed import make_transposed
+from .again import run_once
 from .operation import Work, checked_bias, own_copy
+from .phases import Transpose
 from .plan import TransposedPlan
-from .stages import Transpose
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +124,9 @@ def conv_transpose(
            [3, 3, 4, 4],
            [3, 3, 4, 4]])
     """
-    return _transpose(**locals())  # every argument, by its name
+    options = locals()  # every argument, by its name
+    arrays = options.pop("x"), options.pop("w"), options.pop("bias"), options.pop("out")
+    return run_once("conv_transpose", *arrays, options, _checked)
 
 
 @named
@@ -177,11 +180,12 @@ def plan_transpose(
     return TransposedPlan(work.operation, work.weights, "plan_transpose")
 
 
-def _transpose(
-    x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, out: NDArray[Any] | None, **options: Any
-) -> NDArray[Any]:
+def _checked(
+    _: str, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, options: dict[str, Any]
+) -> tuple[Work, tuple[NDArray[Any]]]:
+    """Return a transposed convolution with its weights, and its operand."""
     operand, weights = as_array("x", x), as_array("w", w)
-    return _work(operand.shape, operand.dtype, weights, bias, **options).run((operand,), out)
+    return _work(operand.shape, operand.dtype, weights, bias, **options), (operand,)
 
 
 def _work(
@@ -195,7 +199,7 @@ def _work(
     **options: Any,
 ) -> Work:
     """Return a transposed convolution and its weights, all arguments checked."""
-    weights = w.astype(native(w.dtype), copy=False)
+    weights = w if w.dtype.isnative else w.astype(native(w.dtype))
     workers, has_bias = resolve_threads(threads), bias is not None
     shapes_and_dtypes = x_shape, weights.shape, x_dtype, weights.dtype
     operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.condition(), **options)

@@ -17,6 +17,7 @@ from ..spec import layout as layouts
 from ..spec.arguments import checked_shape, integer, per_axis
 from ..spec.arrays import as_array, as_dtype, check_numbers, check_output, check_result, native
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, make_problem, refuse_unknown
+from .again import run_once
 from .operation import Work
 from .plan import WeightGradientPlan
 from .stages import WeightGradient
@@ -98,7 +99,9 @@ def conv_weight_gradient(
     array([[[[ 8, 12],
              [20, 24]]]])
     """
-    return _gradient(**locals())  # every argument, by its name
+    options = locals()  # every argument, by its name
+    arrays = options.pop("x"), options.pop("grad"), None, options.pop("out")
+    return run_once("conv_weight_gradient", *arrays, options, _checked)
 
 
 @named
@@ -226,25 +229,26 @@ def plan_weight_gradient(
     image = as_dtype("x_dtype", x_dtype)
     gradient = image if grad_dtype is None else as_dtype("grad_dtype", grad_dtype)
     shape = checked_shape("x_shape", x_shape)
-    work = _work(shape, None, kernel_size, image, gradient, filters=filters, **options)
+    work = _work(shape, None, image, gradient, kernel_size=kernel_size, filters=filters, **options)
     return WeightGradientPlan(work.operation, work.weights, "plan_weight_gradient")
 
 
-def _gradient(
-    x: ArrayLike, grad: ArrayLike, kernel_size: Window, out: NDArray[Any] | None, **options: Any
-) -> NDArray[Any]:
+def _checked(
+    _: str, x: ArrayLike, grad: ArrayLike, _bias: None, options: dict[str, Any]
+) -> tuple[Work, tuple[NDArray[Any], NDArray[Any]]]:
+    """Return the gradient of the weights, and its operands."""
     image, gradient = as_array("x", x), as_array("grad", grad)
-    work = _work(image.shape, gradient.shape, kernel_size, image.dtype, gradient.dtype, **options)
-    return work.run((image, gradient), out)
+    shapes_and_dtypes = image.shape, gradient.shape, image.dtype, gradient.dtype
+    return _work(*shapes_and_dtypes, **options), (image, gradient)
 
 
 def _work(
     x_shape: tuple[int, ...],
     grad_shape: tuple[int, ...] | None,
-    kernel_size: Window,
     x_dtype: np.dtype[Any],
     grad_dtype: np.dtype[Any],
     *,
+    kernel_size: Window,
     algorithm: str = "auto",
     threads: int | None = None,
     **options: Any,

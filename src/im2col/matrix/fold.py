@@ -14,9 +14,10 @@ from ..engine.boxes import box_steps, boxes
 from ..engine.scatter_plan import Walk
 from ..engine.threads import run_parallel
 from ..memory import lazy, memoized
-from ..spec.arrays import is_registered, sum_dtype
+from ..spec.arrays import is_registered
 from ..spec.geometry import Geometry
 from ..spec.padded import fold_padding, modes_along, pad_image
+from .arithmetic import accumulator, divide, parts_of, weighed
 from .overlap import axis_counts, counting_bytes, outer
 from .regions import regions
 
@@ -29,19 +30,14 @@ if TYPE_CHECKING:
     from ..spec.geometry import Pairs
     from ..spec.padded import Mode
 
+Reduction = Literal["sum", "mean"]
+
 _BOX_PIXELS = 32 << 10
 """Of an image that is not simply summed: what is made of a box on the way stays in the second level of cache."""
 _FOLDED_PIXELS = 1 << 20
 """Of padded planes that are folded back together: each of them must be there as a whole."""
 _BOX_ENTRIES = 128 << 10
 """Of the matrix, where a box's entries are converted or weighed first."""
-
-
-def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype that sums are kept in: np.sum's for integers, at least float32 for floats."""
-    if dtype == np.float16 or is_registered(dtype):
-        return np.dtype(np.float32)
-    return sum_dtype(dtype)
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ class Fold:
     dtype: np.dtype[Any]
     result: np.dtype[Any]
     mode: Mode
-    reduce: Literal["sum", "mean"]
+    reduce: Reduction
     weighted: int = 0
 
     def run(self, out: NDArray[Any], columns: NDArray[Any], threads: int, weights: NDArray[Any] | None = None) -> None:
@@ -89,8 +85,8 @@ class Fold:
         weights : ndarray, (1 or C, *kernel), optional
             Of each tap, in the accumulator's real dtype.
         """
-        if self._is_plain:
-            _sum(out, columns, self._axes, threads)
+        if self.is_plain:
+            _sum(out, columns, self.axes, threads)
             return
         counts = axis_counts(self.geometry, self.mode) if self.reduce == "mean" and weights is None else []
         job = _Job(self, out, columns, weights, counts)
@@ -106,7 +102,7 @@ class Fold:
     @lazy
     def _workspace(self) -> tuple[int, int, int]:
         """Return the bytes that a box takes, how many boxes there are, and the bytes that all of them share."""
-        if self._is_plain:
+        if self.is_plain:
             return 0, 0, 0
         side_planes, side = math.prod(self._sides[:2]), math.prod(self._sides[2:])
         whole = math.prod(self._inside) if self._is_folded else side
@@ -126,9 +122,40 @@ class Fold:
         return each, math.prod(-(-n // step) for n, step in zip(self._shape, self._sides, strict=True)), shared
 
     @lazy
+    def is_one_box(self) -> bool:
+        """Whether the image is floats that are summed as a whole, perhaps with weights, or divided by their counts."""
+        simple = self.result == self.accumulator == self.dtype and self.dtype.kind in "fc" and not self._is_folded
+        return (
+            simple
+            and self.tasks == 1
+            and not (self.weighted and self.reduce == "mean")
+            and not is_registered(self.dtype)
+        )
+
+    def divisor(self) -> NDArray[Any]:
+        """Return what sums are divided by for their mean, over the spatial axes."""
+        counts = axis_counts(self.geometry, self.mode)
+        return outer([np.maximum(each, 1) for each in counts]).astype(self.real)
+
+    @property
+    def tasks(self) -> int:
+        """How many pieces of work there are for threads, beside the parts of a sum."""
+        return 1 if self.is_plain else self._workspace[1]
+
+    @lazy
     def accumulator(self) -> np.dtype[Any]:
         """Return the dtype of sums."""
         return accumulator(self.dtype)
+
+    @lazy
+    def real(self) -> np.dtype[Any]:
+        """Return the dtype of weights."""
+        return np.empty(0, self.accumulator).real.dtype
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        """Of the weights, (1 or C, *kernel)."""
+        return (self.weighted, *self.geometry.kernel_size)
 
     @lazy
     def _is_folded(self) -> bool:
@@ -146,7 +173,7 @@ class Fold:
         return self.weighted > 0 or self.dtype == np.float16 or is_registered(self.dtype)
 
     @lazy
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether the image is nothing but the sums."""
         return self.reduce == "sum" and self.result == self.accumulator and not (self._is_folded or self._converts)
 
@@ -156,7 +183,7 @@ class Fold:
         return self.geometry.padded_shape if self._is_folded else self.geometry.spatial_shape
 
     @lazy
-    def _axes(self) -> tuple[Axis, ...]:
+    def axes(self) -> tuple[Axis, ...]:
         """Where the windows lie on what is summed."""
         g = self.geometry
         befores = [0 if self._is_folded else before for before, _ in g.padding]
@@ -212,7 +239,7 @@ def resolve_fold(
     dtype: np.dtype[Any],
     result: np.dtype[Any],
     mode: Mode,
-    reduce: Literal["sum", "mean"],
+    reduce: Reduction,
     weighted: int,
 ) -> Fold:
     """Return a fold from plain values, by which it is remembered.
@@ -273,12 +300,7 @@ class _Job:
         """Return entries in the dtype of sums, times their weights."""
         if self.weights is None:
             return entries.astype(self.plan.accumulator)
-        weights = self._weights_of(self.weights, lead)
-        values = np.empty_like(entries, self.plan.accumulator)
-        for product, part in zip(_parts(values), _parts(entries), strict=True):
-            every = weights[(..., *[np.newaxis] * self.plan.geometry.ndim)]
-            np.multiply(part, every, out=product, dtype=product.dtype, casting="unsafe")
-        return values
+        return weighed(entries, self._weights_of(self.weights, lead), self.plan.accumulator)
 
     def _weights_of(self, weights: NDArray[Any], lead: tuple[slice, ...]) -> NDArray[Any]:
         """Return the weights of some channels, (1 or channels, *kernel)."""
@@ -287,9 +309,9 @@ class _Job:
     def _entries(self, lead: tuple[slice, ...], place: tuple[slice, ...]) -> tuple[NDArray[Any], Sequence[Axis]]:
         """Return the part of the matrix that lies on a box, and where its windows lie there."""
         if tuple(part.stop - part.start for part in place) == self.plan._inside:
-            return self.columns[lead], self.plan._axes
+            return self.columns[lead], self.plan.axes
         g, axes, met = self.plan.geometry, [], []
-        sizes = zip(self.plan._inside, g.kernel_size, g.output_shape, self.plan._axes, place, strict=True)
+        sizes = zip(self.plan._inside, g.kernel_size, g.output_shape, self.plan.axes, place, strict=True)
         for n, taps, stops, axis, pixels in sizes:
             part = Walk(n, taps, stops, *axis, 0, 0, 0).part(pixels.start, pixels.stop)  # wherever it lies in memory
             positions = part.positions_met()
@@ -319,9 +341,7 @@ class _Job:
                 np.floor_divide(total, count.astype(total.dtype, copy=False), out=total)
                 return
             # A real divisor of the accumulator's own precision: no wider temporary, and complex stays complex.
-            divisor = count.astype(total.real.dtype)
-            for part in _parts(total):
-                np.divide(part, divisor, out=part)
+            divide(total, count.astype(total.real.dtype))
             return
         weights = self._weights_of(self.weights, lead)
         every = np.broadcast_to(weights[(None, ..., *[np.newaxis] * len(axes))], (1, len(weights), *entries.shape[2:]))
@@ -333,7 +353,7 @@ class _Job:
         if plan.accumulator.kind in "iu":
             np.floor_divide(total, divisor, out=total, where=covered)
         else:
-            for part in _parts(total):
+            for part in parts_of(total):
                 np.divide(part, divisor, out=part, where=covered)
         np.copyto(total, 0, where=~covered)
 
@@ -364,11 +384,6 @@ class _Job:
         remainders //= outer(along)
         remainders += self._folded_back(quotients)
         return remainders
-
-
-def _parts(array: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Return the real arrays that an array consists of: two views of a complex one."""
-    return (array.real, array.imag) if array.dtype.kind == "c" else (array,)
 
 
 def _sum(total: NDArray[Any], columns: NDArray[Any], axes: Sequence[Axis], threads: int) -> None:

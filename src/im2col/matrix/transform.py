@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from ..engine.compiler import in_use
-from ..engine.host import require_memory
-from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, DTypeError, ShapeError, named, shown
-from ..memory import NOTHING, keep, recall, told_apart
-from ..spec.arguments import check_choice, checked_shape
-from ..spec.arrays import as_array, check_numbers, check_output, is_registered_integer, native, own, sum_dtype, wider
+from ..errors import ArgumentError, named, shown
+from ..spec.arrays import as_array, native
 from ..spec.padding import check_mode
-from .fold import accumulator, resolve_fold
-from .frame import Orientation, TapOrder, resolve_frame
-from .way import fill_value, require_padded, way_of
+from .frame import resolve_frame
+from .way import fill_value, remembered, require_padded, way_of
+from .way_back import way_back_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from .frame import Frame
-
-_Reduction = Literal["sum", "mean"]
-_REDUCTIONS: tuple[_Reduction, ...] = get_args(_Reduction)
+    from .fold import Reduction
+    from .frame import Orientation, TapOrder
 
 
 @named
@@ -121,15 +112,7 @@ def im2col(
     """
     image = as_array("x", x)
     options = kernel_size, stride, padding, dilation, layout, orientation, tap_order, padding_mode, padding_value
-    plain = told_apart((*options, threads))
-    kind = plain and (im2col, image.shape, image.strides, image.dtype, plain)
-    way = NOTHING if plain is None else recall(kind)
-    if way is NOTHING or not way.suits(threads):
-        way = way_of(image, *options, threads)
-        if plain is not None:
-            keep(kind, way)
-    elif not way.was_seen and in_use():
-        way = keep(kind, way.seen_again(image))
+    way = remembered(im2col, image, options, threads, partial(way_of, image, *options, threads))
     matrix = way.matrix(image, out)
     way.fill(matrix, image)
     return matrix if out is None else out
@@ -220,7 +203,7 @@ def col2im(
     layout: str | None = None,
     orientation: Orientation = "rows",
     tap_order: TapOrder = "channel-first",
-    reduce: _Reduction = "sum",
+    reduce: Reduction = "sum",
     tap_weights: ArrayLike | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
@@ -295,70 +278,13 @@ def col2im(
            [6, 7, 8]])
     """
     matrix = as_array("columns", columns)
-    check_numbers("columns", matrix.dtype, integers=True)
-    shape = checked_shape("image_shape", image_shape)
-    frame = resolve_frame(shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
-    if matrix.shape != frame.matrix_shape:
-        raise ShapeError(
-            f"columns has shape {matrix.shape} but an image {shape} with these windows has the column matrix "
-            f"{frame.matrix_shape} ({orientation}, {tap_order}); check image_shape, orientation and the window"
-        )
-    reduce = check_choice("reduce", reduce, _REDUCTIONS)
-    mode = check_mode(padding_mode, frame.layout, frame.geometry)
-    workers = resolve_threads(threads)
-    given = native(matrix.dtype)
-    # Other packages' integers are counted as bytes, whose sums grow.
-    dtype = result = np.dtype(wider(given)) if is_registered_integer(given) else given
-    weights = None if tap_weights is None else _tap_weights(tap_weights, frame, dtype)
-    if reduce == "sum" and dtype.kind in "biu":
-        result = sum_dtype(dtype)
-    planes, weighted = (frame.batch, frame.channels), 0 if weights is None else len(weights)
-    g = frame.geometry
-    windows = (g.spatial_shape, g.kernel_size, g.stride, g.padding, g.dilation)
-    work = resolve_fold(planes, windows, dtype, result, mode, reduce, weighted)
-    workspace = work.workspace_bytes(workers)
-    if dtype != given:
-        workspace += matrix.nbytes + math.prod(shape)
-    size = 0 if out is not None else math.prod(shape) * result.itemsize
-    if size >= workspace:
-        require_memory(size, "fold it in parts", "the image {} of {}", shape, result, beside=workspace)
-    else:
-        require_memory(
-            workspace, "fold it in parts", "what is summed for the image {} of {}", shape, result, beside=size
-        )
-    returned = given if reduce == "mean" else result
-    if out is None:
-        image = np.empty(shape, returned)
-    else:
-        image = check_output(out, shape, returned, [matrix] if weights is None else [matrix, weights])
-    total = image if returned == result else np.empty(shape, result)
-    entries = matrix if dtype == given else matrix.astype(dtype)
-    work.run(frame.layout.to_canonical(total), frame.canonical(entries), workers, weights)
-    if total is not image:
-        np.copyto(image, total, casting="unsafe")  # means, which the given dtype holds as it held their terms
+    weights = None if tap_weights is None else as_array("tap_weights", tap_weights)
+    window = kernel_size, stride, padding, dilation, layout, orientation, tap_order, padding_mode, reduce
+    # Plain numbers are told apart faster than tuples of them.
+    shape = (*image_shape, "axes") if type(image_shape) is tuple else (image_shape,)
+    options = (*shape, *window) if weights is None else (*shape, *window, weights.shape, weights.dtype)
+    make = partial(way_back_of, matrix, weights, image_shape, *window, threads)
+    way = remembered(col2im, matrix, options, threads, make)
+    image = way.image(matrix, weights, out)
+    way.fill(image, matrix, weights)
     return image if out is None else out
-
-
-def _tap_weights(tap_weights: object, frame: Frame, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return a user's weights as (1 or C, *kernel), in the real dtype that sums of the columns are kept in."""
-    weights = as_array("tap_weights", tap_weights)
-    check_numbers("tap_weights", weights.dtype, integers=True)
-    weights = own(weights)
-    kernel = frame.geometry.kernel_size
-    whole = (1 if weights.ndim <= len(kernel) else frame.channels, *kernel)
-    if weights.ndim > len(whole) or any(
-        n not in {1, m} for n, m in zip(weights.shape[::-1], whole[::-1], strict=False)
-    ):
-        raise ShapeError(
-            f"tap_weights has shape {weights.shape}, which does not broadcast to kernel_size {kernel} nor to "
-            f"(C, *kernel_size) {(frame.channels, *kernel)}; pass one weight for each tap"
-        )
-    if weights.dtype.kind == "c":
-        raise DTypeError(f"tap_weights has dtype {weights.dtype} but weights are real; pass tap_weights.real")
-    sums = np.empty(0, accumulator(native(dtype))).real.dtype
-    if sums.kind in "iu" and weights.dtype.kind not in "biu":
-        raise DTypeError(
-            f"tap_weights has dtype {weights.dtype} but {dtype} columns are summed as {sums}, which would cut the "
-            "weights to integers; convert the columns first, as in columns.astype(np.float32)"
-        )
-    return np.broadcast_to(weights, whole).astype(sums)

@@ -1,22 +1,28 @@
-"""How images of one kind become column matrices: all that `im2col` knows before it sees the pixels."""
+"""How images of one kind become column matrices: all that `im2col` knows before it sees the pixels.
+
+`way_back` has the same for `col2im`.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
 from ..engine import gather
-from ..engine.compiler import EngineError
+from ..engine.compiler import EngineError, in_use
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..importing import importing
+from ..memory import NOTHING, keep, recall, told_apart
 from ..spec.arrays import check_output, is_registered, native
 from ..spec.padding import check_mode, constant
 from .frame import resolve_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from ..engine.sequence import Steps
@@ -26,6 +32,61 @@ if TYPE_CHECKING:
 _IMAGE, _PADDED, _MATRIX = range(3)
 """The arrays of `Way.steps`."""
 _WAY_OUT = "use conv, which never makes it whole, or patches, a view that copies nothing"
+
+
+class Remembered(Protocol):
+    """What is remembered of a call: a `Way`, or a `WayBack`."""
+
+    @property
+    def was_seen(self) -> bool:
+        """Whether an array was looked at, beside its kind."""
+        ...
+
+    def suits(self, threads: int | None) -> bool:
+        """Whether it is that of a call with this argument: threads may have been set meanwhile, and may matter."""
+        ...
+
+    def seen_again(self, array: NDArray[Any]) -> Self:
+        """Return it with its steps, if an array is small and the engine makes them; and seen in any case."""
+        ...
+
+
+W = TypeVar("W", bound=Remembered)
+
+
+def remembered(
+    function: Callable[..., Any],
+    array: NDArray[Any],
+    options: tuple[Any, ...],
+    threads: int | None,
+    make: Callable[[], W],
+) -> W:
+    """Return the way of an array: the one that was made for arrays of its kind, or a new one.
+
+    Of a kind that comes again the way is looked for by which it is one call of the engine.
+
+    Parameters
+    ----------
+    function : callable
+        Whose way it is.
+    array : ndarray
+    options : tuple
+        Whatever else the way depends on, beside the number of threads.
+    threads : int or None
+        The argument.
+    make : callable
+        It checks all of that.
+    """
+    plain = told_apart((*options, threads))
+    if plain is None:
+        return make()
+    kind = function, array.shape, array.strides, array.dtype, plain
+    way: Any = recall(kind)
+    if way is NOTHING or not way.suits(threads):
+        way = keep(kind, make())
+    elif not way.was_seen and in_use():
+        way = keep(kind, way.seen_again(array))
+    return way  # type: ignore[no-any-return]  # what `make` has made
 
 
 class Way(NamedTuple):
@@ -114,7 +175,7 @@ class Way(NamedTuple):
     def _steps(self, image: NDArray[Any]) -> Steps | None:
         with importing:
             from ..engine.copies import Copies
-            from ..engine.sequence import Steps
+            from ..engine.sequence import Round, Steps
 
         frame, copies = self.frame, Copies()
         whole, matrix = frame.layout.to_canonical(image), np.empty(frame.matrix_shape, self.dtype)
@@ -125,7 +186,7 @@ class Way(NamedTuple):
             whole = room
         made = made and copies.add((_MATRIX, matrix, frame.split(matrix)), (number, room, frame.patches(whole)))
         try:
-            return Steps([(copies.steps, [])], None, copies.kept) if made else None
+            return Steps([Round(copies.steps)], None, copies.kept) if made else None
         except EngineError:  # it has warned
             return None
 

@@ -135,6 +135,34 @@ def source_index(n: int, before: int, after: int, mode: str) -> NDArray[np.int64
     return index
 
 
+def shown_at(places: NDArray[np.int64], n: int, mode: str) -> NDArray[np.int64]:
+    """Return which pixels places of a padded axis show, as `source_index`, for a few places of a long axis.
+
+    Parameters
+    ----------
+    places : ndarray of int64
+        Coordinates of the axis without padding: negative before it, n and more behind it.
+    n : int
+        Its length.
+    mode : str
+        The padding mode.
+
+    Examples
+    --------
+    >>> shown_at(np.arange(-2, 5), 3, "reflect").tolist()
+    [2, 1, 0, 1, 2, 1, 0]
+    """
+    if mode == "constant":
+        return np.where((places >= 0) & (places < n), places, -1)
+    if mode == "edge" or n == 1:
+        return np.clip(places, 0, n - 1)
+    if mode == "wrap":
+        return places % n
+    turn = 1 if mode == "symmetric" else 0  # the pixel at which it turns is shown twice
+    there = places % (2 * (n - 1 + turn))
+    return np.minimum(there, 2 * (n - 1) + turn - there)
+
+
 def fold_padding(padded: NDArray[Any], first_axis: int, geometry: Geometry, mode: Mode) -> NDArray[Any]:
     """Add each padded pixel to the pixel it was copied from: the adjoint of `pad_image`.
 

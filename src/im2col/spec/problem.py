@@ -140,8 +140,12 @@ class Problem:
     @property
     def pads_zeros(self) -> bool:
         """Whether taps in the padding contribute nothing."""
-        zero = np.array(self.x_zero_point).astype(self.x_dtype).tobytes()
-        return not self.geometry.is_padded or (self.padding_mode == "constant" and self.padding_bytes == zero)
+        return not self.geometry.is_padded or (self.padding_mode == "constant" and self.zeros_pad)
+
+    @property
+    def zeros_pad(self) -> bool:
+        """Whether the constant that pads, where an axis shows it, contributes nothing."""
+        return self.padding_bytes == np.array(self.x_zero_point).astype(self.x_dtype).tobytes()
 
     @property
     def group_channels(self) -> int:

@@ -60,7 +60,7 @@ class Implicit:
         # Tables for several copies at a time are others than for dense arrays.
         shared = decision.making_bytes + (decision.table_bytes if more else 0)
         nbytes = decision.workspace_bytes + more + shared
-        return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target, shared, layer.at_once)
+        return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target, shared, layer.stage)
 
 
 ALGORITHM = Implicit()

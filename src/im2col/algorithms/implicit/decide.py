@@ -9,6 +9,7 @@ import numpy as np
 
 from ...engine.compiler import failure
 from ...spec.arrays import is_registered
+from ...spec.geometry import Geometry
 from ...spec.strides import dense_strides
 from .dots import dot_of
 from .packing import packed_at
@@ -18,63 +19,23 @@ from .tiles.filters import FilterShape
 from .tiles.positions import PositionShape
 from .tiles.tile_shape import Tiling
 from .tiles.windows import WindowShape
-from .view import GroupShape, memory_order, view_of
+from .view import LINE, Copy, GroupShape, memory_order, pitched, view_of, without
 from .work import Tables
 
 if TYPE_CHECKING:
     from ...engine.target import Target
-    from ...spec.geometry import Geometry
     from ...spec.problem import Problem
     from .dots import Dot
     from .tiles.tile_shape import TileShape
     from .view import View
 
 KINDS = (WindowShape, ChannelShape, FilterShape, PositionShape)
-LINE = 64
-"""Bytes of a cache line."""
-_COPIES_BYTES = 256 << 10
-"""Of copies of small images, so that a core's second level of cache still holds them when they are read."""
 _STRAIGHT_CYCLES, _TURNED_CYCLES = 0.25, 0.625
 """Of copying a byte, as measured; see docs/decisions.md."""
+_COPY_CYCLES = 50_000
+"""Of what is more than one call of the engine: an image that is copied, which could be read where it lies."""
 _INTEGER_PRODUCT = 2.0
 """Instructions for a product and a sum of integers, which are one for floats and in dot products."""
-
-
-class Copy(NamedTuple):
-    """A copy of an image that is read in its place: converted, padded, or in another order.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (C, *spatial), with the padding if it is part of the copy.
-    strides : tuple of int
-        Bytes.
-    nbytes : int
-    dtype : dtype
-    padded : bool
-        Whether the padding is part of the copy.
-    offset : int
-        What is added to each pixel.
-    why : str
-        For people.
-    """
-
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    nbytes: int
-    dtype: np.dtype[Any]
-    padded: bool
-    offset: int
-    why: str
-
-    @property
-    def pitch(self) -> int:
-        """Bytes from one copy to the next where several images are copied: whole lines of the cache."""
-        return -(-self.nbytes // LINE) * LINE
-
-    def images(self, batch: int) -> int:
-        """Return how many images of a batch are copied at a time: one, unless they are small."""
-        return max(1, min(batch, _COPIES_BYTES // self.pitch))
 
 
 class BestTile(NamedTuple):
@@ -97,7 +58,9 @@ class Decision(NamedTuple):
     target : Target
         The CPU that kernels are for.
     geometry : Geometry
-        Of the windows over the image or its copy; its padding is of zeros, and is skipped.
+        Of the windows over the image or its copy; what padding it has is of zeros, which are skipped, or mapped.
+    modes : tuple of str
+        As in `View`, of its axes.
     group : GroupShape
     view : View
         Of dense arrays.
@@ -119,6 +82,7 @@ class Decision(NamedTuple):
 
     target: Target
     geometry: Geometry
+    modes: tuple[str, ...]
     group: GroupShape
     view: View
     tile: BestTile
@@ -161,7 +125,7 @@ class Decision(NamedTuple):
         lanes = _lane_strides(strides, self.dot)
         if lanes is None:
             return None
-        view = view_of(self.geometry, self.view.size, lanes, self.view.out_size, out_strides)
+        view = view_of(self.geometry, self.view.size, lanes, self.view.out_size, out_strides, self.modes)
         return view if view.geometry == self.view.geometry and self.tile.shape.walks(view) else None
 
     @property
@@ -263,6 +227,14 @@ class _Way(NamedTuple):
         """Whether padding has to be part of a copy, as taps there do contribute something."""
         return problem.geometry.is_padded and (not problem.pads_zeros or bool(self.dot and self.dot.zero))
 
+    def maps(self, problem: Problem) -> bool:
+        """Whether all padding but that of zeros is of the image's own pixels."""
+        modes, pads = problem.padding_modes, problem.geometry.padding
+        zeros = problem.zeros_pad and not (self.dot and self.dot.zero)
+        return any(map(any, pads)) and all(
+            zeros or mode != "constant" or not any(pair) for mode, pair in zip(modes, pads, strict=True)
+        )
+
 
 def candidates(problem: Problem, target: Target) -> list[tuple[Decision, float]]:
     """Return decisions with the cycles of their tiles and copies."""
@@ -290,22 +262,24 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
     order = memory_order(problem)
     absent = [i for i, axis in enumerate("NC") if axis not in problem.layout.axes]
     out_shape = (problem.batch, problem.filters, *g.output_shape)
-    out_strides = problem.out_strides or _without(absent, dense_strides(order, out_shape, problem.dtype.itemsize))
+    out_strides = problem.out_strides or without(absent, dense_strides(order, out_shape, problem.dtype.itemsize))
     channels = -(-problem.group_channels // dot.channels) if dot else problem.group_channels
     group = GroupShape(problem.groups, channels, problem.group_filters)
     epilogue = _epilogue(problem, target, dot)
     padded = way.padded(problem)
 
-    def decision(copy: Copy | None, geometry: Geometry, strides: tuple[int, ...]) -> tuple[Decision, float] | None:
+    def decision(
+        copy: Copy | None, geometry: Geometry, strides: tuple[int, ...], modes: tuple[str, ...] = ()
+    ) -> tuple[Decision, float] | None:
         lanes = _lane_strides(strides, dot)
         if lanes is None:
             return None
-        view = view_of(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides)
+        view = view_of(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides, modes)
         tile = best_tile(view, group, target, dot is not None)
         if tile is None:
             return None
         kernel = way.dtype, way.packed_dtype, way.offset if way.widened else 0, dot, epilogue
-        made = Decision(target, geometry, group, view, tile, *kernel, copy, strides, out_strides)
+        made = Decision(target, geometry, modes, group, view, tile, *kernel, copy, strides, out_strides)
         alone = dot is None and way.dtype.kind in "iu" and not way.widened
         return made, tile.cycles * (_INTEGER_PRODUCT if alone else 1.0)
 
@@ -314,28 +288,35 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
     same = problem.x_dtype == way.dtype or (way.dtype == np.uint8 and problem.x_dtype.kind == "b")
     converted = not same or (way.offset != 0 and not way.widened)
     whole = dot is None or problem.channels % dot.channels == 0
-    if not converted and not padded and whole:
+    mapped = padded and way.maps(problem)
+    if not converted and whole and (mapped or not padded):
         x_shape = (problem.batch, problem.channels, *g.spatial_shape)
-        found.append(decision(None, g, problem.strides or _without(absent, dense_strides(order, x_shape, size))))
+        x_strides = problem.strides or without(absent, dense_strides(order, x_shape, size))
+        found.append(decision(None, g, x_strides, problem.padding_modes))
     if way.widened:
         return [pair for pair in found if pair is not None]
-    geometry = g.unpadded() if padded else g
+    geometry, step = g.unpadded() if padded else g, (1,) * g.ndim
+    apart = math.prod(g.kernel_size) == 1 and not g.is_padded and g.stride != step
+    if apart:  # what lies between the stops is not read
+        geometry, step = Geometry(g.output_shape, g.kernel_size, step, g.padding, g.dilation), g.stride
     shape = (problem.channels, *geometry.spatial_shape)
     room = shape if dot is None else (-(-shape[0] // dot.channels) * dot.channels, *shape[1:])
     moved = math.prod(shape) * size
-    why = "converted" * converted or "padded" * padded or "in whole lanes" * (not whole)
+    why = "converted" * converted or "padded" * padded or "in whole lanes" * (not whole) or "its stops alone" * apart
     own = tuple(axis - 1 for axis in order if axis)
     last = (*range(1, len(shape)), 0)
-    for axes in {own, last} if not any(found) and dot is None else {last}:
+    in_place = any(found)
+    for axes in {own, last} if (apart or padded or not in_place) and dot is None else {last}:
         turned = axes != own
-        strides = _pitched(axes, room, size)
+        strides = pitched(axes, room, size)
         nbytes = max(s * n for s, n in zip(strides, room, strict=True))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
-        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason)
+        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason, step)
         candidate = decision(copy, geometry, (0, *strides))
         if candidate is not None:
             made, cycles = candidate
-            found.append((made, cycles + moved * (_TURNED_CYCLES if turned else _STRAIGHT_CYCLES)))
+            cycles += _COPY_CYCLES if in_place else 0
+            found.append((made, cycles + moved * (_TURNED_CYCLES if turned or apart else _STRAIGHT_CYCLES)))
     return [pair for pair in found if pair is not None]
 
 
@@ -357,24 +338,6 @@ def _lane_strides(strides: tuple[int, ...], dot: Dot | None) -> tuple[int, ...] 
     if dot is None:
         return strides
     return (strides[0], 4, *strides[2:]) if strides[1] == dot.dtype.itemsize else None
-
-
-def _without(absent: list[int], strides: tuple[int, ...]) -> tuple[int, ...]:
-    """Return strides in which axes that the layout lacks have none, as NumPy gives them."""
-    return tuple(0 if i in absent else s for i, s in enumerate(strides))
-
-
-def _pitched(axes: tuple[int, ...], shape: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """Return the strides of a copy whose rows of the innermost axis start in different sets of the cache.
-
-    Where channels are innermost, a tile reads one line of each of its positions at a time. An odd number of lines
-    from one to the next lets them lie in the first level of cache together.
-    """
-    sizes = list(shape)
-    if axes[-1] == 0 and sizes[0] * size >= LINE:
-        lines = -(-sizes[0] * size // LINE)
-        sizes[0] = (lines | 1) * LINE // size
-    return dense_strides(axes, sizes, size)
 
 
 def best_tile(view: View, group: GroupShape, target: Target, dot: bool) -> BestTile | None:

@@ -77,14 +77,17 @@ def interleaved(w: NDArray[Any], dot: Dot, threads: int) -> NDArray[np.int32]:
     Returns
     -------
     ndarray, (filters, ceil(channels / dot.channels), *kernel)
-        Missing channels are 0.
+        Missing channels are 0. A view of the weights where their channels lie side by side.
     """
     filters, channels, *kernel = w.shape
     blocks = -(-channels // dot.channels)
     narrow = dot.dtype if dot.name != "u1i1" else np.dtype(np.int8)
+    last = np.moveaxis(w, 1, -1)
+    if w.dtype == narrow and channels % dot.channels == 0 and last.strides[-1] == w.itemsize:
+        return np.moveaxis(last.view(np.int32), -1, 1)
     filled = scratch.empty((filters, *kernel, blocks * dot.channels), narrow)
     filled[..., channels:] = 0
-    gather.copy(filled[..., :channels], np.moveaxis(w, 1, -1), threads)
+    gather.copy(filled[..., :channels], last, threads)
     return np.moveaxis(filled.view(np.int32), -1, 1)
 
 

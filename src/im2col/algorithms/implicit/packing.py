@@ -157,7 +157,8 @@ def pack(
         They come with a bias.
     """
     weights = scratch.empty(room_for_weights(places), dtype)
-    for whole, to, source in weights_by_place(places, group, weights, w):
+    filters = w.reshape(group.groups, group.filters, *w.shape[1:])
+    for whole, to, source in weights_by_place(places, weights, filters):
         whole[..., to.shape[-1] :] = 0
         with np.errstate(all="ignore"):  # they are converted on the way
             gather.copy(to, source, threads)
@@ -180,17 +181,24 @@ def room_for_bias(places: list[PackedAt]) -> int:
 
 
 def weights_by_place(
-    places: list[PackedAt], group: GroupShape, packed: NDArray[Any], w: NDArray[Any]
+    places: list[PackedAt], packed: NDArray[Any], filters: NDArray[Any]
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
-    """Yield for each of the blocks where it is packed, the filters' part of that, and a view of them in its order."""
-    filters = w.reshape(group.groups, group.filters, *w.shape[1:])
+    """Yield for each of the blocks where it is packed, the filters' part of that, and a view of them in its order.
+
+    Parameters
+    ----------
+    places : list of PackedAt
+    packed : ndarray, (weights,)
+    filters : ndarray, (groups, filters, channels, *kernel)
+        As they are packed; any strides.
+    """
     for place in places:
         first = place.weights_at // packed.itemsize
         whole = packed[first : first + math.prod(place.packed)].reshape(place.packed)
         yield (
             whole,
             whole[..., : place.split[2]],
-            filters[:, place.filters].reshape(place.split).transpose(place.order),
+            filters[:, place.filters].reshape(place.split, copy=False).transpose(place.order),
         )
 
 

@@ -15,9 +15,9 @@ from ...engine.host import require_memory
 from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
-from .decide import LINE, Copy
 from .dots import corrected, interleaved
 from .packing import pack
+from .view import LINE, Copy
 from .work import READ_IN_PLACE, Calls
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ...engine.compiler import Kernel
     from ...spec.problem import Problem
-    from .at_once import AtOnce
+    from .at_once import LayerStage
     from .decide import Decision
     from .view import GroupShape, View
     from .work import Tables
@@ -84,17 +84,18 @@ class DecidedLayer:
         require_memory(d.table_bytes, READ_IN_PLACE, "the tables for arrays that are not dense")
         return d.tables(view)
 
-    def at_once(self, x: NDArray[Any], out: NDArray[Any], w: NDArray[Any], bias: NDArray[Any] | None) -> AtOnce | None:
-        """Return how this layer and the packing of its weights are one call, or None where there is more to do."""
+    def stage(self, x: NDArray[Any], out: NDArray[Any], w: NDArray[Any]) -> LayerStage | None:
+        """Return this layer as a stage of one call, or None where there is more to do; see `Offer.stage`."""
         d = self.decision
         dense = (x.strides, out.strides) == (d.strides, d.out_strides) and x.dtype.isnative
         if not dense or d.copy is not None or d.dot is not None or w.dtype != d.packed_dtype:
             return None
         with importing:
-            from .at_once import at_once  # it loads what copies are planned with
+            from .at_once import LayerStage  # it loads what copies are planned with
         with suppress(EngineError):
             calls = self.calls
-            return at_once(self.problem, self.tables, self.group, calls, w, bias) if calls else None
+            if calls is not None:
+                return LayerStage.of(self.problem, self.tables, calls, self.group, x, out, w)
         return None
 
     def calls_for_bands(self, count: int) -> Calls:
@@ -192,7 +193,8 @@ class PreparedLayer:
         p = self._problem
         shape = (p.channels, *p.geometry.spatial_shape)
         strides = self._strides[0][1:]
-        return Copy(shape, strides, _reach(shape, strides, self._dtype.itemsize), self._dtype, False, 0, "strides")
+        nbytes, step = _reach(shape, strides, self._dtype.itemsize), (1,) * p.geometry.ndim
+        return Copy(shape, strides, nbytes, self._dtype, False, 0, "strides", step)
 
     def _filled(self, copy: Copy, images: NDArray[Any]) -> NDArray[Any]:
         """Return this thread's copy of images (N, C, *spatial)."""
@@ -206,7 +208,10 @@ class PreparedLayer:
                 room[...] = _moved(p.padding_value, copy)
         pairs = ((0, 0), (0, 0), *(p.geometry.padding if copy.padded else ((0, 0),) * p.geometry.ndim))
         room = room[: len(images)]
-        fill_padded(room, images, pairs, p.padding_mode, partial(_convert, offset=copy.offset, threads=self._threads))
+        stops = (slice(None), slice(None), *(slice(None, None, step) for step in copy.step))
+        fill_padded(
+            room, images[stops], pairs, p.padding_mode, partial(_convert, offset=copy.offset, threads=self._threads)
+        )
         return room
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...spec.strides import offsets, row_major
-from .borders import Run, tile_runs
+from .borders import Run, Segment, inside, tile_runs
 from .packing import split_evenly
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _MOST_INSTRUCTIONS = 7000, 3500
 compiled in half a second."""
 _MOST_STEPS = 1 << 14
 """Columns times positions up to which tiles at the border are looked at one by one."""
+_MOST_SIDES = 64
+"""Pixels of padding up to which each row of the border has an address of its own."""
 _SUMS = 8
 """Of a tile at a ragged border: they hide the latency of a product."""
 
@@ -80,26 +82,25 @@ def cut_rows(
     columns, positions = g.kernel_size[-1], g.output_shape[-1]
     first, stop = inside(g, g.ndim - 1)
     if (positions - (stop - first)) * columns <= _MOST_STEPS:
-        runs = tile_runs(g, most)
+        runs = tile_runs(g, most, view.modes[-1])
         if instructions(runs) <= _MOST_INSTRUCTIONS[apart]:
             return runs, ()
     runs, column = [], first
     for length, count in split_evenly(stop - first, most) if first < stop else []:
-        runs.append(Run(column, length, (((1 << length) - 1, tuple(range(columns))),), count))
+        runs.append(Run(column, length, (Segment((1 << length) - 1, tuple(range(columns))),), count))
         column += length * count
     return runs, ((0, first), (stop, positions))
+
+
+def maps_windows(view: View, most: int, instructions: Callable[[list[Run]], int]) -> bool:
+    """Return whether borders of the image's own pixels are mapped: they are short, and their kernels no longer."""
+    sides = sum(sum(pair) for pair, mode in zip(view.geometry.padding, view.modes, strict=True) if mode != "constant")
+    return sides <= _MOST_SIDES and not cut_rows(view, most, instructions)[1]
 
 
 def ragged_positions(vectors: int) -> int:
     """Return how many positions a tile at a ragged border should have, for so many vectors of filters."""
     return _SUMS // vectors
-
-
-def inside(g: Geometry, axis: int) -> tuple[int, int]:
-    """Return the positions [first, stop) along an axis of which every tap meets the image."""
-    n, s, (before, _), span = g.spatial_shape[axis], g.stride[axis], g.padding[axis], g.span[axis]
-    first, stop = -(-before // s), (n + before - span) // s + 1
-    return (first, stop) if first < stop else (0, 0)
 
 
 def ragged_runs(view: View, borders: Iterable[tuple[int, int]], size: int, channels: int) -> list[RaggedRun]:

@@ -5,30 +5,35 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .borders import pieces_of
-from .ragged import inside
+from .borders import inside, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ...spec.geometry import Geometry
     from .borders import Run
+    from .view import View
 
 _WORD = 8
 _ROW = 3 * _WORD
 _SPAN = 2 * _WORD
+_MAPPED_SPAN = 4 * _WORD
+"""With what it is made of."""
 _RUN_BYTES = 6 << 10
 """Of a run's job and of the objects around its tables."""
 
 
-def row_tables_bytes(g: Geometry, runs: Iterable[Run]) -> int:
+def row_tables_bytes(view: View, runs: Iterable[Run]) -> int:
     """Return the bytes of the tables of `row_tables` for all runs, with what is needed to make them."""
-    lead, classes, spans = math.prod(g.output_shape[:-1]), _classes(g), _rows_seen(g)
+    g = view.geometry
+    lead, classes, spans, span = math.prod(g.output_shape[:-1]), _classes(g), _rows_seen(g), _SPAN
+    if view.maps:
+        spans, span = math.prod(g.kernel_size[:-1]), _MAPPED_SPAN
     total, most = 0, 0
     for run in runs:
         pieces, rest = pieces_of(run, lead)
         held = lead * (pieces + rest) * _ROW
-        total += held + classes * len(run.segments) * (spans + 1) * _SPAN + _RUN_BYTES
+        total += held + classes * len(run.segments) * (spans + 1) * span + _RUN_BYTES
         most = max(most, held)
     return total + most + 8 * lead * _WORD
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...engine.compiler import required
-from ...engine.sequence import ARRAYS, Step, Steps
-from ...engine.threads import run_parallel
+from ...engine.sequence import ARRAYS, Round, Step, Steps
+from ...importing import importing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ...engine.compiler import Kernel
     from ...engine.copies import Copies
     from ...engine.target import Target
+    from ...engine.team import Together
     from .packing import FilterBlocks, PackedAt
 
     Array = NDArray[Any]
@@ -27,7 +30,11 @@ READ_IN_PLACE = "pass arrays in C order and in the machine's byte order"
 """The way out where a copy, or tables for arrays of other strides, would not fit the memory."""
 _WORTH_A_TASK = 4e6
 """Operations from which a piece of work is worth waking a thread."""
+_WORTH_WAKING = 4e7
+"""Operations from which a layer is worth waking threads that sleep."""
 _TASKS_A_THREAD = 3
+_MANY = 32
+"""Units of work for a thread of which one more or less makes no difference."""
 WEIGHTS, BIAS, GIVEN_WEIGHTS, GIVEN_BIAS, X, OUT = range(ARRAYS)
 """What a layer's calls are about: weights and bias as they are packed and as they were given, image, result."""
 
@@ -122,19 +129,33 @@ class Calls:
     def __init__(self, tables: Tables, target: Target, batch: int, threads: int, flops: int, bands: int = 0) -> None:
         self.target, self.threads = target, threads
         wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
-        ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted)
+        ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted, threads)
         self._tables, self._ranges = tables, ranges
         self.tasks: list[Steps] = []
         for r in ranges:
             keep: list[Any] = [tables]
-            self.tasks.append(Steps([((), self._calls(r, keep))], target, keep))
+            self.tasks.append(Steps([Round(calls=self._calls(r, keep))], target, keep))
+        self._together: Together | None = None
+        if len(ranges) > 1 and not bands:
+            with importing:
+                from ...engine.team import Together  # small layers need no threads
+            self._together = Together(self.tasks, target, threads, worth_waking=flops >= _WORTH_WAKING)
 
-    def behind(self, copies: Copies) -> Steps:
-        """Return those of the only task behind copies that make what they read."""
+    def behind(self, copies: Copies, at: Sequence[int]) -> tuple[Round, object]:
+        """Return those of the only task behind copies that make what they read, and what is to be kept for them.
+
+        Parameters
+        ----------
+        copies : Copies
+        at : sequence of int
+            Where image, packed weights, packed bias and result begin in their arrays, in bytes.
+        """
         (ranges,), keep = self._ranges, [self._tables, copies]
-        return Steps([(copies.steps, self._calls(ranges, keep))], self.target, keep)
+        return Round(copies.steps, self._calls(ranges, keep, at)), keep
 
-    def block_by_block(self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int]) -> Steps:
+    def block_by_block(
+        self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int]
+    ) -> tuple[list[Round], object]:
         """Return those of the only task for each block of filters behind the copies that pack it, all to one place.
 
         Parameters
@@ -147,14 +168,22 @@ class Calls:
             Of the packed blocks, for each of `Tables.blocks`.
         """
         (ranges,), keep = self._ranges, [self._tables, before, packed]
-        rounds: list[Any] = [(before.steps, ())]
+        rounds = [Round(before.steps)]
         for i, copies in enumerate(packed):
-            rounds.append((copies.steps, self._calls(ranges._replace(blocks=(i, i + 1)), keep, nbytes)))
-        return Steps(rounds, self.target, keep)
+            blocks = ranges._replace(blocks=(i, i + 1))
+            rounds.append(Round(copies.steps, self._calls(blocks, keep, nbytes=nbytes)))
+        return rounds, keep
 
-    def _calls(self, ranges: _Ranges, keep: list[Any], nbytes: Sequence[int] | None = None) -> list[Step]:
+    def _calls(
+        self,
+        ranges: _Ranges,
+        keep: list[Any],
+        at: Sequence[int] = (0, 0, 0, 0),
+        nbytes: Sequence[int] | None = None,
+    ) -> list[Step]:
         """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin."""
         calls, tables = [], self._tables
+        x_at, w_at, bias_at, out_at = at
         sizes = nbytes or [0] * len(tables.blocks)
         for run in tables.runs:
             first, stop = (run.rows * edge // ranges.pieces for edge in ranges.rows)
@@ -166,22 +195,22 @@ class Calls:
                     continue
                 task = np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64)
                 keep.append(task)
-                out = each.first * tables.out_filter
                 weights_at = place.weights_at if nbytes is None else -blocks[0] * size
-                where = ((X, x), (WEIGHTS, weights_at), (BIAS, place.bias_at), (OUT, out))
+                out = each.first * tables.out_filter
+                packed = (WEIGHTS, w_at + weights_at), (BIAS, bias_at + place.bias_at)
+                where = ((X, x_at + x), *packed, (OUT, out_at + out))
                 calls.append(Step(required(kernel, self.target), where, (job.ctypes.data, task.ctypes.data)))
         return calls
 
     def run(self, x: Array, out: Array, weights: Array, bias: Array) -> None:
         """Run them all for image, result, packed weights and packed bias."""
-        if len(self.tasks) == 1:
-            self.tasks[0].run(weights, bias, weights, bias, x, out)
-        else:
-            run_parallel(self.bands(x, out, weights, bias), self.threads)
+        run = self._together.run_ids if self._together else self.tasks[0].run_ids
+        run(*map(id, (weights, bias, weights, bias, x, out)))
 
     def run_at(self, x: int, w: int, bias: int, out: int) -> None:
         """Run them all for arrays at these addresses."""
-        run_parallel([partial(task.run_at, w, bias, w, bias, x, out) for task in self.tasks], self.threads)
+        run = self._together.run_at if self._together else self.tasks[0].run_at
+        run(w, bias, w, bias, x, out)
 
     def bands(self, x: Array, out: Array, weights: Array, bias: Array) -> list[Callable[[], None]]:
         """Return a function for each band of the map."""
@@ -208,26 +237,35 @@ def _bands(tables: Tables, batch: int, count: int) -> list[_Ranges]:
     return [whole._replace(rows=(i, i + 1)) for i in range(count)]
 
 
-def _cut(tables: Tables, batch: int, wanted: int) -> list[_Ranges]:
-    """Cut a layer into about as many tasks as wanted, along one axis. No sum depends on it."""
-    groups = tables.groups
+def _cut(tables: Tables, batch: int, wanted: int, threads: int) -> list[_Ranges]:
+    """Cut a layer into about as many tasks as wanted, as much work for each thread. No sum depends on it.
+
+    One axis is cut into as many units for each thread; those that are left over are cut along another one. Large tasks
+    come first, so that threads that take one after the other end together.
+    """
     blocks = sum(each.blocks for each in tables.blocks)
     rows = max(run.rows for run in tables.runs)
-    lengths = {"images": batch, "groups": groups, "rows": rows, "blocks": blocks}
+    lengths = {"images": batch, "groups": tables.groups, "rows": rows, "blocks": blocks}
     if tables.weights_outweigh:
-        lengths = {"images": batch, "groups": groups, "blocks": blocks, "rows": rows}
+        lengths = {"images": batch, "groups": tables.groups, "blocks": blocks, "rows": rows}
     axis = next((name for name, n in lengths.items() if n >= wanted), max(lengths, key=lambda name: lengths[name]))
-    pieces = min(wanted, lengths[axis])
-    whole = _Ranges((0, batch), (0, groups), (0, blocks), (0, 1), 1)
-    tasks = []
-    for i in range(pieces):
-        first, stop = lengths[axis] * i // pieces, lengths[axis] * (i + 1) // pieces
-        if axis == "rows":  # by their share: each pass has a number of rows of its own
-            tasks.append(whole._replace(rows=(i, i + 1), pieces=pieces))
-        elif axis == "images":
-            tasks.append(whole._replace(images=(first, stop)))
-        elif axis == "groups":
-            tasks.append(whole._replace(groups=(first, stop)))
-        else:
-            tasks.append(whole._replace(blocks=(first, stop)))
-    return tasks
+    whole = _Ranges((0, batch), (0, tables.groups), (0, blocks), (0, rows), rows)
+
+    def part(ranges: _Ranges, name: str, ends: tuple[int, int]) -> _Ranges:
+        changed: dict[str, Any] = {name: ends}
+        return ranges._replace(**changed)
+
+    n = lengths[axis]
+    busy = min(threads, wanted, n)
+    left = n % busy if n < _MANY * busy else 0
+    share, pieces = (n - left) / busy, min(n // busy, wanted // busy)
+    cuts = sorted({int(share * (i + j / pieces)) for i in range(busy) for j in range(pieces + 1)})
+    tasks: list[tuple[float, _Ranges]] = []
+    tasks += [(stop - start, part(whole, axis, (start, stop))) for start, stop in pairwise(cuts)]
+    if left:
+        rest = part(whole, axis, (n - left, n))
+        other = max((name for name in lengths if name != axis), key=lambda name: lengths[name])
+        parts = min(busy, lengths[other])
+        cuts = [lengths[other] * i // parts for i in range(parts + 1)]
+        tasks += [(left / parts, part(rest, other, ends)) for ends in pairwise(cuts)]
+    return [ranges for _, ranges in sorted(tasks, key=itemgetter(0), reverse=True)]

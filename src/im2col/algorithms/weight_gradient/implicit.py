@@ -54,7 +54,8 @@ class Implicit:
                 decision = gradient.decision
                 nbytes = decision.workspace_bytes + decision.table_bytes
                 prepare = partial(prepared, gradient)
-                return Offer(self.best_rank, decision.reason, nbytes, prepare, gradient.kernels, target)
+                kernels, at_once = gradient.kernels, gradient.at_once
+                return Offer(self.best_rank, decision.reason, nbytes, prepare, kernels, target, at_once=at_once)
         return Offer(0, f"the engine cannot compile its kernel ({refused})")
 
 

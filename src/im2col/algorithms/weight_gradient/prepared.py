@@ -11,17 +11,21 @@ import numpy as np
 from ...engine import gather, scratch
 from ...engine.boxes import boxes
 from ...engine.host import require_memory
+from ...importing import importing
 from ...memory import recalled
 from ...spec.padded import fill_padded
 from ..implicit.work import READ_IN_PLACE, Calls
 from .decide import tables_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from ...engine.compiler import Kernel
     from ...spec.geometry import Pairs
     from ...spec.problem import Problem
+    from .at_once import GradientAtOnce
     from .decide import GradientDecision
     from .rows import RowDecision
 
@@ -39,6 +43,24 @@ class DecidedGradient:
     def all_kernels(self) -> tuple[Kernel, ...]:
         """Return those, and the ones that go on with sums."""
         return self.kernels() + tables_of(self.decision, self.decision.box, adds=True).kernels
+
+    def at_once(self, x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> GradientAtOnce | None:
+        """Return it as one call, or None where there is more to do; see `Offer.at_once`."""
+        a, p = self.decision, self.decision.problem
+        box = p.batch, *p.geometry.output_shape
+        grad_strides = p.layout.strides(p.batch, p.filters, p.geometry.output_shape, a.dtype.itemsize)
+        reads = a.packed or grad.strides == grad_strides, bool(a.copied) or x.strides == a.strides
+        if a.box != box or not all(reads) or not _is_direct(p, a.dtype, x, grad, out):
+            return None
+        room = panel = None
+        if a.copied:
+            room = _part_of_room(p, p.batch, p.geometry.padding, a.strides, a.dtype)
+        if a.packed:
+            flat = np.empty(math.prod(box) * a.packed_filters, a.dtype)
+            panel = flat, packed_places(a, flat, grad, box)
+        with importing:
+            from .at_once import at_once  # it loads what copies are planned with
+        return at_once(self.calls(box, adds=False), p.flops, x, grad, room, panel, None)
 
     def calls(self, box: tuple[int, ...], *, adds: bool) -> Calls:
         """Return the calls for one box of positions, whose sums may be added to those of others."""
@@ -82,7 +104,8 @@ class PreparedGradient:
                 held = images
             shape = tuple(s.stop - s.start for s in box)
             if panel is not None:
-                self._pack(panel, grad[(images, slice(None), *positions)], shape)
+                for to, part in packed_places(a, panel, grad[(images, slice(None), *positions)], shape):
+                    _convert(to, part, self._threads)
             source = x[images] if copies is None else copies
             first = sum(s.start * step for s, step in zip(positions, steps, strict=True))
             calls = self._calls_for(shape, number > 0)
@@ -99,19 +122,22 @@ class PreparedGradient:
             found = self._calls[box, adds] = self._gradient.calls(box, adds=adds)
         return found
 
-    def _pack(self, panel: NDArray[Any], grad: NDArray[Any], shape: tuple[int, ...]) -> None:
-        """Arrange the gradient (N, filters, *output) of a box as the kernels read it: filters innermost."""
-        group, at = self._decision.group, 0
-        for each in self._decision.blocks:
-            packed = (group.groups, each.blocks, *shape, each.packed)
-            room = panel[at : at + math.prod(packed)].reshape(packed)[..., : each.width]
-            at += math.prod(packed)
-            n, _, *positions = grad.shape
-            grouped = grad.reshape(n, group.groups, group.filters, *positions, copy=False)
-            taken = grouped[:, :, each.filters]
-            split = taken.reshape(n, group.groups, each.blocks, each.width, *positions, copy=False)
-            order = (1, 2, 0, *range(4, split.ndim), 3)
-            _convert(room, split.transpose(order), self._threads)
+
+def packed_places(
+    decision: GradientDecision, panel: NDArray[Any], grad: NDArray[Any], box: tuple[int, ...]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield where the kernels read the gradient of a box, filters innermost, and which part of it that is."""
+    group, at = decision.group, 0
+    for each in decision.blocks:
+        packed = (group.groups, each.blocks, *box, each.packed)
+        room = panel[at : at + math.prod(packed)].reshape(packed)[..., : each.width]
+        at += math.prod(packed)
+        n, _, *positions = grad.shape
+        grouped = grad.reshape(n, group.groups, group.filters, *positions, copy=False)
+        taken = grouped[:, :, each.filters]
+        split = taken.reshape(n, group.groups, each.blocks, each.width, *positions, copy=False)
+        order = (1, 2, 0, *range(4, split.ndim), 3)
+        yield room, split.transpose(order)
 
 
 class DecidedRows:
@@ -125,6 +151,21 @@ class DecidedRows:
         return self.decision.tables(1, adds=False).kernels
 
     all_kernels = kernels  # which begin sums and go on with them
+
+    def at_once(self, x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> GradientAtOnce | None:
+        """Return it as one call, or None where there is more to do; see `Offer.at_once`."""
+        d, p = self.decision, self.decision.problem
+        reads = grad.strides == d.grad_strides, d.copied or x.strides == d.strides
+        if d.images < p.batch or not all(reads) or not _is_direct(p, d.dtype, x, grad, out):
+            return None
+        room = _part_of_room(p, p.batch, d.pads, d.strides, d.dtype) if d.copied else None
+        with importing:
+            from .at_once import at_once  # it loads what copies are planned with
+        sums = np.empty(out.size, d.dtype)
+        result = None if d.in_order else (sums, d.result_of(sums), out)
+        if result is not None and not np.may_share_memory(*result[:2]):
+            return None  # it is no view
+        return at_once(self.calls(p.batch, adds=False), p.flops, x, grad, room, None, result)
 
     def calls(self, images: int, *, adds: bool) -> Calls:
         """Return the calls for so many images, whose sums may be added to those of others."""
@@ -165,6 +206,23 @@ class PreparedRows:
             calls.run_at(source.ctypes.data + at, grads, grads, to)
         if not direct:
             _convert(np.flip(out, tuple(range(2, out.ndim))) if p.flip else out, d.result_of(sums), self._threads)
+
+
+def _is_direct(p: Problem, dtype: np.dtype[Any], x: NDArray[Any], grad: NDArray[Any], out: NDArray[Any]) -> bool:
+    """Whether all arrays hold the kernels' numbers, the result in their order, and padding is zeros if there is any."""
+    zeros = not p.geometry.is_padded or (p.padding_mode == "constant" and not any(p.padding_bytes))
+    return zeros and out.flags.c_contiguous and not p.flip and x.dtype == grad.dtype == out.dtype == dtype
+
+
+def _part_of_room(
+    p: Problem, images: int, pads: Pairs, strides: tuple[int, ...], dtype: np.dtype[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return room for padded images, and the part of it that images fill, (N, C, *spatial)."""
+    sides = [n + before + after for n, (before, after) in zip(p.geometry.spatial_shape, pads, strict=True)]
+    flat = np.empty(images * p.channels * math.prod(sides), dtype)
+    whole = np.lib.stride_tricks.as_strided(flat, (images, p.channels, *sides), strides)
+    inside = (slice(before, before + n) for n, (before, _) in zip(p.geometry.spatial_shape, pads, strict=True))
+    return flat, whole[(slice(None), slice(None), *inside)]
 
 
 def _room(p: Problem, images: int, pads: Pairs, strides: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

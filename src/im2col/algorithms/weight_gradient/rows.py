@@ -220,7 +220,8 @@ def decide_rows(problem: Problem, target: Target) -> RowDecision | None:
     view = view_of(geometry, size, strides, size, grad_strides)
     if view.geometry.output_shape[-1] > MOST_TERMS:  # rows as they are may be fewer terms
         (image, channel, *pixel), (out_image, out_filter, *position) = strides, grad_strides
-        view = View(geometry, size, image, channel, tuple(pixel), size, out_image, out_filter, tuple(position))
+        modes = ("constant",) * geometry.ndim
+        view = View(geometry, size, image, channel, tuple(pixel), size, out_image, out_filter, tuple(position), modes)
     g = view.geometry
     lines = math.prod(g.kernel_size[:-1])
     entries = lines * math.prod(g.output_shape[:-1])

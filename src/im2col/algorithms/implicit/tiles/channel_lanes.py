@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from ....engine.compiler import Kernel
 from ....importing import importing
 from ....spec.strides import offsets
-from ..borders import row_tables
+from ..borders import Segment, row_tables
 from ..packing import FilterBlocks, split_evenly, vector_blocks
-from ..ragged import cut_rows, ragged_positions, ragged_runs
+from ..ragged import cut_rows, maps_windows, ragged_positions, ragged_runs
 from ..table_sizes import ragged_bytes, row_tables_bytes
-from ..view import GroupShape, share_inside
+from ..view import GroupShape, share_seen
 from ..work import TileRun, job_table
 from . import cycles as model
 from .epilogue import Epilogue, finish, narrow, scale_vectors
 from .filters import FilterShape
+from .mapped import shown_pixels
 from .nest import ARGUMENTS, Nest
 
 if TYPE_CHECKING:
@@ -65,14 +66,15 @@ class ChannelShape(NamedTuple):
                 weights = columns * vectors if columns <= _WEIGHTS_KEPT else 1
                 positions = (model.registers(target) - vectors - weights) // vectors
                 positions = min(positions, model.MOST_POSITIONS, model.MOST_PRODUCTS // columns)
-                if positions >= 1:
+                instructions = partial(_instructions, view.geometry, vectors=[vectors])
+                if positions >= 1 and (not view.maps or maps_windows(view, positions, instructions)):
                     yield cls(lanes, vectors, positions)
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: a line's products, or its loads, then the store."""
         g = view.geometry
         per = target.vector_cycles(self.lanes * view.size)
-        lines = g.taps / g.kernel_size[-1] * share_inside(g)
+        lines = g.taps / g.kernel_size[-1] * share_seen(view)
         total = 0.0
         for vectors, blocks in split_evenly(-(-group.groups // self.lanes), self.vectors):
             for size, tiles in split_evenly(g.output_shape[-1], self.positions):
@@ -105,7 +107,7 @@ class ChannelShape(NamedTuple):
         found = [
             self._run(tiling, lines, run, *tables)
             for run in plain
-            for tables in row_tables(view, run._replace(segments=((1, (0,)),)), (*g.kernel_size[:-1], 1), 1)
+            for tables in row_tables(view, run._replace(segments=(Segment(1, (0,)),)), (*g.kernel_size[:-1], 1), 1)
         ]
         if borders:
             # As a layer whose lanes are filters, each of which has a pixel of its own.
@@ -117,7 +119,7 @@ class ChannelShape(NamedTuple):
         """Return the bytes of the tables, and of what is needed to make them."""
         g = tiling.view.geometry
         plain, borders, size = self._cut(tiling)
-        return 3 * 8 * g.taps + row_tables_bytes(g, plain) + ragged_bytes(g, borders, size)
+        return 3 * 8 * g.taps + row_tables_bytes(tiling.view, plain) + ragged_bytes(g, borders, size)
 
     def _cut(self, tiling: Tiling) -> tuple[list[Run], tuple[tuple[int, int], ...], int]:
         """Return what `cut_rows` does, and the positions of a tile at a ragged border."""
@@ -137,6 +139,14 @@ class ChannelShape(NamedTuple):
     ) -> TileRun:
         view, g = tiling.view, tiling.view.geometry
         first, stop = _pixels_inside(g, run)
+        shown: tuple[int, ...] = ()
+        if view.modes[-1] != "constant":
+            start, pixels = (
+                run.column * g.stride[-1] - g.padding[-1][0],
+                (run.positions - 1) * g.stride[-1] + g.span[-1],
+            )
+            shown = shown_pixels(view, start, pixels) if (first, stop) != (0, pixels) else ()
+            first, stop = 0, pixels
         row_bytes = view.size * self.lanes * self.vectors * run.positions * tiles * math.prod(g.stride)
         calls = []
         for each in tiling.blocks:
@@ -154,6 +164,8 @@ class ChannelShape(NamedTuple):
                 first=first,
                 stop=stop,
                 epilogue=tiling.epilogue,
+                shown=shown,
+                moves=view.maps,
             )
             job = job_table(
                 JOB,
@@ -209,6 +221,10 @@ class ChannelTile(NamedTuple):
         padding, and are skipped.
     epilogue : Epilogue
         What happens to the sums on their way out.
+    shown : tuple of int
+        As in `WindowPart`.
+    moves : bool
+        Whether spans say by how many bytes the pixels of their lines lie elsewhere.
     """
 
     dtype: str
@@ -223,6 +239,8 @@ class ChannelTile(NamedTuple):
     first: int
     stop: int
     epilogue: Epilogue
+    shown: tuple[int, ...] = ()
+    moves: bool = False
 
 
 JOB = [
@@ -293,15 +311,17 @@ def _sums(
     sums: list[Value] = initial * tile.positions
     first, last = b.entry(spans, ranges), b.entry(spans, b.add(ranges, b.constant(1)))
     with b.accumulate(first, last, sums) as around:
-        span = b.mul(around.index, 2)
+        span = b.mul(around.index, 3 if tile.moves else 2)
         start, stop = b.entry(spans, span), b.entry(spans, b.add(span, b.constant(1)))
+        if tile.moves:
+            pixels = b.at(pixels, b.entry(spans, b.add(span, b.constant(2))))
         with b.accumulate(start, stop, around.values) as state:
             line = b.at(pixels, b.entry(lines, state.index))
             row = b.at(weights, b.mul(state.index, tile.columns * tile.vectors * nbytes))
             for j in sorted(pairs):
                 if not tile.first <= j < tile.stop:
                     continue
-                here = b.at(line, b.constant(j * tile.pixel_step))
+                here = b.at(line, b.constant((tile.shown[j] if tile.shown else j) * tile.pixel_step))
                 xs = [b.load_first(b.at(here, b.constant(v * nbytes)), kind, n) for v, n in enumerate(widths)]
                 for m, kx in pairs[j]:
                     for v in range(tile.vectors):

@@ -7,6 +7,7 @@ What differs between CPUs stands in the target's `Pace`; the numbers here were f
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,9 +28,19 @@ _NEAR_LINE, _FAR_LINE = 5.0, 9.0
 """Cycles for a line of pixels that comes from the second level of cache under pressure, or from the third."""
 _SECOND_LINE = 1.0
 """Cycles in which a line enters the first level of cache from the second."""
+_COLLISION, _APART = 49.0, 1.3
+"""Cycles for each position of a tile whose line enters a set that others enter too, but for so many of them."""
+_LOST_CYCLES = 0.5
+"""That products wait for lines of pixels from the second level of cache, where the next ones are no neighbours."""
+_USED = 0.9
+"""Of the first level of cache, from where on lines are lost before they are used again."""
+_MUCH = 4.0
+"""Times its ways that lines share a set, from where on the second level's sets are crowded too: twice the cycles."""
 _KEPT = 0.75
 """Of a cache: what is used again after less than that finds all of its lines there."""
 
+FEW_POSITIONS = 4
+"""MR of tiles for results whose positions meet in few sets."""
 MOST_POSITIONS = 28
 """MR, at most."""
 MOST_VECTORS = 4
@@ -51,21 +62,45 @@ def arriving(view: View, group: GroupShape, weights: int, positions: int, target
     return (stream + pixels * _missed(group.channels * (pixels + weights) / first)) / LINE * _SECOND_LINE
 
 
+def lost(view: View, group: GroupShape, weights: int, positions: int, target: Target) -> float:
+    """Return the cycles that a tap waits for lines that were there for what is beside it, where channels are planes.
+
+    All channels came between: too many for the cache, or for the few sets of it that planes meet whose sizes have large
+    powers of two.
+    """
+    step, g = abs(view.channel), view.geometry
+    if g.kernel_size[-1] * g.stride[-1] == 1 or step < LINE:
+        return 0.0
+    used = group.channels * (_lines(view, positions) * LINE + weights)
+    crowd = _in_a_set(step, group.channels, target.sets) / _ways(target)
+    return _LOST_CYCLES * ((used > _USED * target.caches[0] or crowd > 1) + (crowd > _MUCH))
+
+
 def _missed(used: float) -> float:
     """Return the share of lines that a cache has no longer when they are used again, so many times its size later."""
     return min(1.0, max(0.0, used - _KEPT))
 
 
-def waiting(view: View, group: GroupShape, weights: int, positions: int, target: Target) -> float:
-    """Return the cycles that a tap waits for its pixels, which a stream of weights has pushed out of near caches."""
-    g = view.geometry
-    taps = group.channels * g.taps
+def waiting(view: View, weights: int, positions: int, target: Target, taps: int) -> float:
+    """Return the cycles that a tap waits for its pixels, which a stream of weights has pushed out of near caches.
+
+    `taps` are those that are multiplied before the next tile's.
+    """
     lines = _lines(view, positions)
-    row = lines * LINE * taps / g.kernel_size[-1]
+    row = lines * LINE * taps / view.geometry.kernel_size[-1]
     second = target.caches[1]
     if taps * weights + row <= 0.8 * second:
         return 0.0
     return lines * (_FAR_LINE if row > second / 2 else _NEAR_LINE)
+
+
+def part(taps: int, weights: int, caches: tuple[int, int, int]) -> int:
+    """Return how many of the taps are multiplied together, where so many bytes of weights meet each.
+
+    All of them, if their weights stay in the second level of cache beside pixels; else as even parts as do so.
+    """
+    second = caches[1]
+    return taps if taps * weights <= second // 2 else -(-taps // -(-taps * weights // (second // 4)))
 
 
 def _lines(view: View, positions: int) -> float:
@@ -78,20 +113,29 @@ def _lines(view: View, positions: int) -> float:
 
 def conflicts(step: int, positions: int, target: Target) -> float:
     """Return how much longer a tap takes because its pixels compete for the same sets of the first-level cache."""
-    in_a_set, ways = _in_a_set(step, positions, target), _ways(target)
+    in_a_set, ways = _in_a_set(step, positions, target.sets), _ways(target)
     return 1.0 + 0.02 * max(0, in_a_set - ways // 2) if in_a_set < ways else 4.0
 
 
 def crowding(step: int, filters: int, target: Target) -> float:
     """Return how much longer a tile takes to store because its filters' lines compete for the same sets."""
     # Up to twice as many as a set has wait in the store queue until their turn comes.
-    return 4.0 if _in_a_set(step, filters, target) > 2 * _ways(target) else 1.0
+    return 4.0 if _in_a_set(step, filters, target.sets) > 2 * _ways(target) else 1.0
 
 
-def _in_a_set(step: int, count: int, target: Target) -> int:
-    """Return the most lines of a set of the first-level cache, of so many that lie `step` bytes apart."""
+def colliding(step: int, positions: int, target: Target) -> float:
+    """Return the cycles in which a tile's results, `step` bytes from one position to the next, find room in their sets.
+
+    A line enters a set while another one leaves it: those of a few positions do so one after the other.
+    """
+    return _COLLISION * max(0, _in_a_set(step, positions, target.sets) - _APART)
+
+
+@lru_cache(256)
+def _in_a_set(step: int, count: int, sets: int) -> int:
+    """Return the most lines of one of so many sets, of as many lines that lie `step` bytes apart."""
     lines = {i * step // LINE for i in range(count)}
-    return max(Counter(line % target.sets for line in lines).values())
+    return max(Counter(line % sets for line in lines).values())
 
 
 def _ways(target: Target) -> int:
@@ -109,6 +153,14 @@ def registers(target: Target) -> int:
     if target.vector_bytes >= 64:
         return target.vector_registers - 1  # a product can read, and broadcast, its operand from memory
     return target.vector_registers - (2 if target.triple.startswith("x86") else 6)
+
+
+def fused_registers(target: Target) -> int:
+    """Return the vector registers for sums and operands, where products are fused with sums: all but one, an operand's.
+
+    So 4 positions × 3 vectors take the 16 registers of AVX2. Dot products may leave their sum to another instruction.
+    """
+    return target.vector_registers - 1 if target.has_fma and not target.is_arm else registers(target)
 
 
 def lane_counts(full: int) -> tuple[int, ...]:

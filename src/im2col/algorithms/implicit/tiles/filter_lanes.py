@@ -7,6 +7,7 @@ addresses.
 
 from __future__ import annotations
 
+from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
 from ....engine.compiler import Kernel
@@ -52,9 +53,15 @@ class FilterTile(NamedTuple):
     paired : bool
         Whether each lane has a pixel of its own, side by side with its neighbours': the lanes are channels, too.
     adds : bool
-        Whether they are added to what the result holds; only with a spread of 1, and without an activation.
+        Whether they are added to what the result holds; only without an activation.
     ragged : bool
         Whether its spans are those of a `RaggedRun`: rows of the window, and apart from them columns.
+    moves : tuple of tuple of int
+        For each segment the bytes by which each position's pixels lie elsewhere, where padding shows pixels of the
+        image: spans say then by how many bytes those of their rows do. Empty where padding is of zeros.
+    parted : bool
+        Whether taps are multiplied part by part, all tiles of a block of rows with one before the next: the result
+        holds the sums meanwhile, so it is of their dtype.
     """
 
     dtype: str
@@ -71,6 +78,17 @@ class FilterTile(NamedTuple):
     paired: bool = False
     adds: bool = False
     ragged: bool = False
+    moves: tuple[tuple[int, ...], ...] = ()
+    parted: bool = False
+
+
+class _Part(NamedTuple):
+    """Taps [first, stop) of all, and whether they are the first and the last ones."""
+
+    first: Value
+    stop: Value
+    is_first: Value
+    is_last: Value
 
 
 JOB = [
@@ -93,6 +111,8 @@ JOB = [
     "out_step",
     "scales",
 ]
+PARTED_JOB = [*JOB, "part", "taps_stop"]
+"""Of tiles that multiply taps part by part: how many a part has, and how many there are."""
 
 
 def filter_lanes(tile: FilterTile) -> Kernel:
@@ -105,7 +125,7 @@ def _build(name: str, target: Target, tile: FilterTile) -> str:
         from ....engine.builder import Builder  # a kernel that is kept is not written again
 
     b = Builder(name, ARGUMENTS, target)
-    nest = Nest(b, JOB)
+    nest = Nest(b, PARTED_JOB if tile.parted else JOB)
     job = nest.job
     taps, rows, spans = (b.address(job[word]) for word in JOB[:3])
     bias_bytes = tile.vectors * tile.lanes * b.bytes_of(tile.epilogue.accumulator)
@@ -116,9 +136,19 @@ def _build(name: str, target: Target, tile: FilterTile) -> str:
     ):
         pixel = b.at(at["x"], b.mul(number, job["x_tile"]))
         to = b.at(at["out"], b.mul(number, job["out_tile"]))
-        sums = _sums(b, target, tile, pixel, at["w"], at["bias"], taps, spans, ranges)
-        _store(b, target, tile, sums, to, job["out_step"], b.at(at["bias"], job["scales"]))
+        part = _part(b, nest)
+        sums = _sums(b, target, tile, pixel, at["w"], at["bias"], taps, spans, ranges, part)
+        _store(b, target, tile, sums, to, job["out_step"], b.at(at["bias"], job["scales"]), part)
     return b.finish()
+
+
+def _part(b: Builder, nest: Nest) -> _Part | None:
+    """Return the part of the taps that the tiles are at, if there are parts."""
+    if nest.part is None:
+        return None
+    first, size, left = nest.part, nest.job["part"], b.sub(nest.job["taps_stop"], nest.part)
+    one = b.constant(1)
+    return _Part(first, b.add(first, size), b.inside(first, one), b.inside(left, b.add(size, one)))
 
 
 def _sums(
@@ -131,13 +161,15 @@ def _sums(
     taps: Value,
     spans: Value,
     ranges: Value,
+    part: _Part | None,
 ) -> list[Value]:
-    """Return the accumulators of a tile, position by position, after all taps."""
+    """Return the accumulators of a tile, position by position, after all taps, or those of a part."""
     nbytes = tile.lanes * b.bytes_of(tile.dtype)
     sum_kind = b.vector(b.number(tile.epilogue.accumulator), tile.lanes)
     initial = [b.zero(sum_kind)] * tile.vectors
     if tile.epilogue.bias:
         initial = [b.load(b.at(bias, b.constant(v * nbytes)), sum_kind) for v in range(tile.vectors)]
+        initial = [b.choose(part.is_first, value, b.zero(sum_kind)) if part else value for value in initial]
     sums: list[Value] = initial * len(tile.pixels)
     if tile.ragged:
         rows, columns = _pair(b, spans, ranges)
@@ -145,12 +177,12 @@ def _sums(
             first = b.entry(spans, around.index)
             for number, mask in enumerate(tile.segments):
                 ends = _pair(b, spans, b.add(columns, b.constant(2 * number)))
-                start, stop = (b.add(first, end) for end in ends)
+                start, stop = _within(b, part, *(b.add(first, end) for end in ends))
                 # Sums of other positions need not be carried around.
                 mine = [i for i in range(len(sums)) if mask >> i // tile.vectors & 1]
                 with b.accumulate(start, stop, [around.values[i] for i in mine]) as state:
                     values = dict(zip(mine, state.values, strict=True))
-                    values = _multiplied(b, target, tile, pixel, weights, taps, state.index, mask, values)
+                    values = _multiplied(b, target, tile, pixel, weights, taps, state.index, mask, tile.pixels, values)
                     state.values[:] = values.values()
                 for i, value in zip(mine, state.values, strict=True):
                     around.values[i] = value
@@ -158,10 +190,15 @@ def _sums(
     for number, mask in enumerate(tile.segments):
         index = b.add(ranges, b.constant(2 * number))
         with b.accumulate(*_pair(b, spans, index), sums) as around:
-            start, stop = _pair(b, spans, b.mul(around.index, 2))
+            span = b.mul(around.index, 3 if tile.moves else 2)
+            start, stop = _within(b, part, *_pair(b, spans, span))
+            at, pixels = pixel, tile.pixels
+            if tile.moves:
+                at = b.at(pixel, b.entry(spans, b.add(span, b.constant(2))))
+                pixels = tuple(map(add, pixels, tile.moves[number]))
             with b.accumulate(start, stop, around.values) as state:
                 values = dict(enumerate(state.values))
-                values = _multiplied(b, target, tile, pixel, weights, taps, state.index, mask, values)
+                values = _multiplied(b, target, tile, at, weights, taps, state.index, mask, pixels, values)
                 state.values[:] = values.values()
             around.values[:] = state.values
         sums = around.values
@@ -177,6 +214,7 @@ def _multiplied(
     taps: Value,
     tap: Value,
     mask: int,
+    pixels: tuple[int, ...],
     sums: dict[int, Value],
 ) -> dict[int, Value]:
     """Return sums, by their numbers, after one tap of the positions of a mask."""
@@ -185,7 +223,7 @@ def _multiplied(
     at = b.at(pixel, b.entry(taps, tap))
     row = b.at(weights, b.mul(tap, tile.weight_step or tile.vectors * nbytes))
     ws = [b.load(b.at(row, b.constant(v * nbytes)), kind) for v in range(tile.vectors)]
-    for m, offset in enumerate(tile.pixels):
+    for m, offset in enumerate(pixels):
         if not mask >> m & 1:
             continue
         xs = _pixels(b, tile, b.at(at, b.constant(offset)))
@@ -196,6 +234,11 @@ def _multiplied(
             else:
                 sums[i] = b.multiply_add(xs[v], ws[v], sums[i], target.has_fma)
     return sums
+
+
+def _within(b: Builder, part: _Part | None, start: Value, stop: Value) -> tuple[Value, Value]:
+    """Return a span of taps, or what of it is in a part."""
+    return (b.larger(start, part.first), b.smaller(stop, part.stop)) if part else (start, stop)
 
 
 def _pair(b: Builder, table: Value, index: Value) -> tuple[Value, Value]:
@@ -214,19 +257,30 @@ def _pixels(b: Builder, tile: FilterTile, at: Value) -> list[Value]:
 
 
 def _store(
-    b: Builder, target: Target, tile: FilterTile, sums: list[Value], out: Value, step: Value, scales: Value
+    b: Builder,
+    target: Target,
+    tile: FilterTile,
+    sums: list[Value],
+    out: Value,
+    step: Value,
+    scales: Value,
+    part: _Part | None,
 ) -> None:
-    """Finish the sums and write them, once."""
+    """Finish the sums and write them, once, or add those of a part and finish the last."""
     size = b.bytes_of(tile.epilogue.result)
     factors = scale_vectors(b, tile.epilogue, scales, tile.lanes, tile.vectors)
-    done = [finish(b, target, tile.epilogue, value, factors[i % tile.vectors]) for i, value in enumerate(sums)]
+    done = sums
+    if not part:
+        done = [finish(b, target, tile.epilogue, value, factors[i % tile.vectors]) for i, value in enumerate(sums)]
     for v in range(tile.vectors):
         filters = tile.last if v == tile.vectors - 1 else tile.lanes
         column = done[v :: tile.vectors]
         if not tile.transposed:
             for m, value in enumerate(column):
                 at = b.at(b.at(out, b.mul(step, m)), b.constant(v * tile.lanes * size))
-                b.store_first(narrow(b, tile.epilogue, _added(b, tile, value, at, filters)), at, filters)
+                b.store_first(
+                    narrow(b, tile.epilogue, _added(b, target, tile, value, at, 1, filters, part)), at, filters
+                )
             continue
         # The parts of a filter's positions lie in one line of the cache, and are stored one right after the other.
         for f, parts in enumerate(zip(*_turned(b, column, tile.lanes, target), strict=True)):
@@ -235,8 +289,8 @@ def _store(
             to = b.at(out, b.mul(step, v * tile.lanes + f))
             for first, count, value in parts:
                 at = b.at(to, b.constant(first * tile.spread * size))
-                stored = narrow(b, tile.epilogue, _added(b, tile, value, at, count))
-                b.store_apart(stored, at, tile.spread, count)
+                stored = _added(b, target, tile, value, at, tile.spread, count, part)
+                b.store_apart(narrow(b, tile.epilogue, stored), at, tile.spread, count)
 
 
 def _turned(b: Builder, column: list[Value], lanes: int, target: Target) -> list[list[tuple[int, int, Value]]]:
@@ -267,8 +321,14 @@ def stored_positions(positions: int, lanes: int, target: Target) -> list[tuple[i
     return found + [(whole * lanes + first, width) for first, width in powers(rest)]
 
 
-def _added(b: Builder, tile: FilterTile, value: Value, at: Value, count: int) -> Value:
-    """Return the first lanes of a vector, added to what the result holds if the tile adds."""
-    if not tile.adds:
+def _added(
+    b: Builder, target: Target, tile: FilterTile, value: Value, at: Value, step: int, count: int, part: _Part | None
+) -> Value:
+    """Return the first lanes of a vector, added to what the result holds if the tile adds or parts came before."""
+    if not tile.adds and not part:
         return value
-    return b.sum(tile.epilogue.result, value, b.load_first(at, value.type, count))
+    total = b.sum(tile.epilogue.result, value, b.load_apart(at, value.type, step, count))
+    if not part:
+        return total
+    value = b.choose(part.is_first, value, total)  # what a result holds before its first part is anything
+    return b.choose(part.is_last, finish(b, target, tile.epilogue, value), value)

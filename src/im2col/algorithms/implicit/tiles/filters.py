@@ -14,12 +14,12 @@ import numpy as np
 
 from ..borders import row_tables
 from ..packing import FilterBlocks, split_evenly, vector_blocks
-from ..ragged import cut_rows, ragged_positions, ragged_runs
+from ..ragged import cut_rows, maps_windows, ragged_positions, ragged_runs
 from ..table_sizes import ragged_bytes, row_tables_bytes
-from ..view import share_inside
+from ..view import share_seen
 from ..work import TileRun, job_table
 from . import cycles as model
-from .filter_lanes import JOB, FilterTile, filter_lanes, stored_positions
+from .filter_lanes import JOB, PARTED_JOB, FilterTile, filter_lanes, stored_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
 _STORE = 2.0
 """How many times as long as alone a store takes at the end of a tile."""
+_VISIT = 3.0
+"""Cycles of a position of the result, times the share of a line that a vector is: where its filters start and end,
+lines are written in two parts."""
+_HIDDEN = 0.5
+"""Of a tile's products: what they hide of the time in which lines of the result change places."""
 
 
 class FilterShape(NamedTuple):
@@ -64,26 +69,39 @@ class FilterShape(NamedTuple):
         for lanes in model.lane_counts(target.vector_bytes // view.size):
             for vectors in range(1, min(model.MOST_VECTORS, -(-group.filters // lanes)) + 1):
                 # The sums, a tap's weights, and one pixel, which the product itself broadcasts for a single vector.
-                positions = min(model.MOST_POSITIONS, (_registers(target, dot) - vectors) // vectors)
-                yield cls(lanes, vectors, positions, transposed)
+                room = model.registers(target) if dot else model.fused_registers(target)
+                positions = min(model.MOST_POSITIONS, (room - vectors) // vectors)
+                sizes = [positions]
+                few = positions > model.FEW_POSITIONS
+                if few and not transposed and model.colliding(view.out_position[-1], positions, target):
+                    sizes.append(model.FEW_POSITIONS)
+                for size in sizes:
+                    if not view.maps or maps_windows(view, size, partial(_instructions, vectors=[vectors])):
+                        yield cls(lanes, vectors, size, transposed)
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: a tap's products, or what keeps them waiting, then the store."""
         g, nbytes = view.geometry, self.lanes * view.size
-        taps = group.channels * g.taps * share_inside(g)
+        taps = group.channels * g.taps * share_seen(view)
         total = 0.0
         for vectors, blocks in split_evenly(-(-group.filters // self.lanes), self.vectors):
+            part = self._part(view, group.channels, vectors, target.caches)
+            parts = -(-group.channels * g.taps // part)
             for size, tiles in split_evenly(g.output_shape[-1], self.positions):
                 weights = vectors * nbytes
                 products = model.products(size * vectors, nbytes, target)
                 loads = (vectors + size) * target.load_cycles(nbytes) * model.LOADS_TOGETHER
                 tap = max(products, loads + model.arriving(view, group, weights, size, target)) + model.TAP_CYCLES
-                tap += model.waiting(view, group, weights, size, target)
+                tap += model.waiting(view, weights, size, target, part) + model.lost(view, group, weights, size, target)
                 tap *= model.conflicts(view.pixel[-1] * g.stride[-1], size, target)
                 store = vectors * self._store_cycles(size, view, target)
                 if self.transposed:  # each filter has a line of its own
                     store *= model.crowding(view.out_filter, vectors * self.lanes, target)
-                total += blocks * tiles * (taps * tap + store + model.TILE_CYCLES)
+                else:  # each position has
+                    store += size * _VISIT * nbytes / model.LINE
+                    store += max(0.0, model.colliding(view.out_position[-1], size, target) - _HIDDEN * taps * tap)
+                # After each part sums are stored, and after all but the first the earlier ones are read.
+                total += blocks * tiles * (taps * tap + (2 * parts - 1) * store + parts * model.TILE_CYCLES)
         return total * group.groups * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
 
     def _store_cycles(self, positions: int, view: View, target: Target) -> float:
@@ -124,18 +142,31 @@ class FilterShape(NamedTuple):
         taps = np.add.outer(g.tap_offsets(view.pixel), np.arange(channels) * view.channel).reshape(-1)
         plain, borders, size = self._cut(tiling)
         found = [
-            self._run(tiling, taps, (run.positions, tuple(mask for mask, _ in run.segments)), *tables)
+            self._run(
+                tiling,
+                taps,
+                (run.positions, tuple(each.mask for each in run.segments)),
+                *tables,
+                moves=_moves(view, run),
+            )
             for run in plain
             for tables in row_tables(view, run, g.kernel_size, channels)
         ]
         return found + [self.ragged_run(tiling, taps, run) for run in ragged_runs(view, borders, size, channels)]
+
+    def _part(self, view: View, channels: int, vectors: int, caches: tuple[int, int, int]) -> int:
+        """Return how many taps are multiplied together: all, unless so many weights leave the second level of cache."""
+        taps = channels * view.geometry.taps
+        if view.out_size != view.size:  # the result cannot hold sums
+            return taps
+        return model.part(taps, vectors * self.lanes * view.size, caches)
 
     def table_bytes(self, tiling: Tiling) -> int:
         """Return the bytes of the tables, and of what is needed to make them."""
         g = tiling.view.geometry
         plain, borders, size = self._cut(tiling)
         taps = 3 * 8 * g.taps * tiling.channels
-        return taps + row_tables_bytes(g, plain) + ragged_bytes(g, borders, size)
+        return taps + row_tables_bytes(tiling.view, plain) + ragged_bytes(g, borders, size)
 
     def _cut(self, tiling: Tiling) -> tuple[list[Run], tuple[tuple[int, int], ...], int]:
         """Return what `cut_rows` does, and the positions of a tile at a ragged border."""
@@ -157,6 +188,7 @@ class FilterShape(NamedTuple):
         spans: NDArray[np.int64],
         tiles: int,
         *,
+        moves: tuple[tuple[int, ...], ...] = (),
         ragged: bool = False,
         paired: bool = False,
     ) -> TileRun:
@@ -164,10 +196,12 @@ class FilterShape(NamedTuple):
         g, step = view.geometry, view.pixel[-1] * view.geometry.stride[-1]
         positions, masks = pattern
         filters = sum(each.blocks * each.width for each in blocks)
-        row_bytes = positions * tiles * (channels * view.size * math.prod(g.stride) + filters * view.out_size)
         calls = []
         for each in blocks:
             vectors, last = each.shape
+            part = self._part(view, channels, vectors, tiling.caches)
+            seen = min(channels, part) * view.size * math.prod(g.stride)
+            row_bytes = positions * tiles * (seen + filters * view.out_size)
             tile = FilterTile(
                 dtype=tiling.dtype,
                 lanes=self.lanes,
@@ -181,10 +215,12 @@ class FilterShape(NamedTuple):
                 dot=tiling.dot,
                 paired=paired,
                 ragged=ragged,
+                moves=moves,
+                parted=part < len(taps),
             )
             packed = each.packed * g.taps * channels * view.size
             job = job_table(
-                JOB,
+                PARTED_JOB if tile.parted else JOB,
                 taps=taps,
                 rows=rows,
                 spans=spans,
@@ -203,25 +239,26 @@ class FilterShape(NamedTuple):
                 out_tile=view.out_position[-1] * positions,
                 out_step=view.out_filter if self.transposed else view.out_position[-1],
                 scales=tiling.scales_at,
+                part=part,
+                taps_stop=len(taps),
             )
             calls.append((filter_lanes(tile), job, each.first * view.channel if paired else 0))
         return TileRun(len(rows), tuple(calls), (taps, rows, spans))
 
 
-def _registers(target: Target, dot: bool) -> int:
-    """Return the vector registers for sums and weights: all but one, a pixel's, where products are fused with sums.
-
-    So 4 positions × 3 vectors take the 16 registers of AVX2. Dot products may leave their sum to another instruction.
-    """
-    fused = target.has_fma and not target.is_arm and not dot
-    return target.vector_registers - 1 if fused else model.registers(target)
+def _moves(view: View, run: Run) -> tuple[tuple[int, ...], ...]:
+    """Return the bytes by which pixels lie elsewhere, as `FilterTile.moves`."""
+    if not view.maps:
+        return ()
+    return tuple(tuple(n * view.pixel[-1] for n in each.moved or (0,) * run.positions) for each in run.segments)
 
 
 def _instructions(runs: Iterable[Run], vectors: Sequence[int]) -> int:
     """Return about how many instructions the kernels of tiles have; a loop of a few counts as a hundred more."""
-    patterns = {(run.positions, tuple(mask for mask, _ in run.segments)) for run in runs}
+    patterns = {(run.positions, tuple((each.mask, each.moved) for each in run.segments)) for run in runs}
     total = 0
-    for (positions, masks), v in itertools.product(patterns, vectors):
+    for (positions, segments), v in itertools.product(patterns, vectors):
+        masks = [mask for mask, _ in segments]
         # Every sum is carried in and out of both loops of a segment; in the end it is finished and stored.
         products = sum(mask.bit_count() for mask in masks)
         total += 150 + positions * v * (15 + 4 * len(masks)) + products * (4 + v) + 100 * len(masks)

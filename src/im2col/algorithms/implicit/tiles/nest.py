@@ -38,6 +38,8 @@ class Nest:
         self._b, self._plain = b, plain
         self.job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(words)}
         self.task = {word: b.entry(b["*task"], b.constant(i)) for i, word in enumerate(_TASK)}
+        self.part: Value | None = None
+        """Within `rows`, the first tap of the part that tiles multiply, where the job has parts."""
 
     @contextmanager
     def over(self, *loops: str, order: str, at: Place | None = None, **steps: int) -> Iterator[Place]:
@@ -68,16 +70,26 @@ class Nest:
     def rows(self, table: Value, at: Place, order: str, **steps: int) -> Iterator[tuple[Place, Value]]:
         """Run the body for each row of a table whose entries are x, out and a number, which is yielded.
 
-        Rows that stay in the second level of cache are a block, and all blocks of filters pass over them.
+        Rows that stay in the second level of cache are a block, and all blocks of filters pass over them. Where a job
+        has them, parts of the taps follow one another: the weights of one stay in that cache while the rows pass.
         """
         b = self._b
         with b.loop(self.task["row1"], self.task["row0"], self.job["block"]) as first:
             stop = b.smaller(b.add(first, self.job["block"]), self.task["row1"])
-            with self.over("block", order=order, at=at, **steps) as block, b.loop(stop, first) as row:
+            with self.over("block", order=order, at=at, **steps) as block, self._parts(), b.loop(stop, first) as row:
                 entry = b.mul(row, 3)
                 x = b.at(block["x"], b.entry(table, entry))
                 out = b.at(block["out"], b.entry(table, b.add(entry, b.constant(1))))
                 yield block | {"x": x, "out": out}, b.entry(table, b.add(entry, b.constant(2)))
+
+    @contextmanager
+    def _parts(self) -> Iterator[None]:
+        """Run the body for each part of the taps, or once."""
+        if "part" not in self.job:
+            yield
+            return
+        with self._b.loop(self.job["taps_stop"], step=self.job["part"]) as self.part:
+            yield
 
     def _argument(self, operand: str) -> Value:
         return self._b.address(self._b[operand]) if self._plain else self._b["*" + operand]

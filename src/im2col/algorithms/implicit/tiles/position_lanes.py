@@ -7,94 +7,26 @@ of pixels that several rows of the tile need is loaded once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ....engine.compiler import Kernel
 from ....importing import importing
-from .epilogue import Epilogue, finish, narrow
+from .border_loads import BorderLoads, loads_of
+from .epilogue import finish, narrow
+from .halves import in_halves, in_order, keeps_halves
 from .nest import Nest
+from .position_tile import JOB, MAPPED_JOB, ROW, PositionTile, pixel_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ....engine.numbers import Value
     from ....engine.target import Target
+    from .mapped import Border
     from .nest import Place
 
 _UNROLLED = 160
 """Multiplications of one pass over the window up to which its columns are unrolled."""
-
-
-class PositionTile(NamedTuple):
-    """What a kernel is specialised for.
-
-    Parameters
-    ----------
-    dtype : str
-        Of pixels and weights, as `Builder.number` calls it.
-    lanes : int
-        VL: neighbouring positions of one vector.
-    vectors : int
-        NV: vectors of one row of the tile.
-    rows : int
-        R: rows of the map.
-    filters : int
-        F.
-    kernel : (int, int)
-        Rows and columns of the window.
-    stride : (int, int)
-        Rows and columns between neighbouring positions.
-    row_dilation : int
-        Rows between neighbouring taps.
-    columns : int
-        Positions of a row of the tile that are there: all, unless the map has fewer.
-    shuffled : bool
-        Whether the window's columns, one pixel apart, are shuffled out of one another's loads.
-    spread : int
-        Elements of the result from one position of a row to the next.
-    lines : (int, int) or None
-        Rows first <= i < stop of the image that are there for every tile, counted from the first that a tile reads; the
-        others are padding, and are skipped. None where it differs from tile to tile.
-    epilogue : Epilogue
-        What happens to the sums on their way out.
-    """
-
-    dtype: str
-    lanes: int
-    vectors: int
-    rows: int
-    filters: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    row_dilation: int
-    columns: int
-    shuffled: bool
-    spread: int
-    lines: tuple[int, int] | None
-    epilogue: Epilogue
-
-
-JOB = [
-    "planes",
-    "rows",
-    "zeros",
-    "masks",
-    "x_image",
-    "x_group",
-    "x_row",
-    "x_tap",
-    "w_group",
-    "w_block",
-    "bias_group",
-    "out_image",
-    "out_group",
-    "out_block",
-    "out_filter",
-    "out_row",
-    "height",
-    "scales",
-]
-ROW = ["x", "out", "y", "seen", "ends", "plane0", "plane1", "tiles", "plain0", "plain1"]
 
 
 def position_lanes(tile: PositionTile) -> Kernel:
@@ -104,14 +36,6 @@ def position_lanes(tile: PositionTile) -> Kernel:
 
 def _build(name: str, target: Target, tile: PositionTile) -> str:
     return _Writer(name, target, tile).write()
-
-
-def pixel_vectors(tile: PositionTile) -> int:
-    """Return how many vectors of pixels are at hand at a time: of one column, and of a line where it is shuffled."""
-    stride = tile.stride[1]
-    if tile.shuffled:
-        return tile.vectors + stride * (tile.vectors + (tile.kernel[1] > stride))
-    return tile.vectors + stride - 1
 
 
 class _Writer:
@@ -125,10 +49,14 @@ class _Writer:
         b = self.b
         self.size = b.bytes_of(tile.dtype)
         self.kind = b.vector(b.number(tile.dtype), tile.lanes)
-        self.nest = Nest(b, JOB, plain=True)
+        self.nest = Nest(b, MAPPED_JOB if tile.borders or tile.moves else JOB, plain=True)
         self.job = self.nest.job
+        self.border: BorderLoads | None = None
         self.halves = keeps_halves(tile.lanes, self.size, tile.stride[1], tile.shuffled)
         self.planes, self.rows, self.zeros, self.masks = (b.address(self.job[word]) for word in JOB[:4])
+        self.loaded = b.vector(b.number(tile.dtype), self._loaded_lanes)
+        loads = loads_of(tile.borders[0], self._loaded_lanes) * len(self._needed()) if self._writes_lines else 0
+        self.room = b.room(self.loaded, loads) if loads else None
 
     def write(self) -> str:
         b, nest = self.b, self.nest
@@ -142,11 +70,18 @@ class _Writer:
             plain = b.sub(row["plain1"], row["plain0"])
             row_at = layer | {"x": b.at(layer["x"], row["x"]), "out": b.at(layer["out"], row["out"])}
             with nest.over("block", order="w bias out", at=row_at, bias=bias_bytes) as at:
-                if (
-                    self.tile.spread > 1
-                ):  # beside what it takes to store apart, masks cost nothing: half the code will do
+                if self.tile.borders:
+                    ends = (row["plain0"], None), (row["tiles"], row["plain1"])
+                    for border, (stop, start) in zip(self.tile.borders, ends, strict=False):
+                        with b.loop(stop, start) as i:
+                            self._tile(row, i, at, masked=False, border=border)
+                    if len(self.tile.borders) > 1:
+                        with b.loop(row["plain1"], row["plain0"]) as i:
+                            self._tile(row, i, at, masked=False)
+                elif self.tile.spread > 1 or not self.tile.masked:
+                    # Beside what it takes to store apart, masks cost nothing: half the code will do.
                     with b.loop(row["tiles"]) as i:
-                        self._tile(row, i, at, masked=True)
+                        self._tile(row, i, at, masked=self.tile.masked)
                 else:
                     with b.loop(b.sub(row["tiles"], plain)) as i:
                         # The tiles before and behind the plain ones, one after the other.
@@ -155,9 +90,12 @@ class _Writer:
                         self._tile(row, i, at, masked=False)
         return b.finish()
 
-    def _tile(self, row: dict[str, Value], number: Value, at: Place, *, masked: bool) -> None:
+    def _tile(
+        self, row: dict[str, Value], number: Value, at: Place, *, masked: bool, border: Border | None = None
+    ) -> None:
         """Compute one tile for all blocks of filters."""
         b, tile = self.b, self.tile
+        self.border = border and BorderLoads(b, border, self.loaded, self.size, self.job["x_width"])
         column = b.smaller(b.mul(number, tile.vectors * tile.lanes), row["ends"])
         x = b.at(at["x"], b.mul(column, tile.stride[1] * self.size))
         out = b.at(at["out"], b.mul(column, tile.spread * b.bytes_of(tile.epilogue.result)))
@@ -167,13 +105,21 @@ class _Writer:
             columns = tile.kernel[1]
             weights = b.at(at["w"], b.mul(over_planes.index, columns * self._column_bytes))
             lines = self._lines(row, plane)
-            if tile.shuffled or columns * tile.kernel[0] * len(sums) <= _UNROLLED:
+            if self.border is not None and self._writes_lines:
+                lines = self.border.written(lines, self.room)
+            if self._unrolls:
                 over_planes.values[:] = self._window(row, column, lines, weights, over_planes.values, masked)
             else:
                 with b.accumulate(b.constant(0), b.constant(columns), over_planes.values) as state:
                     state.values[:] = self._column(row, column, lines, weights, state.index, state.values, masked)
                 over_planes.values[:] = state.values
         self._store(over_planes.values, out, b.at(at["bias"], self.job["scales"]))
+
+    @property
+    def _unrolls(self) -> bool:
+        """Whether the columns of a window are unrolled."""
+        (rows, columns), sums = self.tile.kernel, self.tile.filters * self.tile.rows * self.tile.vectors
+        return self.tile.shuffled or columns * rows * sums <= _UNROLLED
 
     @property
     def _column_bytes(self) -> int:
@@ -202,7 +148,9 @@ class _Writer:
         lines = {}
         for i in self._needed():
             line = b.at(plane, b.mul(self.job["x_row"], i))
-            if self.tile.lines is None:
+            if self.tile.moves:
+                line = b.at(line, b.entry(b.address(self.job["moved"]), b.add(row["y"], b.constant(i))))
+            elif self.tile.lines is None:
                 y = b.add(row["y"], b.constant(i))
                 line = b.choose(b.inside(y, self.job["height"]), line, self.zeros)
             lines[i] = line
@@ -214,19 +162,20 @@ class _Writer:
         column: Value,
         lines: dict[int, Value],
         weights: Value,
-        kx: Value,
+        kx: int | Value,
         sums: list[Value],
         masked: bool,
     ) -> list[Value]:
         """Multiply column kx of the window, row of the image by row."""
         b, tile = self.b, self.tile
-        weights = b.at(weights, b.mul(kx, self._column_bytes))
-        step = b.mul(kx, self.job["x_tap"])
+        number = b.constant(kx) if isinstance(kx, int) else kx
+        weights = b.at(weights, b.mul(number, self._column_bytes))
+        step = b.mul(number, self.job["x_tap"])
         start = b.add(row["seen"], b.add(b.mul(column, tile.stride[1] * self.size), step))
         masks = self._masks(b.at(self.masks, start) if masked else None, tile.vectors)
         held = self._held(weights, 1)
         for i, line in lines.items():
-            sums = self._multiplied(i, self._pixels(b.at(line, step), masks), weights, 0, held, sums)
+            sums = self._multiplied(i, self._under(line, kx, step, masks), weights, 0, held, sums)
             sums = b.settled(sums, self.target.register)
         return sums
 
@@ -244,7 +193,7 @@ class _Writer:
         held = self._held(weights, tile.kernel[1])
         if not tile.shuffled and not held:
             for kx in range(tile.kernel[1]):
-                sums = self._column(row, column, lines, weights, b.constant(kx), sums, masked)
+                sums = self._column(row, column, lines, weights, kx, sums, masked)
             return sums
         seen = b.at(self.masks, b.add(row["seen"], b.mul(column, tile.stride[1] * self.size))) if masked else None
         masks = self._masks(seen, tile.vectors + (tile.kernel[1] > tile.stride[1])) if tile.shuffled else []
@@ -295,33 +244,50 @@ class _Writer:
         for kx in range(self.tile.kernel[1]):
             step = b.mul(self.job["x_tap"], kx)
             masks = self._masks(None if seen is None else b.at(seen, step), self.tile.vectors)
-            yield self._pixels(b.at(line, step), masks)
+            yield self._under(line, kx, step, masks)
 
     def _shuffled(self, line: Value, masks: list[Value | None]) -> Iterator[list[Value]]:
         """Yield the pixels under each column of the window, each loaded once: columns a stride apart share a vector."""
         b, tile = self.b, self.tile
         stride, columns = tile.stride[1], tile.kernel[1]
-        whole = [self._load(b.at(line, o), mask) for o, mask in zip(self._wide(len(masks)), masks, strict=True)]
+        if self.border is not None:
+            whole = [self.border.load(line, o) for o in self._wide_pixels(len(masks))]
+        else:
+            whole = [self._load(b.at(line, o), mask) for o, mask in zip(self._wide(len(masks)), masks, strict=True)]
         phases = [[b.every(vector, stride, phase) for vector in whole] for phase in range(min(stride, columns))]
         for kx in range(columns):
             shift, phase = divmod(kx, stride)
             one = phases[phase]
             yield [b.shifted(one[v], one[v + 1], shift) if shift else one[v] for v in range(tile.vectors)]
 
-    def _pixels(self, at: Value, masks: list[Value | None]) -> list[Value]:
-        """Return the pixels of the tile's vectors of positions, from an address on."""
-        b, tile = self.b, self.tile
-        loaded = [self._load(b.at(at, o), mask) for o, mask in zip(self._wide(tile.vectors), masks, strict=True)]
+    def _under(self, line: Value, kx: int | Value, step: Value, masks: list[Value | None]) -> list[Value]:
+        """Return the pixels of the tile's vectors of positions under column kx, so many bytes from the first."""
+        b, tile, loads = self.b, self.tile, self.border
+        if loads is not None and isinstance(kx, int):
+            first = kx * loads.border.dilation
+            loaded = [loads.load(line, first + o) for o in self._wide_pixels(tile.vectors)]
+        else:
+            at, offsets = b.at(line, step), self._wide(tile.vectors)
+            loaded = [self._load(b.at(at, o), mask) for o, mask in zip(offsets, masks, strict=True)]
         if self.halves:
-            picked = _in_halves(tile.lanes)
+            picked = in_halves(tile.lanes)
             return [b.picked(first, second, picked) for first, second in zip(loaded[::2], loaded[1::2], strict=True)]
         return [b.every(vector, tile.stride[1]) for vector in loaded]
 
+    @property
+    def _writes_lines(self) -> bool:
+        """Whether lines at a border are written down before their columns are looped over."""
+        return bool(self.tile.borders) and not self._unrolls
+
     def _wide(self, count: int) -> list[Value]:
         """Return the offsets of what so many vectors of positions step over, of each half if halves stay apart."""
+        return [self.b.constant(pixel * self.size) for pixel in self._wide_pixels(count)]
+
+    def _wide_pixels(self, count: int) -> list[int]:
+        """Return the same in pixels."""
         lanes, stride = self.tile.lanes, self.tile.stride[1]
         parts = (0, lanes - 1) if self.halves else (0,)  # the second half ends with the last pixel that is wanted
-        return [self.b.constant((v * lanes * stride + part) * self.size) for v in range(count) for part in parts]
+        return [v * lanes * stride + part for v in range(count) for part in parts]
 
     @property
     def _loaded_lanes(self) -> int:
@@ -337,8 +303,7 @@ class _Writer:
 
     def _load(self, at: Value, mask: Value | None) -> Value:
         """Return pixels as they lie."""
-        b = self.b
-        kind = b.vector(b.number(self.tile.dtype), self._loaded_lanes)
+        b, kind = self.b, self.loaded
         return b.load(at, kind) if mask is None else b.masked_load(at, kind, mask, b.zero(kind))
 
     def _store(self, sums: list[Value], out: Value, scales: Value) -> None:
@@ -353,7 +318,7 @@ class _Writer:
                     at = b.at(line, b.constant(v * tile.lanes * tile.spread * size))
                     value = next(values)
                     if self.halves:
-                        value = b.picked(value, value, _in_order(tile.lanes))
+                        value = b.picked(value, value, in_order(tile.lanes))
                     value = narrow(b, tile.epilogue, finish(b, self.target, tile.epilogue, value, factors[f]))
                     b.store_apart(value, at, tile.spread, min(tile.lanes, tile.columns - v * tile.lanes))
 
@@ -364,23 +329,3 @@ class _Writer:
             return [None] * tile.filters
         each = [b.load(b.at(scales, b.constant(f * 4)), b.number("f4")) for f in range(tile.filters)]
         return [b.splat(factor, tile.lanes) for factor in each]
-
-
-def keeps_halves(lanes: int, size: int, stride: int, shuffled: bool) -> bool:
-    """Return whether every second pixel of two vectors is taken half by half, and sums put in order when stored.
-
-    In vectors of 32 bytes that is one instruction, and reads no pixel behind the last that is wanted.
-    """
-    return stride == 2 and not shuffled and lanes * size == 32 and size >= 4
-
-
-def _in_halves(lanes: int) -> list[int]:
-    """Return every second lane of a vector, and of another from its second on; the first halves of both come first."""
-    half = lanes // 2
-    return [first + i for h in (0, half) for first in (h, lanes + h + 1) for i in range(0, half, 2)]
-
-
-def _in_order(lanes: int) -> list[int]:
-    """Return where the lanes are that `_in_halves` took."""
-    taken = [i if i < lanes else i - 1 for i in _in_halves(lanes)]
-    return [taken.index(2 * i) for i in range(lanes)]

@@ -6,24 +6,29 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ....spec.strides import offsets
 from ..packing import FilterBlocks, split_evenly
+from ..view import with_rows
 from ..work import TileRun, job_table
 from . import cycles as model
-from .position_lanes import JOB, PositionTile, keeps_halves, position_lanes
+from .halves import keeps_halves
+from .mapped import Reach, borders, mapped_pieces, maps_columns, maps_rows, moved_rows
+from .position_lanes import position_lanes
+from .position_tile import JOB, MAPPED_JOB, PositionTile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from ....engine.target import Target
     from ....spec.geometry import Geometry
     from ..view import GroupShape, View
+    from .mapped import Border
     from .tile_shape import Tiling
 
 _FILTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
@@ -42,6 +47,8 @@ _MOST_ALONE = 7, 9
 its weight, and needs both."""
 _FROM_SECOND_LEVEL = 3.0
 """How much longer a vector takes to load from the second level of cache."""
+_PLANE_CYCLES = 0.3
+"""Of the address of a plane, where a window is one pixel."""
 _LINE_CYCLES = 2.0
 """Of the address of a line of the image, which may be one of zeros."""
 _NOT_HIDDEN, _UNALIGNED = 0.25, 1.05
@@ -81,7 +88,7 @@ class PositionShape(NamedTuple):
         """Yield the tiles that fit the registers and a layer whose windows have rows."""
         g = view.geometry
         outer = g.ndim - 2
-        if outer > 1 and any(any(pair) for pair in g.padding[:outer]):
+        if (outer > 1 and any(any(pair) for pair in g.padding[:outer])) or (view.maps and not maps_rows(view)):
             return
         height, kernel_rows = g.output_shape[-2], g.kernel_size[-2]
         may_shuffle = g.dilation[-1] == 1 < g.kernel_size[-1]
@@ -97,11 +104,19 @@ class PositionShape(NamedTuple):
                     for filters in sizes:
                         for shuffled in (False, True)[: 1 + may_shuffle]:
                             shape = cls(lanes, vectors, rows, filters, shuffled, tall)
-                            if shape._fits(g, target, _MOST_UNROLLED[view.spread > 1]):
+                            mapped = view.modes[-1] == "constant" or maps_columns(view, _reach(g, shape, view.size))
+                            if mapped and shape._fits(view, target):
                                 yield shape
 
-    def _fits(self, g: Geometry, target: Target, most: int) -> bool:
+    def _masked(self, view: View) -> bool:
+        """Whether some tile may read columns that are not there; where results lie apart, all of them read masks."""
+        g = view.geometry
+        whole = g.stride[-1] == 1 and not any(g.padding[-1]) and g.output_shape[-1] >= self.lanes * self.vectors
+        return self.shuffled or not whole or view.spread > 1
+
+    def _fits(self, view: View, target: Target) -> bool:
         """Whether the sums stay in registers, with the pixels of a line, its masks, and a weight, in short kernels."""
+        g, most, masked = view.geometry, _MOST_UNROLLED[view.spread > 1], self._masked(view)
         rows, columns, stride = g.kernel_size[-2], g.kernel_size[-1], g.stride[-1]
         sums = self.filters * self.rows * self.vectors
         pixels = self.vectors + stride - 1
@@ -109,16 +124,17 @@ class PositionShape(NamedTuple):
             if rows * columns * sums > model.MOST_PRODUCTS or (columns - 1) // stride > self.lanes:
                 return False
             pixels += stride * (self.vectors + 1) + 3
-        if target.vector_bytes < 64:  # masks are vectors too
+        if target.vector_bytes < 64 and masked:  # masks are vectors too
             pixels += self.vectors * stride
-            if self.vectors == self.rows == 1 and sums > _MOST_ALONE[rows * columns > 1]:
-                return False
+        if target.vector_bytes < 64 and self.vectors == self.rows == 1 and sums > _MOST_ALONE[rows * columns > 1]:
+            return False
         # Where several rows and filters meet, each line would need too many weights to read them anew.
         weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1
         # Each line is loaded and its sums are settled, each weight is loaded and multiplied.
         unrolled = len(self._rows_read(g)) * (4 * self.vectors + sums + 2)
         unrolled += rows * self.rows * self.filters * (4 + self.vectors)
-        return sums + pixels + weights <= model.registers(target) and unrolled <= most
+        room = model.registers(target) if masked else model.fused_registers(target)
+        return sums + pixels + weights <= room and unrolled <= most
 
     def _rows_read(self, g: Geometry) -> set[int]:
         """Return the rows of the image that a tile reads, counted from its first."""
@@ -164,7 +180,7 @@ class PositionShape(NamedTuple):
             column = max(kernel_rows * max(products, target.pace.latency), loads + weights * 0.5)
             column += _NOT_HIDDEN * loads if window else 0.0
             store = chains * 2 * view.spread * per
-            plane = kernel_columns * column + (lines * _LINE_CYCLES if window else 0.0)
+            plane = kernel_columns * column + (lines * _LINE_CYCLES if window else _PLANE_CYCLES)
             total += blocks * tiles * (planes * plane + store + model.TILE_CYCLES)
         total *= group.groups * -(-height // self.rows) * math.prod(g.output_shape[:-2])
         total *= _UNALIGNED if window else 1.0
@@ -204,6 +220,12 @@ class PositionShape(NamedTuple):
         tile_columns = self.lanes * self.vectors
         most = self._most_tiles(tiling)
         pieces, masks = _pieces(view, self, most)
+        ends: tuple[Border, ...] = ()
+        moved = []
+        if view.maps:
+            reach = _reach(g, self, view.size)
+            ends, moved = borders(view, reach), [moved_rows(view)]
+            pieces = [_Piece(*each) for each in mapped_pieces(view, reach, most)] if ends else pieces
         rows = _rows(view, self, pieces, channels)
         zeros = np.zeros((tile_columns * g.stride[-1] + _halo(g, self, view.size)) * view.size, np.int8)
         total = sum(each.width * each.blocks for each in blocks)
@@ -221,12 +243,15 @@ class PositionShape(NamedTuple):
                 columns=min(tile_columns, g.output_shape[-1]),
                 shuffled=self.shuffled,
                 spread=view.spread,
-                lines=_lines(g, self),
+                lines=_lines(view, self),
+                masked=self._masked(view),
                 epilogue=tiling.epilogue,
+                borders=ends,
+                moves=view.modes[-2] != "constant",
             )
             block = each.width * g.taps * channels * view.size
             job = job_table(
-                JOB,
+                MAPPED_JOB if tile.borders or tile.moves else JOB,
                 planes=planes,
                 rows=rows,
                 zeros=zeros,
@@ -245,9 +270,11 @@ class PositionShape(NamedTuple):
                 out_row=view.out_position[-2],
                 height=g.spatial_shape[-2],
                 scales=tiling.scales_at,
+                x_width=g.spatial_shape[-1] * view.size,
+                moved=moved[0] if moved else 0,
             )
             calls.append((position_lanes(tile), job, 0))
-        return [TileRun(len(rows), tuple(calls), (planes, rows, zeros, masks))]
+        return [TileRun(len(rows), tuple(calls), (planes, rows, zeros, masks, *moved))]
 
     def _most_tiles(self, tiling: Tiling) -> int:
         """Return how many tiles a piece of a row has at most."""
@@ -263,37 +290,29 @@ class PositionShape(NamedTuple):
         g, size = with_rows(tiling.view, self.tall).geometry, tiling.view.size
         tile = self.lanes * self.vectors
         piece = self._most_tiles(tiling) * tile
-        pieces = -(-g.output_shape[-1] // piece)
+        pieces = -(-g.output_shape[-1] // piece) + 2 * (tiling.view.modes[-1] != "constant")
         rows = math.prod(g.output_shape[:-2]) * -(-g.output_shape[-2] // self.rows) * pieces
         planes = 3 * 8 * math.prod(g.kernel_size[:-2]) * tiling.channels
         # A mask of pixels for each piece that meets the padding: at most all of them.
         reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self, size)
         border = min(pieces, 2 + (tiling.view.spread > 1) + sum(g.padding[-1]) // (piece * g.stride[-1]))
         masks = 2 * border * reach * size + 20 * reach
-        return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + (8 << 10)
+        moved = 5 * 8 * g.padded_shape[-2] * tiling.view.maps
+        return planes + masks + rows * 14 * 8 + 3 * 8 * math.prod(g.output_shape[:-2]) + moved + (8 << 10)
 
 
-def with_rows(view: View, tall: bool) -> View:
-    """Return the view with a second-last axis of one row, where there is none or what there is are planes."""
-    g, at = view.geometry, view.geometry.ndim - 1
-    if at and not tall:
-        return view
-
-    def with_row(values: Sequence[Any], one: Any) -> tuple[Any, ...]:
-        return (*values[:at], one, *values[at:])
-
-    one_row = type(g)(
-        with_row(g.spatial_shape, 1),
-        with_row(g.kernel_size, 1),
-        with_row(g.stride, 1),
-        with_row(g.padding, (0, 0)),
-        with_row(g.dilation, 1),
-    )
-    return view._replace(geometry=one_row, pixel=with_row(view.pixel, 0), out_position=with_row(view.out_position, 0))
+def _reach(g: Geometry, shape: PositionShape, size: int) -> Reach:
+    """Return how far a tile reaches."""
+    tile, halves = shape.lanes * shape.vectors, keeps_halves(shape.lanes, size, g.stride[-1], shape.shuffled)
+    load = shape.lanes * (1 if halves else g.stride[-1])
+    return Reach(tile, tile * g.stride[-1] + _halo(g, shape, size), load)
 
 
-def _lines(g: Geometry, shape: PositionShape) -> tuple[int, int] | None:
+def _lines(view: View, shape: PositionShape) -> tuple[int, int] | None:
     """Return which rows of the image every tile finds, as `PositionTile.lines`."""
+    g = view.geometry
+    if view.modes[-2] != "constant":
+        return None
     before, after = g.padding[-2]
     if not before and not after:
         return 0, g.spatial_shape[-2]
@@ -374,7 +393,7 @@ def _rows(view: View, shape: PositionShape, pieces: list[_Piece], channels: int)
 
     x = table(x_outer + g.first_pixel(view.pixel), 0) + table(tops * starts[-2], 1) + table(cut[:, 0] * starts[-1], 2)
     out = table(out_outer, 0) + table(tops * view.out_position[-2], 1) + table(cut[:, 0] * view.out_position[-1], 2)
-    y = table(tops * g.stride[-2] - g.padding[-2][0], 1)
+    y = table(tops * g.stride[-2] - (g.padding[-2][0] if view.modes[-2] == "constant" else 0), 1)
     fields = [x, out, y, table(cut[:, 4], 2), table(cut[:, 5], 2), table(spans[:, 0], 0), table(spans[:, 1], 0)]
     fields += [table(cut[:, 1], 2), table(cut[:, 2], 2), table(cut[:, 3], 2)]
     return np.ascontiguousarray(np.stack(fields, axis=-1).reshape(-1, len(fields)))

@@ -1,0 +1,100 @@
+"""What a kernel whose lanes are positions is specialised for, and what it is called with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .epilogue import Epilogue
+    from .mapped import Border
+
+
+class PositionTile(NamedTuple):
+    """What a kernel is specialised for.
+
+    Parameters
+    ----------
+    dtype : str
+        Of pixels and weights, as `Builder.number` calls it.
+    lanes : int
+        VL: neighbouring positions of one vector.
+    vectors : int
+        NV: vectors of one row of the tile.
+    rows : int
+        R: rows of the map.
+    filters : int
+        F.
+    kernel : (int, int)
+        Rows and columns of the window.
+    stride : (int, int)
+        Rows and columns between neighbouring positions.
+    row_dilation : int
+        Rows between neighbouring taps.
+    columns : int
+        Positions of a row of the tile that are there: all, unless the map has fewer.
+    shuffled : bool
+        Whether the window's columns, one pixel apart, are shuffled out of one another's loads.
+    spread : int
+        Elements of the result from one position of a row to the next.
+    lines : (int, int) or None
+        Rows first <= i < stop of the image that are there for every tile, counted from the first that a tile reads; the
+        others are padding, and are skipped. None where it differs from tile to tile.
+    masked : bool
+        Whether some tiles read columns that are not there.
+    epilogue : Epilogue
+        What happens to the sums on their way out.
+    borders : tuple of Border
+        What the first and the last tile of a row see, where padding shows pixels of the row.
+    moves : bool
+        Whether rows of the border are rows of the image.
+    """
+
+    dtype: str
+    lanes: int
+    vectors: int
+    rows: int
+    filters: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    row_dilation: int
+    columns: int
+    shuffled: bool
+    spread: int
+    lines: tuple[int, int] | None
+    masked: bool
+    epilogue: Epilogue
+    borders: tuple[Border, ...] = ()
+    moves: bool = False
+
+
+JOB = [
+    "planes",
+    "rows",
+    "zeros",
+    "masks",
+    "x_image",
+    "x_group",
+    "x_row",
+    "x_tap",
+    "w_group",
+    "w_block",
+    "bias_group",
+    "out_image",
+    "out_group",
+    "out_block",
+    "out_filter",
+    "out_row",
+    "height",
+    "scales",
+]
+MAPPED_JOB = [*JOB, "x_width", "moved"]
+"""With the bytes of a row, and `mapped.moved_rows`: a row's y counts from the first row of the padding there."""
+ROW = ["x", "out", "y", "seen", "ends", "plane0", "plane1", "tiles", "plain0", "plain1"]
+
+
+def pixel_vectors(tile: PositionTile) -> int:
+    """Return how many vectors of pixels are at hand at a time: of one column, and of a line where it is shuffled."""
+    stride = tile.stride[1]
+    if tile.shuffled:
+        return tile.vectors + stride * (tile.vectors + (tile.kernel[1] > stride))
+    return tile.vectors + stride - 1

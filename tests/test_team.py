@@ -1,0 +1,183 @@
+"""Threads that watch for work: every task is done once, whoever calls, and nobody watches for long."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from im2col import plan
+from im2col.algorithms.implicit.work import _cut
+from im2col.engine import team
+from im2col.engine.compiler import assembly
+from im2col.engine.target import NAMED
+
+from .kit.processes import run_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+
+def layer(threads: int, seed: int = 0) -> tuple[Callable[..., NDArray[Any]], NDArray[Any], NDArray[Any]]:
+    """Return a plan of several tasks, an image, and what it makes of it with one thread."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-9, 9, (1, 16, 40, 41)).astype(np.float32)
+    w = rng.integers(-9, 9, (40, 16, 3, 3)).astype(np.float32)
+    return plan(x.shape, w, padding=1, threads=threads), x, plan(x.shape, w, padding=1, threads=1)(x)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5, 64])
+def test_every_task_is_done_each_time(threads: int) -> None:
+    """Of calls that follow at once, and of calls that come when all have gone to sleep."""
+    convolve, x, expected = layer(threads)
+    for i in range(300):
+        out = np.full_like(expected, np.nan)
+        convolve(x, out)
+        np.testing.assert_array_equal(out, expected)
+        if i % 50 == 0:
+            time.sleep(20 * team.WATCHED_SECONDS)
+
+
+def test_callers_at_the_same_time() -> None:
+    """One of them has the team; the others get threads of a pool."""
+    layers = [layer(2, seed) for seed in range(4)]
+
+    def call(number: int) -> None:
+        convolve, x, expected = layers[number % 4]
+        for _ in range(60):
+            np.testing.assert_array_equal(convolve(x), expected)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(call, range(6)))
+
+
+def test_without_a_team_a_pool_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its kernels cannot be compiled."""
+    convolve, x, expected = layer(2)
+    monkeypatch.setattr(team, "_state", {"team": None})
+    np.testing.assert_array_equal(convolve(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"), [("avx2", ["pause", "xchg", "lock"]), ("neon", ["yield", "ldaxr", "stlxr"])]
+)
+def test_words_are_watched_on_every_cpu(target: str, words: list[str]) -> None:
+    """Threads that watch leave the CPU to others, and take what they find as one."""
+    text = assembly(team._KERNELS[-1], NAMED[target])
+    assert not [word for word in words if word not in text]
+
+
+def test_nobody_watches_for_long() -> None:
+    """Soon after a call the process uses no CPU."""
+    convolve, x, _ = layer(2)
+    for _ in range(20):
+        convolve(x)
+    time.sleep(0.05)
+    before = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.1
+
+
+def test_a_call_that_was_interrupted_is_ended_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the threads still do of it is awaited before the next piece of work, and before the call ends."""
+    convolve, x, expected = layer(2)
+    convolve(x)
+    threads = team._team()
+    assert threads is not None
+    waited: list[int] = []
+
+    def wait(_block: int, _turns: int) -> None:
+        waited.append(1)
+        threads._latest[team.LEFT] += 1
+
+    monkeypatch.setattr(threads, "_wait", wait)
+    threads._latest = np.zeros(team.LISTS, np.int64)
+    threads._latest[team.TAKEN] = 2
+    np.testing.assert_array_equal(convolve(x), expected)
+    assert len(waited) >= 2
+
+
+def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless it comes right behind another: then the next one may, too. A large one wakes all."""
+    convolve, x, expected = layer(2)
+    large = np.ones((1, 64, 56, 56), np.float32)
+    slow = plan(large.shape, np.ones((64, 64, 3, 3), np.float32), threads=2)
+    convolve(x)
+    slow(large)
+    threads, clock, given = team._team(), [0.0], list[int]()
+    assert threads is not None
+    run = threads.run
+
+    def counted(block: NDArray[np.int64], others: int) -> None:
+        given.append(others)
+        run(block, others)
+
+    monkeypatch.setattr(threads, "run", counted)
+    monkeypatch.setattr(threads, "ended", 0.0)
+    monkeypatch.setattr(team, "time", SimpleNamespace(perf_counter=lambda: clock[0], sleep=time.sleep))
+    for call, gap, wakes in ((convolve, 1, 0), (convolve, 0.5, 1), (convolve, 1, 0), (slow, 1, 1), (slow, 0.5, 1)):
+        clock[0] += gap * 2 * team.WATCHED_SECONDS - 1e-9 * (gap < 1)
+        given.clear()
+        np.testing.assert_array_equal(call(x), expected) if call is convolve else call(large)
+        assert len(given) == wakes
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_has_a_team_of_its_own() -> None:
+    """The parent's threads do not exist there."""
+    run_alone("test_team", "call_in_a_child()")
+
+
+def call_in_a_child() -> None:
+    """Call, fork while threads watch, and call in both."""
+    convolve, x, expected = layer(2)
+    for _ in range(5):
+        convolve(x)
+    child = os.fork()
+    for _ in range(5):
+        np.testing.assert_array_equal(convolve(x), expected)
+    if not child:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    sys.stdout.write("every byte in its place\n")
+
+
+@given(
+    st.integers(1, 9), st.integers(1, 9), st.integers(1, 20), st.integers(1, 200), st.integers(1, 24), st.integers(2, 6)
+)
+def test_a_layer_is_cut_into_as_much_for_each(
+    batch: int, groups: int, blocks: int, rows: int, wanted: int, threads: int
+) -> None:
+    """All of it, each part once; and whoever is free takes the next task, so that all end together."""
+    for outweigh in (False, True):
+        tables: Any = SimpleNamespace(
+            groups=groups,
+            blocks=[SimpleNamespace(blocks=blocks)],
+            runs=[SimpleNamespace(rows=rows)],
+            weights_outweigh=outweigh,
+        )
+        tasks = _cut(tables, batch, wanted, threads)
+        done = np.zeros((batch, groups, blocks, rows), np.int64)
+        ends = [0.0] * min(threads, wanted)
+        for task in tasks:
+            assert task.pieces == rows
+            ranges = tuple(slice(*each) for each in (task.images, task.groups, task.blocks, task.rows))
+            done[ranges] += 1
+            work = done[ranges].size
+            assert work
+            ends[ends.index(min(ends))] += work
+        assert (done == 1).all()
+        assert len(tasks) <= max(wanted, len(ends)) + len(ends)
+        longest = max(batch, groups, blocks, rows)
+        if longest >= 32 * len(ends) and wanted >= threads:
+            assert max(ends) <= 1.1 * done.size / len(ends)
