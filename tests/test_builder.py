@@ -12,6 +12,7 @@ import pytest
 from im2col.engine import compiler
 from im2col.engine.builder import Builder
 from im2col.engine.compiler import Kernel
+from im2col.engine.target import NAMED
 
 from .kit.outcomes import require
 
@@ -304,3 +305,18 @@ def test_lanes_are_stored_apart(name: str, lanes: int, step: int) -> None:
         expected = np.full_like(room, 99)
         expected[: count * step : step] = values[:count]
         np.testing.assert_array_equal(room, expected, f"{count} lanes")
+
+
+@pytest.mark.parametrize("cpu", ["sse2", "avx2", "avx512", "neon"])
+@pytest.mark.parametrize("lanes", [2, 4, 8])
+def test_vectors_of_any_length_are_settled(cpu: str, lanes: int) -> None:
+    """Also those that are shorter than a register, on every CPU: LLVM ends the process over what it cannot place."""
+
+    def build(name: str, target: Target) -> str:
+        b = Builder(name, "*x", target)
+        kind = b.vector(b.number("i2"), lanes)
+        (value,) = b.settled([b.load(b["*x"], kind)], target.register)
+        b.store(value, b["*x"])
+        return b.finish()
+
+    assert compiler.assembly(Kernel("settles", build, (), 1), NAMED[cpu])

@@ -307,8 +307,15 @@ class Builder(Control):
             Of one type.
         register : str
             The target's letter for a vector register.
+
+        Notes
+        -----
+        LLVM's assembly on x86 knows no vectors of less than 16 bytes: they are given back as they came.
         """
         kinds = [value.type for value in values]
+        bits = kinds[0].count * int(kinds[0].element.intrinsic_name[1:])
+        if bits < 128 and register != "w":
+            return values
         outcome = self._ir.LiteralStructType(kinds) if len(kinds) > 1 else kinds[0]
         constraints = [f"={register}"] * len(values) + [str(i) for i in range(len(values))] + ["~{memory}"]
         assembly = self._ir.InlineAsm(self._ir.FunctionType(outcome, kinds), "", ",".join(constraints), True)
