@@ -171,7 +171,8 @@ def test_steps_of_matrices_do_not_grow(k: int, axis: int, mode: str, monkeypatch
     """With an axis of the image, and with its padding."""
     monkeypatch.setattr(sparse_matrix, "_BLOCK", 1 << 24)
     assert grown(matrices, k, mode, axis) == {}
-    assert grown(matrices, k, mode, axis, 20, far=True) == {}
+    # Padding of fewer pixels is read where the image lies, and needs fewer steps still.
+    assert grown(matrices, k, mode, axis, 70, far=True) == {}
 
 
 @pytest.mark.parametrize("mode", ["constant", "reflect"])

@@ -198,7 +198,7 @@ def _spelled(values: Iterable[Any], depth: int = _DEEPEST) -> list[Any] | None:
             spelled.append(inner if kind is list else tuple(inner))
         elif kind in _DTYPES and value is _DTYPES[kind]:
             spelled.append(value.char.encode())
-        elif isinstance(value, np.dtype) and value.isbuiltin == _REGISTERED and value is np.dtype(value.type):
+        elif issubclass(kind, np.dtype) and value.isbuiltin == _REGISTERED and value is np.dtype(value.type):
             spelled.append(b"%d" % value.num)  # bfloat16 and its kin, whose letters are others', too
         elif depth and kind is dict:
             inner = _spelled((*value, *value.values()), depth - 1)
