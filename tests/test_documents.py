@@ -66,3 +66,16 @@ def test_every_promise_is_held() -> None:
         if f"def {test}(" * bool(test) not in (REPOSITORY / "tests" / file).read_text("utf-8")
     ]
     assert lost == []
+
+
+def test_the_page_on_speed_shows_what_was_printed() -> None:
+    """Each table of a CPU stands in the file of that CPU that its section links to, which is what a command printed."""
+    page = (REPOSITORY / "docs/performance.md").read_text("utf-8")
+    shown = 0
+    for section in page.split("\n## ")[1:]:
+        files = re.findall(r"\]\((performance/[^)]+\.txt)\)", section)
+        printed = "\n".join((REPOSITORY / "docs" / file).read_text("utf-8") for file in files)
+        for block in re.findall(r"^```\n(.+?)\n```$", section, re.DOTALL | re.MULTILINE):
+            assert block in printed
+            shown += 1
+    assert shown > 6
