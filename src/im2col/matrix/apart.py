@@ -26,12 +26,12 @@ _PAIRS = {"f4": "c8", "f8": "c16"}
 """Numbers of which two, side by side, are one of the others."""
 _MOST_COPIES = 16
 """Each of them walks the image: of more, the engine is faster, which walks it once."""
-_START, _COPY, _RUN, _ENTRY, _FILL = 3430.0, 8150.0, 6.5, 0.77, 0.036
+_START, _COPY, _RUN, _ENTRY, _FILL = 3430.0, 8150.0, 28.0, 0.77, 0.036
 """Cycles, beyond those of a call of the engine: of the call, of a copy, of entries in one run of its innermost loop, of
 an entry, and of a byte of the image that is 0 before. Fitted, as those below, to 200 random images on a Zen 5."""
 _PAIRED = 50_000.0
 """To look at both arrays as pairs."""
-_LINE, _FAR_LINE = 0.56, 0.89
+_LINE, _FAR_LINE = 0.56, 1.5
 """To go on to another line of cache, in the matrix or in the image; and where both do not fit into the second level."""
 _FAR_FILL = 0.04
 """A byte that no window covers costs the engine so much more there: it may be the first to touch its page."""
@@ -64,12 +64,12 @@ def copies_pay(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis], 
 
 
 def copy_entries(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> None:
-    """Make an image of zeros that of a matrix, with the bits of a sum.
+    """Copy a matrix into an image, with the bits of a sum.
 
     Parameters
     ----------
     image : ndarray, (N, C, *spatial)
-        All zeros; any strides.
+        Zeros wherever no entry lies; any strides.
     matrix : ndarray, (N, C, *kernel, *output)
         Of the same dtype; any strides.
     axes : sequence of Axis

@@ -83,7 +83,7 @@ class WayBack(NamedTuple):
         return alone or self.threads == resolve_threads(threads)
 
     def image(self, matrix: NDArray[Any], weights: NDArray[Any] | None, out: Any) -> NDArray[Any]:
-        """Return where the image goes, zeros if entries are copied, after a look at the memory that all of it takes.
+        """Return where the image goes, after a look at the memory that all of it takes: zeros, if some are to stay.
 
         Raises
         ------
@@ -96,11 +96,17 @@ class WayBack(NamedTuple):
         else:
             require_memory(workspace, _WAY_OUT, "what is summed for the image {} of {}", shape, result, beside=size)
         if out is None:
-            return (np.zeros if self.copied else np.empty)(shape, self.returned)
+            return (np.zeros if self._keeps_zeros else np.empty)(shape, self.returned)
         image = check_output(out, shape, self.returned, [matrix] if weights is None else [matrix, weights])
-        if self.copied:
+        if self._keeps_zeros:
             image[...] = 0
         return image
+
+    @property
+    def _keeps_zeros(self) -> bool:
+        """Whether entries are copied, not onto every pixel."""
+        nbytes = math.prod(self.shape) * self.returned.itemsize
+        return self.copied and (self.nbytes < nbytes or self.frame.geometry.is_padded)
 
     def fill(self, image: NDArray[Any], matrix: NDArray[Any], weights: NDArray[Any] | None) -> None:
         """Write what `image` has returned."""
