@@ -39,7 +39,7 @@ WINDOWS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "taps cut off before": ((2, 22), (2,), {"stride": 3, "padding": ((1, 0),)}),
     "taps cut off after": ((2, 21), (4,), {"stride": 5, "padding": ((0, 3),)}),
     "padding without taps": ((2, 22), (2,), {"stride": 3, "padding": ((0, 1),)}),
-    "every pixel but one": ((2, 6), (2,), {"stride": 3, "padding": ((2, 0),)}),
+    "as many entries as pixels, some cut off": ((2, 6), (2,), {"stride": 3, "padding": ((2, 0),)}),
     "no padding, every pixel": ((2, 4, 6), (2, 3), {"stride": (2, 3)}),
     "two axes": ((2, 9, 17), (1, 2), {"stride": (4, 4)}),
     "three axes": ((9, 11, 12), (3, 3, 1), {"stride": (4, 5, 3)}),

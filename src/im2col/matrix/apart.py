@@ -26,14 +26,16 @@ _PAIRS = {"f4": "c8", "f8": "c16"}
 """Numbers of which two, side by side, are one of the others."""
 _MOST_COPIES = 16
 """Each of them walks the image: of more, the engine is faster, which walks it once."""
-_START, _COPY, _RUN, _ENTRY, _FILL = 3430.0, 8150.0, 28.0, 0.77, 0.036
+_START, _COPY, _RUN, _ENTRY, _FILL = 3430.0, 8150.0, 17.0, 0.77, 0.036
 """Cycles, beyond those of a call of the engine: of the call, of a copy, of entries in one run of its innermost loop, of
 an entry, and of a byte of the image that is 0 before. Fitted, as those below, to 200 random images on a Zen 5."""
+_LONG_RUN = 64
+"""Entries side by side, on pixels side by side, from which on the engine's whole vectors are faster in any case."""
 _PAIRED = 50_000.0
 """To look at both arrays as pairs."""
 _LINE, _FAR_LINE = 0.56, 1.5
 """To go on to another line of cache, in the matrix or in the image; and where both do not fit into the second level."""
-_FAR_FILL = 0.04
+_FAR_FILL = 0.08
 """A byte that no window covers costs the engine so much more there: it may be the first to touch its page."""
 _LINE_BYTES, _CACHE_BYTES = 64, 1 << 20
 
@@ -53,8 +55,8 @@ def copies_pay(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis], 
     copied = _START + _FILL * image.nbytes
     for part in _parts(image, matrix, axes):
         run, pixel, entry = part.innermost()
-        if pixel == entry == part.image.itemsize:
-            return False  # whole vectors, which NumPy does not do faster
+        if pixel == entry == part.image.itemsize and run >= _LONG_RUN:
+            return False
         lines = sum(min(1.0, step / _LINE_BYTES) for step in (pixel, entry)) * (_FAR_LINE if is_far else _LINE)
         copied += _COPY * part.copies + part.matrix.size * (_RUN / run + _ENTRY + lines)
         copied += _PAIRED * (part.image.dtype != image.dtype)
