@@ -11,7 +11,7 @@ import numpy as np
 from ..importing import importing
 from ..memory import recalled
 from .compiler import in_use, load, loaded
-from .scatter_costs import plan_sum
+from .scatter_costs import cycles, plan_sum
 from .scatter_plan import KEPT_LINES, Walk
 from .scatter_tables import address, calls
 from .threads import run_parallel
@@ -107,6 +107,20 @@ def _walks(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> t
 def worthy_threads(nbytes: int, threads: int) -> int:
     """Return how many of some threads sum so many bytes of matrix."""
     return min(threads, max(1, nbytes // _WORTH_A_THREAD))
+
+
+def cycles_apart(image: NDArray[Any], matrix: NDArray[Any], axes: Sequence[Axis]) -> float | None:
+    """Return about how many cycles a sum takes in one thread, if no pixel has two entries; else None.
+
+    Parameters
+    ----------
+    image, matrix, axes
+        As for `sum_windows`; such arrays.
+    """
+    walks = _walks(image, matrix, axes)
+    if any(walk.most_met > 1 for walk in walks):
+        return None
+    return cycles(plan_sum(walks, image.itemsize, matrix.itemsize), image.itemsize)
 
 
 def prepared(

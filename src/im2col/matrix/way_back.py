@@ -14,8 +14,9 @@ from ..engine.threads import resolve_threads
 from ..errors import DTypeError, ShapeError
 from ..importing import importing
 from ..spec.arguments import check_choice, checked_shape
-from ..spec.arrays import check_numbers, check_output, is_registered_integer, native, own, sum_dtype, wider
+from ..spec.arrays import check_numbers, check_output, is_registered_integer, native, own, strided, sum_dtype, wider
 from ..spec.padding import check_mode
+from .apart import copies_pay, copy_entries
 from .arithmetic import accumulator, divide, weighed
 from .fold import Reduction, resolve_fold
 from .frame import resolve_frame
@@ -54,6 +55,8 @@ class WayBack(NamedTuple):
         Of the matrix.
     workspace : int
         Bytes that are taken beside matrix and image.
+    copied : bool
+        Whether the image is zeros and copies of the entries.
     steps : Steps, optional
         How a matrix that is summed by one thread is summed by one call of the engine.
     divisor : ndarray, optional
@@ -69,6 +72,7 @@ class WayBack(NamedTuple):
     threads: int
     nbytes: int
     workspace: int
+    copied: bool = False
     steps: Steps | None = None
     divisor: NDArray[Any] | None = None
     was_seen: bool = False
@@ -79,7 +83,7 @@ class WayBack(NamedTuple):
         return alone or self.threads == resolve_threads(threads)
 
     def image(self, matrix: NDArray[Any], weights: NDArray[Any] | None, out: Any) -> NDArray[Any]:
-        """Return where the image goes, after a look at the memory that it and what is summed for it take.
+        """Return where the image goes, after a look at the memory that all of it takes: zeros, if some are to stay.
 
         Raises
         ------
@@ -92,11 +96,23 @@ class WayBack(NamedTuple):
         else:
             require_memory(workspace, _WAY_OUT, "what is summed for the image {} of {}", shape, result, beside=size)
         if out is None:
-            return np.empty(shape, self.returned)
-        return check_output(out, shape, self.returned, [matrix] if weights is None else [matrix, weights])
+            return (np.zeros if self._keeps_zeros else np.empty)(shape, self.returned)
+        image = check_output(out, shape, self.returned, [matrix] if weights is None else [matrix, weights])
+        if self._keeps_zeros:
+            image[...] = 0
+        return image
+
+    @property
+    def _keeps_zeros(self) -> bool:
+        """Whether entries are copied, not onto every pixel."""
+        nbytes = math.prod(self.shape) * self.returned.itemsize
+        return self.copied and (self.nbytes < nbytes or self.frame.geometry.is_padded)
 
     def fill(self, image: NDArray[Any], matrix: NDArray[Any], weights: NDArray[Any] | None) -> None:
-        """Write it."""
+        """Write what `image` has returned."""
+        if self.copied:
+            copy_entries(self.frame.layout.to_canonical(image), self.frame.canonical(matrix), self.fold.axes)
+            return
         if self.steps is not None and image.flags.c_contiguous:
             given = matrix if weights is None else self._weighed(matrix, weights)
             source = id(given)
@@ -127,6 +143,8 @@ class WayBack(NamedTuple):
 
         A process that has not loaded the engine yet does not for the sake of small matrices.
         """
+        if self.copied:
+            return self._replace(was_seen=True)
         fold, divisor = self.fold, None
         floats = fold.is_plain or (fold.is_one_box and gather.is_small(self.nbytes))
         nbytes = math.prod(self.shape) * self.returned.itemsize
@@ -199,7 +217,12 @@ def way_back_of(
     if dtype != given:
         workspace += matrix.nbytes + math.prod(shape)
     returned = given if reduce == "mean" else result
-    return WayBack(frame, shape, returned, fold, workers, matrix.nbytes, workspace)
+    copied = False
+    if fold.is_plain and matrix.dtype == dtype == result and all(shape):
+        strides = frame.layout.strides(*fold.planes, g.spatial_shape, dtype.itemsize)
+        image = strided(np.empty(1, dtype), (*fold.planes, *g.spatial_shape), strides)
+        copied = copies_pay(image, frame.canonical(matrix), fold.axes, workers)
+    return WayBack(frame, shape, returned, fold, workers, matrix.nbytes, workspace, copied)
 
 
 def _check_weights(weights: NDArray[Any], frame: Frame, dtype: np.dtype[Any]) -> int:
