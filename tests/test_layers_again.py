@@ -149,7 +149,8 @@ def test_the_third_call_is_the_first(function: str, name: str, monkeypatch: pyte
     for seed in range(0, 30, 10):
         for arrange in orders:
             for bias in biases:
-                expected = call(seed, algorithm="reference", **bias)
+                # Sums of small integers are exact, so BLAS, which is quicker than the definition, adds up the same.
+                expected = call(seed, algorithm="explicit", **bias)
                 np.testing.assert_array_equal(call(seed, arrange, **bias), expected, strict=True)
                 out = np.full((*expected.shape, 2), np.nan, expected.dtype)
                 for room in (out[..., 0].copy(), out[..., 1]):
