@@ -14,14 +14,16 @@ from im2col.algorithms.implicit.decide import decide
 from im2col.algorithms.implicit.tiles import mapped
 from im2col.algorithms.implicit.tiles.mapped import Reach
 from im2col.algorithms.implicit.view import View
-from im2col.engine.target import NAMED
+from im2col.engine.target import NAMED, host
 from im2col.spec.geometry import Geometry
 from im2col.spec.padded import shown_at, source_index
 
 from .kit.layers import Case, judge, last, problem_of
 from .kit.oracles import Window
 from .kit.strategies import PADDING_MODES
+from .kit.targets import planning_for
 
+NEAR = {"host": host(), "avx2": NAMED["avx2"]._replace(triple=host().triple)}
 MODES = [mode for mode in PADDING_MODES if mode != "constant"]
 LAYERS = {
     "rows of many tiles": Case((11, 331), (3, 3), padding=1),
@@ -69,6 +71,28 @@ def test_dtypes(dtype: str) -> None:
         for mode in ("reflect", "wrap"):
             judge(replace(LAYERS[name], mode=mode, dtype=dtype, bias=True))
             judge(replace(last(LAYERS[name]), mode=mode, dtype=dtype, activation="relu"))
+
+
+APART = {
+    "dense": LAYERS["dense"],
+    "dilated": Case((17, 28), (2, 3), stride=(4, 1), padding=((0, 0), (1, 1)), dilation=(1, 3), channels=7, filters=31),
+    "depthwise": LAYERS["depthwise"],
+    "1-d": LAYERS["1-d"],
+}
+
+
+@pytest.mark.spanning
+@pytest.mark.parametrize("order", ["sliced", "rotated", "backwards"])
+@pytest.mark.parametrize("layout", ["first", "HCW", "last"])
+@pytest.mark.parametrize("target", [*NEAR])
+def test_results_that_lie_apart(target: str, layout: str, order: str) -> None:
+    """A decision is for dense results; tables for others know the same borders, though their kernels are longer."""
+    with planning_for(NEAR[target]):
+        for name, case in APART.items():
+            if layout != "HCW" or len(case.spatial) == 2:
+                each = last(case) if layout == "last" else case
+                each = replace(each, layout="HCW") if layout == "HCW" else each
+                judge(replace(each, mode=MODES[len(name) % 4], bias=True, activation="relu", out_order=order))
 
 
 def test_every_width_of_a_row() -> None:

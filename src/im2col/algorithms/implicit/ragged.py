@@ -79,23 +79,33 @@ def cut_rows(
         would be too much.
     """
     g, apart = view.geometry, view.spread > 1 and view.out_filter != view.out_size
-    columns, positions = g.kernel_size[-1], g.output_shape[-1]
     first, stop = inside(g, g.ndim - 1)
-    if (positions - (stop - first)) * columns <= _MOST_STEPS:
+    if _few_steps(g):
         runs = tile_runs(g, most, view.modes[-1])
-        if instructions(runs) <= _MOST_INSTRUCTIONS[apart]:
+        # Ragged tiles know no pixels of the image in the padding, wherever the result lies: `maps_windows` has agreed.
+        if view.maps or instructions(runs) <= _MOST_INSTRUCTIONS[apart]:
             return runs, ()
     runs, column = [], first
     for length, count in split_evenly(stop - first, most) if first < stop else []:
-        runs.append(Run(column, length, (Segment((1 << length) - 1, tuple(range(columns))),), count))
+        everything = tuple(range(g.kernel_size[-1]))
+        runs.append(Run(column, length, (Segment((1 << length) - 1, everything),), count))
         column += length * count
-    return runs, ((0, first), (stop, positions))
+    return runs, ((0, first), (stop, g.output_shape[-1]))
 
 
 def maps_windows(view: View, most: int, instructions: Callable[[list[Run]], int]) -> bool:
     """Return whether borders of the image's own pixels are mapped: they are short, and their kernels no longer."""
-    sides = sum(sum(pair) for pair, mode in zip(view.geometry.padding, view.modes, strict=True) if mode != "constant")
-    return sides <= _MOST_SIDES and not cut_rows(view, most, instructions)[1]
+    g = view.geometry
+    sides = sum(sum(pair) for pair, mode in zip(g.padding, view.modes, strict=True) if mode != "constant")
+    if sides > _MOST_SIDES or not _few_steps(g):
+        return False
+    return instructions(tile_runs(g, most, view.modes[-1])) <= _MOST_INSTRUCTIONS[False]
+
+
+def _few_steps(g: Geometry) -> bool:
+    """Return whether the columns at the border are few enough that tiles there are looked at one by one."""
+    first, stop = inside(g, g.ndim - 1)
+    return (g.output_shape[-1] - (stop - first)) * g.kernel_size[-1] <= _MOST_STEPS
 
 
 def ragged_positions(vectors: int) -> int:

@@ -66,7 +66,8 @@ class ChannelShape(NamedTuple):
                 weights = columns * vectors if columns <= _WEIGHTS_KEPT else 1
                 positions = (model.registers(target) - vectors - weights) // vectors
                 positions = min(positions, model.MOST_POSITIONS, model.MOST_PRODUCTS // columns)
-                instructions = partial(_instructions, view.geometry, vectors=[vectors])
+                blocks = [width for width, _ in split_evenly(-(-group.groups // lanes), vectors)]
+                instructions = partial(_instructions, view.geometry, vectors=blocks)
                 if positions >= 1 and (not view.maps or maps_windows(view, positions, instructions)):
                     yield cls(lanes, vectors, positions)
 

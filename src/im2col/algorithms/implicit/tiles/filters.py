@@ -75,8 +75,9 @@ class FilterShape(NamedTuple):
                 few = positions > model.FEW_POSITIONS
                 if few and not transposed and model.colliding(view.out_position[-1], positions, target):
                     sizes.append(model.FEW_POSITIONS)
+                blocks = [width for width, _ in split_evenly(-(-group.filters // lanes), vectors)]
                 for size in sizes:
-                    if not view.maps or maps_windows(view, size, partial(_instructions, vectors=[vectors])):
+                    if not view.maps or maps_windows(view, size, partial(_instructions, vectors=blocks)):
                         yield cls(lanes, vectors, size, transposed)
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
