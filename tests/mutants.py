@@ -94,6 +94,33 @@ EQUIVALENT: dict[str, str] = {
     "algorithms/implicit/borders.py _inside: (first, last), *_, (_, stop) = g.positions_inside(g.ndim - 1) * 3": (
         "twice, so that a single tap is the first and the last; thrice does as well"
     ),
+    **{
+        f"algorithms/implicit/borders.py inside: {line}": "what is not said to be inside is looked at one by one"
+        for line in (
+            "first, stop = -(-before // s), (n + before - span) // s - 1",
+            "first, stop = -(-before // s), (n + before - span) // s + 0",
+            "return (first, stop) if first <= stop else (0, 0)",
+        )
+    },
+    **{
+        f"algorithms/implicit/borders.py _at_the_border: {line}": "no bit beyond the tile's positions is looked at"
+        for line in ("full = (0 << size) - 1", "full = (2 << size) - 1")
+    },
+    "algorithms/implicit/borders.py _mapped_classes: "
+    "each = np.r_[[first] * (first <= stop), border].astype(np.int64)": (
+        "where nothing lies inside, what stands for it is at the border, too"
+    ),
+    **{
+        f"algorithms/implicit/borders.py _mapped_classes: {line}": "any number between offsets and that of zeros"
+        for line in (
+            "combined = [np.where(each <= _ZEROS // 2, _ZEROS, each) for each in sums]",
+            "combined = [np.where(each < _ZEROS // 3, _ZEROS, each) for each in sums]",
+        )
+    },
+    "algorithms/implicit/tiles/mapped.py borders: elif column and first >= 1:": (
+        "a tile that reads from pixel 0 on may be taken for one that sees both ends"
+    ),
+    "algorithms/implicit/view.py pitched: if axes[-1] == 0 and sizes[0] * size > LINE:": "a single line is odd already",
     "algorithms/implicit/borders.py _classes: base = g.kernel_size[axis] + 2": "any base that no range reaches does",
     "algorithms/implicit/view.py spread: "
     "return step // self.out_size if step >= 0 and step % self.out_size == 0 else 0": "a step of 0 gives 0 either way",

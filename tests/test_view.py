@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from im2col.algorithms.implicit.view import memory_order, view_of
+from im2col.algorithms.implicit.view import Copy, memory_order, view_of
 from im2col.spec.geometry import Geometry
 
 from .kit.layers import Case, problem_of
@@ -81,3 +82,13 @@ def test_the_order_of_axes_in_memory(layout: str, order: tuple[int, ...]) -> Non
     """The batch first, channels that are not there second."""
     sizes = (5, 7)[: sum(axis not in "NC" for axis in layout)]
     assert memory_order(problem_of(Case(sizes, (1,) * len(sizes), layout=layout), "float32")) == order
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "batch", "expected"), [(1, 9, 9), (1000, 999, 256), (65537, 9, 3), (1 << 30, 9, 1), (64, 1, 1)]
+)
+def test_small_images_are_copied_together(nbytes: int, batch: int, expected: int) -> None:
+    """As many as 256 KB hold in whole lines of the cache, but no more than there are, and one at least."""
+    copy = Copy((nbytes,), (1,), nbytes, np.dtype(np.uint8), False, 0, "", ())
+    assert copy.pitch % 64 == 0 <= copy.pitch - nbytes < 64
+    assert copy.images(batch) == expected
