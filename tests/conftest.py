@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,12 @@ def _budget_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no answer about the memory hold beyond the request that it was asked for: tests change it."""
     monkeypatch.setattr(host, "_FRESH_SECONDS", 0)
     monkeypatch.setattr(host, "_answer", (-math.inf, 0))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what stays to the end: tests that measure memory call it dozens of times."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
