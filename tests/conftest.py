@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from im2col import memory
 from im2col.engine import gather, host, scatter
 
 from .kit.browser import chromium
@@ -80,6 +81,15 @@ def _budget_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no answer about the memory hold beyond the request that it was asked for: tests change it."""
     monkeypatch.setattr(host, "_FRESH_SECONDS", 0)
     monkeypatch.setattr(host, "_answer", (-math.inf, 0))
+
+
+@pytest.fixture
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Remember no call from before, and none of this test."""
+    monkeypatch.delenv("IM2COL_NUM_THREADS", raising=False)
+    memory.clear()
+    yield
+    memory.clear()
 
 
 def pytest_collection_finish() -> None:

@@ -27,27 +27,17 @@ from im2col.layers.operation import Operation, Work
 from im2col.layers.stages import Convolution
 
 from .kit.outcomes import raises_exactly, require
+from .kit.strategies import integers
 from .kit.targets import planning_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 require("llvmlite")
 Array = np.ndarray[Any, Any]
 
 
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Remember nothing from before, and nothing of this."""
-    monkeypatch.delenv("IM2COL_NUM_THREADS", raising=False)
-    memory.clear()
-    yield
-    memory.clear()
-
-
-def integers(seed: int, *shape: int, dtype: str = "float32") -> Array:
-    """Return small integers."""
-    return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
 
 def nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,22 +15,19 @@ from im2col.errors import ArgumentError, DTypeError, Im2colError, MemoryBudgetEr
 from im2col.matrix.fold import Fold
 
 from .kit.outcomes import raises_exactly, require
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from .kit.strategies import integers
 
 require("llvmlite")
 Array = np.ndarray[Any, Any]
 
 
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
+
+
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Remember nothing from before, and nothing of this; the engine is in use."""
-    monkeypatch.delenv("IM2COL_NUM_THREADS", raising=False)
-    memory.clear()
+def _engine() -> None:
+    """Let the engine be in use."""
     assert compiler.load(SEQUENCE) is not None
-    yield
-    memory.clear()
 
 
 SHAPE, KERNEL = (2, 3, 9, 8), (3, 2)
@@ -78,11 +75,6 @@ def folded(matrix: Array, options: dict[str, Any], weights: Array | None = None,
         return sums
     weight = total(factors)
     return np.divide(sums, weight, out=np.zeros(SHAPE), where=weight != 0)
-
-
-def integers(seed: int, *shape: int, dtype: str = "float32") -> Array:
-    """Return small integers."""
-    return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])

@@ -15,27 +15,17 @@ from im2col.errors import ArgumentError, DTypeError, Im2colError, MemoryBudgetEr
 from im2col.layers.operation import Work
 
 from .kit.outcomes import raises_exactly, require
+from .kit.strategies import integers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 require("llvmlite")
 Array = np.ndarray[Any, Any]
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Remember nothing from before, and nothing of this."""
-    monkeypatch.delenv("IM2COL_NUM_THREADS", raising=False)
-    memory.clear()
-    yield
-    memory.clear()
-
-
-def integers(seed: int, *shape: int, dtype: str = "float32") -> Array:
-    """Return small integers."""
-    return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
 
 def full_of_nan(shape: int | tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -80,6 +80,11 @@ MEMORY_ORDERS: dict[str, Callable[[Array], Array]] = {
 """By name: the same array in another memory order, alignment or byte order."""
 
 
+def integers(seed: int, *shape: int, dtype: str = "float32") -> Array:
+    """Return `numbers` of a shape and a dtype that are written as one writes a call."""
+    return numbers(shape, np.dtype(dtype), seed)
+
+
 def numbers(shape: tuple[int, ...], dtype: np.dtype[Any], seed: int) -> Array:
     """Return small integers, from -9 to 9 as far as the dtype has them, in any dtype."""
     rng = np.random.default_rng(seed)
