@@ -214,23 +214,28 @@ def _is_direct(p: Problem, dtype: np.dtype[Any], x: NDArray[Any], grad: NDArray[
     return zeros and out.flags.c_contiguous and not p.flip and x.dtype == grad.dtype == out.dtype == dtype
 
 
+def _empty_room(
+    p: Problem, images: int, pads: Pairs, strides: tuple[int, ...], dtype: np.dtype[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return memory for images as the kernels read them, and a view of it: padded, of their dtype and strides."""
+    sides = (n + before + after for n, (before, after) in zip(p.geometry.spatial_shape, pads, strict=True))
+    shape = (images, p.channels, *sides)
+    flat = scratch.empty(math.prod(shape), dtype)
+    return flat, np.lib.stride_tricks.as_strided(flat, shape, strides)
+
+
 def _part_of_room(
     p: Problem, images: int, pads: Pairs, strides: tuple[int, ...], dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return room for padded images, and the part of it that images fill, (N, C, *spatial)."""
-    sides = [n + before + after for n, (before, after) in zip(p.geometry.spatial_shape, pads, strict=True)]
-    flat = np.empty(images * p.channels * math.prod(sides), dtype)
-    whole = np.lib.stride_tricks.as_strided(flat, (images, p.channels, *sides), strides)
+    flat, whole = _empty_room(p, images, pads, strides, dtype)
     inside = (slice(before, before + n) for n, (before, _) in zip(p.geometry.spatial_shape, pads, strict=True))
     return flat, whole[(slice(None), slice(None), *inside)]
 
 
 def _room(p: Problem, images: int, pads: Pairs, strides: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return room for images as the kernels read them: padded, of their dtype and strides."""
-    sides = (n + before + after for n, (before, after) in zip(p.geometry.spatial_shape, pads, strict=True))
-    shape = (images, p.channels, *sides)
-    flat = scratch.empty(math.prod(shape), dtype)
-    room = np.lib.stride_tricks.as_strided(flat, shape, strides)
+    """Return room for images whose padding is there, if it is a constant."""
+    _, room = _empty_room(p, images, pads, strides, dtype)
     if any(map(any, pads)) and "constant" in p.padding_modes:
         room[...] = p.padding_value.astype(dtype)
     return room
