@@ -126,11 +126,12 @@ def _offer(algorithm: Algorithm[Any], problem: Problem, threads: int) -> Offer[A
 def _best(problem: Problem, algorithms: Mapping[str, Algorithm[Any]], threads: int) -> Choice:
     best: Choice | None = None
     asked = {}
-    for each in sorted(algorithms.values(), key=lambda each: -each.best_rank):
-        if best is not None and best.offer.rank >= each.best_rank:
-            break  # neither this one nor any behind it ranks higher
+    most = {each: each.best_rank(problem) for each in algorithms.values()}
+    for each in sorted(most, key=lambda each: -most[each]):
+        if best is not None and best.offer.rank > most[each]:
+            break  # neither this one nor any behind it ranks as high
         asked[each.name] = offer = _offer(each, problem, threads)
-        if best is None or offer.rank > best.offer.rank:
+        if best is None or (offer.rank, -offer.cycles) > (best.offer.rank, -best.offer.cycles):
             best = Choice(problem, each.name, offer)
     if best is None or best.offer.rank <= ONLY_BY_NAME:
         why = "; ".join(f"{name}: {_said(asked[name])}" for name in sorted(asked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ ONLY_BY_NAME = 1
 
 def _nothing(*_: Any) -> NoReturn:
     raise RuntimeError("an offer of rank 0 has nothing to prepare")
+
+
+def at_most(rank: int) -> Callable[[object, Problem], int]:
+    """Return the method of algorithms that offer no problem a greater rank than this."""
+    return lambda _self, _problem: rank
 
 
 def never(self: object, problem: Problem) -> bool:  # noqa: ARG001 (a method of algorithms that run no kernels)
@@ -63,6 +69,8 @@ class Offer(NamedTuple, Generic[R]):
     stage : callable, optional
         Of a convolution: ``stage(x, out, w)`` returns it as a `Stage` of a call that is about these views, or None
         where there is more to do; w is (groups, filters of a group, channels of a group, *kernel).
+    cycles : float, optional
+        By its model, where it has one: of offers of one rank, the one with the fewest is taken.
     at_once : callable, optional
         Of a gradient: ``at_once(x, grad, out)`` returns `prepare` and its runner as one function, or None where there
         is more to do; see `AtOnce`.
@@ -77,6 +85,7 @@ class Offer(NamedTuple, Generic[R]):
     shared_bytes: int = 0
     stage: Callable[..., Stage | None] | None = None
     at_once: Callable[..., AtOnce | None] | None = None
+    cycles: float = math.inf
 
 
 class AtOnce(Protocol):
@@ -124,8 +133,10 @@ class Algorithm(Protocol[R]):
     """
 
     name: str
-    best_rank: int
-    """The greatest rank that it offers: for a choice, those that cannot pass what is found are not asked."""
+
+    def best_rank(self, problem: Problem) -> int:
+        """Return the greatest rank that it may offer, at a glance: who cannot pass what is found is not asked."""
+        ...
 
     def __hash__(self) -> int:
         """Return its hash: what it offers is remembered."""

@@ -16,7 +16,7 @@ from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
 from ..matrix.frame import patch_view
 from ..spec.padded import pad_image
-from .contract import Offer, never
+from .contract import Offer, at_most, never
 from .epilogue import finish
 
 if TYPE_CHECKING:
@@ -31,12 +31,14 @@ _BLOCK_BYTES = 4 << 20
 STACK_BYTES = 512 << 10
 """Of a block that holds several small images or groups: enough that Python's share of it does not matter."""
 
+_RANK = 10
+
 
 class Explicit:
     """The column matrix and one matrix product."""
 
     name = "explicit"
-    best_rank = 10
+    best_rank = at_most(_RANK)
     compiles = never
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:  # noqa: ARG002 (the contract's arguments)
@@ -53,7 +55,7 @@ class Explicit:
         weights = problem.filters * problem.group_taps * blocks.dtype.itemsize
         padded = blocks.wave(threads) * _padded_image_bytes(problem)
         nbytes = weights + blocks.workers(threads) * blocks.bytes + padded
-        return Offer(self.best_rank, reason, nbytes, partial(_prepared, problem, blocks, threads))
+        return Offer(_RANK, reason, nbytes, partial(_prepared, problem, blocks, threads))
 
 
 def _prepared(

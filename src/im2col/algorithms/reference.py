@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..spec.arrays import is_registered
-from .contract import ONLY_BY_NAME, Offer, never
+from .contract import ONLY_BY_NAME, Offer, at_most, never
 from .epilogue import finish
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Reference:
     """Plain loops."""
 
     name = "reference"
-    best_rank = ONLY_BY_NAME
+    best_rank = at_most(ONLY_BY_NAME)
     compiles = never
 
     def offer(self, problem: Problem, target: object, threads: int) -> Offer[Runner]:  # noqa: ARG002 (the contract's arguments)
@@ -41,7 +41,7 @@ class Reference:
         numbers = problem.batch * problem.channels * math.prod(g.spatial_shape) + problem.filters * problem.group_taps
         sums = problem.batch * problem.filters * g.positions
         nbytes = numbers * NUMBER_BYTES + sums * problem.accumulator.itemsize
-        return Offer(self.best_rank, reason, nbytes, partial(_prepared, problem))
+        return Offer(ONLY_BY_NAME, reason, nbytes, partial(_prepared, problem))
 
 
 def _prepared(

@@ -58,6 +58,10 @@ class Control(Numbers):
         """Return whether 0 <= i < stop."""
         return self._b.icmp_unsigned("<", i, stop)
 
+    def both(self, a: Value, b: Value) -> Value:
+        """Return whether two conditions hold."""
+        return self._b.and_(a, b)
+
     def choose(self, condition: Value, a: Value, b: Value) -> Value:
         """Return a where the condition holds, else b."""
         return self._b.select(condition, a, b)

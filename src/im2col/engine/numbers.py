@@ -70,6 +70,10 @@ class Numbers:
         """Return a + b, for floats."""
         return self._b.fadd(a, b)
 
+    def minus(self, a: Value, b: Value) -> Value:
+        """Return a - b, for floats."""
+        return self._b.fsub(a, b)
+
     def times(self, a: Value, b: Value) -> Value:
         """Return a · b, for floats."""
         return self._b.fmul(a, b)
@@ -90,6 +94,12 @@ class Numbers:
         if name[0] == "f":
             return self._b.fcmp_ordered(relation, a, b)
         return (self._b.icmp_unsigned if name[0] == "u" else self._b.icmp_signed)(relation, a, b)
+
+    def any_nan(self, a: Value) -> Value:
+        """Return 1 where some lane of a vector of floats is no number, else 0: a 64-bit integer."""
+        kind = self._ir.IntType(a.type.count)
+        found = self._b.bitcast(self._b.fcmp_unordered("uno", a, a), kind)
+        return self._b.zext(self._b.icmp_unsigned("!=", found, self._ir.Constant(kind, 0)), self.i64)
 
     def negative(self, a: Value) -> Value:
         """Return which lanes of a vector of integers are negative; instructions with masks read nothing but signs."""

@@ -43,6 +43,7 @@ def conv(
     activation: ActivationArgument | None = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,
+    precision: str = "native",
     x_zero_point: int = 0,
     w_zero_point: ArrayLike = 0,
     algorithm: str = "auto",
@@ -82,12 +83,17 @@ def conv(
         Flip the kernel along its spatial axes: the mathematicians' convolution.
     dtype : dtype, optional
         Of the result. If left out, ``np.result_type(x, w)``, but int32 for two operands of 8 bits.
+    precision : str
+        How much rounding an algorithm that multiplies less may add to floats, measured as the rms error against that of
+        a plain sum of all products: ``"strict"`` none, and it mixes no windows; ``"native"`` up to as much again;
+        ``"fast"`` so much that errors stay below 2e-5 of the greatest result in float32. Integers are exact.
     x_zero_point, w_zero_point : int, or array_like (n,) for the filters
         For int8 and uint8: what stands for 0, subtracted first. With them it is ONNX's ConvInteger.
     algorithm : str
         ``"auto"``, or one by name: ``"implicit"`` (compiled kernels that multiply through the view of the column
-        matrix, which is never made), ``"explicit"`` (the column matrix, block by block, then BLAS), ``"reference"``
-        (plain loops).
+        matrix, which is never made), ``"winograd"`` (tiles of the image and of the filters, transformed so that fewer
+        products are enough: 3 or 5 taps along an axis, stride 1; ``"auto"`` takes it in plans alone, as filters take
+        long to transform), ``"explicit"`` (the column matrix, block by block, then BLAS), ``"reference"`` (plain loops).
     workspace_limit : int
         Bytes that blocks of the column matrix may take, all threads together.
     out : ndarray, optional

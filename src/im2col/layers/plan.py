@@ -303,7 +303,7 @@ def plan(
         Of the image; the weights' dtype if left out.
     **options
         Every other keyword of `conv` but `out`: stride, padding, dilation, groups, padding_mode, padding_value, layout,
-        activation, flip, dtype, x_zero_point, w_zero_point, algorithm, workspace_limit, threads.
+        activation, flip, dtype, precision, x_zero_point, w_zero_point, algorithm, workspace_limit, threads.
 
     Returns
     -------
@@ -329,7 +329,7 @@ def plan(
     refuse_unknown("plan", options, keywords(conv) - {"out"})
     filters = own_copy("w", w)
     dtype = filters.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
-    work = convolution(x_shape, dtype, filters, bias, **options)
+    work = convolution(x_shape, dtype, filters, bias, prepared=True, **options)
     return Plan(work.operation, work.weights, "plan")
 
 

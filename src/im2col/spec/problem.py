@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ..errors import DTypeError, ShapeError
 from ..memory import lazy
 from . import layout as layouts
 from .activation import check_activation
-from .arguments import checked_shape, flag, integer
+from .arguments import check_choice, checked_shape, flag, integer
 from .arrays import as_dtype, check_numbers, check_result, is_registered, native
 from .padded import modes_along
 from .padding import check_mode, constant, image_geometry
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 WORKSPACE_LIMIT = 64 << 20
 """Bytes that an algorithm may allocate for blocks of the column matrix, unless a call says otherwise."""
 
+Precision = Literal["strict", "native", "fast"]
+PRECISIONS: tuple[Precision, ...] = ("strict", "native", "fast")
+
 WINDOW_OPTIONS = ("stride", "padding", "dilation", "groups", "layout")
 
 
@@ -48,6 +51,7 @@ class Options(TypedDict, total=False):
     activation: ActivationArgument | None
     flip: bool
     dtype: DTypeLike | None
+    precision: str
     x_zero_point: int
     w_zero_point: ArrayLike
     algorithm: str
@@ -105,6 +109,10 @@ class Problem:
     """The pixel that stands for 0: it is taken off every pixel, also of the padding."""
     zero_point: int | None = None
     """Of a requantised result: where 0 stands in it; None for any other result."""
+    precision: Precision = "native"
+    """How much rounding an algorithm that multiplies less may add."""
+    prepared: bool = False
+    """Whether its weights are prepared once, for many images."""
 
     @lazy
     def _hash(self) -> int:
@@ -216,8 +224,10 @@ def make_problem(
     activation: object = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,
+    precision: object = "native",
     workspace_limit: int = WORKSPACE_LIMIT,
     has_bias: bool = False,
+    prepared: bool = False,
     x_zero_point: int = 0,
     zero_point: int | None = None,
     names: tuple[str, str] = ("x", "w"),
@@ -230,10 +240,12 @@ def make_problem(
         Of the image, in `layout`, and of the filters (n, C/groups, *kernel).
     x_dtype, w_dtype : dtype
         Of the image and the filters.
-    stride, padding, dilation, groups, padding_mode, padding_value, layout, activation, flip, dtype, workspace_limit
-        As for `conv`.
+    stride, padding, dilation, groups, padding_mode, padding_value, layout, activation, flip, dtype, precision
+        As for `conv`, and workspace_limit too.
     has_bias : bool
         Whether there will be a bias.
+    prepared : bool
+        Whether weights will be prepared once, for many images.
     x_zero_point : int
         The pixel that stands for 0, which is what pads by default.
     zero_point : int, optional
@@ -284,6 +296,8 @@ def make_problem(
         workspace_limit=integer("workspace_limit", workspace_limit, minimum=1),
         x_zero_point=x_zero_point,
         zero_point=zero_point,
+        precision=check_choice("precision", precision, PRECISIONS),
+        prepared=prepared,
     )
 
 

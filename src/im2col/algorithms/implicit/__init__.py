@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...importing import importing
-from ..contract import Offer
+from ..contract import Offer, at_most
 
 if TYPE_CHECKING:
     from ...engine.target import Target
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 _PIXELS_A_PRODUCT = 8
 """Copied pixels for each product from which on most of a copy is made in vain."""
 
+_RANK = 20
+
 
 class Implicit:
     """The view, through the engine: real numbers for which it has a tile."""
 
     name = "implicit"
-    best_rank = 20
+    best_rank = at_most(_RANK)
 
     def compiles(self, problem: Problem) -> bool:
         """Return whether there is a kernel for its numbers, and something to multiply."""
@@ -49,7 +51,7 @@ class Implicit:
         if why_not is not None or target is None:
             return Offer(0, str(why_not))
         decision = decide(problem, target)
-        rank, reason, copy = self.best_rank, decision.reason, decision.copy
+        rank, reason, copy = _RANK, decision.reason, decision.copy
         if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
             rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
         layer = DecidedLayer(problem, decision, threads)
@@ -60,7 +62,8 @@ class Implicit:
         # Tables for several copies at a time are others than for dense arrays.
         shared = decision.making_bytes + (decision.table_bytes if more else 0)
         nbytes = decision.workspace_bytes + more + shared
-        return Offer(rank, reason, nbytes, partial(PreparedLayer, layer), layer.kernels, target, shared, layer.stage)
+        prepare, cycles = partial(PreparedLayer, layer), decision.cycles
+        return Offer(rank, reason, nbytes, prepare, layer.kernels, target, shared, layer.stage, cycles=cycles)
 
 
 ALGORITHM = Implicit()

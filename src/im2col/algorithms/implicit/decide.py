@@ -78,6 +78,8 @@ class Decision(NamedTuple):
     strides, out_strides : tuple of int
         Of (N, C, *spatial), of the image or its copy, and of (N, filters, *output): those of dense arrays in the
         problem's layout, or of parts of such arrays.
+    cycles : float
+        By the model, with the copy, where it was chosen by them.
     """
 
     target: Target
@@ -94,6 +96,7 @@ class Decision(NamedTuple):
     copy: Copy | None
     strides: tuple[int, ...]
     out_strides: tuple[int, ...]
+    cycles: float = math.inf
 
     @property
     def reason(self) -> str:
@@ -207,7 +210,8 @@ def obstacle(problem: Problem, target: Target | None, *, stores: bool = True) ->
 
 def decide(problem: Problem, target: Target) -> Decision:
     """Return the decision with the fewest cycles, of those that a problem and a CPU allow."""
-    return min(candidates(problem, target), key=lambda pair: pair[1])[0]
+    made, cycles = min(candidates(problem, target), key=lambda pair: pair[1])
+    return made._replace(cycles=cycles)
 
 
 class _Way(NamedTuple):

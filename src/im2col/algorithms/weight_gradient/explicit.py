@@ -15,7 +15,7 @@ from ...engine.boxes import box_steps, boxes
 from ...engine.host import format_bytes
 from ...engine.threads import run_parallel
 from ...matrix.frame import patch_view
-from ..contract import Offer, never
+from ..contract import Offer, at_most, never
 from ..explicit import STACK_BYTES, accumulated, magnitude, padded_image
 
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 4 << 20
 """A block of the matrix that a core's caches can hold while BLAS reads it, as forwards."""
 
+_RANK = 10
+
 
 class Explicit:
     """The column matrix and one matrix product."""
 
     name = "explicit"
-    best_rank = 10
+    best_rank = at_most(_RANK)
     compiles = never
 
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[GradientRunner]:  # noqa: ARG002 (the contract's arguments)
@@ -51,7 +53,7 @@ class Explicit:
         padded = blocks.images * image if g.is_padded else 0
         nbytes = blocks.workers(threads) * blocks.bytes + sums + padded
         reason = "the column matrix in blocks, then BLAS"
-        return Offer(self.best_rank, reason, nbytes, partial(_prepared, problem, blocks, threads))
+        return Offer(_RANK, reason, nbytes, partial(_prepared, problem, blocks, threads))
 
 
 def _prepared(p: Problem, blocks: _Blocks, threads: int) -> GradientRunner:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...importing import importing
-from ..contract import Offer
+from ..contract import Offer, at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from ...spec.problem import Problem
     from ..contract import GradientRunner
 
+_RANK = 20
+
 
 class Implicit:
     """The view, through the engine: real numbers for which it has a tile."""
 
     name = "implicit"
-    best_rank = 20
+    best_rank = at_most(_RANK)
 
     def compiles(self, problem: Problem) -> bool:
         """Return whether there is a kernel for its numbers, and something to multiply."""
@@ -55,7 +57,7 @@ class Implicit:
                 nbytes = decision.workspace_bytes + decision.table_bytes
                 prepare = partial(prepared, gradient)
                 kernels, at_once = gradient.kernels, gradient.at_once
-                return Offer(self.best_rank, decision.reason, nbytes, prepare, kernels, target, at_once=at_once)
+                return Offer(_RANK, decision.reason, nbytes, prepare, kernels, target, at_once=at_once)
         return Offer(0, f"the engine cannot compile its kernel ({refused})")
 
 

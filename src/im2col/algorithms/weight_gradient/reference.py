@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..contract import ONLY_BY_NAME, Offer, never
+from ..contract import ONLY_BY_NAME, Offer, at_most, never
 from ..reference import NUMBER_BYTES, inside, python_numbers, rounded
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Reference:
     """Plain loops."""
 
     name = "reference"
-    best_rank = ONLY_BY_NAME
+    best_rank = at_most(ONLY_BY_NAME)
     compiles = never
 
     def offer(self, problem: Problem, target: object, threads: int) -> Offer[GradientRunner]:  # noqa: ARG002 (the contract's arguments)
@@ -31,7 +31,7 @@ class Reference:
         # The copies in Python numbers, and the sums.
         numbers = math.prod(problem.x_shape) + math.prod(problem.output_shape)
         nbytes = numbers * NUMBER_BYTES + problem.filters * problem.group_taps * problem.accumulator.itemsize
-        return Offer(self.best_rank, reason, nbytes, partial(_prepared, problem))
+        return Offer(ONLY_BY_NAME, reason, nbytes, partial(_prepared, problem))
 
 
 def _prepared(problem: Problem) -> GradientRunner:

@@ -1,0 +1,320 @@
+"""A layer of tiles ready to run: its filters transformed and packed, its blocks as one list of calls."""
+
+from __future__ import annotations
+
+import math
+import threading
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...engine import scratch
+from ...engine.compiler import required
+from ...engine.copies import Copies
+from ...engine.sequence import Round, Step, Steps
+from ...importing import importing
+from ...memory import lazy, recalled
+from ...spec.padded import pad_image
+from ...spec.strides import dense_strides
+from ..implicit.packing import pack
+from ..implicit.view import LINE
+from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, X, job_table
+from . import into_tiles, out_of_tiles
+from .cook_toom import as_array
+from .tiling import tiles_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ...engine.compiler import Kernel
+    from ...engine.team import Together
+    from ...spec.problem import Problem
+    from ..contract import Offer, Runner
+    from .decide import Decision
+    from .tiling import Box
+
+    Array = NDArray[Any]
+    Strides = tuple[int, ...]
+
+IMAGE, RESULT, ROOM = GIVEN_WEIGHTS, GIVEN_BIAS, X
+"""The places of arrays in a list of calls; a block's tiles and products are in one room, which is passed twice, as a
+product reads the one place and writes the other."""
+_WORTH_WAKING = 4e7
+"""Operations from which a layer is worth waking threads that sleep."""
+
+
+class Rooms(NamedTuple):
+    """Where parts of a thread's memory begin, in bytes from its start, and how much it is.
+
+    Parameters
+    ----------
+    products : int
+        Behind the tiles.
+    pixels : int
+        Of a copy of what a block's windows see, if it is copied.
+    nbytes : int
+    """
+
+    products: int
+    pixels: int
+    nbytes: int
+
+
+class DecidedTiles:
+    """What a decision comes down to, without any array or weight: made when it is needed, shared by all plans.
+
+    Parameters
+    ----------
+    problem : Problem
+    decision : Decision
+    threads : int
+    direct : Offer
+        Of the algorithm that computes tiles whose results are not finite.
+    """
+
+    def __init__(self, problem: Problem, decision: Decision, threads: int, direct: Offer[Runner]) -> None:
+        self.problem, self.decision, self.threads, self.direct = problem, decision, threads, direct
+
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Return the kernels that it runs for dense arrays, each once."""
+        d = self.decision
+        found = [d.into, *map(d.out_of, d.tiling.kept())]
+        found += [kernel for product in d.products.values() for kernel in product.tables.kernels]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def tasks(self) -> list[list[Box]]:
+        """The blocks of each task: neighbours."""
+        boxes = self.decision.boxes
+        tasks = min(self.threads, len(boxes))
+        return [boxes[len(boxes) * i // tasks : len(boxes) * (i + 1) // tasks] for i in range(tasks)]
+
+    @lazy
+    def rooms(self) -> Rooms:
+        """Return what a task's memory is made of."""
+        d = self.decision
+        most = max(map(tiles_of, d.boxes))
+        products = _whole_lines(most * d.window_bytes)
+        pixels = products + _whole_lines(most * d.product_bytes)
+        seen = max(tiles_of(d.tiling.pixels(box)) for box in d.boxes) if d.copies else 0
+        nbytes = pixels + _whole_lines(seen * d.groups * d.channels * d.dtype.itemsize)
+        return Rooms(products, pixels, nbytes)
+
+    @property
+    def flags_at(self) -> int:
+        """Bytes before the flags, one a tile, behind the memory of all tasks."""
+        return self.rooms.nbytes * min(self.threads, len(self.decision.boxes))
+
+    @property
+    def room_bytes(self) -> int:
+        """Bytes of a call's memory."""
+        return self.flags_at + 8 * self.decision.tiles
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Bytes that a plan takes, and a call, at most: tables and what it takes to make the weights included."""
+        d, p, size = self.decision, self.problem, self.decision.dtype.itemsize
+        taps = p.filters * p.group_channels
+        packed = sum(math.prod(each.packed) for each in next(iter(d.products.values())).tables.places)
+        weights = packed * size + taps * (d.tiling.geometry.taps + d.tiling.elements) * (size + 8)
+        tables = 8 * d.tiles * (8 + 2 * p.geometry.ndim) + 2048 * len(d.boxes)
+        padded = 0 if p.pads_zeros else p.batch * p.channels * math.prod(p.geometry.padded_shape) * size
+        other = p.output_bytes // max(1, p.batch)
+        return weights + tables + padded + self.room_bytes + LINE + self.direct.workspace_bytes + other
+
+    def calls_for(self, strides: Strides, out_strides: Strides) -> TileCalls:
+        """Return the calls for arrays of these strides."""
+        return recalled((self, strides, out_strides), partial(TileCalls, self, strides, out_strides))
+
+
+class TileCalls:
+    """The calls of a layer, for arrays of some strides: ``run(weights, bias, image, result, room, room)``."""
+
+    def __init__(self, layer: DecidedTiles, strides: Strides, out_strides: Strides) -> None:
+        self._layer, self._strides, self._out_strides = layer, strides, out_strides
+        d, first = layer.decision, 0
+        self._keep: list[Any] = []
+        tasks = []
+        for number, boxes in enumerate(layer.tasks):
+            rounds = []
+            for box in boxes:
+                rounds.append(self._round(box, number * layer.rooms.nbytes, layer.flags_at + 8 * first))
+                first += tiles_of(box)
+            tasks.append(Steps(rounds, d.target, self._keep))
+        self._tasks, self._together = tasks, None
+        if len(tasks) > 1:
+            with importing:
+                from ...engine.team import Together
+            awake = layer.problem.flops >= _WORTH_WAKING
+            self._together: Together | None = Together(tasks, d.target, layer.threads, worth_waking=awake)
+
+    def run(self, *arrays: Array) -> None:
+        """Run them all."""
+        (self._together or self._tasks[0]).run_ids(*map(id, arrays))
+
+    def _round(self, box: Box, room: int, flags: int) -> Round:
+        """Return the calls of a block: its memory begins at byte `room`, its flags at byte `flags`."""
+        d, rooms = self._layer.decision, self._layer.rooms
+        copies, source, steps, start = self._pixels(box, room + rooms.pixels)
+        axes, group = d.tiling.geometry.ndim, d.channels * d.dtype.itemsize
+        windows = d.tiling.windows(box, steps, start)
+        job = job_table(
+            into_tiles.job_words(axes),
+            tiles=windows,
+            groups=d.groups,
+            vectors=d.channels // d.lanes,
+            x_group=group,
+            v_group=group * d.tiling.elements,
+            v_tile=d.window_bytes,
+            **{f"pixel{i}": step for i, step in enumerate(steps[1:])},
+        )
+        into = self._step(d.into, (source, (BIAS, d.zeros_at), (BIAS, 0), (ROOM, room)), job, tiles_of(box))
+        products, kept = d.products[tiles_of(box)].calls.behind(Copies(), (room, 0, 0, room + rooms.products))
+        self._keep += [kept, windows, copies]
+        return Round(copies.steps, [into, *products.calls, *self._results(box, room + rooms.products, flags)])
+
+    def _pixels(self, box: Box, room: int) -> tuple[Copies, tuple[int, int], Sequence[int], Sequence[int]]:
+        """Return the copies that a block begins with, where its windows are read, in which steps, and what lies first."""
+        d, strides, copies = self._layer.decision, self._strides, Copies()
+        seen, channels = d.tiling.pixels(box), d.groups * d.channels
+        if not d.copies:
+            return copies, (IMAGE, 0), (strides[0], *strides[2:]), [0] * len(seen)
+        shape = (seen[0].stop - seen[0].start, channels, *(s.stop - s.start for s in seen[1:]))
+        own = dense_strides((0, *range(2, len(shape)), 1), shape, d.dtype.itemsize)
+        whole = d.tiling.batch, channels, *d.tiling.geometry.spatial_shape
+        image, part = _shaped(whole, strides, d.dtype), _shaped(shape, own, d.dtype)
+        taken = image[(seen[0], slice(None), *seen[1:])]
+        if not copies.add((ROOM, part, part), (IMAGE, image, taken)):
+            raise RuntimeError("pixels of float32 or float64 are copied to lie side by side")  # pragma: no cover
+        for i, step in enumerate(copies.steps):
+            (_, to), source = step.addresses
+            copies.steps[i] = step._replace(addresses=((ROOM, to + room), source))
+        return copies, (ROOM, room), (own[0], *own[2:]), [s.start for s in seen]
+
+    def _results(self, box: Box, products: int, flags: int) -> list[Step]:
+        """Return the calls that make a block's part of the map."""
+        d, out, size = self._layer.decision, self._out_strides, self._layer.decision.dtype.itemsize
+        calls = []
+        for kept, rows in d.tiling.positions(box, (out[0], *out[2:]), d.product_bytes).items():
+            job = job_table(
+                out_of_tiles.job_words(len(kept)),
+                tiles=rows,
+                groups=d.groups,
+                vectors=d.filters // d.lanes,
+                filter=out[1],
+                m_group=d.filters * d.tiling.elements * size,
+                out_group=d.filters * out[1],
+                bias_group=d.filters * size,
+                **{f"position{i}": step for i, step in enumerate(out[2:])},
+            )
+            where = (ROOM, products), (ROOM, flags), (BIAS, 0), (RESULT, 0)
+            self._keep.append(rows)
+            calls.append(self._step(d.out_of(kept), where, job, len(rows)))
+        return calls
+
+    def _step(self, kernel: Kernel, where: Sequence[tuple[int, int]], job: Array, tiles: int) -> Step:
+        """Return the call of a kernel for all tiles of its table."""
+        task = np.array([0, tiles], np.int64)
+        self._keep += [job, task]
+        return Step(required(kernel, self._layer.decision.target), where, (job.ctypes.data, task.ctypes.data))
+
+
+class PreparedTiles:
+    """A layer with its filters transformed: ``run(x, out)``, see `Runner`."""
+
+    def __init__(self, layer: DecidedTiles, w: Array, bias: Array | None, scales: None = None) -> None:  # noqa: ARG002 (integers alone are requantised)
+        self._layer, d = layer, layer.decision
+        for kernel in layer.kernels():
+            required(kernel, d.target)  # now: a plan that was made never compiles
+        product = next(iter(d.products.values()))
+        filters = np.flip(w, tuple(range(2, w.ndim))) if layer.problem.flip else w
+        with np.errstate(all="ignore"):
+            transformed = transformed_weights(d, filters)
+        self._finite = bool(np.isfinite(transformed).all())
+        self._weights = pack(product.tables.places, product.group, transformed, None, d.dtype, layer.threads).weights
+        self._bias = np.zeros(d.zeros_at // d.dtype.itemsize + d.channels, d.dtype)
+        if bias is not None:
+            self._bias[: len(bias)] = bias
+        self._given = w.copy(), None if bias is None else bias.copy()
+        self._arena = threading.local()
+
+    @lazy
+    def _direct(self) -> Runner:
+        """Return what computes one image as the definition says, term by term."""
+        return self._layer.direct.prepare(*self._given, None)
+
+    def __call__(self, x: Array, out: Array) -> None:
+        """Convolve arrays of any strides."""
+        d, layer, p = self._layer.decision, self._layer, self._layer.problem
+        if not self._finite:
+            for n in range(p.batch):
+                self._direct(x[n : n + 1], out[n : n + 1])
+            return
+        source, result, room = self._source(x), out, self._room
+        if not d.writes(out.strides):
+            result = p.layout.to_canonical(np.empty(p.output_shape, p.dtype))
+        layer.calls_for(source.strides, result.strides).run(self._weights, self._bias, source, result, room, room)
+        if result is not out:
+            np.copyto(out, result)
+        flags = room[layer.flags_at : layer.room_bytes].view(np.int64)
+        if flags.any():
+            self._mend(flags != 0, x, out)
+
+    def _source(self, x: Array) -> Array:
+        """Return the image as kernels read it: padded where padding is not of zeros."""
+        d, p = self._layer.decision, self._layer.problem
+        if not p.pads_zeros:
+            pairs = (0, 0), (0, 0), *p.geometry.padding
+            return pad_image(x, pairs, p.padding_mode, np.asarray(p.padding_value))
+        if x.dtype.isnative and (d.copies or x.strides[1] == x.itemsize):
+            return x
+        dense = p.layout.to_canonical(np.empty(p.x_shape, p.dtype))
+        np.copyto(dense, x)
+        return dense
+
+    def _mend(self, flags: Array, x: Array, out: Array) -> None:
+        """Compute the flagged tiles directly: what is not finite stays where the definition has it."""
+        decision = self._layer.decision
+        wrong = decision.tiling.map_of(flags, decision.boxes)
+        for n in np.flatnonzero(wrong.any(axis=tuple(range(1, wrong.ndim)))):
+            right = np.empty((1, *out.shape[1:]), out.dtype)
+            self._direct(x[n : n + 1], right)
+            np.copyto(out[n], right[0], where=wrong[n])
+
+    @property
+    def _room(self) -> Array:
+        """Memory for tiles, products and flags, this thread's own: it starts at a line of the cache."""
+        room: Array | None = getattr(self._arena, "room", None)
+        if room is None:
+            nbytes = self._layer.room_bytes
+            whole = scratch.empty(nbytes + LINE, np.dtype(np.uint8))
+            start = -whole.ctypes.data % LINE
+            room = self._arena.room = whole[start : start + nbytes]
+        return room
+
+
+def transformed_weights(decision: Decision, w: Array) -> Array:
+    """Return filters at all points, computed in float64: (groups · elements · filters of a group, channels, 1).
+
+    Parameters
+    ----------
+    decision : Decision
+    w : ndarray, (filters, channels of a group, *kernel)
+    """
+    d = decision
+    matrix = reduce(np.kron, [as_array(t.weights) for t in d.tiling.transforms])  # (elements, taps)
+    taps = w.reshape(len(w) * d.channels, -1).astype(np.float64)
+    values = (taps @ matrix.T).astype(d.dtype).reshape(d.groups, d.filters, d.channels, d.tiling.elements)
+    return values.transpose(0, 3, 1, 2).reshape(-1, d.channels, 1)
+
+
+def _whole_lines(nbytes: int) -> int:
+    return -(-nbytes // LINE) * LINE
+
+
+def _shaped(shape: tuple[int, ...], strides: Strides, dtype: np.dtype[Any]) -> Array:
+    """Return an array of which nothing is there but its shape and strides: copies are planned with it."""
+    return np.lib.stride_tricks.as_strided(np.empty(1, dtype), shape, strides)

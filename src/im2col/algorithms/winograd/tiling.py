@@ -1,0 +1,140 @@
+"""How a map is cut into tiles, and tiles into blocks that the caches hold: the tables that kernels read."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ...engine.boxes import box_steps, boxes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ...spec.geometry import Geometry
+    from .cook_toom import Transform
+
+    Box = tuple[slice, ...]
+    """Neighbouring tiles: of the images, and along each spatial axis."""
+
+
+def tiles_of(box: Box) -> int:
+    """Return how many tiles a box holds."""
+    return math.prod(s.stop - s.start for s in box)
+
+
+class Tiling(NamedTuple):
+    """A map of tiles.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the layer: of stride and dilation 1.
+    transforms : tuple of Transform
+        Of each spatial axis.
+    batch : int
+    """
+
+    geometry: Geometry
+    transforms: tuple[Transform, ...]
+    batch: int
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Images, and tiles along each axis: the last one may reach over the map's end."""
+        shape = self.geometry.output_shape
+        return (self.batch, *(-(-n // t.m) for n, t in zip(shape, self.transforms, strict=True)))
+
+    @property
+    def elements(self) -> int:
+        """Elements of a tile: products of a channel with a filter."""
+        return math.prod(t.size for t in self.transforms)
+
+    def boxes(self, most: int) -> list[Box]:
+        """Return all tiles in boxes of at most so many, as alike as can be."""
+        steps = box_steps(self.counts, most)
+        even = tuple(-(-n // -(-n // step)) for n, step in zip(self.counts, steps, strict=True))
+        return list(boxes(self.counts, even))
+
+    def kept(self) -> list[tuple[int, ...]]:
+        """Return how many positions of a tile are in the map, along each axis, for every kind of tile."""
+        along = []
+        for n, t in zip(self.geometry.output_shape, self.transforms, strict=True):
+            along.append([size for size in (t.m, n % t.m) if 0 < size <= n and (size < t.m or n >= t.m)])
+        return list(itertools.product(*along))
+
+    def pixels(self, box: Box) -> Box:
+        """Return what of the images the windows of a box see."""
+        found = [box[0]]
+        for axis, (t, tiles) in enumerate(zip(self.transforms, box[1:], strict=True)):
+            before, n = self.geometry.padding[axis][0], self.geometry.spatial_shape[axis]
+            low, high = tiles.start * t.m - before, (tiles.stop - 1) * t.m - before + t.size
+            found.append(slice(min(max(0, low), n - 1), max(1, min(n, high))))
+        return tuple(found)
+
+    def windows(self, box: Box, strides: Sequence[int], start: Sequence[int]) -> NDArray[np.int64]:
+        """Return the rows of the table of `into_tiles` for the tiles of a box.
+
+        Parameters
+        ----------
+        box : tuple of slice
+        strides : sequence of int
+            Bytes from one image to the next, and from one pixel to the next along each axis.
+        start : sequence of int
+            The image, and the pixel along each axis, that stand at the array's start.
+        """
+        offsets = (np.arange(box[0].start, box[0].stop) - start[0]) * strides[0]
+        ends: list[NDArray[np.int64]] = []
+        for axis, (t, tiles) in enumerate(zip(self.transforms, box[1:], strict=True)):
+            before, n = self.geometry.padding[axis][0], self.geometry.spatial_shape[axis]
+            corner = np.arange(tiles.start, tiles.stop) * t.m - before
+            offsets = np.add.outer(offsets, (corner - start[axis + 1]) * strides[axis + 1])
+            ends += np.clip(-corner, 0, t.size), np.clip(n - corner, 0, t.size)
+        table = np.empty((*offsets.shape, 1 + len(ends)), np.int64)
+        table[..., 0] = offsets
+        for number, end in enumerate(ends):
+            table[..., 1 + number] = end.reshape(-1, *[1] * (len(self.transforms) - 1 - number // 2))
+        return table.reshape(-1, table.shape[-1])
+
+    def positions(self, box: Box, strides: Sequence[int], step: int) -> dict[tuple[int, ...], NDArray[np.int64]]:
+        """Return the tables of `out_of_tiles` for the tiles of a box, by how many of their positions are in the map.
+
+        Parameters
+        ----------
+        box : tuple of slice
+        strides : sequence of int
+            Bytes of the result from one image to the next, and from one position to the next along each axis.
+        step : int
+            Bytes from the products of one tile to those of the next.
+        """
+        offsets = np.arange(box[0].start, box[0].stop) * strides[0]
+        kept = []
+        for axis, (t, tiles) in enumerate(zip(self.transforms, box[1:], strict=True)):
+            corner = np.arange(tiles.start, tiles.stop) * t.m
+            offsets = np.add.outer(offsets, corner * strides[axis + 1])
+            kept.append(np.minimum(t.m, self.geometry.output_shape[axis] - corner))
+        numbers = np.arange(offsets.size).reshape(offsets.shape)
+        found = {}
+        for sizes in self.kept():
+            alike = [np.flatnonzero(each == size) for each, size in zip(kept, sizes, strict=True)]
+            where = np.ix_(range(len(offsets)), *alike)
+            if numbers[where].size:
+                columns = numbers[where] * step, offsets[where], numbers[where] * 8
+                found[sizes] = np.ascontiguousarray(np.stack([each.reshape(-1) for each in columns], axis=1))
+        return found
+
+    def map_of(self, flags: NDArray[np.bool_], boxes_of: Sequence[Box]) -> NDArray[np.bool_]:
+        """Return which positions, (N, *output), are in tiles that are flagged, in the order of these boxes."""
+        tiles = np.zeros(self.counts, bool)
+        first = 0
+        for box in boxes_of:
+            count = tiles_of(box)
+            tiles[box] = flags[first : first + count].reshape(tiles[box].shape)
+            first += count
+        for axis, t in enumerate(self.transforms):
+            tiles = np.repeat(tiles, t.m, axis + 1)
+        return tiles[(slice(None), *map(slice, self.geometry.output_shape))]
