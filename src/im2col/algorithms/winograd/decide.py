@@ -207,9 +207,13 @@ def _blocks(problem: Problem, tiling: Tiling) -> list[int]:
 _PRODUCT = 1.15
 """How many times as long as products alone a tile of products takes, roughly."""
 _FAR, _MEMORY = 0.12, 0.35
-"""Cycles for a byte of the third level of cache and of memory, as measured by a dot product of long vectors on Zen 3."""
+"""Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
 _SHOWS = 0.5
 """Of the time in which weights arrive, what products do not hide."""
+_LOOP = 20
+"""Cycles of the loops around the products of an element with a vector of filters."""
+_TURNED = 0.2
+"""Cycles of a byte that is copied to lie channels last, in a block."""
 _TOUCH = 1.5
 """Cycles of an instruction of a transform, its loads and stores included, times those of its arithmetic."""
 
@@ -226,10 +230,11 @@ def _around(problem: Problem, target: Target, tiling: Tiling, most: int) -> floa
     spilt = 2 * tiles * block * _FAR if most * block > second else 0.0
     weights = tiling.elements * p.group_channels * p.filters * size
     level = 0.0 if weights < second // 2 else _FAR if weights < target.caches[2] // 2 else _MEMORY
-    turned = (
-        math.prod((p.batch, p.channels, *p.geometry.spatial_shape)) * size * _FAR if strides_of(p)[0][1] != size else 0
-    )
-    return transforms + spilt + blocks * weights * level * _SHOWS + turned
+    calls = blocks * p.groups * tiling.elements * vectors[1] * _LOOP
+    turned = 0.0
+    if strides_of(p)[0][1] != size:
+        turned = math.prod((p.batch, p.channels, *p.geometry.spatial_shape)) * size * _TURNED
+    return transforms + spilt + blocks * weights * level * _SHOWS + calls + turned
 
 
 def _operations(tiling: Tiling) -> tuple[float, float]:

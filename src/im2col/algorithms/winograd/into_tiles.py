@@ -1,7 +1,7 @@
 """The kernel that makes tiles of an image: windows that overlap, each transformed along all axes.
 
-It is im2col with larger, strided patches: a row of V holds a window of T pixels along each axis, and not its taps one by
-one but their values at T points. Lanes are channels.
+It is im2col with larger, strided patches: a row of the matrix holds a window of T pixels along each axis, not one by one
+but as their values at T points. Lanes are channels.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def job_words(axes: int) -> list[str]:
 
 
 def row_words(axes: int) -> int:
-    """Return the words of a row of the table: where the window begins, and its first and last pixels along each axis."""
+    """Return the words of a row: where the window begins, and which of its pixels are in the image along each axis."""
     return 1 + 2 * axes
 
 

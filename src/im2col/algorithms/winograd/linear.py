@@ -6,11 +6,11 @@ once, and what is odd.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from fractions import Fraction
 
     from ...engine.builder import Builder
     from ...engine.numbers import Value

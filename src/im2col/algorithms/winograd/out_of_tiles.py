@@ -71,8 +71,8 @@ ROW_WORDS = 3
 def out_of_tiles(spec: OutOfTiles) -> Kernel:
     """Return the kernel: ``f(products, flags, bias, out, job, task)``; a task is as that of `into_tiles`.
 
-    A flag, a 64-bit integer a tile, says whether one of its results is infinite or no number: a pixel was, to which tiles
-    carry every other, or something overflowed that would not have by itself.
+    A flag, a 64-bit integer a tile, says whether one of its results is infinite or no number: a pixel was, which a tile
+    carries to all of its results, or something overflowed that would not have by itself.
     """
     return Kernel("out_of_tiles", _build, (spec,), 6, speed_level=1)
 
@@ -118,7 +118,7 @@ def _vector(
     vector: Value,
     count: int,
 ) -> Value:
-    """Transform a vector of filters of a tile back, finish and store it; return 0, or NaN where a result is not finite."""
+    """Transform a vector of filters of a tile back, finish, store; return 0, or NaN where a result is not finite."""
     size, kind = int(spec.dtype[1]), b.vector(b.number(spec.dtype), spec.lanes)
     at = b.mul(vector, spec.lanes * size)
     products = math.prod(len(matrix[0]) for matrix in spec.matrices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -144,12 +144,13 @@ class TileCalls:
                 rounds.append(self._round(box, number * layer.rooms.nbytes, layer.flags_at + 8 * first))
                 first += tiles_of(box)
             tasks.append(Steps(rounds, d.target, self._keep))
-        self._tasks, self._together = tasks, None
+        self._tasks = tasks
+        self._together: Together | None = None
         if len(tasks) > 1:
             with importing:
                 from ...engine.team import Together
             awake = layer.problem.flops >= _WORTH_WAKING
-            self._together: Together | None = Together(tasks, d.target, layer.threads, worth_waking=awake)
+            self._together = Together(tasks, d.target, layer.threads, worth_waking=awake)
 
     def run(self, *arrays: Array) -> None:
         """Run them all."""
@@ -177,7 +178,7 @@ class TileCalls:
         return Round(copies.steps, [into, *products.calls, *self._results(box, room + rooms.products, flags)])
 
     def _pixels(self, box: Box, room: int) -> tuple[Copies, tuple[int, int], Sequence[int], Sequence[int]]:
-        """Return the copies that a block begins with, where its windows are read, in which steps, and what lies first."""
+        """Return the copies that a block begins with, where its windows are read, in which steps, what lies first."""
         d, strides, copies = self._layer.decision, self._strides, Copies()
         seen, channels = d.tiling.pixels(box), d.groups * d.channels
         if not d.copies:
@@ -305,7 +306,9 @@ def transformed_weights(decision: Decision, w: Array) -> Array:
     w : ndarray, (filters, channels of a group, *kernel)
     """
     d = decision
-    matrix = reduce(np.kron, [as_array(t.weights) for t in d.tiling.transforms])  # (elements, taps)
+    matrix = np.ones((1, 1))  # (elements, taps)
+    for t in d.tiling.transforms:
+        matrix = np.kron(matrix, as_array(t.weights))
     taps = w.reshape(len(w) * d.channels, -1).astype(np.float64)
     values = (taps @ matrix.T).astype(d.dtype).reshape(d.groups, d.filters, d.channels, d.tiling.elements)
     return values.transpose(0, 3, 1, 2).reshape(-1, d.channels, 1)

@@ -121,7 +121,7 @@ class Tiling(NamedTuple):
         found = {}
         for sizes in self.kept():
             alike = [np.flatnonzero(each == size) for each, size in zip(kept, sizes, strict=True)]
-            where = np.ix_(range(len(offsets)), *alike)
+            where = np.ix_(np.arange(len(offsets)), *alike)
             if numbers[where].size:
                 columns = numbers[where] * step, offsets[where], numbers[where] * 8
                 found[sizes] = np.ascontiguousarray(np.stack([each.reshape(-1) for each in columns], axis=1))
