@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 ALGORITHMS = tuple(registry())
 
+OF_ANY_WINDOW = tuple(name for name in ALGORITHMS if name != "winograd")
+"""Those that real numbers of every kind, windows of every size, stride and dilation may ask for."""
+
 INTEGERS = tuple(d for d in DTYPES if d.kind in "biu")
 
 

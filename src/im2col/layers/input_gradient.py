@@ -45,6 +45,7 @@ def conv_input_gradient(
     layout: str | None = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,
+    precision: str = "native",
     algorithm: str = "auto",
     workspace_limit: int = WORKSPACE_LIMIT,
     out: NDArray[Any] | None = None,
@@ -63,7 +64,7 @@ def conv_input_gradient(
     stride, padding, dilation, groups, padding_mode, layout, flip
         What the convolution used. The gradient of a pixel in the padding is added to the pixel that it was copied from;
         in constant padding it is dropped.
-    dtype, algorithm, workspace_limit, threads
+    dtype, precision, algorithm, workspace_limit, threads
         As for `conv`.
     out : ndarray, optional
         Where to write; the result's shape and dtype, any strides, no memory shared with `grad` or `w`.
@@ -144,7 +145,7 @@ def plan_input_gradient(
     refuse_unknown("plan_input_gradient", options, keywords(conv_input_gradient) - {"out"})
     filters = own_copy("w", w)
     dtype = filters.dtype if grad_dtype is None else as_dtype("grad_dtype", grad_dtype)
-    work = _work(image_shape, dtype, filters, **options)
+    work = _work(image_shape, dtype, filters, prepared=True, **options)
     return TransposedPlan(work.operation, work.weights, "plan_input_gradient")
 
 
@@ -227,5 +228,7 @@ def transposed_of(p: Problem) -> tuple[Transposed, Folding | None]:
         activation=None,
         has_bias=False,
         workspace_limit=p.workspace_limit,
+        precision=p.precision,
+        prepared=p.prepared,
     )
     return transposed, folding

@@ -42,6 +42,7 @@ def conv_transpose(
     activation: ActivationArgument | None = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,
+    precision: str = "native",
     algorithm: str = "auto",
     workspace_limit: int = WORKSPACE_LIMIT,
     out: NDArray[Any] | None = None,
@@ -76,7 +77,7 @@ def conv_transpose(
         Into how many groups channels and filters are divided.
     layout : str, optional
         The axes of `x` and of the result, such as ``"NHWC"``.
-    activation, dtype, algorithm, workspace_limit, threads
+    activation, dtype, precision, algorithm, workspace_limit, threads
         As for `conv`.
     flip : bool
         Flip the kernel along its spatial axes, as ``conv(flip=True)`` does.
@@ -176,7 +177,7 @@ def plan_transpose(
     refuse_unknown("plan_transpose", options, keywords(conv_transpose) - {"out"})
     weights = own_copy("w", w)
     dtype = weights.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
-    work = _work(x_shape, dtype, weights, bias, **options)
+    work = _work(x_shape, dtype, weights, bias, prepared=True, **options)
     return TransposedPlan(work.operation, work.weights, "plan_transpose")
 
 

@@ -17,11 +17,11 @@ from ..errors import ArgumentError, GeometryError, ShapeError, shown
 from ..memory import lazy
 from . import layout as layouts
 from .activation import check_activation
-from .arguments import checked_shape, integer, per_axis, word
+from .arguments import check_choice, checked_shape, integer, per_axis, word
 from .arrays import native
 from .geometry import Geometry, Pairs
 from .padding import explicit_padding
-from .problem import WORKSPACE_LIMIT, Problem, result_dtype
+from .problem import PRECISIONS, WORKSPACE_LIMIT, Problem, result_dtype
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from .activation import Activation
     from .layout import Layout
+    from .problem import Precision
 
 
 class Phase(NamedTuple):
@@ -121,6 +122,9 @@ class Transposed:
     activation : Activation or None
     has_bias : bool
     workspace_limit : int
+    precision : str
+    prepared : bool
+        As of `Problem`.
     """
 
     layout: Layout
@@ -140,6 +144,8 @@ class Transposed:
     activation: Activation | None
     has_bias: bool
     workspace_limit: int
+    precision: Precision = "native"
+    prepared: bool = False
 
     @lazy
     def phases(self) -> tuple[Phase, ...]:
@@ -178,6 +184,8 @@ class Transposed:
             workspace_limit=self.workspace_limit,
             strides=self._strides(self.filters, self.spatial_shape, self.x_dtype, (1,) * len(axes)),
             out_strides=self._strides(self.channels, self.image, self.dtype, self.stride),
+            precision=self.precision,
+            prepared=self.prepared,
         )
         return Phase(pixels, seen, taps, problem)
 
@@ -230,8 +238,10 @@ def make_transposed(
     layout: str | None = None,
     activation: object = None,
     dtype: DTypeLike | None = None,
+    precision: object = "native",
     workspace_limit: int = WORKSPACE_LIMIT,
     has_bias: bool = False,
+    prepared: bool = False,
 ) -> Transposed:
     """Validate the arguments of a transposed convolution, all but the arrays' values.
 
@@ -240,9 +250,10 @@ def make_transposed(
     x_shape, w_shape : tuple of int
         Of the image, in `layout`, and of the weights (F, C/groups, *kernel).
     x_dtype, w_dtype : dtype
-    stride, padding, output_padding, output_size, dilation, groups, layout, activation, dtype, workspace_limit
-        As for `conv_transpose`.
-    has_bias : bool
+    stride, padding, output_padding, output_size, dilation, groups, layout, activation, dtype, precision
+        As for `conv_transpose`, and workspace_limit too.
+    has_bias, prepared : bool
+        As for `make_problem`.
 
     Raises
     ------
@@ -293,6 +304,8 @@ def make_transposed(
         activation=check_activation(activation, result),
         has_bias=has_bias,
         workspace_limit=integer("workspace_limit", workspace_limit, minimum=1),
+        precision=check_choice("precision", precision, PRECISIONS),
+        prepared=prepared,
     )
 
 

@@ -23,6 +23,8 @@ from .view import LINE, Copy, GroupShape, memory_order, pitched, view_of, withou
 from .work import Tables
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...engine.target import Target
     from ...spec.problem import Problem
     from .dots import Dot
@@ -240,16 +242,19 @@ class _Way(NamedTuple):
         )
 
 
-def candidates(problem: Problem, target: Target) -> list[tuple[Decision, float]]:
-    """Return decisions with the cycles of their tiles and copies."""
+def candidates(
+    problem: Problem, target: Target, kinds: Sequence[type[TileShape]] | None = None
+) -> list[tuple[Decision, float]]:
+    """Return decisions with the cycles of their tiles and copies; `kinds` are those of tiles, all by default."""
+    kinds = KINDS if kinds is None else kinds
     dtype = kernel_dtype(problem)
     if dtype is None or stored_as(problem, target) is None:
         raise RuntimeError("the engine was given a problem that it does not take")
-    found = _read_as(problem, target, _Way(dtype, None, -problem.x_zero_point))
+    found = _read_as(problem, target, _Way(dtype, None, -problem.x_zero_point), kinds)
     dot = dot_of(problem, target) if problem.x_dtype.itemsize <= 2 else None
-    found += _read_as(problem, target, _Way(dot.dtype, dot, dot.offset)) if dot else []
+    found += _read_as(problem, target, _Way(dot.dtype, dot, dot.offset), kinds) if dot else []
     if _widens(problem):
-        found += _read_as(problem, target, _Way(problem.x_dtype, None, -problem.x_zero_point, widened=True))
+        found += _read_as(problem, target, _Way(problem.x_dtype, None, -problem.x_zero_point, widened=True), kinds)
     return found
 
 
@@ -260,7 +265,9 @@ def _widens(problem: Problem) -> bool:
     return bytes_in and problem.accumulator in (np.int32, np.uint32) and exact and problem.pads_zeros
 
 
-def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision, float]]:
+def _read_as(
+    problem: Problem, target: Target, way: _Way, kinds: Sequence[type[TileShape]]
+) -> list[tuple[Decision, float]]:
     """Return the decisions that read pixels in one way: where they lie, or from a copy."""
     g, dot, size = problem.geometry, way.dot, way.dtype.itemsize
     order = memory_order(problem)
@@ -279,7 +286,7 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
         if lanes is None:
             return None
         view = view_of(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides, modes)
-        tile = best_tile(view, group, target, dot is not None)
+        tile = best_tile(view, group, target, dot is not None, kinds)
         if tile is None:
             return None
         kernel = way.dtype, way.packed_dtype, way.offset if way.widened else 0, dot, epilogue
@@ -344,7 +351,9 @@ def _lane_strides(strides: tuple[int, ...], dot: Dot | None) -> tuple[int, ...] 
     return (strides[0], 4, *strides[2:]) if strides[1] == dot.dtype.itemsize else None
 
 
-def best_tile(view: View, group: GroupShape, target: Target, dot: bool) -> BestTile | None:
+def best_tile(
+    view: View, group: GroupShape, target: Target, dot: bool, kinds: Sequence[type[TileShape]]
+) -> BestTile | None:
     """Return the tile with the fewest cycles, or None if there is none.
 
     Parameters
@@ -354,9 +363,11 @@ def best_tile(view: View, group: GroupShape, target: Target, dot: bool) -> BestT
     target : Target
     dot : bool
         Whether each lane holds several channels.
+    kinds : sequence of type
+        Of the tiles that are compared.
     """
     found: list[tuple[TileShape, float]] = []
-    for kind in KINDS if view.size > 1 else (WindowShape,):  # others do not widen bytes
+    for kind in kinds if view.size > 1 else (WindowShape,):  # others do not widen bytes
         tiles = [(tile, tile.cycles(view, group, target)) for tile in kind.candidates(view, group, target, dot)]
         if tiles:
             found.append(min(tiles, key=lambda pair: pair[1]))

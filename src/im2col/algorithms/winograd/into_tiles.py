@@ -1,7 +1,7 @@
 """The kernel that makes tiles of an image: windows that overlap, each transformed along all axes.
 
-It is im2col with larger, strided patches: a row of the matrix holds a window of T pixels along each axis, not one by one
-but as their values at T points. Lanes are channels.
+It is im2col with larger, strided patches: a row of the matrix holds a window of T pixels along each axis, as their
+values at T points. Lanes are channels.
 """
 
 from __future__ import annotations

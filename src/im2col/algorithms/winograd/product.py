@@ -49,11 +49,7 @@ class Product:
         read, written = ((0, dtype.itemsize, step) for step in steps)
         problem = dataclasses.replace(problem, strides=read, out_strides=written)
         # Tiles of filters sum each position's taps in their order, however many positions there are.
-        found = [
-            (made, cycles)
-            for made, cycles in candidates(problem, target)
-            if made.copy is None and isinstance(made.tile.shape, FilterShape)
-        ]
+        found = [pair for pair in candidates(problem, target, (FilterShape,)) if pair[0].copy is None]
         self.problem, self.target = problem, target
         self.decision, self.cycles = min(found, key=lambda pair: pair[1])
 

@@ -1,0 +1,449 @@
+"""Winograd's algorithm: exact transforms, results within derived bounds, precision as promised."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from im2col import ArgumentError, conv, plan, plan_input_gradient
+from im2col.algorithms import find
+from im2col.algorithms.winograd.cook_toom import Transform, transform
+from im2col.algorithms.winograd.decide import SIZES, Cut, Decision, admitted
+from im2col.algorithms.winograd.linear import instructions, multiplied
+from im2col.algorithms.winograd.prepared import DecidedTiles, PreparedTiles
+from im2col.algorithms.winograd.tiling import Tiling, tiles_of
+from im2col.engine.compiler import assembly
+from im2col.engine.target import NAMED, host
+from im2col.spec.problem import make_problem
+
+from .kit.memory import PAGE, against_forbidden_pages, in_room
+from .kit.outcomes import raises_exactly
+from .kit.processes import run_alone
+from .kit.tiles import bound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .kit.memory import Array
+
+EVERY = [transform(m, r) for r, sizes in SIZES.items() for m in sizes if m + r <= 9]
+
+
+@pytest.mark.parametrize("t", EVERY, ids=lambda t: f"F({t.m}, {t.r})")
+def test_transforms_are_exact(t: Transform) -> None:
+    """In fractions, outputs are those of the definition, also for numbers far from 1."""
+    pixels = [Fraction(7 * i * i - 50 * i + 3, i + 1) for i in range(t.size)]
+    taps = [Fraction(11 - 4 * i, 3) for i in range(t.r)]
+    values = [sum(a * d for a, d in zip(row, pixels, strict=True)) for row in t.image]
+    weights = [sum(a * g for a, g in zip(row, taps, strict=True)) for row in t.weights]
+    products = [a * b for a, b in zip(values, weights, strict=True)]
+    results = [sum(a * p for a, p in zip(row, products, strict=True)) for row in t.result]
+    assert results == [sum(pixels[i + j] * taps[j] for j in range(t.r)) for i in range(t.m)]
+
+
+@pytest.mark.parametrize(
+    ("m", "r", "growth"),
+    [(2, 3, 0.56), (3, 3, 0.87), (4, 3, 1.59), (5, 3, 3.2), (6, 3, 6.9), (2, 5, 1.07), (4, 5, 3.8)],
+)
+def test_rounding_grows_as_is_known(m: int, r: int, growth: float) -> None:
+    """Two axes' law is what simulations of these points gave."""
+    assert transform(m, r).error ** 2 == pytest.approx(growth, rel=0.01)
+
+
+@pytest.mark.parametrize("t", EVERY, ids=lambda t: f"F({t.m}, {t.r})")
+def test_which_windows_mix(t: Transform) -> None:
+    """A window is mixed where a result needs a product that sees a pixel outside it."""
+    sees = [[j for j, p in enumerate(row) if p] for row in t.image]
+    mixed = any(
+        not i <= pixel < i + t.r for i, row in enumerate(t.result) for j, a in enumerate(row) if a for pixel in sees[j]
+    )
+    assert t.mixes == mixed
+
+
+class Counting:
+    """A builder whose values are numbers, and which counts its instructions."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def _counted(self, value: float) -> np.float64:
+        self.count += 1
+        return np.float64(value)
+
+    def plus(self, a: float, b: float) -> np.float64:
+        """Return a + b."""
+        return self._counted(a + b)
+
+    def minus(self, a: float, b: float) -> np.float64:
+        """Return a - b."""
+        return self._counted(a - b)
+
+    def times(self, a: float, b: float) -> np.float64:
+        """Return a · b."""
+        return self._counted(a * b)
+
+    def multiply_add(self, a: float, b: float, c: float, fused: bool) -> np.float64:
+        """Return a · b + c."""
+        assert fused
+        return self._counted(a * b + c)
+
+    def numbers(self, value: float, kind: Any) -> np.float64:
+        """Return a constant."""
+        assert kind is not None
+        return np.float64(value)
+
+
+class Typed(np.float64):
+    """A number with a type, as a builder's values have one."""
+
+    type = "f8"
+
+
+@pytest.mark.parametrize("t", EVERY, ids=lambda t: f"F({t.m}, {t.r})")
+def test_matrices_are_multiplied_in_few_instructions(t: Transform) -> None:
+    """Symmetry changes no value; the instructions are those that the model counts, fewer than the factors."""
+    for matrix in (t.image, t.result):
+        b, values = Counting(), np.random.default_rng(1).standard_normal(len(matrix[0]))
+        typed = [Typed(v) for v in values]
+        found = [float(v) for v in _multiplied(b, matrix, typed)]
+        np.testing.assert_allclose(found, np.array(matrix, float) @ values, rtol=1e-12, atol=1e-12)
+        assert b.count == instructions(matrix)
+        assert b.count <= sum(factor != 0 for row in matrix for factor in row)
+
+
+def _multiplied(b: Any, matrix: Any, values: list[Typed]) -> list[Any]:
+    """Multiply with a counting builder, whose results have a type again."""
+    for name in ("plus", "minus", "times", "multiply_add"):
+        method = getattr(b, name)
+        setattr(b, name, lambda *a, method=method: Typed(method(*a)))
+    return list(multiplied(b, matrix, values, True))
+
+
+class Case(NamedTuple):
+    """A layer that tiles compute."""
+
+    shape: tuple[int, ...]
+    filters: int
+    kernel: tuple[int, ...]
+    options: dict[str, Any]
+    dtype: str = "float32"
+
+    def arrays(self, seed: int = 0) -> tuple[Array, Array, Array]:
+        """Return image, weights and bias."""
+        rng = np.random.default_rng(seed)
+        layout = self.options.get(
+            "layout", "NCDHW" if len(self.kernel) == 3 else "NCHW" if len(self.kernel) == 2 else "NCW"
+        )
+        channels = self.shape[layout.index("C")] // self.options.get("groups", 1)
+        made = (self.shape, (self.filters, channels, *self.kernel), (self.filters,))
+        x, w, bias = (rng.standard_normal(shape).astype(self.dtype) for shape in made)
+        return x, w, bias
+
+
+CASES = {
+    "one tile": Case((1, 8, 4, 4), 8, (3, 3), {}),
+    "odd channels and filters": Case((2, 11, 13, 9), 13, (3, 3), {"padding": 1}),
+    "channels last": Case((2, 9, 14, 24), 16, (3, 3), {"padding": 1, "layout": "NHWC"}),
+    "channels last, odd": Case((1, 7, 8, 13), 5, (3, 3), {"padding": (2, 0), "layout": "NHWC"}),
+    "no batch": Case((16, 12, 12), 16, (3, 3), {"padding": "same", "layout": "CHW"}),
+    "groups": Case((1, 24, 10, 11), 12, (3, 3), {"padding": 1, "groups": 3}),
+    "groups, channels last": Case((1, 10, 11, 24), 18, (3, 3), {"padding": 1, "groups": 2, "layout": "NHWC"}),
+    "uneven padding": Case((1, 8, 9, 9), 8, (3, 3), {"padding": ((0, 3), (5, 1))}),
+    "5×5": Case((1, 8, 11, 12), 9, (5, 5), {"padding": 2}),
+    "3×5": Case((1, 8, 11, 12), 9, (3, 5), {"padding": 2}),
+    "3×1": Case((1, 8, 11, 12), 9, (3, 1), {}),
+    "1-d": Case((3, 8, 40), 9, (3,), {"padding": "causal"}),
+    "1-d, 5 taps, channels last": Case((2, 31, 8), 8, (5,), {"padding": 2, "layout": "NWC"}),
+    "3-d": Case((1, 8, 5, 6, 7), 8, (3, 3, 3), {"padding": 1}),
+    "flipped": Case((1, 8, 9, 9), 8, (3, 3), {"flip": True}),
+    "relu": Case((1, 8, 9, 9), 8, (3, 3), {"activation": "relu", "padding": 1}),
+    "reflected": Case((2, 8, 9, 9), 8, (3, 3), {"padding": 2, "padding_mode": "reflect"}),
+    "wrapped along one axis": Case((1, 8, 9, 9), 8, (3, 3), {"padding": 1, "padding_mode": {"W": "wrap"}}),
+    "padded with 3": Case((1, 8, 9, 9), 8, (3, 3), {"padding": 1, "padding_value": 3.0}),
+    "float64": Case((1, 5, 9, 9), 6, (3, 3), {"padding": 1}, "float64"),
+    "many blocks": Case((3, 64, 40, 38), 64, (3, 3), {"padding": 1}),
+    "many blocks, channels last": Case((3, 40, 38, 64), 64, (3, 3), {"padding": 1, "layout": "NHWC"}),
+}
+
+
+def made(case: Case, **options: Any) -> tuple[Any, tuple[Transform, ...]]:
+    """Return a plan of tiles, and the transforms that it has."""
+    x, w, bias = case.arrays()
+    p = plan(x.shape, w, bias, algorithm="winograd", **case.options | options)
+    return p, p._operation.choices[0].offer.prepare.args[0].decision.tiling.transforms
+
+
+def expected(case: Case, transforms: Sequence[Transform], x: Array, w: Array, bias: Array) -> tuple[Array, Array]:
+    """Return the exact result, of float64 and BLAS, and by how much each of it may differ."""
+    wide = partial(np.asarray, dtype=np.longdouble if case.dtype == "float64" else np.float64)
+    options = dict(case.options)
+    exact = conv(wide(x), wide(w), wide(bias), algorithm="explicit", **options)
+    problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, **options)
+    g, canonical = problem.geometry, problem.layout.to_canonical
+    pads = ((0, 0), (0, 0), *g.padding)
+    image = np.abs(canonical(x))
+    if problem.pads_zeros or problem.padding_mode == "constant":
+        image = np.pad(image, pads, constant_values=abs(options.get("padding_value", 0)))
+    else:  # magnitudes of a border are those of some pixels
+        image = np.pad(image, pads, constant_values=image.max())
+    limit = bound(image, w, transforms, options.get("groups", 1), case.dtype)
+    limit = limit + 4 * np.finfo(case.dtype).eps * np.abs(bias).reshape(-1, *[1] * g.ndim)
+    return exact, np.moveaxis(limit, 1, -1) if problem.layout.axes[-1] == "C" else limit.reshape(exact.shape)
+
+
+@pytest.mark.parametrize("precision", ["strict", "native", "fast"])
+@pytest.mark.parametrize("name", CASES)
+def test_layers(name: str, precision: str) -> None:
+    """Every result is within what rounding explains; an output full of NaN is overwritten, and nothing beside it."""
+    case = CASES[name]
+    x, w, bias = case.arrays()
+    if precision == "strict" and 5 in case.kernel:
+        pytest.skip("no transform of 5 taps is as exact as that")
+    prepared, transforms = made(case, precision=precision)
+    exact, limit = expected(case, transforms, x, w, bias)
+    whole = np.full([n + 4 for n in exact.shape], np.nan, case.dtype)
+    inside = tuple(slice(2, 2 + n) for n in exact.shape)
+    for out in (np.full(exact.shape, np.nan, case.dtype), whole[inside]):
+        result = prepared(x, out)
+        assert result is out
+        assert (np.abs(out - exact) <= limit).all(), float((np.abs(out - exact) / limit).max())
+    whole[inside] = np.nan
+    assert np.isnan(whole).all()
+
+
+@pytest.mark.parametrize("layout", ["NCW", "NWC"])
+@pytest.mark.parametrize("m", SIZES[3])
+def test_maps_of_all_sizes(m: int, layout: str) -> None:
+    """Maps of 1 to 2 T positions: tiles that reach over the end keep what is in the map."""
+    t = transform(m, 3)
+    for n in range(1, 2 * t.size + 1):
+        case = Case((1, 8, n + 2) if layout == "NCW" else (1, n + 2, 8), 8, (3,), {"layout": layout})
+        x, w, bias = case.arrays()
+        exact, limit = expected(case, (t,), x, w, bias)
+        assert (np.abs(by_size(case, (m,), most=3)(x) - exact) <= limit).all(), n
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (4, 2), (5, 9), (2, 5)])
+def test_maps_that_no_tiles_fill(height: int, width: int) -> None:
+    """The same in two directions."""
+    case, t = Case((2, 8, height + 2, width + 2), 8, (3, 3), {}), transform(4, 3)
+    x, w, bias = case.arrays()
+    exact, limit = expected(case, (t, t), x, w, bias)
+    assert (np.abs(by_size(case, (4, 4), most=3)(x) - exact) <= limit).all()
+
+
+def by_size(case: Case, m: Sequence[int], most: int, target: Any = None) -> Any:
+    """Return a function of an image: the layer with tiles of this size, in blocks of at most so many."""
+    x, w, bias = case.arrays()
+    problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, has_bias=True, **case.options)
+    tiling = Tiling(
+        problem.geometry, tuple(transform(n, r) for n, r in zip(m, case.kernel, strict=True)), problem.batch
+    )
+    direct = find("implicit").offer(problem, target or host(), 1)  # type: ignore[union-attr]
+    layer = DecidedTiles(problem, Decision(problem, target or host(), Cut(tiling, most)), 2, direct)
+    assert sum(map(tiles_of, layer.decision.boxes)) == layer.decision.tiles
+    run = PreparedTiles(layer, w, bias)
+
+    def convolve(image: Array) -> Array:
+        out = np.full(problem.output_shape, np.nan, x.dtype)
+        run(problem.layout.to_canonical(image), problem.layout.to_canonical(out))
+        return out
+
+    return convolve
+
+
+@pytest.mark.parametrize("name", ["many blocks", "many blocks, channels last", "groups", "3-d", "reflected"])
+def test_bits_depend_on_neither_threads_nor_batch_nor_strides(name: str) -> None:
+    """Each image by itself, with any threads, from and to arrays that are not dense: the same bits."""
+    case = CASES[name]
+    x, w, bias = case.arrays()
+    whole = made(case)[0](x)
+    for threads in (1, 2, 3):
+        assert made(case, threads=threads)[0](x).tobytes() == whole.tobytes()
+    alone = [
+        plan((1, *x.shape[1:]), w, bias, algorithm="winograd", **case.options)(x[n : n + 1]) for n in range(len(x))
+    ]
+    assert np.concatenate(alone).tobytes() == whole.tobytes()
+    apart = np.zeros([2 * n for n in x.shape], x.dtype)[(slice(None, None, 2),) * x.ndim]
+    apart[...] = x
+    out = np.zeros([2 * n for n in whole.shape], x.dtype)[(slice(None, None, -2),) * x.ndim]
+    prepared = made(case)[0]
+    for source, target in ((apart, None), (x, out), (x.astype(">f4"), None), (np.asfortranarray(x), None)):
+        assert prepared(source, target).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("precision", ["strict", "native", "fast"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_infinities_stay_in_their_windows(layout: str, precision: str, wrong: float) -> None:
+    """An infinite pixel, or one that is no number, is in the results whose windows cover it, and in no other."""
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal((2, 16, 23, 25)).astype("f4"), rng.standard_normal((16, 16, 3, 3)).astype("f4")
+    places = [(0, 3, 0, 0), (1, 5, 11, 13), (1, 15, 22, 24)]
+    for place in places:
+        x[place] = wrong
+    covered = np.zeros((2, 1, 23, 25), bool)
+    for n, _, row, column in places:
+        covered[n, :, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
+    view = (0, 1, 2, 3) if layout == "NCHW" else (0, 2, 3, 1)
+    prepared = plan(
+        tuple(x.shape[i] for i in view), w, padding=1, layout=layout, algorithm="winograd", precision=precision
+    )
+    result = prepared(np.ascontiguousarray(x.transpose(view))).transpose(np.argsort(view))
+    assert (np.isfinite(result) == ~np.broadcast_to(covered, result.shape)).all()
+    finite = np.where(np.isfinite(x), x, 0).astype(float)
+    exact = conv(finite, w.astype(float), padding=1)
+    near = 2e-5 * np.abs(exact).max()
+    np.testing.assert_allclose(result[np.isfinite(result)], exact[np.isfinite(result)], rtol=0, atol=near)
+    assert (np.isnan(result) == np.isnan(conv(x, w, padding=1, algorithm="reference"))[...]).all()
+
+
+def test_what_overflows_on_the_way_is_computed_directly() -> None:
+    """Pixels whose sums leave float32 in a transform, but not in the definition, and weights that do."""
+    x, w = np.full((1, 16, 9, 9), 2e38, "f4"), np.zeros((16, 16, 3, 3), "f4")
+    x[..., ::2, :] *= -1
+    w[:, 0, 1, 1] = 1
+    assert np.array_equal(plan(x.shape, w, algorithm="winograd")(x), np.repeat(x[:, :1, 1:-1, 1:-1], 16, 1))
+    w[3, 0, 1, 1] = np.inf
+    result = plan(x.shape, w, algorithm="winograd")(x)
+    assert np.array_equal(result[:, :3], np.repeat(x[:, :1, 1:-1, 1:-1], 3, 1))
+    np.testing.assert_array_equal(result, conv(x, w, algorithm="implicit"))
+
+
+def plain_sum(x: Array, w: Array) -> Array:
+    """Return a layer's sums in float32, product after product: the loop that precision is measured by."""
+    n, (filters, channels, kh, kw) = len(x), w.shape
+    total = np.zeros((n, filters, x.shape[2] - kh + 1, x.shape[3] - kw + 1), "f4")
+    for i, j, c in itertools.product(range(kh), range(kw), range(channels)):
+        part = x[:, c, None, i : i + total.shape[2], j : j + total.shape[3]]
+        total = total + part * w[None, :, c, i, j, None, None]
+    return total
+
+
+@pytest.mark.parametrize(("channels", "kernel"), [(16, 3), (64, 3), (32, 5)])
+@pytest.mark.parametrize("kind", ["normal", "after relu", "alternating"])
+def test_precision_is_as_promised(kind: str, channels: int, kernel: int) -> None:
+    """The rms error against a plain sum's: at most 1, 2; and 2e-5 of the greatest result."""
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((1, channels, 30, 30)).astype("f4")
+    w = rng.standard_normal((16, channels, kernel, kernel)).astype("f4")
+    if kind == "after relu":
+        x = np.maximum(x, 0)
+    if kind == "alternating":  # differences of neighbours are large in every transform
+        x = np.abs(x) * np.where(np.add.outer(range(30), range(30)) % 2, 1, -1).astype("f4")
+    exact = conv(x.astype(float), w.astype(float), algorithm="explicit")
+    plain = np.sqrt(np.mean((plain_sum(x, w) - exact) ** 2))
+    for precision in ("strict", "native", "fast"):
+        problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, precision=precision)
+        for transforms in admitted(problem):
+            case = Case(x.shape, 16, (kernel, kernel), {})
+            result = tiles_of_size(case, transforms, x, w)
+            error = np.sqrt(np.mean((result - exact) ** 2)) / plain
+            assert error <= {"strict": 1, "native": 2, "fast": math.inf}[precision], (precision, transforms[0].m)
+            assert np.abs(result - exact).max() <= 2e-5 * np.abs(exact).max()
+
+
+def tiles_of_size(case: Case, transforms: Sequence[Transform], x: Array, w: Array) -> Array:
+    """Return a layer of given arrays, without a bias, in tiles of one size."""
+    problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, **case.options)
+    direct = find("implicit").offer(problem, host(), 1)  # type: ignore[union-attr]
+    cut = Cut(Tiling(problem.geometry, tuple(transforms), problem.batch), 8)
+    out = np.empty(problem.output_shape, x.dtype)
+    PreparedTiles(DecidedTiles(problem, Decision(problem, host(), cut), 1, direct), w, None)(x, out)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"stride": 2}, "windows of a stride or a dilation share no products"),
+        ({"dilation": 2}, "windows of a stride or a dilation share no products"),
+        ({"kernel": (1, 1)}, "kernels of 3 and 5 taps along an axis have transforms, not of (1, 1)"),
+        ({"kernel": (3, 4)}, "kernels of 3 and 5 taps along an axis have transforms, not of (3, 4)"),
+        ({"dtype": "int32"}, "tiles are made of float32 or float64 alone, as image, weights and result"),
+        ({"dtype": "float16"}, "tiles are made of float32 or float64 alone, as image, weights and result"),
+        (
+            {"kernel": (5, 5), "precision": "strict"},
+            "no transform for kernels of (5, 5) is as exact as precision='strict' wants it; "
+            "precision='fast' admits some",
+        ),
+    ],
+)
+def test_who_asks_for_tiles_is_told_why_there_are_none(options: dict[str, Any], why: str) -> None:
+    """By name, with the rule, the values and the way out."""
+    options = dict(options)
+    kernel, dtype = options.pop("kernel", (3, 3)), options.pop("dtype", "float32")
+    x, w = np.ones((1, 4, 9, 9), dtype), np.ones((4, 4, *kernel), dtype)
+    with raises_exactly(ArgumentError, f"conv: algorithm 'winograd' cannot solve this: {why}; use algorithm='auto'"):
+        conv(x, w, algorithm="winograd", **options)
+
+
+def test_a_wrong_precision() -> None:
+    """It is named, with those that there are."""
+    message = "conv: precision must be 'strict' or 'native' or 'fast', got 'exact'"
+    with raises_exactly(ArgumentError, message):
+        conv(np.ones((1, 4, 9, 9)), np.ones((4, 4, 3, 3)), precision="exact")
+
+
+def test_plans_alone_are_made_of_tiles_unasked() -> None:
+    """Filters take long to transform: a plan does it once, a call would each time."""
+    x, w = np.ones((1, 64, 56, 56), "f4"), np.ones((64, 64, 3, 3), "f4")
+    prepared = plan(x.shape, w, padding=1)
+    assert prepared.algorithm == "winograd"
+    assert "→ winograd   tiles of 4×4 results" in str(prepared)
+    assert plan(x.shape, w, padding=1, stride=2).algorithm == "implicit"
+    assert plan((1, 2, 56, 56), np.ones((64, 2, 3, 3), "f4"), padding=1).algorithm == "implicit"
+    direct = conv(x, w, padding=1, algorithm="implicit")
+    assert conv(x, w, padding=1).tobytes() == direct.tobytes()
+
+
+def test_gradients_by_tiles() -> None:
+    """An image's gradient of a 3×3 layer is a 3×3 layer, the adjoint: <conv(x), g> = <x, adjoint(g)>."""
+    rng = np.random.default_rng(5)
+    x, w, g = (rng.standard_normal(s).astype("f4") for s in ((1, 16, 12, 12), (24, 16, 3, 3), (1, 24, 12, 12)))
+    adjoint = plan_input_gradient(x.shape, w, padding=1, algorithm="winograd")
+    assert adjoint.algorithm == "winograd"
+    result = adjoint(g)
+    assert float((conv(x, w, padding=1) * g).sum()) == pytest.approx(float((x * result).sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_kernels_for_every_cpu(name: str) -> None:
+    """LLVM takes and compiles them for CPUs that are not here."""
+    case, target = CASES["odd channels and filters"], NAMED[name]
+    x, w, _ = case.arrays()
+    for m, layout in ((4, "NCHW"), (6, "NHWC")):
+        shape = x.shape if layout == "NCHW" else (2, 13, 9, 11)
+        problem = make_problem(shape, w.shape, x.dtype, w.dtype, has_bias=True, padding=1, layout=layout)
+        tiling = Tiling(problem.geometry, (transform(m, 3),) * 2, 2)
+        decision = Decision(problem, target, Cut(tiling, 4))
+        for kernel in (decision.into, *map(decision.out_of, tiling.kept())):
+            assert kernel.name in assembly(kernel, target)
+
+
+def tiles_against_forbidden_pages() -> None:
+    """Convolve where a byte too much is the end of the process."""
+    rooms = [against_forbidden_pages(64 * PAGE) for _ in range(2)]
+    for name, side in itertools.product(CASES, (0, 1)):
+        case = CASES[name]
+        x, w, bias = case.arrays()
+        if x.nbytes > 60 * PAGE or name.startswith("many"):
+            continue
+        prepared, transforms = made(case)
+        exact, limit = expected(case, transforms, x, w, bias)
+        image = in_room(rooms[0][side], x)
+        out = in_room(rooms[1][side], np.zeros(exact.shape, case.dtype))
+        assert (np.abs(prepared(image, out) - exact) <= limit).all(), name
+    sys.stdout.write("every byte in its place\n")
+
+
+def test_no_byte_beside_the_arrays_is_touched() -> None:
+    """What lies before and behind image and result is forbidden."""
+    run_alone("test_winograd", "tiles_against_forbidden_pages()")
