@@ -312,9 +312,11 @@ def test_large_images_are_answered_in_blocks(monkeypatch: pytest.MonkeyPatch) ->
 def test_every_convolution_file_is_a_contestant() -> None:
     """The limit stands first, then this library, then the peers; all of them travel to other processes."""
     found = discover(convolution_contestants)
-    assert [c.name for c in found[:5]] == ["FMA loop", "conv", "conv NHWC", "plan", "plan NHWC"]
-    assert [c.role for c in found] == [Role.LIMIT, *[Role.OURS] * 4, *[Role.PEER] * (len(found) - 5)]
-    assert {c.name for c in found if not c.is_direct} == {"ncnn", "filter2D DFT"}
+    ours = ["conv", "conv NHWC", "plan", "plan direct", "plan direct NHWC", "plan NHWC"]
+    assert [c.name for c in found[:7]] == ["FMA loop", *ours]
+    assert [c.role for c in found] == [Role.LIMIT, *[Role.OURS] * 6, *[Role.PEER] * (len(found) - 7)]
+    assert {c.name for c in found if not c.is_direct} == {"ncnn", "filter2D DFT", "plan", "plan NHWC"}
+    assert {c.name for c in found if c.is_compared and c.role is Role.OURS} == {"plan direct", "plan direct NHWC"}
     assert [c.name for c in pickle.loads(pickle.dumps(found))] == [c.name for c in found]  # noqa: S301 (its own)
 
 

@@ -26,8 +26,8 @@ class Convolver(SeatedContestant[Layer, Problem]):
 
     @property
     def is_compared(self) -> bool:
-        """Ours with prepared weights, and the peers that multiply directly."""
-        return not self.is_one_shot if self.role is Role.OURS else self.is_direct
+        """Ours with prepared weights, and the peers, of those that multiply directly."""
+        return self.is_direct and not (self.role is Role.OURS and self.is_one_shot)
 
     def give(self, work: Layer, threads: int) -> Problem:
         """Return the layer with its data."""

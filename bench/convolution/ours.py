@@ -1,4 +1,4 @@
-"""The library itself, through its public functions, as its four contestants call it."""
+"""The library itself, through its public functions, as its contestants call it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from .problems import Problem
 
 
-def prepare_plan(problem: Problem) -> Callable[[], NDArray[np.float32]]:
+def prepare_plan(problem: Problem, algorithm: str = "auto") -> Callable[[], NDArray[np.float32]]:
     """Prepare the weights; the call writes into `out`."""
-    plan = im2col.plan(problem.image.shape, problem.weight, **_options(problem))
+    plan = im2col.plan(problem.image.shape, problem.weight, algorithm=algorithm, **_options(problem))
     return partial(plan, problem.image, out=problem.out)
+
+
+def prepare_direct(problem: Problem) -> Callable[[], NDArray[np.float32]]:
+    """Prepare the weights for the view, which multiplies as often as the definition says."""
+    return prepare_plan(problem, "implicit")
 
 
 def prepare_one_shot(problem: Problem) -> Callable[[], NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""The library itself: a plan, channels first."""
+"""The library itself: a plan, channels first, of whatever algorithm it chooses."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from ...contestants import Role
 from ..contestant import Convolver
 from ..ours import prepare_plan
 
-CONTESTANT = Convolver("plan", "im2col", prepare_plan, Role.OURS)
+CONTESTANT = Convolver("plan", "im2col", prepare_plan, Role.OURS, is_direct=False)

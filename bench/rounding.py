@@ -1,0 +1,161 @@
+"""How much algorithms that multiply less round: their errors against those of plain sums, for every size of tile.
+
+Errors are against float64. A plain sum is what the definition says: product after product, in the order of the taps, in
+the dtype of the layer. Ratios are of rms errors; beside them stands the greatest error as a part of the greatest result.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from im2col import conv
+from im2col.algorithms import find
+from im2col.algorithms.winograd.cook_toom import transform
+from im2col.algorithms.winograd.decide import SIZES, Cut, Decision
+from im2col.algorithms.winograd.prepared import DecidedTiles, PreparedTiles
+from im2col.algorithms.winograd.tiling import Tiling
+from im2col.engine.target import host
+from im2col.spec.problem import make_problem
+
+from .tables import NOTHING, machine, table
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.floating]
+
+HELP = "Measure the rounding of algorithms that multiply less often than the definition says, against plain sums."
+CSV = Path("bench", "out", "rounding.csv")
+_SIDE, _FILTERS = 20, 16
+"""Positions along each axis of the map, and filters."""
+_BLOCK = 20
+"""Tiles of a block."""
+
+
+class Measured(NamedTuple):
+    """The error of one way to compute one layer.
+
+    Parameters
+    ----------
+    dtype, pixels : str
+        Of the layer, and what its pixels are like.
+    channels, taps : int
+        Taps along each of two axes.
+    way : str
+    law : float or None
+        By how much errors grow by `Transform.error`; None for what is no tile.
+    ratio : float
+        The rms error, of that of plain sums.
+    worst : float
+        The greatest error, of the greatest result.
+    """
+
+    dtype: str
+    pixels: str
+    channels: int
+    taps: int
+    way: str
+    law: float | None
+    ratio: float
+    worst: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--channels", default="16,64,256", help="how many, with commas")
+    parser.add_argument("--dtypes", default="float32,float64", help="of the layers, with commas")
+    parser.add_argument("--csv", type=Path, default=CSV, help="where every figure is written")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure, print a table, and write it."""
+    print(machine())
+    print(f"Two spatial axes, {_SIDE} × {_SIDE} positions, {_FILTERS} filters; normal weights.")
+    channels, dtypes = [int(n) for n in options.channels.split(",")], options.dtypes.split(",")
+    found = [
+        each
+        for dtype, taps, n, pixels in itertools.product(dtypes, SIZES, channels, PIXELS)
+        for each in measured(dtype, pixels, n, taps)
+    ]
+    options.csv.parent.mkdir(parents=True, exist_ok=True)
+    with options.csv.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(Measured._fields)
+        lines.writerows(found)
+    rows = []
+    for m in found:
+        law = f"{m.law:.2f}" if m.law else NOTHING
+        errors = f"{m.ratio:.2f}", f"{m.worst:.1e}"
+        rows.append([f"{m.way}, {m.taps}×{m.taps}", m.dtype, m.pixels, str(m.channels), law, *errors])
+    print(table(["way", "dtype", "pixels", "channels", "law", "rms ÷ plain sums", "greatest ÷ result"], rows))
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    return rng.standard_normal(shape)
+
+
+def _rectified(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    return np.maximum(rng.standard_normal(shape), 0)
+
+
+def _alternating(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return a chessboard of signs: neighbours differ as much as they can."""
+    signs = 1 - 2 * (np.add.outer(np.arange(shape[-2]), np.arange(shape[-1])) % 2)
+    return np.abs(rng.standard_normal(shape)) * signs
+
+
+PIXELS = {"normal": _normal, "after ReLU": _rectified, "alternating": _alternating}
+
+
+def measured(dtype: str, pixels: str, channels: int, taps: int) -> Iterator[Measured]:
+    """Yield the errors of the view, and of tiles of every size."""
+    rng = np.random.default_rng(channels)
+    side = _SIDE + taps - 1
+    x = PIXELS[pixels](rng, (1, channels, side, side)).astype(dtype)
+    w = rng.standard_normal((_FILTERS, channels, taps, taps)).astype(dtype)
+    exact = conv(x.astype(np.longdouble), w.astype(np.longdouble), algorithm="explicit")
+    plain = _rms(plain_sums(x, w) - exact)
+
+    def errors(way: str, law: float | None, result: Array) -> Measured:
+        off = result - exact
+        worst = float(np.abs(off).max() / np.abs(exact).max())
+        return Measured(dtype, pixels, channels, taps, way, law, float(_rms(off) / plain), worst)
+
+    yield errors("the view", None, conv(x, w, algorithm="implicit"))
+    for m in SIZES[taps]:
+        law = transform(m, taps).error ** 2
+        yield errors(f"tiles of {m}×{m}", law, _by_tiles(x, w, m))
+
+
+def _rms(errors: Array) -> np.floating:
+    return np.sqrt(np.mean(errors**2))
+
+
+def plain_sums(x: Array, w: Array) -> Array:
+    """Return a layer's sums in its own dtype, product after product."""
+    channels, kh, kw = w.shape[1:]
+    rows, columns = x.shape[2] - kh + 1, x.shape[3] - kw + 1
+    total = np.zeros((1, len(w), rows, columns), x.dtype)
+    for c, i, j in itertools.product(range(channels), range(kh), range(kw)):
+        total += x[:, c, None, i : i + rows, j : j + columns] * w[None, :, c, i, j, None, None]
+    return total
+
+
+def _by_tiles(x: Array, w: Array, m: int) -> Array:
+    problem = make_problem(x.shape, w.shape, x.dtype, w.dtype)
+    direct = find("implicit")
+    if direct is None:
+        raise RuntimeError("the view is one of the algorithms")
+    cut = Cut(Tiling(problem.geometry, (transform(m, w.shape[-1]),) * 2, 1), _BLOCK)
+    layer = DecidedTiles(problem, Decision(problem, host(), cut), 1, direct.offer(problem, host(), 1))
+    out = np.empty(problem.output_shape, x.dtype)
+    PreparedTiles(layer, w, None)(x, out)
+    return out
