@@ -1,7 +1,7 @@
 """How much algorithms that multiply less round: their errors against those of plain sums, for every size of tile.
 
-Errors are against float64. A plain sum is what the definition says: product after product, in the order of the taps, in
-the dtype of the layer. Ratios are of rms errors; beside them stands the greatest error as a part of the greatest result.
+Errors are against float64. A plain sum is what the definition says: product after product, in the order of the taps,
+in the dtype of the layer. Ratios are of rms errors; beside them stands the greatest error, of the greatest result.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def _rectified(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.f
 def _alternating(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return a chessboard of signs: neighbours differ as much as they can."""
     signs = 1 - 2 * (np.add.outer(np.arange(shape[-2]), np.arange(shape[-1])) % 2)
-    return np.abs(rng.standard_normal(shape)) * signs
+    pixels: NDArray[np.float64] = np.abs(rng.standard_normal(shape)) * signs
+    return pixels
 
 
 PIXELS = {"normal": _normal, "after ReLU": _rectified, "alternating": _alternating}
@@ -135,8 +136,8 @@ def measured(dtype: str, pixels: str, channels: int, taps: int) -> Iterator[Meas
         yield errors(f"tiles of {m}×{m}", law, _by_tiles(x, w, m))
 
 
-def _rms(errors: Array) -> np.floating:
-    return np.sqrt(np.mean(errors**2))
+def _rms(errors: Array) -> np.float64:
+    return np.float64(np.sqrt(np.mean(errors**2)))
 
 
 def plain_sums(x: Array, w: Array) -> Array:

@@ -177,7 +177,8 @@ def made(case: Case, **options: Any) -> tuple[Any, tuple[Transform, ...]]:
     """Return a plan of tiles, and the transforms that it has."""
     x, w, bias = case.arrays()
     p = plan(x.shape, w, bias, algorithm="winograd", **case.options | options)
-    return p, p._operation.choices[0].offer.prepare.args[0].decision.tiling.transforms
+    prepare: Any = p._operation.choices[0].offer.prepare
+    return p, prepare.args[0].decision.tiling.transforms
 
 
 def expected(case: Case, transforms: Sequence[Transform], x: Array, w: Array, bias: Array) -> tuple[Array, Array]:
@@ -198,14 +199,18 @@ def expected(case: Case, transforms: Sequence[Transform], x: Array, w: Array, bi
     return exact, np.moveaxis(limit, 1, -1) if problem.layout.axes[-1] == "C" else limit.reshape(exact.shape)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("precision", ["strict", "native", "fast"])
 @pytest.mark.parametrize("name", CASES)
 def test_layers(name: str, precision: str) -> None:
     """Every result is within what rounding explains; an output full of NaN is overwritten, and nothing beside it."""
     case = CASES[name]
     x, w, bias = case.arrays()
-    if precision == "strict" and 5 in case.kernel:
-        pytest.skip("no transform of 5 taps is as exact as that")
+    options = {key: value for key, value in case.options.items() if key != "activation"}
+    if precision == "strict" and not admitted(
+        make_problem(x.shape, w.shape, x.dtype, w.dtype, precision="strict", **options)
+    ):
+        pytest.skip("no transform of 5 taps, or of few channels along one axis, is as exact as that")
     prepared, transforms = made(case, precision=precision)
     exact, limit = expected(case, transforms, x, w, bias)
     whole = np.full([n + 4 for n in exact.shape], np.nan, case.dtype)
@@ -279,6 +284,7 @@ def test_bits_depend_on_neither_threads_nor_batch_nor_strides(name: str) -> None
         assert prepared(source, target).tobytes() == whole.tobytes()
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("precision", ["strict", "native", "fast"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
@@ -302,7 +308,7 @@ def test_infinities_stay_in_their_windows(layout: str, precision: str, wrong: fl
     exact = conv(finite, w.astype(float), padding=1)
     near = 2e-5 * np.abs(exact).max()
     np.testing.assert_allclose(result[np.isfinite(result)], exact[np.isfinite(result)], rtol=0, atol=near)
-    assert (np.isnan(result) == np.isnan(conv(x, w, padding=1, algorithm="reference"))[...]).all()
+    np.testing.assert_array_equal(np.isnan(result), np.isnan(conv(x, w, padding=1, algorithm="explicit")))
 
 
 def test_what_overflows_on_the_way_is_computed_directly() -> None:

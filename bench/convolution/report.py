@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from ..contestants import Layout, Role
 from ..rounds import TURNS, percent, ratios_to_best, ratios_to_each, speeds, summary
 from ..tables import NOTHING, geometric_mean, table
+from .contestant import Convolver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +82,8 @@ def _beside_best(r: Round[Layer]) -> str:
 
 def _of_any_algorithm(r: Round[Layer]) -> Round[Layer]:
     """Return the same cells, for tables in which those are compared that may multiply less often, and all peers."""
-    of = [replace(c, is_direct=c.role is not Role.OURS or not c.is_direct) for c in r.contestants]
+    entered = [c for c in r.contestants if isinstance(c, Convolver)]
+    of = [replace(c, is_direct=c.role is not Role.OURS or not c.is_direct) for c in entered]
     return replace(r, contestants=of)
 
 

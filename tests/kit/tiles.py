@@ -53,7 +53,8 @@ def sizes(x: Array, w: Array, transforms: Sequence[Transform], groups: int) -> A
         products = along(np.abs(as_array(t.result)), products, 2 + k + axis)
     order = [0, 1, *(2 + i + k * j for i in range(k) for j in range(2))]
     whole = products.transpose(order).reshape(n, len(w), *(c * t.m for c, t in zip(counts, transforms, strict=True)))
-    return whole[(..., *map(slice, shape))]
+    result: Array = whole[(..., *map(slice, shape))]
+    return result
 
 
 def bound(x: Array, w: Array, transforms: Sequence[Transform], groups: int, dtype: Any) -> Array:

@@ -242,9 +242,7 @@ class _Way(NamedTuple):
         )
 
 
-def candidates(
-    problem: Problem, target: Target, kinds: Sequence[type[TileShape]] | None = None
-) -> list[tuple[Decision, float]]:
+def candidates(problem: Problem, target: Target, kinds: Sequence[Any] | None = None) -> list[tuple[Decision, float]]:
     """Return decisions with the cycles of their tiles and copies; `kinds` are those of tiles, all by default."""
     kinds = KINDS if kinds is None else kinds
     dtype = kernel_dtype(problem)
@@ -265,9 +263,7 @@ def _widens(problem: Problem) -> bool:
     return bytes_in and problem.accumulator in (np.int32, np.uint32) and exact and problem.pads_zeros
 
 
-def _read_as(
-    problem: Problem, target: Target, way: _Way, kinds: Sequence[type[TileShape]]
-) -> list[tuple[Decision, float]]:
+def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) -> list[tuple[Decision, float]]:
     """Return the decisions that read pixels in one way: where they lie, or from a copy."""
     g, dot, size = problem.geometry, way.dot, way.dtype.itemsize
     order = memory_order(problem)
@@ -351,9 +347,7 @@ def _lane_strides(strides: tuple[int, ...], dot: Dot | None) -> tuple[int, ...] 
     return (strides[0], 4, *strides[2:]) if strides[1] == dot.dtype.itemsize else None
 
 
-def best_tile(
-    view: View, group: GroupShape, target: Target, dot: bool, kinds: Sequence[type[TileShape]]
-) -> BestTile | None:
+def best_tile(view: View, group: GroupShape, target: Target, dot: bool, kinds: Sequence[Any]) -> BestTile | None:
     """Return the tile with the fewest cycles, or None if there is none.
 
     Parameters

@@ -70,7 +70,7 @@ class Winograd:
         direct = DIRECT.offer(dataclasses.replace(problem, batch=1), target, threads)
         if direct.rank == 0:
             return Offer(0, f"what is not finite has to be computed directly, but {direct.reason}")
-        decision, cycles = decide(problem, target)
+        decision, cycles = decide(problem, target, threads)
         layer = DecidedTiles(problem, decision, threads, direct)
         refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
         if refused is not None:

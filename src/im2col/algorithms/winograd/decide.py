@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...memory import lazy
-from ...spec.strides import dense_strides
 from ..implicit.tiles.epilogue import Epilogue
-from ..implicit.view import LINE, memory_order, without
 from .cook_toom import Transform, transform
+from .cycles import around, blocks, estimate, steps_of, strides_of
 from .into_tiles import IntoTiles, into_tiles
-from .linear import instructions
 from .out_of_tiles import OutOfTiles, out_of_tiles
 from .product import Product
 from .tiling import Tiling, tiles_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy as np
 
     from ...engine.compiler import Kernel
     from ...engine.target import Target
     from ...spec.problem import Problem
+    from ..implicit.tiles.filters import FilterShape
 
 SIZES = {3: (2, 3, 4, 5, 6), 5: (2, 3, 4)}
 """m by r."""
@@ -40,8 +38,6 @@ _FEWEST_CHANNELS = 16
 """Of a group, also filters: with fewer, tiles cost more to make than their products save."""
 _FEWEST_PRODUCTS = 1 << 20
 """Of a layer: smaller ones take no longer than a few calls."""
-_BLOCK_BYTES = 4 << 20
-"""Of a thread's tiles and products, at most."""
 
 
 class Cut(NamedTuple):
@@ -91,12 +87,18 @@ class Decision:
     @lazy
     def products(self) -> dict[int, Product]:
         """Return the products of blocks, by their tiles; all read the same packed weights."""
-        sizes = sorted({tiles_of(box) for box in self.boxes}, reverse=True)
-        return {n: self._product(n) for n in sizes}
+        most, *fewer = sorted({tiles_of(box) for box in self.boxes}, reverse=True)
+        best = self._product(most, None)
+        return {most: best} | {n: self._product(n, best.shape) for n in fewer}
 
-    def _product(self, tiles: int) -> Product:
+    @property
+    def products_cycles(self) -> float:
+        """The cycles of all products by the engine's model."""
+        return sum(self.products[tiles_of(box)].cycles for box in self.boxes)
+
+    def _product(self, tiles: int, shape: FilterShape | None) -> Product:
         groups, steps = self.groups * self.tiling.elements, (self.window_bytes, self.product_bytes)
-        return Product(tiles, groups, self.channels, self.filters, steps, self.dtype, self.target)
+        return Product(tiles, groups, self.channels, self.filters, steps, self.dtype, self.target, shape)
 
     def out_of(self, kept: tuple[int, ...]) -> Kernel:
         """Return the kernel of tiles of which so many positions are in the map, along each axis."""
@@ -121,25 +123,6 @@ def saved(tiling: Tiling) -> float:
     """Return how many times fewer products there are than the definition has, tiles over the map's end included."""
     made = math.prod(tiling.counts[1:]) * tiling.elements
     return tiling.geometry.positions * tiling.geometry.taps / made
-
-
-def strides_of(problem: Problem) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the strides of (N, C, *spatial) and of (N, filters, *output): of dense arrays, or of parts of them."""
-    p, order, size = problem, memory_order(problem), problem.dtype.itemsize
-    absent = [i for i, axis in enumerate("NC") if axis not in p.layout.axes]
-    shapes = (p.batch, p.channels, *p.geometry.spatial_shape), (p.batch, p.filters, *p.geometry.output_shape)
-    read, written = (without(absent, dense_strides(order, shape, size)) for shape in shapes)
-    return p.strides or read, p.out_strides or written
-
-
-def steps_of(problem: Problem, tiling: Tiling) -> tuple[int, int]:
-    """Return the bytes from one tile to the next, of windows and of products: odd numbers of lines.
-
-    So tiles that are read together lie in different sets of the first level of cache.
-    """
-    size = tiling.elements * problem.accumulator.itemsize
-    windows, products = ((-(-size * n // LINE) | 1) * LINE for n in (problem.channels, problem.filters))
-    return windows, products
 
 
 def obstacle(problem: Problem) -> str | None:
@@ -180,87 +163,28 @@ def _admits(problem: Problem, transforms: tuple[Transform, ...]) -> bool:
 
 
 def worthwhile(problem: Problem) -> bool:
-    """Whether a problem is so large that fewer products can pay."""
+    """Whether images are so large that fewer products can pay."""
     many = min(problem.group_channels, problem.group_filters) >= _FEWEST_CHANNELS
-    return many and problem.flops // 2 >= _FEWEST_PRODUCTS
+    return many and problem.flops // 2 >= _FEWEST_PRODUCTS * problem.batch
 
 
-def decide(problem: Problem, target: Target) -> tuple[Decision, float]:
-    """Return the tiles with the fewest cycles, of those that the precision admits, and their cycles."""
-    found = min(_cuts(problem, target), key=lambda pair: pair[1])
-    decision = Decision(problem, target, found[0])
-    return decision, cycles(problem, decision)
+def decide(problem: Problem, target: Target, threads: int) -> tuple[Decision, float]:
+    """Return the tiles with the fewest cycles, of those that the precision admits, and the cycles of one image.
+
+    How large tiles are decides bits, and so depends on neither the batch nor the threads; blocks may.
+    """
+    one = dataclasses.replace(problem, batch=1)
+    cuts = [Cut(_tiling(one, way), most) for way in admitted(one) for most in blocks(one, _tiling(one, way), 1)]
+    best = min(cuts, key=lambda cut: estimate(one, target, cut.tiling, cut.most))
+    found = Decision(one, target, best)
+    cycles = found.products_cycles + around(one, target, best.tiling, best.most)
+    if problem.batch > 1 or threads > 1:
+        tiling = _tiling(problem, best.tiling.transforms)
+        most = min(blocks(problem, tiling, threads), key=lambda n: around(problem, target, tiling, n))
+        found = Decision(problem, target, Cut(tiling, most))
+    return found, cycles
 
 
-def _cuts(problem: Problem, target: Target) -> Iterator[tuple[Cut, float]]:
-    """Yield ways to cut a layer, each with its best block, and their cycles but for the products' own tile."""
-    for transforms in admitted(problem):
-        geometry = problem.geometry if problem.pads_zeros else problem.geometry.unpadded()
-        tiling = Tiling(geometry, transforms, problem.batch)
-        for most in _blocks(problem, tiling):
-            count = math.prod(tiling.counts)
-            products = count * tiling.elements * problem.group_channels * problem.filters
-            lanes = target.vector_bytes // problem.dtype.itemsize
-            peak = products / lanes * target.vector_cycles(target.vector_bytes) * _PRODUCT
-            yield Cut(tiling, most), peak + _around(problem, target, tiling, most)
-
-
-def _blocks(problem: Problem, tiling: Tiling) -> list[int]:
-    """Return how many tiles a block may have."""
-    most = max(1, min(math.prod(tiling.counts), _BLOCK_BYTES // sum(steps_of(problem, tiling))))
-    return sorted({min(most, n) for n in (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)})
-
-
-_PRODUCT = 1.15
-"""How many times as long as products alone a tile of products takes, roughly."""
-_FAR, _MEMORY = 0.12, 0.35
-"""Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
-_SHOWS = 0.5
-"""Of the time in which weights arrive, what products do not hide."""
-_LOOP = 20
-"""Cycles of the loops around the products of an element with a vector of filters."""
-_TURNED = 0.2
-"""Cycles of a byte that is copied to lie channels last, in a block."""
-_TOUCH = 1.5
-"""Cycles of an instruction of a transform, its loads and stores included, times those of its arithmetic."""
-
-
-def _around(problem: Problem, target: Target, tiling: Tiling, most: int) -> float:
-    """Return the cycles of all but the products: transforms, tiles that leave the near caches, weights that arrive."""
-    p, size, second = problem, problem.dtype.itemsize, target.caches[1]
-    lanes, per = target.vector_bytes // size, target.vector_cycles(target.vector_bytes)
-    tiles, blocks = math.prod(tiling.counts), len(tiling.boxes(most))
-    into, out = _operations(tiling)
-    vectors = [p.groups * -(-n // lanes) for n in (p.group_channels, p.group_filters)]
-    transforms = tiles * (vectors[0] * into + vectors[1] * out) * per * _TOUCH
-    block = sum(steps_of(p, tiling))
-    spilt = 2 * tiles * block * _FAR if most * block > second else 0.0
-    weights = tiling.elements * p.group_channels * p.filters * size
-    level = 0.0 if weights < second // 2 else _FAR if weights < target.caches[2] // 2 else _MEMORY
-    calls = blocks * p.groups * tiling.elements * vectors[1] * _LOOP
-    turned = 0.0
-    if strides_of(p)[0][1] != size:
-        turned = math.prod((p.batch, p.channels, *p.geometry.spatial_shape)) * size * _TURNED
-    return transforms + spilt + blocks * weights * level * _SHOWS + calls + turned
-
-
-def _operations(tiling: Tiling) -> tuple[float, float]:
-    """Return the instructions of a vector's transforms, into a tile and out of it: arithmetic, loads, stores."""
-    found = []
-    for name, last in (("image", "size"), ("result", "m")):
-        sizes, total = [t.size for t in tiling.transforms], float(tiling.elements)
-        for axis in reversed(range(len(sizes))):
-            t = tiling.transforms[axis]
-            total += math.prod(sizes) / sizes[axis] * instructions(getattr(t, name))
-            sizes[axis] = getattr(t, last)
-        found.append(total + math.prod(sizes))
-    return found[0], found[1]
-
-
-def cycles(problem: Problem, decision: Decision) -> float:
-    """Return the cycles that the model gives a layer."""
-    counts: dict[int, int] = {}
-    for box in decision.boxes:
-        counts[tiles_of(box)] = counts.get(tiles_of(box), 0) + 1
-    products = sum(decision.products[n].cycles * count for n, count in counts.items())
-    return products + _around(problem, decision.target, decision.tiling, max(counts))
+def _tiling(problem: Problem, transforms: tuple[Transform, ...]) -> Tiling:
+    geometry = problem.geometry if problem.pads_zeros else problem.geometry.unpadded()
+    return Tiling(geometry, transforms, problem.batch)

@@ -306,7 +306,7 @@ def transformed_weights(decision: Decision, w: Array) -> Array:
     w : ndarray, (filters, channels of a group, *kernel)
     """
     d = decision
-    matrix = np.ones((1, 1))  # (elements, taps)
+    matrix: Array = np.ones((1, 1))  # (elements, taps)
     for t in d.tiling.transforms:
         matrix = np.kron(matrix, as_array(t.weights))
     taps = w.reshape(len(w) * d.channels, -1).astype(np.float64)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...memory import lazy
 from ...spec.problem import make_problem
-from ..implicit.decide import candidates
+from ..implicit.decide import BestTile, candidates
 from ..implicit.tiles.filters import FilterShape
 from ..implicit.work import Calls
 
@@ -32,6 +32,8 @@ class Product:
         Bytes from one tile to the next, of what is read and of what is written.
     dtype : dtype
     target : Target
+    shape : FilterShape, optional
+        The engine's tile, if it is that of another block, whose packed weights this one reads; else the best one.
     """
 
     def __init__(
@@ -43,15 +45,25 @@ class Product:
         steps: tuple[int, int],
         dtype: np.dtype[Any],
         target: Target,
+        shape: FilterShape | None = None,
     ) -> None:
         shapes = (1, tiles, groups * channels), (groups * filters, channels, 1)
         problem = make_problem(*shapes, dtype, dtype, groups=groups, layout="NWC")
         read, written = ((0, dtype.itemsize, step) for step in steps)
         problem = dataclasses.replace(problem, strides=read, out_strides=written)
         # Tiles of filters sum each position's taps in their order, however many positions there are.
-        found = [pair for pair in candidates(problem, target, (FilterShape,)) if pair[0].copy is None]
-        self.problem, self.target = problem, target
-        self.decision, self.cycles = min(found, key=lambda pair: pair[1])
+        [(made, cycles)] = [pair for pair in candidates(problem, target, (FilterShape,)) if pair[0].copy is None]
+        if shape is not None:
+            cycles = shape.cycles(made.view, made.group, target)
+            made = made._replace(tile=BestTile(shape, cycles))
+        self.problem, self.target, self.decision, self.cycles = problem, target, made, cycles
+
+    @property
+    def shape(self) -> FilterShape:
+        """The engine's tile."""
+        shape: Any = self.decision.tile.shape
+        found: FilterShape = shape
+        return found
 
     @property
     def group(self) -> GroupShape:

@@ -1,0 +1,98 @@
+"""The model by which sizes of tiles and blocks are compared, in cycles: what is around the products of tiles.
+
+The products themselves are weighed by the engine's own model. The numbers were measured on a Zen 3 (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ...spec.strides import dense_strides
+from ..implicit.view import LINE, memory_order, without
+from .linear import instructions
+
+if TYPE_CHECKING:
+    from ...engine.target import Target
+    from ...spec.problem import Problem
+    from .tiling import Tiling
+
+_BLOCK_BYTES = 4 << 20
+"""Of a thread's tiles and products, at most."""
+_PRODUCT = 1.15
+"""How many times as long as products alone a tile of products takes, roughly."""
+_FAR, _MEMORY = 0.12, 0.35
+"""Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
+_SHOWS = 0.5
+"""Of the time in which weights arrive, what products do not hide."""
+_LOOP = 20
+"""Cycles of the loops around the products of an element with a vector of filters."""
+_TURNED = 0.2
+"""Cycles of a byte that is copied to lie channels last, in a block."""
+_TOUCH = 1.5
+"""Cycles of an instruction of a transform, its loads and stores included, times those of its arithmetic."""
+
+
+def estimate(problem: Problem, target: Target, tiling: Tiling, most: int) -> float:
+    """Return about how many cycles a layer takes in blocks of at most so many tiles."""
+    products = math.prod(tiling.counts) * tiling.elements * problem.group_channels * problem.filters
+    lanes = target.vector_bytes // problem.dtype.itemsize
+    per = target.vector_cycles(target.vector_bytes) * _PRODUCT
+    return products / lanes * per + around(problem, target, tiling, most)
+
+
+def blocks(problem: Problem, tiling: Tiling, threads: int) -> list[int]:
+    """Return how many tiles a block may have; every thread is to have one."""
+    most = max(1, min(-(-math.prod(tiling.counts) // threads), _BLOCK_BYTES // sum(steps_of(problem, tiling))))
+    return sorted({min(most, n) for n in (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)})
+
+
+def around(problem: Problem, target: Target, tiling: Tiling, most: int) -> float:
+    """Return the cycles of all but the products: transforms, tiles that leave the near caches, weights that arrive."""
+    p, size, second = problem, problem.dtype.itemsize, target.caches[1]
+    lanes, per = target.vector_bytes // size, target.vector_cycles(target.vector_bytes)
+    tiles, count = math.prod(tiling.counts), len(tiling.boxes(most))
+    into, out = _operations(tiling)
+    vectors = [p.groups * -(-n // lanes) for n in (p.group_channels, p.group_filters)]
+    transforms = tiles * (vectors[0] * into + vectors[1] * out) * per * _TOUCH
+    block = sum(steps_of(p, tiling))
+    spilt = 2 * tiles * block * _FAR if most * block > second else 0.0
+    weights = tiling.elements * p.group_channels * p.filters * size
+    level = 0.0 if weights < second // 2 else _FAR if weights < target.caches[2] // 2 else _MEMORY
+    calls = count * p.groups * tiling.elements * vectors[1] * _LOOP
+    turned = 0.0
+    if strides_of(p)[0][1] != size:
+        turned = math.prod((p.batch, p.channels, *p.geometry.spatial_shape)) * size * _TURNED
+    return transforms + spilt + count * weights * level * _SHOWS + calls + turned
+
+
+def _operations(tiling: Tiling) -> tuple[float, float]:
+    """Return the instructions of a vector's transforms, into a tile and out of it: arithmetic, loads, stores."""
+    found = []
+    for name, last in (("image", "size"), ("result", "m")):
+        sizes, total = [t.size for t in tiling.transforms], float(tiling.elements)
+        for axis in reversed(range(len(sizes))):
+            t = tiling.transforms[axis]
+            total += math.prod(sizes) / sizes[axis] * instructions(getattr(t, name))
+            sizes[axis] = getattr(t, last)
+        found.append(total + math.prod(sizes))
+    return found[0], found[1]
+
+
+def strides_of(problem: Problem) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the strides of (N, C, *spatial) and of (N, filters, *output): of dense arrays, or of parts of them."""
+    p, order, size = problem, memory_order(problem), problem.dtype.itemsize
+    absent = [i for i, axis in enumerate("NC") if axis not in p.layout.axes]
+    shapes = (p.batch, p.channels, *p.geometry.spatial_shape), (p.batch, p.filters, *p.geometry.output_shape)
+    read, written = (without(absent, dense_strides(order, shape, size)) for shape in shapes)
+    return p.strides or read, p.out_strides or written
+
+
+def steps_of(problem: Problem, tiling: Tiling) -> tuple[int, int]:
+    """Return the bytes from one tile to the next, of windows and of products: odd numbers of lines.
+
+    So tiles that are read together lie in different sets of the first level of cache.
+    """
+    size = tiling.elements * problem.accumulator.itemsize
+    windows, products = ((-(-size * n // LINE) | 1) * LINE for n in (problem.channels, problem.filters))
+    return windows, products
