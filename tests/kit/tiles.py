@@ -37,7 +37,8 @@ def sizes(x: Array, w: Array, transforms: Sequence[Transform], groups: int) -> A
     counts = [-(-n // t.m) for n, t in zip(shape, transforms, strict=True)]
     room = [c * t.m + t.r - 1 for c, t in zip(counts, transforms, strict=True)]
     image = np.zeros((*x.shape[:2], *room))
-    image[(..., *map(slice, x.shape[2:]))] = np.abs(x)
+    inside: Any = (..., *map(slice, x.shape[2:]))
+    image[inside] = np.abs(x)
     windows = np.lib.stride_tricks.sliding_window_view(image, [t.size for t in transforms], tuple(range(2, 2 + k)))
     windows = windows[(slice(None), slice(None), *(slice(None, None, t.m) for t in transforms))]
     filters = np.abs(w).astype(float)
@@ -52,7 +53,7 @@ def sizes(x: Array, w: Array, transforms: Sequence[Transform], groups: int) -> A
     for axis, t in enumerate(transforms):
         products = along(np.abs(as_array(t.result)), products, 2 + k + axis)
     order = [0, 1, *(2 + i + k * j for i in range(k) for j in range(2))]
-    whole = products.transpose(order).reshape(n, len(w), *(c * t.m for c, t in zip(counts, transforms, strict=True)))
+    whole: Any = products.transpose(order).reshape(n, len(w), *(c * t.m for c, t in zip(counts, transforms, strict=True)))
     result: Array = whole[(..., *map(slice, shape))]
     return result
 
