@@ -53,7 +53,9 @@ def sizes(x: Array, w: Array, transforms: Sequence[Transform], groups: int) -> A
     for axis, t in enumerate(transforms):
         products = along(np.abs(as_array(t.result)), products, 2 + k + axis)
     order = [0, 1, *(2 + i + k * j for i in range(k) for j in range(2))]
-    whole: Any = products.transpose(order).reshape(n, len(w), *(c * t.m for c, t in zip(counts, transforms, strict=True)))
+    whole: Any = products.transpose(order).reshape(
+        n, len(w), *(c * t.m for c, t in zip(counts, transforms, strict=True))
+    )
     result: Array = whole[(..., *map(slice, shape))]
     return result
 

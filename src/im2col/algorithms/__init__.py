@@ -5,17 +5,15 @@ For a problem it takes the algorithm that the user names, or the one whose offer
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..engine import compiler
 from ..errors import ArgumentError, shown
 from ..importing import importing
-from ..memory import recalled
 from ..spec.arguments import word
-from .contract import ONLY_BY_NAME
+from .contract import ONLY_BY_NAME, offer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +103,7 @@ def choose(problem: Problem, requested: str, threads: int, *, gradient: bool = F
     if algorithm is None:
         names = tuple(_algorithms(gradient))
         raise ArgumentError(f"algorithm must be 'auto' or one of {names}, got {shown(requested)}")
-    offer = _offer(algorithm, problem, threads)
+    offer = offer_of(algorithm, problem, threads)
     if offer.rank == 0:
         raise ArgumentError(f"algorithm {name!r} cannot solve this: {offer.reason}; use algorithm='auto'")
     return Choice(problem, algorithm.name, offer)
@@ -115,14 +113,6 @@ def _algorithms(gradient: bool) -> Mapping[str, Algorithm[Any]]:
     return gradient_registry() if gradient else registry()
 
 
-def _offer(algorithm: Algorithm[Any], problem: Problem, threads: int) -> Offer[Any]:
-    target = compiler.usable_target() if algorithm.compiles(problem) else None
-    # Once for problems that are alike: phases, and calls whose arguments `memoized` cannot tell. Reasons may quote the
-    # engine's condition.
-    key = algorithm, problem, target, threads, compiler.condition()
-    return recalled(key, partial(algorithm.offer, problem, target, threads))
-
-
 def _best(problem: Problem, algorithms: Mapping[str, Algorithm[Any]], threads: int) -> Choice:
     best: Choice | None = None
     asked = {}
@@ -130,7 +120,7 @@ def _best(problem: Problem, algorithms: Mapping[str, Algorithm[Any]], threads: i
     for each in sorted(most, key=lambda each: -most[each]):
         if best is not None and best.offer.rank > most[each]:
             break  # neither this one nor any behind it ranks as high
-        asked[each.name] = offer = _offer(each, problem, threads)
+        asked[each.name] = offer = offer_of(each, problem, threads)
         if best is None or (offer.rank, -offer.cycles) > (best.offer.rank, -best.offer.cycles):
             best = Choice(problem, each.name, offer)
     if best is None or best.offer.rank <= ONLY_BY_NAME:
@@ -141,7 +131,7 @@ def _best(problem: Problem, algorithms: Mapping[str, Algorithm[Any]], threads: i
 
 def offers(problem: Problem, threads: int, *, gradient: bool = False) -> dict[str, Offer[Any]]:
     """Return what each algorithm offers for a problem."""
-    return {name: _offer(each, problem, threads) for name, each in _algorithms(gradient).items()}
+    return {name: offer_of(each, problem, threads) for name, each in _algorithms(gradient).items()}
 
 
 def offer_lines(choice: Choice, threads: int, *, gradient: bool = False) -> list[str]:

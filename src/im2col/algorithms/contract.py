@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
+
+from ..engine import compiler
+from ..memory import recalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -158,6 +162,14 @@ class Algorithm(Protocol[R]):
             How many may work.
         """
         ...
+
+
+def offer_of(algorithm: Algorithm[R], problem: Problem, threads: int) -> Offer[R]:
+    """Return what an algorithm offers for a problem on this CPU; it is remembered for problems that are alike."""
+    target = compiler.usable_target() if algorithm.compiles(problem) else None
+    # Phases are alike, and calls whose arguments `memoized` cannot tell. Reasons may quote the engine's condition.
+    key = algorithm, problem, target, threads, compiler.condition()
+    return recalled(key, partial(algorithm.offer, problem, target, threads))
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...importing import importing
-from ..contract import ONLY_BY_NAME, Offer
+from ..contract import ONLY_BY_NAME, Offer, offer_of
 
 if TYPE_CHECKING:
     from ...engine.target import Target
@@ -67,7 +67,7 @@ class Winograd:
                 f"no transform for kernels of {problem.geometry.kernel_size} is as exact as precision="
                 f"{problem.precision!r} wants it; precision='fast' admits some",
             )
-        direct = DIRECT.offer(dataclasses.replace(problem, batch=1), target, threads)
+        direct = offer_of(DIRECT, dataclasses.replace(problem, batch=1), threads)
         if direct.rank == 0:
             return Offer(0, f"what is not finite has to be computed directly, but {direct.reason}")
         decision, cycles = decide(problem, target, threads)

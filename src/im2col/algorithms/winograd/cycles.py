@@ -6,10 +6,12 @@ The products themselves are weighed by the engine's own model. The numbers were 
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ...spec.strides import dense_strides
 from ..implicit.view import LINE, memory_order, without
+from .cook_toom import transform
 from .linear import instructions
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def around(problem: Problem, target: Target, tiling: Tiling, most: int) -> float
     p, size, second = problem, problem.dtype.itemsize, target.caches[1]
     lanes, per = target.vector_bytes // size, target.vector_cycles(target.vector_bytes)
     tiles, count = math.prod(tiling.counts), len(tiling.boxes(most))
-    into, out = _operations(tiling)
+    into, out = _operations(tuple((t.m, t.r) for t in tiling.transforms))
     vectors = [p.groups * -(-n // lanes) for n in (p.group_channels, p.group_filters)]
     transforms = tiles * (vectors[0] * into + vectors[1] * out) * per * _TOUCH
     block = sum(steps_of(p, tiling))
@@ -66,16 +68,22 @@ def around(problem: Problem, target: Target, tiling: Tiling, most: int) -> float
     return transforms + spilt + count * weights * level * _SHOWS + calls + turned
 
 
-def _operations(tiling: Tiling) -> tuple[float, float]:
-    """Return the instructions of a vector's transforms, into a tile and out of it: arithmetic, loads, stores."""
+@cache
+def _operations(sizes: tuple[tuple[int, int], ...]) -> tuple[float, float]:
+    """Return the instructions of a vector's transforms, into a tile and out of it, of F(m, r) along each axis.
+
+    Arithmetic, loads and stores.
+    """
+    transforms = [transform(m, r) for m, r in sizes]
     found = []
     for name, last in (("image", "size"), ("result", "m")):
-        sizes, total = [t.size for t in tiling.transforms], float(tiling.elements)
-        for axis in reversed(range(len(sizes))):
-            t = tiling.transforms[axis]
-            total += math.prod(sizes) / sizes[axis] * instructions(getattr(t, name))
-            sizes[axis] = getattr(t, last)
-        found.append(total + math.prod(sizes))
+        lengths = [t.size for t in transforms]
+        total = float(math.prod(lengths))
+        for axis in reversed(range(len(lengths))):
+            t = transforms[axis]
+            total += math.prod(lengths) / lengths[axis] * instructions(getattr(t, name))
+            lengths[axis] = getattr(t, last)
+        found.append(total + math.prod(lengths))
     return found[0], found[1]
 
 
