@@ -67,4 +67,5 @@ def bound(x: Array, w: Array, transforms: Sequence[Transform], groups: int, dtyp
     passes two, and the sum over C channels passes C: each rounding is of something that `sizes` adds up.
     """
     roundings = w.shape[1] + 4 + sum(4 * t.size for t in transforms)
-    return roundings * float(np.finfo(dtype).eps) * sizes(x, w, transforms, groups)
+    limit: Array = roundings * float(np.finfo(dtype).eps) * sizes(x, w, transforms, groups)
+    return limit
