@@ -12,7 +12,7 @@ import pytest
 
 from im2col.algorithms.implicit.decide import decide
 from im2col.algorithms.implicit.tiles.cycles import part
-from im2col.algorithms.implicit.tiles.filter_lanes import PARTED_JOB, FilterTile
+from im2col.algorithms.implicit.tiles.filter_lanes import FilterTile
 from im2col.algorithms.implicit.tiles.filters import FilterShape
 from im2col.engine.target import NAMED, host
 
@@ -47,13 +47,13 @@ PARTS = {
 def parted(case: Case, target: Target) -> list[tuple[int, int]]:
     """Return taps of a part and all taps, for each kernel of a layer that has parts."""
     decision = decide(problem_of(case, case.dtype), target)
-    found = []
-    for run in decision.tables(decision.view).runs:
-        for kernel, job, _ in run.calls:
+    tables, found = decision.tables(decision.view), []
+    for run in tables.runs:
+        for number, (kernel, *_) in enumerate(run.calls):
             (tile,) = kernel.parameters
             if isinstance(tile, FilterTile) and tile.parted:
-                words = dict(zip(PARTED_JOB, job.tolist(), strict=True))
-                found.append((words["part"], words["taps_stop"]))
+                assert tables.far is not None
+                found.append((tables.far.parts[number], tables.far.taps))
     return found
 
 
