@@ -12,7 +12,7 @@ import numpy as np
 from ...engine.compiler import required
 from ...engine.sequence import ARRAYS, Round, Step, Steps
 from ...importing import importing
-from .far import TASK
+from .tasks import TASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ...engine.copies import Copies
     from ...engine.target import Target
     from ...engine.team import Together
-    from .far import Far
     from .packing import FilterBlocks, PackedAt
+    from .tasks import Far
 
     Array = NDArray[Any]
 
@@ -196,36 +196,40 @@ class Calls:
         nbytes: Sequence[int] | None = None,
     ) -> list[Round]:
         """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin."""
-        tables, far = self._tables, self._tables.far
-        if far is None:
-            calls = []
-            for run in tables.runs:
-                rows = ranges.rows_of(run)
-                for number, blocks in enumerate(self._blocks(ranges)):
-                    if rows[0] < rows[1] and blocks[0] < blocks[1]:
-                        keep.append(np.array([*ranges.images, *ranges.groups, *blocks, *rows], np.int64))
-                        calls.append(self._step(run, number, keep[-1], at, nbytes))
-            return [Round(calls=calls)]
+        if self._tables.far is not None:
+            return self._far_rounds(self._tables.far, ranges, keep, at, nbytes)
+        calls = []
+        for run in self._tables.runs:
+            rows = ranges.rows_of(run)
+            for kind, blocks in enumerate(self._blocks(ranges)):
+                if rows[0] < rows[1] and blocks[0] < blocks[1]:
+                    keep.append(np.array([*ranges.images, *ranges.groups, *blocks, *rows], np.int64))
+                    calls.append(self._step(run, kind, keep[-1], at, nbytes))
+        return [Round(calls=calls)]
+
+    def _far_rounds(
+        self, far: Far, ranges: _Ranges, keep: list[Any], at: Sequence[int], nbytes: Sequence[int] | None
+    ) -> list[Round]:
+        """Return a task's calls where weights come from afar: for each band of the map, turn by turn."""
         rounds, made = [], {}
         for first, stop in far.image_ranges(ranges.images):
             x_at, w_at, bias_at, out_at = at
             here = x_at + first * far.image_bytes[0], w_at, bias_at, out_at + first * far.image_bytes[1]
-            for edges, pieces in far.bands_of(ranges.rows, ranges.pieces):
-                band = ranges._replace(rows=edges, pieces=pieces)
-                runs = [(run, rows) for run in tables.runs if (rows := band.rows_of(run)) and rows[0] < rows[1]]
-                for number, blocks in enumerate(self._blocks(ranges)):
+            for rows, pieces in far.bands_of(ranges.rows, ranges.pieces):
+                band = ranges._replace(rows=rows, pieces=pieces)
+                runs = [run for run in self._tables.runs if range(*band.rows_of(run))]
+                for kind, blocks in enumerate(self._blocks(ranges)):
                     if blocks[0] == blocks[1] or not runs:
                         continue
-                    key = stop - first, edges, number
+                    key = stop - first, rows, kind
                     if key not in made:  # images that follow have the same tasks, elsewhere
-                        tiles = [(rows, run.tiles) for run, rows in runs]
-                        made[key] = far.tasks(number, stop - first, ranges.groups, blocks, tiles)
+                        tiles = [(band.rows_of(run), run.tiles) for run in runs]
+                        fetching = nbytes is None
+                        made[key] = far.tasks(kind, stop - first, ranges.groups, blocks, tiles, fetching=fetching)
                         keep.append(made[key])
-                    steps = [
-                        self._step(run, number, task, here, nbytes)
-                        for (run, _), task in zip(runs, made[key], strict=True)
-                    ]
-                    rounds.append(Round(calls=steps, turns=len(made[key][0]), advance=made[key][0].strides[0]))
+                    tasks = made[key]
+                    calls = [self._step(run, kind, task, here, nbytes) for run, task in zip(runs, tasks, strict=True)]
+                    rounds.append(Round(calls=calls, turns=len(tasks[0]), advance=tasks[0].strides[0]))
         return rounds
 
     def _blocks(self, ranges: _Ranges) -> list[tuple[int, int]]:
@@ -240,16 +244,16 @@ class Calls:
     def _step(
         self,
         run: TileRun,
-        number: int,
+        kind: int,
         task: NDArray[np.int64],
         at: Sequence[int],
         nbytes: Sequence[int] | None,
     ) -> Step:
         """Return the call of a run of tiles for a task of blocks of one kind, or for the first of several."""
         x_at, w_at, bias_at, out_at = at
-        (kernel, job, x), place = run.calls[number], self._tables.places[number]
-        weights_at = place.weights_at if nbytes is None else -int(task.flat[_BLOCK0]) * nbytes[number]
-        out = self._tables.blocks[number].first * self._tables.out_filter
+        (kernel, job, x), place = run.calls[kind], self._tables.places[kind]
+        weights_at = place.weights_at if nbytes is None else -int(task.flat[_BLOCK0]) * nbytes[kind]
+        out = self._tables.blocks[kind].first * self._tables.out_filter
         packed = (WEIGHTS, w_at + weights_at), (BIAS, bias_at + place.bias_at)
         where = ((X, x_at + x), *packed, (OUT, out_at + out))
         return Step(required(kernel, self.target), where, (job.ctypes.data, task.ctypes.data))

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..borders import row_tables
-from ..far import Far
 from ..packing import FilterBlocks, split_evenly, vector_blocks
 from ..ragged import cut_rows, maps_windows, ragged_positions, ragged_runs
 from ..table_sizes import ragged_bytes, row_tables_bytes
+from ..tasks import Far
 from ..view import share_seen
 from ..work import TileRun, job_table
 from . import cycles as model

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from ..far import FAR_TASK, TASK
+from ..tasks import FAR_TASK, TASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

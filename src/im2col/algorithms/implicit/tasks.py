@@ -1,4 +1,4 @@
-"""How tiles pass over weights that no cache near keeps: the turns that they take, as tasks of their kernels."""
+"""What a kernel is told of its task, and the turns that tiles take where weights come from afar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Range = tuple[int, int]
 
 TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row1"]
-"""The words of a task."""
+"""The words of a task: ranges."""
 FAR_TASK = [*TASK, "part0", "part1", "tile", "last", "step"]
 """Those where weights come from afar: which taps are multiplied, and what is fetched meanwhile. Of all tiles of a turn,
 `tile` came before those of the task; each one fetches `step` bytes a tap, until the `last` that is needed for it."""
@@ -31,9 +31,9 @@ class Far(NamedTuple):
     ----------
     taps : int
     parts : tuple of int
-        For each of the blocks of filters, how many taps are multiplied together.
+        For each kind of blocks of filters, how many taps are multiplied together.
     tap_bytes : tuple of int
-        For each of the blocks of filters, the bytes of the weights of one tap.
+        For each kind of blocks of filters, the bytes of the weights of one tap.
     bands : int
         Of a map.
     images : int
@@ -56,33 +56,51 @@ class Far(NamedTuple):
             yield at, min(stop, at + self.images)
 
     def bands_of(self, rows: Range, pieces: int) -> Iterator[tuple[Range, int]]:
-        """Yield bands of some of so many pieces of the map: the same, in smaller pieces."""
+        """Yield bands of some of so many pieces of the map: ranges of smaller pieces, and how many of those there are.
+
+        Examples
+        --------
+        >>> list(Far(9, (9,), (64,), 2, 1, (0, 0)).bands_of((0, 3), 4))
+        [((0, 3), 8), ((3, 6), 8)]
+        """
         first, stop = rows
         count = -(-self.bands * (stop - first) // pieces)
         for i in range(count):
             yield (first * count + (stop - first) * i, first * count + (stop - first) * (i + 1)), pieces * count
 
     def tasks(
-        self, number: int, images: int, groups: Range, blocks: Range, runs: Sequence[tuple[Range, int]]
+        self,
+        kind: int,
+        images: int,
+        groups: Range,
+        blocks: Range,
+        runs: Sequence[tuple[Range, int]],
+        *,
+        fetching: bool,
     ) -> list[NDArray[np.int64]]:
-        """Return the tasks of all turns with some of the blocks of filters of this number, a table for each run.
+        """Return the tasks of all turns with some blocks of filters of one kind, a table for each run of tiles.
 
         Parameters
         ----------
-        number, images : int
+        kind, images : int
         groups, blocks : (int, int)
         runs : sequence of ((int, int), int)
             The rows of each, and the tiles of a row.
+        fetching : bool
+            Whether the weights of the next turn lie behind those of this one.
         """
-        part, tap_bytes = self.parts[number], self.tap_bytes[number]
+        part, tap_bytes = self.parts[kind], self.tap_bytes[kind]
         parts = list(pairwise([*range(0, self.taps, part), self.taps]))
         turns = [(block, block + 1, *each) for block in range(*blocks) for each in parts]
+        varying = [FAR_TASK.index(word) for word in ("block0", "block1", "part0", "part1")]
         tiles = [images * (stop - first) * each for (first, stop), each in runs]
-        step = -(-tap_bytes // max(1, sum(tiles)))
-        last = -(-tap_bytes // step) - 1
+        step = -(-tap_bytes // sum(tiles)) if fetching else 0
+        last = -(-tap_bytes // step) - 1 if fetching else 0
         tables, before = [], 0
         for (rows, _), count in zip(runs, tiles, strict=True):
-            words = [(0, images, *groups, *turn[:2], *rows, *turn[2:], before, last, step) for turn in turns]
-            tables.append(np.array(words, np.int64))
+            words = [0, images, *groups, *blocks, *rows, 0, self.taps, before, last, step]
+            table = np.tile(np.array(words, np.int64), (len(turns), 1))
+            table[:, varying] = turns
+            tables.append(table)
             before += count
         return tables
