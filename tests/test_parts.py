@@ -147,7 +147,7 @@ def test_parts_are_even_and_stay_in_the_second_level() -> None:
 
 @pytest.mark.parametrize(
     ("taps", "part", "tap_bytes", "tiles"),
-    [(30, 10, 96, (2, 3)), (7, 7, 64, (1,)), (11, 4, 48, (70, 5)), (9, 9, 16, (4, 1, 1))],
+    [(30, 10, 96, (2, 3)), (7, 7, 64, (2,)), (11, 4, 48, (70, 5)), (9, 9, 16, (4, 1, 1))],
 )
 def test_turns(taps: int, part: int, tap_bytes: int, tiles: tuple[int, ...]) -> None:
     """Block by block, part by part; together tiles ask for all the bytes of a turn's weights, at even steps, once."""
@@ -169,9 +169,14 @@ def test_turns(taps: int, part: int, tap_bytes: int, tiles: tuple[int, ...]) -> 
 
 
 def test_turns_that_fetch_nothing() -> None:
-    """Where what comes next does not lie behind, all tiles ask for one byte."""
-    (task,) = Far(9, (9,), (64,), 1, 1, (0, 0)).tasks(0, 1, (0, 1), (0, 1), [((0, 5), 2)], fetching=False)
-    assert dict(zip(FAR_TASK, task[0].tolist(), strict=True)).items() >= {"step": 0, "last": 0}.items()
+    """Where what comes next does not lie behind, or one tile takes all blocks in one turn: tiles ask for one byte."""
+    far = Far(9, (9,), (64,), 1, 1, (0, 0))
+    (several,) = far.tasks(0, 1, (0, 1), (0, 1), [((0, 5), 2)], fetching=False)
+    (alone,) = far.tasks(0, 1, (0, 1), (2, 7), [((3, 4), 1)], fetching=True)
+    for table, blocks in ((several, (0, 1)), (alone, (2, 7))):
+        (task,) = (dict(zip(FAR_TASK, words, strict=True)) for words in table.tolist())
+        assert (task["block0"], task["block1"]) == blocks
+        assert task["step"] == task["last"] == 0
 
 
 def test_layers_with_parts() -> None:

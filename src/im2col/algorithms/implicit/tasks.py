@@ -91,9 +91,12 @@ class Far(NamedTuple):
         """
         part, tap_bytes = self.parts[kind], self.tap_bytes[kind]
         parts = list(pairwise([*range(0, self.taps, part), self.taps]))
-        turns = [(block, block + 1, *each) for block in range(*blocks) for each in parts]
-        varying = [FAR_TASK.index(word) for word in ("block0", "block1", "part0", "part1")]
         tiles = [images * (stop - first) * each for (first, stop), each in runs]
+        alone = sum(tiles) == 1  # it reads weights once and in order, all blocks in one turn
+        some = [blocks] if alone else [(block, block + 1) for block in range(*blocks)]
+        turns = [(*each, *taps) for each in some for taps in parts]
+        fetching = fetching and not alone
+        varying = [FAR_TASK.index(word) for word in ("block0", "block1", "part0", "part1")]
         step = -(-tap_bytes // sum(tiles)) if fetching else 0
         last = -(-tap_bytes // step) - 1 if fetching else 0
         tables, before = [], 0
