@@ -120,7 +120,8 @@ def _plain(found: Tables) -> list[Any]:
     places = [
         [p.filters.start, p.filters.stop, p.split, p.order, p.packed, p.weights_at, p.bias_at] for p in found.places
     ]
-    return [runs, blocks, places, found.groups, found.out_filter, bool(found.weights_outweigh)]
+    plain = [runs, blocks, places, found.groups, found.out_filter, bool(found.weights_outweigh)]
+    return [*plain, found.far, [run.tiles for run in found.runs]] if found.far else plain
 
 
 def _irs(kernels: Iterable[Kernel], target: Target) -> list[str]:

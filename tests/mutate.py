@@ -352,7 +352,7 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/implicit/work.py",
-        "each.first * tables.out_filter",
+        "self._tables.blocks[kind].first * self._tables.out_filter",
         "0",
         "every part of the filters writes the first part's maps",
         "test_implicit.py::test_every_number_of_filters",
@@ -373,9 +373,16 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/implicit/tiles/filter_lanes.py",
-        "b.inside(left, b.add(size, one))",
-        "b.inside(left, size)",
-        "the activation misses a last part that is as long as the others",
+        'b.inside(b.sub(nest.job["taps_stop"], stop), one)',
+        'b.inside(b.sub(nest.job["taps_stop"], stop), b.constant(0))',
+        "no part is the last one: there is no activation",
+        "test_parts.py",
+    ),
+    Mutation(
+        "algorithms/implicit/work.py",
+        "x_at + first * far.image_bytes[0]",
+        "x_at",
+        "images that follow those that share weights are the first ones again",
         "test_parts.py",
     ),
     Mutation(

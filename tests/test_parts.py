@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from im2col.algorithms.implicit.decide import decide
+from im2col.algorithms.implicit.tasks import FAR_TASK, Far
 from im2col.algorithms.implicit.tiles.cycles import part
-from im2col.algorithms.implicit.tiles.filter_lanes import PARTED_JOB, FilterTile
+from im2col.algorithms.implicit.tiles.filter_lanes import FilterTile
 from im2col.algorithms.implicit.tiles.filters import FilterShape
 from im2col.engine.target import NAMED, host
 
@@ -24,6 +25,7 @@ from .kit.targets import planning_for, with_kinds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from im2col.algorithms.implicit.work import Tables
     from im2col.engine.target import Target
 
 CACHES = 4 << 10, 1 << 10, 1 << 20
@@ -37,6 +39,8 @@ PARTS = {
     "dilated": Case((13, 13), (3, 3), padding=6, dilation=6, channels=29, filters=33),
     "windows as long as the image": Case((9, 24), (3, 23), padding=((1, 1), (11, 11)), channels=3, filters=17),
     "1-d": Case((41,), (5,), stride=3, padding=2, channels=31, filters=29, bias=True),
+    "bands": Case((24, 43), (3, 3), padding=1, batch=2, channels=5, filters=19, bias=True),
+    "many small images": Case((3, 5), (3, 3), padding=1, batch=36, channels=7, filters=9),
     "3-d": Case((3, 4, 5), (2, 3, 3), padding=1, channels=7, filters=18),
     "doubles": Case((7, 9), (3, 3), padding=1, channels=13, filters=21, dtype="float64", bias=True),
     "integers": Case((7, 9), (3, 3), padding=1, channels=13, filters=21, dtype="int32", bias=True),
@@ -44,16 +48,21 @@ PARTS = {
 }
 
 
+def tables_of(case: Case, target: Target) -> Tables:
+    """Return what a layer's kernels are called with."""
+    decision = decide(problem_of(case, case.dtype), target)
+    return decision.tables(decision.view)
+
+
 def parted(case: Case, target: Target) -> list[tuple[int, int]]:
     """Return taps of a part and all taps, for each kernel of a layer that has parts."""
-    decision = decide(problem_of(case, case.dtype), target)
-    found = []
-    for run in decision.tables(decision.view).runs:
-        for kernel, job, _ in run.calls:
+    tables, found = tables_of(case, target), []
+    for run in tables.runs:
+        for number, (kernel, *_) in enumerate(run.calls):
             (tile,) = kernel.parameters
             if isinstance(tile, FilterTile) and tile.parted:
-                words = dict(zip(PARTED_JOB, job.tolist(), strict=True))
-                found.append((words["part"], words["taps_stop"]))
+                assert tables.far is not None
+                found.append((tables.far.parts[number], tables.far.taps))
     return found
 
 
@@ -91,6 +100,13 @@ def test_there_are_parts(cpu: str) -> None:
     assert any(total % size for size, total in pairs)
 
 
+def test_bands_and_images_together() -> None:
+    """Of the layers above, one has maps of several bands, and one so small maps that many are taken together."""
+    with by_filters(CPUS["host"]):
+        tables = {name: tables_of(PARTS[name], CPUS["host"]).far for name in ("bands", "many small images")}
+    assert [(far.bands, far.images) for far in tables.values() if far] == [(3, 1), (1, 34)]
+
+
 @pytest.mark.parametrize(("name", "cpu"), one_in(5, itertools.product(PARTS, CPUS)))
 def test_the_same_bits(name: str, cpu: str) -> None:
     """For any threads, any batch, and wherever the result lies: parts depend on the layer and the CPU alone."""
@@ -101,10 +117,11 @@ def test_the_same_bits(name: str, cpu: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_results_that_hold_no_sums(dtype: str) -> None:
-    """Sums of half floats are wider than results: there are no parts."""
+    """Sums of half floats are wider than results: there are no parts, but turns all the same."""
     case = replace(PARTS["dense"], dtype=dtype)
     with by_filters(CPUS["host"]):
         assert parted(case, CPUS["host"]) == []
+        assert tables_of(case, CPUS["host"]).far is not None
         judge(case)
 
 
@@ -126,6 +143,40 @@ def test_parts_are_even_and_stay_in_the_second_level() -> None:
         size = part(taps, 4096, caches)
         assert size == taps <= 64 or size <= 32
         assert -(-taps // size) * size - taps < size
+
+
+@pytest.mark.parametrize(
+    ("taps", "part", "tap_bytes", "tiles"),
+    [(30, 10, 96, (2, 3)), (7, 7, 64, (2,)), (11, 4, 48, (70, 5)), (9, 9, 16, (4, 1, 1))],
+)
+def test_turns(taps: int, part: int, tap_bytes: int, tiles: tuple[int, ...]) -> None:
+    """Block by block, part by part; together tiles ask for all the bytes of a turn's weights, at even steps, once."""
+    far = Far(taps, (part,), (tap_bytes,), 1, 1, (0, 0))
+    tables = far.tasks(0, 1, (0, 1), (2, 4), [((0, 1), count) for count in tiles], fetching=True)
+    turns = [[dict(zip(FAR_TASK, words, strict=True)) for words in table.tolist()] for table in tables]
+    starts = range(0, taps, part)
+    wanted = [(block, block + 1, at, min(at + part, taps)) for block in (2, 3) for at in starts]
+    for tasks in turns:
+        assert [tuple(task[word] for word in ("block0", "block1", "part0", "part1")) for task in tasks] == wanted
+    for run in zip(*turns, strict=True):
+        size, step, asked = run[0]["part1"] - run[0]["part0"], run[0]["step"], []
+        for task, count in zip(run, tiles, strict=True):
+            numbers = range(task["tile"], min(task["tile"] + count, task["last"] + 1))
+            asked += [(number * size + tap) * step for number in numbers for tap in range(size)]
+        end = asked[-1] + step
+        assert asked == list(range(0, end, step))
+        assert end - size * step < size * tap_bytes <= end
+
+
+def test_turns_that_fetch_nothing() -> None:
+    """Where what comes next does not lie behind, or one tile takes all blocks in one turn: tiles ask for one byte."""
+    far = Far(9, (9,), (64,), 1, 1, (0, 0))
+    (several,) = far.tasks(0, 1, (0, 1), (0, 1), [((0, 5), 2)], fetching=False)
+    (alone,) = far.tasks(0, 1, (0, 1), (2, 7), [((3, 4), 1)], fetching=True)
+    for table, blocks in ((several, (0, 1)), (alone, (2, 7))):
+        (task,) = (dict(zip(FAR_TASK, words, strict=True)) for words in table.tolist())
+        assert (task["block0"], task["block1"]) == blocks
+        assert task["step"] == task["last"] == 0
 
 
 def test_layers_with_parts() -> None:

@@ -96,6 +96,21 @@ def test_each_step_has_its_arrays_and_offsets(shift: int, run: str) -> None:
     assert [each.tolist() for each in given] == [each.tolist() for each in wanted]
 
 
+def test_calls_take_turns() -> None:
+    """All calls of a round run each turn, their last argument moved on; copies and sums run once."""
+    given = arrays()
+    wanted = [each.copy() for each in given]
+    add = partial(Step, required(ADDED))
+    calls = [add(((0, 0), (1, 0), (2, 0), (0, 0)), (5, 1)), add(((2, 0), (1, 8), (3, 0), (0, 0)), (0, -2))]
+    sums = [Step(required(DOUBLED), ((3, 0), (4, 8)), (1,))]
+    Steps([Round((), calls, sums, 3, 4)], None, ()).run(*given)
+    for turn in range(3):
+        wanted[2][0] += wanted[0][0] + wanted[1][0] + 5 + 1 + 4 * turn
+        wanted[3][0] += wanted[2][0] + wanted[1][1] - 2 + 4 * turn
+    wanted[3][0] = 2 * wanted[4][1] + 1
+    assert [each.tolist() for each in given] == [each.tolist() for each in wanted]
+
+
 def test_steps_of_nothing_do_nothing() -> None:
     """No copy and no call."""
     given = arrays()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .builder import Builder
+    from .numbers import Value
     from .target import Target
 
 DATA = object.__basicsize__
@@ -68,11 +70,15 @@ class Round(NamedTuple):
     ----------
     copies, calls, sums : sequence of Step
         With `COPY`, `CALL` and `SUM` arguments.
+    turns, advance : int
+        How often the calls run, all of them each time; the last argument of each is so much more in the next turn.
     """
 
     copies: Sequence[Step] = ()
     calls: Sequence[Step] = ()
     sums: Sequence[Step] = ()
+    turns: int = 1
+    advance: int = 0
 
 
 class Steps:
@@ -99,7 +105,7 @@ class Steps:
     def __init__(self, rounds: Sequence[Round], target: Target | None, keep: object) -> None:
         words: list[Any] = [len(rounds)]
         for each in rounds:
-            words += map(len, each)
+            words += (len(each.copies), len(each.calls), len(each.sums), each.turns, each.advance)
             for step in (*each.copies, *each.calls, *each.sums):
                 function: Any = step.function
                 words.append(ctypes.cast(function, ctypes.c_void_p).value)
@@ -138,23 +144,41 @@ def _sequence(name: str, _target: Target, arrays: int, data: int) -> str:
     with b.accumulate(b.constant(0), rounds, [first]) as state:
         (numbers,) = state.values
         at = b.at(numbers, b.constant(8 * len(Round._fields)))
-        for number, (addresses, others) in enumerate((COPY, CALL, SUM)):
-            row = 8 * (1 + 2 * addresses + others)
-            count = b.entry(numbers, b.constant(number))
-            with b.loop(count) as i:
-                step = b.at(at, b.mul(i, row))
-                words = [b.entry(step, b.constant(k)) for k in range(row // 8)]
-                function, *where = words[: 1 + 2 * addresses]
-                given = []
-                for array, offset in zip(where[::2], where[1::2], strict=True):
-                    start = starts[0]
-                    for k in range(1, arrays):
-                        start = b.choose(b.inside(array, b.constant(k)), start, starts[k])
-                    given.append(b.add(start, offset))
-                b.call(b.address(function), [*given, *words[1 + 2 * addresses :]])
-            at = b.at(at, b.mul(count, row))
+        copies, calls, sums, turns, advance = (b.entry(numbers, b.constant(i)) for i in range(len(Round._fields)))
+        at = _all(b, at, copies, COPY, starts)
+        with b.loop(turns) as turn:
+            _all(b, at, calls, CALL, starts, b.mul(turn, advance))
+        at = b.at(at, b.mul(calls, _row(CALL)))
+        at = _all(b, at, sums, SUM, starts)
         state.values = [at]
     return b.finish()
+
+
+def _row(arguments: tuple[int, int]) -> int:
+    """Return the bytes of a step in the list."""
+    addresses, others = arguments
+    return 8 * (1 + 2 * addresses + others)
+
+
+def _all(
+    b: Builder, at: Value, count: Value, arguments: tuple[int, int], starts: list[Value], more: Value | None = None
+) -> Value:
+    """Call so many steps that stand at an address, their last argument increased, and return where others follow."""
+    addresses, row = arguments[0], _row(arguments)
+    with b.loop(count) as i:
+        step = b.at(at, b.mul(i, row))
+        function, *words = [b.entry(step, b.constant(k)) for k in range(row // 8)]
+        where, rest = words[: 2 * addresses], words[2 * addresses :]
+        if more is not None:
+            rest[-1] = b.add(rest[-1], more)
+        given = []
+        for array, offset in zip(where[::2], where[1::2], strict=True):
+            start = starts[0]
+            for k in range(1, len(starts)):
+                start = b.choose(b.inside(array, b.constant(k)), start, starts[k])
+            given.append(b.add(start, offset))
+        b.call(b.address(function), [*given, *rest])
+    return b.at(at, b.mul(count, row))
 
 
 SEQUENCE = Kernel("sequence", _sequence, (ARRAYS, DATA), 1 + ARRAYS, 1)

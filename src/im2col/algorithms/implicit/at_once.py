@@ -144,7 +144,7 @@ def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array |
         x_at, out_at = starts
         at = x_at, first * weights.itemsize, first_sum * offsets.itemsize, out_at
         each, keep = stage.calls.behind(copies, at)
-        rounds.append(each)
+        rounds += each
         kept.append(keep)
         first, first_sum = first + count, first_sum + sum_count
     return LayersAtOnce(Steps(rounds, stages[0].calls.target, kept), weights, offsets, cleared, alike)

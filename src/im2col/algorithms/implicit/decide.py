@@ -150,7 +150,8 @@ class Decision(NamedTuple):
         shape, group, tiling = self.tile.shape, self.packed_group, self._tiling(view)
         places = packed_at(view, group, shape.tap_order(view.geometry.ndim), tiling.blocks)
         outweigh = self.group.filters * view.geometry.taps > math.prod(view.geometry.spatial_shape)
-        return Tables(tiling.blocks, shape.runs(tiling), places, group.groups, view.out_filter, outweigh)
+        far = shape.far(tiling) if isinstance(shape, FilterShape) else None
+        return Tables(tiling.blocks, shape.runs(tiling), places, group.groups, view.out_filter, outweigh, far)
 
     def _tiling(self, view: View) -> Tiling:
         dot, group = self.dot, self.packed_group

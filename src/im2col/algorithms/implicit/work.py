@@ -12,6 +12,7 @@ import numpy as np
 from ...engine.compiler import required
 from ...engine.sequence import ARRAYS, Round, Step, Steps
 from ...importing import importing
+from .tasks import TASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ...engine.target import Target
     from ...engine.team import Together
     from .packing import FilterBlocks, PackedAt
+    from .tasks import Far
 
     Array = NDArray[Any]
 
@@ -35,6 +37,7 @@ _WORTH_WAKING = 4e7
 _TASKS_A_THREAD = 3
 _MANY = 32
 """Units of work for a thread of which one more or less makes no difference."""
+_BLOCK0 = TASK.index("block0")
 WEIGHTS, BIAS, GIVEN_WEIGHTS, GIVEN_BIAS, X, OUT = range(ARRAYS)
 """What a layer's calls are about: weights and bias as they are packed and as they were given, image, result."""
 
@@ -50,11 +53,14 @@ class TileRun(NamedTuple):
         For each of the blocks: the kernel, its job, and bytes by which its pixels start later.
     tables : tuple of ndarray
         What the jobs point at, kept alive.
+    tiles : int
+        Of a row, where the weights come from afar.
     """
 
     rows: int
     calls: tuple[tuple[Kernel, NDArray[np.int64], int], ...]
     tables: tuple[NDArray[Any], ...]
+    tiles: int = 1
 
 
 class Tables(NamedTuple):
@@ -74,6 +80,8 @@ class Tables(NamedTuple):
         Bytes of the result from one filter to the next.
     weights_outweigh : bool
         Whether blocks of filters are cut for threads rather than rows, where both would do.
+    far : Far, optional
+        Where the weights come from afar: then tasks have the words of `FAR_TASK`.
     """
 
     blocks: list[FilterBlocks]
@@ -82,6 +90,7 @@ class Tables(NamedTuple):
     groups: int
     out_filter: int
     weights_outweigh: bool
+    far: Far | None = None
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -102,6 +111,11 @@ class _Ranges(NamedTuple):
     blocks: tuple[int, int]
     rows: tuple[int, int]
     pieces: int
+
+    def rows_of(self, run: TileRun) -> tuple[int, int]:
+        """Return those of a run's table."""
+        first, stop = (run.rows * edge // self.pieces for edge in self.rows)
+        return first, stop
 
 
 class Calls:
@@ -134,14 +148,14 @@ class Calls:
         self.tasks: list[Steps] = []
         for r in ranges:
             keep: list[Any] = [tables]
-            self.tasks.append(Steps([Round(calls=self._calls(r, keep))], target, keep))
+            self.tasks.append(Steps(self._rounds(r, keep), target, keep))
         self._together: Together | None = None
         if len(ranges) > 1 and not bands:
             with importing:
                 from ...engine.team import Together  # small layers need no threads
             self._together = Together(self.tasks, target, threads, worth_waking=flops >= _WORTH_WAKING)
 
-    def behind(self, copies: Copies, at: Sequence[int]) -> tuple[Round, object]:
+    def behind(self, copies: Copies, at: Sequence[int]) -> tuple[list[Round], object]:
         """Return those of the only task behind copies that make what they read, and what is to be kept for them.
 
         Parameters
@@ -151,7 +165,7 @@ class Calls:
             Where image, packed weights, packed bias and result begin in their arrays, in bytes.
         """
         (ranges,), keep = self._ranges, [self._tables, copies]
-        return Round(copies.steps, self._calls(ranges, keep, at)), keep
+        return [Round(copies.steps), *self._rounds(ranges, keep, at)], keep
 
     def block_by_block(
         self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int]
@@ -171,36 +185,78 @@ class Calls:
         rounds = [Round(before.steps)]
         for i, copies in enumerate(packed):
             blocks = ranges._replace(blocks=(i, i + 1))
-            rounds.append(Round(copies.steps, self._calls(blocks, keep, nbytes=nbytes)))
+            rounds += [Round(copies.steps), *self._rounds(blocks, keep, nbytes=nbytes)]
         return rounds, keep
 
-    def _calls(
+    def _rounds(
         self,
         ranges: _Ranges,
         keep: list[Any],
         at: Sequence[int] = (0, 0, 0, 0),
         nbytes: Sequence[int] | None = None,
-    ) -> list[Step]:
+    ) -> list[Round]:
         """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin."""
-        calls, tables = [], self._tables
+        if self._tables.far is not None:
+            return self._far_rounds(self._tables.far, ranges, keep, at, nbytes)
+        calls = []
+        for run in self._tables.runs:
+            rows = ranges.rows_of(run)
+            for kind, blocks in enumerate(self._blocks(ranges)):
+                if rows[0] < rows[1] and blocks[0] < blocks[1]:
+                    keep.append(np.array([*ranges.images, *ranges.groups, *blocks, *rows], np.int64))
+                    calls.append(self._step(run, kind, keep[-1], at, nbytes))
+        return [Round(calls=calls)]
+
+    def _far_rounds(
+        self, far: Far, ranges: _Ranges, keep: list[Any], at: Sequence[int], nbytes: Sequence[int] | None
+    ) -> list[Round]:
+        """Return a task's calls where weights come from afar: for each band of the map, turn by turn."""
+        rounds, made = [], {}
+        for first, stop in far.image_ranges(ranges.images):
+            x_at, w_at, bias_at, out_at = at
+            here = x_at + first * far.image_bytes[0], w_at, bias_at, out_at + first * far.image_bytes[1]
+            for rows, pieces in far.bands_of(ranges.rows, ranges.pieces):
+                band = ranges._replace(rows=rows, pieces=pieces)
+                runs = [run for run in self._tables.runs if range(*band.rows_of(run))]
+                for kind, blocks in enumerate(self._blocks(ranges)):
+                    if blocks[0] == blocks[1] or not runs:
+                        continue
+                    key = stop - first, rows, kind
+                    if key not in made:  # images that follow have the same tasks, elsewhere
+                        tiles = [(band.rows_of(run), run.tiles) for run in runs]
+                        fetching = nbytes is None
+                        made[key] = far.tasks(kind, stop - first, ranges.groups, blocks, tiles, fetching=fetching)
+                        keep.append(made[key])
+                    tasks = made[key]
+                    calls = [self._step(run, kind, task, here, nbytes) for run, task in zip(runs, tasks, strict=True)]
+                    rounds.append(Round(calls=calls, turns=len(tasks[0]), advance=tasks[0].strides[0]))
+        return rounds
+
+    def _blocks(self, ranges: _Ranges) -> list[tuple[int, int]]:
+        """Return which of a task's blocks of filters are of each kind."""
+        found, before = [], 0
+        for each in self._tables.blocks:
+            first, stop = (min(max(edge - before, 0), each.blocks) for edge in ranges.blocks)
+            found.append((first, stop))
+            before += each.blocks
+        return found
+
+    def _step(
+        self,
+        run: TileRun,
+        kind: int,
+        task: NDArray[np.int64],
+        at: Sequence[int],
+        nbytes: Sequence[int] | None,
+    ) -> Step:
+        """Return the call of a run of tiles for a task of blocks of one kind, or for the first of several."""
         x_at, w_at, bias_at, out_at = at
-        sizes = nbytes or [0] * len(tables.blocks)
-        for run in tables.runs:
-            first, stop = (run.rows * edge // ranges.pieces for edge in ranges.rows)
-            before = 0
-            for each, place, size, (kernel, job, x) in zip(tables.blocks, tables.places, sizes, run.calls, strict=True):
-                blocks = [min(max(edge - before, 0), each.blocks) for edge in ranges.blocks]
-                before += each.blocks
-                if first == stop or blocks[0] == blocks[1]:
-                    continue
-                task = np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64)
-                keep.append(task)
-                weights_at = place.weights_at if nbytes is None else -blocks[0] * size
-                out = each.first * tables.out_filter
-                packed = (WEIGHTS, w_at + weights_at), (BIAS, bias_at + place.bias_at)
-                where = ((X, x_at + x), *packed, (OUT, out_at + out))
-                calls.append(Step(required(kernel, self.target), where, (job.ctypes.data, task.ctypes.data)))
-        return calls
+        (kernel, job, x), place = run.calls[kind], self._tables.places[kind]
+        weights_at = place.weights_at if nbytes is None else -int(task.flat[_BLOCK0]) * nbytes[kind]
+        out = self._tables.blocks[kind].first * self._tables.out_filter
+        packed = (WEIGHTS, w_at + weights_at), (BIAS, bias_at + place.bias_at)
+        where = ((X, x_at + x), *packed, (OUT, out_at + out))
+        return Step(required(kernel, self.target), where, (job.ctypes.data, task.ctypes.data))
 
     def run(self, x: Array, out: Array, weights: Array, bias: Array) -> None:
         """Run them all for image, result, packed weights and packed bias."""

@@ -39,6 +39,10 @@ _MUCH = 4.0
 _KEPT = 0.75
 """Of a cache: what is used again after less than that finds all of its lines there."""
 
+_SHARED = 512
+"""Positions that are to share what weights cost that come from afar: memory has a line of them after some 16 cycles (12
+GB/s, one core of a Zen 3 EPYC at 3 GHz), and it is multiplied with a position in one."""
+
 FEW_POSITIONS = 4
 """MR of tiles for results whose positions meet in few sets."""
 MOST_POSITIONS = 28
@@ -101,6 +105,22 @@ def part(taps: int, weights: int, caches: tuple[int, int, int]) -> int:
     """
     second = caches[1]
     return taps if taps * weights <= second // 2 else -(-taps // -(-taps * weights // (second // 4)))
+
+
+def from_afar(weights: int, caches: tuple[int, int, int]) -> bool:
+    """Return whether all weights of a layer are more than the second level of cache has, which then keeps none."""
+    return weights > caches[1]
+
+
+def shared(positions: int) -> tuple[int, int]:
+    """Return in how many bands the positions of an image share weights from afar, and how many images do so together.
+
+    Examples
+    --------
+    >>> shared(49), shared(28 * 28)
+    ((1, 10), (2, 1))
+    """
+    return -(-positions // _SHARED), max(1, _SHARED // positions)
 
 
 def _lines(view: View, positions: int) -> float:

@@ -59,9 +59,11 @@ class FilterTile(NamedTuple):
     moves : tuple of tuple of int
         For each segment the bytes by which each position's pixels lie elsewhere, where padding shows pixels of the
         image: spans say then by how many bytes those of their rows do. Empty where padding is of zeros.
+    far : bool
+        Whether its weights are more than a cache near keeps: its task says which taps are multiplied, and the weights
+        behind theirs are fetched meanwhile.
     parted : bool
-        Whether taps are multiplied part by part, all tiles of a block of rows with one before the next: the result
-        holds the sums meanwhile, so it is of their dtype.
+        Whether those are a part of all: the result holds the sums meanwhile, so it is of their dtype. Only where `far`.
     """
 
     dtype: str
@@ -79,6 +81,7 @@ class FilterTile(NamedTuple):
     adds: bool = False
     ragged: bool = False
     moves: tuple[tuple[int, ...], ...] = ()
+    far: bool = False
     parted: bool = False
 
 
@@ -89,6 +92,14 @@ class _Part(NamedTuple):
     stop: Value
     is_first: Value
     is_last: Value
+
+
+class _Weights(NamedTuple):
+    """Where the weights of a block of filters are, and for each tap what is fetched: so many bytes from a place."""
+
+    at: Value
+    ahead: Value | None
+    step: Value | None
 
 
 JOB = [
@@ -111,8 +122,8 @@ JOB = [
     "out_step",
     "scales",
 ]
-PARTED_JOB = [*JOB, "part", "taps_stop"]
-"""Of tiles that multiply taps part by part: how many a part has, and how many there are."""
+FAR_JOB = [*JOB, "taps_stop"]
+"""Of tiles that multiply the taps that their task names: how many there are."""
 
 
 def filter_lanes(tile: FilterTile) -> Kernel:
@@ -125,7 +136,7 @@ def _build(name: str, target: Target, tile: FilterTile) -> str:
         from ....engine.builder import Builder  # a kernel that is kept is not written again
 
     b = Builder(name, ARGUMENTS, target)
-    nest = Nest(b, PARTED_JOB if tile.parted else JOB)
+    nest = Nest(b, FAR_JOB if tile.far else JOB, far=tile.far)
     job = nest.job
     taps, rows, spans = (b.address(job[word]) for word in JOB[:3])
     bias_bytes = tile.vectors * tile.lanes * b.bytes_of(tile.epilogue.accumulator)
@@ -136,19 +147,40 @@ def _build(name: str, target: Target, tile: FilterTile) -> str:
     ):
         pixel = b.at(at["x"], b.mul(number, job["x_tile"]))
         to = b.at(at["out"], b.mul(number, job["out_tile"]))
-        part = _part(b, nest)
-        sums = _sums(b, target, tile, pixel, at["w"], at["bias"], taps, spans, ranges, part)
-        _store(b, target, tile, sums, to, job["out_step"], b.at(at["bias"], job["scales"]), part)
+        part = _part(b, nest) if tile.far else None
+        weights = _weights(b, nest, tile, at["w"], number, part)
+        sums = _sums(b, target, tile, pixel, weights, at["bias"], taps, spans, ranges, part)
+        sofar = part if tile.parted else None
+        _store(b, target, tile, sums, to, job["out_step"], b.at(at["bias"], job["scales"]), sofar)
     return b.finish()
 
 
-def _part(b: Builder, nest: Nest) -> _Part | None:
-    """Return the part of the taps that the tiles are at, if there are parts."""
-    if nest.part is None:
-        return None
-    first, size, left = nest.part, nest.job["part"], b.sub(nest.job["taps_stop"], nest.part)
-    one = b.constant(1)
-    return _Part(first, b.add(first, size), b.inside(first, one), b.inside(left, b.add(size, one)))
+def _part(b: Builder, nest: Nest) -> _Part:
+    """Return the part of the taps that the tiles are at."""
+    first, stop, one = nest.task["part0"], nest.task["part1"], b.constant(1)
+    return _Part(first, stop, b.inside(first, one), b.inside(b.sub(nest.job["taps_stop"], stop), one))
+
+
+def _weights(b: Builder, nest: Nest, tile: FilterTile, at: Value, number: Value, part: _Part | None) -> _Weights:
+    """Return a block's weights, and where a tile, of this number in its row, fetches what lies behind those of a part.
+
+    Those are multiplied next. The tiles that pass over a part each fetch as much of them, so that memory has all the
+    time that the products take.
+    """
+    if part is None:
+        return _Weights(at, None, None)
+    task, step = nest.task, nest.task["step"]
+    rows = b.sub(task["row1"], task["row0"])
+    row = b.add(b.mul(b.sub(nest.numbers["image"], task["image0"]), rows), b.sub(nest.numbers["row"], task["row0"]))
+    turn = b.smaller(b.add(task["tile"], b.add(b.mul(row, nest.job["tiles"]), number)), task["last"])
+    before = b.sub(b.mul(turn, b.sub(part.stop, part.first)), part.first)
+    ahead = b.add(b.mul(part.stop, _tap_bytes(b, tile)), b.mul(before, step))
+    return _Weights(at, b.at(at, ahead), step)
+
+
+def _tap_bytes(b: Builder, tile: FilterTile) -> int:
+    """Return the bytes from the weights of one tap to those of the next."""
+    return tile.weight_step or tile.vectors * tile.lanes * b.bytes_of(tile.dtype)
 
 
 def _sums(
@@ -156,7 +188,7 @@ def _sums(
     target: Target,
     tile: FilterTile,
     pixel: Value,
-    weights: Value,
+    weights: _Weights,
     bias: Value,
     taps: Value,
     spans: Value,
@@ -169,7 +201,8 @@ def _sums(
     initial = [b.zero(sum_kind)] * tile.vectors
     if tile.epilogue.bias:
         initial = [b.load(b.at(bias, b.constant(v * nbytes)), sum_kind) for v in range(tile.vectors)]
-        initial = [b.choose(part.is_first, value, b.zero(sum_kind)) if part else value for value in initial]
+        if part and tile.parted:
+            initial = [b.choose(part.is_first, value, b.zero(sum_kind)) for value in initial]
     sums: list[Value] = initial * len(tile.pixels)
     if tile.ragged:
         rows, columns = _pair(b, spans, ranges)
@@ -210,7 +243,7 @@ def _multiplied(
     target: Target,
     tile: FilterTile,
     pixel: Value,
-    weights: Value,
+    weights: _Weights,
     taps: Value,
     tap: Value,
     mask: int,
@@ -221,7 +254,9 @@ def _multiplied(
     kind = b.vector(b.number(tile.dtype), tile.lanes)
     nbytes = tile.lanes * b.bytes_of(tile.dtype)
     at = b.at(pixel, b.entry(taps, tap))
-    row = b.at(weights, b.mul(tap, tile.weight_step or tile.vectors * nbytes))
+    row = b.at(weights.at, b.mul(tap, _tap_bytes(b, tile)))
+    if weights.ahead is not None:
+        b.prefetch(b.at(weights.ahead, b.mul(tap, weights.step)))
     ws = [b.load(b.at(row, b.constant(v * nbytes)), kind) for v in range(tile.vectors)]
     for m, offset in enumerate(pixels):
         if not mask >> m & 1:

@@ -16,10 +16,11 @@ from ..borders import row_tables
 from ..packing import FilterBlocks, split_evenly, vector_blocks
 from ..ragged import cut_rows, maps_windows, ragged_positions, ragged_runs
 from ..table_sizes import ragged_bytes, row_tables_bytes
+from ..tasks import Far
 from ..view import share_seen
 from ..work import TileRun, job_table
 from . import cycles as model
-from .filter_lanes import JOB, PARTED_JOB, FilterTile, filter_lanes, stored_positions
+from .filter_lanes import FAR_JOB, JOB, FilterTile, filter_lanes, stored_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -162,6 +163,18 @@ class FilterShape(NamedTuple):
             return taps
         return model.part(taps, vectors * self.lanes * view.size, caches)
 
+    def far(self, tiling: Tiling) -> Far | None:
+        """Return how tiles pass over weights that leave the second level of cache, or None where they stay there."""
+        view, channels, blocks = tiling.view, tiling.channels, tiling.blocks
+        g = view.geometry
+        taps, tap_bytes = channels * g.taps, [each.packed * view.size for each in blocks]
+        weights = sum(each.blocks * size for each, size in zip(blocks, tap_bytes, strict=True))
+        parts = [self._part(view, channels, each.shape[0], tiling.caches) for each in blocks]
+        if min(parts) == taps and not model.from_afar(taps * weights, tiling.caches):
+            return None
+        bands, images = model.shared(math.prod(g.output_shape))
+        return Far(taps, tuple(parts), tuple(tap_bytes), bands, images, (view.image, view.out_image))
+
     def table_bytes(self, tiling: Tiling) -> int:
         """Return the bytes of the tables, and of what is needed to make them."""
         g = tiling.view.geometry
@@ -197,11 +210,11 @@ class FilterShape(NamedTuple):
         g, step = view.geometry, view.pixel[-1] * view.geometry.stride[-1]
         positions, masks = pattern
         filters = sum(each.blocks * each.width for each in blocks)
-        calls = []
-        for each in blocks:
+        far = None if paired else self.far(tiling)
+        calls, parts = [], far.parts if far else [len(taps)] * len(blocks)
+        for each, part in zip(blocks, parts, strict=True):
             vectors, last = each.shape
-            part = self._part(view, channels, vectors, tiling.caches)
-            seen = min(channels, part) * view.size * math.prod(g.stride)
+            seen = channels * view.size * math.prod(g.stride)
             row_bytes = positions * tiles * (seen + filters * view.out_size)
             tile = FilterTile(
                 dtype=tiling.dtype,
@@ -217,11 +230,12 @@ class FilterShape(NamedTuple):
                 paired=paired,
                 ragged=ragged,
                 moves=moves,
+                far=far is not None,
                 parted=part < len(taps),
             )
             packed = each.packed * g.taps * channels * view.size
             job = job_table(
-                PARTED_JOB if tile.parted else JOB,
+                FAR_JOB if far else JOB,
                 taps=taps,
                 rows=rows,
                 spans=spans,
@@ -234,17 +248,16 @@ class FilterShape(NamedTuple):
                 out_image=view.out_image,
                 out_group=view.out_filter * filters,
                 out_block=view.out_filter * each.width,
-                block=max(1, tiling.caches[1] // 4 // max(1, row_bytes)),
+                block=len(rows) if far else max(1, tiling.caches[1] // 4 // max(1, row_bytes)),
                 tiles=tiles,
                 x_tile=step * positions,
                 out_tile=view.out_position[-1] * positions,
                 out_step=view.out_filter if self.transposed else view.out_position[-1],
                 scales=tiling.scales_at,
-                part=part,
                 taps_stop=len(taps),
             )
             calls.append((filter_lanes(tile), job, each.first * view.channel if paired else 0))
-        return TileRun(len(rows), tuple(calls), (taps, rows, spans))
+        return TileRun(len(rows), tuple(calls), (taps, rows, spans), tiles)
 
 
 def _moves(view: View, run: Run) -> tuple[tuple[int, ...], ...]:

@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from ..tasks import FAR_TASK, TASK
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     """Addresses by operand: x, w, bias and out."""
 
 ARGUMENTS = "*x *w *bias *out *job *task"
-_TASK = ["image0", "image1", "group0", "group1", "block0", "block1", "row0", "row1"]
 
 
 class Nest:
@@ -32,14 +33,16 @@ class Nest:
         Of the job, in order.
     plain : bool
         Whether x, w, bias and out were declared as plain numbers.
+    far : bool
+        Whether its task has the words of `FAR_TASK`.
     """
 
-    def __init__(self, b: Builder, words: list[str], *, plain: bool = False) -> None:
+    def __init__(self, b: Builder, words: list[str], *, plain: bool = False, far: bool = False) -> None:
         self._b, self._plain = b, plain
         self.job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(words)}
-        self.task = {word: b.entry(b["*task"], b.constant(i)) for i, word in enumerate(_TASK)}
-        self.part: Value | None = None
-        """Within `rows`, the first tap of the part that tiles multiply, where the job has parts."""
+        self.task = {word: b.entry(b["*task"], b.constant(i)) for i, word in enumerate(FAR_TASK if far else TASK)}
+        self.numbers: dict[str, Value] = {}
+        """Of the image, group, block and row that the body runs for."""
 
     @contextmanager
     def over(self, *loops: str, order: str, at: Place | None = None, **steps: int) -> Iterator[Place]:
@@ -59,6 +62,7 @@ class Nest:
         b, place = self._b, dict(at or {})
         with ExitStack() as stack:
             numbers = {n: stack.enter_context(b.loop(self.task[f"{n}1"], self.task[f"{n}0"])) for n in loops}
+            self.numbers |= numbers
             for operand in order.split():
                 base = place[operand] if operand in place else self._argument(operand)
                 words = {loop: self.job.get(f"{operand}_{loop}", steps.get(operand)) for loop in loops}
@@ -70,26 +74,17 @@ class Nest:
     def rows(self, table: Value, at: Place, order: str, **steps: int) -> Iterator[tuple[Place, Value]]:
         """Run the body for each row of a table whose entries are x, out and a number, which is yielded.
 
-        Rows that stay in the second level of cache are a block, and all blocks of filters pass over them. Where a job
-        has them, parts of the taps follow one another: the weights of one stay in that cache while the rows pass.
+        Rows that stay in the second level of cache are a block, and all blocks of filters pass over them.
         """
         b = self._b
         with b.loop(self.task["row1"], self.task["row0"], self.job["block"]) as first:
             stop = b.smaller(b.add(first, self.job["block"]), self.task["row1"])
-            with self.over("block", order=order, at=at, **steps) as block, self._parts(), b.loop(stop, first) as row:
+            with self.over("block", order=order, at=at, **steps) as block, b.loop(stop, first) as row:
+                self.numbers["row"] = row
                 entry = b.mul(row, 3)
                 x = b.at(block["x"], b.entry(table, entry))
                 out = b.at(block["out"], b.entry(table, b.add(entry, b.constant(1))))
                 yield block | {"x": x, "out": out}, b.entry(table, b.add(entry, b.constant(2)))
-
-    @contextmanager
-    def _parts(self) -> Iterator[None]:
-        """Run the body for each part of the taps, or once."""
-        if "part" not in self.job:
-            yield
-            return
-        with self._b.loop(self.job["taps_stop"], step=self.job["part"]) as self.part:
-            yield
 
     def _argument(self, operand: str) -> Value:
         return self._b.address(self._b[operand]) if self._plain else self._b["*" + operand]
