@@ -131,9 +131,9 @@ def measured(dtype: str, pixels: str, channels: int, taps: int) -> Iterator[Meas
         return Measured(dtype, pixels, channels, taps, way, law, float(_rms(off) / plain), worst)
 
     yield errors("the view", None, conv(x, w, algorithm="implicit"))
-    for m in SIZES[taps]:
+    for m, parts in itertools.product(SIZES[taps], (1, 2)):
         law = transform(m, taps).error ** 2
-        yield errors(f"tiles of {m}×{m}", law, _by_tiles(x, w, m))
+        yield errors(f"tiles of {m}×{m}{' in two sums' * (parts > 1)}", law, _by_tiles(x, w, m, parts))
 
 
 def _rms(errors: Array) -> np.float64:
@@ -150,12 +150,12 @@ def plain_sums(x: Array, w: Array) -> Array:
     return total
 
 
-def _by_tiles(x: Array, w: Array, m: int) -> Array:
+def _by_tiles(x: Array, w: Array, m: int, parts: int) -> Array:
     problem = make_problem(x.shape, w.shape, x.dtype, w.dtype)
     direct = find("implicit")
     if direct is None:
         raise RuntimeError("the view is one of the algorithms")
-    cut = Cut(Tiling(problem.geometry, (transform(m, w.shape[-1]),) * 2, 1), _BLOCK)
+    cut = Cut(Tiling(problem.geometry, (transform(m, w.shape[-1]),) * 2, 1, parts), _BLOCK)
     layer = DecidedTiles(problem, Decision(problem, host(), cut), 1, direct.offer(problem, host(), 1))
     out = np.empty(problem.output_shape, x.dtype)
     PreparedTiles(layer, w, None)(x, out)

@@ -348,19 +348,19 @@ def test_precision_is_as_promised(kind: str, channels: int, kernel: int) -> None
     plain = np.sqrt(np.mean((plain_sum(x, w) - exact) ** 2))
     for precision in ("strict", "native", "fast"):
         problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, precision=precision)
-        for transforms in admitted(problem):
+        for transforms, parts in admitted(problem):
             case = Case(x.shape, 16, (kernel, kernel), {})
-            result = tiles_of_size(case, transforms, x, w)
+            result = tiles_of_size(case, transforms, parts, x, w)
             error = np.sqrt(np.mean((result - exact) ** 2)) / plain
             assert error <= {"strict": 1, "native": 2, "fast": math.inf}[precision], (precision, transforms[0].m)
             assert np.abs(result - exact).max() <= 2e-5 * np.abs(exact).max()
 
 
-def tiles_of_size(case: Case, transforms: Sequence[Transform], x: Array, w: Array) -> Array:
+def tiles_of_size(case: Case, transforms: Sequence[Transform], parts: int, x: Array, w: Array) -> Array:
     """Return a layer of given arrays, without a bias, in tiles of one size."""
     problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, **case.options)
     direct = find("implicit").offer(problem, host(), 1)  # type: ignore[union-attr]
-    cut = Cut(Tiling(problem.geometry, tuple(transforms), problem.batch), 8)
+    cut = Cut(Tiling(problem.geometry, tuple(transforms), problem.batch, parts), 8)
     out = np.empty(problem.output_shape, x.dtype)
     PreparedTiles(DecidedTiles(problem, Decision(problem, host(), cut), 1, direct), w, None)(x, out)
     return out

@@ -101,6 +101,6 @@ def steps_of(problem: Problem, tiling: Tiling) -> tuple[int, int]:
 
     So tiles that are read together lie in different sets of the first level of cache.
     """
-    size = tiling.elements * problem.accumulator.itemsize
-    windows, products = ((-(-size * n // LINE) | 1) * LINE for n in (problem.channels, problem.filters))
+    size, sums = tiling.elements * problem.accumulator.itemsize, problem.filters * tiling.parts
+    windows, products = ((-(-size * n // LINE) | 1) * LINE for n in (problem.channels, sums))
     return windows, products

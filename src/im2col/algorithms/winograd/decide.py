@@ -31,6 +31,8 @@ _MOST_GROWTH = {"strict": 1.0, "native": 2.0, "fast": 2.0}
 _ONE_SIGN, _FEW = 1.2, 3.5
 """How much more rounding grows where pixels are all of one sign, as after a ReLU, and where channels are few: one of so
 many. Measured by `python -m bench rounding`."""
+_PARTS = (1, 2)
+"""Of sums: two halves round as much less as a sum of half as many terms does."""
 _FAST = 230.0
 """Growth times the square root of a sum's terms, up to which errors stay below 2e-5 of the greatest result in float32:
 those of plain sums grow with that root. Measured likewise."""
@@ -97,14 +99,15 @@ class Decision:
         return sum(self.products[tiles_of(box)].cycles for box in self.boxes)
 
     def _product(self, tiles: int, shape: FilterShape | None) -> Product:
-        groups, steps = self.groups * self.tiling.elements, (self.window_bytes, self.product_bytes)
-        return Product(tiles, groups, self.channels, self.filters, steps, self.dtype, self.target, shape)
+        parts, steps = self.tiling.parts, (self.window_bytes, self.product_bytes)
+        groups, channels = self.groups * self.tiling.elements * parts, self.channels // parts
+        return Product(tiles, groups, channels, self.filters, steps, self.dtype, self.target, shape)
 
     def out_of(self, kept: tuple[int, ...]) -> Kernel:
         """Return the kernel of tiles of which so many positions are in the map, along each axis."""
         matrices = tuple(t.result[:n] for t, n in zip(self.tiling.transforms, kept, strict=True))
-        name, last = f"f{self.dtype.itemsize}", self.filters % self.lanes
-        return out_of_tiles(OutOfTiles(name, self.lanes, last, matrices, self.transposed, self.epilogue))
+        name, last, parts = f"f{self.dtype.itemsize}", self.filters % self.lanes, self.tiling.parts
+        return out_of_tiles(OutOfTiles(name, self.lanes, last, matrices, parts, self.transposed, self.epilogue))
 
     def writes(self, out_strides: tuple[int, ...]) -> bool:
         """Whether kernels write a result of these strides."""
@@ -142,24 +145,30 @@ def obstacle(problem: Problem) -> str | None:
     return None
 
 
-def admitted(problem: Problem) -> list[tuple[Transform, ...]]:
-    """Return the transforms of each axis that the problem's precision admits, one tuple for each way."""
+def admitted(problem: Problem) -> list[tuple[tuple[Transform, ...], int]]:
+    """Return the transforms of each axis that the problem's precision admits, and in how many parts sums are."""
     kernel = problem.geometry.kernel_size
     taps = sorted(set(kernel))  # axes of as many taps are cut alike
     ways = []
     for sizes in itertools.product(*(SIZES.get(r, (1,)) for r in taps)):
         m = dict(zip(taps, sizes, strict=True))
         ways.append(tuple(transform(m[r], r) for r in kernel))
-    return [way for way in ways if _admits(problem, way)]
+    counted = [(way, _parts(problem, way)) for way in ways]
+    return [(way, parts) for way, parts in counted if parts]
 
 
-def _admits(problem: Problem, transforms: tuple[Transform, ...]) -> bool:
-    """Whether a problem's precision admits transforms."""
-    law = math.prod(t.error for t in transforms)
-    growth = law * (_ONE_SIGN + _FEW / problem.group_channels)
-    if growth <= _MOST_GROWTH[problem.precision]:
-        return problem.precision != "strict" or not any(t.mixes for t in transforms)
-    return problem.precision == "fast" and law * math.sqrt(problem.group_taps) <= _FAST
+def _parts(problem: Problem, transforms: tuple[Transform, ...]) -> int:
+    """Return in how many parts sums are to be for the problem's precision, the fewest, or 0 if it admits none."""
+    p, law = problem, math.prod(t.error for t in transforms)
+    if p.precision == "strict" and any(t.mixes for t in transforms):
+        return 0
+    if p.precision == "fast" and law * math.sqrt(p.group_taps) <= _FAST:
+        return 1
+    for parts in _PARTS:
+        growth = law * (_ONE_SIGN / math.sqrt(parts) + _FEW / p.group_channels)
+        if growth <= _MOST_GROWTH[p.precision] and p.group_channels % parts == 0:
+            return parts
+    return 0
 
 
 def worthwhile(problem: Problem) -> bool:
@@ -174,17 +183,18 @@ def decide(problem: Problem, target: Target, threads: int) -> tuple[Decision, fl
     How large tiles are decides bits, and so depends on neither the batch nor the threads; blocks may.
     """
     one = dataclasses.replace(problem, batch=1)
-    cuts = [Cut(_tiling(one, way), most) for way in admitted(one) for most in blocks(one, _tiling(one, way), 1)]
+    tilings = [_tiling(one, *way) for way in admitted(one)]
+    cuts = [Cut(tiling, most) for tiling in tilings for most in blocks(one, tiling, 1)]
     best = min(cuts, key=lambda cut: estimate(one, target, cut.tiling, cut.most))
     found = Decision(one, target, best)
     cycles = found.products_cycles + around(one, target, best.tiling, best.most)
     if problem.batch > 1 or threads > 1:
-        tiling = _tiling(problem, best.tiling.transforms)
+        tiling = best.tiling._replace(batch=problem.batch)
         most = min(blocks(problem, tiling, threads), key=lambda n: around(problem, target, tiling, n))
         found = Decision(problem, target, Cut(tiling, most))
     return found, cycles
 
 
-def _tiling(problem: Problem, transforms: tuple[Transform, ...]) -> Tiling:
+def _tiling(problem: Problem, transforms: tuple[Transform, ...], parts: int) -> Tiling:
     geometry = problem.geometry if problem.pads_zeros else problem.geometry.unpadded()
-    return Tiling(geometry, transforms, problem.batch)
+    return Tiling(geometry, transforms, problem.batch, parts)

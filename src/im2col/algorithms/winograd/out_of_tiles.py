@@ -37,6 +37,8 @@ class OutOfTiles(NamedTuple):
         Filters of a group that no whole vector holds.
     matrices : tuple of Matrix
         A of each spatial axis: only its rows of positions that are in the map.
+    parts : int
+        Sums that an element's product comes in, side by side.
     transposed : bool
         Whether neighbours in the result are positions, and not filters.
     epilogue : Epilogue
@@ -46,6 +48,7 @@ class OutOfTiles(NamedTuple):
     lanes: int
     last: int
     matrices: tuple[Matrix, ...]
+    parts: int
     transposed: bool
     epilogue: Epilogue
 
@@ -122,7 +125,8 @@ def _vector(
     size, kind = int(spec.dtype[1]), b.vector(b.number(spec.dtype), spec.lanes)
     at = b.mul(vector, spec.lanes * size)
     products = math.prod(len(matrix[0]) for matrix in spec.matrices)
-    values = [b.load_first(b.at(m, b.add(b.mul(filters, i), at)), kind, count) for i in range(products)]
+    sums = [b.load_first(b.at(m, b.add(b.mul(filters, i), at)), kind, count) for i in range(products * spec.parts)]
+    values = [reduce(b.plus, sums[i : i + spec.parts]) for i in range(0, len(sums), spec.parts)]
     values = transformed(b, spec.matrices, values, target.has_fma)
     if spec.epilogue.bias:
         offset = b.load_first(b.at(bias, at), kind, count)

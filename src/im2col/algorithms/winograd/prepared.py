@@ -139,9 +139,9 @@ class TileCalls:
         self._keep: list[Any] = []
         tasks = []
         for number, boxes in enumerate(layer.tasks):
-            rounds = []
+            rounds: list[Round] = []
             for box in boxes:
-                rounds.append(self._round(box, number * layer.rooms.nbytes, layer.flags_at + 8 * first))
+                rounds += self._rounds(box, number * layer.rooms.nbytes, layer.flags_at + 8 * first)
                 first += tiles_of(box)
             tasks.append(Steps(rounds, d.target, self._keep))
         self._tasks = tasks
@@ -156,7 +156,7 @@ class TileCalls:
         """Run them all."""
         (self._together or self._tasks[0]).run_ids(*map(id, arrays))
 
-    def _round(self, box: Box, room: int, flags: int) -> Round:
+    def _rounds(self, box: Box, room: int, flags: int) -> list[Round]:
         """Return the calls of a block: its memory begins at byte `room`, its flags at byte `flags`."""
         d, rooms = self._layer.decision, self._layer.rooms
         copies, source, steps, start = self._pixels(box, room + rooms.pixels)
@@ -175,7 +175,8 @@ class TileCalls:
         into = self._step(d.into, (source, (BIAS, d.zeros_at), (BIAS, 0), (ROOM, room)), job, tiles_of(box))
         products, kept = d.products[tiles_of(box)].calls.behind(Copies(), (room, 0, 0, room + rooms.products))
         self._keep += [kept, windows, copies]
-        return Round(copies.steps, [into, *products.calls, *self._results(box, room + rooms.products, flags)])
+        results = Round(calls=self._results(box, room + rooms.products, flags))
+        return [Round(copies.steps, [into]), *products, results]
 
     def _pixels(self, box: Box, room: int) -> tuple[Copies, tuple[int, int], Sequence[int], Sequence[int]]:
         """Return the copies that a block begins with, where its windows are read, in which steps, what lies first."""
@@ -206,7 +207,7 @@ class TileCalls:
                 groups=d.groups,
                 vectors=d.filters // d.lanes,
                 filter=out[1],
-                m_group=d.filters * d.tiling.elements * size,
+                m_group=d.filters * d.tiling.elements * d.tiling.parts * size,
                 out_group=d.filters * out[1],
                 bias_group=d.filters * size,
                 **{f"position{i}": step for i, step in enumerate(out[2:])},
@@ -298,7 +299,7 @@ class PreparedTiles:
 
 
 def transformed_weights(decision: Decision, w: Array) -> Array:
-    """Return filters at all points, computed in float64: (groups · elements · filters of a group, channels, 1).
+    """Return filters at all points, computed in float64: (groups · elements · parts · filters, channels of a part, 1).
 
     Parameters
     ----------
@@ -310,8 +311,9 @@ def transformed_weights(decision: Decision, w: Array) -> Array:
     for t in d.tiling.transforms:
         matrix = np.kron(matrix, as_array(t.weights))
     taps = w.reshape(len(w) * d.channels, -1).astype(np.float64)
-    values = (taps @ matrix.T).astype(d.dtype).reshape(d.groups, d.filters, d.channels, d.tiling.elements)
-    return values.transpose(0, 3, 1, 2).reshape(-1, d.channels, 1)
+    parts, own = d.tiling.parts, d.channels // d.tiling.parts
+    values = (taps @ matrix.T).astype(d.dtype).reshape(d.groups, d.filters, parts, own, d.tiling.elements)
+    return values.transpose(0, 4, 2, 1, 3).reshape(-1, own, 1)
 
 
 def _whole_lines(nbytes: int) -> int:

@@ -56,6 +56,8 @@ class Product:
         if shape is not None:
             cycles = shape.cycles(made.view, made.group, target)
             made = made._replace(tile=BestTile(shape, cycles))
+        # Its weights are not from afar: all tiles of a block pass over an element's before the next one's.
+        made = made._replace(target=target._replace(caches=(target.caches[0], 1 << 40, 1 << 40)))
         self.problem, self.target, self.decision, self.cycles = problem, target, made, cycles
 
     @property

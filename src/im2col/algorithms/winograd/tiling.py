@@ -37,11 +37,14 @@ class Tiling(NamedTuple):
     transforms : tuple of Transform
         Of each spatial axis.
     batch : int
+    parts : int
+        Into how many parts the channels of a group are divided, whose sums come together last.
     """
 
     geometry: Geometry
     transforms: tuple[Transform, ...]
     batch: int
+    parts: int = 1
 
     @property
     def counts(self) -> tuple[int, ...]:
