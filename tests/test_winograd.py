@@ -391,6 +391,18 @@ def test_who_asks_for_tiles_is_told_why_there_are_none(options: dict[str, Any], 
         conv(x, w, algorithm="winograd", **options)
 
 
+def test_kernels_are_compiled_in_a_second() -> None:
+    """What a plan compiles is bounded, whatever the axes: tiles get smaller, or there are none."""
+    for shape, kernel in (((1, 33, 9, 10, 11), (3, 3, 3)), ((1, 64, 57, 58), (5, 5)), ((1, 33, 50), (5,))):
+        prepared = plan(shape, np.ones((31, shape[1], *kernel), "f4"), algorithm="winograd", precision="fast")
+        assert prepared.ir().count("\n") < 13000, str(prepared)
+    four = np.ones((16, 16, 3, 3, 3, 3), "f4")
+    why = "tiles for kernels of (3, 3, 3, 3) take more code than is compiled"
+    with raises_exactly(ArgumentError, f"plan: algorithm 'winograd' cannot solve this: {why}; use algorithm='auto'"):
+        plan((1, 16, 5, 6, 7, 8), four, algorithm="winograd")
+    assert plan((1, 16, 5, 6, 7, 8), four).algorithm == "implicit"
+
+
 def test_a_wrong_precision() -> None:
     """It is named, with those that there are."""
     message = "conv: precision must be 'strict' or 'native' or 'fast', got 'exact'"

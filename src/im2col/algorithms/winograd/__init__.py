@@ -53,7 +53,7 @@ class Winograd:
             from ...engine.compiler import failure, refusal
             from ...engine.sequence import SEQUENCE
             from ..implicit import ALGORITHM as DIRECT
-            from .decide import admitted, decide, obstacle
+            from .decide import admitted, decide, obstacle, possible
             from .prepared import DecidedTiles, PreparedTiles
 
         why_not = obstacle(problem)
@@ -67,6 +67,8 @@ class Winograd:
                 f"no transform for kernels of {problem.geometry.kernel_size} is as exact as precision="
                 f"{problem.precision!r} wants it; precision='fast' admits some",
             )
+        if not possible(problem, target):
+            return Offer(0, f"tiles for kernels of {problem.geometry.kernel_size} take more code than is compiled")
         direct = offer_of(DIRECT, dataclasses.replace(problem, batch=1), threads)
         if direct.rank == 0:
             return Offer(0, f"what is not finite has to be computed directly, but {direct.reason}")

@@ -28,7 +28,7 @@ SIZES = {3: (2, 3, 4, 5, 6), 5: (2, 3, 4)}
 """m by r."""
 _MOST_GROWTH = {"strict": 1.0, "native": 2.0, "fast": 2.0}
 """How many times the rms error of plain sums that of a layer may be."""
-_ONE_SIGN, _FEW = 1.2, 3.5
+_ONE_SIGN, _FEW = 1.28, 8.0
 """How much more rounding grows where pixels are all of one sign, as after a ReLU, and where channels are few: one of so
 many. Measured by `python -m bench rounding`."""
 _PARTS = (1, 2)
@@ -36,6 +36,8 @@ _PARTS = (1, 2)
 _FAST = 230.0
 """Growth times the square root of a sum's terms, up to which errors stay below 2e-5 of the greatest result in float32:
 those of plain sums grow with that root. Measured likewise."""
+_MOST_UNROLLED = 700
+"""Elements of tiles in all kernels of a layer: about ten lines of LLVM's IR each."""
 _FEWEST_CHANNELS = 16
 """Of a group, also filters: with fewer, tiles cost more to make than their products save."""
 _FEWEST_PRODUCTS = 1 << 20
@@ -183,7 +185,7 @@ def decide(problem: Problem, target: Target, threads: int) -> tuple[Decision, fl
     How large tiles are decides bits, and so depends on neither the batch nor the threads; blocks may.
     """
     one = dataclasses.replace(problem, batch=1)
-    tilings = [_tiling(one, *way) for way in admitted(one)]
+    tilings = possible(one, target)
     cuts = [Cut(tiling, most) for tiling in tilings for most in blocks(one, tiling, 1)]
     best = min(cuts, key=lambda cut: estimate(one, target, cut.tiling, cut.most))
     found = Decision(one, target, best)
@@ -193,6 +195,19 @@ def decide(problem: Problem, target: Target, threads: int) -> tuple[Decision, fl
         most = min(blocks(problem, tiling, threads), key=lambda n: around(problem, target, tiling, n))
         found = Decision(problem, target, Cut(tiling, most))
     return found, cycles
+
+
+def possible(problem: Problem, target: Target) -> list[Tiling]:
+    """Return the ways to cut a problem that its precision admits, of those whose kernels LLVM compiles in a second."""
+    tilings = [_tiling(problem, *way) for way in admitted(problem)]
+    return [tiling for tiling in tilings if _unrolled(problem, target, tiling) <= _MOST_UNROLLED]
+
+
+def _unrolled(problem: Problem, target: Target, tiling: Tiling) -> int:
+    """Return how many elements of tiles all kernels unroll: a tail of channels or filters has loops of its own."""
+    lanes = target.vector_bytes // problem.dtype.itemsize
+    into, out = (1 + bool(n % lanes) for n in (problem.group_channels, problem.group_filters))
+    return tiling.elements * (into + out * len(tiling.kept()))
 
 
 def _tiling(problem: Problem, transforms: tuple[Transform, ...], parts: int) -> Tiling:
