@@ -156,7 +156,7 @@ CASES = {
     "groups": Case((1, 24, 10, 11), 12, (3, 3), {"padding": 1, "groups": 3}),
     "groups, channels last": Case((1, 10, 11, 24), 18, (3, 3), {"padding": 1, "groups": 2, "layout": "NHWC"}),
     "uneven padding": Case((1, 8, 9, 9), 8, (3, 3), {"padding": ((0, 3), (5, 1))}),
-    "5×5": Case((1, 8, 11, 12), 9, (5, 5), {"padding": 2}),
+    "5×5": Case((1, 20, 11, 12), 9, (5, 5), {"padding": 2}),
     "3×5": Case((1, 8, 11, 12), 9, (3, 5), {"padding": 2}),
     "3×1": Case((1, 8, 11, 12), 9, (3, 1), {}),
     "1-d": Case((3, 8, 40), 9, (3,), {"padding": "causal"}),
