@@ -50,6 +50,55 @@ class Mutation:
 
 MUTATIONS = [
     Mutation(
+        "algorithms/winograd/cook_toom.py",
+        "tuple(p**i / scale for i in range(r))",
+        "tuple(p**i * scale for i in range(r))",
+        "filters at a point are divided by what the others' polynomial is there",
+        "test_winograd.py::test_transforms_are_exact",
+    ),
+    Mutation(
+        "algorithms/winograd/tiling.py",
+        "corner = np.arange(tiles.start, tiles.stop) * t.m - before",
+        "corner = np.arange(tiles.start, tiles.stop) * t.m",
+        "windows of tiles forget the padding",
+        "test_winograd.py::test_layers",
+    ),
+    Mutation(
+        "algorithms/winograd/tiling.py",
+        "kept.append(np.minimum(t.m, self.geometry.output_shape[axis] - corner))",
+        "kept.append(np.minimum(t.m, self.geometry.output_shape[axis] - corner + 1))",
+        "a tile keeps a position behind the map's end",
+        "test_winograd.py::test_maps_that_no_tiles_fill",
+    ),
+    Mutation(
+        "algorithms/winograd/tiling.py",
+        "(tiles.stop - 1) * t.m - before + t.size",
+        "(tiles.stop - 1) * t.m - before + t.m",
+        "the copy of a block ends with its positions, not with its windows",
+        "test_winograd.py::test_layers",
+    ),
+    Mutation(
+        "algorithms/winograd/into_tiles.py",
+        "b.inside(b.sub(i, low), b.sub(high, low))",
+        "b.inside(b.sub(i, low), high)",
+        "a window that begins in the padding sees pixels behind the image",
+        "test_winograd.py::test_layers",
+    ),
+    Mutation(
+        "algorithms/winograd/out_of_tiles.py",
+        "vectors.values = [b.plus(vectors.values[0], wrong)]",
+        "vectors.values = [wrong]",
+        "only the last filters say what is not finite",
+        "test_winograd.py::test_what_overflows_on_the_way_is_computed_directly",
+    ),
+    Mutation(
+        "algorithms/winograd/decide.py",
+        "growth = law * (_ONE_SIGN / math.sqrt(parts) + _FEW / p.group_channels)",
+        "growth = law / math.sqrt(parts)",
+        "tiles that round more than their precision promises",
+        "test_winograd.py::test_precision_is_as_promised",
+    ),
+    Mutation(
         "spec/geometry.py",
         "(n - span) // s + 1 for n, span, s",
         "(n - span + 1) // s for n, span, s",
