@@ -338,9 +338,16 @@ MUTATIONS = [
     ),
     Mutation(
         "engine/sequence.py",
-        "enumerate((COPY, CALL, SUM))",
-        "enumerate((CALL, COPY, SUM))",
+        "_all(b, at, copies, COPY, starts)",
+        "_all(b, at, copies, CALL, starts)",
         "steps are read by the signature of the others",
+        "test_sequence.py",
+    ),
+    Mutation(
+        "engine/sequence.py",
+        "b.mul(turn, advance)",
+        "advance",
+        "every turn is the second one",
         "test_sequence.py",
     ),
     Mutation(

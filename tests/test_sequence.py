@@ -102,12 +102,12 @@ def test_calls_take_turns() -> None:
     wanted = [each.copy() for each in given]
     add = partial(Step, required(ADDED))
     calls = [add(((0, 0), (1, 0), (2, 0), (0, 0)), (5, 1)), add(((2, 0), (1, 8), (3, 0), (0, 0)), (0, -2))]
-    sums = [Step(required(DOUBLED), ((3, 0), (4, 8)), (1,))]
-    Steps([Round((), calls, sums, 3, 4)], None, ()).run(*given)
-    for turn in range(3):
-        wanted[2][0] += wanted[0][0] + wanted[1][0] + 5 + 1 + 4 * turn
-        wanted[3][0] += wanted[2][0] + wanted[1][1] - 2 + 4 * turn
-    wanted[3][0] = 2 * wanted[4][1] + 1
+    sums = [Step(required(DOUBLED), ((5, 0), (3, 0)), (1,))]
+    Steps([Round((), calls, sums, 4, 3)], None, ()).run(*given)
+    for turn in range(4):
+        wanted[2][0] += wanted[0][0] + wanted[1][0] + 5 + 1 + 3 * turn
+        wanted[3][0] += wanted[2][0] + wanted[1][1] - 2 + 3 * turn
+    wanted[5][0] = 2 * wanted[3][0] + 1
     assert [each.tolist() for each in given] == [each.tolist() for each in wanted]
 
 

@@ -248,7 +248,7 @@ class FilterShape(NamedTuple):
                 out_image=view.out_image,
                 out_group=view.out_filter * filters,
                 out_block=view.out_filter * each.width,
-                block=len(rows) if far else max(1, tiling.caches[1] // 4 // max(1, row_bytes)),
+                block=max(1, tiling.caches[1] // 4 // max(1, row_bytes)),
                 tiles=tiles,
                 x_tile=step * positions,
                 out_tile=view.out_position[-1] * positions,
