@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ...engine.copies import Copies
     from ...engine.target import Target
     from ...engine.team import Together
+    from .bands import BandedCopy
     from .packing import FilterBlocks, PackedAt
 
     Array = NDArray[Any]
@@ -37,6 +38,8 @@ _MANY = 32
 """Units of work for a thread of which one more or less makes no difference."""
 WEIGHTS, BIAS, GIVEN_WEIGHTS, GIVEN_BIAS, X, OUT = range(ARRAYS)
 """What a layer's calls are about: weights and bias as they are packed and as they were given, image, result."""
+ROOM = GIVEN_WEIGHTS
+"""Where weights are packed already: room for copies of the image."""
 
 
 class TileRun(NamedTuple):
@@ -50,11 +53,19 @@ class TileRun(NamedTuple):
         For each of the blocks: the kernel, its job, and bytes by which its pixels start later.
     tables : tuple of ndarray
         What the jobs point at, kept alive.
+    positions : int
+        Along the last axis of the map, of a row of the table; 0 where bands are not made of them.
     """
 
     rows: int
     calls: tuple[tuple[Kernel, NDArray[np.int64], int], ...]
     tables: tuple[NDArray[Any], ...]
+    positions: int = 0
+
+    @property
+    def starts(self) -> tuple[NDArray[np.int64], int]:
+        """Where its rows start in the result, in bytes, and their positions, where bands are made of them."""
+        return self.tables[1][:, 1], self.positions
 
 
 class Tables(NamedTuple):
@@ -88,6 +99,11 @@ class Tables(NamedTuple):
         """The kernels that are called, each once."""
         return tuple(dict.fromkeys(kernel for run in self.runs for kernel, *_ in run.calls))
 
+    @property
+    def starts(self) -> list[tuple[NDArray[np.int64], int]]:
+        """Those of each run."""
+        return [run.starts for run in self.runs]
+
 
 def job_table(words: Sequence[str], **values: Any) -> NDArray[np.int64]:
     """Return a kernel's job: its words in order, tables by their addresses."""
@@ -119,6 +135,9 @@ class Calls:
         Of those images.
     bands : int
         How many bands of the map there are to be, for `bands`; 0 where `run` runs them all.
+    banded : BandedCopy or None
+        What is read instead of the image, band by band. Each task makes its own, in a part of `room_bytes` that are its
+        own, too.
 
     Raises
     ------
@@ -126,22 +145,33 @@ class Calls:
         If a kernel cannot be compiled, after the engine's warning.
     """
 
-    def __init__(self, tables: Tables, target: Target, batch: int, threads: int, flops: int, bands: int = 0) -> None:
-        self.target, self.threads = target, threads
+    def __init__(
+        self,
+        tables: Tables,
+        target: Target,
+        batch: int,
+        threads: int,
+        flops: int,
+        bands: int = 0,
+        banded: BandedCopy | None = None,
+    ) -> None:
+        self.target, self.threads, self.images = target, threads, batch
         wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
         ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted, threads)
-        self._tables, self._ranges = tables, ranges
+        self._tables, self._ranges, self._copy = tables, ranges, banded
         self.tasks: list[Steps] = []
+        self.room_bytes = 0
         for r in ranges:
             keep: list[Any] = [tables]
-            self.tasks.append(Steps([Round(calls=self._calls(r, keep))], target, keep))
+            rounds = [Round(calls=self._calls(r, keep))] if banded is None else self._in_bands(banded, r, keep)
+            self.tasks.append(Steps(rounds, target, keep))
         self._together: Together | None = None
         if len(ranges) > 1 and not bands:
             with importing:
                 from ...engine.team import Together  # small layers need no threads
             self._together = Together(self.tasks, target, threads, worth_waking=flops >= _WORTH_WAKING)
 
-    def behind(self, copies: Copies, at: Sequence[int]) -> tuple[Round, object]:
+    def behind(self, copies: Copies, at: Sequence[int], room_at: int = 0) -> tuple[list[Round], object]:
         """Return those of the only task behind copies that make what they read, and what is to be kept for them.
 
         Parameters
@@ -149,12 +179,25 @@ class Calls:
         copies : Copies
         at : sequence of int
             Where image, packed weights, packed bias and result begin in their arrays, in bytes.
+        room_at : int
+            Where copies of the image have room behind the packed weights.
         """
         (ranges,), keep = self._ranges, [self._tables, copies]
-        return Round(copies.steps, self._calls(ranges, keep, at)), keep
+        if self._copy is None:
+            return [Round(copies.steps, self._calls(ranges, keep, at))], keep
+        return [Round(copies.steps), *self._in_bands(self._copy, ranges, keep, at, (WEIGHTS, room_at))], keep
+
+    @property
+    def copies_once(self) -> bool:
+        """Whether all calls read one copy, or the image itself."""
+        (ranges,) = self._ranges
+        if self._copy is None:
+            return True
+        bands = self._copy.bands(self._tables.starts, _rows_of(self._tables.runs, ranges), self.target.caches[1])
+        return self.images == len(bands) == 1
 
     def block_by_block(
-        self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int]
+        self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int], room_at: int
     ) -> tuple[list[Round], object]:
         """Return those of the only task for each block of filters behind the copies that pack it, all to one place.
 
@@ -166,13 +209,50 @@ class Calls:
             For each block, in order.
         nbytes : sequence of int
             Of the packed blocks, for each of `Tables.blocks`.
+        room_at : int
+            As for `behind`.
         """
         (ranges,), keep = self._ranges, [self._tables, before, packed]
         rounds = [Round(before.steps)]
         for i, copies in enumerate(packed):
             blocks = ranges._replace(blocks=(i, i + 1))
-            rounds.append(Round(copies.steps, self._calls(blocks, keep, nbytes=nbytes)))
+            if self._copy is None:
+                calls = self._calls(blocks, keep, nbytes=nbytes)
+            else:
+                (made,) = self._in_bands(self._copy, blocks, keep, room=(WEIGHTS, room_at), nbytes=nbytes)
+                rounds += [Round(made.copies)] * (i == 0)
+                calls = list(made.calls)
+            rounds.append(Round(copies.steps, calls))
         return rounds, keep
+
+    def _in_bands(
+        self,
+        copy: BandedCopy,
+        ranges: _Ranges,
+        keep: list[Any],
+        at: Sequence[int] = (0, 0, 0, 0),
+        room: tuple[int, int] | None = None,
+        nbytes: Sequence[int] | None = None,
+    ) -> list[Round]:
+        """Return a task's rounds: for each band the copy, and the calls that read it.
+
+        `room` says where the copies have it, if not at the end of what other tasks have; the rest is as for `_calls`.
+        """
+        tables, (x_at, w_at, bias_at, out_at) = self._tables, at
+        number, first = room or (ROOM, self.room_bytes)
+        bands = copy.bands(tables.starts, _rows_of(tables.runs, ranges), self.target.caches[1])
+        if room is None:
+            self.room_bytes += copy.room_bytes(bands)
+        keep.append(copy)
+        each = copy.copy.shape[0] // tables.groups
+        channels = ranges.groups[0] * each, ranges.groups[1] * each
+        one, rounds = ranges._replace(images=(0, 1)), []
+        for image in range(*ranges.images):
+            for band in bands:
+                steps = copy.steps(band, channels, (number, first), (X, x_at + image * copy.origin[0]))
+                before = first - band.first * copy.source.to[1], w_at, bias_at, out_at + image * copy.view.out_image
+                rounds.append(Round(steps, self._calls(one, keep, before, nbytes, band.rows, number)))
+        return rounds
 
     def _calls(
         self,
@@ -180,13 +260,29 @@ class Calls:
         keep: list[Any],
         at: Sequence[int] = (0, 0, 0, 0),
         nbytes: Sequence[int] | None = None,
+        rows: Sequence[tuple[int, int]] | None = None,
+        x_number: int = X,
     ) -> list[Step]:
-        """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin."""
+        """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin.
+
+        Parameters
+        ----------
+        ranges : _Ranges
+        keep : list
+            What is to be kept for them is added.
+        at : sequence of int
+            As for `behind`.
+        nbytes : sequence of int, optional
+            As for `block_by_block`.
+        rows : sequence of (int, int), optional
+            Those of each run's table, if not all of the ranges'.
+        x_number : int
+            The array that is read.
+        """
         calls, tables = [], self._tables
         x_at, w_at, bias_at, out_at = at
         sizes = nbytes or [0] * len(tables.blocks)
-        for run in tables.runs:
-            first, stop = (run.rows * edge // ranges.pieces for edge in ranges.rows)
+        for run, (first, stop) in zip(tables.runs, rows or _rows_of(tables.runs, ranges), strict=True):
             before = 0
             for each, place, size, (kernel, job, x) in zip(tables.blocks, tables.places, sizes, run.calls, strict=True):
                 blocks = [min(max(edge - before, 0), each.blocks) for edge in ranges.blocks]
@@ -198,14 +294,14 @@ class Calls:
                 weights_at = place.weights_at if nbytes is None else -blocks[0] * size
                 out = each.first * tables.out_filter
                 packed = (WEIGHTS, w_at + weights_at), (BIAS, bias_at + place.bias_at)
-                where = ((X, x_at + x), *packed, (OUT, out_at + out))
+                where = ((x_number, x_at + x), *packed, (OUT, out_at + out))
                 calls.append(Step(required(kernel, self.target), where, (job.ctypes.data, task.ctypes.data)))
         return calls
 
-    def run(self, x: Array, out: Array, weights: Array, bias: Array) -> None:
-        """Run them all for image, result, packed weights and packed bias."""
+    def run(self, x: Array, out: Array, weights: Array, bias: Array, room: Array | None = None) -> None:
+        """Run them all for image, result, packed weights and packed bias, with room for copies if they need it."""
         run = self._together.run_ids if self._together else self.tasks[0].run_ids
-        run(*map(id, (weights, bias, weights, bias, x, out)))
+        run(*map(id, (weights, bias, weights if room is None else room, bias, x, out)))
 
     def run_at(self, x: int, w: int, bias: int, out: int) -> None:
         """Run them all for arrays at these addresses."""
@@ -224,6 +320,12 @@ class Calls:
         if len(self.tasks) > 1:
             return None
         return partial(self.tasks[0].run_ids, id(weights), id(bias), id(weights), id(bias))
+
+
+def _rows_of(runs: Sequence[TileRun], ranges: _Ranges) -> list[tuple[int, int]]:
+    """Return the rows of each run's table that a task covers."""
+    first, stop = ranges.rows
+    return [(run.rows * first // ranges.pieces, run.rows * stop // ranges.pieces) for run in runs]
 
 
 def one_task(flops: int) -> bool:

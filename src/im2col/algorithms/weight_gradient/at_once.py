@@ -105,7 +105,7 @@ def at_once(
         return None
     with suppress(EngineError):
         computed, keep = calls.behind(copies, (0, 0, 0, 0))
-        steps = Steps([computed, Round(last.steps)], calls.target, (keep, last))
+        steps = Steps([*computed, Round(last.steps)], calls.target, (keep, last))
         any_threads = one_task(flops) and gather.worthy_threads(nbytes, 2) == 1
         cleared = room is not None and room[0].size > room[1].size
         return GradientAtOnce(steps, room and room[0], panel and panel[0], result and result[0], cleared, any_threads)
