@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+TURNING = 0.625, 50_000.0
+"""Cycles of a byte of an image that is copied whole, with channels last, and of such a copy, as fitted on a Zen 5."""
 Cycles = tuple[float, float, float]
 """Of something done to a vector of up to 16, of up to 32, and of up to 64 bytes."""
 
@@ -24,7 +26,7 @@ class Pace(NamedTuple):
     plane : float
         Cycles that a tap is held up where each channel is a plane of its own, whose lines no prefetcher foresees.
     turning : (float, float)
-        Cycles of a byte of an image that is copied with channels last, and of such a copy, before it is read.
+        As `TURNING`, of an image that is copied band by band.
     """
 
     family: str
@@ -33,7 +35,7 @@ class Pace(NamedTuple):
     store: Cycles
     latency: int
     plane: float = 0.0
-    turning: tuple[float, float] = (0.625, 50_000.0)
+    turning: tuple[float, float] = TURNING
 
 
 ZEN_1 = Pace("Zen", (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (1.0, 2.0, 4.0), 5)

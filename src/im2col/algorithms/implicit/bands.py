@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...engine.compiler import required
-from ...engine.gather_plan import plan_copy
 from ...engine.sequence import Step
+from ...importing import importing
 from .view import LINE
 
 if TYPE_CHECKING:
@@ -139,6 +139,9 @@ class BandedCopy(NamedTuple):
         EngineError
             If a kernel cannot be compiled, after the engine's warning.
         """
+        with importing:
+            from ...engine.gather_plan import plan_copy  # a layer that is read in place copies nothing
+
         source, (first, stop) = self.source, channels
         shape = stop - first, band.stop - band.first, *source.shape[2:]
         to, origin = first * source.to[0], first * source.origin[0] + band.first * source.origin[1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine.compiler import failure
+from ...engine.pace import TURNING
 from ...spec.arrays import is_registered
 from ...spec.geometry import Geometry
 from ...spec.strides import dense_strides
@@ -323,13 +324,13 @@ def _read_as(problem: Problem, target: Target, way: _Way) -> list[tuple[Decision
         candidate = decision(copy, geometry, (0, *strides))
         if candidate is not None:
             made, cycles = candidate
-            found.append((made, cycles + _copied_cycles(moved, turned or apart, in_place, target)))
+            found.append((made, cycles + _copied_cycles(made, moved, turned or apart, in_place)))
     return [pair for pair in found if pair is not None]
 
 
-def _copied_cycles(nbytes: int, turned: bool, in_place: bool, target: Target) -> float:
+def _copied_cycles(made: Decision, nbytes: int, turned: bool, in_place: bool) -> float:
     """Return the cycles of copying so many bytes, which need not be copied if they can be read in place."""
-    a_byte, a_copy = target.pace.turning
+    a_byte, a_copy = made.target.pace.turning if made.banded else TURNING
     return nbytes * (a_byte if turned else _STRAIGHT_CYCLES) + in_place * a_copy
 
 

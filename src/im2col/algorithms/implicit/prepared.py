@@ -18,7 +18,7 @@ from ...spec.padded import fill_padded
 from .dots import corrected, interleaved
 from .packing import pack
 from .view import LINE, Copy
-from .work import READ_IN_PLACE, Calls
+from .work import READ_IN_PLACE, Calls, room_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +71,18 @@ class DecidedLayer:
         images = self.banded_images if d.banded else p.batch
         flops = p.flops // p.batch * images
         return Calls(self.tables, d.target, images, self.threads, flops, banded=d.banded)
+
+    @property
+    def more_copied_bytes(self) -> int:
+        """Return how many more bytes than of one copy a thread keeps: several copies, or bands for all tasks."""
+        d, p = self.decision, self.problem
+        if d.copy is None:
+            return 0
+        if d.banded is None:
+            return (d.copy.images(p.batch) - 1) * d.copy.pitch
+        images = self.banded_images
+        flops = p.flops // p.batch * images
+        return room_bytes(self.tables, d.target, images, self.threads, flops, d.banded) - d.copy.nbytes
 
     @property
     def banded_images(self) -> int:
@@ -232,7 +244,7 @@ class PreparedLayer:
         p = self._problem
         room = getattr(self._arena, "copy", None)
         if room is None:
-            if copy is not self._copy:
+            if copy is not self._copy or copy.origin is not None:
                 require_memory(copy.nbytes, READ_IN_PLACE, "the dense copy of one image")
             room = self._arena.copy = _allocate(copy, copy.images(p.batch) if copy is self._copy else 1)
             if copy.padded and "constant" in p.padding_modes:

@@ -156,8 +156,7 @@ class Calls:
         banded: BandedCopy | None = None,
     ) -> None:
         self.target, self.threads, self.images = target, threads, batch
-        wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
-        ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted, threads)
+        ranges = _bands(tables, batch, bands) if bands else _tasks(tables, batch, threads, flops)
         self._tables, self._ranges, self._copy = tables, ranges, banded
         self.tasks: list[Steps] = []
         self.room_bytes = 0
@@ -320,6 +319,19 @@ class Calls:
         if len(self.tasks) > 1:
             return None
         return partial(self.tasks[0].run_ids, id(weights), id(bias), id(weights), id(bias))
+
+
+def room_bytes(tables: Tables, target: Target, batch: int, threads: int, flops: int, copy: BandedCopy) -> int:
+    """Return the bytes that tasks need for copies band by band: `Calls.room_bytes`, before any kernel is loaded."""
+    second = target.caches[1]
+    each = (copy.bands(tables.starts, _rows_of(tables.runs, r), second) for r in _tasks(tables, batch, threads, flops))
+    return sum(map(copy.room_bytes, each))
+
+
+def _tasks(tables: Tables, batch: int, threads: int, flops: int) -> list[_Ranges]:
+    """Return what each of a layer's tasks covers."""
+    wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
+    return _cut(tables, batch, wanted, threads)
 
 
 def _rows_of(runs: Sequence[TileRun], ranges: _Ranges) -> list[tuple[int, int]]:
