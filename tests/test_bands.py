@@ -70,13 +70,15 @@ def test_a_batch_in_several_lists(most: int, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("threads", [1, 4])
 def test_bands_read_what_they_copy(threads: int) -> None:
     """Every row of every table is computed once, from rows of the image that are in its band."""
-    for case in CASES.values():
+    for case in list(CASES.values())[threads % 4 :: 4]:
         problem = problem_of(case, "float32")
         layer = DecidedLayer(problem, decide.decide(problem, host()), threads)
         copy = layer.decision.banded
         if copy is None:
             continue
         runs = layer.tables.runs
+        assert layer.calls is not None
+        assert layer.calls.room_bytes == layer.more_copied_bytes + copy.copy.nbytes, "what a plan says that it takes"
         found = copy.bands(layer.tables.starts, [(0, run.rows) for run in runs], host().caches[1])
         g, per = copy.view.geometry, copy.source.per
         for i, run in enumerate(runs):
