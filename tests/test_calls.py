@@ -126,9 +126,9 @@ def test_weights_that_outweigh_the_image_are_packed_block_by_block(
     rounds: list[int] = []
     block_by_block = Calls.block_by_block
 
-    def noted(self: Calls, before: Any, packed: Any, nbytes: Any) -> Any:
+    def noted(self: Calls, before: Any, packed: Any, *rest: Any) -> Any:
         rounds.append(len(packed))
-        return block_by_block(self, before, packed, nbytes)
+        return block_by_block(self, before, packed, *rest)
 
     monkeypatch.setattr(Calls, "block_by_block", noted)
     shape = (1, 5, 5, 8) if options.get("layout") else (1, 8, 5, 5)

@@ -44,6 +44,7 @@ _KERNELS = [
     gather_kernels.long_runs(),
     *(gather_kernels.strided_runs(size, step * size) for size in copies.DTYPES for step in (2, 3)),
     *(gather_kernels.tiles(size, side) for size, sides in copies.SIDES.items() for side in sides),
+    *(gather_kernels.planes(size, side) for size, sides in copies.SIDES.items() for side in sides),
     *(scatter_kernels.sum_lines(*made) for made in sums.kernels_of(sums.PAIRS)),
 ]
 KERNELS = {kernel.name: kernel for kernel in _KERNELS}

@@ -64,6 +64,7 @@ def test_the_matrix_names_every_kernel() -> None:
     every |= {gather_kernels.long_runs().name}
     every |= {gather_kernels.strided_runs(size, step * size).name for size in DTYPES for step in (2, 3)}
     every |= {gather_kernels.tiles(size, side).name for size, sides in SIDES.items() for side in sides}
+    every |= {gather_kernels.planes(size, side).name for size, sides in SIDES.items() for side in sides}
     assert every == set(MATRIX)
     assert all(name.startswith(f"copy_{family}") for family, part in FAMILIES.items() for name in part)
 
@@ -107,14 +108,14 @@ CHW  70,5,13  3 1  rows    channel-first  tiles:8    tiles:8    tiles:8    tiles
 CHW  70,5,13  3 1  rows    channel-last   tiles:8    tiles:8    tiles:8    tiles:4    strided
 CHW  70,5,13  3 1  columns channel-first  short:11   short:22   short:44   long       long
 CHW  70,5,13  3 1  columns channel-last   short:11*2 short:22*2 short:44*2 long       long
-CHW  19,5,7   1 1  rows    channel-first  tiles:16   tiles:16   tiles:8    tiles:4    strided
-CHW  19,5,7   1 1  rows    channel-last   tiles:16   tiles:16   tiles:8    tiles:4    strided
+CHW  19,5,7   1 1  rows    channel-first  tiles:16   tiles:16   planes:8   planes:4   strided
+CHW  19,5,7   1 1  rows    channel-last   tiles:16   tiles:16   planes:8   planes:4   strided
 CHW  19,5,7   1 1  columns channel-first  long       long       long       long       long
 CHW  19,5,7   1 1  columns channel-last   long       long       long       long       long
 HWC  5,7,19   1 1  rows    channel-first  long       long       long       long       long
 HWC  5,7,19   1 1  rows    channel-last   long       long       long       long       long
-HWC  5,7,19   1 1  columns channel-first  tiles:16   tiles:16   tiles:8    tiles:4    strided
-HWC  5,7,19   1 1  columns channel-last   tiles:16   tiles:16   tiles:8    tiles:4    strided
+HWC  5,7,19   1 1  columns channel-first  tiles:16   tiles:16   planes:8   planes:4   strided
+HWC  5,7,19   1 1  columns channel-last   tiles:16   tiles:16   planes:8   planes:4   strided
 CHW  5,3,3    3 1  rows    channel-first  short:45   long       long       long       long
 CHW  5,3,3    3 1  rows    channel-last   tiles:4    tiles:4    tiles:4    tiles:4    short:16
 CHW  5,3,3    3 1  columns channel-first  short:45   long       long       long       long
@@ -144,7 +145,9 @@ def kernel_names(word: str, itemsize: int) -> list[str]:
     """Return the names behind a word of the table above; ``*2`` means a call for a table and one for its rest."""
     name, _, calls = word.partition("*")
     family, _, number = name.partition(":")
-    return ["copy_" + (WORDS | {"tiles": "tiles_{0}_{1}"})[family].format(itemsize, number)] * int(calls or 1)
+    return [
+        "copy_" + (WORDS | {"tiles": "tiles_{0}_{1}", "planes": "planes_{0}_{1}"})[family].format(itemsize, number)
+    ] * int(calls or 1)
 
 
 @pytest.mark.parametrize("line", COLUMN_MATRICES.strip().splitlines())

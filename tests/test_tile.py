@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
 
-TARGETS = ("avx512", "avx2", "neon")
+TARGETS = ("avx512", "avx2", "zen3", "neon")
 
 
 @pytest.fixture(autouse=True)

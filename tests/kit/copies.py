@@ -29,6 +29,9 @@ DTYPES = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
 SIDES = {1: (4, 8, 16), 2: (4, 8, 16), 4: (4, 8), 8: (4,)}
 """The sides of tiles, by element size; elements of 16 bytes have none."""
 
+PLANE = 64
+"""Bytes from one run to the next from which each is a plane."""
+
 EDGES = (4, 5, 7, 8, 9, 11, 15, 16, 17, 23, 31, 32, 33, 37)
 """For each side: side - 1, side, side + 1, twice the side and its neighbours, and primes."""
 
@@ -167,8 +170,10 @@ def tiles() -> dict[str, list[Copy]]:
     """Return transposes of every pair of edge sizes, by the largest tile that fits: apart, and with overlap."""
     matrix: dict[str, list[Copy]] = {}
     for itemsize, across, entries in itertools.product(SIDES, EDGES, EDGES):
-        cases = matrix.setdefault(f"copy_tiles_{itemsize}_{side_of(itemsize, entries, across)}", [])
-        far = (across + 2) * itemsize
+        side, far = side_of(itemsize, entries, across), (across + 2) * itemsize
+        if far >= PLANE and entries >= 2 * side:
+            continue  # below
+        cases = matrix.setdefault(f"copy_tiles_{itemsize}_{side}", [])
         cases.append(Copy(itemsize, (across, entries), (itemsize, far), dense(itemsize, (across, entries))))
         if (across + entries) % 3 == 0:
             steps = dense(itemsize, (across, entries), gap=itemsize + 1)
@@ -180,7 +185,28 @@ def tiles() -> dict[str, list[Copy]]:
     return matrix
 
 
-FAMILIES = {"short_runs": short_runs(), "long_runs": long_runs(), "strided_runs": strided_runs(), "tiles": tiles()}
+def planes() -> dict[str, list[Copy]]:
+    """Return transposes of planes that lie apart, at least two tiles of them, the same way."""
+    matrix: dict[str, list[Copy]] = {}
+    for itemsize, across, entries in itertools.product(SIDES, EDGES, EDGES):
+        side, far = side_of(itemsize, entries, across), max(PLANE, (across + 2) * itemsize)
+        if entries < 2 * side:
+            continue
+        cases = matrix.setdefault(f"copy_planes_{itemsize}_{side}", [])
+        cases.append(Copy(itemsize, (across, entries), (itemsize, far), dense(itemsize, (across, entries))))
+        if (across + entries) % 3 == 0:
+            steps = dense(itemsize, (across, entries), gap=itemsize + 1)
+            cases.append(Copy(itemsize, (across, entries), (itemsize, -far - 1), steps))
+    return matrix
+
+
+FAMILIES = {
+    "short_runs": short_runs(),
+    "long_runs": long_runs(),
+    "strided_runs": strided_runs(),
+    "tiles": tiles(),
+    "planes": planes(),
+}
 
 MATRIX = {name: cases for family in FAMILIES.values() for name, cases in family.items()}
 

@@ -10,6 +10,7 @@ kernel            a run is
 ``long_runs``     more bytes than a vector, contiguous in both arrays
 ``strided_runs``  elements that are contiguous in the destination and a step apart in the source
 ``tiles``         one element; a square of them, with an axis along which the source is contiguous, is transposed
+``planes``        the same where each element of a run lies in a plane of its own, walked plane by plane
 ================  =========================================================================================
 """
 
@@ -61,6 +62,12 @@ def strided_runs(itemsize: int, step: int) -> Kernel:
 def tiles(itemsize: int, side: int) -> Kernel:
     """Return the kernel that transposes tiles of `side` × `side` elements of `itemsize` bytes in registers."""
     return Kernel(f"copy_tiles_{itemsize}_{side}", _tiles, (itemsize, side), _ARGUMENTS)
+
+
+@cache
+def planes(itemsize: int, side: int) -> Kernel:
+    """Return the kernel that transposes such tiles, two side by side, all that a few planes have before the next."""
+    return Kernel(f"copy_planes_{itemsize}_{side}", _planes, (itemsize, side), _ARGUMENTS)
 
 
 @contextmanager
@@ -139,16 +146,37 @@ def _tiles(name: str, _target: Target, itemsize: int, side: int) -> str:
     tile that would pass the end overlaps the one before it.
     """
     b = Builder(name, _SIGNATURE)
-    row = b.vector(b.integer(itemsize), side)
     last_entry, last_across = b.sub(b["runs"], b.constant(side)), b.sub(b["across"], b.constant(side))
     # Two loops over tiles: along the source's contiguous axis (j), then along the destination's (i), in elements.
     with _nest(b) as (dst, src), b.loop(b["across"], step=side) as far:
         j = b.smaller(far, last_across)
-        from_j, to_j = b.at(src, b.mul(j, itemsize)), b.at(dst, b.mul(j, b["apart"]))
         with b.loop(b["runs"], step=side) as near:
-            i = b.smaller(near, last_entry)
-            rows = [b.load(b.at(from_j, b.entry(b["*table"], b.add(i, b.constant(k)))), row) for k in range(side)]
-            to = b.at(to_j, b.mul(i, itemsize))
-            for k, column in enumerate(b.transpose(rows)):
-                b.store(column, b.at(to, b.mul(b["apart"], k)))
+            _transpose(b, dst, src, b.smaller(near, last_entry), j, itemsize, side)
     return b.finish()
+
+
+def _planes(name: str, _target: Target, itemsize: int, side: int) -> str:
+    """Write the kernel of `planes`: that of `tiles`, but for the order, with at least twice as many runs.
+
+    Lines of the source are read as they follow one another, by few planes at a time, which prefetchers notice; lines of
+    the destination are filled whole, if they begin where its runs do.
+    """
+    b = Builder(name, _SIGNATURE)
+    last_pair, last_across = b.sub(b["runs"], b.constant(2 * side)), b.sub(b["across"], b.constant(side))
+    with _nest(b) as (dst, src), b.loop(b["runs"], step=2 * side) as near:
+        first = b.smaller(near, last_pair)
+        second = b.add(first, b.constant(side))
+        with b.loop(b["across"], step=side) as far:
+            j = b.smaller(far, last_across)
+            _transpose(b, dst, src, first, j, itemsize, side)
+            _transpose(b, dst, src, second, j, itemsize, side)
+    return b.finish()
+
+
+def _transpose(b: Builder, dst: Any, src: Any, entry: Any, at: Any, itemsize: int, side: int) -> None:
+    """Transpose a tile: elements from `at` on of the runs from `entry` on."""
+    row = b.vector(b.integer(itemsize), side)
+    origin, to = b.at(src, b.mul(at, itemsize)), b.at(b.at(dst, b.mul(at, b["apart"])), b.mul(entry, itemsize))
+    rows = [b.load(b.at(origin, b.entry(b["*table"], b.add(entry, b.constant(k)))), row) for k in range(side)]
+    for k, column in enumerate(b.transpose(rows)):
+        b.store(column, b.at(to, b.mul(b["apart"], k)))

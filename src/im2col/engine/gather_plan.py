@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..memory import recalled
-from .gather_kernels import OUTER_LOOPS, SHORT_RUN_BYTES, long_runs, short_runs, strided_runs, tiles
+from .gather_kernels import OUTER_LOOPS, SHORT_RUN_BYTES, long_runs, planes, short_runs, strided_runs, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +37,8 @@ _STRIDED_RUN = 16
 _TILE_BYTES = 32
 """Bytes of a tile's rows: wider vectors move no more bytes a cycle through shuffles on the machines measured."""
 _SMALLEST_TILE, _GREATEST_TILE = 4, 16
+_PLANE_BYTES = 64
+"""Bytes from a run to the next from which each has lines of the caches to itself."""
 _TILED_RUN = 6
 """Elements up to which a run is copied tile by tile, if there are twice as many positions across."""
 
@@ -149,7 +151,9 @@ def _tiles(axes: list[_Axis], across: _Axis, itemsize: int) -> tuple[Call, ...]:
         if side < _SMALLEST_TILE:
             calls += _calls([*outer, across], table, start, _Inner(short_runs(itemsize), itemsize))
             continue
-        kernel = tiles(itemsize, 1 << (side.bit_length() - 1))
+        side = 1 << (side.bit_length() - 1)
+        in_planes = len(table) == 1 and abs(table[0].src) >= _PLANE_BYTES and entries >= 2 * side
+        kernel = planes(itemsize, side) if in_planes else tiles(itemsize, side)
         calls += _calls(outer, table, start, _Inner(kernel, itemsize, 0, across.n, across.dst))
     return tuple(calls)
 

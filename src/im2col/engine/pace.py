@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+TURNING = 0.625, 50_000.0
+"""Cycles of a byte of an image that is copied whole, with channels last, and of such a copy, as fitted on a Zen 5."""
 Cycles = tuple[float, float, float]
 """Of something done to a vector of up to 16, of up to 32, and of up to 64 bytes."""
 
@@ -21,6 +23,10 @@ class Pace(NamedTuple):
         Cycles of a load or a broadcast from the first level of cache, and of a store to it, by the vector's bytes.
     latency : int
         Cycles before a sum can be added to again.
+    plane : float
+        Cycles that a tap is held up where each channel is a plane of its own, whose lines no prefetcher foresees.
+    turning : (float, float)
+        As `TURNING`, of an image that is copied band by band.
     """
 
     family: str
@@ -28,15 +34,17 @@ class Pace(NamedTuple):
     load: Cycles
     store: Cycles
     latency: int
+    plane: float = 0.0
+    turning: tuple[float, float] = TURNING
 
 
 ZEN_1 = Pace("Zen", (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (1.0, 2.0, 4.0), 5)
 """Vectors of 32 bytes are two halves (Agner Fog, "Instruction tables", Zen 1; LLVM's X86ScheduleZnver1.td)."""
 ZEN_2 = Pace("Zen 2", (0.5, 0.5, 1.0), (0.5, 0.5, 1.0), (1.0, 1.0, 2.0), 5)
 """Agner Fog, "Instruction tables", Zen 2; LLVM's X86ScheduleZnver2.td."""
-ZEN_3 = ZEN_2._replace(family="Zen 3", latency=4)
-"""Agner Fog, "Instruction tables", Zen 3; FMA and stores as measured on an EPYC of 2.5 GHz."""
-ZEN_4 = ZEN_3._replace(family="Zen 4")
+ZEN_3 = ZEN_2._replace(family="Zen 3", latency=4, plane=1.0, turning=(0.15, 2000.0))
+"""Agner Fog, "Instruction tables", Zen 3; FMA, stores, planes and copies as measured on an EPYC of 2.5 GHz."""
+ZEN_4 = ZEN_2._replace(family="Zen 4", latency=4)
 """Vectors of 64 bytes are executed, loaded and stored as two halves (A. J. Yee, "Zen4's AVX512 Teardown", 2022)."""
 ZEN_5 = Pace("Zen 5", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.5, 0.5, 1.0), 4)
 """A. J. Yee, "Zen5's AVX512 Teardown", 2024; FMA and stores as measured on an EPYC of family 26, model 2."""

@@ -58,10 +58,10 @@ class Implicit:
         refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
         if refused is not None:
             return Offer(0, f"the engine cannot compile its kernel ({refused})")
-        more = (copy.images(problem.batch) - 1) * copy.pitch if copy else 0
         # Tables for several copies at a time are others than for dense arrays.
-        shared = decision.making_bytes + (decision.table_bytes if more else 0)
-        nbytes = decision.workspace_bytes + more + shared
+        several = copy is not None and copy.images(problem.batch) > 1
+        shared = decision.making_bytes + (decision.table_bytes if several else 0)
+        nbytes = decision.workspace_bytes + layer.more_copied_bytes + shared
         prepare, cycles = partial(PreparedLayer, layer), decision.cycles
         return Offer(rank, reason, nbytes, prepare, layer.kernels, target, shared, layer.stage, cycles=cycles)
 

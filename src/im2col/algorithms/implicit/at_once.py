@@ -113,18 +113,19 @@ class LayerStage(NamedTuple):
 def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array | None) -> LayersAtOnce | None:
     x, out, w = arrays
     counts = [room_for_weights(stage.tables.places) for stage in stages]
-    weights = np.empty(sum(counts), w.dtype)
+    room = -(-max(stage.calls.room_bytes for stage in stages) // w.itemsize)
+    weights, nbytes = np.empty(sum(counts) + room, w.dtype), sum(counts) * w.itemsize
     threads = max(stage.calls.threads for stage in stages)
-    if gather.worthy_threads(weights.nbytes, threads) > 1:
+    if gather.worthy_threads(nbytes, threads) > 1:
         return None
-    alike = all(one_task(stage.problem.flops) for stage in stages) and gather.worthy_threads(weights.nbytes, 2) == 1
+    alike = all(one_task(stage.problem.flops) for stage in stages) and gather.worthy_threads(nbytes, 2) == 1
     cleared = any(each.packed[-1] > each.split[2] for stage in stages for each in stage.tables.places)
-    if cleared and weights.nbytes >= _CLEARED:
+    if cleared and nbytes >= _CLEARED:
         return None
     sums = [room_for_bias(stage.tables.places) if bias is not None else 0 for stage in stages]
     offsets = np.empty(sum(sums), w.dtype if bias is None else bias.dtype)
-    if len(stages) == 1 and not cleared and _outweighs(stages[0], weights.nbytes):
-        found = _block_by_block(stages[0], weights, offsets, w, bias)
+    if len(stages) == 1 and not cleared and _outweighs(stages[0], nbytes):
+        found = _block_by_block(stages[0], weights, offsets, w, bias, room)
         if found is None:
             return None
         rounds, keep, weights = found
@@ -143,7 +144,7 @@ def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array |
         starts = (address_of(view) - address_of(whole) for view, whole in ((stage.x, x), (stage.out, out)))
         x_at, out_at = starts
         at = x_at, first * weights.itemsize, first_sum * offsets.itemsize, out_at
-        each, keep = stage.calls.behind(copies, at)
+        each, keep = stage.calls.behind(copies, at, nbytes)
         rounds += each
         kept.append(keep)
         first, first_sum = first + count, first_sum + sum_count
@@ -167,13 +168,17 @@ def _outweighs(stage: LayerStage, weights: int) -> bool:
     """Whether so many bytes of weights outweigh the image, which the caches hold beside a block of them."""
     p = stage.problem
     image = p.batch * p.channels * math.prod(p.geometry.spatial_shape) * p.x_dtype.itemsize
-    return stage.group.groups == 1 and image * _IMAGES < stage.calls.target.caches[1] < weights
+    fits = image * _IMAGES < stage.calls.target.caches[1] < weights
+    return stage.group.groups == 1 and fits and stage.calls.copies_once
 
 
 def _block_by_block(
-    stage: LayerStage, weights: Array, offsets: Array, w: Array, bias: Array | None
+    stage: LayerStage, weights: Array, offsets: Array, w: Array, bias: Array | None, room: int
 ) -> tuple[list[Round], object, Array] | None:
-    """Return the rounds that pack a block just before it is used, what they need, and room for a block."""
+    """Return the rounds that pack a block just before it is used, what they need, and room for a block.
+
+    Behind it there is `room` for copies of the image, in elements.
+    """
     before, blocks, sizes = Copies(), [], []
     made = [_bias_copied(before, stage, offsets, offsets, bias)]
     for _, to, source in weights_by_place(stage.tables.places, weights, _read(stage)):
@@ -183,4 +188,5 @@ def _block_by_block(
             made.append(blocks[-1].add((WEIGHTS, to, to[0, 0]), (GIVEN_WEIGHTS, w, each)))
     if not all(made):
         return None
-    return *stage.calls.block_by_block(before, blocks, sizes), np.empty(max(sizes) // w.itemsize, w.dtype)
+    rounds, keep = stage.calls.block_by_block(before, blocks, sizes, max(sizes))
+    return rounds, keep, np.empty(max(sizes) // w.itemsize + room, w.dtype)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine.compiler import failure
+from ...engine.pace import TURNING
 from ...spec.arrays import is_registered
 from ...spec.geometry import Geometry
 from ...spec.strides import dense_strides
+from .bands import BandedCopy
 from .dots import dot_of
 from .packing import packed_at
 from .tiles.channel_lanes import ChannelShape
@@ -32,10 +34,8 @@ if TYPE_CHECKING:
     from .view import View
 
 KINDS = (WindowShape, ChannelShape, FilterShape, PositionShape)
-_STRAIGHT_CYCLES, _TURNED_CYCLES = 0.25, 0.625
+_STRAIGHT_CYCLES = 0.25
 """Of copying a byte, as measured; see docs/decisions.md."""
-_COPY_CYCLES = 50_000
-"""Of what is more than one call of the engine: an image that is copied, which could be read where it lies."""
 _INTEGER_PRODUCT = 2.0
 """Instructions for a product and a sum of integers, which are one for floats and in dot products."""
 
@@ -124,6 +124,16 @@ class Decision(NamedTuple):
         packed = sum(each.blocks * each.packed for each in self.tile.shape.blocks(filters))
         weights = groups * packed * (channels * self.view.geometry.taps + 1) * self.packed_dtype.itemsize
         return weights + (self.copy.nbytes + LINE if self.copy else 0)
+
+    @property
+    def banded(self) -> BandedCopy | None:
+        """The copy of a dense image that is made band by band, if there is one."""
+        shape = self.tile.shape
+        if self.copy is None or self.copy.origin is None or not isinstance(shape, FilterShape):
+            return None
+        if shape.far(self._tiling(self.view)) is not None:  # their turns share weights among larger bands
+            return None
+        return BandedCopy(self.view, self.copy, self.copy.origin)
 
     def view_for(self, strides: tuple[int, ...], out_strides: tuple[int, ...]) -> View | None:
         """Return the view of arrays of other strides, or None where the tile cannot walk them."""
@@ -297,9 +307,9 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
     converted = not same or (way.offset != 0 and not way.widened)
     whole = dot is None or problem.channels % dot.channels == 0
     mapped = padded and way.maps(problem)
+    x_shape = (problem.batch, problem.channels, *g.spatial_shape)
+    x_strides = problem.strides or without(absent, dense_strides(order, x_shape, size))
     if not converted and whole and (mapped or not padded):
-        x_shape = (problem.batch, problem.channels, *g.spatial_shape)
-        x_strides = problem.strides or without(absent, dense_strides(order, x_shape, size))
         found.append(decision(None, g, x_strides, problem.padding_modes))
     if way.widened:
         return [pair for pair in found if pair is not None]
@@ -319,13 +329,20 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
         strides = pitched(axes, room, size)
         nbytes = max(s * n for s, n in zip(strides, room, strict=True))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
-        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason, step)
+        moved_alone = not converted and not padded and whole and axes == last and problem.channels > 1
+        origin = x_strides if moved_alone else None
+        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason, step, origin)
         candidate = decision(copy, geometry, (0, *strides))
         if candidate is not None:
             made, cycles = candidate
-            cycles += _COPY_CYCLES if in_place else 0
-            found.append((made, cycles + moved * (_TURNED_CYCLES if turned or apart else _STRAIGHT_CYCLES)))
+            found.append((made, cycles + _copied_cycles(made, moved, turned or apart, in_place)))
     return [pair for pair in found if pair is not None]
+
+
+def _copied_cycles(made: Decision, nbytes: int, turned: bool, in_place: bool) -> float:
+    """Return the cycles of copying so many bytes, which need not be copied if they can be read in place."""
+    a_byte, a_copy = made.target.pace.turning if made.banded else TURNING
+    return nbytes * (a_byte if turned else _STRAIGHT_CYCLES) + in_place * a_copy
 
 
 def _epilogue(problem: Problem, target: Target, dot: Dot | None) -> Epilogue:

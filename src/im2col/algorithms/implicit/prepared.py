@@ -18,7 +18,7 @@ from ...spec.padded import fill_padded
 from .dots import corrected, interleaved
 from .packing import pack
 from .view import LINE, Copy
-from .work import READ_IN_PLACE, Calls
+from .work import READ_IN_PLACE, Calls, room_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .work import Tables
 
 Strides = tuple[int, ...]
+_MOST_STEPS = 2048
+"""Of a list that copies band by band: it is made in milliseconds, and a call for each list costs nothing beside it."""
 
 
 class DecidedLayer:
@@ -57,11 +59,41 @@ class DecidedLayer:
 
     @lazy
     def calls(self) -> Calls | None:
-        """Return the calls for the whole batch; None where each image is copied first."""
-        p = self.problem
+        """Return the calls for dense arrays: for the whole batch, or for some images of it, of `Calls.images`.
+
+        None where images are copied first, otherwise than band by band.
+        """
+        d, p = self.decision, self.problem
         for kernel in self.kernels():
-            required(kernel, self.decision.target)  # now: a plan that was made never compiles
-        return None if self.decision.copy else Calls(self.tables, self.decision.target, p.batch, self.threads, p.flops)
+            required(kernel, d.target)  # now: a plan that was made never compiles
+        if d.copy and not d.banded:
+            return None
+        images = self.banded_images if d.banded else p.batch
+        flops = p.flops // p.batch * images
+        return Calls(self.tables, d.target, images, self.threads, flops, banded=d.banded)
+
+    @property
+    def more_copied_bytes(self) -> int:
+        """Return how many more bytes than of one copy a thread keeps: several copies, or bands for all tasks."""
+        d, p = self.decision, self.problem
+        if d.copy is None:
+            return 0
+        if d.banded is None:
+            return (d.copy.images(p.batch) - 1) * d.copy.pitch
+        images = self.banded_images
+        flops = p.flops // p.batch * images
+        return room_bytes(self.tables, d.target, images, self.threads, flops, d.banded) - d.copy.nbytes
+
+    @property
+    def banded_images(self) -> int:
+        """How many images of the batch one list of steps is for, of which each image has its own."""
+        banded, runs = self.decision.banded, self.tables.runs
+        if banded is None:
+            return self.problem.batch
+        bands = banded.bands(self.tables.starts, [(0, run.rows) for run in runs], self.decision.target.caches[1])
+        steps = len(bands) * (1 + sum(len(run.calls) for run in runs))
+        most = max(1, _MOST_STEPS // steps)
+        return next(n for n in range(min(most, self.problem.batch), 0, -1) if self.problem.batch % n == 0)
 
     def calls_for(self, images: int, strides: Strides, out_strides: Strides) -> Calls | None:
         """Return the calls for so many images of these strides, or None where the tile cannot walk them."""
@@ -87,14 +119,15 @@ class DecidedLayer:
     def stage(self, x: NDArray[Any], out: NDArray[Any], w: NDArray[Any]) -> LayerStage | None:
         """Return this layer as a stage of one call, or None where there is more to do; see `Offer.stage`."""
         d = self.decision
-        dense = (x.strides, out.strides) == (d.strides, d.out_strides) and x.dtype.isnative
-        if not dense or d.copy is not None or d.dot is not None or w.dtype != d.packed_dtype:
+        origin = d.banded.origin if d.banded else d.strides
+        dense = (x.strides, out.strides) == (origin, d.out_strides) and x.dtype.isnative
+        if not dense or (d.copy and not d.banded) or d.dot is not None or w.dtype != d.packed_dtype:
             return None
         with importing:
             from .at_once import LayerStage  # it loads what copies are planned with
         with suppress(EngineError):
             calls = self.calls
-            if calls is not None:
+            if calls is not None and calls.images == self.problem.batch:
                 return LayerStage.of(self.problem, self.tables, calls, self.group, x, out, w)
         return None
 
@@ -118,7 +151,8 @@ class PreparedLayer:
         decision, problem = layer.decision, layer.problem
         self._layer, self._problem, self._threads = layer, problem, layer.threads
         self._copy, self._dtype = decision.copy, decision.dtype
-        self._strides = decision.strides, decision.out_strides
+        banded = decision.banded
+        self._strides = banded.origin if banded else decision.strides, decision.out_strides
         filters = np.flip(w, tuple(range(2, w.ndim))) if problem.flip else w
         dot = decision.dot
         if dot is not None:
@@ -133,24 +167,33 @@ class PreparedLayer:
 
     def __call__(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Convolve arrays of any strides."""
-        if self._calls is not None and (x.strides, out.strides) == self._strides and x.dtype.isnative:
-            self._calls.run(x, out, *self._packed)
-            return
         batch = self._problem.batch
+        if self._calls is not None and (x.strides, out.strides) == self._strides and x.dtype.isnative:
+            step = self._calls.images
+            for n in range(0, batch, step):
+                these = (x, out) if step == batch else (x[n : n + step], out[n : n + step])
+                self._calls.run(*these, *self._packed, self._room)
+            return
         step = self._copy.images(batch) if self._copy else batch
         for n in range(0, batch, step):
             self._some(x[n : n + step], out[n : n + step])
 
     def at_once(self, x: NDArray[Any], out: NDArray[Any]) -> Callable[[int, int], None] | None:
         """Return what is called for arrays of these strides, by their identities; None where it is more than a call."""
-        if self._calls is None or (x.strides, out.strides) != self._strides or not x.dtype.isnative:
+        calls = self._calls
+        if calls is None or (x.strides, out.strides) != self._strides or not x.dtype.isnative:
             return None
-        return self._calls.at_once(*self._packed)
+        if calls.images < self._problem.batch or (calls.room_bytes and len(calls.tasks) > 1):
+            return None
+        if calls.room_bytes:
+            run, (weights, bias) = calls.tasks[0].run_ids, map(id, self._packed)
+            return lambda x, out: run(weights, bias, id(self._room), bias, x, out)
+        return calls.at_once(*self._packed)
 
     def bands(self, x: NDArray[Any], out: NDArray[Any], count: int) -> list[Callable[[], None]] | None:
         """Return a function for each of so many bands of the map, or None where an image is copied first."""
         dense = (x.strides, out.strides) == self._strides and x.dtype.isnative
-        if self._calls is None or not dense:
+        if self._calls is None or self._copy is not None or not dense:
             return None
         calls = self._layer.calls_for_bands(count)
         return calls.bands(x, out, *self._packed)
@@ -201,7 +244,7 @@ class PreparedLayer:
         p = self._problem
         room = getattr(self._arena, "copy", None)
         if room is None:
-            if copy is not self._copy:
+            if copy is not self._copy or copy.origin is not None:
                 require_memory(copy.nbytes, READ_IN_PLACE, "the dense copy of one image")
             room = self._arena.copy = _allocate(copy, copy.images(p.batch) if copy is self._copy else 1)
             if copy.padded and "constant" in p.padding_modes:
@@ -212,6 +255,16 @@ class PreparedLayer:
         fill_padded(
             room, images[stops], pairs, p.padding_mode, partial(_convert, offset=copy.offset, threads=self._threads)
         )
+        return room
+
+    @property
+    def _room(self) -> NDArray[np.uint8] | None:
+        """Room for what is copied band by band, this thread's own, if anything is."""
+        if self._calls is None or not self._calls.room_bytes:
+            return None
+        room: NDArray[np.uint8] | None = getattr(self._arena, "room", None)
+        if room is None:
+            room = self._arena.room = _at_a_line(self._calls.room_bytes)
         return room
 
     @property
@@ -235,13 +288,18 @@ def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:
 
 def _allocate(copy: Copy, images: int) -> NDArray[Any]:
     """Return room for copies of images: an array (N, C, *spatial) that starts at a line of the cache."""
-    nbytes = (images - 1) * copy.pitch + copy.nbytes
-    room = scratch.empty(nbytes + LINE, np.dtype(np.uint8))
+    room = _at_a_line((images - 1) * copy.pitch + copy.nbytes)
     if copy.strides[0] == copy.dtype.itemsize:
         room[...] = 0  # lanes may hold more channels than there are
-    start = -room.ctypes.data % LINE
-    pixels = room[start : start + nbytes].view(copy.dtype)
+    pixels = room.view(copy.dtype)
     return np.lib.stride_tricks.as_strided(pixels, (images, *copy.shape), (copy.pitch, *copy.strides))
+
+
+def _at_a_line(nbytes: int) -> NDArray[np.uint8]:
+    """Return so many bytes that start at a line of the cache."""
+    room = scratch.empty(nbytes + LINE, np.dtype(np.uint8))
+    start = -room.ctypes.data % LINE
+    return room[start : start + nbytes]
 
 
 def _moved(value: Any, copy: Copy) -> Any:

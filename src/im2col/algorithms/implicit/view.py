@@ -88,6 +88,9 @@ class Copy(NamedTuple):
         For people.
     step : tuple of int
         Pixels from one that is copied to the next, along each spatial axis.
+    origin : tuple of int or None
+        Strides of the dense image (N, C, *spatial), where its numbers are moved and nothing else: a band at a time will
+        do.
     """
 
     shape: tuple[int, ...]
@@ -98,6 +101,7 @@ class Copy(NamedTuple):
     offset: int
     why: str
     step: tuple[int, ...]
+    origin: tuple[int, ...] | None = None
 
     @property
     def pitch(self) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...engine.copies import Copies
     from ...engine.target import Target
     from ...engine.team import Together
+    from .bands import BandedCopy
     from .packing import FilterBlocks, PackedAt
     from .tasks import Far
 
@@ -40,6 +41,8 @@ _MANY = 32
 _BLOCK0 = TASK.index("block0")
 WEIGHTS, BIAS, GIVEN_WEIGHTS, GIVEN_BIAS, X, OUT = range(ARRAYS)
 """What a layer's calls are about: weights and bias as they are packed and as they were given, image, result."""
+ROOM = GIVEN_WEIGHTS
+"""Where weights are packed already: room for copies of the image."""
 
 
 class TileRun(NamedTuple):
@@ -55,12 +58,20 @@ class TileRun(NamedTuple):
         What the jobs point at, kept alive.
     tiles : int
         Of a row, where the weights come from afar.
+    positions : int
+        Along the last axis of the map, of a row of the table; 0 where bands are not made of them.
     """
 
     rows: int
     calls: tuple[tuple[Kernel, NDArray[np.int64], int], ...]
     tables: tuple[NDArray[Any], ...]
     tiles: int = 1
+    positions: int = 0
+
+    @property
+    def starts(self) -> tuple[NDArray[np.int64], int]:
+        """Where its rows start in the result, in bytes, and their positions, where bands are made of them."""
+        return self.tables[1][:, 1], self.positions
 
 
 class Tables(NamedTuple):
@@ -96,6 +107,11 @@ class Tables(NamedTuple):
     def kernels(self) -> tuple[Kernel, ...]:
         """The kernels that are called, each once."""
         return tuple(dict.fromkeys(kernel for run in self.runs for kernel, *_ in run.calls))
+
+    @property
+    def starts(self) -> list[tuple[NDArray[np.int64], int]]:
+        """Those of each run."""
+        return [run.starts for run in self.runs]
 
 
 def job_table(words: Sequence[str], **values: Any) -> NDArray[np.int64]:
@@ -133,6 +149,9 @@ class Calls:
         Of those images.
     bands : int
         How many bands of the map there are to be, for `bands`; 0 where `run` runs them all.
+    banded : BandedCopy or None
+        What is read instead of the image, band by band. Each task makes its own, in a part of `room_bytes` that are its
+        own, too.
 
     Raises
     ------
@@ -140,22 +159,32 @@ class Calls:
         If a kernel cannot be compiled, after the engine's warning.
     """
 
-    def __init__(self, tables: Tables, target: Target, batch: int, threads: int, flops: int, bands: int = 0) -> None:
-        self.target, self.threads = target, threads
-        wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
-        ranges = _bands(tables, batch, bands) if bands else _cut(tables, batch, wanted, threads)
-        self._tables, self._ranges = tables, ranges
+    def __init__(
+        self,
+        tables: Tables,
+        target: Target,
+        batch: int,
+        threads: int,
+        flops: int,
+        bands: int = 0,
+        banded: BandedCopy | None = None,
+    ) -> None:
+        self.target, self.threads, self.images = target, threads, batch
+        ranges = _bands(tables, batch, bands) if bands else _tasks(tables, batch, threads, flops)
+        self._tables, self._ranges, self._copy = tables, ranges, banded
         self.tasks: list[Steps] = []
+        self.room_bytes = 0
         for r in ranges:
             keep: list[Any] = [tables]
-            self.tasks.append(Steps(self._rounds(r, keep), target, keep))
+            rounds = self._rounds(r, keep) if banded is None else self._in_bands(banded, r, keep)
+            self.tasks.append(Steps(rounds, target, keep))
         self._together: Together | None = None
         if len(ranges) > 1 and not bands:
             with importing:
                 from ...engine.team import Together  # small layers need no threads
             self._together = Together(self.tasks, target, threads, worth_waking=flops >= _WORTH_WAKING)
 
-    def behind(self, copies: Copies, at: Sequence[int]) -> tuple[list[Round], object]:
+    def behind(self, copies: Copies, at: Sequence[int], room_at: int = 0) -> tuple[list[Round], object]:
         """Return those of the only task behind copies that make what they read, and what is to be kept for them.
 
         Parameters
@@ -163,12 +192,25 @@ class Calls:
         copies : Copies
         at : sequence of int
             Where image, packed weights, packed bias and result begin in their arrays, in bytes.
+        room_at : int
+            Where copies of the image have room behind the packed weights.
         """
         (ranges,), keep = self._ranges, [self._tables, copies]
-        return [Round(copies.steps), *self._rounds(ranges, keep, at)], keep
+        if self._copy is None:
+            return [Round(copies.steps), *self._rounds(ranges, keep, at)], keep
+        return [Round(copies.steps), *self._in_bands(self._copy, ranges, keep, at, (WEIGHTS, room_at))], keep
+
+    @property
+    def copies_once(self) -> bool:
+        """Whether all calls read one copy, or the image itself."""
+        (ranges,) = self._ranges
+        if self._copy is None:
+            return True
+        bands = self._copy.bands(self._tables.starts, _rows_of(self._tables.runs, ranges), self.target.caches[1])
+        return self.images == len(bands) == 1
 
     def block_by_block(
-        self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int]
+        self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int], room_at: int
     ) -> tuple[list[Round], object]:
         """Return those of the only task for each block of filters behind the copies that pack it, all to one place.
 
@@ -180,13 +222,49 @@ class Calls:
             For each block, in order.
         nbytes : sequence of int
             Of the packed blocks, for each of `Tables.blocks`.
+        room_at : int
+            As for `behind`.
         """
         (ranges,), keep = self._ranges, [self._tables, before, packed]
         rounds = [Round(before.steps)]
         for i, copies in enumerate(packed):
             blocks = ranges._replace(blocks=(i, i + 1))
-            rounds += [Round(copies.steps), *self._rounds(blocks, keep, nbytes=nbytes)]
+            if self._copy is None:
+                rounds += [Round(copies.steps), *self._rounds(blocks, keep, nbytes=nbytes)]
+            else:
+                (made,) = self._in_bands(self._copy, blocks, keep, room=(WEIGHTS, room_at), nbytes=nbytes)
+                rounds += [Round(made.copies)] * (i == 0)
+                rounds.append(Round(copies.steps, made.calls))
         return rounds, keep
+
+    def _in_bands(
+        self,
+        copy: BandedCopy,
+        ranges: _Ranges,
+        keep: list[Any],
+        at: Sequence[int] = (0, 0, 0, 0),
+        room: tuple[int, int] | None = None,
+        nbytes: Sequence[int] | None = None,
+    ) -> list[Round]:
+        """Return a task's rounds: for each band the copy, and the calls that read it.
+
+        `room` says where the copies have it, if not at the end of what other tasks have; the rest is as for `_calls`.
+        """
+        tables, (x_at, w_at, bias_at, out_at) = self._tables, at
+        number, first = room or (ROOM, self.room_bytes)
+        bands = copy.bands(tables.starts, _rows_of(tables.runs, ranges), self.target.caches[1])
+        if room is None:
+            self.room_bytes += copy.room_bytes(bands)
+        keep.append(copy)
+        each = copy.copy.shape[0] // tables.groups
+        channels = ranges.groups[0] * each, ranges.groups[1] * each
+        one, rounds = ranges._replace(images=(0, 1)), []
+        for image in range(*ranges.images):
+            for band in bands:
+                steps = copy.steps(band, channels, (number, first), (X, x_at + image * copy.origin[0]))
+                before = first - band.first * copy.source.to[1], w_at, bias_at, out_at + image * copy.view.out_image
+                rounds.append(Round(steps, self._calls(one, keep, before, nbytes, band.rows, number)))
+        return rounds
 
     def _rounds(
         self,
@@ -195,17 +273,43 @@ class Calls:
         at: Sequence[int] = (0, 0, 0, 0),
         nbytes: Sequence[int] | None = None,
     ) -> list[Round]:
-        """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin."""
+        """Return a task's rounds: its calls, or turns of them where weights come from afar."""
         if self._tables.far is not None:
             return self._far_rounds(self._tables.far, ranges, keep, at, nbytes)
+        return [Round(calls=self._calls(ranges, keep, at, nbytes))]
+
+    def _calls(
+        self,
+        ranges: _Ranges,
+        keep: list[Any],
+        at: Sequence[int],
+        nbytes: Sequence[int] | None,
+        rows: Sequence[tuple[int, int]] | None = None,
+        x_number: int = X,
+    ) -> list[Step]:
+        """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin.
+
+        Parameters
+        ----------
+        ranges : _Ranges
+        keep : list
+            What is to be kept for them is added.
+        at : sequence of int
+            As for `behind`.
+        nbytes : sequence of int, optional
+            As for `block_by_block`.
+        rows : sequence of (int, int), optional
+            Those of each run's table, if not all of the ranges'.
+        x_number : int
+            The array that is read.
+        """
         calls = []
-        for run in self._tables.runs:
-            rows = ranges.rows_of(run)
+        for run, (first, stop) in zip(self._tables.runs, rows or _rows_of(self._tables.runs, ranges), strict=True):
             for kind, blocks in enumerate(self._blocks(ranges)):
-                if rows[0] < rows[1] and blocks[0] < blocks[1]:
-                    keep.append(np.array([*ranges.images, *ranges.groups, *blocks, *rows], np.int64))
-                    calls.append(self._step(run, kind, keep[-1], at, nbytes))
-        return [Round(calls=calls)]
+                if first < stop and blocks[0] < blocks[1]:
+                    keep.append(np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64))
+                    calls.append(self._step(run, kind, keep[-1], at, nbytes, x_number))
+        return calls
 
     def _far_rounds(
         self, far: Far, ranges: _Ranges, keep: list[Any], at: Sequence[int], nbytes: Sequence[int] | None
@@ -248,6 +352,7 @@ class Calls:
         task: NDArray[np.int64],
         at: Sequence[int],
         nbytes: Sequence[int] | None,
+        x_number: int = X,
     ) -> Step:
         """Return the call of a run of tiles for a task of blocks of one kind, or for the first of several."""
         x_at, w_at, bias_at, out_at = at
@@ -255,13 +360,13 @@ class Calls:
         weights_at = place.weights_at if nbytes is None else -int(task.flat[_BLOCK0]) * nbytes[kind]
         out = self._tables.blocks[kind].first * self._tables.out_filter
         packed = (WEIGHTS, w_at + weights_at), (BIAS, bias_at + place.bias_at)
-        where = ((X, x_at + x), *packed, (OUT, out_at + out))
+        where = ((x_number, x_at + x), *packed, (OUT, out_at + out))
         return Step(required(kernel, self.target), where, (job.ctypes.data, task.ctypes.data))
 
-    def run(self, x: Array, out: Array, weights: Array, bias: Array) -> None:
-        """Run them all for image, result, packed weights and packed bias."""
+    def run(self, x: Array, out: Array, weights: Array, bias: Array, room: Array | None = None) -> None:
+        """Run them all for image, result, packed weights and packed bias, with room for copies if they need it."""
         run = self._together.run_ids if self._together else self.tasks[0].run_ids
-        run(*map(id, (weights, bias, weights, bias, x, out)))
+        run(*map(id, (weights, bias, weights if room is None else room, bias, x, out)))
 
     def run_at(self, x: int, w: int, bias: int, out: int) -> None:
         """Run them all for arrays at these addresses."""
@@ -280,6 +385,24 @@ class Calls:
         if len(self.tasks) > 1:
             return None
         return partial(self.tasks[0].run_ids, id(weights), id(bias), id(weights), id(bias))
+
+
+def room_bytes(tables: Tables, target: Target, batch: int, threads: int, flops: int, copy: BandedCopy) -> int:
+    """Return the bytes that tasks need for copies band by band: `Calls.room_bytes`, before any kernel is loaded."""
+    second = target.caches[1]
+    each = (copy.bands(tables.starts, _rows_of(tables.runs, r), second) for r in _tasks(tables, batch, threads, flops))
+    return sum(map(copy.room_bytes, each))
+
+
+def _tasks(tables: Tables, batch: int, threads: int, flops: int) -> list[_Ranges]:
+    """Return what each of a layer's tasks covers."""
+    wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
+    return _cut(tables, batch, wanted, threads)
+
+
+def _rows_of(runs: Sequence[TileRun], ranges: _Ranges) -> list[tuple[int, int]]:
+    """Return the rows of each run's table that a task covers."""
+    return [ranges.rows_of(run) for run in runs]
 
 
 def one_task(flops: int) -> bool:

@@ -6,6 +6,7 @@ What differs between CPUs stands in the target's `Pace`; the numbers here were f
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -78,6 +79,18 @@ def lost(view: View, group: GroupShape, weights: int, positions: int, target: Ta
     used = group.channels * (_lines(view, positions) * LINE + weights)
     crowd = _in_a_set(step, group.channels, target.sets) / _ways(target)
     return _LOST_CYCLES * ((used > _USED * target.caches[0] or crowd > 1) + (crowd > _MUCH))
+
+
+def held_up(view: View, group: GroupShape, target: Target) -> float:
+    """Return the cycles that a tap is held up by lines of its plane, which no prefetcher foresees, by its positions.
+
+    Where all that a row of the map reads stays in the first level of cache, they are there.
+    """
+    g, step = view.geometry, abs(view.pixel[-1]) * view.geometry.stride[-1]
+    row = group.channels * math.prod(g.kernel_size[:-1]) * g.spatial_shape[-1] * view.size
+    if group.channels == 1 or abs(view.channel) < LINE or step >= LINE or row <= target.caches[0] // 2:
+        return 0.0
+    return target.pace.plane * step / view.size
 
 
 def _missed(used: float) -> float:

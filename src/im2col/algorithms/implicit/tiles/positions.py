@@ -178,7 +178,7 @@ class PositionShape(NamedTuple):
             if planes > 1:  # else the next tile's begin meanwhile
                 products = model.products(chains, self.lanes * view.size, target)
             column = max(kernel_rows * max(products, target.pace.latency), loads + weights * 0.5)
-            column += _NOT_HIDDEN * loads if window else 0.0
+            column += _NOT_HIDDEN * loads if window else self.vectors * model.held_up(view, group, target)
             store = chains * 2 * view.spread * per
             plane = kernel_columns * column + (lines * _LINE_CYCLES if window else _PLANE_CYCLES)
             total += blocks * tiles * (planes * plane + store + model.TILE_CYCLES)
