@@ -12,7 +12,7 @@ _DIGESTS = (
     *(f"test_golden.py::test_small_layers[{name}]" for name in ("avx2-float32", "zen4-int8", "neon-bfloat16")),
     "test_implicit.py::test_layers",
     "test_implicit.py::test_padding_modes",
-    "test_implicit.py::test_every_number_of_filters",
+    "test_implicit.py::test_numbers_of_filters",
     "test_implicit.py::test_every_size_of_a_plane",
     "test_implicit.py::test_windows_of_many_rows",
     "test_implicit.py::test_results_that_tiles_do_not_walk",

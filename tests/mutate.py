@@ -299,7 +299,7 @@ MUTATIONS = [
         "filters[:, place.filters]",
         "filters[:, : place.split[1] * place.split[2]]",
         "every part of the filters gets the first part's weights",
-        "test_implicit.py::test_every_number_of_filters",
+        "test_implicit.py::test_numbers_of_filters",
     ),
     Mutation(
         "algorithms/implicit/tiles/positions.py",
@@ -411,7 +411,7 @@ MUTATIONS = [
         "self._tables.blocks[kind].first * self._tables.out_filter",
         "0",
         "every part of the filters writes the first part's maps",
-        "test_implicit.py::test_every_number_of_filters",
+        "test_implicit.py::test_numbers_of_filters",
     ),
     Mutation(
         "algorithms/implicit/prepared.py",

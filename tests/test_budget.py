@@ -98,6 +98,7 @@ def test_the_counts(name: str, mode: Any) -> None:
     assert found.kept < 2 * 8 * math.prod(shape[-len(kernel) :]) + (1 << 16)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("tap_order", TAP_ORDERS)
 @pytest.mark.parametrize("order", ["C", "F"])

@@ -115,6 +115,7 @@ def test_arrays_of_other_strides_and_dtypes_are_other_calls(change: Callable[[Ar
         np.testing.assert_array_equal(im2col.conv2d(*given, padding=2), expected, strict=True)
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize(
     "options", [{}, {"flip": True}, {"layout": "NHWC"}, {"padding": 1, "activation": "relu"}], ids=str
 )

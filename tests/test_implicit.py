@@ -213,14 +213,25 @@ def assert_edges(positions: range | tuple[int, ...], filters: range | tuple[int,
 
 
 @pytest.mark.parametrize("filters", [3, 17])
-def test_every_number_of_positions(filters: int) -> None:
-    """A row of 1 to 40 positions."""
-    assert_edges(range(1, 41), (filters,))
+def test_numbers_of_positions(filters: int) -> None:
+    """A row of 1 to 17 positions, and around two vectors of 16."""
+    assert_edges((*range(1, 18), 31, 32, 33), (filters,))
 
 
-def test_every_number_of_filters() -> None:
-    """1 to 70 filters, for a few positions."""
-    assert_edges((3,), range(1, 71))
+def test_numbers_of_filters() -> None:
+    """1 to 17 filters, and around more vectors, for a few positions."""
+    assert_edges((3,), (*range(1, 18), 23, 24, 25, 31, 32, 33, 47, 48, 49, 64, 65))
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize(
+    ("positions", "filters"),
+    [(range(1, 41), (3,)), (range(1, 41), (17,)), ((3,), range(1, 71))],
+    ids=["positions, few filters", "positions, many filters", "filters"],
+)
+def test_every_number(positions: range | tuple[int, ...], filters: range | tuple[int, ...]) -> None:
+    """A row of 1 to 40 positions, and 1 to 70 filters."""
+    assert_edges(positions, filters)
 
 
 @pytest.mark.wide
@@ -283,10 +294,10 @@ def test_caches_that_hold_next_to_nothing(name: str) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")
-@pytest.mark.parametrize("part", one_in(4, range(4)))
+@pytest.mark.parametrize("part", one_in(7, range(7)))
 def test_no_page_beside_an_array_is_touched(part: int) -> None:
     """No tile reads or writes a byte beside image, weights, bias or result, not even one that it then ignores."""
-    run_alone("kit.layers", f"convolve_against_forbidden_pages(list(BESIDE)[{part}::4])")
+    run_alone("kit.layers", f"convolve_against_forbidden_pages(list(BESIDE)[{part}::7])")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")

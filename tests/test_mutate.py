@@ -80,7 +80,7 @@ def first(file, test):
 
 if __name__ == "__main__":
     wrong = first("spec/geometry.py", "test_geometry.py")
-    kernel = first("engine/builder.py", "test_transpose.py")
+    kernel = first("engine/builder.py", "test_stores.py::test_tiles")
     sound = Plant(kernel.file, None, kernel.tests)
     endless = Plant("spec/geometry.py", "while True:\\n    pass\\n", wrong.tests, cpu_seconds=1)
     plants = [wrong, Plant(wrong.file, None, wrong.tests), kernel, sound, endless]

@@ -80,7 +80,7 @@ def by_filters(target: Target) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("name", "cpu"), one_in(3, itertools.product(PARTS, CPUS)))
+@pytest.mark.parametrize(("name", "cpu"), one_in(5, itertools.product(PARTS, CPUS)))
 def test_results(name: str, cpu: str) -> None:
     """As of all taps at once, wherever the result lies, and whatever it held before."""
     with by_filters(CPUS[cpu]):
