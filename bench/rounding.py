@@ -16,6 +16,7 @@ import numpy as np
 from im2col import conv
 from im2col.algorithms import find
 from im2col.algorithms.winograd.cook_toom import transform
+from im2col.algorithms.winograd.cycles import Blocks
 from im2col.algorithms.winograd.decide import SIZES, Cut, Decision
 from im2col.algorithms.winograd.prepared import DecidedTiles, PreparedTiles
 from im2col.algorithms.winograd.tiling import Tiling
@@ -155,7 +156,9 @@ def _by_tiles(x: Array, w: Array, m: int, parts: int) -> Array:
     direct = find("implicit")
     if direct is None:
         raise RuntimeError("the view is one of the algorithms")
-    cut = Cut(Tiling(problem.geometry, (transform(m, w.shape[-1]),) * 2, 1, parts), _BLOCK)
+    cut = Cut(
+        Tiling(problem.geometry, (transform(m, w.shape[-1]),) * 2, 1, parts), Blocks(_BLOCK, problem.group_filters)
+    )
     layer = DecidedTiles(problem, Decision(problem, host(), cut), 1, direct.offer(problem, host(), 1))
     out = np.empty(problem.output_shape, x.dtype)
     PreparedTiles(layer, w, None)(x, out)

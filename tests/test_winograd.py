@@ -15,6 +15,7 @@ import pytest
 from im2col import ArgumentError, conv, plan, plan_input_gradient
 from im2col.algorithms import find
 from im2col.algorithms.winograd.cook_toom import Transform, transform
+from im2col.algorithms.winograd.cycles import Blocks
 from im2col.algorithms.winograd.decide import SIZES, Cut, Decision, admitted
 from im2col.algorithms.winograd.linear import instructions, multiplied
 from im2col.algorithms.winograd.prepared import DecidedTiles, PreparedTiles
@@ -252,7 +253,9 @@ def by_size(case: Case, m: Sequence[int], most: int, target: Any = None) -> Any:
         problem.geometry, tuple(transform(n, r) for n, r in zip(m, case.kernel, strict=True)), problem.batch
     )
     direct = find("implicit").offer(problem, target or host(), 1)  # type: ignore[union-attr]
-    layer = DecidedTiles(problem, Decision(problem, target or host(), Cut(tiling, most)), 2, direct)
+    layer = DecidedTiles(
+        problem, Decision(problem, target or host(), Cut(tiling, Blocks(most, problem.group_filters))), 2, direct
+    )
     assert sum(map(tiles_of, layer.decision.boxes)) == layer.decision.tiles
     run = PreparedTiles(layer, w, bias)
 
@@ -360,7 +363,7 @@ def tiles_of_size(case: Case, transforms: Sequence[Transform], parts: int, x: Ar
     """Return a layer of given arrays, without a bias, in tiles of one size."""
     problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, **case.options)
     direct = find("implicit").offer(problem, host(), 1)  # type: ignore[union-attr]
-    cut = Cut(Tiling(problem.geometry, tuple(transforms), problem.batch, parts), 8)
+    cut = Cut(Tiling(problem.geometry, tuple(transforms), problem.batch, parts), Blocks(8, problem.group_filters))
     out = np.empty(problem.output_shape, x.dtype)
     PreparedTiles(DecidedTiles(problem, Decision(problem, host(), cut), 1, direct), w, None)(x, out)
     return out
@@ -441,8 +444,8 @@ def test_kernels_for_every_cpu(name: str) -> None:
         shape = x.shape if layout == "NCHW" else (2, 13, 9, 11)
         problem = make_problem(shape, w.shape, x.dtype, w.dtype, has_bias=True, padding=1, layout=layout)
         tiling = Tiling(problem.geometry, (transform(m, 3),) * 2, 2)
-        decision = Decision(problem, target, Cut(tiling, 4))
-        for kernel in (decision.into, *map(decision.out_of, tiling.kept())):
+        decision = Decision(problem, target, Cut(tiling, Blocks(4, problem.group_filters)))
+        for kernel in (decision.into, *(decision.out_of(kept, len(w)) for kept in tiling.kept())):
             assert kernel.name in assembly(kernel, target)
 
 

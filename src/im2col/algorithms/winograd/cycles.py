@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...spec.strides import dense_strides
 from ..implicit.view import LINE, memory_order, without
@@ -21,9 +21,21 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 4 << 20
 """Of a thread's tiles and products, at most."""
+_TILES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_PIECES = (32, 48, 64, 96, 128)
+"""Filters of a piece: whole vectors of every CPU, and blocks of two and of three of AVX2's."""
+
+
+class Blocks(NamedTuple):
+    """At most how many tiles a block has, and with how many filters of a group they are multiplied at a time."""
+
+    tiles: int
+    filters: int
+
+
 _PRODUCT = 1.15
 """How many times as long as products alone a tile of products takes, roughly."""
-_FAR, _MEMORY = 0.12, 0.35
+_FAR, _MEMORY = 0.08, 0.26
 """Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
 _SHOWS = 0.5
 """Of the time in which weights arrive, what products do not hide."""
@@ -35,32 +47,41 @@ _TOUCH = 1.5
 """Cycles of an instruction of a transform, its loads and stores included, times those of its arithmetic."""
 
 
-def estimate(problem: Problem, target: Target, tiling: Tiling, most: int) -> float:
-    """Return about how many cycles a layer takes in blocks of at most so many tiles."""
+def estimate(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> float:
+    """Return about how many cycles a layer takes in such blocks."""
     products = math.prod(tiling.counts) * tiling.elements * problem.group_channels * problem.filters
     lanes = target.vector_bytes // problem.dtype.itemsize
     per = target.vector_cycles(target.vector_bytes) * _PRODUCT
-    return products / lanes * per + around(problem, target, tiling, most)
+    return products / lanes * per + around(problem, target, tiling, blocks)
 
 
-def blocks(problem: Problem, tiling: Tiling, threads: int) -> list[int]:
-    """Return how many tiles a block may have; every thread is to have one."""
-    most = max(1, min(-(-math.prod(tiling.counts) // threads), _BLOCK_BYTES // sum(steps_of(problem, tiling))))
-    return sorted({min(most, n) for n in (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)})
+def possible_blocks(problem: Problem, tiling: Tiling, threads: int) -> list[Blocks]:
+    """Return blocks that there is room for; every thread is to have one."""
+    filters = problem.group_filters
+    some = [n for n in _PIECES if n < filters] if problem.groups == 1 else []
+    found = []
+    for piece in (filters, *some):
+        room = _BLOCK_BYTES // sum(steps_of(problem, tiling, piece))
+        most = max(1, min(-(-math.prod(tiling.counts) // threads), room))
+        found += [Blocks(n, piece) for n in sorted({min(most, n) for n in _TILES})]
+    return found
 
 
-def around(problem: Problem, target: Target, tiling: Tiling, most: int) -> float:
+def around(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> float:
     """Return the cycles of all but the products: transforms, tiles that leave the near caches, weights that arrive."""
     p, size, second = problem, problem.dtype.itemsize, target.caches[1]
     lanes, per = target.vector_bytes // size, target.vector_cycles(target.vector_bytes)
-    tiles, count = math.prod(tiling.counts), len(tiling.boxes(most))
+    tiles, count = math.prod(tiling.counts), len(tiling.boxes(blocks.tiles))
     into, out = _operations(tuple((t.m, t.r) for t in tiling.transforms))
     vectors = [p.groups * -(-n // lanes) for n in (p.group_channels, p.group_filters)]
     transforms = tiles * (vectors[0] * into + vectors[1] * out) * per * _TOUCH
-    block = sum(steps_of(p, tiling))
-    spilt = 2 * tiles * block * _FAR if most * block > second else 0.0
+    windows, products = steps_of(p, tiling, blocks.filters)
+    pieces = -(-p.group_filters // blocks.filters)
+    far = blocks.tiles * (windows + products) > second
+    spilt = tiles * windows * (1 + pieces) * _FAR if far else 0.0
+    spilt += 2 * tiles * products * pieces * _FAR if far and blocks.tiles * products > second // 2 else 0.0
     weights = tiling.elements * p.group_channels * p.filters * size
-    level = 0.0 if weights < second // 2 else _FAR if weights < target.caches[2] // 2 else _MEMORY
+    level = 0.0 if weights < second // 2 else _FAR if weights < target.caches[2] // 4 else _MEMORY
     calls = count * p.groups * tiling.elements * vectors[1] * _LOOP
     turned = 0.0
     if strides_of(p)[0][1] != size:
@@ -96,11 +117,13 @@ def strides_of(problem: Problem) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return p.strides or read, p.out_strides or written
 
 
-def steps_of(problem: Problem, tiling: Tiling) -> tuple[int, int]:
-    """Return the bytes from one tile to the next, of windows and of products: odd numbers of lines.
+def steps_of(problem: Problem, tiling: Tiling, filters: int) -> tuple[int, int]:
+    """Return the bytes from one tile to the next, of windows and of products with so many filters of a group.
+
+    They are odd numbers of lines.
 
     So tiles that are read together lie in different sets of the first level of cache.
     """
-    size, sums = tiling.elements * problem.accumulator.itemsize, problem.filters * tiling.parts
+    size, sums = tiling.elements * problem.accumulator.itemsize, problem.groups * filters * tiling.parts
     windows, products = ((-(-size * n // LINE) | 1) * LINE for n in (problem.channels, sums))
     return windows, products

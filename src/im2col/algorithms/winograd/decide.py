@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...memory import lazy
 from ..implicit.tiles.epilogue import Epilogue
 from .cook_toom import Transform, transform
-from .cycles import around, blocks, estimate, steps_of, strides_of
+from .cycles import Blocks, around, estimate, possible_blocks, steps_of, strides_of
 from .into_tiles import IntoTiles, into_tiles
 from .out_of_tiles import OutOfTiles, out_of_tiles
 from .product import Product
@@ -45,10 +45,10 @@ _FEWEST_PRODUCTS = 1 << 20
 
 
 class Cut(NamedTuple):
-    """Tiles of one size, in blocks of at most so many."""
+    """Tiles of one size, in blocks."""
 
     tiling: Tiling
-    most: int
+    blocks: Blocks
 
 
 class Decision:
@@ -63,7 +63,7 @@ class Decision:
 
     def __init__(self, problem: Problem, target: Target, cut: Cut) -> None:
         p, t = problem, cut.tiling.transforms
-        self.target, self.tiling, self.boxes = target, cut.tiling, cut.tiling.boxes(cut.most)
+        self.target, self.tiling, self.boxes = target, cut.tiling, cut.tiling.boxes(cut.blocks.tiles)
         self.dtype: np.dtype[Any] = p.accumulator
         self.groups, self.channels, self.filters = p.groups, p.group_channels, p.group_filters
         size = self.dtype.itemsize
@@ -71,7 +71,11 @@ class Decision:
         self.strides, self.out_strides = strides_of(p)
         self.copies = not p.pads_zeros or self.strides[1] != size
         self.transposed = self.out_strides[1] != size
-        self.window_bytes, self.product_bytes = steps_of(p, cut.tiling)
+        self.pieces = [
+            (first, min(cut.blocks.filters, self.filters - first))
+            for first in range(0, self.filters, cut.blocks.filters)
+        ]
+        self.window_bytes, self.product_bytes = steps_of(p, cut.tiling, piece)
         activation, name = p.activation, f"f{size}"
         self.epilogue = Epilogue(
             name, name, p.has_bias, activation.name if activation else None, activation.slope if activation else 0.0
@@ -89,26 +93,36 @@ class Decision:
         return self.groups * self.filters * self.dtype.itemsize
 
     @lazy
-    def products(self) -> dict[int, Product]:
-        """Return the products of blocks, by their tiles; all read the same packed weights."""
+    def products(self) -> dict[tuple[int, int], Product]:
+        """Return the products of blocks, by their tiles and filters.
+
+        Those with as many filters read packed weights alike, however many tiles there are.
+        """
         most, *fewer = sorted({tiles_of(box) for box in self.boxes}, reverse=True)
-        best = self._product(most, None)
-        return {most: best} | {n: self._product(n, best.shape) for n in fewer}
+        found = {}
+        for filters in {count for _, count in self.pieces}:
+            found[most, filters] = best = self._product(most, filters, None)
+            found |= {(n, filters): self._product(n, filters, best.shape) for n in fewer}
+        return found
 
     @property
     def products_cycles(self) -> float:
         """The cycles of all products by the engine's model."""
-        return sum(self.products[tiles_of(box)].cycles for box in self.boxes)
+        return sum(self.products[tiles_of(box), count].cycles for box in self.boxes for _, count in self.pieces)
 
-    def _product(self, tiles: int, shape: FilterShape | None) -> Product:
+    def packed_as(self, filters: int) -> Product:
+        """Return a product whose tables say how a piece of so many filters is packed."""
+        return next(product for (_, count), product in self.products.items() if count == filters)
+
+    def _product(self, tiles: int, filters: int, shape: FilterShape | None) -> Product:
         parts, steps = self.tiling.parts, (self.window_bytes, self.product_bytes)
         groups, channels = self.groups * self.tiling.elements * parts, self.channels // parts
-        return Product(tiles, groups, channels, self.filters, steps, self.dtype, self.target, shape)
+        return Product(tiles, groups, channels, filters, steps, self.dtype, self.target, shape)
 
-    def out_of(self, kept: tuple[int, ...]) -> Kernel:
-        """Return the kernel of tiles of which so many positions are in the map, along each axis."""
+    def out_of(self, kept: tuple[int, ...], filters: int) -> Kernel:
+        """Return the kernel of so many filters of tiles of which so many positions are in the map, along each axis."""
         matrices = tuple(t.result[:n] for t, n in zip(self.tiling.transforms, kept, strict=True))
-        name, last, parts = f"f{self.dtype.itemsize}", self.filters % self.lanes, self.tiling.parts
+        name, last, parts = f"f{self.dtype.itemsize}", filters % self.lanes, self.tiling.parts
         return out_of_tiles(OutOfTiles(name, self.lanes, last, matrices, parts, self.transposed, self.epilogue))
 
     def writes(self, out_strides: tuple[int, ...]) -> bool:
@@ -186,14 +200,14 @@ def decide(problem: Problem, target: Target, threads: int) -> tuple[Decision, fl
     """
     one = dataclasses.replace(problem, batch=1)
     tilings = possible(one, target)
-    cuts = [Cut(tiling, most) for tiling in tilings for most in blocks(one, tiling, 1)]
-    best = min(cuts, key=lambda cut: estimate(one, target, cut.tiling, cut.most))
+    cuts = [Cut(tiling, blocks) for tiling in tilings for blocks in possible_blocks(one, tiling, 1)]
+    best = min(cuts, key=lambda cut: estimate(one, target, *cut))
     found = Decision(one, target, best)
-    cycles = found.products_cycles + around(one, target, best.tiling, best.most)
+    cycles = found.products_cycles + around(one, target, *best)
     if problem.batch > 1 or threads > 1:
         tiling = best.tiling._replace(batch=problem.batch)
-        most = min(blocks(problem, tiling, threads), key=lambda n: around(problem, target, tiling, n))
-        found = Decision(problem, target, Cut(tiling, most))
+        ways = possible_blocks(problem, tiling, threads)
+        found = Decision(problem, target, Cut(tiling, min(ways, key=lambda b: around(problem, target, tiling, b))))
     return found, cycles
 
 

@@ -64,9 +64,10 @@ def row_words(axes: int) -> int:
 
 
 def into_tiles(spec: IntoTiles) -> Kernel:
-    """Return the kernel: ``f(image, zeros, unused, tiles, job, task)``.
+    """Return the kernel: ``f(image, zeros, flags, tiles, job, task)``.
 
-    Zeros are as many as a group has channels; a task is the first tile of the table, and the one behind the last.
+    Zeros are as many as a group has channels; flags, a 64-bit integer a tile, are cleared for `out_of_tiles`; a task is
+    the first tile of the table, and the one behind the last.
     """
     return Kernel("into_tiles", _build, (spec,), 6, speed_level=1)
 
@@ -76,7 +77,7 @@ def _build(name: str, target: Target, spec: IntoTiles) -> str:
         from ...engine.builder import Builder
 
     axes, size = len(spec.matrices), int(spec.dtype[1])
-    b = Builder(name, "*x *zeros *unused *v *job *task", target)
+    b = Builder(name, "*x *zeros *flags *v *job *task", target)
     job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(job_words(axes))}
     first, stop = (b.entry(b["*task"], b.constant(i)) for i in range(2))
     tiles = b.address(job["tiles"])
@@ -84,6 +85,7 @@ def _build(name: str, target: Target, spec: IntoTiles) -> str:
         row = b.mul(tile, row_words(axes))
         words = [b.entry(tiles, b.add(row, b.constant(i))) for i in range(row_words(axes))]
         to = b.at(b["*v"], b.mul(b.sub(tile, first), job["v_tile"]))
+        b.store(b.constant(0), b.at(b["*flags"], b.mul(b.sub(tile, first), 8)))
         places = _places(b, spec, job, words)
         with b.loop(job["groups"]) as group:
             x_group = b.mul(group, job["x_group"])

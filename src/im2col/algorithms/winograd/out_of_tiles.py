@@ -105,7 +105,8 @@ def _build(name: str, target: Target, spec: OutOfTiles) -> str:
             if spec.last:
                 wrong = _vector(b, target, spec, job, filters, m, bias, out, job["vectors"], spec.last)
                 groups.values = [b.plus(groups.values[0], wrong)]
-        b.store(b.any_nan(groups.values[0]), b.at(b["*flags"], flag))
+        at = b.at(b["*flags"], flag)  # other filters may have said something
+        b.store(b.larger(b.any_nan(groups.values[0]), b.load(at, b.i64)), at)
     return b.finish()
 
 

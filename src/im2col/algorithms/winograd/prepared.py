@@ -17,7 +17,7 @@ from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import pad_image
 from ...spec.strides import dense_strides
-from ..implicit.packing import pack
+from ..implicit.packing import pack, room_for_weights
 from ..implicit.view import LINE
 from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, X, job_table
 from . import into_tiles, out_of_tiles
@@ -81,7 +81,7 @@ class DecidedTiles:
     def kernels(self) -> tuple[Kernel, ...]:
         """Return the kernels that it runs for dense arrays, each once."""
         d = self.decision
-        found = [d.into, *map(d.out_of, d.tiling.kept())]
+        found = [d.into, *(d.out_of(kept, count) for kept in d.tiling.kept() for _, count in d.pieces)]
         found += [kernel for product in d.products.values() for kernel in product.tables.kernels]
         return tuple(dict.fromkeys(found))
 
@@ -118,9 +118,9 @@ class DecidedTiles:
         """Bytes that a plan takes, and a call, at most: tables and what it takes to make the weights included."""
         d, p, size = self.decision, self.problem, self.decision.dtype.itemsize
         taps = p.filters * p.group_channels
-        packed = sum(math.prod(each.packed) for each in next(iter(d.products.values())).tables.places)
-        weights = packed * size + taps * (d.tiling.geometry.taps + d.tiling.elements) * (size + 8)
-        tables = 8 * d.tiles * (8 + 2 * p.geometry.ndim) + 2048 * len(d.boxes)
+        packed = sum(room_for_weights(d.packed_as(count).tables.places) for _, count in d.pieces)
+        weights = 2 * packed * size + taps * (d.tiling.geometry.taps + d.tiling.elements) * (size + 8)
+        tables = 8 * d.tiles * (8 + 2 * p.geometry.ndim) + 2048 * len(d.boxes) * (1 + len(d.pieces))
         padded = 0 if p.pads_zeros else p.batch * p.channels * math.prod(p.geometry.padded_shape) * size
         other = p.output_bytes // max(1, p.batch)
         return weights + tables + padded + self.room_bytes + LINE + self.direct.workspace_bytes + other
@@ -172,11 +172,18 @@ class TileCalls:
             v_tile=d.window_bytes,
             **{f"pixel{i}": step for i, step in enumerate(steps[1:])},
         )
-        into = self._step(d.into, (source, (BIAS, d.zeros_at), (BIAS, 0), (ROOM, room)), job, tiles_of(box))
-        products, kept = d.products[tiles_of(box)].calls.behind(Copies(), (room, 0, 0, room + rooms.products))
-        self._keep += [kept, windows, copies]
-        results = Round(calls=self._results(box, room + rooms.products, flags))
-        return [Round(copies.steps, [into]), *products, results]
+        where = source, (BIAS, d.zeros_at), (ROOM, flags), (ROOM, room)
+        rounds = [Round(copies.steps, [self._step(d.into, where, job, tiles_of(box))])]
+        self._keep += [windows, copies]
+        weights, tables = 0, d.tiling.positions(box, (self._out_strides[0], *self._out_strides[2:]), d.product_bytes)
+        self._keep.append(tables)
+        for first, count in d.pieces:
+            product = d.products[tiles_of(box), count]
+            made, kept = product.calls.behind(Copies(), (room, weights, 0, room + rooms.products))
+            self._keep.append(kept)
+            rounds += [*made, Round(calls=self._results(tables, first, count, room + rooms.products, flags))]
+            weights += room_for_weights(product.tables.places) * d.dtype.itemsize
+        return rounds
 
     def _pixels(self, box: Box, room: int) -> tuple[Copies, tuple[int, int], Sequence[int], Sequence[int]]:
         """Return the copies that a block begins with, where its windows are read, in which steps, what lies first."""
@@ -196,25 +203,26 @@ class TileCalls:
             copies.steps[i] = step._replace(addresses=((ROOM, to + room), source))
         return copies, (ROOM, room), (own[0], *own[2:]), [s.start for s in seen]
 
-    def _results(self, box: Box, products: int, flags: int) -> list[Step]:
-        """Return the calls that make a block's part of the map."""
+    def _results(
+        self, tables: dict[tuple[int, ...], Array], first: int, filters: int, products: int, flags: int
+    ) -> list[Step]:
+        """Return the calls that make a block's part of the map, of so many filters, from a first one on."""
         d, out, size = self._layer.decision, self._out_strides, self._layer.decision.dtype.itemsize
         calls = []
-        for kept, rows in d.tiling.positions(box, (out[0], *out[2:]), d.product_bytes).items():
+        for kept, rows in tables.items():
             job = job_table(
                 out_of_tiles.job_words(len(kept)),
                 tiles=rows,
                 groups=d.groups,
-                vectors=d.filters // d.lanes,
+                vectors=filters // d.lanes,
                 filter=out[1],
-                m_group=d.filters * d.tiling.elements * d.tiling.parts * size,
+                m_group=filters * d.tiling.elements * d.tiling.parts * size,
                 out_group=d.filters * out[1],
                 bias_group=d.filters * size,
                 **{f"position{i}": step for i, step in enumerate(out[2:])},
             )
-            where = (ROOM, products), (ROOM, flags), (BIAS, 0), (RESULT, 0)
-            self._keep.append(rows)
-            calls.append(self._step(d.out_of(kept), where, job, len(rows)))
+            where = (ROOM, products), (ROOM, flags), (BIAS, first * size), (RESULT, first * out[1])
+            calls.append(self._step(d.out_of(kept, filters), where, job, len(rows)))
         return calls
 
     def _step(self, kernel: Kernel, where: Sequence[tuple[int, int]], job: Array, tiles: int) -> Step:
@@ -231,17 +239,23 @@ class PreparedTiles:
         self._layer, d = layer, layer.decision
         for kernel in layer.kernels():
             required(kernel, d.target)  # now: a plan that was made never compiles
-        product = next(iter(d.products.values()))
         filters = np.flip(w, tuple(range(2, w.ndim))) if layer.problem.flip else w
         with np.errstate(all="ignore"):
             transformed = transformed_weights(d, filters)
         self._finite = bool(np.isfinite(transformed).all())
-        self._weights = pack(product.tables.places, product.group, transformed, None, d.dtype, layer.threads).weights
+        self._weights = np.concatenate([self._packed(transformed, *piece) for piece in d.pieces])
         self._bias = np.zeros(d.zeros_at // d.dtype.itemsize + d.channels, d.dtype)
         if bias is not None:
             self._bias[: len(bias)] = bias
         self._given = w.copy(), None if bias is None else bias.copy()
         self._arena = threading.local()
+
+    def _packed(self, transformed: Array, first: int, count: int) -> Array:
+        """Return a piece of the filters as its products read them."""
+        d = self._layer.decision
+        product = d.packed_as(count)
+        filters = transformed[:, first : first + count].reshape(-1, transformed.shape[-1], 1)
+        return pack(product.tables.places, product.group, filters, None, d.dtype, self._layer.threads).weights
 
     @lazy
     def _direct(self) -> Runner:
@@ -299,7 +313,7 @@ class PreparedTiles:
 
 
 def transformed_weights(decision: Decision, w: Array) -> Array:
-    """Return filters at all points, computed in float64: (groups · elements · parts · filters, channels of a part, 1).
+    """Return filters at all points, computed in float64: (groups · elements · parts, filters, channels of a part).
 
     Parameters
     ----------
@@ -313,7 +327,7 @@ def transformed_weights(decision: Decision, w: Array) -> Array:
     taps = w.reshape(len(w) * d.channels, -1).astype(np.float64)
     parts, own = d.tiling.parts, d.channels // d.tiling.parts
     values = (taps @ matrix.T).astype(d.dtype).reshape(d.groups, d.filters, parts, own, d.tiling.elements)
-    return values.transpose(0, 4, 2, 1, 3).reshape(-1, own, 1)
+    return values.transpose(0, 4, 2, 1, 3).reshape(-1, d.filters, own)
 
 
 def _whole_lines(nbytes: int) -> int:
