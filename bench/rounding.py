@@ -156,9 +156,8 @@ def _by_tiles(x: Array, w: Array, m: int, parts: int) -> Array:
     direct = find("implicit")
     if direct is None:
         raise RuntimeError("the view is one of the algorithms")
-    cut = Cut(
-        Tiling(problem.geometry, (transform(m, w.shape[-1]),) * 2, 1, parts), Blocks(_BLOCK, problem.group_filters)
-    )
+    tiling = Tiling(problem.geometry, (transform(m, w.shape[-1]),) * 2, 1, parts)
+    cut = Cut(tiling, Blocks(_BLOCK, problem.filters))
     layer = DecidedTiles(problem, Decision(problem, host(), cut), 1, direct.offer(problem, host(), 1))
     out = np.empty(problem.output_shape, x.dtype)
     PreparedTiles(layer, w, None)(x, out)

@@ -253,9 +253,8 @@ def by_size(case: Case, m: Sequence[int], most: int, target: Any = None) -> Any:
         problem.geometry, tuple(transform(n, r) for n, r in zip(m, case.kernel, strict=True)), problem.batch
     )
     direct = find("implicit").offer(problem, target or host(), 1)  # type: ignore[union-attr]
-    layer = DecidedTiles(
-        problem, Decision(problem, target or host(), Cut(tiling, Blocks(most, problem.group_filters))), 2, direct
-    )
+    cut = Cut(tiling, Blocks(most, problem.group_filters))
+    layer = DecidedTiles(problem, Decision(problem, target or host(), cut), 2, direct)
     assert sum(map(tiles_of, layer.decision.boxes)) == layer.decision.tiles
     run = PreparedTiles(layer, w, bias)
 

@@ -71,10 +71,8 @@ class Decision:
         self.strides, self.out_strides = strides_of(p)
         self.copies = not p.pads_zeros or self.strides[1] != size
         self.transposed = self.out_strides[1] != size
-        self.pieces = [
-            (first, min(cut.blocks.filters, self.filters - first))
-            for first in range(0, self.filters, cut.blocks.filters)
-        ]
+        piece = cut.blocks.filters
+        self.pieces = [(first, min(piece, self.filters - first)) for first in range(0, self.filters, piece)]
         self.window_bytes, self.product_bytes = steps_of(p, cut.tiling, piece)
         activation, name = p.activation, f"f{size}"
         self.epilogue = Epilogue(
