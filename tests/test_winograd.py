@@ -245,15 +245,42 @@ def test_maps_that_no_tiles_fill(height: int, width: int) -> None:
     assert (np.abs(by_size(case, (4, 4), most=3)(x) - exact) <= limit).all()
 
 
-def by_size(case: Case, m: Sequence[int], most: int, target: Any = None) -> Any:
+def test_pieces_of_filters() -> None:
+    """Blocks that are multiplied with some filters at a time give the same bits, a last piece that is smaller too."""
+    for case in (Case((2, 8, 9, 9), 75, (3, 3), {}), Case((2, 9, 9, 8), 75, (3, 3), {"layout": "NHWC"})):
+        x, _, _ = case.arrays()
+        whole = by_size(case, (4, 4), most=3)(x)
+        assert by_size(case, (4, 4), most=3, piece=32)(x).tobytes() == whole.tobytes()
+
+
+def test_what_overflows_in_one_piece_of_the_filters() -> None:
+    """A tile is computed directly for the sake of any of its filters: the last ones do not forget the first."""
+    x, w = np.full((1, 16, 9, 9), 1e37, "f4"), np.zeros((75, 16, 3, 3), "f4")
+    x[..., ::2, :] *= -1
+    w[:, 0, 1, 1] = 1e-3
+    w[0, 0, 1, 1] = 20
+    case = Case(x.shape, 75, (3, 3), {})
+    exact = conv(x, w, algorithm="implicit")
+    assert np.isfinite(exact).all()
+    assert not np.isfinite(np.float32(3.4**2) * x[0, 0, 1, 1] * w[0, 0, 1, 1])
+    found = by_size(case, (4, 4), most=3, piece=32, weights=w)(x)
+    np.testing.assert_array_equal(found[:, 0], exact[:, 0])
+    np.testing.assert_allclose(found, exact, rtol=1e-5)
+
+
+def by_size(
+    case: Case, m: Sequence[int], most: int, target: Any = None, piece: int | None = None, weights: Array | None = None
+) -> Any:
     """Return a function of an image: the layer with tiles of this size, in blocks of at most so many."""
     x, w, bias = case.arrays()
+    if weights is not None:
+        w, bias = weights, np.zeros_like(bias)
     problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, has_bias=True, **case.options)
     tiling = Tiling(
         problem.geometry, tuple(transform(n, r) for n, r in zip(m, case.kernel, strict=True)), problem.batch
     )
     direct = find("implicit").offer(problem, target or host(), 1)  # type: ignore[union-attr]
-    cut = Cut(tiling, Blocks(most, problem.group_filters))
+    cut = Cut(tiling, Blocks(most, piece or problem.group_filters))
     layer = DecidedTiles(problem, Decision(problem, target or host(), cut), 2, direct)
     assert sum(map(tiles_of, layer.decision.boxes)) == layer.decision.tiles
     run = PreparedTiles(layer, w, bias)

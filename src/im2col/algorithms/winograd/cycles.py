@@ -38,7 +38,7 @@ _PRODUCT = 1.15
 _FAR, _MEMORY = 0.08, 0.26
 """Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
 _SHOWS = 0.5
-"""Of the time in which weights arrive, what products do not hide."""
+"""Of the time in which weights and tiles arrive from the third level, what products do not hide."""
 _LOOP = 20
 """Cycles of the loops around the products of an element with a vector of filters."""
 _TURNED = 0.2
@@ -78,15 +78,16 @@ def around(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> 
     windows, products = steps_of(p, tiling, blocks.filters)
     pieces = -(-p.group_filters // blocks.filters)
     far = blocks.tiles * (windows + products) > second
-    spilt = tiles * windows * (1 + pieces) * _FAR if far else 0.0
-    spilt += 2 * tiles * products * pieces * _FAR if far and blocks.tiles * products > second // 2 else 0.0
+    spilt = tiles * windows * (1 + pieces * _SHOWS) * _FAR if far else 0.0
+    if blocks.tiles * products > second:  # their lines are fetched, written back and read again
+        spilt += 3 * tiles * products * pieces * _FAR
     weights = tiling.elements * p.group_channels * p.filters * size
-    level = 0.0 if weights < second // 2 else _FAR if weights < target.caches[2] // 4 else _MEMORY
+    level = 0.0 if weights < second // 2 else _FAR * _SHOWS if weights < target.caches[2] // 4 else _MEMORY
     calls = count * p.groups * tiling.elements * vectors[1] * _LOOP
     turned = 0.0
     if strides_of(p)[0][1] != size:
         turned = math.prod((p.batch, p.channels, *p.geometry.spatial_shape)) * size * _TURNED
-    return transforms + spilt + count * weights * level * _SHOWS + calls + turned
+    return transforms + spilt + count * weights * level + calls + turned
 
 
 @cache
