@@ -92,6 +92,13 @@ MUTATIONS = [
         "test_winograd.py::test_what_overflows_on_the_way_is_computed_directly",
     ),
     Mutation(
+        "algorithms/winograd/out_of_tiles.py",
+        "b.larger(b.any_nan(groups.values[0]), b.load(at, b.i64))",
+        "b.any_nan(groups.values[0])",
+        "the last piece of the filters forgets what the others said of a tile",
+        "test_winograd.py::test_what_overflows_in_one_piece_of_the_filters",
+    ),
+    Mutation(
         "algorithms/winograd/decide.py",
         "growth = law * (_ONE_SIGN / math.sqrt(parts) + _FEW / p.group_channels)",
         "growth = law / math.sqrt(parts)",

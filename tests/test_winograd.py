@@ -262,7 +262,6 @@ def test_what_overflows_in_one_piece_of_the_filters() -> None:
     case = Case(x.shape, 75, (3, 3), {})
     exact = conv(x, w, algorithm="implicit")
     assert np.isfinite(exact).all()
-    assert not np.isfinite(np.float32(3.4**2) * x[0, 0, 1, 1] * w[0, 0, 1, 1])
     found = by_size(case, (4, 4), most=3, piece=32, weights=w)(x)
     np.testing.assert_array_equal(found[:, 0], exact[:, 0])
     np.testing.assert_allclose(found, exact, rtol=1e-5)
