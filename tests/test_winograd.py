@@ -150,6 +150,8 @@ class Case(NamedTuple):
 
 CASES = {
     "one tile": Case((1, 8, 4, 4), 8, (3, 3), {}),
+    "less than a tile": Case((1, 8, 3, 2), 8, (3, 3), {"padding": 1}),
+    "less than a tile, channels last": Case((2, 2, 3, 8), 8, (3, 3), {"padding": 1, "layout": "NHWC"}),
     "odd channels and filters": Case((2, 11, 13, 9), 13, (3, 3), {"padding": 1}),
     "channels last": Case((2, 9, 14, 24), 16, (3, 3), {"padding": 1, "layout": "NHWC"}),
     "channels last, odd": Case((1, 7, 8, 13), 5, (3, 3), {"padding": (2, 0), "layout": "NHWC"}),
