@@ -255,18 +255,22 @@ def test_pieces_of_filters() -> None:
         assert by_size(case, (4, 4), most=3, piece=32)(x).tobytes() == whole.tobytes()
 
 
-def test_what_overflows_in_one_piece_of_the_filters() -> None:
+def test_what_overflows_in_one_piece_of_the_filters(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tile is computed directly for the sake of any of its filters: the last ones do not forget the first."""
     x, w = np.full((1, 16, 9, 9), 1e37, "f4"), np.zeros((75, 16, 3, 3), "f4")
     x[..., ::2, :] *= -1
     w[:, 0, 1, 1] = 1e-3
-    w[0, 0, 1, 1] = 20
+    w[0, 0, 1, 1] = 33
     case = Case(x.shape, 75, (3, 3), {})
     exact = conv(x, w, algorithm="implicit")
     assert np.isfinite(exact).all()
     found = by_size(case, (4, 4), most=3, piece=32, weights=w)(x)
     np.testing.assert_array_equal(found[:, 0], exact[:, 0])
     np.testing.assert_allclose(found, exact, rtol=1e-5)
+    monkeypatch.setattr(PreparedTiles, "_mend", lambda *_: None)
+    left = by_size(case, (4, 4), most=3, piece=32, weights=w)(x)
+    assert not np.isfinite(left[:, 0]).all(), "nothing overflows"
+    assert np.isfinite(left[:, 1:]).all()
 
 
 def by_size(
