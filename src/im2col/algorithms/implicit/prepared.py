@@ -161,7 +161,8 @@ class PreparedLayer:
         if scales is not None and bias is None:
             bias = np.zeros(problem.filters, problem.accumulator)
         places = layer.tables.places
-        self._packed = pack(places, layer.group, filters, bias, decision.packed_dtype, layer.threads, scales)
+        dtype = decision.packed_dtype if dot is None or filters.dtype == np.int32 else dot.dtype
+        self._packed = pack(places, layer.group, filters, bias, dtype, layer.threads, scales)
         self._arena = threading.local()
         self._latest: tuple[tuple[int, Strides, Strides], Calls | None] | None = None
 
