@@ -1,7 +1,7 @@
 """The column matrix as a view: a microkernel multiplies through it, and no matrix is made.
 
 A problem becomes a decision (`decide`: which `tiles`, and whether an image is read from a copy), the decision tables
-(`borders`, `packing`, `work`), and these with the weights a function (`prepared`).
+(`borders`, `packing`, `tables`), and these with the weights a function (`work`, `prepared`).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from ...spec.strides import dense_strides
 from .bands import BandedCopy
 from .dots import dot_of
 from .packing import packed_at
+from .tables import Tables
 from .tiles.channel_lanes import ChannelShape
 from .tiles.epilogue import Epilogue
 from .tiles.filters import FilterShape
@@ -22,7 +23,6 @@ from .tiles.positions import PositionShape
 from .tiles.tile_shape import Tiling
 from .tiles.windows import WindowShape
 from .view import LINE, Copy, GroupShape, memory_order, pitched, view_of, without
-from .work import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,13 +142,7 @@ class Decision(NamedTuple):
         return view if view.geometry == self.view.geometry and self.tile.shape.walks(view) else None
 
     def making_bytes(self, given: np.dtype[Any]) -> int:
-        """Return bytes of the tables for dense arrays, and what it takes to make them and the packed weights; at most.
-
-        Parameters
-        ----------
-        given : dtype
-            Of the weights before.
-        """
+        """Return at most the bytes of tables for dense arrays, of making them, and of packing weights of a dtype."""
         groups, channels, filters = self.group
         interleaved = groups * filters * (channels * self.view.geometry.taps + 1) * 4 if self.dot else 0
         made = self.table_bytes + (2 if self.dot and self.dot.zero else 1) * interleaved

@@ -18,8 +18,9 @@ from ...memory import lazy, recalled
 from ...spec.padded import pad_image
 from ...spec.strides import dense_strides
 from ..implicit.packing import pack
+from ..implicit.tables import job_table
 from ..implicit.view import LINE
-from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, X, job_table
+from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, Starts, X
 from . import into_tiles, out_of_tiles
 from .cook_toom import as_array
 from .tiling import tiles_of
@@ -173,7 +174,7 @@ class TileCalls:
             **{f"pixel{i}": step for i, step in enumerate(steps[1:])},
         )
         into = self._step(d.into, (source, (BIAS, d.zeros_at), (BIAS, 0), (ROOM, room)), job, tiles_of(box))
-        products, kept = d.products[tiles_of(box)].calls.behind(Copies(), (room, 0, 0, room + rooms.products))
+        products, kept = d.products[tiles_of(box)].calls.behind(Copies(), Starts((X, room), out=room + rooms.products))
         self._keep += [kept, windows, copies]
         results = Round(calls=self._results(box, room + rooms.products, flags))
         return [Round(copies.steps, [into]), *products, results]
