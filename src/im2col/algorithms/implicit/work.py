@@ -236,8 +236,9 @@ class Calls:
         """Return a task's calls where weights come from afar: for each band of the map, turn by turn."""
         rounds, made = [], {}
         for first, stop in far.image_ranges(ranges.images):
-            (x, x_at), (before, before_out) = at.image, (first * each for each in far.image_bytes)
-            here = at._replace(image=(x, x_at + before), out=at.out + before_out)
+            x, x_at = at.image
+            image = x, x_at + first * far.image_bytes[0]
+            here = at._replace(image=image, out=at.out + first * far.image_bytes[1])
             for rows, pieces in far.bands_of(ranges.rows, ranges.pieces):
                 band = ranges._replace(rows=rows, pieces=pieces)
                 runs = [run for run in self._tables.runs if range(*band.rows_of(run))]
