@@ -25,7 +25,7 @@ from .kit.layers import BROAD, LAYERS, dtype_of, last, problem_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from im2col.algorithms.implicit.work import Tables
+    from im2col.algorithms.implicit.tables import Tables
     from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
     from im2col.spec.problem import Problem

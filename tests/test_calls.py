@@ -10,6 +10,7 @@ import pytest
 
 import im2col
 from im2col import memory
+from im2col.algorithms.implicit import decide
 from im2col.algorithms.implicit.work import Calls
 from im2col.engine import compiler, gather, host, threads
 from im2col.engine.sequence import SEQUENCE
@@ -119,21 +120,23 @@ def test_arrays_of_other_strides_and_dtypes_are_other_calls(change: Callable[[Ar
 @pytest.mark.parametrize(
     "options", [{}, {"flip": True}, {"layout": "NHWC"}, {"padding": 1, "activation": "relu"}], ids=str
 )
-@pytest.mark.parametrize("filters", [256, 208, 23])
-def test_weights_that_outweigh_the_image_are_packed_block_by_block(
-    options: dict[str, Any], filters: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("filters", [128, 104, 23])
+@pytest.mark.parametrize("second", [6 << 10, 28 << 10])
+def test_weights_that_outweigh_the_image_are_packed_part_by_part(
+    options: dict[str, Any], filters: int, second: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Just before they are used, all to one place; with a bias and without. A tail of filters has zeros to keep."""
     rounds: list[int] = []
-    block_by_block = Calls.block_by_block
+    part_by_part = Calls.part_by_part
 
-    def noted(self: Calls, before: Any, packed: Any, *rest: Any) -> Any:
-        rounds.append(len(packed))
-        return block_by_block(self, before, packed, *rest)
+    def noted(self: Calls, before: Any, parts: Any, *more: Any) -> Any:
+        rounds.append(len(parts))
+        assert [first for first, *_ in parts] == [0, *(stop for _, stop, _ in parts[:-1])]
+        return part_by_part(self, before, parts, *more)
 
-    monkeypatch.setattr(Calls, "block_by_block", noted)
+    monkeypatch.setattr(Calls, "part_by_part", noted)
     shape = (1, 5, 5, 8) if options.get("layout") else (1, 8, 5, 5)
-    with planning_for(host_target()._replace(caches=(4 << 10, 6 << 10, 1 << 20))):
+    with planning_for(host_target()._replace(caches=(4 << 10, second, 1 << 20))):
         for seed in range(3):
             x, w, b = integers(seed, *shape), integers(5 + seed, filters, 8, 3, 3), integers(9 + seed, filters)
             for bias in (None, b):
@@ -141,6 +144,37 @@ def test_weights_that_outweigh_the_image_are_packed_block_by_block(
                 np.testing.assert_array_equal(im2col.conv2d(x, w, bias, **options), expected)
     assert min(rounds, default=2) > 1
     assert len(rounds) == (2 if filters % 16 == 0 else len(rounds))
+
+
+COPIED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "a tail of filters": ((2, 5, 9, 7), (11, 5, 3, 3), {"stride": 2, "flip": True}),
+    "grouped": ((1, 6, 9, 9), (8, 3, 3, 3), {"groups": 2, "padding": ((1, 0), 2)}),
+    "batch": ((3, 17, 5, 5), (24, 17, 3, 3), {"padding": 1, "activation": "relu"}),
+    "its stops alone": ((2, 16, 9, 9), (24, 16, 1, 1), {"stride": 2}),
+    "weights from afar": ((1, 8, 3, 3), (104, 8, 3, 3), {"padding": 1}),
+    "weights from afar, a batch": ((2, 8, 3, 3), (96, 8, 3, 3), {"padding": 1}),
+    "weights from afar, an image that is not read again": ((1, 64, 10, 10), (16, 64, 3, 3), {"stride": 3}),
+}
+
+
+@pytest.mark.spanning
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("name", COPIED)
+def test_the_copy_of_an_image_is_part_of_the_call(name: str, bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where copies cost nothing, images are read from one; from the third call on it is made by the engine, too."""
+    shape, kernel, options = COPIED[name]
+    monkeypatch.setattr(decide, "_copied_cycles", lambda *_: -1e12)
+    assert "from a copy" in str(im2col.plan(shape, np.zeros(kernel, np.float32), **options))
+    calls = [
+        (integers(seed, *shape), integers(seed + 10, *kernel), integers(seed + 20, kernel[0])) for seed in range(4)
+    ]
+    expected = [im2col.conv2d(x, w, b if bias else None, algorithm="reference", **options) for x, w, b in calls]
+    with planning_for(host_target()._replace(caches=(4 << 10, 24 << 10, 1 << 20))):
+        for number, (x, w, b) in enumerate(calls):
+            if number == 2:
+                nothing_more(monkeypatch)
+            result = im2col.conv2d(x, w, b if bias else None, **options)
+            np.testing.assert_array_equal(result, expected[number], strict=True)
 
 
 WRONG: list[tuple[dict[str, Any], type[Im2colError]]] = [

@@ -45,6 +45,7 @@ _KERNELS = [
     *(gather_kernels.strided_runs(size, step * size) for size in copies.DTYPES for step in (2, 3)),
     *(gather_kernels.tiles(size, side) for size, sides in copies.SIDES.items() for side in sides),
     *(gather_kernels.planes(size, side) for size, sides in copies.SIDES.items() for side in sides),
+    *(gather_kernels.spread_tiles(size, max(sides)) for size, sides in copies.SIDES.items()),
     *(scatter_kernels.sum_lines(*made) for made in sums.kernels_of(sums.PAIRS)),
 ]
 KERNELS = {kernel.name: kernel for kernel in _KERNELS}
@@ -154,6 +155,7 @@ FAMILIES = {
     "copy_strided_runs_4_by_2": VECTORS,
     "copy_tiles_1_16": dict.fromkeys(("avx512", "avx2", "sse2"), r"%xmm\d") | {"neon": VECTORS["neon"]},
     "copy_tiles_4_8": VECTORS | {"avx512": r"%ymm\d"},
+    "copy_spread_tiles_4_8": VECTORS | {"avx512": r"%ymm\d"},
     "sum_lines_f4_f4_dense_to_dense": VECTORS,
     "sum_lines_f4_f4_strided_to_strided": VECTORS,
     "sum_lines_i2_i8_dense_to_dense": VECTORS,
@@ -187,10 +189,13 @@ def test_no_store_goes_through_a_mask_where_that_is_microcode(name: str) -> None
 
 IN_REGISTERS = {
     "avx512": [
-        *(name for name in KERNELS if name.startswith("copy_tiles")),
+        *(name for name in KERNELS if name.startswith(("copy_tiles", "copy_spread_tiles"))),
         *(name for name in KERNELS if re.match(r"sum_lines_f4_\w+(to_dense|strided_to)", name)),
     ],
-    "avx2": [f"copy_tiles_{size}_{side}" for size, sides in copies.SIDES.items() for side in sides if side < 16],
+    "avx2": [
+        *(f"copy_tiles_{size}_{side}" for size, sides in copies.SIDES.items() for side in sides if side < 16),
+        *("copy_spread_tiles_4_8", "copy_spread_tiles_8_4"),
+    ],
 }
 """Kernels whose tiles fit into the registers; 16 rows and what is being made of them do not fit into AVX2's 16. Sums
 that are not stored as they are lie on the stack meanwhile."""

@@ -19,9 +19,12 @@ import pytest
 
 from im2col import conv
 from im2col.algorithms.implicit.dots import Dot, interleaved
+from im2col.algorithms.implicit.packing import pack, packed_at, vector_blocks
+from im2col.algorithms.implicit.view import GroupShape, View
 from im2col.engine import compiler
+from im2col.spec.geometry import Geometry
 
-from .kit.layers import Case, anything
+from .kit.layers import Case, anything, dtype_of
 from .kit.memory import PAGE, against_forbidden_pages, in_room
 from .kit.oracles import activated, layer_sums, shifted_sums
 from .kit.outcomes import require
@@ -463,6 +466,11 @@ def test_weights_in_lanes(name: str, count: int, kind: str, kernel: tuple[int, .
     last = np.moveaxis(np.ascontiguousarray(np.moveaxis(first, 1, -1)), -1, 1)
     for w in (first, last, first[::2], last[1:4]):
         result = interleaved(w, dot, 1)
+        if kind == "i1" and name == "i2" and channels % count == 0:  # made wider when they are packed
+            assert result.shape == (len(w), channels // count, *kernel, count)
+            assert np.shares_memory(result, w)
+            np.testing.assert_array_equal(np.moveaxis(result, -1, 2).reshape(w.shape), w)
+            continue
         assert result.shape == (len(w), -(-channels // count), *kernel)
         lanes = np.moveaxis(result, 1, -1)
         parts = np.ascontiguousarray(lanes).view(narrow)
@@ -470,3 +478,47 @@ def test_weights_in_lanes(name: str, count: int, kind: str, kernel: tuple[int, .
         assert not parts[..., channels:].any()
         side_by_side = np.moveaxis(w, 1, -1).strides[-1] == w.itemsize
         assert np.shares_memory(result, w) == (side_by_side and w.dtype == narrow and channels % count == 0)
+
+
+PACKED = {
+    "pairs side by side": ("int8", "int16", True),
+    "pairs apart": ("uint8", "int16", False),
+    "bytes": ("int8", "int32", False),
+    "halves": ("float16", "float32", False),
+    "bfloat16": ("bfloat16", "float32", False),
+    "doubles to be rounded": ("float64", "float32", False),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("filters", [16, 37])
+def test_weights_of_other_dtypes_are_packed(name: str, filters: int) -> None:
+    """Block by block of filters, each number as NumPy converts it, zeros for filters that are not there."""
+    given, dtype, last = PACKED[name]
+    rng = np.random.default_rng(3)
+    w = rng.integers(0, 256, (filters, 6, 3, 2)).astype(np.uint8).astype(dtype_of(given))
+    if given == "bfloat16":  # all bits there are: infinities, denormals and numbers that are none
+        w = rng.integers(0, 1 << 16, w.shape).astype(np.uint16).view(BFLOAT16)
+    w = np.moveaxis(np.ascontiguousarray(np.moveaxis(w, 1, -1)), -1, 1) if last else w
+    parts = (2,) if dtype == "int16" else ()
+    units = interleaved(w, Dot("i2", 2, np.dtype(np.int16)), 1) if parts else w
+    blocks = vector_blocks(filters, 8, 2)
+    g = Geometry((9, 9), (3, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    view = View(g, 4, 0, 0, (36, 4), 4, 0, 0, (32, 4), ("constant",) * 2)
+    group = GroupShape(1, 6 // math.prod((1, *parts)), filters)
+    places = packed_at(view, group, (4, 5, 3), blocks)
+    result = pack(places, group, units, None, np.dtype(dtype), 1).weights
+    with np.errstate(all="ignore"):
+        wide = w.astype(dtype)
+    at = 0
+    for block in blocks:
+        for first in range(block.first, block.first + block.blocks * block.width, block.width):
+            for tap in itertools.product(range(3), range(2)):
+                for channel in range(0, 6, math.prod((1, *parts))):
+                    expected = np.zeros((block.packed, *parts), dtype)
+                    here = wide[first : first + block.width, channel : channel + math.prod((1, *parts)), *tap]
+                    expected[: block.width] = here if parts else here[:, 0]
+                    found = result[at : at + expected.size].reshape(expected.shape)
+                    np.testing.assert_array_equal(found.view(f"u{found.itemsize}"), expected.view(f"u{found.itemsize}"))
+                    at += expected.size
+    assert at == len(result)

@@ -65,6 +65,7 @@ def test_the_matrix_names_every_kernel() -> None:
     every |= {gather_kernels.strided_runs(size, step * size).name for size in DTYPES for step in (2, 3)}
     every |= {gather_kernels.tiles(size, side).name for size, sides in SIDES.items() for side in sides}
     every |= {gather_kernels.planes(size, side).name for size, sides in SIDES.items() for side in sides}
+    every |= {gather_kernels.spread_tiles(size, max(sides)).name for size, sides in SIDES.items()}
     assert every == set(MATRIX)
     assert all(name.startswith(f"copy_{family}") for family, part in FAMILIES.items() for name in part)
 

@@ -25,7 +25,7 @@ from .kit.targets import planning_for, with_kinds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from im2col.algorithms.implicit.work import Tables
+    from im2col.algorithms.implicit.tables import Tables
     from im2col.engine.target import Target
 
 CACHES = 4 << 10, 1 << 10, 1 << 20

@@ -411,8 +411,8 @@ def tiles_of_size(case: Case, transforms: Sequence[Transform], parts: int, x: Ar
         ({"dtype": "float16"}, "tiles are made of float32 or float64 alone, as image, weights and result"),
         (
             {"kernel": (5, 5), "precision": "strict"},
-            "no transform for kernels of (5, 5) is as exact as precision='strict' wants it; "
-            "precision='fast' admits some",
+            "no transform for kernels of (5, 5) and 4 channels "
+            "is as exact as the precision 'strict'; 'fast' admits some",
         ),
     ],
 )

@@ -200,12 +200,30 @@ def planes() -> dict[str, list[Copy]]:
     return matrix
 
 
+def spread_tiles() -> dict[str, list[Copy]]:
+    """Return transposes of two axes that are one to the source, where no number of tiles fills the last."""
+    matrix: dict[str, list[Copy]] = {}
+    for itemsize, across, beyond, entries in itertools.product(
+        SIDES, (4, 5, 7, 9, 15, 17, 25), (2, 3, 7), (16, 17, 24)
+    ):
+        side = max(SIDES[itemsize])
+        if across % side == 0 or across * beyond < side:
+            continue
+        cases = matrix.setdefault(f"copy_spread_tiles_{itemsize}_{side}", [])
+        shape, far = (across, beyond, entries), (across * beyond + 2) * itemsize
+        for gap in (0, itemsize + 1):
+            steps = (itemsize, across * itemsize, far + gap)
+            cases.append(Copy(itemsize, shape, steps, dense(itemsize, shape, gap)))
+    return matrix
+
+
 FAMILIES = {
     "short_runs": short_runs(),
     "long_runs": long_runs(),
     "strided_runs": strided_runs(),
     "tiles": tiles(),
     "planes": planes(),
+    "spread_tiles": spread_tiles(),
 }
 
 MATRIX = {name: cases for family in FAMILIES.values() for name, cases in family.items()}
@@ -232,6 +250,15 @@ NESTS = {
     "tiles and their rest": (Copy(1, (9, 1000), (1, 11), (1000, 1)), ["copy_tiles_1_8"] * 2),
     "tiles and a rest without one": (Copy(4, (9, 770), (4, 44), (3080, 4)), ["copy_tiles_4_8", "copy_short_runs_4"]),
     "tiles and a smaller one": (Copy(8, (5, 50, 17), (8, 49, 2501), (6800, 136, 8)), ["copy_tiles_8_4"] * 2),
+    "spread tiles and their rest": (Copy(4, (9, 40, 8), (4, 36, 1448), (1280, 32, 4)), ["copy_spread_tiles_4_8"] * 2),
+    "spread tiles, and too few elements": (
+        Copy(4, (9, 2, 770), (4, 36, 80), (6160, 3080, 4)),
+        ["copy_spread_tiles_4_8", "copy_short_runs_4"],
+    ),
+    "spread tiles, and too few across": (
+        Copy(1, (5, 33, 16), (1, 5, 167), (528, 16, 1)),
+        ["copy_spread_tiles_1_16", "copy_short_runs_1"],
+    ),
     "tiles of too few elements": (Copy(4, (9, 3), (4, 44), (12, 4)), ["copy_short_runs_4"]),
     "tiles read backwards": (Copy(4, (9, 5), (-4, 44), (20, 4)), ["copy_tiles_4_4"]),
     "tiles and a rest, read backwards": (Copy(1, (9, 1000), (-1, 11), (1000, 1)), ["copy_tiles_1_8"] * 2),

@@ -11,6 +11,7 @@ kernel            a run is
 ``strided_runs``  elements that are contiguous in the destination and a step apart in the source
 ``tiles``         one element; a square of them, with an axis along which the source is contiguous, is transposed
 ``planes``        the same where each element of a run lies in a plane of its own, walked plane by plane
+``spread_tiles``  the same, where what is contiguous in the source lies in the destination where a second table says
 ================  =========================================================================================
 """
 
@@ -26,6 +27,7 @@ from .compiler import Kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .numbers import Value
     from .target import Target
 
 OUTER_LOOPS = 5
@@ -61,13 +63,19 @@ def strided_runs(itemsize: int, step: int) -> Kernel:
 @cache
 def tiles(itemsize: int, side: int) -> Kernel:
     """Return the kernel that transposes tiles of `side` × `side` elements of `itemsize` bytes in registers."""
-    return Kernel(f"copy_tiles_{itemsize}_{side}", _tiles, (itemsize, side), _ARGUMENTS)
+    return Kernel(f"copy_tiles_{itemsize}_{side}", _tiles, (itemsize, side, False), _ARGUMENTS)
 
 
 @cache
 def planes(itemsize: int, side: int) -> Kernel:
     """Return the kernel that transposes such tiles, two side by side, all that a few planes have before the next."""
     return Kernel(f"copy_planes_{itemsize}_{side}", _planes, (itemsize, side), _ARGUMENTS)
+
+
+@cache
+def spread_tiles(itemsize: int, side: int) -> Kernel:
+    """Return the kernel that transposes such tiles when their columns lie in the destination where a table says."""
+    return Kernel(f"copy_spread_tiles_{itemsize}_{side}", _tiles, (itemsize, side, True), _ARGUMENTS)
 
 
 @contextmanager
@@ -138,20 +146,26 @@ def _strided_runs(name: str, _target: Target, itemsize: int, elements: int) -> s
     return b.finish()
 
 
-def _tiles(name: str, _target: Target, itemsize: int, side: int) -> str:
-    """Write the kernel of `tiles`.
+def _tiles(name: str, _target: Target, itemsize: int, side: int, spread: bool) -> str:
+    """Write the kernel of `tiles`, or of `spread_tiles`.
 
     The table holds an offset for each element that is contiguous in the destination. ``across`` elements are contiguous
-    in the source and ``apart`` bytes from each other in the destination. Both counts are at least a tile's side; a last
-    tile that would pass the end overlaps the one before it.
+    in the source and ``apart`` bytes from each other in the destination; for spread tiles ``apart`` is the address of
+    their offsets there. Both counts are at least a tile's side; a last tile that would pass the end overlaps the one
+    before it.
     """
     b = Builder(name, _SIGNATURE)
     last_entry, last_across = b.sub(b["runs"], b.constant(side)), b.sub(b["across"], b.constant(side))
     # Two loops over tiles: along the source's contiguous axis (j), then along the destination's (i), in elements.
     with _nest(b) as (dst, src), b.loop(b["across"], step=side) as far:
         j = b.smaller(far, last_across)
+        origin = b.at(src, b.mul(j, itemsize))
+        if spread:
+            to, places = dst, [b.entry(b.address(b["apart"]), b.add(j, b.constant(k))) for k in range(side)]
+        else:
+            to, places = b.at(dst, b.mul(j, b["apart"])), _evenly(b, side)
         with b.loop(b["runs"], step=side) as near:
-            _transpose(b, dst, src, b.smaller(near, last_entry), j, itemsize, side)
+            _transpose(b, to, places, origin, b.smaller(near, last_entry), itemsize)
     return b.finish()
 
 
@@ -168,15 +182,21 @@ def _planes(name: str, _target: Target, itemsize: int, side: int) -> str:
         second = b.add(first, b.constant(side))
         with b.loop(b["across"], step=side) as far:
             j = b.smaller(far, last_across)
-            _transpose(b, dst, src, first, j, itemsize, side)
-            _transpose(b, dst, src, second, j, itemsize, side)
+            to, origin = b.at(dst, b.mul(j, b["apart"])), b.at(src, b.mul(j, itemsize))
+            _transpose(b, to, _evenly(b, side), origin, first, itemsize)
+            _transpose(b, to, _evenly(b, side), origin, second, itemsize)
     return b.finish()
 
 
-def _transpose(b: Builder, dst: Any, src: Any, entry: Any, at: Any, itemsize: int, side: int) -> None:
-    """Transpose a tile: elements from `at` on of the runs from `entry` on."""
-    row = b.vector(b.integer(itemsize), side)
-    origin, to = b.at(src, b.mul(at, itemsize)), b.at(b.at(dst, b.mul(at, b["apart"])), b.mul(entry, itemsize))
-    rows = [b.load(b.at(origin, b.entry(b["*table"], b.add(entry, b.constant(k)))), row) for k in range(side)]
-    for k, column in enumerate(b.transpose(rows)):
-        b.store(column, b.at(to, b.mul(b["apart"], k)))
+def _evenly(b: Builder, side: int) -> list[Value]:
+    """Return where the columns of a tile lie, ``apart`` from each other."""
+    return [b.mul(b["apart"], k) for k in range(side)]
+
+
+def _transpose(b: Builder, to: Value, places: list[Value], origin: Value, entry: Value, itemsize: int) -> None:
+    """Transpose a tile: from `origin` on as many elements as there are places, of as many runs from `entry` on."""
+    row = b.vector(b.integer(itemsize), len(places))
+    rows = [b.load(b.at(origin, b.entry(b["*table"], b.add(entry, b.constant(k)))), row) for k in range(len(places))]
+    to = b.at(to, b.mul(entry, itemsize))
+    for place, column in zip(places, b.transpose(rows), strict=True):
+        b.store(column, b.at(to, place))

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..memory import recalled
-from .gather_kernels import OUTER_LOOPS, SHORT_RUN_BYTES, long_runs, planes, short_runs, strided_runs, tiles
+from .gather_kernels import (
+    OUTER_LOOPS,
+    SHORT_RUN_BYTES,
+    long_runs,
+    planes,
+    short_runs,
+    spread_tiles,
+    strided_runs,
+    tiles,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -141,13 +150,16 @@ def _tiles(axes: list[_Axis], across: _Axis, itemsize: int) -> tuple[Call, ...]:
     """Return the calls that copy tile by tile: every element of a row of the destination is an entry of a table."""
     calls: list[Call] = []
     around = [axis for axis in axes if axis is not across]
+    beyond = _beyond(axes, across, itemsize)
+    if beyond is not None:
+        return _spread(axes, beyond, across, itemsize)
     # An axis that the source walks backwards is walked from its other end.
     end = (across.n - 1) * (across.src < 0)
     across = across._replace(dst=-across.dst, src=-across.src) if end else across
     for outer, table, (to, origin) in _nests(around, itemsize, across):
         start = (to - end * across.dst, origin - end * across.src)
         entries = math.prod(axis.n for axis in table)
-        side = min(entries, across.n, _TILE_BYTES // itemsize, _GREATEST_TILE)
+        side = min(entries, across.n, _widest_tile(itemsize))
         if side < _SMALLEST_TILE:
             calls += _calls([*outer, across], table, start, _Inner(short_runs(itemsize), itemsize))
             continue
@@ -156,6 +168,42 @@ def _tiles(axes: list[_Axis], across: _Axis, itemsize: int) -> tuple[Call, ...]:
         kernel = planes(itemsize, side) if in_planes else tiles(itemsize, side)
         calls += _calls(outer, table, start, _Inner(kernel, itemsize, 0, across.n, across.dst))
     return tuple(calls)
+
+
+def _spread(axes: list[_Axis], beyond: _Axis, across: _Axis, itemsize: int) -> tuple[Call, ...]:
+    """Return the calls that copy tile by tile over two axes that are one to the source."""
+    calls: list[Call] = []
+    around = [axis for axis in axes if axis is not beyond and axis is not across]
+    block = min(beyond.n, max(1, _TABLE_RUNS // across.n // _GREATEST_TILE) * _GREATEST_TILE)
+    blocks, rest = divmod(beyond.n, block)
+    for count, inner, first in ((blocks, block, 0), (1, rest, blocks * block))[: 1 + bool(rest)]:
+        loops = sorted([*around, _Axis(count, inner * beyond.dst, inner * beyond.src)], key=lambda a: -a.dst)
+        places = offsets([inner, across.n], [beyond.dst, across.dst])
+        for outer, table, (to, origin) in _nests(loops, itemsize, across):
+            start = (to + first * beyond.dst, origin + first * beyond.src)
+            if min(len(places), math.prod(axis.n for axis in table)) < _widest_tile(itemsize):
+                loops = [*outer, _Axis(inner, beyond.dst, beyond.src), across]
+                calls += _calls(loops, table, start, _Inner(short_runs(itemsize), itemsize))
+                continue
+            tile = _Inner(spread_tiles(itemsize, _widest_tile(itemsize)), itemsize, 0, len(places), places.ctypes.data)
+            calls += [call._replace(tables=(*call.tables, places)) for call in _calls(outer, table, start, tile)]
+    return tuple(calls)
+
+
+def _beyond(axes: list[_Axis], across: _Axis, itemsize: int) -> _Axis | None:
+    """Return the axis along which the source goes on where `across` ends, if no number of tiles fills that one.
+
+    As the channels do behind the taps of a filter.
+    """
+    side = _widest_tile(itemsize)
+    if across.n % side == 0 or axes[-1].n < side or across.src != itemsize:
+        return None
+    return next((a for a in axes[:-1] if a.src == across.n * itemsize and a.n * across.n >= side), None)
+
+
+def _widest_tile(itemsize: int) -> int:
+    """Return the side of the largest tiles."""
+    return min(_TILE_BYTES // itemsize, _GREATEST_TILE)
 
 
 def _across(axes: list[_Axis], itemsize: int) -> _Axis | None:

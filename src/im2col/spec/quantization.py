@@ -12,6 +12,9 @@ from .arrays import as_array, own
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+_LEAST, _GREATEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""Plain numbers between them are factors without another look, which takes longer than a small layer."""
+
 
 def is_byte(dtype: np.dtype[Any]) -> bool:
     """Whether a dtype is one that quantised numbers have: int8 or uint8."""
@@ -123,7 +126,9 @@ def factors(filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: Array
         return np.array(np.broadcast_to(x * w / y, (filters,)), np.float32)
 
 
-def _scale(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+def _scale(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    if type(value) is float and _LEAST <= value <= _GREATEST:
+        return np.array(value, np.float32)
     scale = own(as_array(name, value))
     if scale.dtype.kind not in "iuf":
         raise ArgumentError(f"{name} must be a positive number, got {shown(value)}")

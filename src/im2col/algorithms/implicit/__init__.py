@@ -1,7 +1,7 @@
 """The column matrix as a view: a microkernel multiplies through it, and no matrix is made.
 
 A problem becomes a decision (`decide`: which `tiles`, and whether an image is read from a copy), the decision tables
-(`borders`, `packing`, `work`), and these with the weights a function (`prepared`).
+(`borders`, `packing`, `tables`), and these with the weights a function (`work`, `prepared`).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Implicit:
             return Offer(0, f"the engine cannot compile its kernel ({refused})")
         # Tables for several copies at a time are others than for dense arrays.
         several = copy is not None and copy.images(problem.batch) > 1
-        shared = decision.making_bytes + (decision.table_bytes if several else 0)
+        shared = decision.making_bytes(problem.w_dtype) + (decision.table_bytes if several else 0)
         nbytes = decision.workspace_bytes + layer.more_copied_bytes + shared
         prepare, cycles = partial(PreparedLayer, layer), decision.cycles
         return Offer(rank, reason, nbytes, prepare, layer.kernels, target, shared, layer.stage, cycles=cycles)

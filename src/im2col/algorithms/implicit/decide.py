@@ -15,6 +15,7 @@ from ...spec.strides import dense_strides
 from .bands import BandedCopy
 from .dots import dot_of
 from .packing import packed_at
+from .tables import Tables
 from .tiles.channel_lanes import ChannelShape
 from .tiles.epilogue import Epilogue
 from .tiles.filters import FilterShape
@@ -22,7 +23,6 @@ from .tiles.positions import PositionShape
 from .tiles.tile_shape import Tiling
 from .tiles.windows import WindowShape
 from .view import LINE, Copy, GroupShape, memory_order, pitched, view_of, without
-from .work import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,9 +120,7 @@ class Decision(NamedTuple):
     @property
     def workspace_bytes(self) -> int:
         """Bytes of the packed weights and the bias, and of the copy of an image that a thread keeps."""
-        groups, channels, filters = self.packed_group
-        packed = sum(each.blocks * each.packed for each in self.tile.shape.blocks(filters))
-        weights = groups * packed * (channels * self.view.geometry.taps + 1) * self.packed_dtype.itemsize
+        weights = self._packed_weights * self.packed_dtype.itemsize
         return weights + (self.copy.nbytes + LINE if self.copy else 0)
 
     @property
@@ -143,12 +141,22 @@ class Decision(NamedTuple):
         view = view_of(self.geometry, self.view.size, lanes, self.view.out_size, out_strides, self.modes)
         return view if view.geometry == self.view.geometry and self.tile.shape.walks(view) else None
 
-    @property
-    def making_bytes(self) -> int:
-        """Bytes of the tables for dense arrays, and what it takes to make them and the packed weights; at most."""
+    def making_bytes(self, given: np.dtype[Any]) -> int:
+        """Return at most the bytes of tables for dense arrays, of making them, and of packing weights of a dtype."""
         groups, channels, filters = self.group
         interleaved = groups * filters * (channels * self.view.geometry.taps + 1) * 4 if self.dot else 0
-        return self.table_bytes + (2 if self.dot and self.dot.zero else 1) * interleaved
+        made = self.table_bytes + (2 if self.dot and self.dot.zero else 1) * interleaved
+        # Weights of another dtype are packed as they are first.
+        each = given.itemsize * (self.dot.channels if self.dot else 1)
+        as_given = given != self.packed_dtype and each < self.packed_dtype.itemsize
+        return made + as_given * self._packed_weights * each
+
+    @property
+    def _packed_weights(self) -> int:
+        """Weights as packed, and the bias."""
+        groups, channels, filters = self.packed_group
+        packed = sum(each.blocks * each.packed for each in self.tile.shape.blocks(filters))
+        return groups * packed * (channels * self.view.geometry.taps + 1)
 
     @property
     def table_bytes(self) -> int:

@@ -71,15 +71,19 @@ def _is_short(dtype: np.dtype[Any]) -> bool:
     return (dtype.kind in "bi" and dtype.itemsize <= 2) or dtype == np.uint8
 
 
-def interleaved(w: NDArray[Any], dot: Dot, threads: int) -> NDArray[np.int32]:
-    """Return weights (filters, channels, *kernel) with neighbouring channels in one 4-byte number.
+def interleaved(w: NDArray[Any], dot: Dot, threads: int) -> NDArray[Any]:
+    """Return weights (filters, channels, *kernel) with neighbouring channels side by side.
 
     Returns
     -------
-    ndarray, (filters, ceil(channels / dot.channels), *kernel)
-        Missing channels are 0. A view of the weights where their channels lie side by side.
+    ndarray, (filters, ceil(channels / dot.channels), *kernel) or (…, dot.channels)
+        Of 4-byte numbers, in which missing channels are 0: a view of the weights where their channels lie side by side.
+        Or, where no channel is missing, a view of weights that are not as wide yet as the instruction wants them.
     """
     filters, channels, *kernel = w.shape
+    if w.dtype.itemsize < dot.dtype.itemsize and channels % dot.channels == 0:
+        pairs = w.reshape(filters, channels // dot.channels, dot.channels, *kernel, copy=False)
+        return np.moveaxis(pairs, 2, -1)
     blocks = -(-channels // dot.channels)
     narrow = dot.dtype if dot.name != "u1i1" else np.dtype(np.int8)
     last = np.moveaxis(w, 1, -1)

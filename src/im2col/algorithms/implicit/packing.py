@@ -147,27 +147,45 @@ def pack(
     places : list of PackedAt
     group : GroupShape
         As it is packed.
-    w : ndarray, (filters, channels of a group, *kernel)
+    w : ndarray, (filters, channels of a group, *kernel) or (filters, channels of a group, *kernel, parts)
+        Weights, or the parts that each of them has.
     bias : ndarray, (filters,), or None
         In the sums' dtype.
     dtype : dtype
-        Of packed weights.
+        Of packed weights, or of their parts.
     threads : int
     scales : ndarray of float32, (filters,), or None
         They come with a bias.
     """
-    weights = scratch.empty(room_for_weights(places), dtype)
+    parts = w.size // max(1, len(w) * group.channels * math.prod(places[0].split[4:]))
+    count = room_for_weights(places) * parts
+    weights = scratch.empty(count, dtype)
+    # Numbers of another dtype are packed as they are, and then converted one after another.
+    packed = weights if w.dtype == dtype else scratch.empty(count, w.dtype)
     filters = w.reshape(group.groups, group.filters, *w.shape[1:])
-    for whole, to, source in weights_by_place(places, weights, filters):
-        whole[..., to.shape[-1] :] = 0
-        with np.errstate(all="ignore"):  # they are converted on the way
-            gather.copy(to, source, threads)
+    for whole, to, source in weights_by_place(places, packed, filters):
+        if whole.shape != to.shape:
+            whole.view(np.uint8).fill(0)
+        if parts == 2 and source.strides[-1] == source.itemsize == 1:
+            to, source = to.view(np.uint16), source.view(np.uint16)  # noqa: PLW2901 (the same bytes)
+        gather.copy(to, source, threads)
+    if packed is not weights:
+        _convert(weights, packed)
     if bias is None:
         return Packed(weights, weights)
     offsets = _by_filter(places, group, bias)
     if scales is not None:
         offsets = np.concatenate([offsets, _by_filter(places, group, scales).view(offsets.dtype)])
     return Packed(weights, offsets)
+
+
+def _convert(to: NDArray[Any], source: NDArray[Any]) -> None:
+    """Write numbers as those of another dtype, one after another."""
+    if source.dtype.name == "bfloat16" and to.dtype == np.float32:
+        np.left_shift(source.view(np.uint16), np.uint32(16), out=to.view(np.uint32), dtype=np.uint32)
+        return
+    with np.errstate(all="ignore"):
+        np.copyto(to, source, casting="unsafe")
 
 
 def room_for_weights(places: list[PackedAt]) -> int:
@@ -185,21 +203,23 @@ def weights_by_place(
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
     """Yield for each of the blocks where it is packed, the filters' part of that, and a view of them in its order.
 
+    All have one axis more than `PackedAt` says: the parts of a weight, mostly one.
+
     Parameters
     ----------
     places : list of PackedAt
-    packed : ndarray, (weights,)
-    filters : ndarray, (groups, filters, channels, *kernel)
+    packed : ndarray, (weights · parts,)
+    filters : ndarray, (groups, filters, channels, *kernel) or (groups, filters, channels, *kernel, parts)
         As they are packed; any strides.
     """
+    first = 0
     for place in places:
-        first = place.weights_at // packed.itemsize
-        whole = packed[first : first + math.prod(place.packed)].reshape(place.packed)
-        yield (
-            whole,
-            whole[..., : place.split[2]],
-            filters[:, place.filters].reshape(place.split, copy=False).transpose(place.order),
-        )
+        # The view may have merged axes of one tap.
+        source = filters[:, place.filters].reshape(*place.split, -1, copy=False)
+        shape = (*place.packed, source.shape[-1])
+        whole = packed[first : first + math.prod(shape)].reshape(shape)
+        first += whole.size
+        yield whole, whole[..., : place.split[2], :], source.transpose(*place.order, len(place.order))
 
 
 def values_by_place(

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ...spec.problem import Problem
     from .at_once import LayerStage
     from .decide import Decision
+    from .tables import Tables
     from .view import GroupShape, View
-    from .work import Tables
 
 Strides = tuple[int, ...]
 _MOST_STEPS = 2048
@@ -118,17 +118,20 @@ class DecidedLayer:
 
     def stage(self, x: NDArray[Any], out: NDArray[Any], w: NDArray[Any]) -> LayerStage | None:
         """Return this layer as a stage of one call, or None where there is more to do; see `Offer.stage`."""
-        d = self.decision
+        d, p, whole = self.decision, self.problem, None if self.decision.banded else self.decision.copy
+        if out.strides != d.out_strides or not x.dtype.isnative or d.dot is not None or w.dtype != d.packed_dtype:
+            return None
         origin = d.banded.origin if d.banded else d.strides
-        dense = (x.strides, out.strides) == (origin, d.out_strides) and x.dtype.isnative
-        if not dense or (d.copy and not d.banded) or d.dot is not None or w.dtype != d.packed_dtype:
+        if x.strides != origin if whole is None else not _is_plain(whole, x, p.batch):
             return None
         with importing:
             from .at_once import LayerStage  # it loads what copies are planned with
         with suppress(EngineError):
             calls = self.calls
-            if calls is not None and calls.images == self.problem.batch:
-                return LayerStage.of(self.problem, self.tables, calls, self.group, x, out, w)
+            if whole is not None:
+                calls = self.calls_for(p.batch, (whole.pitch, *whole.strides), out.strides)
+            if calls is not None and calls.images == p.batch:
+                return LayerStage.of(p, self.tables, calls, self.group, whole, x, out, w)
         return None
 
     def calls_for_bands(self, count: int) -> Calls:
@@ -161,7 +164,8 @@ class PreparedLayer:
         if scales is not None and bias is None:
             bias = np.zeros(problem.filters, problem.accumulator)
         places = layer.tables.places
-        self._packed = pack(places, layer.group, filters, bias, decision.packed_dtype, layer.threads, scales)
+        dtype = decision.packed_dtype if dot is None or filters.dtype == np.int32 else dot.dtype
+        self._packed = pack(places, layer.group, filters, bias, dtype, layer.threads, scales)
         self._arena = threading.local()
         self._latest: tuple[tuple[int, Strides, Strides], Calls | None] | None = None
 
@@ -279,6 +283,12 @@ class PreparedLayer:
             flat = scratch.empty(nbytes // p.dtype.itemsize, p.dtype)
             room = self._arena.result = np.lib.stride_tricks.as_strided(flat, shape, strides)
         return room
+
+
+def _is_plain(copy: Copy, x: NDArray[Any], batch: int) -> bool:
+    """Whether all images are copied together, and pixels are all that a copy holds, as they are."""
+    as_they_are = copy.dtype == x.dtype and copy.offset == 0 and not copy.padded
+    return as_they_are and copy.images(batch) == batch
 
 
 def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:

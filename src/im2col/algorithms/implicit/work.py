@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...engine.compiler import Kernel
     from ...engine.copies import Copies
     from ...engine.target import Target
     from ...engine.team import Together
     from .bands import BandedCopy
-    from .packing import FilterBlocks, PackedAt
+    from .tables import Tables, TileRun
     from .tasks import Far
 
     Array = NDArray[Any]
@@ -45,78 +44,16 @@ ROOM = GIVEN_WEIGHTS
 """Where weights are packed already: room for copies of the image."""
 
 
-class TileRun(NamedTuple):
-    """Tiles of the map that one kernel computes, for each of the blocks of filters.
+class Starts(NamedTuple):
+    """Where a layer's arrays begin in those of a call: bytes, and which array the image is in."""
 
-    Parameters
-    ----------
-    rows : int
-        Of its table.
-    calls : tuple of (Kernel, ndarray, int)
-        For each of the blocks: the kernel, its job, and bytes by which its pixels start later.
-    tables : tuple of ndarray
-        What the jobs point at, kept alive.
-    tiles : int
-        Of a row, where the weights come from afar.
-    positions : int
-        Along the last axis of the map, of a row of the table; 0 where bands are not made of them.
-    """
-
-    rows: int
-    calls: tuple[tuple[Kernel, NDArray[np.int64], int], ...]
-    tables: tuple[NDArray[Any], ...]
-    tiles: int = 1
-    positions: int = 0
-
-    @property
-    def starts(self) -> tuple[NDArray[np.int64], int]:
-        """Where its rows start in the result, in bytes, and their positions, where bands are made of them."""
-        return self.tables[1][:, 1], self.positions
+    image: tuple[int, int] = (X, 0)
+    weights: int = 0
+    bias: int = 0
+    out: int = 0
 
 
-class Tables(NamedTuple):
-    """Everything that kernels are called with but the arrays' addresses and the weights' values.
-
-    Parameters
-    ----------
-    blocks : list of FilterBlocks
-        How the filters of a group are packed.
-    runs : list of TileRun
-        What is called, each for all blocks.
-    places : list of PackedAt
-        Where each of the blocks is packed.
-    groups : int
-        Groups that a kernel loops over.
-    out_filter : int
-        Bytes of the result from one filter to the next.
-    weights_outweigh : bool
-        Whether blocks of filters are cut for threads rather than rows, where both would do.
-    far : Far, optional
-        Where the weights come from afar: then tasks have the words of `FAR_TASK`.
-    """
-
-    blocks: list[FilterBlocks]
-    runs: list[TileRun]
-    places: list[PackedAt]
-    groups: int
-    out_filter: int
-    weights_outweigh: bool
-    far: Far | None = None
-
-    @property
-    def kernels(self) -> tuple[Kernel, ...]:
-        """The kernels that are called, each once."""
-        return tuple(dict.fromkeys(kernel for run in self.runs for kernel, *_ in run.calls))
-
-    @property
-    def starts(self) -> list[tuple[NDArray[np.int64], int]]:
-        """Those of each run."""
-        return [run.starts for run in self.runs]
-
-
-def job_table(words: Sequence[str], **values: Any) -> NDArray[np.int64]:
-    """Return a kernel's job: its words in order, tables by their addresses."""
-    return np.array([v.ctypes.data if isinstance(v := values[word], np.ndarray) else v for word in words], np.int64)
+_WHOLE = Starts()
 
 
 class _Ranges(NamedTuple):
@@ -176,81 +113,78 @@ class Calls:
         self.room_bytes = 0
         for r in ranges:
             keep: list[Any] = [tables]
-            rounds = self._rounds(r, keep) if banded is None else self._in_bands(banded, r, keep)
-            self.tasks.append(Steps(rounds, target, keep))
+            self.tasks.append(Steps(self._rounds(r, keep), target, keep))
         self._together: Together | None = None
         if len(ranges) > 1 and not bands:
             with importing:
                 from ...engine.team import Together  # small layers need no threads
             self._together = Together(self.tasks, target, threads, worth_waking=flops >= _WORTH_WAKING)
 
-    def behind(self, copies: Copies, at: Sequence[int], room_at: int = 0) -> tuple[list[Round], object]:
+    def behind(self, copies: Copies, at: Starts = _WHOLE) -> tuple[list[Round], object]:
         """Return those of the only task behind copies that make what they read, and what is to be kept for them.
 
         Parameters
         ----------
         copies : Copies
-        at : sequence of int
-            Where image, packed weights, packed bias and result begin in their arrays, in bytes.
-        room_at : int
-            Where copies of the image have room behind the packed weights.
+        at : Starts
+            What is copied band by band has room where the array of the packed weights begins.
         """
         (ranges,), keep = self._ranges, [self._tables, copies]
-        if self._copy is None:
-            return [Round(copies.steps), *self._rounds(ranges, keep, at)], keep
-        return [Round(copies.steps), *self._in_bands(self._copy, ranges, keep, at, (WEIGHTS, room_at))], keep
+        return [Round(copies.steps), *self._rounds(ranges, keep, at, room=(WEIGHTS, 0))], keep
 
-    @property
-    def copies_once(self) -> bool:
-        """Whether all calls read one copy, or the image itself."""
-        (ranges,) = self._ranges
-        if self._copy is None:
-            return True
-        bands = self._copy.bands(self._tables.starts, _rows_of(self._tables.runs, ranges), self.target.caches[1])
-        return self.images == len(bands) == 1
-
-    def block_by_block(
-        self, before: Copies, packed: Sequence[Copies], nbytes: Sequence[int], room_at: int
+    def part_by_part(
+        self, before: Copies, parts: Sequence[tuple[int, int, Copies]], nbytes: Sequence[int], at: Starts
     ) -> tuple[list[Round], object]:
-        """Return those of the only task for each block of filters behind the copies that pack it, all to one place.
+        """Return those of the only task for some blocks of filters behind the copies that pack them, all to one place.
+
+        Where weights are so many that it is worth it, nothing is copied band by band: see `Decision.banded`.
 
         Parameters
         ----------
         before : Copies
             That come first of all.
-        packed : sequence of Copies
-            For each block, in order.
+        parts : sequence of (int, int, Copies)
+            The first block of each part and the one behind its last, and what packs them; in order.
         nbytes : sequence of int
-            Of the packed blocks, for each of `Tables.blocks`.
-        room_at : int
-            As for `behind`.
+            Of a packed block, for each of `Tables.blocks`.
+        at : Starts
         """
-        (ranges,), keep = self._ranges, [self._tables, before, packed]
+        (ranges,), keep = self._ranges, [self._tables, before, parts]
         rounds = [Round(before.steps)]
-        for i, copies in enumerate(packed):
-            blocks = ranges._replace(blocks=(i, i + 1))
-            if self._copy is None:
-                rounds += [Round(copies.steps), *self._rounds(blocks, keep, nbytes=nbytes)]
-            else:
-                (made,) = self._in_bands(self._copy, blocks, keep, room=(WEIGHTS, room_at), nbytes=nbytes)
-                rounds += [Round(made.copies)] * (i == 0)
-                rounds.append(Round(copies.steps, made.calls))
+        for first, stop, copies in parts:
+            blocks = ranges._replace(blocks=(first, stop))
+            rounds += [Round(copies.steps), *self._rounds(blocks, keep, at, nbytes)]
         return rounds, keep
+
+    def _rounds(
+        self,
+        ranges: _Ranges,
+        keep: list[Any],
+        at: Starts = _WHOLE,
+        nbytes: Sequence[int] | None = None,
+        room: tuple[int, int] | None = None,
+    ) -> list[Round]:
+        """Return a task's rounds: its calls, turns of them where weights come from afar, or bands.
+
+        `room` says where copies of bands have it, if not at the end of what other tasks have; the rest is as for
+        `_calls`.
+        """
+        if self._copy is not None:
+            return self._in_bands(self._copy, ranges, keep, at, room)
+        if self._tables.far is not None:
+            return self._far_rounds(self._tables.far, ranges, keep, at, nbytes)
+        return [Round(calls=self._calls(ranges, keep, at, nbytes))]
 
     def _in_bands(
         self,
         copy: BandedCopy,
         ranges: _Ranges,
         keep: list[Any],
-        at: Sequence[int] = (0, 0, 0, 0),
-        room: tuple[int, int] | None = None,
-        nbytes: Sequence[int] | None = None,
+        at: Starts,
+        room: tuple[int, int] | None,
     ) -> list[Round]:
-        """Return a task's rounds: for each band the copy, and the calls that read it.
-
-        `room` says where the copies have it, if not at the end of what other tasks have; the rest is as for `_calls`.
-        """
-        tables, (x_at, w_at, bias_at, out_at) = self._tables, at
+        """Return a task's rounds: for each band the copy, and the calls that read it."""
+        tables, (x, x_at) = self._tables, at.image
         number, first = room or (ROOM, self.room_bytes)
         bands = copy.bands(tables.starts, _rows_of(tables.runs, ranges), self.target.caches[1])
         if room is None:
@@ -260,65 +194,51 @@ class Calls:
         channels = ranges.groups[0] * each, ranges.groups[1] * each
         one, rounds = ranges._replace(images=(0, 1)), []
         for image in range(*ranges.images):
+            out = at.out + image * copy.view.out_image
             for band in bands:
-                steps = copy.steps(band, channels, (number, first), (X, x_at + image * copy.origin[0]))
-                before = first - band.first * copy.source.to[1], w_at, bias_at, out_at + image * copy.view.out_image
-                rounds.append(Round(steps, self._calls(one, keep, before, nbytes, band.rows, number)))
+                steps = copy.steps(band, channels, (number, first), (x, x_at + image * copy.origin[0]))
+                here = at._replace(image=(number, first - band.first * copy.source.to[1]), out=out)
+                rounds.append(Round(steps, self._calls(one, keep, here, rows=band.rows)))
         return rounds
-
-    def _rounds(
-        self,
-        ranges: _Ranges,
-        keep: list[Any],
-        at: Sequence[int] = (0, 0, 0, 0),
-        nbytes: Sequence[int] | None = None,
-    ) -> list[Round]:
-        """Return a task's rounds: its calls, or turns of them where weights come from afar."""
-        if self._tables.far is not None:
-            return self._far_rounds(self._tables.far, ranges, keep, at, nbytes)
-        return [Round(calls=self._calls(ranges, keep, at, nbytes))]
 
     def _calls(
         self,
         ranges: _Ranges,
         keep: list[Any],
-        at: Sequence[int],
-        nbytes: Sequence[int] | None,
+        at: Starts,
+        nbytes: Sequence[int] | None = None,
         rows: Sequence[tuple[int, int]] | None = None,
-        x_number: int = X,
     ) -> list[Step]:
-        """Return a task's calls; with the bytes of packed blocks, for one of them that is packed where all begin.
+        """Return a task's calls; with the bytes of packed blocks, for some that are packed where all begin.
 
         Parameters
         ----------
         ranges : _Ranges
         keep : list
             What is to be kept for them is added.
-        at : sequence of int
-            As for `behind`.
+        at : Starts
         nbytes : sequence of int, optional
-            As for `block_by_block`.
+            As for `part_by_part`.
         rows : sequence of (int, int), optional
             Those of each run's table, if not all of the ranges'.
-        x_number : int
-            The array that is read.
         """
         calls = []
         for run, (first, stop) in zip(self._tables.runs, rows or _rows_of(self._tables.runs, ranges), strict=True):
             for kind, blocks in enumerate(self._blocks(ranges)):
                 if first < stop and blocks[0] < blocks[1]:
                     keep.append(np.array([*ranges.images, *ranges.groups, *blocks, first, stop], np.int64))
-                    calls.append(self._step(run, kind, keep[-1], at, nbytes, x_number))
+                    calls.append(self._step(run, kind, keep[-1], at, nbytes))
         return calls
 
     def _far_rounds(
-        self, far: Far, ranges: _Ranges, keep: list[Any], at: Sequence[int], nbytes: Sequence[int] | None
+        self, far: Far, ranges: _Ranges, keep: list[Any], at: Starts, nbytes: Sequence[int] | None
     ) -> list[Round]:
         """Return a task's calls where weights come from afar: for each band of the map, turn by turn."""
         rounds, made = [], {}
         for first, stop in far.image_ranges(ranges.images):
-            x_at, w_at, bias_at, out_at = at
-            here = x_at + first * far.image_bytes[0], w_at, bias_at, out_at + first * far.image_bytes[1]
+            x, x_at = at.image
+            image = x, x_at + first * far.image_bytes[0]
+            here = at._replace(image=image, out=at.out + first * far.image_bytes[1])
             for rows, pieces in far.bands_of(ranges.rows, ranges.pieces):
                 band = ranges._replace(rows=rows, pieces=pieces)
                 runs = [run for run in self._tables.runs if range(*band.rows_of(run))]
@@ -350,17 +270,16 @@ class Calls:
         run: TileRun,
         kind: int,
         task: NDArray[np.int64],
-        at: Sequence[int],
+        at: Starts,
         nbytes: Sequence[int] | None,
-        x_number: int = X,
     ) -> Step:
         """Return the call of a run of tiles for a task of blocks of one kind, or for the first of several."""
-        x_at, w_at, bias_at, out_at = at
+        (image, x_at), w_at, bias_at, out_at = at
         (kernel, job, x), place = run.calls[kind], self._tables.places[kind]
         weights_at = place.weights_at if nbytes is None else -int(task.flat[_BLOCK0]) * nbytes[kind]
         out = self._tables.blocks[kind].first * self._tables.out_filter
         packed = (WEIGHTS, w_at + weights_at), (BIAS, bias_at + place.bias_at)
-        where = ((x_number, x_at + x), *packed, (OUT, out_at + out))
+        where = ((image, x_at + x), *packed, (OUT, out_at + out))
         return Step(required(kernel, self.target), where, (job.ctypes.data, task.ctypes.data))
 
     def run(self, x: Array, out: Array, weights: Array, bias: Array, room: Array | None = None) -> None:

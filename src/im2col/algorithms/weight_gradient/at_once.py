@@ -104,7 +104,7 @@ def at_once(
     if not made or gather.worthy_threads(nbytes, calls.threads) > 1:
         return None
     with suppress(EngineError):
-        computed, keep = calls.behind(copies, (0, 0, 0, 0))
+        computed, keep = calls.behind(copies)
         steps = Steps([*computed, Round(last.steps)], calls.target, (keep, last))
         any_threads = one_task(flops) and gather.worthy_threads(nbytes, 2) == 1
         cleared = room is not None and room[0].size > room[1].size

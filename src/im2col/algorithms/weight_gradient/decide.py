@@ -17,11 +17,11 @@ from ...spec.layout import BATCH, CHANNEL
 from ...spec.strides import dense_strides, offsets
 from ..implicit.decide import kernel_dtype
 from ..implicit.packing import FilterBlocks, PackedAt, split_evenly, vector_blocks
+from ..implicit.tables import Tables, TileRun, job_table
 from ..implicit.tiles import cycles as model
 from ..implicit.tiles.epilogue import Epilogue
 from ..implicit.tiles.filter_lanes import JOB, FilterTile, filter_lanes
 from ..implicit.view import GroupShape, memory_order
-from ..implicit.work import Tables, TileRun, job_table
 
 if TYPE_CHECKING:
     from ...engine.target import Target

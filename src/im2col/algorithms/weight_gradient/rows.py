@@ -10,9 +10,9 @@ import numpy as np
 from ...spec.strides import dense_strides, offsets
 from ..implicit.decide import kernel_dtype
 from ..implicit.packing import FilterBlocks, PackedAt, vector_blocks
+from ..implicit.tables import Tables, TileRun, job_table
 from ..implicit.tiles.gradient_rows import JOB, RowTile, gradient_rows
 from ..implicit.view import GroupShape, View, memory_order, view_of
-from ..implicit.work import Tables, TileRun, job_table
 from .decide import COPIED_CYCLES, COPY_BYTES, COPY_CYCLES
 from .row_shapes import MOST_TERMS, RowShape, bands, candidates, pieces, segments
 

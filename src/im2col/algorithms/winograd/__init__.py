@@ -64,8 +64,8 @@ class Winograd:
         if not admitted(problem):
             return Offer(
                 0,
-                f"no transform for kernels of {problem.geometry.kernel_size} is as exact as precision="
-                f"{problem.precision!r} wants it; precision='fast' admits some",
+                f"no transform for kernels of {problem.geometry.kernel_size} and {problem.group_channels} channels "
+                f"is as exact as the precision {problem.precision!r}; 'fast' admits some",
             )
         if not possible(problem, target):
             return Offer(0, f"tiles for kernels of {problem.geometry.kernel_size} take more code than is compiled")

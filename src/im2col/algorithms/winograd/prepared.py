@@ -18,8 +18,9 @@ from ...memory import lazy, recalled
 from ...spec.padded import pad_image
 from ...spec.strides import dense_strides
 from ..implicit.packing import pack, room_for_weights
+from ..implicit.tables import job_table
 from ..implicit.view import LINE
-from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, X, job_table
+from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, Starts, X
 from . import into_tiles, out_of_tiles
 from .cook_toom import as_array
 from .tiling import tiles_of
@@ -179,7 +180,7 @@ class TileCalls:
         self._keep.append(tables)
         for first, count in d.pieces:
             product = d.products[tiles_of(box), count]
-            made, kept = product.calls.behind(Copies(), (room, weights, 0, room + rooms.products))
+            made, kept = product.calls.behind(Copies(), Starts((X, room), weights, out=room + rooms.products))
             self._keep.append(kept)
             rounds += [*made, Round(calls=self._results(tables, first, count, room + rooms.products, flags))]
             weights += room_for_weights(product.tables.places) * d.dtype.itemsize

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from ...engine.target import Target
     from ..implicit.decide import Decision
+    from ..implicit.tables import Tables
     from ..implicit.view import GroupShape
-    from ..implicit.work import Tables
 
 
 class Product:

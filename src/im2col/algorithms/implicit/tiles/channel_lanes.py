@@ -17,8 +17,8 @@ from ..borders import Segment, row_tables
 from ..packing import FilterBlocks, split_evenly, vector_blocks
 from ..ragged import cut_rows, maps_windows, ragged_positions, ragged_runs
 from ..table_sizes import ragged_bytes, row_tables_bytes
+from ..tables import TileRun, job_table
 from ..view import GroupShape, share_seen
-from ..work import TileRun, job_table
 from . import cycles as model
 from .epilogue import Epilogue, finish, narrow, scale_vectors
 from .filters import FilterShape

@@ -16,9 +16,9 @@ from ..borders import row_tables
 from ..packing import FilterBlocks, split_evenly, vector_blocks
 from ..ragged import cut_rows, maps_windows, ragged_positions, ragged_runs
 from ..table_sizes import ragged_bytes, row_tables_bytes
+from ..tables import TileRun, job_table
 from ..tasks import Far
 from ..view import share_seen
-from ..work import TileRun, job_table
 from . import cycles as model
 from .filter_lanes import FAR_JOB, JOB, FilterTile, filter_lanes, stored_positions
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from ....spec.strides import offsets
 from ..packing import FilterBlocks, split_evenly
+from ..tables import TileRun, job_table
 from ..view import with_rows
-from ..work import TileRun, job_table
 from . import cycles as model
 from .halves import keeps_halves
 from .mapped import Reach, borders, mapped_pieces, maps_columns, maps_rows, moved_rows

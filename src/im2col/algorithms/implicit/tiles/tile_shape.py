@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from ....engine.target import Target
     from ..packing import FilterBlocks
+    from ..tables import TileRun
     from ..view import GroupShape, View
-    from ..work import TileRun
     from .epilogue import Epilogue
 
 

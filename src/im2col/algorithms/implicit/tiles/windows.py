@@ -11,8 +11,8 @@ import numpy as np
 
 from ..borders import inside, tile_runs
 from ..packing import FilterBlocks, split_evenly
+from ..tables import TileRun, job_table
 from ..view import GroupShape, share_seen, with_rows
-from ..work import TileRun, job_table
 from . import cycles as model
 from .mapped import moved_rows, shown_pixels
 from .window_lanes import (
