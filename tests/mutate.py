@@ -240,9 +240,16 @@ MUTATIONS = [
     ),
     Mutation(
         "engine/gather_kernels.py",
-        "b.at(src, b.mul(j, itemsize))",
-        "b.at(src, b.mul(far, itemsize))",
+        "        origin = b.at(src, b.mul(j, itemsize))",
+        "        origin = b.at(src, b.mul(far, itemsize))",
         "the last tile is read from where it would pass the end",
+        "test_gather.py",
+    ),
+    Mutation(
+        "engine/gather_kernels.py",
+        ", b.at(src, b.mul(j, itemsize))",
+        ", b.at(src, b.mul(far, itemsize))",
+        "the last tile of planes is read from where it would pass the end",
         "test_gather.py",
     ),
     Mutation(
