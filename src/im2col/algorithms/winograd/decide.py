@@ -38,6 +38,8 @@ _FAST = 230.0
 those of plain sums grow with that root. Measured likewise."""
 _MOST_UNROLLED = 700
 """Elements of tiles in all kernels of a layer: about ten lines of LLVM's IR each."""
+_MARGIN = 1.15
+"""Times the model's cycles: what rounds more and takes more memory is to be faster beyond the model's doubt."""
 _FEWEST_CHANNELS = 16
 """Of a group, also filters: with fewer, tiles cost more to make than their products save."""
 _FEWEST_PRODUCTS = 1 << 20
@@ -201,7 +203,7 @@ def decide(problem: Problem, target: Target, threads: int) -> tuple[Decision, fl
     cuts = [Cut(tiling, blocks) for tiling in tilings for blocks in possible_blocks(one, tiling, 1)]
     best = min(cuts, key=lambda cut: estimate(one, target, *cut))
     found = Decision(one, target, best)
-    cycles = found.products_cycles + around(one, target, *best)
+    cycles = (found.products_cycles + around(one, target, *best)) * _MARGIN
     if problem.batch > 1 or threads > 1:
         tiling = best.tiling._replace(batch=problem.batch)
         ways = possible_blocks(problem, tiling, threads)
