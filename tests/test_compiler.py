@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,6 +31,7 @@ from .kit import copies, sums
 from .kit.outcomes import require
 from .kit.processes import HANG_SECONDS, run_alone
 from .kit.selection import one_in
+from .kit.strategies import integers
 from .kit.targets import MASKED_STORE, forget_choices
 
 if TYPE_CHECKING:
@@ -469,23 +471,31 @@ def test_kernels_that_are_loaded_go_on_working(monkeypatch: pytest.MonkeyPatch) 
     assert compiler.load(SOME) is function
 
 
-@pytest.fixture
-def refusing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Let LLVM refuse the kernels of one kind, and compile all others."""
-    monkeypatch.setenv("IM2COL_CACHE_DIR", str(tmp_path))
+@contextmanager
+def refusing_kernels(names: str, folder: Path) -> Iterator[None]:
+    """Let LLVM refuse the kernels of which the names begin so, and compile all others."""
     optimised = compiler._optimised
 
     def optimise(ir: str, target: Target, speed_level: int) -> Any:
-        if f'define void @"{TILE.rpartition(".")[2]}"' in ir:
+        if f'define void @"{names}' in ir:
             raise RuntimeError("LLVM ERROR: Cannot select")
         return optimised(ir, target, speed_level)
 
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IM2COL_CACHE_DIR", str(folder))
+        compiler._reset()
+        forget_choices()
+        patch.setattr(compiler, "_optimised", optimise)
+        yield
     compiler._reset()
     forget_choices()
-    monkeypatch.setattr(compiler, "_optimised", optimise)
-    yield
-    compiler._reset()
-    forget_choices()
+
+
+@pytest.fixture
+def refusing(tmp_path: Path) -> Iterator[None]:
+    """Let LLVM refuse the kernels of one kind, and compile all others."""
+    with refusing_kernels(TILE.rpartition(".")[2] + '"', tmp_path):
+        yield
 
 
 REFUSED = (
@@ -513,3 +523,19 @@ def test_a_kernel_that_is_refused_is_no_failure_of_the_engine() -> None:
         ArgumentError, match=r"\Aconv: algorithm 'implicit' cannot solve this: the engine cannot compile"
     ):
         conv(x, w, algorithm="implicit")
+
+
+@pytest.mark.filterwarnings("ignore::im2col.EngineWarning")
+def test_copies_that_are_refused_are_made_by_numpy(tmp_path: Path) -> None:
+    """Images in bands, in blocks of tiles, and within a call that packs its weights: the same results."""
+    x, w = integers(1, 2, 64, 28, 28), integers(2, 64, 64, 3, 3)
+    images = (x, np.asfortranarray(x))
+    right = conv(x, w, padding=1, algorithm="explicit")
+    with refusing_kernels("copy_", tmp_path):
+        for algorithm in ("implicit", "winograd", "auto"):
+            prepared = plan(x.shape, w, padding=1, algorithm=algorithm)
+            for image in images:
+                np.testing.assert_allclose(prepared(image), right, rtol=0, atol=2e-5 * np.abs(right).max())
+                for _ in range(3):  # a call that comes again is another one
+                    np.testing.assert_array_equal(conv(image, w, padding=1), right)
+    assert compiler.failure() is None

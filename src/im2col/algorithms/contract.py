@@ -73,11 +73,11 @@ class Offer(NamedTuple, Generic[R]):
     stage : callable, optional
         Of a convolution: ``stage(x, out, w)`` returns it as a `Stage` of a call that is about these views, or None
         where there is more to do; w is (groups, filters of a group, channels of a group, *kernel).
-    cycles : float, optional
-        By its model, where it has one: of offers of one rank, the one with the fewest is taken.
     at_once : callable, optional
         Of a gradient: ``at_once(x, grad, out)`` returns `prepare` and its runner as one function, or None where there
         is more to do; see `AtOnce`.
+    cycles : float
+        By its model, where it has one: of offers of one rank, the one with the fewest is taken.
     """
 
     rank: int

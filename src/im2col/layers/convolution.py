@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..spec.activation import ActivationArgument
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
+    from ..spec.problem import Precision
 
     Array = NDArray[Any]
 
@@ -43,7 +44,7 @@ def conv(
     activation: ActivationArgument | None = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,
-    precision: str = "native",
+    precision: Precision = "native",
     x_zero_point: int = 0,
     w_zero_point: ArrayLike = 0,
     algorithm: str = "auto",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from ..spec.problem import Problem
+    from ..spec.problem import Precision, Problem
 
 
 _FOLDED_BYTES = 256 << 10
@@ -45,7 +45,7 @@ def conv_input_gradient(
     layout: str | None = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,
-    precision: str = "native",
+    precision: Precision = "native",
     algorithm: str = "auto",
     workspace_limit: int = WORKSPACE_LIMIT,
     out: NDArray[Any] | None = None,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..spec.activation import ActivationArgument
     from ..spec.geometry import Window
     from ..spec.padding import Padding
+    from ..spec.problem import Precision
 
 
 @named
@@ -42,7 +43,7 @@ def conv_transpose(
     activation: ActivationArgument | None = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,
-    precision: str = "native",
+    precision: Precision = "native",
     algorithm: str = "auto",
     workspace_limit: int = WORKSPACE_LIMIT,
     out: NDArray[Any] | None = None,

@@ -51,7 +51,7 @@ class Options(TypedDict, total=False):
     activation: ActivationArgument | None
     flip: bool
     dtype: DTypeLike | None
-    precision: str
+    precision: Precision
     x_zero_point: int
     w_zero_point: ArrayLike
     algorithm: str

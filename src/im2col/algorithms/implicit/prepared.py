@@ -66,11 +66,13 @@ class DecidedLayer:
         d, p = self.decision, self.problem
         for kernel in self.kernels():
             required(kernel, d.target)  # now: a plan that was made never compiles
-        if d.copy and not d.banded:
-            return None
-        images = self.banded_images if d.banded else p.batch
-        flops = p.flops // p.batch * images
-        return Calls(self.tables, d.target, images, self.threads, flops, banded=d.banded)
+        if d.copy is None:
+            return Calls(self.tables, d.target, p.batch, self.threads, p.flops)
+        images = self.banded_images
+        with suppress(EngineError):  # of a kernel that copies: NumPy copies without
+            if d.banded:
+                return Calls(self.tables, d.target, images, self.threads, p.flops // p.batch * images, banded=d.banded)
+        return None
 
     @property
     def more_copied_bytes(self) -> int:
@@ -268,7 +270,7 @@ class PreparedLayer:
             return None
         room: NDArray[np.uint8] | None = getattr(self._arena, "room", None)
         if room is None:
-            room = self._arena.room = _at_a_line(self._calls.room_bytes)
+            room = self._arena.room = at_a_line(self._calls.room_bytes)
         return room
 
     @property
@@ -298,14 +300,14 @@ def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:
 
 def _allocate(copy: Copy, images: int) -> NDArray[Any]:
     """Return room for copies of images: an array (N, C, *spatial) that starts at a line of the cache."""
-    room = _at_a_line((images - 1) * copy.pitch + copy.nbytes)
+    room = at_a_line((images - 1) * copy.pitch + copy.nbytes)
     if copy.strides[0] == copy.dtype.itemsize:
         room[...] = 0  # lanes may hold more channels than there are
     pixels = room.view(copy.dtype)
     return np.lib.stride_tricks.as_strided(pixels, (images, *copy.shape), (copy.pitch, *copy.strides))
 
 
-def _at_a_line(nbytes: int) -> NDArray[np.uint8]:
+def at_a_line(nbytes: int) -> NDArray[np.uint8]:
     """Return so many bytes that start at a line of the cache."""
     room = scratch.empty(nbytes + LINE, np.dtype(np.uint8))
     start = -room.ctypes.data % LINE

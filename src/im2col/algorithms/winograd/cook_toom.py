@@ -30,9 +30,7 @@ POINTS = {
     6: ("1/4", "-1/4", "7/8", "-7/8", "7/4", "-7/4"),
     7: ("0", "1/2", "-1/2", "1", "-1", "2", "-2"),
 }
-"""By their number, m + r - 2: all points but the infinite one, each beside its negative.
-
-They are those of few bits with the least `Transform.error`, as a search found them; see docs/decisions.md."""
+"""By their number, m + r - 2: all points but the infinite one, each beside its negative; see docs/decisions.md."""
 
 
 class Transform(NamedTuple):
@@ -66,16 +64,19 @@ class Transform(NamedTuple):
 
         With 0 among the points and two results it does not: neither needs the products that see a pixel too many.
         """
-        first = [any(a and b[-1] for a, b in zip(self.result[0], self.image, strict=True))] if self.m == 2 else []
-        last = [any(a and b[0] for a, b in zip(self.result[-1], self.image, strict=True))] if self.m == 2 else []
-        return self.m > 2 or any(first + last)
+        return any(
+            product and value and not first <= pixel < first + self.r
+            for first, row in enumerate(self.result)
+            for product, values in zip(row, self.image, strict=True)
+            for pixel, value in enumerate(values)
+        )
 
     @property
     def error(self) -> float:
         """How much rounding grows along this axis: rms error over that of a plain sum of products.
 
-        The product of two axes' is that of a layer, to within a tenth (simulated; `python -m bench rounding` measures
-        it): rounding errors of the products are independent, and as large as the matrices' rows let the products be.
+        The product of two axes' is that of a layer of many channels and random pixels, to within a tenth
+        (`python -m bench rounding`): products round independently, by as much as the matrices' rows make of them.
         """
         a, g, b = (as_array(each) ** 2 for each in (self.result, self.weights, self.image))
         return math.sqrt(float((a * (g.sum(1) * b.sum(1))).sum(1).mean())) / self.r

@@ -9,8 +9,7 @@ import math
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...spec.strides import dense_strides
-from ..implicit.view import LINE, memory_order, without
+from ..implicit.view import LINE
 from .cook_toom import transform
 from .linear import instructions
 
@@ -111,11 +110,9 @@ def _operations(sizes: tuple[tuple[int, int], ...]) -> tuple[float, float]:
 
 def strides_of(problem: Problem) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the strides of (N, C, *spatial) and of (N, filters, *output): of dense arrays, or of parts of them."""
-    p, order, size = problem, memory_order(problem), problem.dtype.itemsize
-    absent = [i for i, axis in enumerate("NC") if axis not in p.layout.axes]
-    shapes = (p.batch, p.channels, *p.geometry.spatial_shape), (p.batch, p.filters, *p.geometry.output_shape)
-    read, written = (without(absent, dense_strides(order, shape, size)) for shape in shapes)
-    return p.strides or read, p.out_strides or written
+    p, size, g = problem, problem.dtype.itemsize, problem.geometry
+    read = p.strides or p.layout.strides(p.batch, p.channels, g.spatial_shape, size)
+    return read, p.out_strides or p.layout.strides(p.batch, p.filters, g.output_shape, size)
 
 
 def steps_of(problem: Problem, tiling: Tiling, filters: int) -> tuple[int, int]:

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...engine import scratch
-from ...engine.compiler import required
+from ...engine.compiler import EngineError, required
 from ...engine.copies import Copies
+from ...engine.host import require_memory
 from ...engine.sequence import Round, Step, Steps
 from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import pad_image
 from ...spec.strides import dense_strides
 from ..implicit.packing import pack, room_for_weights
+from ..implicit.prepared import at_a_line
 from ..implicit.tables import job_table
 from ..implicit.view import LINE
-from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, Starts, X
+from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, READ_IN_PLACE, Starts, X
 from . import into_tiles, out_of_tiles
 from .cook_toom import as_array
 from .tiling import tiles_of
@@ -190,7 +191,7 @@ class TileCalls:
         """Return the copies that a block begins with, where its windows are read, in which steps, what lies first."""
         d, strides, copies = self._layer.decision, self._strides, Copies()
         seen, channels = d.tiling.pixels(box), d.groups * d.channels
-        if not d.copies:
+        if strides[1] == d.dtype.itemsize:
             return copies, (IMAGE, 0), (strides[0], *strides[2:]), [0] * len(seen)
         shape = (seen[0].stop - seen[0].start, channels, *(s.stop - s.start for s in seen[1:]))
         own = dense_strides((0, *range(2, len(shape)), 1), shape, d.dtype.itemsize)
@@ -198,7 +199,7 @@ class TileCalls:
         image, part = _shaped(whole, strides, d.dtype), _shaped(shape, own, d.dtype)
         taken = image[(seen[0], slice(None), *seen[1:])]
         if not copies.add((ROOM, part, part), (IMAGE, image, taken)):
-            raise RuntimeError("pixels of float32 or float64 are copied to lie side by side")  # pragma: no cover
+            raise EngineError("copies")
         for i, step in enumerate(copies.steps):
             (_, to), source = step.addresses
             copies.steps[i] = step._replace(addresses=((ROOM, to + room), source))
@@ -272,8 +273,14 @@ class PreparedTiles:
             return
         source, result, room = self._source(x), out, self._room
         if not d.writes(out.strides):
+            require_memory(p.output_bytes, READ_IN_PLACE, "the dense result {}", out.shape)
             result = p.layout.to_canonical(np.empty(p.output_shape, p.dtype))
-        layer.calls_for(source.strides, result.strides).run(self._weights, self._bias, source, result, room, room)
+        try:
+            calls = layer.calls_for(source.strides, result.strides)
+        except EngineError:  # of a kernel that copies: NumPy copies without
+            source = _channels_last(source)
+            calls = layer.calls_for(source.strides, result.strides)
+        calls.run(self._weights, self._bias, source, result, room, room)
         if result is not out:
             np.copyto(out, result)
         flags = room[layer.flags_at : layer.room_bytes].view(np.int64)
@@ -286,11 +293,7 @@ class PreparedTiles:
         if not p.pads_zeros:
             pairs = (0, 0), (0, 0), *p.geometry.padding
             return pad_image(x, pairs, p.padding_mode, np.asarray(p.padding_value))
-        if x.dtype.isnative and (d.copies or x.strides[1] == x.itemsize):
-            return x
-        dense = p.layout.to_canonical(np.empty(p.x_shape, p.dtype))
-        np.copyto(dense, x)
-        return dense
+        return x if x.dtype.isnative and (d.copies or x.strides[1] == x.itemsize) else _channels_last(x)
 
     def _mend(self, flags: Array, x: Array, out: Array) -> None:
         """Compute the flagged tiles directly: what is not finite stays where the definition has it."""
@@ -306,10 +309,7 @@ class PreparedTiles:
         """Memory for tiles, products and flags, this thread's own: it starts at a line of the cache."""
         room: Array | None = getattr(self._arena, "room", None)
         if room is None:
-            nbytes = self._layer.room_bytes
-            whole = scratch.empty(nbytes + LINE, np.dtype(np.uint8))
-            start = -whole.ctypes.data % LINE
-            room = self._arena.room = whole[start : start + nbytes]
+            room = self._arena.room = at_a_line(self._layer.room_bytes)
         return room
 
 
@@ -329,6 +329,15 @@ def transformed_weights(decision: Decision, w: Array) -> Array:
     parts, own = d.tiling.parts, d.channels // d.tiling.parts
     values = (taps @ matrix.T).astype(d.dtype).reshape(d.groups, d.filters, parts, own, d.tiling.elements)
     return values.transpose(0, 4, 2, 1, 3).reshape(-1, d.filters, own)
+
+
+def _channels_last(x: Array) -> Array:
+    """Return a copy of images (N, C, *spatial) that kernels read where it lies."""
+    shape = (len(x), *x.shape[2:], x.shape[1])
+    require_memory(math.prod(shape) * x.itemsize, READ_IN_PLACE, "the dense copy of {}", x.shape)
+    copy = np.moveaxis(np.empty(shape, x.dtype.newbyteorder("=")), -1, 1)
+    np.copyto(copy, x)
+    return copy
 
 
 def _whole_lines(nbytes: int) -> int:
