@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from . import model, page, rounding
+from . import choice, model, page, rounding
 from .calls import contest as calls
 from .contestants import WrongResultError
 from .convolution import contest as convolution
@@ -26,6 +26,7 @@ CONTESTS = {
     "narrow": narrow,
     "calls": calls,
     "model": model,
+    "choice": choice,
     "rounding": rounding,
     "page": page,
 }

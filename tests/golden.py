@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import llvmlite
 import numpy as np
 
-from im2col.algorithms.implicit.decide import decide, stored_as
+from im2col.algorithms.implicit.decide import decide
+from im2col.algorithms.implicit.numbers import stored_as
 from im2col.algorithms.weight_gradient.decide import decide_gradient, tables_of
 from im2col.engine.target import NAMED
 from im2col.spec.transposed import make_transposed

@@ -71,7 +71,7 @@ class PositionShape(NamedTuple):
     def __str__(self) -> str:
         return (
             f"positions along the lanes, {self.filters} filters × {self.rows} rows × {self.vectors} × {self.lanes} "
-            "positions"
+            f"positions{', columns shuffled' * self.shuffled}{', rows walked' * self.tall}"
         )
 
     @classmethod

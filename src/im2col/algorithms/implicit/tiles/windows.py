@@ -75,7 +75,7 @@ class WindowShape(NamedTuple):
         what = "channels" if self.filters == 1 else "filters"
         return (
             f"{what} along the lanes, whole windows, {self.rows} rows × {self.positions} positions × {self.lanes} "
-            f"{what}"
+            f"{what}{', weights kept' * self.keeps}"
         )
 
     @classmethod
