@@ -13,6 +13,7 @@ from .convolution import contest as convolution
 from .frames import contest as frames
 from .gradients import contest as gradients
 from .narrow import contest as narrow
+from .pays import contest as pays
 from .transforms import contest as transforms
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ CONTESTS = {
     "calls": calls,
     "model": model,
     "choice": choice,
+    "pays": pays,
     "rounding": rounding,
     "page": page,
 }
