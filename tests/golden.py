@@ -97,7 +97,7 @@ def _decided(problem: Problem, target: Target) -> tuple[str, Tables]:
     found = decision.tables(decision.view)
     copy = decision.copy
     copied = copy and [copy.shape, copy.strides, copy.nbytes, str(copy.dtype), copy.padded, copy.offset]
-    decided = [decision.reason, copied, decision.strides, decision.out_strides, decision.workspace_bytes]
+    decided = [decision.way, copied, decision.strides, decision.out_strides, decision.workspace_bytes]
     return _digest([decided, *_plain(found)]), found
 
 
