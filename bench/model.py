@@ -152,7 +152,7 @@ def every_candidate(ways: list[tuple[Decision, float]]) -> list[tuple[Decision, 
     """Return the decisions for each tile of each way to read the pixels, and their cycles, the fewest first."""
     found = []
     for best, cycles in ways:
-        view, group, target, dot = best.view, best.group, best.target, best.dot is not None
+        view, group, target, dot = best.view, best.group, best.target, best.dot and best.dot.name
         for kind in KINDS:
             for tile in kind.candidates(view, group, target, dot):
                 own = tile.cycles(view, group, target)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _LEAST, _GREATEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 """Plain numbers between them are factors without another look, which takes longer than a small layer."""
+_SMALL = 64
+"""2 · 255 · 64 is less than 2¹⁵."""
 
 
 def is_byte(dtype: np.dtype[Any]) -> bool:
@@ -104,6 +106,13 @@ def centred(w: NDArray[Any], w_zero_point: object) -> NDArray[Any]:
     moved = np.empty(w.shape, np.int8 if fits else np.int16)
     np.subtract(w, each, out=moved, dtype=np.int16, casting="unsafe")  # in pieces: nothing of the size of w beside
     return moved
+
+
+def are_small(w: NDArray[Any]) -> bool:
+    """Whether weights are bytes of -64 to 64: two products of such with unsigned bytes have a sum of 16 bits."""
+    if w.dtype.kind == "b" or w.size == 0:
+        return w.dtype.itemsize == 1
+    return bool(w.dtype == np.int8 and w.min() >= -_SMALL and w.max() <= _SMALL)
 
 
 def factors(filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: ArrayLike) -> NDArray[Any]:
