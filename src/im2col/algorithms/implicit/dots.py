@@ -87,13 +87,17 @@ def interleaved(w: NDArray[Any], dot: Dot, threads: int) -> NDArray[Any]:
         return np.moveaxis(pairs, 2, -1)
     blocks = -(-channels // dot.channels)
     narrow = np.dtype(np.int8) if dot.dtype == np.uint8 else dot.dtype
-    last = np.moveaxis(w, 1, -1)
+    last = w.transpose(0, *range(2, w.ndim), 1)
     if w.dtype == narrow and channels % dot.channels == 0 and last.strides[-1] == w.itemsize:
-        return np.moveaxis(last.view(np.int32), -1, 1)
+        return _channels_second(last.view(np.int32))
     filled = scratch.empty((filters, *kernel, blocks * dot.channels), narrow)
     filled[..., channels:] = 0
     gather.copy(filled[..., :channels], last, threads)
-    return np.moveaxis(filled.view(np.int32), -1, 1)
+    return _channels_second(filled.view(np.int32))
+
+
+def _channels_second(w: NDArray[Any]) -> NDArray[Any]:
+    return w.transpose(0, w.ndim - 1, *range(1, w.ndim - 1))
 
 
 def corrected(bias: NDArray[Any] | None, w: NDArray[Any], dot: Dot, dtype: np.dtype[Any]) -> NDArray[Any] | None:
