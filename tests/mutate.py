@@ -695,6 +695,14 @@ MUTATIONS = [
         "i2",
     ),
     Mutation(
+        "spec/quantization.py",
+        "_SMALL = 64",
+        "_SMALL = 65",
+        "two products of small weights pass 16 bits",
+        "test_small_weights.py::test_sums_are_exact",
+        "u1i7",
+    ),
+    Mutation(
         "algorithms/implicit/dots.py",
         "np.int32(-dot.zero)",
         "np.int32(dot.zero)",

@@ -12,7 +12,7 @@ from ..errors import ShapeError, named
 from ..memory import memoized
 from ..spec.arrays import as_array, native
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
-from ..spec.quantization import are_zero, centred, check_bytes, zero_point
+from ..spec.quantization import are_small, are_zero, centred, check_bytes, zero_point
 from .again import run_once
 from .operation import Work, checked_bias
 from .stages import Convolution
@@ -298,6 +298,8 @@ def convolution(
         options["x_zero_point"] = zero_point("x_zero_point", x_zero_point, x_dtype)
         filters = centred(filters, w_zero_point)
         options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
+    if x_dtype.itemsize == filters.dtype.itemsize == 1:
+        options["small_weights"] = are_small(filters)
     workers, has_bias = resolve_threads(threads), bias is not None
     shapes_and_dtypes = x_shape, filters.shape, x_dtype, filters.dtype
     operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.condition(), **options)

@@ -113,6 +113,8 @@ class Problem:
     """How much rounding an algorithm that multiplies less may add."""
     prepared: bool = False
     """Whether its weights are prepared once, for many images."""
+    small_weights: bool = False
+    """Whether its weights are known to be small, as `quantization.are_small` has it."""
 
     @lazy
     def _hash(self) -> int:
@@ -228,6 +230,7 @@ def make_problem(
     workspace_limit: int = WORKSPACE_LIMIT,
     has_bias: bool = False,
     prepared: bool = False,
+    small_weights: bool = False,
     x_zero_point: int = 0,
     zero_point: int | None = None,
     names: tuple[str, str] = ("x", "w"),
@@ -246,6 +249,8 @@ def make_problem(
         Whether there will be a bias.
     prepared : bool
         Whether weights will be prepared once, for many images.
+    small_weights : bool
+        Whether the filters are small, as `quantization.are_small` has it.
     x_zero_point : int
         The pixel that stands for 0, which is what pads by default.
     zero_point : int, optional
@@ -298,6 +303,7 @@ def make_problem(
         zero_point=zero_point,
         precision=check_choice("precision", precision, PRECISIONS),
         prepared=prepared,
+        small_weights=small_weights,
     )
 
 

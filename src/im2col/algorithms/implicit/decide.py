@@ -240,7 +240,7 @@ def every_tile(ways: Sequence[tuple[Decision, float]]) -> list[tuple[Decision, f
     """Return decisions for each tile of each way to read pixels, and their cycles, the fewest first."""
     found = []
     for best, cycles in ways:
-        view, group, target, dot = best.view, best.group, best.target, best.dot is not None
+        view, group, target, dot = best.view, best.group, best.target, best.dot and best.dot.name
         for kind in KINDS if view.size > 1 else (WindowShape,):
             for tile in kind.candidates(view, group, target, dot):
                 own = tile.cycles(view, group, target)
@@ -274,7 +274,7 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
         if lanes is None:
             return None
         view = view_of(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides, modes)
-        tile = best_tile(view, group, target, dot is not None, kinds)
+        tile = best_tile(view, group, target, dot.name if dot else None, kinds)
         if tile is None:
             return None
         kernel = way.dtype, way.packed_dtype, way.offset if way.widened else 0, dot, epilogue
@@ -346,7 +346,7 @@ def _lane_strides(strides: tuple[int, ...], dot: Dot | None) -> tuple[int, ...] 
     return (strides[0], 4, *strides[2:]) if strides[1] == dot.dtype.itemsize else None
 
 
-def best_tile(view: View, group: GroupShape, target: Target, dot: bool, kinds: Sequence[Any]) -> BestTile | None:
+def best_tile(view: View, group: GroupShape, target: Target, dot: str | None, kinds: Sequence[Any]) -> BestTile | None:
     """Return the tile with the fewest cycles, or None if there is none.
 
     Parameters
@@ -354,8 +354,8 @@ def best_tile(view: View, group: GroupShape, target: Target, dot: bool, kinds: S
     view : View
     group : GroupShape
     target : Target
-    dot : bool
-        Whether each lane holds several channels.
+    dot : str or None
+        What a lane holds, if it is several channels; see `Numbers.dot`.
     kinds : sequence of type
         Of the tiles that are compared.
     """

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .view import GroupShape, View
 
 Strides = tuple[int, ...]
+_FEW_CHANNELS = 4
+"""Side by side, up to which they are copied one by one: a loop over so few numbers costs more than they do."""
 _MOST_STEPS = 2048
 """Of a list that copies band by band: it is made in milliseconds, and a call for each list costs nothing beside it."""
 
@@ -322,8 +324,11 @@ def _moved(value: Any, copy: Copy) -> Any:
 
 
 def _convert(to: NDArray[Any], source: NDArray[Any], offset: int, threads: int) -> None:
-    """Copy pixels into another dtype, moved by an offset."""
-    if to.dtype == np.uint8:
+    """Copy pixels (N, C, *spatial) into another dtype, moved by an offset."""
+    if 1 < to.shape[1] <= _FEW_CHANNELS and to.strides[1] == to.itemsize:
+        for c in range(to.shape[1]):
+            _convert(to[:, c : c + 1], source[:, c : c + 1], offset, threads)
+    elif to.dtype == np.uint8:
         # int8 becomes uint8: 128 more is the sign bit turned over.
         gather.copy(to, source.view(np.uint8), threads)
         if offset:

@@ -196,6 +196,14 @@ def fused_registers(target: Target) -> int:
     return target.vector_registers - 1 if target.has_fma and not target.is_arm else registers(target)
 
 
+def dot_registers(target: Target, dot: str) -> int:
+    """Return the vector registers for sums and operands of dot products, called as `Numbers.dot` does.
+
+    One that is made of several instructions keeps a constant in another.
+    """
+    return registers(target) - (dot == "u1i7")
+
+
 def lane_counts(full: int) -> tuple[int, ...]:
     """Return a whole vector's lanes, and a half's where half vectors are as fast by the lane."""
     return (full, full // 2) if full >= 8 else (full,)
