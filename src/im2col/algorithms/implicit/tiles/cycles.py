@@ -136,6 +136,18 @@ def shared(positions: int) -> tuple[int, int]:
     return -(-positions // _SHARED), max(1, _SHARED // positions)
 
 
+def again(view: View, group: GroupShape, positions: int, target: Target) -> float:
+    """Return the cycles that a tap waits for its pixels where all tiles take turns with weights from afar.
+
+    Each turn reads them again, once for all columns of the window: the first level of cache has them no longer, as soon
+    as a sibling thread on the core wants some of it.
+    """
+    g = view.geometry
+    if not from_afar(group.channels * g.taps * group.filters * view.size, target.caches):
+        return 0.0
+    return _lines(view, positions) / g.kernel_size[-1] * target.pace.again
+
+
 def _lines(view: View, positions: int) -> float:
     """Return how many lines of the cache a tap reads."""
     step = abs(view.pixel[-1]) * view.geometry.stride[-1]

@@ -95,7 +95,7 @@ class FilterShape(NamedTuple):
                 loads = (vectors + size) * target.load_cycles(nbytes) * model.LOADS_TOGETHER
                 tap = max(products, loads + model.arriving(view, group, weights, size, target)) + model.TAP_CYCLES
                 tap += model.waiting(view, weights, size, target, part) + model.lost(view, group, weights, size, target)
-                tap += model.held_up(view, group, target)
+                tap += model.held_up(view, group, target) + model.again(view, group, size, target)
                 tap *= model.conflicts(view.pixel[-1] * g.stride[-1], size, target)
                 store = vectors * self._store_cycles(size, view, target)
                 if self.transposed:  # each filter has a line of its own
