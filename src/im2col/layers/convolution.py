@@ -9,7 +9,9 @@ import numpy as np
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
+from ..importing import importing
 from ..memory import memoized
+from ..spec.arguments import word
 from ..spec.arrays import as_array, native
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
 from ..spec.quantization import are_zero, centred, check_bytes, zero_point
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from ..spec.activation import ActivationArgument
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from ..spec.problem import Precision
+    from ..spec.problem import Precision, Problem
 
     Array = NDArray[Any]
 
@@ -299,11 +301,48 @@ def convolution(
         filters = centred(filters, w_zero_point)
         options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
     workers, has_bias = resolve_threads(threads), bias is not None
-    shapes_and_dtypes = x_shape, filters.shape, x_dtype, filters.dtype
-    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.condition(), **options)
+    given_as = x_shape, filters.shape, x_dtype, filters.dtype, has_bias
+    options["kernel_rank"] = _looked_at(filters, given_as, algorithm, options) if _may_factor(filters) else None
+    operation = _decided(*given_as, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
         bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator, fixed=scales is not None)
     return Work(operation, (filters, bias, scales), (given,))
+
+
+def _may_factor(w: NDArray[Any]) -> bool:
+    """Whether kernels have two axes of several taps, and numbers that factors are found of."""
+    return w.ndim == 4 and min(w.shape[2:]) > 1 and w.size > 0 and w.dtype.char in "fd"
+
+
+def _looked_at(w: NDArray[Any], given_as: tuple[Any, ...], algorithm: object, options: dict[str, Any]) -> int | None:
+    """Return the rank of kernels, where it may decide how they are convolved with."""
+    named = word(algorithm)
+    if named not in ("auto", "separable"):
+        return None
+    problem = _validated(*given_as, **options)
+    with importing:
+        from ..algorithms.separable.passes import obstacle, worth_a_look
+
+    looks = worth_a_look(problem) if named == "auto" else obstacle(problem) is None
+    if not looks:
+        return None
+    with importing:
+        from ..algorithms.separable.factors import kernel_rank
+
+    return kernel_rank(w, problem.precision)
+
+
+@memoized
+def _validated(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    w_dtype: np.dtype[Any],
+    has_bias: bool,
+    **options: Any,
+) -> Problem:
+    """Validate a convolution's arguments, all but the arrays' values."""
+    return make_problem(x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
 
 
 @memoized
