@@ -132,7 +132,9 @@ class Calls:
         (ranges,), keep = self._ranges, [self._tables, copies]
         return [Round(copies.steps), *self._rounds(ranges, keep, at, room=(WEIGHTS, 0))], keep
 
-    def of_rows(self, rows: Sequence[tuple[int, int]], groups: tuple[int, int], at: Starts) -> tuple[list[Step], object]:
+    def of_rows(
+        self, rows: Sequence[tuple[int, int]], groups: tuple[int, int], at: Starts
+    ) -> tuple[list[Step], object]:
         """Return the calls of the only task for some rows of each run's table, and what is to be kept for them.
 
         Parameters

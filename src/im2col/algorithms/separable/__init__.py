@@ -29,7 +29,7 @@ class Separable:
     def best_rank(self, problem: Problem) -> int:
         """Return that of the view, where the kernels have fewer pairs of factors than cost more than they save."""
         if problem.kernel_rank is None:
-            return 0
+            return ONLY_BY_NAME
         with importing:
             from .factors import most_worthwhile
 
@@ -56,7 +56,8 @@ class Separable:
             return Offer(0, f"the engine cannot be used ({failure()})")
         passes = decide(problem, target)
         if passes is None:
-            return Offer(0, f"no tile walks images of layout {problem.layout.axes!r} along one axis")
+            layout, stride = problem.layout.axes, problem.geometry.stride
+            return Offer(0, f"no tile makes passes over images of layout {layout!r} with strides of {stride}")
         layer, rank = DecidedPasses(problem, passes, threads), self.best_rank(problem)
         refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
         if refused is not None:

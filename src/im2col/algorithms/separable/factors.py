@@ -28,19 +28,20 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-_PIXELS = (0.0, 1.0), (0.4, 0.34)
-"""Mean and variance of the pixels for which rounding is predicted: normal ones, and normal ones after a ReLU."""
+_PIXELS = (0.0, 1.0, 1), (0.4, 0.34, 1), (0.5, 0.08, -1)
+"""Mean and variance of the pixels for which rounding is predicted, and by what a pixel's mean is multiplied from one to
+its neighbours: normal ones, normal ones after a ReLU, and even ones with the signs of a chessboard."""
 _ROUNDING = 0.196
 """The rms of a rounding, of the rms of what is rounded, in units of the dtype's last bit at 1: the error is even over a
 bit, and the numbers' logarithms are even over a power of two."""
 _MOST_GROWTH = {"strict": 1.0, "native": 1.6, "fast": 1.6}
-"""How many times the rms error of plain sums is predicted at most: for what is twice as much at most, there is doubt."""
+"""How many times the rms error of plain sums is predicted at most; where twice as much is promised, less, for doubt."""
 _FAST = 3e-6
 """The rms error that "fast" admits beside, of the rms of the results of normal pixels: so errors stay below 2e-5 of the
 greatest result."""
 _WHOLE = {4: 1 << 16, 8: 1 << 24}
-"""By the bytes of a weight: up to how many times their common unit a kernel's magnitudes sum to if its weights are whole
-numbers, whose sums with whole pixels are exact."""
+"""By the bytes of a weight: up to how many times their common unit a kernel's magnitudes sum to if its weights are
+whole numbers, whose sums with whole pixels are exact."""
 
 
 class Factors(NamedTuple):
@@ -81,12 +82,12 @@ def kernel_rank(w: Array, precision: str) -> int | None:
     """
     if not np.isfinite(w).all():
         return None
-    kh, kw = w.shape[2:]
+    sizes: tuple[int, int] = w.shape[2:]
     greatest = 0
     for kernel in _different(w):
         greatest = max(greatest, len(_pair_of(kernel, precision).down))
-        if greatest > most_worthwhile(kh, kw):
-            return min(kh, kw)
+        if greatest > most_worthwhile(*sizes):
+            return min(sizes)
     return greatest
 
 
@@ -98,7 +99,8 @@ def most_worthwhile(kh: int, kw: int) -> int:
     >>> most_worthwhile(3, 3), most_worthwhile(5, 5), most_worthwhile(15, 15)
     (1, 2, 7)
     """
-    return (kh * kw - 1) // (kh + kw)
+    most: int = (kh * kw - 1) // (kh + kw)
+    return most
 
 
 def factors(w: Array, precision: str, rank: int) -> Factors:
@@ -134,7 +136,7 @@ def _found_alone(kernel: Array, precision: str) -> _Pair:
 
 def _found(kernel: Array, precision: str) -> _Pair:
     wide = kernel.astype(np.float64)
-    left, values, right = np.linalg.svd(wide, full_matrices=False)
+    left, values, _ = np.linalg.svd(wide, full_matrices=False)
     rest = np.append(np.cumsum(values[::-1] ** 2)[::-1], 0)  # what is missing of the square, with so many terms
     least = int(np.argmax(rest <= _admitted(kernel, precision)[0]))  # no other factors miss less
     rounds = precision == "fast" or not _is_whole(kernel)
@@ -168,7 +170,9 @@ def _exact(kernel: Array, most: int) -> _Pair | None:
     None where there are more than so many of them.
     """
     wide = kernel.astype(np.float64)
-    left, down, across = np.flatnonzero(wide.any(axis=1)), [], []
+    down: list[Array] = []
+    across: list[Array] = []
+    left = np.flatnonzero(wide.any(axis=1))
     while left.size:
         if len(down) == most:
             return None
@@ -222,22 +226,28 @@ def _scaled(down: Array, across: Array, dtype: np.dtype[Any]) -> _Pair:
 def admits(kernel: Array, down: Array, across: Array, precision: str) -> bool:
     """Whether a precision admits a kernel's factors: by the rms error that is predicted, of that of plain sums."""
     missing = _missing(kernel, down, across)
-    wide = down.astype(np.float64), across.astype(np.float64)
-    for (mean, variance), most in zip(_PIXELS, _admitted(kernel, precision), strict=True):
-        of_factors = variance * (missing**2).sum() + (mean * missing.sum()) ** 2
-        if _unit(kernel) ** 2 * _square_of_passes(*wide, mean, variance) + of_factors > most:
+    for (mean, variance, sign), most in zip(_PIXELS, _admitted(kernel, precision), strict=True):
+        first, second = _signed(down, sign), _signed(across, sign)
+        of_factors = variance * (missing**2).sum() + (mean * _signed(_signed(missing, sign).T, sign).sum()) ** 2
+        if _unit(kernel) ** 2 * _square_of_passes(first, second, mean, variance) + of_factors > most:
             return False
     return True
 
 
 def _admitted(kernel: Array, precision: str) -> list[float]:
     """Return the greatest square of an rms error that a precision admits, for each kind of pixels."""
-    wide, most = kernel.astype(np.float64), []
-    for mean, variance in _PIXELS:
+    most = []
+    for mean, variance, sign in _PIXELS:
+        wide = _signed(_signed(kernel, sign).T, sign).T
         plain = float(_square_of_rounding(wide.reshape(1, -1), mean, variance).sum()) * _unit(kernel) ** 2
         fast = _FAST**2 * variance * float((wide**2).sum()) if precision == "fast" else 0.0
         most.append(max(_MOST_GROWTH[precision] ** 2 * plain, fast))
     return most
+
+
+def _signed(rows: Array, sign: int) -> Array:
+    """Return rows in float64, each number of which is multiplied by a sign from one to the next."""
+    return rows.astype(np.float64) * np.cumprod(np.full(rows.shape[-1], float(sign)))
 
 
 def _unit(kernel: Array) -> float:

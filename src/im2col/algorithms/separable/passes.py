@@ -1,4 +1,4 @@
-"""Two passes over an image, each of them a convolution along one axis through the view, and the bands they take turns at.
+"""Two passes over an image, each a convolution along one axis through the view, which take turns at bands of the map.
 
 The first pass goes down the columns, the second along the rows of what came of it. Of a kernel of rank r the first
 makes r planes of sums, which are channels to the second: so it adds them up, in their order. A band of the map passes
@@ -8,10 +8,12 @@ both while the second level of cache holds what is between them.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ...engine.pace import TURNING
 from ...spec.geometry import Geometry
 from ...spec.strides import row_major
 from ..implicit.decide import candidates
@@ -36,7 +38,7 @@ _ROWS = 8, 64
 """Of a band, at least and at most: as many as any tile has."""
 _KINDS = (PositionShape, ChannelShape)
 """Of tiles: those that walk a map row by row."""
-_MARGIN = 1.15
+_MARGIN = 1.1
 """Times the model's cycles: what rounds otherwise is to be faster beyond the model's doubt."""
 _FEWEST_POSITIONS = 1 << 12
 """Of a plan: smaller maps take no longer than a few calls."""
@@ -74,7 +76,11 @@ def between(problem: Problem, target: Target, planes: int, together: int, *, sid
     Rows lie an odd number of lines apart, so that those that are read together lie in different sets of the first
     level. `side_by_side` says whether numbers of all planes are neighbours, and not those of a row.
     """
-    (height, _), columns, size = problem.geometry.output_shape, problem.geometry.spatial_shape[1], problem.dtype.itemsize
+    (height, _), columns, size = (
+        problem.geometry.output_shape,
+        problem.geometry.spatial_shape[1],
+        problem.dtype.itemsize,
+    )
     line = columns * size * (planes if side_by_side else 1)
     pitch = (line // LINE + 1 | 1) * LINE  # never the line alone: a view's rows would be one
     apart = 1 if side_by_side else together
@@ -90,22 +96,22 @@ class Passes(NamedTuple):
     Parameters
     ----------
     problem : Problem
-        Of one image: with the padding in it if `padded`.
-    padded : bool
-        Whether a padded copy of each image is read.
+        Of one image: of its copy, with the padding in it, if `copied`.
     between : Between
     down, across : Decision
         The view of the first pass, and that of the second for a band of the map.
     cycles : float
         By the model.
+    copied : bool
+        Whether a padded copy of each image is read, channels first.
     """
 
     problem: Problem
-    padded: bool
     between: Between
     down: Decision
     across: Decision
     cycles: float
+    copied: bool = False
 
     @property
     def reason(self) -> str:
@@ -114,7 +120,7 @@ class Passes(NamedTuple):
         kh, kw = p.geometry.kernel_size
         pairs = "a column and a row" if rank == 1 else f"{rank} columns and rows"
         fewer = kh * kw / ((rank or 1) * (kh + kw))
-        copied = ", from a padded copy of each image" * self.padded
+        copied = ", from a copy of each image" * self.copied
         return (
             f"kernels of rank {rank}: passes of {pairs}, {self.between.rows} rows a band: {fewer:.2g} times fewer "
             f"products, {self.cycles:.3g} cycles by the model{copied}"
@@ -148,18 +154,19 @@ def worth_a_look(problem: Problem) -> bool:
 def decide(problem: Problem, target: Target) -> Passes | None:
     """Return the passes of a problem whose rank is known, of one image; None where no tile walks it.
 
-    Padding is left to the passes, each of which skips or maps that of its axis; where they cannot, as where a constant
-    other than 0 pads, it is a part of a copy.
+    Padding is left to the passes, each of which skips or maps that of its axis. Where they cannot, as where a constant
+    other than 0 pads, or where pixels of a row do not lie side by side, they read a copy.
     """
     one = dataclasses.replace(problem, batch=1)
-    in_place = _passes(one, target, padded=False) if one.pads_zeros or not one.padding_mode == "constant" else None
-    if in_place is not None or not one.geometry.is_padded:
-        return in_place
-    unpadded = one.geometry.unpadded()
-    shape = 1, one.channels, *unpadded.spatial_shape
-    strides, out_strides = row_major(shape, one.dtype.itemsize), out_strides_of(one)
-    one = dataclasses.replace(one, geometry=unpadded, strides=strides, out_strides=out_strides)
-    return _passes(one, target, padded=True)
+    g, size = one.geometry, one.dtype.itemsize
+    if one.pads_zeros or one.padding_mode != "constant":
+        in_place = _passes(one, target)
+        if in_place is not None:
+            return in_place
+    shape = 1, one.channels, *g.padded_shape
+    planar, out_strides = row_major(shape, size), out_strides_of(one)
+    found = _passes(dataclasses.replace(one, geometry=g.unpadded(), strides=planar, out_strides=out_strides), target)
+    return found and found._replace(copied=True, cycles=found.cycles + math.prod(shape) * size * TURNING[0])
 
 
 def out_strides_of(problem: Problem) -> Strides:
@@ -174,7 +181,8 @@ def strides_of(problem: Problem) -> Strides:
     return p.strides or p.layout.strides(p.batch, p.channels, p.geometry.spatial_shape, size)
 
 
-def _passes(one: Problem, target: Target, *, padded: bool) -> Passes | None:
+def _passes(one: Problem, target: Target) -> Passes | None:
+    """Return the passes over an image that is read where it lies, if tiles walk it."""
     g, rank, strides = one.geometry, one.kernel_rank or 1, strides_of(one)
     (kh, kw), (sh, sw), (dh, dw) = g.kernel_size, g.stride, g.dilation
     together = one.group_filters * one.group_channels * rank
@@ -207,7 +215,7 @@ def _passes(one: Problem, target: Target, *, padded: bool) -> Passes | None:
         found.append(min(in_place, key=lambda pair: pair[1]))
     (first, cycles), (second, of_band) = found
     cycles += of_band * g.output_shape[0] / room.rows
-    return Passes(one, padded, room, first, second, cycles * _MARGIN)
+    return Passes(one, room, first, second, cycles * _MARGIN)
 
 
 class Band(NamedTuple):

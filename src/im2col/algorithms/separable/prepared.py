@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...engine.compiler import EngineError, required
+from ...engine.compiler import required
 from ...engine.host import require_memory
-from ...engine.sequence import Round, Step, Steps
+from ...engine.sequence import Round, Steps
 from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import pad_image
@@ -19,11 +19,13 @@ from ...spec.strides import normal
 from ..implicit.packing import pack, room_for_weights
 from ..implicit.prepared import at_a_line
 from ..implicit.view import LINE
-from ..implicit.work import READ_IN_PLACE, ROOM, Calls, Starts, X
+from ..implicit.work import READ_IN_PLACE, ROOM, Calls, Starts
 from .factors import factors
 from .passes import bands, out_strides_of, rows_between, strides_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from ...engine.compiler import Kernel
@@ -65,10 +67,10 @@ class DecidedPasses:
 
     @property
     def workspace_bytes(self) -> int:
-        """Bytes that a plan takes, and a call, at most: tables, and what it takes to find and pack factors, included."""
+        """Bytes that a plan takes, and a call, at most: tables, and what finds and packs factors, included."""
         p, one = self.problem, self.passes.problem
         shape = one.channels, *one.geometry.spatial_shape
-        padded = math.prod(shape) * p.dtype.itemsize if self.passes.padded else 0
+        padded = math.prod(shape) * p.dtype.itemsize if self.passes.copied else 0
         decisions = self.passes.down, self.passes.across
         tables = sum(d.table_bytes + 3 * d.workspace_bytes for d in decisions) + 4096 * self._most_units
         kernel = 64 * math.prod(p.geometry.kernel_size) * p.kernel_rank if p.kernel_rank else 0
@@ -118,23 +120,22 @@ class PassCalls:
                 rounds += self._rounds(p, some, band, i * layer.passes.between.nbytes)
             tasks.append(Steps(rounds, target, self._keep))
         self.room_bytes = count * layer.passes.between.nbytes
-        self._tasks = tasks
-        self._together: Together | None = None
+        self._tasks: Steps | Together = tasks[0]
         if count > 1:
             with importing:
                 from ...engine.team import Together
-            self._together = Together(tasks, target, layer.threads, worth_waking=flops >= _WORTH_WAKING)
+            self._tasks = Together(tasks, target, layer.threads, worth_waking=flops >= _WORTH_WAKING)
 
-    def run(self, weights: Array, bias: Array, room: Array, x: Array, out: Array) -> None:
-        """Run them all."""
-        (self._together or self._tasks[0]).run_ids(*map(id, (weights, bias, room, bias, x, out)))
+    def run_ids(self, weights: int, bias: int, room: int, x: int, out: int) -> None:
+        """Run them all for packed weights, bias, room, image and result of which the identities are given."""
+        self._tasks.run_ids(weights, bias, room, bias, x, out)
 
     def _rounds(self, p: Problem, groups: tuple[int, int], band: Band, room: int) -> list[Round]:
         """Return the calls that compute a band of the map of some groups; what is between begins at byte `room`."""
         between = self._passes.between
         _, plane, row, _ = between.strides
         before = groups[0] * (between.planes // p.groups) * plane
-        channels, filters = (tuple(g * n for g in groups) for n in (p.group_channels, p.group_filters))
+        channels, filters = ((groups[0] * n, groups[1] * n) for n in (p.group_channels, p.group_filters))
         steps, kept = self._down.of_rows(band.runs, channels, Starts(out=room - before - band.first * row))
         into = [step._replace(addresses=(*step.addresses[:3], (ROOM, step.addresses[3][1]))) for step in steps]
         rows = rows_between(self._rows, self._out, band.new - band.first, band.stop - band.first)
@@ -169,26 +170,40 @@ class PreparedPasses:
         for n in range(self._layer.problem.batch):
             self._one(x[n : n + 1], out[n : n + 1])
 
+    def at_once(self, x: Array, out: Array) -> Callable[[int, int], None] | None:
+        """Return what is called for arrays of these strides, by their identities; None where it is more than a call."""
+        calls = None if self._layer.passes.copied or len(x) > 1 else self._calls_for(x, out)
+        if calls is None:
+            return None
+        weights, bias, nbytes = id(self._weights), id(self._bias), calls.room_bytes
+        return lambda x, out: calls.run_ids(weights, bias, id(self._room(nbytes)), x, out)
+
     def _one(self, x: Array, out: Array) -> None:
         """Convolve one image."""
-        p, one = self._layer.problem, self._layer.passes.problem
-        source = x
-        if self._layer.passes.padded:
+        p, source, result = self._layer.problem, x, out
+        if self._layer.passes.copied:
             pairs = (0, 0), (0, 0), *p.geometry.padding
             source = pad_image(x, pairs, p.padding_mode, np.asarray(p.padding_value))
-        strides = normal(source.strides, source.shape, strides_of(one))
-        out_strides = normal(out.strides, out.shape, out_strides_of(one))
-        result, calls = out, self._layer.calls_for(strides, out_strides) if source.dtype.isnative else None
+        calls = self._calls_for(source, result)
         if calls is None:
+            one = self._layer.passes.problem
             require_memory(source.nbytes + out.nbytes, READ_IN_PLACE, "the dense copies of one image and its result")
-            source, result = _like(source, strides_of(one), p.dtype), _like(out, out_strides_of(one), p.dtype)
-            np.copyto(source, x)
-            calls = self._layer.calls_for(strides_of(one), out_strides_of(one))
+            given, source = source, _like(source, strides_of(one), p.dtype)
+            np.copyto(source, given)
+            result = _like(out, out_strides_of(one), p.dtype)
+            calls = self._calls_for(source, result)
         if calls is None:
             raise RuntimeError("tiles that were chosen for dense arrays walk them")  # pragma: no cover
-        calls.run(self._weights, self._bias, self._room(calls.room_bytes), source, result)
+        calls.run_ids(*map(id, (self._weights, self._bias, self._room(calls.room_bytes), source, result)))
         if result is not out:
             np.copyto(out, result)
+
+    def _calls_for(self, source: Array, out: Array) -> PassCalls | None:
+        """Return the calls for one image and its result, or None where the tiles cannot walk them."""
+        one = self._layer.passes.problem
+        strides = normal(source.strides, source.shape, strides_of(one))
+        out_strides = normal(out.strides, out.shape, out_strides_of(one))
+        return self._layer.calls_for(strides, out_strides) if source.dtype.isnative else None
 
     def _room(self, nbytes: int) -> Array:
         """Memory for what is between the passes, this thread's own: it starts at a line of the cache."""
