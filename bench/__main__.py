@@ -10,6 +10,7 @@ from . import model, page, rounding
 from .calls import contest as calls
 from .contestants import WrongResultError
 from .convolution import contest as convolution
+from .filters import contest as filters
 from .frames import contest as frames
 from .gradients import contest as gradients
 from .narrow import contest as narrow
@@ -22,6 +23,7 @@ CONTESTS = {
     "transforms": transforms,
     "frames": frames,
     "convolution": convolution,
+    "filters": filters,
     "gradients": gradients,
     "narrow": narrow,
     "calls": calls,

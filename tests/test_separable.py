@@ -412,6 +412,18 @@ def test_large_calls_look_at_the_weights_and_small_ones_do_not() -> None:
             assert conv(x, w).tobytes() == conv(x, w, algorithm=algorithm).tobytes()
 
 
+def test_calls_that_were_looked_at_are_not_remembered() -> None:
+    """After calls with weights of full rank, one with weights of rank 1 is computed in passes: it has their bits."""
+    rng = np.random.default_rng(6)
+    x, full = rng.standard_normal((400, 401)).astype("f4"), rng.standard_normal((15, 15)).astype("f4")
+    for _ in range(4):
+        conv2d(x, full)
+    low = gaussian(15)
+    passes, direct = (conv2d(x, low, algorithm=name) for name in ("separable", "implicit"))
+    assert passes.tobytes() != direct.tobytes()
+    assert conv2d(x, low).tobytes() == passes.tobytes()
+
+
 def test_plans_say_the_rank() -> None:
     """Why passes were taken, or would cost more."""
     lines = {rank: str(plan((1, 1, 200, 200), w[None, None])) for rank, w in ((1, gaussian(15)), (2, unsharp(15)))}

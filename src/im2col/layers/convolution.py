@@ -305,16 +305,19 @@ def convolution(
         options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
     workers, has_bias = resolve_threads(threads), bias is not None
     given_as = x_shape, filters.shape, x_dtype, filters.dtype, has_bias
-    options["kernel_rank"] = _looked_at(filters, given_as, algorithm, options) if _may_factor(filters) else None
+    if _may_factor(filters, options.get("groups", 1)):
+        options["kernel_rank"] = _looked_at(filters, given_as, algorithm, options)
     operation = _decided(*given_as, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
         bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator, fixed=scales is not None)
     return Work(operation, (filters, bias, scales), (given,))
 
 
-def _may_factor(w: NDArray[Any]) -> bool:
-    """Whether kernels have two axes of several taps, and numbers that factors are found of."""
-    return w.ndim == 4 and min(w.shape[2:]) > 1 and w.size > 0 and w.dtype.char in "fd"
+def _may_factor(w: NDArray[Any], groups: object) -> bool:
+    """Whether kernels have two axes of several taps, numbers that factors are found of, and no channels in common."""
+    if w.ndim != 4 or w.dtype.char not in "fd" or 0 in w.shape or 1 in w.shape[2:]:
+        return False
+    return 1 in w.shape[:2] or (isinstance(groups, int) and groups == len(w))
 
 
 def _looked_at(w: NDArray[Any], given_as: tuple[Any, ...], algorithm: object, options: dict[str, Any]) -> int | None:
