@@ -121,10 +121,10 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/separable/factors.py",
-        "variance * (missing**2).sum() + (mean",
-        "0 * (missing**2).sum() + (mean",
-        "what factors miss of a kernel is forgotten",
-        "test_separable.py::test_precision_decides_the_rank",
+        "(0.5, 0.08, -1)",
+        "(0.5, 0.08, 1)",
+        "rounding is not predicted for pixels that cancel",
+        "test_separable.py::test_precision_is_as_promised",
     ),
     Mutation(
         "algorithms/separable/passes.py",

@@ -171,9 +171,11 @@ def test_precision_decides_the_rank() -> None:
 
 def test_whole_pixels_stay_exact() -> None:
     """Sums of whole numbers are those of the definition, to the bit, with every kernel of photographs."""
-    x = np.random.default_rng(2).integers(0, 256, (61, 83)).astype("f4")
-    for kernel in KERNELS.values():
-        w = kernel.weights.astype("f4")
+    rng = np.random.default_rng(2)
+    x = rng.integers(0, 256, (61, 83)).astype("f4")
+    mixed = rng.integers(-5, 6, (15, 2)) @ rng.integers(-5, 6, (2, 15))  # of rank 2, but no two rows are alike
+    for kernel in (*(each.weights for each in KERNELS.values()), mixed):
+        w = kernel.astype("f4")
         np.testing.assert_array_equal(conv2d(x, w, algorithm="separable"), conv2d(x, w, algorithm="reference"))
 
 
@@ -415,13 +417,13 @@ def test_large_calls_look_at_the_weights_and_small_ones_do_not() -> None:
 def test_calls_that_were_looked_at_are_not_remembered() -> None:
     """After calls with weights of full rank, one with weights of rank 1 is computed in passes: it has their bits."""
     rng = np.random.default_rng(6)
-    x, full = rng.standard_normal((400, 401)).astype("f4"), rng.standard_normal((15, 15)).astype("f4")
+    x, full = (rng.standard_normal((1, 1, *shape)).astype("f4") for shape in ((400, 401), (15, 15)))
     for _ in range(4):
-        conv2d(x, full)
-    low = gaussian(15)
-    passes, direct = (conv2d(x, low, algorithm=name) for name in ("separable", "implicit"))
+        conv(x, full, threads=1)
+    low = gaussian(15)[None, None].copy()
+    passes, direct = (conv(x, low, algorithm=name, threads=1) for name in ("separable", "implicit"))
     assert passes.tobytes() != direct.tobytes()
-    assert conv2d(x, low).tobytes() == passes.tobytes()
+    assert conv(x, low, threads=1).tobytes() == passes.tobytes()
 
 
 def test_plans_say_the_rank() -> None:
