@@ -10,6 +10,7 @@ from . import choice, model, page, rounding
 from .calls import contest as calls
 from .contestants import WrongResultError
 from .convolution import contest as convolution
+from .filters import contest as filters
 from .frames import contest as frames
 from .gradients import contest as gradients
 from .narrow import contest as narrow
@@ -23,6 +24,7 @@ CONTESTS = {
     "transforms": transforms,
     "frames": frames,
     "convolution": convolution,
+    "filters": filters,
     "gradients": gradients,
     "narrow": narrow,
     "calls": calls,

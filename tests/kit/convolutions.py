@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ALGORITHMS = tuple(registry())
 
-OF_ANY_WINDOW = tuple(name for name in ALGORITHMS if name != "winograd")
+OF_ANY_WINDOW = tuple(name for name in ALGORITHMS if name not in ("separable", "winograd"))
 """Those that real numbers of every kind, windows of every size, stride and dilation may ask for."""
 
 INTEGERS = tuple(d for d in DTYPES if d.kind in "biu")

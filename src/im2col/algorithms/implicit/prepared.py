@@ -15,6 +15,7 @@ from ...engine.host import require_memory
 from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
+from ...spec.strides import normal
 from .dots import corrected, interleaved
 from .packing import pack
 from .view import LINE, Copy
@@ -209,7 +210,7 @@ class PreparedLayer:
     def _some(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Convolve images together, through a copy where one is needed; one by one where that is not foreseen."""
         strides, out_strides = (
-            _normal(view.strides, view.shape, dense) for view, dense in zip((x, out), self._strides, strict=True)
+            normal(view.strides, view.shape, dense) for view, dense in zip((x, out), self._strides, strict=True)
         )
         dense = self._strides[1]
         copy, images, calls_for = self._copy, len(x), self._calls_for
@@ -340,8 +341,3 @@ def _convert(to: NDArray[Any], source: NDArray[Any], offset: int, threads: int) 
     else:
         with np.errstate(all="ignore"):
             np.copyto(to, source, casting="unsafe")
-
-
-def _normal(strides: Strides, shape: tuple[int, ...], dense: Strides) -> Strides:
-    """Return strides in which an axis of one element has the stride that a dense array would give it."""
-    return tuple(d if n == 1 else s for s, n, d in zip(strides, shape, dense, strict=True))
