@@ -128,8 +128,8 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/separable/passes.py",
-        "geometry=Geometry(g.spatial_shape, (kh, 1), (sh, 1), (g.padding[0], (0, 0)), (dh, 1))",
-        "geometry=Geometry(g.spatial_shape, (kh, 1), (sh, 1), (g.padding[0][::-1], (0, 0)), (dh, 1))",
+        "(kh, 1), (sh, 1), (g.padding[0], (0, 0)), (dh, 1)",
+        "(kh, 1), (sh, 1), (g.padding[0][::-1], (0, 0)), (dh, 1)",
         "the padding above is the padding below",
         "test_separable.py::test_layers",
     ),
@@ -142,10 +142,17 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/separable/prepared.py",
-        "Starts(out=room - before - band.first * row)",
-        "Starts(out=room - before)",
+        "out=room - before - band.first * row)",
+        "out=room - before)",
         "what is between the passes is written where no band has room",
         "test_separable.py::test_layers",
+    ),
+    Mutation(
+        "algorithms/separable/passes.py",
+        "max(0, high - n))",
+        "0)",
+        "the last strip of a map forgets the padding behind it",
+        "test_separable.py::test_strips",
     ),
     Mutation(
         "layers/stages.py",

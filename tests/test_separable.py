@@ -12,9 +12,9 @@ import pytest
 from im2col import ArgumentError, conv, conv2d, plan
 from im2col.algorithms.separable.factors import Factors, factors, kernel_rank, most_worthwhile
 from im2col.algorithms.separable.passes import decide
-from im2col.algorithms.separable.prepared import DecidedPasses
+from im2col.algorithms.separable.prepared import DecidedPasses, PreparedPasses
 from im2col.engine.compiler import assembly
-from im2col.engine.target import NAMED
+from im2col.engine.target import NAMED, host
 from im2col.photo.kernels import KERNELS
 from im2col.spec.problem import make_problem
 
@@ -24,6 +24,8 @@ from .kit.processes import run_alone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from im2col.engine.target import Target
 
     Array = NDArray[Any]
 
@@ -336,6 +338,44 @@ def test_maps_of_all_heights(height: int) -> None:
     x, _, _ = case.arrays()
     exact, limit = expected(case)
     assert (np.abs(by_passes(case)(x) - exact) <= limit).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "options"),
+    [
+        ((1, 1, 20, 900), (41, 3), {"padding": (20, 1)}),
+        ((1, 1, 45, 901), (41, 3), {"padding": (1, 2), "padding_mode": "reflect", "stride": (2, 1)}),
+        ((1, 1, 45, 901), (41, 4), {"padding": ((0, 3), (4, 1)), "padding_mode": "edge", "stride": (1, 3)}),
+        ((1, 1, 45, 901), (41, 3), {"padding": (1, 4), "padding_mode": "wrap"}),
+        ((1, 45, 450, 2), (41, 3), {"padding": 1, "groups": 2, "layout": "NHWC"}),
+        ((2, 1, 45, 900), (41, 3), {"dilation": (1, 2)}),
+    ],
+)
+def test_strips(shape: tuple[int, ...], kernel: tuple[int, int], options: dict[str, Any]) -> None:
+    """Rows that a second level of cache does not hold are cut, and no cut is seen: not the last bit depends on it."""
+    case = Case(shape, options.get("groups", 1), 1, kernel, options)
+    x, _, _ = case.arrays()
+    prepared, (exact, limit) = by_passes(case), expected(case)
+    assert (np.abs(prepared(x) - exact) <= limit).all()
+    problem = prepared._operation.choices[0].problem
+    small, large = (decide(problem, target_with(second)) for second in (64 << 10, 16 << 20))
+    assert small is not None
+    assert large is not None
+    assert len(large.strips) == 1
+    assert len(small.strips) == 1 if options.get("padding_mode") == "wrap" else len(small.strips) > 2
+    _, w, bias = case.arrays()
+    canonical, results = problem.layout.to_canonical, []
+    for passes in (small, large):
+        out = np.full(exact.shape, np.nan, "f4")
+        PreparedPasses(DecidedPasses(problem, passes, 2), w, bias)(canonical(x), canonical(out))
+        results.append(out.tobytes())
+    assert results[0] == results[1] == prepared(x).tobytes()
+
+
+def target_with(second: int) -> Target:
+    """Return this CPU with a second level of cache of so many bytes."""
+    this = host()
+    return this._replace(caches=(this.caches[0], second, this.caches[2]))
 
 
 @pytest.mark.parametrize("name", ["many bands", "channels by themselves", "channels by themselves, last", "reflected"])

@@ -8,6 +8,7 @@ both while the second level of cache holds what is between them.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _KEPT = 1 / 4
 """Of the second level of cache: what is between the passes, beside which there is room for pixels and results."""
+_SEEN = 1 / 2
+"""Of the second level of cache: the rows of the image that a tile's windows see."""
 _ROWS = 8, 64
 """Of a band, at least and at most: as many as any tile has."""
 _KINDS = (PositionShape, ChannelShape)
@@ -70,8 +73,10 @@ class Between(NamedTuple):
     nbytes: int
 
 
-def between(problem: Problem, target: Target, planes: int, together: int, *, side_by_side: bool) -> Between:
-    """Return as many rows as a part of the second level of cache holds.
+def between(
+    problem: Problem, target: Target, columns: int, planes: int, together: int, *, side_by_side: bool
+) -> Between:
+    """Return as many rows, of so many columns, as a part of the second level of cache holds.
 
     Rows lie an odd number of lines apart, so that those that are read together lie in different sets of the first
     level. `side_by_side` says whether numbers of all planes are neighbours, and not those of a row.
@@ -90,6 +95,23 @@ def between(problem: Problem, target: Target, planes: int, together: int, *, sid
     return Between(planes, planes if side_by_side else together, rows, strides, rows * pitch * apart)
 
 
+class Strip(NamedTuple):
+    """Some neighbouring columns of the map.
+
+    Parameters
+    ----------
+    column, pixel : int
+        The first of the map, and the first of the image that a window sees.
+    down, across : Decision
+        The view of the first pass, and that of the second for a band of the map.
+    """
+
+    column: int
+    pixel: int
+    down: Decision
+    across: Decision
+
+
 class Passes(NamedTuple):
     """What is decided about a problem before any table is made.
 
@@ -98,8 +120,7 @@ class Passes(NamedTuple):
     problem : Problem
         Of one image: of its copy, with the padding in it, if `copied`.
     between : Between
-    down, across : Decision
-        The view of the first pass, and that of the second for a band of the map.
+    strips : tuple of Strip
     cycles : float
         By the model.
     copied : bool
@@ -108,8 +129,7 @@ class Passes(NamedTuple):
 
     problem: Problem
     between: Between
-    down: Decision
-    across: Decision
+    strips: tuple[Strip, ...]
     cycles: float
     copied: bool = False
 
@@ -121,9 +141,10 @@ class Passes(NamedTuple):
         pairs = "a column and a row" if rank == 1 else f"{rank} columns and rows"
         fewer = kh * kw / ((rank or 1) * (kh + kw))
         copied = ", from a copy of each image" * self.copied
+        strips = f" of {len(self.strips)} strips" * (len(self.strips) > 1)
         return (
-            f"kernels of rank {rank}: passes of {pairs}, {self.between.rows} rows a band: {fewer:.2g} times fewer "
-            f"products, {self.cycles:.3g} cycles by the model{copied}"
+            f"kernels of rank {rank}: passes of {pairs}, {self.between.rows} rows a band{strips}: {fewer:.2g} times "
+            f"fewer products, {self.cycles:.3g} cycles by the model{copied}"
         )
 
 
@@ -183,26 +204,69 @@ def strides_of(problem: Problem) -> Strides:
 
 def _passes(one: Problem, target: Target) -> Passes | None:
     """Return the passes over an image that is read where it lies, if tiles walk it."""
-    g, rank, strides = one.geometry, one.kernel_rank or 1, strides_of(one)
-    (kh, kw), (sh, sw), (dh, dw) = g.kernel_size, g.stride, g.dilation
+    rank = one.kernel_rank or 1
     together = one.group_filters * one.group_channels * rank
-    planes, side_by_side = one.groups * together, strides[-1] != one.dtype.itemsize
-    room = between(one, target, planes, together, side_by_side=side_by_side)
+    planes, side_by_side = one.groups * together, strides_of(one)[-1] != one.dtype.itemsize
+    cuts = _cuts(one, target)
+    width = max(stop - first for _, (first, stop), _ in cuts)
+    room = between(one, target, width, planes, together, side_by_side=side_by_side)
+    made: dict[tuple[int, Range], tuple[Decision, Decision, float] | None] = {}
+    strips, cycles = [], 0.0
+    for column, (first, stop), pads in cuts:
+        alike = stop - first, pads
+        if alike not in made:
+            made[alike] = _decisions(one, target, room, *alike)
+        found = made[alike]
+        if found is None:
+            return None
+        strips.append(Strip(column, first, *found[:2]))
+        cycles += found[2]
+    return Passes(one, room, tuple(strips), cycles * _MARGIN)
+
+
+def _cuts(one: Problem, target: Target) -> list[tuple[int, Range, Range]]:
+    """Return the first column of each strip, the pixels of a row that are seen from there, and the padding beside them.
+
+    Strips are so narrow that the second level of cache holds the rows under a window, but wider than windows are; and
+    the border of a strip is made of its own pixels.
+    """
+    g, (size, step) = one.geometry, (one.dtype.itemsize, one.geometry.stride[1])
+    (n, (before, after)), columns, span = (g.spatial_shape[1], g.padding[1]), g.output_shape[1], g.span
+    pixel = max(size, strides_of(one)[-1])
+    most = max(int(target.caches[1] * _SEEN) // (pixel * step * (span[0] + _ROWS[0])), 4 * span[1])
+    count = -(-columns // most)
+    whole = [(0, (0, n), (before, after))]
+    if count == 1 or (one.padding_modes[1] == "wrap" and (before or after)):
+        return whole
+    edges = [columns * i // count for i in range(count + 1)]
+    found = []
+    for first, stop in itertools.pairwise(edges):
+        low, high = first * step - before, (stop - 1) * step - before + span[1]
+        found.append((first, (max(0, low), min(n, high)), (max(0, -low), max(0, high - n))))
+    return whole if any(max(pads) >= stop - first for _, (first, stop), pads in found) else found
+
+
+def _decisions(
+    one: Problem, target: Target, room: Between, width: int, pads: Range
+) -> tuple[Decision, Decision, float] | None:
+    """Return what is decided about the passes over so many pixels of each row, and the cycles of both."""
+    g = one.geometry
+    (kh, kw), (sh, sw), (dh, dw) = g.kernel_size, g.stride, g.dilation
     bare = dataclasses.replace(one, kernel_rank=None)
     down = dataclasses.replace(
         bare,
-        geometry=Geometry(g.spatial_shape, (kh, 1), (sh, 1), (g.padding[0], (0, 0)), (dh, 1)),
-        filters=planes,
+        geometry=Geometry((g.spatial_shape[0], width), (kh, 1), (sh, 1), (g.padding[0], (0, 0)), (dh, 1)),
+        filters=room.planes,
         groups=one.channels,
         has_bias=False,
         activation=None,
-        strides=strides,
+        strides=strides_of(one),
         out_strides=room.strides,
     )
     across = dataclasses.replace(
         bare,
-        geometry=Geometry((room.rows, g.spatial_shape[1]), (1, kw), (1, sw), ((0, 0), g.padding[1]), (1, dw)),
-        channels=planes,
+        geometry=Geometry((room.rows, width), (1, kw), (1, sw), ((0, 0), pads), (1, dw)),
+        channels=room.planes,
         groups=one.filters,
         strides=room.strides,
         out_strides=out_strides_of(one),
@@ -214,8 +278,7 @@ def _passes(one: Problem, target: Target) -> Passes | None:
             return None
         found.append(min(in_place, key=lambda pair: pair[1]))
     (first, cycles), (second, of_band) = found
-    cycles += of_band * g.output_shape[0] / room.rows
-    return Passes(one, room, first, second, cycles * _MARGIN)
+    return first, second, cycles + of_band * g.output_shape[0] / room.rows
 
 
 class Band(NamedTuple):
@@ -237,14 +300,14 @@ class Band(NamedTuple):
     stop: int
 
 
-def bands(passes: Passes, tables: Tables, view: View) -> list[Band]:
-    """Cut the map into bands of which all rows are between the passes together; `tables` are those of the first."""
-    shape = passes.down.tile.shape
+def bands(strip: Strip, most: int, tables: Tables, view: View) -> list[Band]:
+    """Cut a strip into bands of at most so many rows; `tables` are those of the first pass."""
+    shape = strip.down.tile.shape
     rows = shape.rows if isinstance(shape, PositionShape) else 1
     places = [starts // view.out_position[0] for starts, _ in tables.starts]
     tops = np.unique(np.concatenate(places))
     found, new = [], 0
-    for some in np.array_split(tops, -(-len(tops) // (passes.between.rows // rows))):
+    for some in np.array_split(tops, -(-len(tops) // (most // rows))):
         first, last = int(some[0]), int(some[-1])
         runs = tuple((int(a), int(b)) for a, b in (np.searchsorted(place, (first, last + 1)) for place in places))
         found.append(Band(runs, first, new, last + rows))

@@ -16,10 +16,10 @@ from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import pad_image
 from ...spec.strides import normal
-from ..implicit.packing import pack, room_for_weights
+from ..implicit.packing import pack, room_for_bias, room_for_weights
 from ..implicit.prepared import at_a_line
 from ..implicit.view import LINE
-from ..implicit.work import READ_IN_PLACE, ROOM, Calls, Starts
+from ..implicit.work import READ_IN_PLACE, ROOM, Calls, Starts, X
 from .factors import factors
 from .passes import bands, out_strides_of, rows_between, strides_of
 
@@ -31,13 +31,16 @@ if TYPE_CHECKING:
     from ...engine.compiler import Kernel
     from ...engine.team import Together
     from ...spec.problem import Problem
+    from ..implicit.decide import Decision
     from ..implicit.tables import Tables
     from ..implicit.view import View
-    from .passes import Band, Passes
+    from .passes import Band, Passes, Strip
 
     Array = NDArray[Any]
     Strides = tuple[int, ...]
 
+_CALLS_BYTES = 4096
+"""Of the calls of a band, at most."""
 _WORTH_WAKING = 4e7
 """Operations from which a layer is worth waking threads that sleep."""
 
@@ -56,70 +59,91 @@ class DecidedPasses:
         self.problem, self.passes, self.threads = problem, passes, threads
 
     @lazy
-    def tables(self) -> tuple[Tables, Tables]:
-        """Return the tables of both passes for dense arrays."""
-        down, across = self.passes.down, self.passes.across
-        return down.tables(down.view), across.tables(across.view)
+    def tables(self) -> dict[Decision, Tables]:
+        """Return the tables of every view for dense arrays."""
+        return {each: each.tables(each.view) for each in self.decisions}
+
+    @lazy
+    def decisions(self) -> tuple[Decision, ...]:
+        """Return the views of both passes, each once: strips inside are alike."""
+        return tuple(dict.fromkeys(each for strip in self.passes.strips for each in (strip.down, strip.across)))
 
     def kernels(self) -> tuple[Kernel, ...]:
         """Return the kernels that it runs, each once."""
-        return tuple(dict.fromkeys(kernel for tables in self.tables for kernel in tables.kernels))
+        return tuple(dict.fromkeys(kernel for tables in self.tables.values() for kernel in tables.kernels))
+
+    @lazy
+    def places(self) -> dict[Decision, tuple[int, int]]:
+        """Return where the weights and the bias of each view begin among those of all, in numbers."""
+        found, weights, bias = {}, 0, 0
+        for each, tables in self.tables.items():
+            found[each] = weights, bias
+            weights += room_for_weights(tables.places)
+            bias += room_for_bias(tables.places) if each.epilogue.bias else 0
+        return found
 
     @property
     def workspace_bytes(self) -> int:
         """Bytes that a plan takes, and a call, at most: tables, and what finds and packs factors, included."""
         p, one = self.problem, self.passes.problem
         shape = one.channels, *one.geometry.spatial_shape
-        padded = math.prod(shape) * p.dtype.itemsize if self.passes.copied else 0
-        decisions = self.passes.down, self.passes.across
-        tables = sum(d.table_bytes + 3 * d.workspace_bytes for d in decisions) + 4096 * self._most_units
-        kernel = 64 * math.prod(p.geometry.kernel_size) * p.kernel_rank if p.kernel_rank else 0
-        return tables + padded + kernel + self.threads * self.passes.between.nbytes + 2 * LINE
+        copied = math.prod(shape) * p.dtype.itemsize if self.passes.copied else 0
+        tables = sum(each.table_bytes + 3 * each.workspace_bytes for each in self.decisions)
+        kernel = 64 * math.prod(p.geometry.kernel_size) * (p.kernel_rank or 1)
+        rows = self.threads * self.passes.between.nbytes + 2 * LINE
+        return tables + copied + kernel + rows + _CALLS_BYTES * self._most_bands
 
     @property
-    def _most_units(self) -> int:
-        """At most how many bands there are, of all groups."""
-        return self.problem.groups * (2 + 2 * self.problem.geometry.output_shape[0] // self.passes.between.rows)
+    def _most_bands(self) -> int:
+        """At most how many bands there are, of all strips and groups."""
+        bands = 2 + 2 * self.problem.geometry.output_shape[0] // self.passes.between.rows
+        return self.problem.groups * len(self.passes.strips) * bands
 
     def calls_for(self, strides: Strides, out_strides: Strides) -> PassCalls | None:
         """Return the calls for an image and a result of these strides, or None where the tiles cannot walk them."""
         return recalled((self, strides, out_strides), partial(self._made_for, strides, out_strides))
 
     def _made_for(self, strides: Strides, out_strides: Strides) -> PassCalls | None:
-        down, across, (columns, rows) = self.passes.down, self.passes.across, self.tables
         one = self.passes.problem
         if (strides, out_strides) == (strides_of(one), out_strides_of(one)):
-            return PassCalls(self, (columns, down.view), (rows, across.view))
+            return PassCalls(self, {each: (tables, each.view) for each, tables in self.tables.items()}, strides)
         width, (along, step) = one.geometry.output_shape[1], out_strides[2:]
-        first, second = down.view_for(strides, down.out_strides), across.view_for(across.strides, out_strides)
-        if first is None or second is None or along <= (width - 1) * step:
+        if along <= (width - 1) * step:
             return None
-        require_memory(down.table_bytes + across.table_bytes, READ_IN_PLACE, "the tables for arrays that are not dense")
-        return PassCalls(self, (down.tables(first), first), (across.tables(second), second))
+        require_memory(
+            sum(each.table_bytes for each in self.decisions), READ_IN_PLACE, "the tables for arrays that are not dense"
+        )
+        views = {}
+        for strip in self.passes.strips:
+            views[strip.down] = strip.down.view_for(strides, strip.down.out_strides)
+            views[strip.across] = strip.across.view_for(strip.across.strides, out_strides)
+        there = {each: (each.tables(view), view) for each, view in views.items() if view is not None}
+        return PassCalls(self, there, strides) if len(there) == len(views) else None
 
 
 class PassCalls:
     """The calls of both passes for one image of some strides, in tasks for threads, each with a room of its own."""
 
-    def __init__(self, layer: DecidedPasses, down: tuple[Tables, View], across: tuple[Tables, View]) -> None:
-        self._passes, target = layer.passes, layer.passes.down.target
-        flops = layer.problem.flops // layer.problem.batch
-        self._down, self._across = (Calls(tables, target, 1, 1, flops) for tables, _ in (down, across))
-        self._rows, self._out = across
-        p = layer.passes.problem
-        self._weights_before = room_for_weights(down[0].places) * p.dtype.itemsize
-        alone = layer.passes.between.together < layer.passes.between.planes
+    def __init__(
+        self, layer: DecidedPasses, views: dict[Decision, tuple[Tables, View]], strides: tuple[int, ...]
+    ) -> None:
+        self._layer, self._views, self._pixel = layer, views, strides[3]
+        passes, flops = layer.passes, layer.problem.flops // layer.problem.batch
+        p, target, rows = passes.problem, passes.strips[0].down.target, passes.between.rows
+        self._calls = {each: Calls(tables, target, 1, 1, flops) for each, (tables, _) in views.items()}
+        alone = passes.between.together < passes.between.planes
         groups = [(g, g + 1) for g in range(p.groups)] if alone else [(0, p.groups)]
-        units = [(some, band) for some in groups for band in bands(layer.passes, *down)]
+        cut = [(strip, band) for strip in passes.strips for band in bands(strip, rows, *views[strip.down])]
+        units = [(some, *each) for some in groups for each in cut]
         count = min(layer.threads, len(units))
-        self._keep: list[Any] = [self._down, self._across]
+        self._keep: list[Any] = [self._calls]
         tasks = []
         for i in range(count):
             rounds: list[Round] = []
-            for some, band in units[len(units) * i // count : len(units) * (i + 1) // count]:
-                rounds += self._rounds(p, some, band, i * layer.passes.between.nbytes)
+            for some, strip, band in units[len(units) * i // count : len(units) * (i + 1) // count]:
+                rounds += self._rounds(some, strip, band, i * passes.between.nbytes)
             tasks.append(Steps(rounds, target, self._keep))
-        self.room_bytes = count * layer.passes.between.nbytes
+        self.room_bytes = count * passes.between.nbytes
         self._tasks: Steps | Together = tasks[0]
         if count > 1:
             with importing:
@@ -130,17 +154,23 @@ class PassCalls:
         """Run them all for packed weights, bias, room, image and result of which the identities are given."""
         self._tasks.run_ids(weights, bias, room, bias, x, out)
 
-    def _rounds(self, p: Problem, groups: tuple[int, int], band: Band, room: int) -> list[Round]:
-        """Return the calls that compute a band of the map of some groups; what is between begins at byte `room`."""
-        between = self._passes.between
+    def _rounds(self, groups: tuple[int, int], strip: Strip, band: Band, room: int) -> list[Round]:
+        """Return the calls that compute a band of some groups; what is between the passes begins at byte `room`."""
+        between, p = self._layer.passes.between, self._layer.passes.problem
         _, plane, row, _ = between.strides
         before = groups[0] * (between.planes // p.groups) * plane
         channels, filters = ((groups[0] * n, groups[1] * n) for n in (p.group_channels, p.group_filters))
-        steps, kept = self._down.of_rows(band.runs, channels, Starts(out=room - before - band.first * row))
+        (weights, _), size = self._layer.places[strip.down], p.dtype.itemsize
+        at = Starts((X, strip.pixel * self._pixel), weights * size, out=room - before - band.first * row)
+        steps, kept = self._calls[strip.down].of_rows(band.runs, channels, at)
         into = [step._replace(addresses=(*step.addresses[:3], (ROOM, step.addresses[3][1]))) for step in steps]
-        rows = rows_between(self._rows, self._out, band.new - band.first, band.stop - band.first)
-        here = Starts((ROOM, room - before), self._weights_before, out=band.first * self._out.out_position[0])
-        steps, also = self._across.of_rows(rows, filters, here)
+        tables, view = self._views[strip.across]
+        rows = rows_between(tables, view, band.new - band.first, band.stop - band.first)
+        weights, bias = self._layer.places[strip.across]
+        along, step = view.out_position
+        out = band.first * along + strip.column * step
+        at = Starts((ROOM, room - before), weights * size, bias * size, out)
+        steps, also = self._calls[strip.across].of_rows(rows, filters, at)
         self._keep += [kept, also]
         return [Round(calls=into), Round(calls=steps)]
 
@@ -149,21 +179,21 @@ class PreparedPasses:
     """A layer with its filters factored: ``run(x, out)``, see `Runner`."""
 
     def __init__(self, layer: DecidedPasses, w: Array, bias: Array | None, scales: None = None) -> None:  # noqa: ARG002 (integers alone are requantised)
-        p, passes = layer.problem, layer.passes
+        p, (kh, kw) = layer.problem, layer.problem.geometry.kernel_size
         self._layer, self._arena = layer, threading.local()
         for kernel in layer.kernels():
-            required(kernel, passes.down.target)  # now: a plan that was made never compiles
-        kh, kw = p.geometry.kernel_size
+            required(kernel, layer.decisions[0].target)  # now: a plan that was made never compiles
         down, across = (each[..., ::-1] if p.flip else each for each in factors(w, p.precision, p.kernel_rank or 1))
-        down, across = down.reshape(-1, 1, kh, 1), across.reshape(p.filters, -1, 1, kw)
+        values: dict[Decision, tuple[Array, Array | None]]
+        values = {strip.down: (down.reshape(-1, 1, kh, 1), None) for strip in layer.passes.strips}
+        values |= {strip.across: (across.reshape(p.filters, -1, 1, kw), bias) for strip in layer.passes.strips}
         packed = [
-            pack(tables.places, decision.packed_group, values, offset, p.dtype, layer.threads)
-            for tables, decision, values, offset in zip(
-                layer.tables, (passes.down, passes.across), (down, across), (None, bias), strict=True
-            )
+            pack(tables.places, each.packed_group, *values[each], p.dtype, layer.threads)
+            for each, tables in layer.tables.items()
         ]
         self._weights = np.concatenate([each.weights for each in packed])
-        self._bias = packed[1].bias
+        offsets = [each.bias for each in packed if each.bias is not each.weights]
+        self._bias = np.concatenate(offsets) if offsets else self._weights
 
     def __call__(self, x: Array, out: Array) -> None:
         """Convolve arrays of any strides, image by image."""
