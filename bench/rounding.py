@@ -15,11 +15,12 @@ import numpy as np
 
 from im2col import conv
 from im2col.algorithms import find
+from im2col.algorithms.tiled.cycles import Blocks
+from im2col.algorithms.tiled.decide import Cut, Decision
+from im2col.algorithms.tiled.prepared import DecidedTiles, PreparedTiles
+from im2col.algorithms.tiled.tiling import Tiling
+from im2col.algorithms.winograd.along_axes import SIZES, AlongAxes
 from im2col.algorithms.winograd.cook_toom import transform
-from im2col.algorithms.winograd.cycles import Blocks
-from im2col.algorithms.winograd.decide import SIZES, Cut, Decision
-from im2col.algorithms.winograd.prepared import DecidedTiles, PreparedTiles
-from im2col.algorithms.winograd.tiling import Tiling
 from im2col.engine.target import host
 from im2col.spec.problem import make_problem
 
@@ -156,7 +157,7 @@ def _by_tiles(x: Array, w: Array, m: int, parts: int) -> Array:
     direct = find("implicit")
     if direct is None:
         raise RuntimeError("the view is one of the algorithms")
-    tiling = Tiling(problem.geometry, (transform(m, w.shape[-1]),) * 2, 1, parts)
+    tiling = Tiling(problem.geometry, AlongAxes((transform(m, w.shape[-1]),) * 2), 1, parts)
     cut = Cut(tiling, Blocks(_BLOCK, problem.filters))
     layer = DecidedTiles(problem, Decision(problem, host(), cut), 1, direct.offer(problem, host(), 1))
     out = np.empty(problem.output_shape, x.dtype)

@@ -15,12 +15,13 @@ import pytest
 
 from im2col import ArgumentError, conv, plan, plan_input_gradient
 from im2col.algorithms import registry
+from im2col.algorithms.tiled.cycles import Blocks
+from im2col.algorithms.tiled.decide import Cut, Decision, admitted
+from im2col.algorithms.tiled.prepared import DecidedTiles, PreparedTiles
+from im2col.algorithms.tiled.tiling import Tiling, tiles_of
+from im2col.algorithms.winograd.along_axes import FAMILY, SIZES, AlongAxes
 from im2col.algorithms.winograd.cook_toom import Transform, transform
-from im2col.algorithms.winograd.cycles import Blocks
-from im2col.algorithms.winograd.decide import SIZES, Cut, Decision, admitted
 from im2col.algorithms.winograd.linear import instructions, multiplied
-from im2col.algorithms.winograd.prepared import DecidedTiles, PreparedTiles
-from im2col.algorithms.winograd.tiling import Tiling, tiles_of
 from im2col.engine.compiler import assembly
 from im2col.engine.target import NAMED, host
 from im2col.spec.problem import make_problem
@@ -33,6 +34,7 @@ from .kit.tiles import bound
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from im2col.algorithms.tiled import transform as tiled
     from im2col.spec.problem import Problem
 
     from .kit.memory import Array
@@ -180,7 +182,7 @@ def made(case: Case, **options: Any) -> tuple[Any, tuple[Transform, ...]]:
     x, w, bias = case.arrays()
     p = plan(x.shape, w, bias, algorithm="winograd", **case.options | options)
     prepare: Any = p._operation.choices[0].offer.prepare
-    return p, prepare.args[0].decision.tiling.transforms
+    return p, prepare.args[0].decision.tiling.transform.axes
 
 
 def expected(case: Case, transforms: Sequence[Transform], x: Array, w: Array, bias: Array) -> tuple[Array, Array]:
@@ -209,7 +211,7 @@ def test_layers(name: str, precision: str) -> None:
     case = CASES[name]
     x, w, bias = case.arrays()
     problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, precision=precision, **case.options)
-    if not admitted(problem):  # of few channels, or of 5 taps
+    if not admitted(problem, FAMILY):  # of few channels, or of 5 taps
         assert precision == "strict"
         with pytest.raises(ArgumentError, match=r"no transform for .* is as exact as the precision 'strict'"):
             made(case, precision=precision)
@@ -279,9 +281,8 @@ def by_size(case: Case, m: Sequence[int], most: int, piece: int | None = None, w
     if weights is not None:
         w, bias = weights, np.zeros_like(bias)
     problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, has_bias=True, **case.options)
-    tiling = Tiling(
-        problem.geometry, tuple(transform(n, r) for n, r in zip(m, case.kernel, strict=True)), problem.batch
-    )
+    axes = tuple(transform(n, r) for n, r in zip(m, case.kernel, strict=True))
+    tiling = Tiling(problem.geometry, AlongAxes(axes), problem.batch)
     run = cut_as(problem, Cut(tiling, Blocks(most, piece or problem.group_filters)), w, bias)
 
     def convolve(image: Array) -> Array:
@@ -376,17 +377,17 @@ def test_precision_is_as_promised(kind: str, channels: int, kernel: int) -> None
     plain = np.sqrt(np.mean((plain_sum(x, w) - exact) ** 2))
     for precision in ("strict", "native", "fast"):
         problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, precision=precision)
-        for transforms, parts in admitted(problem):
-            result = tiles_of_size(transforms, parts, x, w)
+        for tiles, parts in admitted(problem, FAMILY):
+            result = tiles_of_size(tiles, parts, x, w)
             error = np.sqrt(np.mean((result - exact) ** 2)) / plain
-            assert error <= {"strict": 1, "native": 2, "fast": math.inf}[precision], (precision, transforms[0].m)
+            assert error <= {"strict": 1, "native": 2, "fast": math.inf}[precision], (precision, tiles.results)
             assert np.abs(result - exact).max() <= 2e-5 * np.abs(exact).max()
 
 
-def tiles_of_size(transforms: Sequence[Transform], parts: int, x: Array, w: Array) -> Array:
+def tiles_of_size(tiles: tiled.Transform, parts: int, x: Array, w: Array) -> Array:
     """Return a layer of given arrays, without a bias, in tiles of one size."""
     problem = make_problem(x.shape, w.shape, x.dtype, w.dtype)
-    tiling = Tiling(problem.geometry, tuple(transforms), problem.batch, parts)
+    tiling = Tiling(problem.geometry, tiles, problem.batch, parts)
     out = np.empty(problem.output_shape, x.dtype)
     cut_as(problem, Cut(tiling, Blocks(8, problem.filters)), w, None)(x, out)
     return out
@@ -486,7 +487,7 @@ def test_kernels_for_every_cpu(name: str) -> None:
     for m, layout in ((4, "NCHW"), (6, "NHWC")):
         shape = x.shape if layout == "NCHW" else (2, 13, 9, 11)
         problem = make_problem(shape, w.shape, x.dtype, w.dtype, has_bias=True, padding=1, layout=layout)
-        tiling = Tiling(problem.geometry, (transform(m, 3),) * 2, 2)
+        tiling = Tiling(problem.geometry, AlongAxes((transform(m, 3),) * 2), 2)
         decision = Decision(problem, target, Cut(tiling, Blocks(4, problem.group_filters)))
         for kernel in (decision.into, *(decision.out_of(kept, len(w)) for kept in tiling.kept())):
             assert kernel.name in assembly(kernel, target)
