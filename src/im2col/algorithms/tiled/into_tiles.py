@@ -11,7 +11,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...engine.compiler import Kernel
+from ...engine.numbers import element_bytes
 from ...importing import importing
+from .transform import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,9 +109,14 @@ def _build(name: str, target: Target, spec: IntoTiles) -> str:
     return b.finish()
 
 
-def scratch_of(b: Builder, kind: Value, transform: Transform) -> Value | None:
-    """Return the address of the memory that a transform's code takes, or None."""
-    return b.room(kind, transform.scratch) if transform.scratch else None
+def scratch_of(b: Builder, kind: Value, transform: Transform) -> Scratch:
+    """Return the memory that a transform's code takes; called before any loop."""
+    room, step = b.room(kind, max(1, transform.scratch)), element_bytes(kind) * kind.count
+
+    def place(number: Value) -> Value:
+        return b.at(room, b.mul(number, step))
+
+    return Scratch(kind, lambda number: b.load(place(number), kind), lambda number, v: b.store(v, place(number)))
 
 
 def _note(b: Builder, spec: IntoTiles, job: dict[str, Value], words: Sequence[Value], x: Value, pixels: Value) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...engine.numbers import Value
     from ...engine.target import Target
     from ..implicit.tiles.epilogue import Epilogue
-    from .transform import Transform
+    from .transform import Scratch, Transform
 
 
 class OutOfTiles(NamedTuple):
@@ -117,7 +117,7 @@ def _vector(
     m: Value,
     bias: Value,
     out: Value,
-    scratch: Value | None,
+    scratch: Scratch,
     vector: Value,
     count: int,
 ) -> Value:

@@ -18,12 +18,27 @@ if TYPE_CHECKING:
     from ...engine.numbers import Value
 
     Load = Callable[[Value], Value]
-    """``load(number)`` returns a vector: of a pixel in C order, or of an element."""
+    """``load(number)`` returns a vector: of a pixel in C order, or of an element's products."""
     Store = Callable[[Value, Value], None]
-    """``store(number, value)`` writes an element."""
+    """``store(number, value)`` writes a vector."""
     Finish = Callable[[Sequence[Value], list[Value]], Value]
     """``finish(index, values)`` stores the results of a line along the last axis, whose index along the other axes is
     given, and returns their sum."""
+
+
+class Scratch(NamedTuple):
+    """Memory of a kernel: so many vectors.
+
+    Parameters
+    ----------
+    kind : Value
+        The type of a vector.
+    load, store : callable
+    """
+
+    kind: Value
+    load: Load
+    store: Store
 
 
 class Transform(Protocol):
@@ -73,22 +88,21 @@ class Transform(Protocol):
         """Return G · g: filters (n, *kernel) as (n, elements)."""
         ...
 
-    def into(self, b: Builder, load: Load, store: Store, scratch: Value | None, fused: bool) -> None:
+    def into(self, b: Builder, load: Load, store: Store, scratch: Scratch, fused: bool) -> None:
         """Write the code of B · d: pixels of a vector of channels become elements.
 
         Parameters
         ----------
         b : Builder
         load, store : callable
-        scratch : Value or None
-            The address of as many vectors as `scratch` says; None where it says 0.
+        scratch : Scratch
         fused : bool
             Whether a product and a sum are rounded once.
         """
         ...
 
     def out_of(
-        self, b: Builder, load: Load, finish: Finish, kept: tuple[int, ...], scratch: Value | None, fused: bool
+        self, b: Builder, load: Load, finish: Finish, kept: tuple[int, ...], scratch: Scratch, fused: bool
     ) -> Value:
         """Write the code of A · m, for the first positions along each axis; return the sum of all results."""
         ...

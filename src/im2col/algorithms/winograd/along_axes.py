@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ...engine.builder import Builder
     from ...engine.numbers import Value
-    from ..tiled.transform import Finish, Load, Store
+    from ..tiled.transform import Finish, Load, Scratch, Store
     from .cook_toom import Matrix
 
 SIZES = {3: (2, 3, 4, 5, 6), 5: (2, 3, 4)}
@@ -84,7 +84,7 @@ class AlongAxes(NamedTuple):
             matrix = np.kron(matrix, as_array(t.weights))
         return taps.reshape(len(taps), -1) @ matrix.T
 
-    def into(self, b: Builder, load: Load, store: Store, scratch: Value | None, fused: bool) -> None:  # noqa: ARG002 (of those that take some)
+    def into(self, b: Builder, load: Load, store: Store, scratch: Scratch, fused: bool) -> None:  # noqa: ARG002 (of those that take some)
         """Write the code that evaluates a vector of pixels at all points."""
         values = [load(b.constant(i)) for i in range(self.elements)]
         for number, value in enumerate(_transformed(b, [t.image for t in self.axes], values, fused)):
@@ -96,7 +96,7 @@ class AlongAxes(NamedTuple):
         load: Load,
         finish: Finish,
         kept: tuple[int, ...],
-        scratch: Value | None,  # noqa: ARG002 (of those that take some)
+        scratch: Scratch,  # noqa: ARG002 (of those that take some)
         fused: bool,
     ) -> Value:
         """Write the code that makes results of products at all points; return their sum."""
