@@ -1,7 +1,7 @@
 """Convolution in the frequency domain: tiles of an image and filters become spectra, multiplied frequency by frequency.
 
-The spectra of tiles are made and unmade by `passes` over their axes, whose lines are `butterflies`; `spectra` knows what
-there is of them. All the rest is `tiled`.
+The spectra of tiles are made and unmade by `passes` over their axes, whose lines are `butterflies`; `spectra` knows
+what there is of them. All the rest is `tiled`.
 """
 
 from __future__ import annotations

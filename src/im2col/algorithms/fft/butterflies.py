@@ -128,7 +128,7 @@ def _odd_transposed(b: Builder, x: list[Value], fused: bool) -> list[Value]:
     for j in range(1, half + 1):
         angles = [2 * math.pi * j * k / n for k in range(1, half + 1)]
         re = _sum(b, x[0], [math.cos(a) for a in angles], x[1 : half + 1], fused)
-        im = _sum(b, None, [math.sin(a) for a in angles], x[: half : -1], fused)
+        im = _sum(b, None, [math.sin(a) for a in angles], x[:half:-1], fused)
         found[j], found[n - j] = b.plus(re, im), b.minus(re, im)
     return found
 

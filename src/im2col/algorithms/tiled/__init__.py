@@ -1,9 +1,9 @@
 """Convolution in tiles: im2col with larger, strided patches, transformed so that fewer products are enough.
 
 The image is cut into tiles that overlap (`tiling`), each of which is transformed into some elements (`into_tiles`), and
-so are the filters. Of each element the tiles are a matrix, and so are the filters: their `product` is one of the engine's
-tiles. What comes out is transformed back, finished and stored (`out_of_tiles`). A block of tiles passes all three steps
-while the caches hold it (`prepared`).
+so are the filters. Of each element the tiles are a matrix, and so are the filters: their `product` is one of the
+engine's tiles. What comes out is transformed back, finished and stored (`out_of_tiles`). A block of tiles passes all
+three steps while the caches hold it (`prepared`).
 
 What the elements are, a `transform` knows: the algorithms `winograd` and `fft` are families of them. `decide` chooses
 the transform, how large tiles and blocks are.
@@ -74,7 +74,7 @@ class Tiled:
                 f"no transform for kernels of {problem.geometry.kernel_size} and {problem.group_channels} channels "
                 f"is as exact as the precision {problem.precision!r}; 'fast' admits some",
             )
-        if not possible(problem, family, target):
+        if not possible(problem, family):
             return Offer(0, f"tiles for kernels of {problem.geometry.kernel_size} take more code than is compiled")
         direct = offer_of(DIRECT, dataclasses.replace(problem, batch=1), threads)
         if direct.rank == 0:

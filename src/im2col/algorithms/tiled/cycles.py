@@ -33,6 +33,10 @@ _PRODUCT = 1.15
 """How many times as long as products alone a tile of products takes, roughly."""
 _FAR, _MEMORY = 0.08, 0.26
 """Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
+_APART = 8
+"""Cycles of a line of the first level that others, as far apart as elements are, drive out while a tile is made."""
+_SHARE = 4
+"""Of the third level, which others use too: what a core finds there again is one of so many parts."""
 _SHOWS = 0.5
 """Of the time in which weights and tiles arrive from the third level, what products do not hide."""
 _LOOP = 20
@@ -71,15 +75,20 @@ def around(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> 
     into, out = tiling.transform.instructions
     vectors = [p.groups * -(-n // lanes) for n in (p.group_channels, p.group_filters)]
     transforms = tiles * (vectors[0] * into + vectors[1] * out) * per * _TOUCH
+    elements = tiling.transform.elements
+    for each, side in zip(vectors, (p.group_channels, blocks.filters * tiling.parts), strict=True):
+        transforms += tiles * each * max(0.0, elements - target.caches[0] / (side * size)) * _APART
     windows, products = steps_of(p, tiling, blocks.filters)
     pieces = -(-p.group_filters // blocks.filters)
-    far = blocks.tiles * (windows + products) > second
-    spilt = tiles * windows * (1 + pieces * _SHOWS) * _FAR if far else 0.0
+    weights = elements * p.group_channels * p.filters * size
+    block = blocks.tiles * (windows + products)
+    near = weights + block < target.caches[2] // _SHARE
+    byte = _FAR if near else _MEMORY
+    spilt = tiles * windows * (1 + pieces * _SHOWS) * byte if block > second else 0.0
     if blocks.tiles * products > second:  # their lines are fetched, written back and read again
-        spilt += 3 * tiles * products * pieces * _FAR
-    weights = tiling.transform.elements * p.group_channels * p.filters * size
-    level = 0.0 if weights < second // 2 else _FAR * _SHOWS if weights < target.caches[2] // 4 else _MEMORY
-    calls = count * p.groups * tiling.transform.elements * vectors[1] * _LOOP
+        spilt += 3 * tiles * products * pieces * byte
+    level = 0.0 if weights < second // 2 else _FAR * _SHOWS if near else _MEMORY
+    calls = count * p.groups * elements * vectors[1] * _LOOP
     turned = 0.0
     if strides_of(p)[0][1] != size:
         turned = math.prod((p.batch, p.channels, *p.geometry.spatial_shape)) * size * _TURNED

@@ -34,7 +34,7 @@ _FAST = 230.0
 """Growth times the square root of a sum's terms, up to which errors stay below 2e-5 of the greatest result in float32:
 those of plain sums grow with that root. Measured likewise."""
 _MOST_UNROLLED = 700
-"""Tens of lines of LLVM's IR in all kernels of a layer, about."""
+"""Of all kernels of a layer, in units of about 18 lines of LLVM's IR."""
 _MARGIN = 1.15
 """Times the model's cycles: what rounds more and takes more memory is to be faster beyond the model's doubt."""
 _FEWEST_CHANNELS = 16
@@ -77,7 +77,7 @@ class Decision:
         self.epilogue = Epilogue(
             name, name, p.has_bias, activation.name if activation else None, activation.slope if activation else 0.0
         )
-        self.into = into_tiles(IntoTiles(name, self.lanes, self.channels % self.lanes, cut.tiling.transform))
+        self.into = into_tiles(IntoTiles(name, self.lanes, min(self.lanes, self.channels), cut.tiling.transform))
 
     @property
     def tiles(self) -> int:
@@ -118,8 +118,10 @@ class Decision:
 
     def out_of(self, kept: tuple[int, ...], filters: int) -> Kernel:
         """Return the kernel of so many filters of tiles of which so many positions are in the map, along each axis."""
-        name, last, (transform, parts) = f"f{self.dtype.itemsize}", filters % self.lanes, self.tiling[1::2]
-        return out_of_tiles(OutOfTiles(name, self.lanes, last, transform, kept, parts, self.transposed, self.epilogue))
+        name, count, t = f"f{self.dtype.itemsize}", min(self.lanes, filters), self.tiling
+        return out_of_tiles(
+            OutOfTiles(name, self.lanes, count, t.transform, kept, t.parts, self.transposed, self.epilogue)
+        )
 
     def writes(self, out_strides: tuple[int, ...]) -> bool:
         """Whether kernels write a result of these strides."""
@@ -189,7 +191,7 @@ def decide(problem: Problem, family: Family, target: Target, threads: int) -> tu
     How large tiles are decides bits, and so depends on neither the batch nor the threads; blocks may.
     """
     one = dataclasses.replace(problem, batch=1)
-    tilings = possible(one, family, target)
+    tilings = possible(one, family)
     cuts = [Cut(tiling, blocks) for tiling in tilings for blocks in possible_blocks(one, tiling, 1)]
     best = min(cuts, key=lambda cut: estimate(one, target, *cut))
     found = Decision(one, target, best)
@@ -201,16 +203,14 @@ def decide(problem: Problem, family: Family, target: Target, threads: int) -> tu
     return found, cycles
 
 
-def possible(problem: Problem, family: Family, target: Target) -> list[Tiling]:
+def possible(problem: Problem, family: Family) -> list[Tiling]:
     """Return the ways to cut a problem that its precision admits, of those whose kernels LLVM compiles in a second."""
     geometry = problem.geometry if problem.pads_zeros else problem.geometry.unpadded()
     tilings = [Tiling(geometry, transform, problem.batch, parts) for transform, parts in admitted(problem, family)]
-    return [tiling for tiling in tilings if _unrolled(problem, target, tiling) <= _MOST_UNROLLED]
+    return [tiling for tiling in tilings if _unrolled(tiling) <= _MOST_UNROLLED]
 
 
-def _unrolled(problem: Problem, target: Target, tiling: Tiling) -> int:
-    """Return how much code all kernels unroll: a tail of channels or filters has some of its own."""
-    lanes = target.vector_bytes // problem.dtype.itemsize
-    into, out = (1 + bool(n % lanes) for n in (problem.group_channels, problem.group_filters))
-    one_way, back = tiling.transform.unrolled
-    return one_way * into + back * out * len(tiling.kept())
+def _unrolled(tiling: Tiling) -> int:
+    """Return how much code all kernels unroll."""
+    into, out = tiling.transform.unrolled
+    return into + out * len(tiling.kept())

@@ -33,14 +33,14 @@ class IntoTiles(NamedTuple):
         Of pixels and tiles, as `Builder.number` calls it.
     lanes : int
         VL: channels of a vector.
-    last : int
-        Channels of a group that no whole vector holds.
+    count : int
+        Channels that a vector holds: fewer than lanes where a group has no more.
     transform : Transform
     """
 
     dtype: str
     lanes: int
-    last: int
+    count: int
     transform: Transform
 
 
@@ -48,9 +48,18 @@ def job_words(axes: int) -> list[str]:
     """Return the words of a job: for each tile a row of the table says where it begins, and what is inside the image.
 
     `pixel0`, … are bytes from one pixel to the next, `x_group` and `v_group` from one group to the next, `v_tile` from
-    one tile to the next; `vectors` are the whole ones of a group.
+    one tile to the next; `channels` are those of a group, in so many `vectors`, of which the last one ends with them.
     """
-    return ["tiles", "groups", "vectors", "x_group", "v_group", "v_tile", *(f"pixel{i}" for i in range(axes))]
+    return [
+        "tiles",
+        "groups",
+        "vectors",
+        "channels",
+        "x_group",
+        "v_group",
+        "v_tile",
+        *(f"pixel{i}" for i in range(axes)),
+    ]
 
 
 def row_words(axes: int) -> int:
@@ -80,7 +89,7 @@ def _build(name: str, target: Target, spec: IntoTiles) -> str:
     job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(job_words(axes))}
     first, stop = (b.entry(b["*task"], b.constant(i)) for i in range(2))
     tiles = b.address(job["tiles"])
-    channels = b.add(b.mul(job["vectors"], spec.lanes * size), b.constant(spec.last * size))
+    channels = b.mul(job["channels"], size)
     with b.loop(stop, first) as tile:
         row = b.mul(tile, row_words(axes))
         words = [b.entry(tiles, b.add(row, b.constant(i))) for i in range(row_words(axes))]
@@ -90,23 +99,23 @@ def _build(name: str, target: Target, spec: IntoTiles) -> str:
             _note(b, spec, job, words, b.at(b["*x"], b.mul(group, job["x_group"])), pixels)
             v = b.at(to, b.mul(group, job["v_group"]))
 
-            def vector(at: Value, count: int, v: Value = v) -> None:
-                """Transform a vector of channels of the tile."""
+            with b.loop(job["vectors"]) as vector:
+                at = b.mul(first_of(b, vector, spec.lanes, job["channels"], spec.count), size)
 
-                def load(number: Value) -> Value:
+                def load(number: Value, at: Value = at) -> Value:
                     pixel = b.load(b.at(pixels, b.mul(number, 8)), place, 8)
-                    return b.load_first(b.at(pixel, at), kind, count)
+                    return b.load_first(b.at(pixel, at), kind, spec.count)
 
-                def store(number: Value, value: Value) -> None:
-                    b.store_first(value, b.at(v, b.add(b.mul(channels, number), at)), count)
+                def store(number: Value, value: Value, at: Value = at, v: Value = v) -> None:
+                    b.store_first(value, b.at(v, b.add(b.mul(channels, number), at)), spec.count)
 
                 spec.transform.into(b, load, store, scratch, target.has_fma)
-
-            with b.loop(job["vectors"]) as number:
-                vector(b.mul(number, spec.lanes * size), spec.lanes)
-            if spec.last:
-                vector(b.mul(job["vectors"], spec.lanes * size), spec.last)
     return b.finish()
+
+
+def first_of(b: Builder, vector: Value, lanes: int, channels: Value, count: int) -> Value:
+    """Return the first channel, or filter, of a vector: the last one ends with them, and repeats some of another."""
+    return b.smaller(b.mul(vector, lanes), b.sub(channels, b.constant(count)))
 
 
 def scratch_of(b: Builder, kind: Value, transform: Transform) -> Scratch:

@@ -12,7 +12,7 @@ from ...engine.compiler import Kernel
 from ...importing import importing
 from ..implicit.tiles.epilogue import finish
 from ..implicit.tiles.filter_lanes import stored_positions
-from .into_tiles import scratch_of
+from .into_tiles import first_of, scratch_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,8 @@ class OutOfTiles(NamedTuple):
         Of products, as `Builder.number` calls it.
     lanes : int
         VL: filters of a vector.
-    last : int
-        Filters of a group that no whole vector holds.
+    count : int
+        Filters that a vector holds: fewer than lanes where a group has no more.
     transform : Transform
     kept : tuple of int
         Positions of a tile that are in the map, along each axis.
@@ -47,7 +47,7 @@ class OutOfTiles(NamedTuple):
 
     dtype: str
     lanes: int
-    last: int
+    count: int
     transform: Transform
     kept: tuple[int, ...]
     parts: int
@@ -61,7 +61,7 @@ def job_words(axes: int) -> list[str]:
     `position0`, … are bytes from one position to the next, `filter` from one filter to the next; the others as those of
     `into_tiles`.
     """
-    words = ["tiles", "groups", "vectors", "filter", "m_group", "out_group", "bias_group"]
+    words = ["tiles", "groups", "vectors", "filters", "filter", "m_group", "out_group", "bias_group"]
     return [*words, *(f"position{i}" for i in range(axes))]
 
 
@@ -81,13 +81,13 @@ def _build(name: str, target: Target, spec: OutOfTiles) -> str:
     with importing:
         from ...engine.builder import Builder
 
-    axes, size = len(spec.kept), int(spec.dtype[1])
+    axes = len(spec.kept)
     b = Builder(name, "*m *flags *bias *out *job *task", target)
     kind = b.vector(b.number(spec.dtype), spec.lanes)
     scratch, clean = scratch_of(b, kind, spec.transform), b.zero(kind)
     job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(job_words(axes))}
     first, stop = (b.entry(b["*task"], b.constant(i)) for i in range(2))
-    tiles, step, none = b.address(job["tiles"]), b.constant(spec.lanes * size), b.constant(0)
+    tiles, none = b.address(job["tiles"]), b.constant(0)
     with b.loop(stop, first) as tile:
         row = b.mul(tile, ROW_WORDS)
         products, positions, flag = (b.entry(tiles, b.add(row, b.constant(i))) for i in range(ROW_WORDS))
@@ -95,14 +95,10 @@ def _build(name: str, target: Target, spec: OutOfTiles) -> str:
             m = b.at(b["*m"], b.add(products, b.mul(groups.index, job["m_group"])))
             out = b.at(b["*out"], b.add(positions, b.mul(groups.index, job["out_group"])))
             bias = b.at(b["*bias"], b.mul(groups.index, job["bias_group"]))
-            filters = b.add(b.mul(job["vectors"], step), b.constant(spec.last * size))
             with b.accumulate(none, job["vectors"], groups.values) as vectors:
-                wrong = _vector(b, target, spec, job, filters, m, bias, out, scratch, vectors.index, spec.lanes)
+                wrong = _vector(b, target, spec, job, m, bias, out, scratch, vectors.index)
                 vectors.values = [b.plus(vectors.values[0], wrong)]
             groups.values = vectors.values
-            if spec.last:
-                wrong = _vector(b, target, spec, job, filters, m, bias, out, scratch, job["vectors"], spec.last)
-                groups.values = [b.plus(groups.values[0], wrong)]
         at = b.at(b["*flags"], flag)  # other filters may have said something
         b.store(b.larger(b.any_nan(groups.values[0]), b.load(at, b.i64)), at)
     return b.finish()
@@ -113,18 +109,16 @@ def _vector(
     target: Target,
     spec: OutOfTiles,
     job: dict[str, Value],
-    filters: Value,
     m: Value,
     bias: Value,
     out: Value,
     scratch: Scratch,
     vector: Value,
-    count: int,
 ) -> Value:
     """Transform a vector of filters of a tile back, finish, store; return 0, or NaN where a result is not finite."""
-    size, kind = int(spec.dtype[1]), b.vector(b.number(spec.dtype), spec.lanes)
-    at = b.mul(vector, spec.lanes * size)
-    out = b.at(out, b.mul(job["filter"], b.mul(vector, spec.lanes)))
+    size, kind, count = int(spec.dtype[1]), b.vector(b.number(spec.dtype), spec.lanes), spec.count
+    first, filters = first_of(b, vector, spec.lanes, job["filters"], count), b.mul(job["filters"], size)
+    at, out = b.mul(first, size), b.at(out, b.mul(job["filter"], first))
     offset = b.load_first(b.at(bias, at), kind, count) if spec.epilogue.bias else None
 
     def load(number: Value) -> Value:
@@ -139,18 +133,16 @@ def _vector(
         to = out
         for axis, i in enumerate(index):
             to = b.at(to, b.mul(i, job[f"position{axis}"]))
-        _line(b, target, spec, job, to, [finish(b, target, spec.epilogue, value) for value in values], count)
+        _line(b, target, spec, job, to, [finish(b, target, spec.epilogue, value) for value in values])
         return total
 
     total = spec.transform.out_of(b, load, finished, spec.kept, scratch, target.has_fma)
     return b.times(total, b.zero(kind))
 
 
-def _line(
-    b: Builder, target: Target, spec: OutOfTiles, job: dict[str, Value], to: Value, values: list[Value], count: int
-) -> None:
+def _line(b: Builder, target: Target, spec: OutOfTiles, job: dict[str, Value], to: Value, values: list[Value]) -> None:
     """Store results that are neighbours along the last axis, of a vector of filters."""
-    columns = len(values)
+    columns, count = len(values), spec.count
     if not spec.transposed:
         for i, value in enumerate(values):
             b.store_first(value, b.at(to, b.mul(job[f"position{len(spec.kept) - 1}"], i)), count)

@@ -76,7 +76,7 @@ class Transform(Protocol):
 
     @property
     def unrolled(self) -> tuple[int, int]:
-        """About how many tens of lines of LLVM's IR the code of each way has."""
+        """How much code each way has, in units of about 18 lines of LLVM's IR."""
         ...
 
     @property
@@ -118,7 +118,7 @@ class Family(NamedTuple):
     named : str
         Those in words.
     of : callable
-        ``of(kernel_size)`` returns transforms for a window, in an order in which the first is taken of those alike.
+        ``of(kernel_size)`` returns all transforms for a window.
     """
 
     taps: frozenset[int]
