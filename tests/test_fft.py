@@ -102,6 +102,7 @@ CASES = {
     "1-d, channels last": Case((2, 61, 8), 8, (6,), {"padding": 2, "layout": "NWC"}),
     "3-d": Case((1, 8, 9, 12, 7), 8, (3, 3, 3), {"padding": 1}),
     "3-d, an axis of one tap": Case((1, 8, 4, 12, 13), 8, (1, 5, 3), {"padding": 1}),
+    "4-d": Case((1, 8, 5, 6, 7, 9), 8, (3, 3, 3, 3), {"padding": 1}),
     "flipped": Case((1, 8, 19, 19), 8, (5, 5), {"flip": True}),
     "hardswish": Case((1, 8, 19, 19), 8, (5, 5), {"activation": "hardswish", "padding": 2}),
     "reflected": Case((2, 8, 19, 19), 8, (5, 5), {"padding": 2, "padding_mode": "reflect"}),
@@ -215,7 +216,7 @@ def test_what_overflows_on_the_way_is_computed_directly(monkeypatch: pytest.Monk
     assert not np.isfinite(plan(x.shape, w, algorithm="fft")(x)).all(), "nothing overflows"
 
 
-@pytest.mark.parametrize(("channels", "kernel"), [(5, 3), (64, 3), (2, 5), (32, 7)])
+@pytest.mark.parametrize(("channels", "kernel"), [(2, 3), (5, 3), (2, 5), (32, 7)])
 @pytest.mark.parametrize("kind", PIXELS)
 def test_precision_is_as_promised(kind: str, channels: int, kernel: int) -> None:
     """The rms error against a plain sum's is at most 2, and 2e-5 of the greatest result; none is strict."""

@@ -378,7 +378,7 @@ def test_a_plan_explains_itself() -> None:
         activation="relu",
         threads=3,
     )
-    *lines, explicit, implicit, reference, winograd = str(prepared).splitlines()
+    *lines, explicit, fft, implicit, reference, winograd = str(prepared).splitlines()
     assert lines == [
         "plan NHWC (2, 7, 6, 4) → (2, 3, 5, 6)",
         "  window     kernel (3, 2), stride (2, 2), dilation (1, 1), padding ((0, 1), (2, 2)) (edge)",
@@ -392,7 +392,8 @@ def test_a_plan_explains_itself() -> None:
     assert explicit == "    explicit   the column matrix in 1 block, then BLAS"
     assert implicit == f"  → implicit   {prepared._operation.choices[0].offer.reason}"
     assert reference == "    reference  plain loops over 2160 products: the definition, never fast"
-    assert winograd.startswith("    winograd   cannot: tiles are made of float32 or float64 alone")
+    for name, said in (("fft", fft), ("winograd", winograd)):
+        assert said.startswith(f"    {name:<10} cannot: tiles are made of float32 or float64 alone")
 
 
 def test_a_plain_plan_says_only_what_matters() -> None:

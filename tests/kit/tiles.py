@@ -266,8 +266,8 @@ def spectral_bound(x: Array, w: Array, tiles: tiled.Transform, groups: int, dtyp
     shape = [n - r + 1 for n, r in zip(x.shape[2:], w.shape[2:], strict=True)]
     counts = [-(-n // m) for n, m in zip(shape, tiles.results, strict=True)]
     room = [(c - 1) * m + t for c, m, t in zip(counts, tiles.results, tiles.sizes, strict=True)]
-    image = np.zeros((*x.shape[:2], *room))
-    image[(..., *map(slice, x.shape[2:]))] = np.abs(x)
+    behind = [(0, n - size) for n, size in zip(room, x.shape[2:], strict=True)]
+    image = np.pad(np.abs(x), [(0, 0), (0, 0), *behind]).astype(float)
     windows = np.lib.stride_tricks.sliding_window_view(image, tiles.sizes, tuple(range(2, 2 + k)))
     windows = windows[(slice(None), slice(None), *(slice(None, None, m) for m in tiles.results))]
     norms = np.sqrt((windows**2).sum(tuple(range(2 + k, 2 + 2 * k))))

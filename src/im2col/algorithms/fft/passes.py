@@ -89,9 +89,12 @@ class Passes(NamedTuple):
         """Write the way of pixels, in C order, to elements."""
         self._of_reals(self._whole(sizes), load, store)
 
-    def out_of(self, sizes: Sizes, kept: Sizes, load: Load, finish: Finish) -> Value:
-        """Write the way of elements to the first results along each axis; return the sum of the results."""
-        return self._to_reals(self._whole(sizes), kept, load, finish)
+    def out_of(self, sizes: Sizes, kept: Sizes, counts: Sequence[Value], load: Load, finish: Finish) -> Value:
+        """Write the way of elements to the first results along each axis; return the sum of the results.
+
+        Of each axis but the last one, `counts` says of how many `finish` hears.
+        """
+        return self._to_reals(self._whole(sizes), kept, counts, load, finish)
 
     def _whole(self, sizes: Sizes) -> Part:
         return Part(sizes, self.b.constant(0), 1, self.b.constant(0))
@@ -116,7 +119,7 @@ class Passes(NamedTuple):
         with self._complex_columns(part) as (re, im):
             self._of_complex(re, im, store)
 
-    def _to_reals(self, part: Part, kept: Sizes, load: Load, finish: Finish) -> Value:
+    def _to_reals(self, part: Part, kept: Sizes, counts: Sequence[Value], load: Load, finish: Finish) -> Value:
         """Make the first results along each axis of elements that `load` reads."""
         *lead, size = part.sizes
         if not lead:
@@ -128,7 +131,8 @@ class Passes(NamedTuple):
                 values[k], values[size - k] = self._load(load, first)
             return finish([], transposed(self.b, values, self.fused)[: kept[-1]])
         with self._real_columns(part) as column:
-            self._to_reals(column, kept[:-1], load, partial(self._keep, column))
+            whole = [self.b.constant(count) for count in kept[:-2]]
+            self._to_reals(column, kept[:-1], whole, load, partial(self._keep, column))
         with self._complex_columns(part) as (re, im):
             self._to_complex(re, im, kept[:-1], load)
 
@@ -136,7 +140,7 @@ class Passes(NamedTuple):
             values = [self.scratch.load(self._place(part, index, j)) for j in range(size)]
             return finish(index, transposed(self.b, values, self.fused)[: kept[-1]])
 
-        return self._summed(kept[:-1], line)
+        return self._summed(counts, line)
 
     def _keep(self, part: Part, index: Sequence[Value], values: list[Value]) -> Value:
         """Store a line of a part; as what `finish` of a tile does, it returns a sum, which nobody needs."""
@@ -172,7 +176,8 @@ class Passes(NamedTuple):
             outer = kept[0] * math.prod(re.sizes[1 : axis + 1])
 
     def _both(self, re: Part, im: Value, numbers: Sequence[Value]) -> tuple[list[Value], list[Value]]:
-        return tuple([self.scratch.load(self._at(re, at, n)) for n in numbers] for at in (re.at, im))
+        real, imaginary = ([self.scratch.load(self._at(re, at, n)) for n in numbers] for at in (re.at, im))
+        return real, imaginary
 
     def _put(self, re: Part, im: Value, number: Value, real: Value, imaginary: Value) -> None:
         self.scratch.store(self._at(re, re.at, number), real)
@@ -233,13 +238,14 @@ class Passes(NamedTuple):
             column = Part(tuple(lead), self._at(part, part.at, k), part.step * size, first)
             yield column, self._at(part, part.at, b.sub(b.constant(size), k))
 
-    def _summed(self, counts: Sizes, body: Callable[[list[Value]], Value], index: Sequence[Value] = ()) -> Value:
+    def _summed(
+        self, counts: Sequence[Value], body: Callable[[list[Value]], Value], index: Sequence[Value] = ()
+    ) -> Value:
         """Run the body for each index below some counts; return the sum of what it returns."""
         if len(index) == len(counts):
             return body(list(index))
         b = self.b
-        stop, zero = b.constant(counts[len(index)]), b.zero(self.scratch.kind)
-        with b.accumulate(b.constant(0), stop, [zero]) as turns:
+        with b.accumulate(b.constant(0), counts[len(index)], [b.zero(self.scratch.kind)]) as turns:
             more = self._summed(counts, body, (*index, turns.index))
             turns.values = [b.plus(turns.values[0], more)]
         return turns.values[0]

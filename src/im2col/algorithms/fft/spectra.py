@@ -21,7 +21,7 @@ from .butterflies import instructions
 from .passes import Passes, elements, pairs, reals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -89,19 +89,29 @@ class Spectra(NamedTuple):
 
     def of_filters(self, taps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the spectra of filters (n, *kernel), as elements are multiplied with them."""
-        padded = np.zeros((len(taps), *self.sizes))
-        padded[(..., *map(slice, self.taps))] = taps
-        return _elements(padded / math.prod(self.sizes))
+        behind = [(0, t - r) for t, r in zip(self.sizes, self.taps, strict=True)]
+        return _elements(np.pad(taps, [(0, 0), *behind]) / math.prod(self.sizes))
 
     def into(self, b: Builder, load: Load, store: Store, scratch: Scratch, fused: bool) -> None:
         """Write the code of the spectrum of a vector of pixels."""
         Passes(b, scratch, fused).into(self.sizes, load, store)
 
+    def made_for(self, kept: Sizes) -> Sizes:
+        """Return whole lines along all axes but the last one."""
+        return (*self.results[:-1], kept[-1])
+
     def out_of(
-        self, b: Builder, load: Load, finish: Finish, kept: tuple[int, ...], scratch: Scratch, fused: bool
+        self,
+        b: Builder,
+        load: Load,
+        finish: Finish,
+        kept: Sizes,
+        counts: Sequence[Value],
+        scratch: Scratch,
+        fused: bool,
     ) -> Value:
         """Write the code that makes results of products of spectra; return their sum."""
-        return Passes(b, scratch, fused).out_of(self.sizes, kept, load, finish)
+        return Passes(b, scratch, fused).out_of(self.sizes, kept, counts, load, finish)
 
 
 def _elements(tiles: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -119,8 +119,9 @@ class Decision:
     def out_of(self, kept: tuple[int, ...], filters: int) -> Kernel:
         """Return the kernel of so many filters of tiles of which so many positions are in the map, along each axis."""
         name, count, t = f"f{self.dtype.itemsize}", min(self.lanes, filters), self.tiling
+        made_for = t.transform.made_for(kept)
         return out_of_tiles(
-            OutOfTiles(name, self.lanes, count, t.transform, kept, t.parts, self.transposed, self.epilogue)
+            OutOfTiles(name, self.lanes, count, t.transform, made_for, t.parts, self.transposed, self.epilogue)
         )
 
     def writes(self, out_strides: tuple[int, ...]) -> bool:
@@ -213,4 +214,4 @@ def possible(problem: Problem, family: Family) -> list[Tiling]:
 def _unrolled(tiling: Tiling) -> int:
     """Return how much code all kernels unroll."""
     into, out = tiling.transform.unrolled
-    return into + out * len(tiling.kept())
+    return into + out * len(set(map(tiling.transform.made_for, tiling.kept())))

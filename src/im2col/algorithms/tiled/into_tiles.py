@@ -33,14 +33,14 @@ class IntoTiles(NamedTuple):
         Of pixels and tiles, as `Builder.number` calls it.
     lanes : int
         VL: channels of a vector.
-    count : int
-        Channels that a vector holds: fewer than lanes where a group has no more.
+    channels : int
+        Of a vector: fewer than lanes where a group has no more.
     transform : Transform
     """
 
     dtype: str
     lanes: int
-    count: int
+    channels: int
     transform: Transform
 
 
@@ -100,14 +100,14 @@ def _build(name: str, target: Target, spec: IntoTiles) -> str:
             v = b.at(to, b.mul(group, job["v_group"]))
 
             with b.loop(job["vectors"]) as vector:
-                at = b.mul(first_of(b, vector, spec.lanes, job["channels"], spec.count), size)
+                at = b.mul(first_of(b, vector, spec.lanes, job["channels"], spec.channels), size)
 
                 def load(number: Value, at: Value = at) -> Value:
                     pixel = b.load(b.at(pixels, b.mul(number, 8)), place, 8)
-                    return b.load_first(b.at(pixel, at), kind, spec.count)
+                    return b.load_first(b.at(pixel, at), kind, spec.channels)
 
                 def store(number: Value, value: Value, at: Value = at, v: Value = v) -> None:
-                    b.store_first(value, b.at(v, b.add(b.mul(channels, number), at)), spec.count)
+                    b.store_first(value, b.at(v, b.add(b.mul(channels, number), at)), spec.channels)
 
                 spec.transform.into(b, load, store, scratch, target.has_fma)
     return b.finish()

@@ -33,11 +33,11 @@ class OutOfTiles(NamedTuple):
         Of products, as `Builder.number` calls it.
     lanes : int
         VL: filters of a vector.
-    count : int
-        Filters that a vector holds: fewer than lanes where a group has no more.
+    filters : int
+        Of a vector: fewer than lanes where a group has no more.
     transform : Transform
     kept : tuple of int
-        Positions of a tile that are in the map, along each axis.
+        Positions of a tile that it is made for, along each axis.
     parts : int
         Sums that an element's product comes in, side by side.
     transposed : bool
@@ -47,7 +47,7 @@ class OutOfTiles(NamedTuple):
 
     dtype: str
     lanes: int
-    count: int
+    filters: int
     transform: Transform
     kept: tuple[int, ...]
     parts: int
@@ -58,11 +58,11 @@ class OutOfTiles(NamedTuple):
 def job_words(axes: int) -> list[str]:
     """Return the words of a job: for each tile a row of the table says where its products, positions and flag begin.
 
-    `position0`, … are bytes from one position to the next, `filter` from one filter to the next; the others as those of
-    `into_tiles`.
+    `kept0`, … are positions of a tile that are in the map, `position0`, … bytes from one to the next, `filter` from one
+    filter to the next; the others as those of `into_tiles`.
     """
     words = ["tiles", "groups", "vectors", "filters", "filter", "m_group", "out_group", "bias_group"]
-    return [*words, *(f"position{i}" for i in range(axes))]
+    return [*words, *(f"{word}{i}" for word in ("kept", "position") for i in range(axes))]
 
 
 ROW_WORDS = 3
@@ -116,7 +116,7 @@ def _vector(
     vector: Value,
 ) -> Value:
     """Transform a vector of filters of a tile back, finish, store; return 0, or NaN where a result is not finite."""
-    size, kind, count = int(spec.dtype[1]), b.vector(b.number(spec.dtype), spec.lanes), spec.count
+    size, kind, count = int(spec.dtype[1]), b.vector(b.number(spec.dtype), spec.lanes), spec.filters
     first, filters = first_of(b, vector, spec.lanes, job["filters"], count), b.mul(job["filters"], size)
     at, out = b.mul(first, size), b.at(out, b.mul(job["filter"], first))
     offset = b.load_first(b.at(bias, at), kind, count) if spec.epilogue.bias else None
@@ -136,13 +136,14 @@ def _vector(
         _line(b, target, spec, job, to, [finish(b, target, spec.epilogue, value) for value in values])
         return total
 
-    total = spec.transform.out_of(b, load, finished, spec.kept, scratch, target.has_fma)
+    counts = [job[f"kept{axis}"] for axis in range(len(spec.kept) - 1)]
+    total = spec.transform.out_of(b, load, finished, spec.kept, counts, scratch, target.has_fma)
     return b.times(total, b.zero(kind))
 
 
 def _line(b: Builder, target: Target, spec: OutOfTiles, job: dict[str, Value], to: Value, values: list[Value]) -> None:
     """Store results that are neighbours along the last axis, of a vector of filters."""
-    columns, count = len(values), spec.count
+    columns, count = len(values), spec.filters
     if not spec.transposed:
         for i, value in enumerate(values):
             b.store_first(value, b.at(to, b.mul(job[f"position{len(spec.kept) - 1}"], i)), count)

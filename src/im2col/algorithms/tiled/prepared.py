@@ -222,6 +222,7 @@ class TileCalls:
                 m_group=filters * d.tiling.transform.elements * d.tiling.parts * size,
                 out_group=d.filters * out[1],
                 bias_group=d.filters * size,
+                **{f"kept{i}": count for i, count in enumerate(kept)},
                 **{f"position{i}": step for i, step in enumerate(out[2:])},
             )
             where = (ROOM, products), (ROOM, flags), (BIAS, first * size), (RESULT, first * out[1])

@@ -101,10 +101,36 @@ class Transform(Protocol):
         """
         ...
 
+    def made_for(self, kept: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what code of `out_of` serves tiles that keep so many positions along each axis: that for as many.
+
+        Where results along an axis come in a loop, those of a whole tile.
+        """
+        ...
+
     def out_of(
-        self, b: Builder, load: Load, finish: Finish, kept: tuple[int, ...], scratch: Scratch, fused: bool
+        self,
+        b: Builder,
+        load: Load,
+        finish: Finish,
+        kept: tuple[int, ...],
+        counts: Sequence[Value],
+        scratch: Scratch,
+        fused: bool,
     ) -> Value:
-        """Write the code of A · m, for the first positions along each axis; return the sum of all results."""
+        """Write the code of A · m, for the first positions along each axis; return the sum of all results.
+
+        Parameters
+        ----------
+        b : Builder
+        load, finish : callable
+        kept : tuple of int
+            As `made_for` returns them.
+        counts : sequence of Value
+            Along each axis but the last one, the positions that a tile keeps.
+        scratch : Scratch
+        fused : bool
+        """
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from functools import cache, reduce
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -79,10 +79,11 @@ class AlongAxes(NamedTuple):
 
     def of_filters(self, taps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return filters (n, *kernel) at all points."""
-        matrix: NDArray[np.float64] = np.ones((1, 1))  # (elements, taps)
+        matrix: NDArray[Any] = np.ones((1, 1))  # (elements, taps)
         for t in self.axes:
             matrix = np.kron(matrix, as_array(t.weights))
-        return taps.reshape(len(taps), -1) @ matrix.T
+        found: NDArray[np.float64] = taps.reshape(len(taps), -1) @ matrix.T
+        return found
 
     def into(self, b: Builder, load: Load, store: Store, scratch: Scratch, fused: bool) -> None:  # noqa: ARG002 (of those that take some)
         """Write the code that evaluates a vector of pixels at all points."""
@@ -90,12 +91,17 @@ class AlongAxes(NamedTuple):
         for number, value in enumerate(_transformed(b, [t.image for t in self.axes], values, fused)):
             store(b.constant(number), value)
 
+    def made_for(self, kept: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the same: nothing is a loop."""
+        return kept
+
     def out_of(
         self,
         b: Builder,
         load: Load,
         finish: Finish,
         kept: tuple[int, ...],
+        counts: Sequence[Value],  # noqa: ARG002 (of those with loops)
         scratch: Scratch,  # noqa: ARG002 (of those that take some)
         fused: bool,
     ) -> Value:
