@@ -404,7 +404,7 @@ def test_a_plain_plan_says_only_what_matters() -> None:
         "  layer      1 channels, 1 filters, groups 1",
         "  dtypes     float16 × float16 → float16, sums in float32",
     ]
-    assert lines[-4] == "    explicit   the column matrix in 1 block, then BLAS"
+    assert lines[-5] == "    explicit   the column matrix in 1 block, then BLAS"
     assert lines[-2] == "  → reference  plain loops over 81 products: the definition, never fast"
 
 

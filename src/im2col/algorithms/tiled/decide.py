@@ -35,6 +35,8 @@ _FAST = 230.0
 those of plain sums grow with that root. Measured likewise."""
 _MOST_UNROLLED = 700
 """Of all kernels of a layer, in units of about 18 lines of LLVM's IR."""
+_MOST_SCRATCH = 2048
+"""Vectors on a thread's stack: 128 KB where they have 64 bytes."""
 _MARGIN = 1.15
 """Times the model's cycles: what rounds more and takes more memory is to be faster beyond the model's doubt."""
 _FEWEST_CHANNELS = 16
@@ -208,7 +210,7 @@ def possible(problem: Problem, family: Family) -> list[Tiling]:
     """Return the ways to cut a problem that its precision admits, of those whose kernels LLVM compiles in a second."""
     geometry = problem.geometry if problem.pads_zeros else problem.geometry.unpadded()
     tilings = [Tiling(geometry, transform, problem.batch, parts) for transform, parts in admitted(problem, family)]
-    return [tiling for tiling in tilings if _unrolled(tiling) <= _MOST_UNROLLED]
+    return [t for t in tilings if _unrolled(t) <= _MOST_UNROLLED and t.transform.scratch <= _MOST_SCRATCH]
 
 
 def _unrolled(tiling: Tiling) -> int:
