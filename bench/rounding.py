@@ -15,12 +15,13 @@ import numpy as np
 
 from im2col import conv
 from im2col.algorithms import find
+from im2col.algorithms.fft.spectra import FAMILY as SPECTRA
 from im2col.algorithms.separable.factors import kernel_rank
-from im2col.algorithms.winograd.cook_toom import transform
-from im2col.algorithms.winograd.cycles import Blocks
-from im2col.algorithms.winograd.decide import SIZES, Cut, Decision
-from im2col.algorithms.winograd.prepared import DecidedTiles, PreparedTiles
-from im2col.algorithms.winograd.tiling import Tiling
+from im2col.algorithms.tiled.cycles import Blocks
+from im2col.algorithms.tiled.decide import Cut, Decision
+from im2col.algorithms.tiled.prepared import DecidedTiles, PreparedTiles
+from im2col.algorithms.tiled.tiling import Tiling
+from im2col.algorithms.winograd.along_axes import FAMILY as POINTS
 from im2col.engine.target import host
 from im2col.spec.problem import PRECISIONS, make_problem
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from im2col.algorithms.tiled.transform import Transform
 
     Array = NDArray[np.floating]
 
@@ -75,6 +78,7 @@ class Measured(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--channels", default="16,64,256", help="how many, with commas")
+    parser.add_argument("--taps", default="3,5,7,11", help="of the windows along each axis, with commas")
     parser.add_argument("--dtypes", default="float32,float64", help="of the layers, with commas")
     parser.add_argument("--csv", type=Path, default=CSV, help="where every figure is written")
 
@@ -84,10 +88,11 @@ def run(options: argparse.Namespace) -> None:
     print(machine())
     print(f"Two spatial axes, {_SIDE} × {_SIDE} positions, {_FILTERS} filters; normal weights.")
     print(f"Then filters of one channel, {_MAP} × {_MAP} positions.")
-    channels, dtypes = [int(n) for n in options.channels.split(",")], options.dtypes.split(",")
+    channels, windows = ([int(n) for n in each.split(",")] for each in (options.channels, options.taps))
+    dtypes = options.dtypes.split(",")
     found = [
         each
-        for dtype, taps, n, pixels in itertools.product(dtypes, SIZES, channels, PIXELS)
+        for dtype, taps, n, pixels in itertools.product(dtypes, windows, channels, PIXELS)
         for each in measured(dtype, pixels, n, taps)
     ]
     for dtype, taps, pixels in itertools.product(dtypes, KERNEL_SIZES, PIXELS):
@@ -138,9 +143,15 @@ def measured(dtype: str, pixels: str, channels: int, taps: int) -> Iterator[Meas
         return Measured(dtype, pixels, channels, taps, way, law, float(_rms(off) / plain), worst)
 
     yield errors("the view", None, conv(x, w, algorithm="implicit"))
-    for m, parts in itertools.product(SIZES[taps], (1, 2)):
-        law = transform(m, taps).error ** 2
-        yield errors(f"tiles of {m}×{m}{' in two sums' * (parts > 1)}", law, _by_tiles(x, w, m, parts))
+    for tiles, parts in itertools.product(POINTS.of((taps, taps)) if taps in POINTS.taps else (), (1, 2)):
+        sums = " in two sums" * (parts > 1)
+        yield errors(f"tiles of {_sides(tiles)}{sums}", tiles.error, _by_tiles(x, w, tiles, parts))
+    for tiles in SPECTRA.of((taps, taps)):
+        yield errors(f"spectra, tiles of {_sides(tiles)}", tiles.error, _by_tiles(x, w, tiles, 1))
+
+
+def _sides(tiles: Transform) -> str:
+    return "×".join(map(str, tiles.results))
 
 
 def factored(dtype: str, pixels: str, taps: int) -> Iterator[Measured]:
@@ -178,12 +189,12 @@ def plain_sums(x: Array, w: Array) -> Array:
     return total
 
 
-def _by_tiles(x: Array, w: Array, m: int, parts: int) -> Array:
+def _by_tiles(x: Array, w: Array, tiles: Transform, parts: int) -> Array:
     problem = make_problem(x.shape, w.shape, x.dtype, w.dtype)
     direct = find("implicit")
     if direct is None:
         raise RuntimeError("the view is one of the algorithms")
-    tiling = Tiling(problem.geometry, (transform(m, w.shape[-1]),) * 2, 1, parts)
+    tiling = Tiling(problem.geometry, tiles, 1, parts)
     cut = Cut(tiling, Blocks(_BLOCK, problem.filters))
     layer = DecidedTiles(problem, Decision(problem, host(), cut), 1, direct.offer(problem, host(), 1))
     out = np.empty(problem.output_shape, x.dtype)

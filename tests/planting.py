@@ -157,4 +157,4 @@ def _run(plant: Plant, folder: Path) -> None:
 
 
 def _makes_kernels(file: str) -> bool:
-    return bool({"engine", "tiles", "winograd"}.intersection(Path(file).parts))
+    return bool({"engine", "tiles", "tiled", "winograd", "fft"}.intersection(Path(file).parts))

@@ -532,7 +532,7 @@ def test_copies_that_are_refused_are_made_by_numpy(tmp_path: Path) -> None:
     images = (x, np.asfortranarray(x))
     right = conv(x, w, padding=1, algorithm="explicit")
     with refusing_kernels("copy_", tmp_path):
-        for algorithm in ("implicit", "winograd", "auto"):
+        for algorithm in ("implicit", "winograd", "fft", "auto"):
             prepared = plan(x.shape, w, padding=1, algorithm=algorithm)
             for image in images:
                 np.testing.assert_allclose(prepared(image), right, rtol=0, atol=2e-5 * np.abs(right).max())

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from im2col import ArgumentError, conv, plan, plan_input_gradient
-from im2col.algorithms import registry
+from im2col.algorithms.tiled.cycles import Blocks
+from im2col.algorithms.tiled.decide import Cut, Decision, admitted
+from im2col.algorithms.tiled.prepared import PreparedTiles
+from im2col.algorithms.tiled.tiling import Tiling
+from im2col.algorithms.winograd.along_axes import FAMILY, SIZES, AlongAxes
 from im2col.algorithms.winograd.cook_toom import Transform, transform
-from im2col.algorithms.winograd.cycles import Blocks
-from im2col.algorithms.winograd.decide import SIZES, Cut, Decision, admitted
 from im2col.algorithms.winograd.linear import instructions, multiplied
-from im2col.algorithms.winograd.prepared import DecidedTiles, PreparedTiles
-from im2col.algorithms.winograd.tiling import Tiling, tiles_of
 from im2col.engine.compiler import assembly
-from im2col.engine.target import NAMED, host
+from im2col.engine.target import NAMED
 from im2col.spec.problem import make_problem
 
 from .kit.memory import PAGE, against_forbidden_pages, in_room
 from .kit.outcomes import raises_exactly
 from .kit.processes import run_alone
-from .kit.tiles import bound
+from .kit.tiles import PIXELS, Case, Counting, Typed, assert_precise, bound, convolving, judged, planned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from im2col.spec.problem import Problem
 
     from .kit.memory import Array
 
@@ -67,84 +64,16 @@ def test_which_windows_mix(t: Transform) -> None:
     assert t.mixes == (t.m > 2)
 
 
-class Counting:
-    """A builder whose values are numbers, and which counts its instructions."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def _counted(self, value: float) -> np.float64:
-        self.count += 1
-        return np.float64(value)
-
-    def plus(self, a: float, b: float) -> np.float64:
-        """Return a + b."""
-        return self._counted(a + b)
-
-    def minus(self, a: float, b: float) -> np.float64:
-        """Return a - b."""
-        return self._counted(a - b)
-
-    def times(self, a: float, b: float) -> np.float64:
-        """Return a · b."""
-        return self._counted(a * b)
-
-    def multiply_add(self, a: float, b: float, c: float, fused: bool) -> np.float64:
-        """Return a · b + c."""
-        assert fused
-        return self._counted(a * b + c)
-
-    def numbers(self, value: float, kind: Any) -> np.float64:
-        """Return a constant."""
-        assert kind is not None
-        return np.float64(value)
-
-
-class Typed(np.float64):
-    """A number with a type, as a builder's values have one."""
-
-    type = "f8"
-
-
 @pytest.mark.parametrize("t", EVERY, ids=lambda t: f"F({t.m}, {t.r})")
 def test_matrices_are_multiplied_in_few_instructions(t: Transform) -> None:
     """Symmetry changes no value; the instructions are those that the model counts, fewer than the factors."""
     for matrix in (t.image, t.result):
-        b, values = Counting(), np.random.default_rng(1).standard_normal(len(matrix[0]))
-        typed = [Typed(v) for v in values]
-        found = [float(v) for v in _multiplied(b, matrix, typed)]
+        b: Any = Counting()
+        values = np.random.default_rng(1).standard_normal(len(matrix[0]))
+        found = [float(v) for v in multiplied(b, matrix, [Typed(v) for v in values], True)]
         np.testing.assert_allclose(found, np.array(matrix, float) @ values, rtol=1e-12, atol=1e-12)
         assert b.count == instructions(matrix)
         assert b.count <= sum(factor != 0 for row in matrix for factor in row)
-
-
-def _multiplied(b: Any, matrix: Any, values: list[Typed]) -> list[Any]:
-    """Multiply with a counting builder, whose results have a type again."""
-    for name in ("plus", "minus", "times", "multiply_add"):
-        method = getattr(b, name)
-        setattr(b, name, lambda *a, method=method: Typed(method(*a)))
-    return list(multiplied(b, matrix, values, True))
-
-
-class Case(NamedTuple):
-    """A layer that tiles compute."""
-
-    shape: tuple[int, ...]
-    filters: int
-    kernel: tuple[int, ...]
-    options: dict[str, Any]
-    dtype: str = "float32"
-
-    def arrays(self, seed: int = 0) -> tuple[Array, Array, Array]:
-        """Return image, weights and bias."""
-        rng = np.random.default_rng(seed)
-        layout = self.options.get(
-            "layout", "NCDHW" if len(self.kernel) == 3 else "NCHW" if len(self.kernel) == 2 else "NCW"
-        )
-        channels = self.shape[layout.index("C")] // self.options.get("groups", 1)
-        made = (self.shape, (self.filters, channels, *self.kernel), (self.filters,))
-        x, w, bias = (rng.standard_normal(shape).astype(self.dtype) for shape in made)
-        return x, w, bias
 
 
 CASES = {
@@ -177,28 +106,13 @@ CASES = {
 
 def made(case: Case, **options: Any) -> tuple[Any, tuple[Transform, ...]]:
     """Return a plan of tiles, and the transforms that it has."""
-    x, w, bias = case.arrays()
-    p = plan(x.shape, w, bias, algorithm="winograd", **case.options | options)
-    prepare: Any = p._operation.choices[0].offer.prepare
-    return p, prepare.args[0].decision.tiling.transforms
+    prepared, tiles = planned(case, "winograd", **options)
+    return prepared, tiles.axes
 
 
 def expected(case: Case, transforms: Sequence[Transform], x: Array, w: Array, bias: Array) -> tuple[Array, Array]:
     """Return the exact result, of float64 and BLAS, and by how much each of it may differ."""
-    wide = partial(np.asarray, dtype=np.longdouble if case.dtype == "float64" else np.float64)
-    options = dict(case.options)
-    exact = conv(wide(x), wide(w), wide(bias), algorithm="explicit", **options)
-    problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, **options)
-    g, canonical = problem.geometry, problem.layout.to_canonical
-    pads = ((0, 0), (0, 0), *g.padding)
-    image = np.abs(canonical(x))
-    if problem.pads_zeros or problem.padding_mode == "constant":
-        image = np.pad(image, pads, constant_values=abs(options.get("padding_value", 0)))
-    else:  # magnitudes of a border are those of some pixels
-        image = np.pad(image, pads, constant_values=image.max())
-    limit = bound(image, w, transforms, options.get("groups", 1), case.dtype)
-    limit = limit + 4 * np.finfo(case.dtype).eps * np.abs(bias).reshape(-1, *[1] * g.ndim)
-    return exact, np.moveaxis(limit, 1, -1) if problem.layout.axes[-1] == "C" else limit.reshape(exact.shape)
+    return judged(case, partial(bound, transforms=transforms), x, w, bias)
 
 
 @pytest.mark.spanning
@@ -209,7 +123,7 @@ def test_layers(name: str, precision: str) -> None:
     case = CASES[name]
     x, w, bias = case.arrays()
     problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, precision=precision, **case.options)
-    if not admitted(problem):  # of few channels, or of 5 taps
+    if not admitted(problem, FAMILY):  # of few channels, or of 5 taps
         assert precision == "strict"
         with pytest.raises(ArgumentError, match=r"no transform for .* is as exact as the precision 'strict'"):
             made(case, precision=precision)
@@ -275,21 +189,8 @@ def test_what_overflows_in_one_piece_of_the_filters(monkeypatch: pytest.MonkeyPa
 
 def by_size(case: Case, m: Sequence[int], most: int, piece: int | None = None, weights: Array | None = None) -> Any:
     """Return a function of an image: the layer with tiles of this size, in blocks of at most so many."""
-    x, w, bias = case.arrays()
-    if weights is not None:
-        w, bias = weights, np.zeros_like(bias)
-    problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, has_bias=True, **case.options)
-    tiling = Tiling(
-        problem.geometry, tuple(transform(n, r) for n, r in zip(m, case.kernel, strict=True)), problem.batch
-    )
-    run = cut_as(problem, Cut(tiling, Blocks(most, piece or problem.group_filters)), w, bias)
-
-    def convolve(image: Array) -> Array:
-        out = np.full(problem.output_shape, np.nan, x.dtype)
-        run(problem.layout.to_canonical(image), problem.layout.to_canonical(out))
-        return out
-
-    return convolve
+    tiles = AlongAxes(tuple(transform(n, r) for n, r in zip(m, case.kernel, strict=True)))
+    return convolving(case, tiles, most, piece, weights)
 
 
 @pytest.mark.parametrize("name", ["many blocks", "many blocks, channels last", "groups", "3-d", "reflected"])
@@ -351,53 +252,11 @@ def test_what_overflows_on_the_way_is_computed_directly() -> None:
     np.testing.assert_array_equal(result, conv(x, w, algorithm="implicit"))
 
 
-def plain_sum(x: Array, w: Array) -> Array:
-    """Return a layer's sums in float32, product after product: the loop that precision is measured by."""
-    n, (filters, channels, kh, kw) = len(x), w.shape
-    total = np.zeros((n, filters, x.shape[2] - kh + 1, x.shape[3] - kw + 1), "f4")
-    for i, j, c in itertools.product(range(kh), range(kw), range(channels)):
-        part = x[:, c, None, i : i + total.shape[2], j : j + total.shape[3]]
-        total = total + part * w[None, :, c, i, j, None, None]
-    return total
-
-
 @pytest.mark.parametrize(("channels", "kernel"), [(16, 3), (64, 3), (32, 5)])
-@pytest.mark.parametrize("kind", ["normal", "after relu", "alternating"])
+@pytest.mark.parametrize("kind", PIXELS)
 def test_precision_is_as_promised(kind: str, channels: int, kernel: int) -> None:
     """The rms error against a plain sum's: at most 1, 2; and 2e-5 of the greatest result."""
-    rng = np.random.default_rng(channels)
-    x = rng.standard_normal((1, channels, 30, 30)).astype("f4")
-    w = rng.standard_normal((16, channels, kernel, kernel)).astype("f4")
-    if kind == "after relu":
-        x = np.maximum(x, 0)
-    if kind == "alternating":  # differences of neighbours are large in every transform
-        x = np.abs(x) * np.where(np.add.outer(range(30), range(30)) % 2, 1, -1).astype("f4")
-    exact = conv(x.astype(float), w.astype(float), algorithm="explicit")
-    plain = np.sqrt(np.mean((plain_sum(x, w) - exact) ** 2))
-    for precision in ("strict", "native", "fast"):
-        problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, precision=precision)
-        for transforms, parts in admitted(problem):
-            result = tiles_of_size(transforms, parts, x, w)
-            error = np.sqrt(np.mean((result - exact) ** 2)) / plain
-            assert error <= {"strict": 1, "native": 2, "fast": math.inf}[precision], (precision, transforms[0].m)
-            assert np.abs(result - exact).max() <= 2e-5 * np.abs(exact).max()
-
-
-def tiles_of_size(transforms: Sequence[Transform], parts: int, x: Array, w: Array) -> Array:
-    """Return a layer of given arrays, without a bias, in tiles of one size."""
-    problem = make_problem(x.shape, w.shape, x.dtype, w.dtype)
-    tiling = Tiling(problem.geometry, tuple(transforms), problem.batch, parts)
-    out = np.empty(problem.output_shape, x.dtype)
-    cut_as(problem, Cut(tiling, Blocks(8, problem.filters)), w, None)(x, out)
-    return out
-
-
-def cut_as(problem: Problem, cut: Cut, w: Array, bias: Array | None) -> PreparedTiles:
-    """Return a layer that is cut in a way, for two threads."""
-    direct = registry()["implicit"].offer(problem, host(), 1)
-    layer = DecidedTiles(problem, Decision(problem, host(), cut), 2, direct)
-    assert sum(map(tiles_of, layer.decision.boxes)) == layer.decision.tiles
-    return PreparedTiles(layer, w, bias)
+    assert_precise(FAMILY, kind, channels, kernel)
 
 
 @pytest.mark.parametrize(
@@ -486,7 +345,7 @@ def test_kernels_for_every_cpu(name: str) -> None:
     for m, layout in ((4, "NCHW"), (6, "NHWC")):
         shape = x.shape if layout == "NCHW" else (2, 13, 9, 11)
         problem = make_problem(shape, w.shape, x.dtype, w.dtype, has_bias=True, padding=1, layout=layout)
-        tiling = Tiling(problem.geometry, (transform(m, 3),) * 2, 2)
+        tiling = Tiling(problem.geometry, AlongAxes((transform(m, 3),) * 2), 2)
         decision = Decision(problem, target, Cut(tiling, Blocks(4, problem.group_filters)))
         for kernel in (decision.into, *(decision.out_of(kept, len(w)) for kept in tiling.kept())):
             assert kernel.name in assembly(kernel, target)

@@ -8,6 +8,7 @@ import numpy as np
 
 from im2col import ArgumentError, conv, conv2d
 from im2col.algorithms import registry
+from im2col.algorithms.tiled import Tiled
 
 from .oracles import Window, python_numbers, source
 from .outcomes import raises_exactly
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 ALGORITHMS = tuple(registry())
 
-OF_ANY_WINDOW = tuple(name for name in ALGORITHMS if name not in ("separable", "winograd"))
+OF_ANY_WINDOW = tuple(name for name, each in registry().items() if name != "separable" and not isinstance(each, Tiled))
 """Those that real numbers of every kind, windows of every size, stride and dilation may ask for."""
 
 INTEGERS = tuple(d for d in DTYPES if d.kind in "biu")

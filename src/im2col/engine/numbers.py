@@ -82,6 +82,10 @@ class Numbers:
         """Return a / b, for floats."""
         return self._b.fdiv(a, b)
 
+    def negated(self, a: Value) -> Value:
+        """Return -a, for floats."""
+        return self._b.fneg(a)
+
     def maximum(self, name: str, a: Value, b: Value) -> Value:
         """Return the greater of two numbers called `name`; a where either is NaN."""
         return self._b.select(self._compare("<", name, a, b), b, a)

@@ -94,12 +94,12 @@ def conv(
         For int8 and uint8: what stands for 0, subtracted first. With them it is ONNX's ConvInteger.
     algorithm : str
         ``"auto"``, or one by name: ``"implicit"`` (compiled kernels that multiply through the view of the column
-        matrix, which is never made), ``"winograd"`` (tiles of image and filters, transformed so that fewer products are
-        enough: floats, 3 or 5 taps along an axis, stride 1; ``"auto"`` takes it in plans alone, as filters take long to
-        transform), ``"separable"`` (one pass down the columns and one along the rows, for each term of kernels that are
-        sums of few columns times rows: floats, two spatial axes, filters that share no channels; ``"auto"`` looks at
-        the weights of plans and of large images), ``"explicit"`` (the column matrix, block by block, then BLAS),
-        ``"reference"`` (plain loops).
+        matrix, which is never made), ``"winograd"`` and ``"fft"`` (tiles of image and filters, transformed so that
+        fewer products are enough: floats, stride 1, for 3 or 5 taps along an axis, or for up to 16; ``"auto"`` takes
+        them in plans alone, as filters take long to transform), ``"separable"`` (one pass down the columns and one
+        along the rows, for each term of kernels that are sums of few columns times rows: floats, two spatial axes,
+        filters that share no channels; ``"auto"`` looks at the weights of plans and of large images), ``"explicit"``
+        (the column matrix, block by block, then BLAS), ``"reference"`` (plain loops).
     workspace_limit : int
         Bytes that blocks of the column matrix may take, all threads together.
     out : ndarray, optional

@@ -23,7 +23,6 @@ from ..implicit.tables import job_table
 from ..implicit.view import LINE
 from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, READ_IN_PLACE, Starts, X
 from . import into_tiles, out_of_tiles
-from .cook_toom import as_array
 from .tiling import tiles_of
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ class DecidedTiles:
         d, p, size = self.decision, self.problem, self.decision.dtype.itemsize
         taps = p.filters * p.group_channels
         packed = sum(room_for_weights(d.packed_as(count).tables.places) for _, count in d.pieces)
-        weights = 2 * packed * size + taps * (d.tiling.geometry.taps + d.tiling.elements) * (size + 8)
+        weights = 2 * packed * size + taps * (d.tiling.geometry.taps + d.tiling.transform.elements) * (size + 8)
         tables = 8 * d.tiles * (8 + 2 * p.geometry.ndim) + 2048 * len(d.boxes) * (1 + len(d.pieces))
         padded = 0 if p.pads_zeros else p.batch * p.channels * math.prod(p.geometry.padded_shape) * size
         other = p.output_bytes // max(1, p.batch)
@@ -168,9 +167,10 @@ class TileCalls:
             into_tiles.job_words(axes),
             tiles=windows,
             groups=d.groups,
-            vectors=d.channels // d.lanes,
+            vectors=-(-d.channels // d.lanes),
+            channels=d.channels,
             x_group=group,
-            v_group=group * d.tiling.elements,
+            v_group=group * d.tiling.transform.elements,
             v_tile=d.window_bytes,
             **{f"pixel{i}": step for i, step in enumerate(steps[1:])},
         )
@@ -216,11 +216,13 @@ class TileCalls:
                 out_of_tiles.job_words(len(kept)),
                 tiles=rows,
                 groups=d.groups,
-                vectors=filters // d.lanes,
+                vectors=-(-filters // d.lanes),
+                filters=filters,
                 filter=out[1],
-                m_group=filters * d.tiling.elements * d.tiling.parts * size,
+                m_group=filters * d.tiling.transform.elements * d.tiling.parts * size,
                 out_group=d.filters * out[1],
                 bias_group=d.filters * size,
+                **{f"kept{i}": count for i, count in enumerate(kept)},
                 **{f"position{i}": step for i, step in enumerate(out[2:])},
             )
             where = (ROOM, products), (ROOM, flags), (BIAS, first * size), (RESULT, first * out[1])
@@ -314,7 +316,7 @@ class PreparedTiles:
 
 
 def transformed_weights(decision: Decision, w: Array) -> Array:
-    """Return filters at all points, computed in float64: (groups · elements · parts, filters, channels of a part).
+    """Return the elements of filters, made in float64: (groups · elements · parts, filters, channels of a part).
 
     Parameters
     ----------
@@ -322,12 +324,9 @@ def transformed_weights(decision: Decision, w: Array) -> Array:
     w : ndarray, (filters, channels of a group, *kernel)
     """
     d = decision
-    matrix: Array = np.ones((1, 1))  # (elements, taps)
-    for t in d.tiling.transforms:
-        matrix = np.kron(matrix, as_array(t.weights))
-    taps = w.reshape(len(w) * d.channels, -1).astype(np.float64)
-    parts, own = d.tiling.parts, d.channels // d.tiling.parts
-    values = (taps @ matrix.T).astype(d.dtype).reshape(d.groups, d.filters, parts, own, d.tiling.elements)
+    t, parts, own = d.tiling.transform, d.tiling.parts, d.channels // d.tiling.parts
+    taps = w.reshape(len(w) * d.channels, *w.shape[2:]).astype(np.float64)
+    values = t.of_filters(taps).astype(d.dtype).reshape(d.groups, d.filters, parts, own, t.elements)
     return values.transpose(0, 4, 2, 1, 3).reshape(-1, d.filters, own)
 
 

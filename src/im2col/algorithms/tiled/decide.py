@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...memory import lazy
 from ..implicit.tiles.epilogue import Epilogue
-from .cook_toom import Transform, transform
 from .cycles import Blocks, around, estimate, possible_blocks, steps_of, strides_of
 from .into_tiles import IntoTiles, into_tiles
 from .out_of_tiles import OutOfTiles, out_of_tiles
@@ -23,9 +21,8 @@ if TYPE_CHECKING:
     from ...engine.target import Target
     from ...spec.problem import Problem
     from ..implicit.tiles.filters import FilterShape
+    from .transform import Family, Transform
 
-SIZES = {3: (2, 3, 4, 5, 6), 5: (2, 3, 4)}
-"""m by r."""
 _MOST_GROWTH = {"strict": 1.0, "native": 2.0, "fast": 2.0}
 """How many times the rms error of plain sums that of a layer may be."""
 _ONE_SIGN, _FEW = 1.28, 8.0
@@ -37,7 +34,9 @@ _FAST = 230.0
 """Growth times the square root of a sum's terms, up to which errors stay below 2e-5 of the greatest result in float32:
 those of plain sums grow with that root. Measured likewise."""
 _MOST_UNROLLED = 700
-"""Elements of tiles in all kernels of a layer: about ten lines of LLVM's IR each."""
+"""Of all kernels of a layer, in units of about 18 lines of LLVM's IR."""
+_MOST_SCRATCH = 2048
+"""Vectors on a thread's stack: 128 KB where they have 64 bytes."""
 _MARGIN = 1.15
 """Times the model's cycles: what rounds more and takes more memory is to be faster beyond the model's doubt."""
 _FEWEST_CHANNELS = 16
@@ -64,7 +63,7 @@ class Decision:
     """
 
     def __init__(self, problem: Problem, target: Target, cut: Cut) -> None:
-        p, t = problem, cut.tiling.transforms
+        p = problem
         self.target, self.tiling, self.boxes = target, cut.tiling, cut.tiling.boxes(cut.blocks.tiles)
         self.dtype: np.dtype[Any] = p.accumulator
         self.groups, self.channels, self.filters = p.groups, p.group_channels, p.group_filters
@@ -80,7 +79,7 @@ class Decision:
         self.epilogue = Epilogue(
             name, name, p.has_bias, activation.name if activation else None, activation.slope if activation else 0.0
         )
-        self.into = into_tiles(IntoTiles(name, self.lanes, self.channels % self.lanes, tuple(f.image for f in t)))
+        self.into = into_tiles(IntoTiles(name, self.lanes, min(self.lanes, self.channels), cut.tiling.transform))
 
     @property
     def tiles(self) -> int:
@@ -116,14 +115,16 @@ class Decision:
 
     def _product(self, tiles: int, filters: int, shape: FilterShape | None) -> Product:
         parts, steps = self.tiling.parts, (self.window_bytes, self.product_bytes)
-        groups, channels = self.groups * self.tiling.elements * parts, self.channels // parts
+        groups, channels = self.groups * self.tiling.transform.elements * parts, self.channels // parts
         return Product(tiles, groups, channels, filters, steps, self.dtype, self.target, shape)
 
     def out_of(self, kept: tuple[int, ...], filters: int) -> Kernel:
         """Return the kernel of so many filters of tiles of which so many positions are in the map, along each axis."""
-        matrices = tuple(t.result[:n] for t, n in zip(self.tiling.transforms, kept, strict=True))
-        name, last, parts = f"f{self.dtype.itemsize}", filters % self.lanes, self.tiling.parts
-        return out_of_tiles(OutOfTiles(name, self.lanes, last, matrices, parts, self.transposed, self.epilogue))
+        name, count, t = f"f{self.dtype.itemsize}", min(self.lanes, filters), self.tiling
+        made_for = t.transform.made_for(kept)
+        return out_of_tiles(
+            OutOfTiles(name, self.lanes, count, t.transform, made_for, t.parts, self.transposed, self.epilogue)
+        )
 
     def writes(self, out_strides: tuple[int, ...]) -> bool:
         """Whether kernels write a result of these strides."""
@@ -133,19 +134,19 @@ class Decision:
     @property
     def reason(self) -> str:
         """Why it was chosen, for people."""
-        sizes = "×".join(str(t.m) for t in self.tiling.transforms)
+        sizes = "×".join(map(str, self.tiling.transform.results))
         fewer, most = saved(self.tiling), max(map(tiles_of, self.boxes))
         return f"tiles of {sizes} results, {most} a block: {fewer:.2g} times fewer products"
 
 
 def saved(tiling: Tiling) -> float:
     """Return how many times fewer products there are than the definition has, tiles over the map's end included."""
-    made = math.prod(tiling.counts[1:]) * tiling.elements
+    made = math.prod(tiling.counts[1:]) * tiling.transform.elements
     return tiling.geometry.positions * tiling.geometry.taps / made
 
 
-def obstacle(problem: Problem) -> str | None:
-    """Return why there are no tiles for a problem, or None."""
+def obstacle(problem: Problem, family: Family) -> str | None:
+    """Return why there are no tiles of a family for a problem, or None."""
     p, g = problem, problem.geometry
     if 0 in (p.batch, p.filters, p.channels, *g.spatial_shape):
         return "there is nothing to multiply"
@@ -153,30 +154,24 @@ def obstacle(problem: Problem) -> str | None:
         return "tiles are made of float32 or float64 alone, as image, weights and result"
     if set(g.stride) != {1} or set(g.dilation) != {1}:
         return "windows of a stride or a dilation share no products"
-    if not set(g.kernel_size) <= {1, *SIZES} or set(g.kernel_size) == {1}:
-        return f"kernels of 3 and 5 taps along an axis have transforms, not of {g.kernel_size}"
+    if not family.taps.issuperset(g.kernel_size) or set(g.kernel_size) == {1}:
+        return f"kernels of {family.named} taps along an axis have transforms, not of {g.kernel_size}"
     _, written = strides_of(p)
     if p.dtype.itemsize not in (written[1], written[-1]):
         return "neither filters nor positions lie side by side in the result"
     return None
 
 
-def admitted(problem: Problem) -> list[tuple[tuple[Transform, ...], int]]:
-    """Return the transforms of each axis that the problem's precision admits, and in how many parts sums are."""
-    kernel = problem.geometry.kernel_size
-    taps = sorted(set(kernel))  # axes of as many taps are cut alike
-    ways = []
-    for sizes in itertools.product(*(SIZES.get(r, (1,)) for r in taps)):
-        m = dict(zip(taps, sizes, strict=True))
-        ways.append(tuple(transform(m[r], r) for r in kernel))
-    counted = [(way, _parts(problem, way)) for way in ways]
-    return [(way, parts) for way, parts in counted if parts]
+def admitted(problem: Problem, family: Family) -> list[tuple[Transform, int]]:
+    """Return the transforms that the problem's precision admits, and in how many parts sums are."""
+    counted = [(transform, _parts(problem, transform)) for transform in family.of(problem.geometry.kernel_size)]
+    return [(transform, parts) for transform, parts in counted if parts]
 
 
-def _parts(problem: Problem, transforms: tuple[Transform, ...]) -> int:
+def _parts(problem: Problem, transform: Transform) -> int:
     """Return in how many parts sums are to be for the problem's precision, the fewest, or 0 if it admits none."""
-    p, law = problem, math.prod(t.error for t in transforms)
-    if p.precision == "strict" and any(t.mixes for t in transforms):
+    p, law = problem, transform.error
+    if p.precision == "strict" and transform.mixes:
         return 0
     if p.precision == "fast" and law * math.sqrt(p.group_taps) <= _FAST:
         return 1
@@ -193,13 +188,13 @@ def worthwhile(problem: Problem) -> bool:
     return many and problem.flops // 2 >= _FEWEST_PRODUCTS * problem.batch
 
 
-def decide(problem: Problem, target: Target, threads: int) -> tuple[Decision, float]:
+def decide(problem: Problem, family: Family, target: Target, threads: int) -> tuple[Decision, float]:
     """Return the tiles with the fewest cycles, of those that the precision admits, and the cycles of one image.
 
     How large tiles are decides bits, and so depends on neither the batch nor the threads; blocks may.
     """
     one = dataclasses.replace(problem, batch=1)
-    tilings = possible(one, target)
+    tilings = possible(one, family)
     cuts = [Cut(tiling, blocks) for tiling in tilings for blocks in possible_blocks(one, tiling, 1)]
     best = min(cuts, key=lambda cut: estimate(one, target, *cut))
     found = Decision(one, target, best)
@@ -211,19 +206,14 @@ def decide(problem: Problem, target: Target, threads: int) -> tuple[Decision, fl
     return found, cycles
 
 
-def possible(problem: Problem, target: Target) -> list[Tiling]:
+def possible(problem: Problem, family: Family) -> list[Tiling]:
     """Return the ways to cut a problem that its precision admits, of those whose kernels LLVM compiles in a second."""
-    tilings = [_tiling(problem, *way) for way in admitted(problem)]
-    return [tiling for tiling in tilings if _unrolled(problem, target, tiling) <= _MOST_UNROLLED]
-
-
-def _unrolled(problem: Problem, target: Target, tiling: Tiling) -> int:
-    """Return how many elements of tiles all kernels unroll: a tail of channels or filters has loops of its own."""
-    lanes = target.vector_bytes // problem.dtype.itemsize
-    into, out = (1 + bool(n % lanes) for n in (problem.group_channels, problem.group_filters))
-    return tiling.elements * (into + out * len(tiling.kept()))
-
-
-def _tiling(problem: Problem, transforms: tuple[Transform, ...], parts: int) -> Tiling:
     geometry = problem.geometry if problem.pads_zeros else problem.geometry.unpadded()
-    return Tiling(geometry, transforms, problem.batch, parts)
+    tilings = [Tiling(geometry, transform, problem.batch, parts) for transform, parts in admitted(problem, family)]
+    return [t for t in tilings if _unrolled(t) <= _MOST_UNROLLED and t.transform.scratch <= _MOST_SCRATCH]
+
+
+def _unrolled(tiling: Tiling) -> int:
+    """Return how much code all kernels unroll."""
+    into, out = tiling.transform.unrolled
+    return into + out * len(set(map(tiling.transform.made_for, tiling.kept())))

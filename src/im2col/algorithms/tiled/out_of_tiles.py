@@ -5,8 +5,6 @@ Lanes are filters. Where a result's neighbours are positions and not filters, ve
 
 from __future__ import annotations
 
-import itertools
-import math
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,14 +12,16 @@ from ...engine.compiler import Kernel
 from ...importing import importing
 from ..implicit.tiles.epilogue import finish
 from ..implicit.tiles.filter_lanes import stored_positions
-from .into_tiles import transformed
+from .into_tiles import first_of, scratch_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...engine.builder import Builder
     from ...engine.numbers import Value
     from ...engine.target import Target
     from ..implicit.tiles.epilogue import Epilogue
-    from .cook_toom import Matrix
+    from .transform import Scratch, Transform
 
 
 class OutOfTiles(NamedTuple):
@@ -33,10 +33,11 @@ class OutOfTiles(NamedTuple):
         Of products, as `Builder.number` calls it.
     lanes : int
         VL: filters of a vector.
-    last : int
-        Filters of a group that no whole vector holds.
-    matrices : tuple of Matrix
-        A of each spatial axis: only its rows of positions that are in the map.
+    filters : int
+        Of a vector: fewer than lanes where a group has no more.
+    transform : Transform
+    kept : tuple of int
+        Positions of a tile that it is made for, along each axis.
     parts : int
         Sums that an element's product comes in, side by side.
     transposed : bool
@@ -46,26 +47,22 @@ class OutOfTiles(NamedTuple):
 
     dtype: str
     lanes: int
-    last: int
-    matrices: tuple[Matrix, ...]
+    filters: int
+    transform: Transform
+    kept: tuple[int, ...]
     parts: int
     transposed: bool
     epilogue: Epilogue
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Positions of a tile along each axis."""
-        return tuple(len(each) for each in self.matrices)
 
 
 def job_words(axes: int) -> list[str]:
     """Return the words of a job: for each tile a row of the table says where its products, positions and flag begin.
 
-    `position0`, … are bytes from one position to the next, `filter` from one filter to the next; the others as those of
-    `into_tiles`.
+    `kept0`, … are positions of a tile that are in the map, `position0`, … bytes from one to the next, `filter` from one
+    filter to the next; the others as those of `into_tiles`.
     """
-    words = ["tiles", "groups", "vectors", "filter", "m_group", "out_group", "bias_group"]
-    return [*words, *(f"position{i}" for i in range(axes))]
+    words = ["tiles", "groups", "vectors", "filters", "filter", "m_group", "out_group", "bias_group"]
+    return [*words, *(f"{word}{i}" for word in ("kept", "position") for i in range(axes))]
 
 
 ROW_WORDS = 3
@@ -84,12 +81,13 @@ def _build(name: str, target: Target, spec: OutOfTiles) -> str:
     with importing:
         from ...engine.builder import Builder
 
-    axes, size = len(spec.matrices), int(spec.dtype[1])
+    axes = len(spec.kept)
     b = Builder(name, "*m *flags *bias *out *job *task", target)
+    kind = b.vector(b.number(spec.dtype), spec.lanes)
+    scratch, clean = scratch_of(b, kind, spec.transform), b.zero(kind)
     job = {word: b.entry(b["*job"], b.constant(i)) for i, word in enumerate(job_words(axes))}
     first, stop = (b.entry(b["*task"], b.constant(i)) for i in range(2))
-    tiles, step, none = b.address(job["tiles"]), b.constant(spec.lanes * size), b.constant(0)
-    clean = b.zero(b.vector(b.number(spec.dtype), spec.lanes))
+    tiles, none = b.address(job["tiles"]), b.constant(0)
     with b.loop(stop, first) as tile:
         row = b.mul(tile, ROW_WORDS)
         products, positions, flag = (b.entry(tiles, b.add(row, b.constant(i))) for i in range(ROW_WORDS))
@@ -97,14 +95,10 @@ def _build(name: str, target: Target, spec: OutOfTiles) -> str:
             m = b.at(b["*m"], b.add(products, b.mul(groups.index, job["m_group"])))
             out = b.at(b["*out"], b.add(positions, b.mul(groups.index, job["out_group"])))
             bias = b.at(b["*bias"], b.mul(groups.index, job["bias_group"]))
-            filters = b.add(b.mul(job["vectors"], step), b.constant(spec.last * size))
             with b.accumulate(none, job["vectors"], groups.values) as vectors:
-                wrong = _vector(b, target, spec, job, filters, m, bias, out, vectors.index, spec.lanes)
+                wrong = _vector(b, target, spec, job, m, bias, out, scratch, vectors.index)
                 vectors.values = [b.plus(vectors.values[0], wrong)]
             groups.values = vectors.values
-            if spec.last:
-                wrong = _vector(b, target, spec, job, filters, m, bias, out, job["vectors"], spec.last)
-                groups.values = [b.plus(groups.values[0], wrong)]
         at = b.at(b["*flags"], flag)  # other filters may have said something
         b.store(b.larger(b.any_nan(groups.values[0]), b.load(at, b.i64)), at)
     return b.finish()
@@ -115,45 +109,53 @@ def _vector(
     target: Target,
     spec: OutOfTiles,
     job: dict[str, Value],
-    filters: Value,
     m: Value,
     bias: Value,
     out: Value,
+    scratch: Scratch,
     vector: Value,
-    count: int,
 ) -> Value:
     """Transform a vector of filters of a tile back, finish, store; return 0, or NaN where a result is not finite."""
-    size, kind = int(spec.dtype[1]), b.vector(b.number(spec.dtype), spec.lanes)
-    at = b.mul(vector, spec.lanes * size)
-    products = math.prod(len(matrix[0]) for matrix in spec.matrices)
-    sums = [b.load_first(b.at(m, b.add(b.mul(filters, i), at)), kind, count) for i in range(products * spec.parts)]
-    values = [reduce(b.plus, sums[i : i + spec.parts]) for i in range(0, len(sums), spec.parts)]
-    values = transformed(b, spec.matrices, values, target.has_fma)
-    if spec.epilogue.bias:
-        offset = b.load_first(b.at(bias, at), kind, count)
-        values = [b.plus(value, offset) for value in values]
-    wrong = b.times(reduce(b.plus, values), b.zero(kind))
-    values = [finish(b, target, spec.epilogue, value) for value in values]
-    out = b.at(out, b.mul(job["filter"], b.mul(vector, spec.lanes)))
-    result = b.bytes_of(spec.epilogue.result)
-    *lead, columns = spec.sizes
-    for number, index in enumerate(itertools.product(*map(range, lead))):
+    size, kind, count = int(spec.dtype[1]), b.vector(b.number(spec.dtype), spec.lanes), spec.filters
+    first, filters = first_of(b, vector, spec.lanes, job["filters"], count), b.mul(job["filters"], size)
+    at, out = b.mul(first, size), b.at(out, b.mul(job["filter"], first))
+    offset = b.load_first(b.at(bias, at), kind, count) if spec.epilogue.bias else None
+
+    def load(number: Value) -> Value:
+        numbers = [b.add(b.mul(number, spec.parts), b.constant(part)) for part in range(spec.parts)]
+        sums = [b.load_first(b.at(m, b.add(b.mul(filters, i), at)), kind, count) for i in numbers]
+        return reduce(b.plus, sums)
+
+    def finished(index: Sequence[Value], values: list[Value]) -> Value:
+        if offset is not None:
+            values = [b.plus(value, offset) for value in values]
+        total = reduce(b.plus, values)
         to = out
         for axis, i in enumerate(index):
-            to = b.at(to, b.mul(job[f"position{axis}"], i))
-        row = values[number * columns : (number + 1) * columns]
-        if not spec.transposed:
-            for i, value in enumerate(row):
-                b.store_first(value, b.at(to, b.mul(job[f"position{len(lead)}"], i)), count)
-            continue
-        parts = stored_positions(columns, spec.lanes, target)
-        turned = [b.transpose(_filled(b, row[first : first + width], width)) for first, width in parts]
-        for f in range(count):
-            line = b.at(to, b.mul(job["filter"], f))
-            for (first, width), each in zip(parts, turned, strict=True):
-                there = min(width, columns - first)
-                b.store_first(each[f], b.at(line, b.constant(first * result)), there)
-    return wrong
+            to = b.at(to, b.mul(i, job[f"position{axis}"]))
+        _line(b, target, spec, job, to, [finish(b, target, spec.epilogue, value) for value in values])
+        return total
+
+    counts = [job[f"kept{axis}"] for axis in range(len(spec.kept) - 1)]
+    total = spec.transform.out_of(b, load, finished, spec.kept, counts, scratch, target.has_fma)
+    return b.times(total, b.zero(kind))
+
+
+def _line(b: Builder, target: Target, spec: OutOfTiles, job: dict[str, Value], to: Value, values: list[Value]) -> None:
+    """Store results that are neighbours along the last axis, of a vector of filters."""
+    columns, count = len(values), spec.filters
+    if not spec.transposed:
+        for i, value in enumerate(values):
+            b.store_first(value, b.at(to, b.mul(job[f"position{len(spec.kept) - 1}"], i)), count)
+        return
+    result = b.bytes_of(spec.epilogue.result)
+    parts = stored_positions(columns, spec.lanes, target)
+    turned = [b.transpose(_filled(b, values[first : first + width], width)) for first, width in parts]
+    for f in range(count):
+        line = b.at(to, b.mul(job["filter"], f))
+        for (first, width), each in zip(parts, turned, strict=True):
+            there = min(width, columns - first)
+            b.store_first(each[f], b.at(line, b.constant(first * result)), there)
 
 
 def _filled(b: Builder, rows: list[Value], width: int) -> list[Value]:

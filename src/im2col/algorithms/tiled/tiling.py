@@ -11,12 +11,12 @@ import numpy as np
 from ...engine.boxes import box_steps, boxes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from ...spec.geometry import Geometry
-    from .cook_toom import Transform
+    from .transform import Transform
 
     Box = tuple[slice, ...]
     """Neighbouring tiles: of the images, and along each spatial axis."""
@@ -34,15 +34,14 @@ class Tiling(NamedTuple):
     ----------
     geometry : Geometry
         Of the layer: of stride and dilation 1.
-    transforms : tuple of Transform
-        Of each spatial axis.
+    transform : Transform
     batch : int
     parts : int
         Into how many parts the channels of a group are divided, whose sums come together last.
     """
 
     geometry: Geometry
-    transforms: tuple[Transform, ...]
+    transform: Transform
     batch: int
     parts: int = 1
 
@@ -50,12 +49,7 @@ class Tiling(NamedTuple):
     def counts(self) -> tuple[int, ...]:
         """Images, and tiles along each axis: the last one may reach over the map's end."""
         shape = self.geometry.output_shape
-        return (self.batch, *(-(-n // t.m) for n, t in zip(shape, self.transforms, strict=True)))
-
-    @property
-    def elements(self) -> int:
-        """Elements of a tile: products of a channel with a filter."""
-        return math.prod(t.size for t in self.transforms)
+        return (self.batch, *(-(-n // m) for n, m in zip(shape, self.transform.results, strict=True)))
 
     def boxes(self, most: int) -> list[Box]:
         """Return all tiles in boxes of at most so many, as alike as can be."""
@@ -66,16 +60,20 @@ class Tiling(NamedTuple):
     def kept(self) -> list[tuple[int, ...]]:
         """Return how many positions of a tile are in the map, along each axis, for every kind of tile."""
         along = []
-        for n, t in zip(self.geometry.output_shape, self.transforms, strict=True):
-            along.append([size for size in (t.m, n % t.m) if 0 < size <= n and (size < t.m or n >= t.m)])
+        for n, m in zip(self.geometry.output_shape, self.transform.results, strict=True):
+            along.append([size for size in (m, n % m) if 0 < size <= n and (size < m or n >= m)])
         return list(itertools.product(*along))
+
+    def _along(self, box: Box) -> Iterator[tuple[int, int, slice]]:
+        """Return pixels and results of a tile, and the tiles of a box, along each axis."""
+        return zip(self.transform.sizes, self.transform.results, box[1:], strict=True)
 
     def pixels(self, box: Box) -> Box:
         """Return what of the images the windows of a box see."""
         found = [box[0]]
-        for axis, (t, tiles) in enumerate(zip(self.transforms, box[1:], strict=True)):
+        for axis, (size, m, tiles) in enumerate(self._along(box)):
             before, n = self.geometry.padding[axis][0], self.geometry.spatial_shape[axis]
-            low, high = tiles.start * t.m - before, (tiles.stop - 1) * t.m - before + t.size
+            low, high = tiles.start * m - before, (tiles.stop - 1) * m - before + size
             found.append(slice(min(max(0, low), n - 1), max(1, min(n, high))))
         return tuple(found)
 
@@ -92,15 +90,15 @@ class Tiling(NamedTuple):
         """
         offsets = (np.arange(box[0].start, box[0].stop) - start[0]) * strides[0]
         ends: list[NDArray[np.int64]] = []
-        for axis, (t, tiles) in enumerate(zip(self.transforms, box[1:], strict=True)):
+        for axis, (size, m, tiles) in enumerate(self._along(box)):
             before, n = self.geometry.padding[axis][0], self.geometry.spatial_shape[axis]
-            corner = np.arange(tiles.start, tiles.stop) * t.m - before
+            corner = np.arange(tiles.start, tiles.stop) * m - before
             offsets = np.add.outer(offsets, (corner - start[axis + 1]) * strides[axis + 1])
-            ends += np.clip(-corner, 0, t.size), np.clip(n - corner, 0, t.size)
+            ends += np.clip(-corner, 0, size), np.clip(n - corner, 0, size)
         table = np.empty((*offsets.shape, 1 + len(ends)), np.int64)
         table[..., 0] = offsets
         for number, end in enumerate(ends):
-            table[..., 1 + number] = end.reshape(-1, *[1] * (len(self.transforms) - 1 - number // 2))
+            table[..., 1 + number] = end.reshape(-1, *[1] * (self.geometry.ndim - 1 - number // 2))
         return table.reshape(-1, table.shape[-1])
 
     def positions(self, box: Box, strides: Sequence[int], step: int) -> dict[tuple[int, ...], NDArray[np.int64]]:
@@ -116,10 +114,10 @@ class Tiling(NamedTuple):
         """
         offsets = np.arange(box[0].start, box[0].stop) * strides[0]
         kept = []
-        for axis, (t, tiles) in enumerate(zip(self.transforms, box[1:], strict=True)):
-            corner = np.arange(tiles.start, tiles.stop) * t.m
+        for axis, (_, m, tiles) in enumerate(self._along(box)):
+            corner = np.arange(tiles.start, tiles.stop) * m
             offsets = np.add.outer(offsets, corner * strides[axis + 1])
-            kept.append(np.minimum(t.m, self.geometry.output_shape[axis] - corner))
+            kept.append(np.minimum(m, self.geometry.output_shape[axis] - corner))
         numbers = np.arange(offsets.size).reshape(offsets.shape)
         found = {}
         for sizes in self.kept():
@@ -138,6 +136,6 @@ class Tiling(NamedTuple):
             count = tiles_of(box)
             tiles[box] = flags[first : first + count].reshape(tiles[box].shape)
             first += count
-        for axis, t in enumerate(self.transforms):
-            tiles = np.repeat(tiles, t.m, axis + 1)
+        for axis, m in enumerate(self.transform.results):
+            tiles = np.repeat(tiles, m, axis + 1)
         return tiles[(slice(None), *map(slice, self.geometry.output_shape))]

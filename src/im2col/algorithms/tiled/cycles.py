@@ -6,12 +6,9 @@ The products themselves are weighed by the engine's own model. The numbers were 
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..implicit.view import LINE
-from .cook_toom import transform
-from .linear import instructions
 
 if TYPE_CHECKING:
     from ...engine.target import Target
@@ -36,6 +33,10 @@ _PRODUCT = 1.15
 """How many times as long as products alone a tile of products takes, roughly."""
 _FAR, _MEMORY = 0.08, 0.26
 """Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
+_APART = 8
+"""Cycles of a line of the first level that others, as far apart as elements are, drive out while a tile is made."""
+_SHARE = 4
+"""Of the third level, which others use too: what a core finds there again is one of so many parts."""
 _SHOWS = 0.5
 """Of the time in which weights and tiles arrive from the third level, what products do not hide."""
 _LOOP = 20
@@ -48,7 +49,7 @@ _TOUCH = 1.5
 
 def estimate(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> float:
     """Return about how many cycles a layer takes in such blocks."""
-    products = math.prod(tiling.counts) * tiling.elements * problem.group_channels * problem.filters
+    products = math.prod(tiling.counts) * tiling.transform.elements * problem.group_channels * problem.filters
     lanes = target.vector_bytes // problem.dtype.itemsize
     per = target.vector_cycles(target.vector_bytes) * _PRODUCT
     return products / lanes * per + around(problem, target, tiling, blocks)
@@ -71,41 +72,27 @@ def around(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> 
     p, size, second = problem, problem.dtype.itemsize, target.caches[1]
     lanes, per = target.vector_bytes // size, target.vector_cycles(target.vector_bytes)
     tiles, count = math.prod(tiling.counts), len(tiling.boxes(blocks.tiles))
-    into, out = _operations(tuple((t.m, t.r) for t in tiling.transforms))
+    into, out = tiling.transform.instructions
     vectors = [p.groups * -(-n // lanes) for n in (p.group_channels, p.group_filters)]
     transforms = tiles * (vectors[0] * into + vectors[1] * out) * per * _TOUCH
+    elements = tiling.transform.elements
+    for each, side in zip(vectors, (p.group_channels, blocks.filters * tiling.parts), strict=True):
+        transforms += tiles * each * max(0.0, elements - target.caches[0] / (side * size)) * _APART
     windows, products = steps_of(p, tiling, blocks.filters)
     pieces = -(-p.group_filters // blocks.filters)
-    far = blocks.tiles * (windows + products) > second
-    spilt = tiles * windows * (1 + pieces * _SHOWS) * _FAR if far else 0.0
+    weights = elements * p.group_channels * p.filters * size
+    block = blocks.tiles * (windows + products)
+    near = weights + block < target.caches[2] // _SHARE
+    byte = _FAR if near else _MEMORY
+    spilt = tiles * windows * (1 + pieces * _SHOWS) * byte if block > second else 0.0
     if blocks.tiles * products > second:  # their lines are fetched, written back and read again
-        spilt += 3 * tiles * products * pieces * _FAR
-    weights = tiling.elements * p.group_channels * p.filters * size
-    level = 0.0 if weights < second // 2 else _FAR * _SHOWS if weights < target.caches[2] // 4 else _MEMORY
-    calls = count * p.groups * tiling.elements * vectors[1] * _LOOP
+        spilt += 3 * tiles * products * pieces * byte
+    level = 0.0 if weights < second // 2 else _FAR * _SHOWS if near else _MEMORY
+    calls = count * p.groups * elements * vectors[1] * _LOOP
     turned = 0.0
     if strides_of(p)[0][1] != size:
         turned = math.prod((p.batch, p.channels, *p.geometry.spatial_shape)) * size * _TURNED
     return transforms + spilt + count * weights * level + calls + turned
-
-
-@cache
-def _operations(sizes: tuple[tuple[int, int], ...]) -> tuple[float, float]:
-    """Return the instructions of a vector's transforms, into a tile and out of it, of F(m, r) along each axis.
-
-    Arithmetic, loads and stores.
-    """
-    transforms = [transform(m, r) for m, r in sizes]
-    found = []
-    for name, last in (("image", "size"), ("result", "m")):
-        lengths = [t.size for t in transforms]
-        total = float(math.prod(lengths))
-        for axis in reversed(range(len(lengths))):
-            t = transforms[axis]
-            total += math.prod(lengths) / lengths[axis] * instructions(getattr(t, name))
-            lengths[axis] = getattr(t, last)
-        found.append(total + math.prod(lengths))
-    return found[0], found[1]
 
 
 def strides_of(problem: Problem) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -122,6 +109,6 @@ def steps_of(problem: Problem, tiling: Tiling, filters: int) -> tuple[int, int]:
 
     So tiles that are read together lie in different sets of the first level of cache.
     """
-    size, sums = tiling.elements * problem.accumulator.itemsize, problem.groups * filters * tiling.parts
+    size, sums = tiling.transform.elements * problem.accumulator.itemsize, problem.groups * filters * tiling.parts
     windows, products = ((-(-size * n // LINE) | 1) * LINE for n in (problem.channels, sums))
     return windows, products

@@ -1,0 +1,88 @@
+"""Convolution in tiles: im2col with larger, strided patches, transformed so that fewer products are enough.
+
+The image is cut into tiles that overlap (`tiling`), each of which is transformed into some elements (`into_tiles`), and
+so are the filters. Of each element the tiles are a matrix, and so are the filters: their `product` is one of the
+engine's tiles. What comes out is transformed back, finished and stored (`out_of_tiles`). A block of tiles passes all
+three steps while the caches hold it (`prepared`).
+
+What the elements are, a `transform` knows: the algorithms `winograd` and `fft` are families of them. `decide` chooses
+the transform, how large tiles and blocks are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...importing import importing
+from ..contract import ONLY_BY_NAME, Offer, offer_of
+
+if TYPE_CHECKING:
+    from ...engine.target import Target
+    from ...spec.problem import Problem
+    from ..contract import Runner
+    from .transform import Family
+
+_RANK = 20
+"""Of the view, too: the one with fewer cycles is taken."""
+
+
+class Tiled:
+    """An algorithm of tiles, through the engine, whose transforms are of one family: stride 1, floats."""
+
+    name: str
+
+    def family(self) -> Family:
+        """Return the transforms."""
+        raise NotImplementedError
+
+    def best_rank(self, problem: Problem) -> int:
+        """Return that of the view, where filters are prepared once and there is enough to multiply."""
+        if not problem.prepared or problem.dtype.kind != "f":
+            return ONLY_BY_NAME
+        with importing:
+            from .decide import obstacle, worthwhile
+
+        return _RANK if worthwhile(problem) and obstacle(problem, self.family()) is None else ONLY_BY_NAME
+
+    def compiles(self, problem: Problem) -> bool:
+        """Return whether there are transforms for it."""
+        with importing:
+            from .decide import obstacle
+
+        return obstacle(problem, self.family()) is None
+
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
+        """Return the tiles with the fewest cycles, and what they take."""
+        with importing:
+            from ...engine.compiler import failure, refusal
+            from ...engine.sequence import SEQUENCE
+            from ..implicit import ALGORITHM as DIRECT
+            from .decide import admitted, decide, obstacle, possible
+            from .prepared import DecidedTiles, PreparedTiles
+
+        family = self.family()
+        why_not = obstacle(problem, family)
+        if why_not is not None:
+            return Offer(0, why_not)
+        if target is None:
+            return Offer(0, f"the engine cannot be used ({failure()})")
+        if not admitted(problem, family):
+            return Offer(
+                0,
+                f"no transform for kernels of {problem.geometry.kernel_size} and {problem.group_channels} channels "
+                f"is as exact as the precision {problem.precision!r}; 'fast' admits some",
+            )
+        if not possible(problem, family):
+            return Offer(0, f"tiles for kernels of {problem.geometry.kernel_size} take more code than is compiled")
+        direct = offer_of(DIRECT, dataclasses.replace(problem, batch=1), threads)
+        if direct.rank == 0:
+            return Offer(0, f"what is not finite has to be computed directly, but {direct.reason}")
+        decision, cycles = decide(problem, family, target, threads)
+        layer = DecidedTiles(problem, decision, threads, direct)
+        refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
+        if refused is not None:
+            return Offer(0, f"the engine cannot compile its kernel ({refused})")
+        prepare, rank = partial(PreparedTiles, layer), self.best_rank(problem)
+        return Offer(rank, decision.reason, layer.workspace_bytes, prepare, layer.kernels, target, cycles=cycles)
