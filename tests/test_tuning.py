@@ -205,6 +205,21 @@ def test_processes_tune_at_the_same_time(home: Path) -> None:
     assert cache.read(path.stem, cache.VERDICT) is not None
 
 
+@pytest.mark.parametrize(("ratio", "stays"), [(0.99, True), (0.97, False)])
+def test_the_choice_of_the_model_stays(ratio: float, stays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one has to be faster beyond the clock's noise."""
+    monkeypatch.setattr(tuning, "_in_turns", lambda calls, _: {i: ratio if i == 1 else 1.0 + i for i in calls})
+    assert (taken(tuned()) == taken(im2col.plan(X.shape, W, padding=1, threads=1))) is stays
+
+
+def test_verdicts_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is taken comes first, then the others by their times."""
+    seconds = [1.0, 0.995, 3.0, 2.0]
+    monkeypatch.setattr(tuning, "_in_turns", lambda calls, _: {i: seconds[i] for i in list(calls)[:4]})
+    [choice] = tuned()._operation.choices
+    assert [each.seconds for each in choice.measured] == [1.0, 0.995, 2.0, 3.0]
+
+
 def test_what_the_engine_refuses_is_left_out() -> None:
     """Kernels that LLVM does not take when they are prepared: the others are compared."""
     problem, *_ = im2col.plan(X.shape, W, padding=1, threads=1)._operation.spec
