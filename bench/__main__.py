@@ -6,13 +6,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from . import model, page, rounding
+from . import choice, model, page, rounding
 from .calls import contest as calls
 from .contestants import WrongResultError
 from .convolution import contest as convolution
+from .filters import contest as filters
 from .frames import contest as frames
 from .gradients import contest as gradients
 from .narrow import contest as narrow
+from .pays import contest as pays
 from .transforms import contest as transforms
 
 if TYPE_CHECKING:
@@ -22,10 +24,13 @@ CONTESTS = {
     "transforms": transforms,
     "frames": frames,
     "convolution": convolution,
+    "filters": filters,
     "gradients": gradients,
     "narrow": narrow,
     "calls": calls,
     "model": model,
+    "choice": choice,
+    "pays": pays,
     "rounding": rounding,
     "page": page,
 }

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from im2col.algorithms.implicit.decide import KINDS, BestTile, candidates
+from im2col.algorithms.implicit.decide import candidates, every_tile
 from im2col.algorithms.implicit.prepared import DecidedLayer, PreparedLayer
 from im2col.engine.target import host
 from im2col.spec.problem import make_problem
@@ -29,8 +29,6 @@ from .tables import geometric_mean, machine
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-
-    from im2col.algorithms.implicit.decide import Decision
 
     from .contestants import Layout
     from .convolution.layers import Layer
@@ -128,7 +126,7 @@ def measured(layer: Layer, layout: Layout, within: float, seconds: float) -> lis
     data = make_data(layer, layout, 1)
     keywords = {key: value for key, value in window_options(layer, layout, 1).items() if key != "threads"}
     problem = make_problem(data.image.shape, data.weight.shape, data.image.dtype, data.weight.dtype, **keywords)
-    found = every_candidate(candidates(problem, host()))
+    found = every_tile(candidates(problem, host()))
     found = [each for each in found if each[1] <= within * found[0][1]]
     x, out, right = channels_first(data.image, layout), channels_first(data.out, layout), answer(layer)
     calls = {}
@@ -138,26 +136,14 @@ def measured(layer: Layer, layout: Layout, within: float, seconds: float) -> lis
         call()
         complaint = data.complaint(data.out, right)
         if complaint is not None:
-            raise WrongResultError(f"{layer.name} {layout}, {_name(decision)}: {complaint}")
+            raise WrongResultError(f"{layer.name} {layout}, {decision.way}: {complaint}")
         calls[str(i)] = partial(_cpu_seconds, call)
     times = take_turns(calls, _FIRST_TURNS, 0.0)
     limit = _STRAY * min(map(min, times.values()))
     close = {name: call for name, call in calls.items() if name == "0" or min(times[name]) <= limit}
     for name, more in take_turns(close, 1000, seconds).items():
         times[name] += more
-    return [Measured(_name(decision), cycles, min(times[str(i)])) for i, (decision, cycles) in enumerate(found)]
-
-
-def every_candidate(ways: list[tuple[Decision, float]]) -> list[tuple[Decision, float]]:
-    """Return the decisions for each tile of each way to read the pixels, and their cycles, the fewest first."""
-    found = []
-    for best, cycles in ways:
-        view, group, target, dot = best.view, best.group, best.target, best.dot is not None
-        for kind in KINDS:
-            for tile in kind.candidates(view, group, target, dot):
-                own = tile.cycles(view, group, target)
-                found.append((best._replace(tile=BestTile(tile, own)), cycles - best.tile.cycles + own))
-    return sorted(found, key=lambda pair: pair[1])
+    return [Measured(decision.way, cycles, min(times[str(i)])) for i, (decision, cycles) in enumerate(found)]
 
 
 def _cpu_seconds(call: Callable[[], object]) -> list[float]:
@@ -165,9 +151,3 @@ def _cpu_seconds(call: Callable[[], object]) -> list[float]:
     start = time.thread_time()
     call()
     return [time.thread_time() - start]
-
-
-def _name(decision: Decision) -> str:
-    """Return the tile, and the copy that it reads."""
-    copied = f" from a copy ({decision.copy.why})" if decision.copy else ""
-    return f"{decision.tile.shape}{copied}"

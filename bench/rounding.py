@@ -16,13 +16,14 @@ import numpy as np
 from im2col import conv
 from im2col.algorithms import find
 from im2col.algorithms.fft.spectra import FAMILY as SPECTRA
+from im2col.algorithms.separable.factors import kernel_rank
 from im2col.algorithms.tiled.cycles import Blocks
 from im2col.algorithms.tiled.decide import Cut, Decision
 from im2col.algorithms.tiled.prepared import DecidedTiles, PreparedTiles
 from im2col.algorithms.tiled.tiling import Tiling
 from im2col.algorithms.winograd.along_axes import FAMILY as POINTS
 from im2col.engine.target import host
-from im2col.spec.problem import make_problem
+from im2col.spec.problem import PRECISIONS, make_problem
 
 from .tables import NOTHING, machine, table
 
@@ -42,6 +43,8 @@ _SIDE, _FILTERS = 20, 16
 """Positions along each axis of the map, and filters."""
 _BLOCK = 20
 """Tiles of a block."""
+KERNEL_SIZES, _MAP = (5, 15, 31), 120
+"""Of filters of one channel: taps along each axis, and positions."""
 
 
 class Measured(NamedTuple):
@@ -84,6 +87,7 @@ def run(options: argparse.Namespace) -> None:
     """Measure, print a table, and write it."""
     print(machine())
     print(f"Two spatial axes, {_SIDE} × {_SIDE} positions, {_FILTERS} filters; normal weights.")
+    print(f"Then filters of one channel, {_MAP} × {_MAP} positions.")
     channels, windows = ([int(n) for n in each.split(",")] for each in (options.channels, options.taps))
     dtypes = options.dtypes.split(",")
     found = [
@@ -91,6 +95,8 @@ def run(options: argparse.Namespace) -> None:
         for dtype, taps, n, pixels in itertools.product(dtypes, windows, channels, PIXELS)
         for each in measured(dtype, pixels, n, taps)
     ]
+    for dtype, taps, pixels in itertools.product(dtypes, KERNEL_SIZES, PIXELS):
+        found += factored(dtype, pixels, taps)
     options.csv.parent.mkdir(parents=True, exist_ok=True)
     with options.csv.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
@@ -146,6 +152,27 @@ def measured(dtype: str, pixels: str, channels: int, taps: int) -> Iterator[Meas
 
 def _sides(tiles: Transform) -> str:
     return "×".join(map(str, tiles.results))
+
+
+def factored(dtype: str, pixels: str, taps: int) -> Iterator[Measured]:
+    """Yield the errors of passes down the columns and along the rows, of one channel, with every precision."""
+    rng = np.random.default_rng(taps)
+    side = _MAP + taps - 1
+    x = PIXELS[pixels](rng, (1, 1, side, side)).astype(dtype)
+    bell = np.exp(-0.5 * ((np.arange(taps) - taps // 2) / (taps / 6)) ** 2)
+    soft, middle = np.outer(bell, bell / bell.sum() ** 2), np.zeros((taps, taps))
+    middle[taps // 2, taps // 2] = 2
+    signs = np.outer(*rng.standard_normal((2, taps)))
+    for name, kernel in (("gaussian", soft), ("unsharp", middle - soft), ("product of normal numbers", signs)):
+        w = kernel.astype(dtype)[None, None]
+        exact = conv(x.astype(np.longdouble), w.astype(np.longdouble), algorithm="explicit")
+        plain = _rms(plain_sums(x, w) - exact)
+        for precision in PRECISIONS:
+            rank = kernel_rank(w, precision)
+            off = conv(x, w, algorithm="separable", precision=precision) - exact
+            worst = float(np.abs(off).max() / np.abs(exact).max())
+            way = f"{name}, {precision}: rank {rank}"
+            yield Measured(dtype, pixels, 1, taps, way, None, float(_rms(off) / plain), worst)
 
 
 def _rms(errors: Array) -> np.float64:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import llvmlite
 import numpy as np
 
-from im2col.algorithms.implicit.decide import decide, stored_as
+from im2col.algorithms.implicit.decide import decide
+from im2col.algorithms.implicit.numbers import stored_as
 from im2col.algorithms.weight_gradient.decide import decide_gradient, tables_of
 from im2col.engine.target import NAMED
 from im2col.spec.transposed import make_transposed
@@ -96,7 +97,7 @@ def _decided(problem: Problem, target: Target) -> tuple[str, Tables]:
     found = decision.tables(decision.view)
     copy = decision.copy
     copied = copy and [copy.shape, copy.strides, copy.nbytes, str(copy.dtype), copy.padded, copy.offset]
-    decided = [decision.reason, copied, decision.strides, decision.out_strides, decision.workspace_bytes]
+    decided = [decision.way, copied, decision.strides, decision.out_strides, decision.workspace_bytes]
     return _digest([decided, *_plain(found)]), found
 
 

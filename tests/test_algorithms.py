@@ -499,8 +499,9 @@ def test_auto_never_takes_the_reference() -> None:
         "plan: no algorithm suits this (explicit: cannot: one position of the column matrix with its sums takes 160 B, "
         "more than workspace_limit=159; fft: cannot: tiles are made of float32 or float64 alone, as image, weights and "
         "result; implicit: cannot: the engine has no kernel for sums of complex128; reference: plain loops over 81 "
-        "products: the definition, never fast; winograd: cannot: tiles are made of float32 or float64 alone, as image, "
-        "weights and result); raise workspace_limit, or name an algorithm"
+        "products: the definition, never fast; separable: cannot: passes sum float32 or float64 alone, as image, "
+        "weights and result; winograd: cannot: tiles are made of float32 or float64 alone, as image, weights and "
+        "result); raise workspace_limit, or name an algorithm"
     )
     w = np.ones((1, 1, 3, 3), complex)
     with raises_exactly(ArgumentError, message):

@@ -29,6 +29,9 @@ from bench.convolution import report as convolution_report
 from bench.convolution.contestant import Convolver
 from bench.convolution.contestants import numpy_matrix
 from bench.convolution.layers import Layer as ConvolutionLayer
+from bench.filters import contest as filters_contest
+from bench.filters import contestants as filters_contestants
+from bench.filters import problems as filters_problems
 from bench.frames import contest as frames_contest
 from bench.frames import nests as frames_nests
 from bench.frames import problems as frames_problems
@@ -822,6 +825,48 @@ def test_the_command_of_calls_prints_tables_and_writes_the_csv(
     message = r"^planted: wrong result of im2col, padding 0: 2592 of 2592 elements differ from the oracle's$"
     with pytest.raises(WrongResultError, match=message):
         calls_contest.measure(["im2col"], [wrong], 1, 1, 1)
+
+
+def test_every_file_of_filters_is_a_contestant() -> None:
+    """Ours, and those of OpenCV and SciPy."""
+    names = ["conv2d", "plan", "correlate1d, twice", "filter2D", "oaconvolve", "sepFilter2D"]
+    assert [c.name for c in discover(filters_contestants)] == names
+
+
+@pytest.mark.parametrize("kind", filters_problems.KINDS)
+def test_contestants_filter_alike(kind: str) -> None:
+    """Ours are right; the answer is that of windows, one by one."""
+    for size in (3, 7):
+        problem = filters_problems.make_problem(kind, size, 33, 1)
+        padded = np.pad(problem.image, size // 2).astype(float)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
+        answer = np.einsum("yxij,ij->yx", windows, problem.kernel.astype(float))
+        np.testing.assert_allclose(problem.answer, answer, rtol=0, atol=1e-5)
+        for contestant in discover(filters_contestants):
+            call = contestant.prepare(problem) if contestant.version and contestant.role is Role.OURS else None
+            assert call is None or problem.complaint(call()) is None
+
+
+def test_the_command_of_filters_prints_a_table_and_writes_the_csv(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each kernel and image; a wrong result is an error, and so is a kind that there is not."""
+    path = tmp_path / "new" / "filters.csv"
+    options = ["--layers", "gaussian", "--sizes", "5", "--sides", "40,50", "--contestants", "none", "--repeats", "2"]
+    assert main(["filters", *options, "--csv", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^(gaussian .*?)  ", printed, re.MULTILINE) == ["gaussian 5×5, 40²", "gaussian 5×5, 50²"]
+    with path.open(encoding="utf-8") as file:
+        assert min(float(cell["best_seconds"]) for cell in csv.DictReader(file)) > 0
+    with pytest.raises(SystemExit, match=r"^no kind of kernel matches 'none'$"):
+        main(["filters", "--layers", "none"])
+
+    def prepare_wrong(problem: filters_problems.Problem) -> Callable[[], NDArray[np.float32]]:
+        return lambda: problem.image
+
+    wrong = Contestant("planted", "numpy", prepare_wrong)
+    with pytest.raises(WrongResultError, match=r"^planted: wrong result of random 3×3, 9²: off by .* of the greatest"):
+        filters_contest.measure([("random", 3, 9)], [wrong], 1, 1, 1)
 
 
 def test_calls_together_are_counted() -> None:

@@ -378,7 +378,7 @@ def test_a_plan_explains_itself() -> None:
         activation="relu",
         threads=3,
     )
-    *lines, explicit, fft, implicit, reference, winograd = str(prepared).splitlines()
+    *lines, explicit, fft, implicit, reference, separable, winograd = str(prepared).splitlines()
     assert lines == [
         "plan NHWC (2, 7, 6, 4) → (2, 3, 5, 6)",
         "  window     kernel (3, 2), stride (2, 2), dilation (1, 1), padding ((0, 1), (2, 2)) (edge)",
@@ -392,6 +392,7 @@ def test_a_plan_explains_itself() -> None:
     assert explicit == "    explicit   the column matrix in 1 block, then BLAS"
     assert implicit == f"  → implicit   {prepared._operation.choices[0].offer.reason}"
     assert reference == "    reference  plain loops over 2160 products: the definition, never fast"
+    assert separable.startswith("    separable  cannot: passes sum float32 or float64 alone")
     for name, said in (("fft", fft), ("winograd", winograd)):
         assert said.startswith(f"    {name:<10} cannot: tiles are made of float32 or float64 alone")
 
@@ -404,8 +405,8 @@ def test_a_plain_plan_says_only_what_matters() -> None:
         "  layer      1 channels, 1 filters, groups 1",
         "  dtypes     float16 × float16 → float16, sums in float32",
     ]
-    assert lines[-5] == "    explicit   the column matrix in 1 block, then BLAS"
-    assert lines[-2] == "  → reference  plain loops over 81 products: the definition, never fast"
+    assert lines[-6] == "    explicit   the column matrix in 1 block, then BLAS"
+    assert lines[-3] == "  → reference  plain loops over 81 products: the definition, never fast"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -42,7 +42,7 @@ def _engine() -> None:
 def shapes(case: Case, target: Target) -> list[WindowShape]:
     """Return the tiles of whole windows that fit a layer."""
     decision = decide(problem_of(case, case.dtype), target)
-    return list(WindowShape.candidates(decision.view, decision.group, target, dot=False))
+    return list(WindowShape.candidates(decision.view, decision.group, target, dot=None))
 
 
 def placed(array: Array, at: int) -> Array:
@@ -85,7 +85,7 @@ def test_every_tile_computes_the_same_bits(name: str) -> None:
     x, w, _ = case.arrays()
     exact, bound = expected(case, x, w, None)
     decision = decide(problem_of(case, case.dtype), host())
-    looped = next(ChannelShape.candidates(decision.view, decision.group, host(), dot=False))
+    looped = next(ChannelShape.candidates(decision.view, decision.group, host(), dot=None))
     reference = computed(case, looped, x, w, np.full(exact.shape, np.nan, x.dtype))
     assert_within(reference, exact, bound)
     fitting = shapes(case, host())

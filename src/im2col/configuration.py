@@ -103,9 +103,9 @@ def _can_be_made(folder: Path) -> bool:
 def clear_cache() -> int:
     """Remove every compiled kernel from the user's cache folder; they are compiled again when they are needed.
 
-    Memory that is kept for later calls is freed, too: blocks that are used again, and all that was decided about calls
-    with the same arguments. Plans keep what is theirs. The kernels that this process has loaded stay, too: a plan or
-    another thread may be running them.
+    So is what ``plan(…, tune=True)`` measured. Memory that is kept for later calls is freed, too: blocks that are used
+    again, and all that was decided about calls with the same arguments. Plans keep what is theirs. The kernels that
+    this process has loaded stay, too: a plan or another thread may be running them.
 
     Returns
     -------

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ALGORITHMS = tuple(registry())
 
-OF_ANY_WINDOW = tuple(name for name, each in registry().items() if not isinstance(each, Tiled))
+OF_ANY_WINDOW = tuple(name for name, each in registry().items() if name != "separable" and not isinstance(each, Tiled))
 """Those that real numbers of every kind, windows of every size, stride and dilation may ask for."""
 
 INTEGERS = tuple(d for d in DTYPES if d.kind in "biu")

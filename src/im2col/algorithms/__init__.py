@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..spec.problem import Problem
     from .contract import Algorithm, GradientRunner, Offer, Runner
+    from .verdicts import Measured, Verdict
 
 _GRADIENT = f"{__name__}.weight_gradient"
 
@@ -71,14 +72,18 @@ def _found(package: str) -> Mapping[str, Any]:
 
 
 class Choice(NamedTuple):
-    """A problem and the offer that was taken: all that is known before the arrays."""
+    """A problem and the offer that was taken: all that is known before the arrays.
+
+    `measured` is the verdict that it was taken by, if it was by one.
+    """
 
     problem: Problem
     algorithm: str
     offer: Offer[Any]
+    measured: Verdict = ()
 
 
-def choose(problem: Problem, requested: str, threads: int, *, gradient: bool = False) -> Choice:
+def choose(problem: Problem, requested: str, threads: int, *, gradient: bool = False, tuned: bool = False) -> Choice:
     """Take an offer for a convolution, or for the gradient of its weights.
 
     Parameters
@@ -88,6 +93,8 @@ def choose(problem: Problem, requested: str, threads: int, *, gradient: bool = F
         The algorithm's name, or ``"auto"``.
     threads : int
     gradient : bool
+    tuned : bool
+        Whether to take what was the fastest when a convolution was measured, if it was.
 
     Raises
     ------
@@ -95,6 +102,14 @@ def choose(problem: Problem, requested: str, threads: int, *, gradient: bool = F
         If the name is unknown, or the algorithm cannot solve the problem.
     """
     name, algorithm = word(requested), None
+    if tuned and name is not None:
+        with importing:
+            from .verdicts import verdict  # which few plans need
+
+        found = verdict(problem, name, threads) or ()
+        offer = _measured_offer(problem, found[0], threads) if found else None
+        if offer is not None:
+            return Choice(problem, found[0].algorithm, offer, found)
     if name == "auto":
         return _best(problem, _algorithms(gradient), threads)
     # No other is asked nor loaded: whoever names an algorithm without the engine does not load it.
@@ -107,6 +122,16 @@ def choose(problem: Problem, requested: str, threads: int, *, gradient: bool = F
     if offer.rank == 0:
         raise ArgumentError(f"algorithm {name!r} cannot solve this: {offer.reason}; use algorithm='auto'")
     return Choice(problem, algorithm.name, offer)
+
+
+def _measured_offer(problem: Problem, best: Measured, threads: int) -> Offer[Any] | None:
+    """Return the offer that was measured, or None where there is none like it any more."""
+    algorithm = registry().get(best.algorithm)
+    offer = None if algorithm is None else offer_of(algorithm, problem, threads)
+    if offer is None or offer.rank == 0 or offer.way == best.way:
+        return offer if offer is not None and offer.rank else None
+    others = offer.others() if offer.others is not None else ()
+    return next((each for each in others if each.way == best.way and each.rank), None)
 
 
 def _algorithms(gradient: bool) -> Mapping[str, Algorithm[Any]]:
@@ -135,9 +160,11 @@ def offers(problem: Problem, threads: int, *, gradient: bool = False) -> dict[st
 
 
 def offer_lines(choice: Choice, threads: int, *, gradient: bool = False) -> list[str]:
-    """Return a line for each algorithm: whether it was taken, and what it says."""
+    """Return a line for each algorithm: whether it was taken, and what it says; then one for each that was measured."""
     found = offers(choice.problem, threads, gradient=gradient)
-    return [f"  {'→' if name == choice.algorithm else ' '} {name:<10} {_said(each)}" for name, each in found.items()]
+    lines = [f"  {'→' if name == choice.algorithm else ' '} {name:<10} {_said(each)}" for name, each in found.items()]
+    lines += [f"  {'' if i else 'measured':<10} {each}" for i, each in enumerate(choice.measured)]
+    return lines
 
 
 def _said(offer: Offer[Any]) -> str:

@@ -10,7 +10,7 @@ from ..engine import compiler
 from ..memory import recalled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -77,7 +77,11 @@ class Offer(NamedTuple, Generic[R]):
         Of a gradient: ``at_once(x, grad, out)`` returns `prepare` and its runner as one function, or None where there
         is more to do; see `AtOnce`.
     cycles : float
-        By its model, where it has one: of offers of one rank, the one with the fewest is taken.
+        Of one image by its model, where it has one: of offers of one rank, the one with the fewest is taken.
+    way : str
+        With which parameters, for people: no two offers of an algorithm for a problem have the same.
+    others : callable, optional
+        ``others()`` yields offers with other parameters, those with the fewest cycles first: tuning compares some.
     """
 
     rank: int
@@ -90,6 +94,8 @@ class Offer(NamedTuple, Generic[R]):
     stage: Callable[..., Stage | None] | None = None
     at_once: Callable[..., AtOnce | None] | None = None
     cycles: float = math.inf
+    way: str = ""
+    others: Callable[[], Iterator[Offer[R]]] | None = None
 
 
 class AtOnce(Protocol):

@@ -1,4 +1,4 @@
-"""Object code kept between processes, in a folder that belongs to the user alone.
+"""Object code, and what was measured, kept between processes in a folder that belongs to the user alone.
 
 What lies in it will be run, so nothing is loaded unless folder and file belong to this user, nobody else may write
 them, and the content has the digest that stands at its head. Whatever goes wrong here costs a compilation, never an
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DIGEST_BYTES = 32
-_SUFFIX, _PART = ".kernel", ".part"
+KERNEL, VERDICT = ".kernel", ".verdict"
+"""What files hold, as their names end: object code, and what was measured of a layer."""
+_PART = ".part"
 
 
 def folder() -> Path | None:
-    """Return where compiled kernels are kept: ``im2col`` in ``IM2COL_CACHE_DIR`` or in the user's cache folder.
+    """Return where it is kept: ``im2col`` in ``IM2COL_CACHE_DIR`` or in the user's cache folder.
 
     Returns
     -------
@@ -54,13 +56,13 @@ def usable_folder() -> Path | None:
         return None
 
 
-def read(key: str) -> bytes | None:
+def read(key: str, kind: str = KERNEL) -> bytes | None:
     """Return what was kept under `key`, or None if it is not there, not ours alone, or damaged."""
     home = usable_folder()
     if home is None:
         return None
     try:
-        handle = os.open(home / (key + _SUFFIX), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        handle = os.open(home / (key + kind), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         with os.fdopen(handle, "rb") as file:
             if not _is_private(os.fstat(handle), stat.S_ISREG):
                 return None
@@ -71,7 +73,7 @@ def read(key: str) -> bytes | None:
     return data if _digest(key, data) == digest else None
 
 
-def write(key: str, data: bytes) -> None:
+def write(key: str, data: bytes, kind: str = KERNEL) -> None:
     """Keep `data` under `key`, whole or not at all: other processes may read and write at the same time."""
     with importing:
         import tempfile  # as hashlib below
@@ -85,7 +87,7 @@ def write(key: str, data: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=home, suffix=_PART)  # readable and writeable by this user only
         with os.fdopen(handle, "wb") as file:
             file.write(_digest(key, data) + data)
-        Path(temporary).replace(home / (key + _SUFFIX))
+        Path(temporary).replace(home / (key + kind))
         temporary = None
     except OSError:
         pass
@@ -96,14 +98,14 @@ def write(key: str, data: bytes) -> None:
 
 def count() -> int:
     """Return how many kernels are kept."""
-    return len(_kept(_SUFFIX))
+    return len(_kept(KERNEL))
 
 
 def clear() -> int:
-    """Remove every kernel that is kept, and what a killed process left behind; return how many kernels there were."""
-    for path in _kept(_PART):
+    """Remove all that is kept, and what a killed process left behind; return how many kernels there were."""
+    for path in _kept(_PART) + _kept(VERDICT):
         _remove(path)
-    return sum(_remove(path) for path in _kept(_SUFFIX))
+    return sum(_remove(path) for path in _kept(KERNEL))
 
 
 def _kept(suffix: str) -> list[Path]:

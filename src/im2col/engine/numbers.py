@@ -190,8 +190,9 @@ class Numbers:
         Parameters
         ----------
         dot : str
-            ``u1i1``: four unsigned bytes times four signed ones, exact; ``i2``: two 16-bit integers, exact; ``b2``: two
-            bfloat16s, whose denormals count as 0, as do those among the sums.
+            ``u1i1``: four unsigned bytes times four signed ones, exact; ``u1i7``: the same in several instructions,
+            exact for signed bytes of -64 to 64; ``i2``: two 16-bit integers, exact; ``b2``: two bfloat16s, whose
+            denormals count as 0, as do those among the sums.
         a, b : Value
             Vectors of 32-bit integers.
         c : Value
@@ -206,10 +207,17 @@ class Numbers:
             return self._call(f"llvm.x86.avx512bf16.dpbf16ps.{bits}", c.type, operands)
         name = {128: "sse2.pmadd.wd", 256: "avx2.pmadd.wd", 512: "avx512.pmaddw.d.512"}[bits]
         pairs = self.vector(self._ir.IntType(16), 2 * c.type.count)
+        operands = [self._b.bitcast(a, pairs), self._b.bitcast(b, pairs)]
+        if dot == "u1i7":
+            operands = [self._sums_of_two(a, b, pairs), self.numbers(1, pairs)]
         # LLVM makes one instruction of the two where the CPU has it.
-        return self._b.add(
-            c, self._call(f"llvm.x86.{name}", c.type, [self._b.bitcast(a, pairs), self._b.bitcast(b, pairs)])
-        )
+        return self._b.add(c, self._call(f"llvm.x86.{name}", c.type, operands))
+
+    def _sums_of_two(self, a: Value, b: Value, kind: Value) -> Value:
+        """Return a vector of 16-bit integers: two products each of unsigned bytes by signed ones, added and clipped."""
+        name = {8: "ssse3.pmadd.ub.sw.128", 16: "avx2.pmadd.ub.sw"}[kind.count]
+        numbers = self.byte_vector(2 * kind.count)
+        return self._call(f"llvm.x86.{name}", kind, [self._b.bitcast(a, numbers), self._b.bitcast(b, numbers)])
 
     def to_float(self, name: str, a: Value) -> Value:
         """Return 32-bit integers called `name`, as the nearest float32s."""

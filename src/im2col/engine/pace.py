@@ -27,6 +27,8 @@ class Pace(NamedTuple):
         Cycles that a tap is held up where each channel is a plane of its own, whose lines no prefetcher foresees.
     turning : (float, float)
         As `TURNING`, of an image that is copied band by band.
+    again : float
+        Cycles for a line of pixels that comes from the second level of cache again with each turn of weights from afar.
     """
 
     family: str
@@ -36,14 +38,15 @@ class Pace(NamedTuple):
     latency: int
     plane: float = 0.0
     turning: tuple[float, float] = TURNING
+    again: float = 0.0
 
 
 ZEN_1 = Pace("Zen", (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (1.0, 2.0, 4.0), 5)
 """Vectors of 32 bytes are two halves (Agner Fog, "Instruction tables", Zen 1; LLVM's X86ScheduleZnver1.td)."""
 ZEN_2 = Pace("Zen 2", (0.5, 0.5, 1.0), (0.5, 0.5, 1.0), (1.0, 1.0, 2.0), 5)
 """Agner Fog, "Instruction tables", Zen 2; LLVM's X86ScheduleZnver2.td."""
-ZEN_3 = ZEN_2._replace(family="Zen 3", latency=4, plane=1.0, turning=(0.15, 2000.0))
-"""Agner Fog, "Instruction tables", Zen 3; FMA, stores, planes and copies as measured on an EPYC of 2.5 GHz."""
+ZEN_3 = ZEN_2._replace(family="Zen 3", latency=4, plane=1.0, turning=(0.15, 2000.0), again=2.0)
+"""Agner Fog, "Instruction tables", Zen 3; FMA, stores, planes, copies and turns as measured on an EPYC of 2.5 GHz."""
 ZEN_4 = ZEN_2._replace(family="Zen 4", latency=4)
 """Vectors of 64 bytes are executed, loaded and stored as two halves (A. J. Yee, "Zen4's AVX512 Teardown", 2022)."""
 ZEN_5 = Pace("Zen 5", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.5, 0.5, 1.0), 4)

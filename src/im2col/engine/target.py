@@ -99,6 +99,8 @@ class Target(NamedTuple):
         """Return whether there is an instruction for a dot product; see `Numbers.dot`."""
         if dot == "u1i1":
             return (self.has("avx512vnni") and self.has("avx512vl")) or self.has("avxvnni")
+        if dot == "u1i7":
+            return self.vector_bytes == 32 and not self.has_dot("u1i1")
         if dot == "b2":
             return self.has("avx512bf16") and self.vector_bytes >= 64
         return self.triple.startswith("x86")

@@ -9,10 +9,12 @@ import numpy as np
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
+from ..importing import importing
 from ..memory import memoized
+from ..spec.arguments import word
 from ..spec.arrays import as_array, native
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
-from ..spec.quantization import are_zero, centred, check_bytes, zero_point
+from ..spec.quantization import are_small, are_zero, centred, check_bytes, zero_point
 from .again import run_once
 from .operation import Work, checked_bias
 from .stages import Convolution
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from ..spec.activation import ActivationArgument
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from ..spec.problem import Precision
+    from ..spec.problem import Precision, Problem
 
     Array = NDArray[Any]
 
@@ -94,8 +96,10 @@ def conv(
         ``"auto"``, or one by name: ``"implicit"`` (compiled kernels that multiply through the view of the column
         matrix, which is never made), ``"winograd"`` and ``"fft"`` (tiles of image and filters, transformed so that
         fewer products are enough: floats, stride 1, for 3 or 5 taps along an axis, or for up to 16; ``"auto"`` takes
-        them in plans alone, as filters take long to transform), ``"explicit"`` (the column matrix, block by block, then
-        BLAS), ``"reference"`` (plain loops).
+        them in plans alone, as filters take long to transform), ``"separable"`` (one pass down the columns and one
+        along the rows, for each term of kernels that are sums of few columns times rows: floats, two spatial axes,
+        filters that share no channels; ``"auto"`` looks at the weights of plans and of large images), ``"explicit"``
+        (the column matrix, block by block, then BLAS), ``"reference"`` (plain loops).
     workspace_limit : int
         Bytes that blocks of the column matrix may take, all threads together.
     out : ndarray, optional
@@ -299,12 +303,54 @@ def convolution(
         options["x_zero_point"] = zero_point("x_zero_point", x_zero_point, x_dtype)
         filters = centred(filters, w_zero_point)
         options["dtype"] = np.dtype(np.int32) if options.get("dtype") is None else options["dtype"]
+    if x_dtype.itemsize == filters.dtype.itemsize == 1:
+        options["small_weights"] = are_small(filters)
     workers, has_bias = resolve_threads(threads), bias is not None
-    shapes_and_dtypes = x_shape, filters.shape, x_dtype, filters.dtype
-    operation = _decided(*shapes_and_dtypes, has_bias, algorithm, workers, compiler.condition(), **options)
+    given_as = x_shape, filters.shape, x_dtype, filters.dtype, has_bias
+    if _may_factor(filters, options.get("groups", 1)):
+        options["kernel_rank"] = _looked_at(filters, given_as, algorithm, options)
+    operation = _decided(*given_as, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
         bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator, fixed=scales is not None)
     return Work(operation, (filters, bias, scales), (given,))
+
+
+def _may_factor(w: NDArray[Any], groups: object) -> bool:
+    """Whether kernels have two axes of several taps, numbers that factors are found of, and no channels in common."""
+    if w.ndim != 4 or w.dtype.char not in "fd" or 0 in w.shape or 1 in w.shape[2:]:
+        return False
+    return 1 in w.shape[:2] or (isinstance(groups, int) and groups == len(w))
+
+
+def _looked_at(w: NDArray[Any], given_as: tuple[Any, ...], algorithm: object, options: dict[str, Any]) -> int | None:
+    """Return the rank of kernels, where it may decide how they are convolved with."""
+    named = word(algorithm)
+    if named not in ("auto", "separable"):
+        return None
+    problem = _validated(*given_as, **options)
+    with importing:
+        from ..algorithms.separable.passes import obstacle, worth_a_look
+
+    looks = worth_a_look(problem) if named == "auto" else obstacle(problem) is None
+    if not looks:
+        return None
+    with importing:
+        from ..algorithms.separable.factors import kernel_rank
+
+    return kernel_rank(w, problem.precision)
+
+
+@memoized
+def _validated(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    w_dtype: np.dtype[Any],
+    has_bias: bool,
+    **options: Any,
+) -> Problem:
+    """Validate a convolution's arguments, all but the arrays' values."""
+    return make_problem(x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
 
 
 @memoized

@@ -13,7 +13,7 @@ from ..engine.compiler import EngineError
 from ..engine.host import require_memory
 from ..errors import DTypeError, ShapeError
 from ..memory import lazy
-from ..spec.arrays import as_array, check_output, is_registered
+from ..spec.arrays import as_array, check_output, is_registered, native
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +35,27 @@ class Input(NamedTuple):
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+
+    def checked(self, value: ArrayLike) -> Array:
+        """Return what a plan is called with as an array of the shape and dtype that it was made for.
+
+        Raises
+        ------
+        ShapeError, DTypeError
+            If it has another one.
+        """
+        name, shape, dtype = self
+        array = as_array(name, value)
+        if array.shape != shape:
+            raise ShapeError(
+                f"{name} has shape {array.shape} but the plan was made for {shape}; make a plan for each shape"
+            )
+        if array.dtype is not dtype and native(array.dtype) != dtype:
+            raise DTypeError(
+                f"{name} has dtype {array.dtype} but the plan was made for {dtype}; convert {name}, or make "
+                f"the plan with {name}_dtype={str(array.dtype)!r}"
+            )
+        return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +121,10 @@ class Operation(ABC):
     def one_call(self, arrays: Sequence[Array], weights: Weights, out: Array) -> AtOnce | None:  # noqa: ARG002 (as above)
         """Return `prepare` and `run` as one call of the engine, for arrays like these; None where it is not."""
         return None
+
+    def tuned(self, weights: Weights) -> Self:  # noqa: ARG002 (as above)
+        """Return it by the algorithm that is the fastest here, measured with these weights; itself where it cannot."""
+        return self
 
     @property
     def signature(self) -> str:

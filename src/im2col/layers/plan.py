@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 import numpy as np
 
 from ..engine import compiler
-from ..errors import ArgumentError, DTypeError, Im2colError, ShapeError, named, naming
+from ..errors import ArgumentError, Im2colError, named, naming
 from ..importing import importing
 from ..memory import lazy
-from ..spec.arrays import as_array, as_dtype, native
+from ..spec.arguments import flag
+from ..spec.arrays import as_dtype
 from ..spec.problem import keywords, refuse_unknown
 from .convolution import conv, convolution
 from .operation import own_copy
@@ -86,7 +87,7 @@ class BasePlan:
         """Check the arrays of a call, and run it."""
         operation = self._operation
         try:
-            arrays = [_checked(value, *wanted) for value, wanted in zip(values, operation.inputs, strict=True)]
+            arrays = [each.checked(value) for value, each in zip(values, operation.inputs, strict=True)]
             result = operation.result(out, arrays)  # the weights are the plan's own: no result can overwrite them
         except Im2colError as error:  # as `naming` does, which would take its time in each call
             error.name_operation(self.made_by)
@@ -145,7 +146,7 @@ class BasePlan:
     def _kernels(self) -> list[tuple[Kernel, Target]]:
         """Return the kernels that the plan runs, each once, and the CPU that they are for."""
         found: dict[tuple[Kernel, Target], None] = {}
-        for problem, algorithm, offer in self._operation.choices:
+        for problem, algorithm, offer, _ in self._operation.choices:
             if offer.kernels is None or offer.target is None:
                 way_out = "make it with algorithm='implicit'"
                 if problem.accumulator.kind == "c":
@@ -193,27 +194,6 @@ def _restored(
     """Make a plan again from what it was made of; the best algorithm may be another one here and now."""
     with naming(made_by):
         return kind(operation.decided(*spec), weights, made_by)
-
-
-def _checked(value: ArrayLike, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return what a plan is called with as an array of the shape and dtype that it was made for.
-
-    Raises
-    ------
-    ShapeError, DTypeError
-        If it has another one.
-    """
-    array = as_array(name, value)
-    if array.shape != shape:
-        raise ShapeError(
-            f"{name} has shape {array.shape} but the plan was made for {shape}; make a plan for each shape"
-        )
-    if array.dtype is not dtype and native(array.dtype) != dtype:
-        raise DTypeError(
-            f"{name} has dtype {array.dtype} but the plan was made for {dtype}; convert {name}, or make "
-            f"the plan with {name}_dtype={str(array.dtype)!r}"
-        )
-    return array
 
 
 class _OneOperand(BasePlan):
@@ -287,6 +267,7 @@ def plan(
     bias: ArrayLike | None = None,
     *,
     x_dtype: DTypeLike | None = None,
+    tune: bool = False,
     **options: Any,
 ) -> Plan:
     """Prepare a convolution once, to run it many times.
@@ -301,6 +282,11 @@ def plan(
         Added to each output map.
     x_dtype : dtype, optional
         Of the image; the weights' dtype if left out.
+    tune : bool
+        Measure the best few algorithms and ways to run them, by the model, and take the fastest: it takes about a
+        second, or as long as some calls. What was measured is kept in the cache folder, for this layer on this CPU.
+        Results are as exact as the precision asks; their last bits may be those of another algorithm on the next
+        machine.
     **options
         Every other keyword of `conv` but `out`: stride, padding, dilation, groups, padding_mode, padding_value, layout,
         activation, flip, dtype, precision, x_zero_point, w_zero_point, algorithm, workspace_limit, threads.
@@ -330,7 +316,8 @@ def plan(
     filters = own_copy("w", w)
     dtype = filters.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
     work = convolution(x_shape, dtype, filters, bias, prepared=True, **options)
-    return Plan(work.operation, work.weights, "plan")
+    operation = work.operation.tuned(work.weights) if flag("tune", tune) else work.operation
+    return Plan(operation, work.weights, "plan")
 
 
 class TransposedPlan(_OneOperand):

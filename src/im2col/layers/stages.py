@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..algorithms import choose, offer_lines
 from ..algorithms.contract import Immediate
 from ..engine.host import format_bytes
+from ..importing import importing
 from .operation import Input, Operation
 from .words import cost_words, tail_words, window_words
 
@@ -45,12 +46,21 @@ class Convolution(_OneStage):
     """A convolution: its image, its weights, bias and scales."""
 
     @classmethod
-    def decided(cls, problem: Problem, requested: str, threads: int) -> Self:
-        """Choose the algorithm of a problem."""
-        p, choice = problem, choose(problem, requested, threads)
+    def decided(cls, problem: Problem, requested: str, threads: int, tuned: bool = False) -> Self:
+        """Choose the algorithm of a problem: if it is to be tuned, that which was the fastest when measured."""
+        p, choice = problem, choose(problem, requested, threads, tuned=tuned)
         image = Input("x", p.x_shape, p.x_dtype)
-        spec = (p, requested, threads)
+        spec = (p, requested, threads, tuned)
         return cls(spec, threads, (choice,), (image,), p.output_shape, p.dtype, choice.offer.workspace_bytes)
+
+    def tuned(self, weights: Weights) -> Self:
+        """Return it by the algorithm that is the fastest here, measured with these weights if that was not done yet."""
+        with importing:
+            from ..algorithms.tuning import tune
+
+        problem, requested, threads, _ = self.spec
+        tune(problem, requested, threads, weights)
+        return self.decided(problem, requested, threads, True)
 
     def run(self, prepared: Runner, arrays: Sequence[Array], out: Array) -> None:
         """Overwrite `out`."""
@@ -67,7 +77,7 @@ class Convolution(_OneStage):
     def one_call(self, arrays: Sequence[Array], weights: Weights, out: Array) -> AtOnce | None:
         """Return `prepare` and `run` as one call of the engine, for arrays like these; None where it is not."""
         (x,), (w, bias, _), p, offer = arrays, weights, self.problem, self.choices[0].offer
-        if offer.stage is None or w is None:
+        if offer.stage is None or w is None or p.kernel_rank is not None:  # other weights may be of another rank
             return None
         view = p.layout.to_canonical
         stage = offer.stage(view(x), view(out), w.reshape(p.groups, p.filters // p.groups, *w.shape[1:], copy=False))

@@ -113,6 +113,11 @@ class Problem:
     """How much rounding an algorithm that multiplies less may add."""
     prepared: bool = False
     """Whether its weights are prepared once, for many images."""
+    small_weights: bool = False
+    """Whether its weights are known to be small, as `quantization.are_small` has it."""
+    kernel_rank: int | None = None
+    """The greatest rank of its kernels as matrices, to within the rounding that `precision` admits; None where nobody
+    looked at their values, or some are not finite."""
 
     @lazy
     def _hash(self) -> int:
@@ -228,6 +233,8 @@ def make_problem(
     workspace_limit: int = WORKSPACE_LIMIT,
     has_bias: bool = False,
     prepared: bool = False,
+    small_weights: bool = False,
+    kernel_rank: int | None = None,
     x_zero_point: int = 0,
     zero_point: int | None = None,
     names: tuple[str, str] = ("x", "w"),
@@ -246,6 +253,10 @@ def make_problem(
         Whether there will be a bias.
     prepared : bool
         Whether weights will be prepared once, for many images.
+    small_weights : bool
+        Whether the filters are small, as `quantization.are_small` has it.
+    kernel_rank : int, optional
+        Of the kernels, where their values are known.
     x_zero_point : int
         The pixel that stands for 0, which is what pads by default.
     zero_point : int, optional
@@ -298,6 +309,8 @@ def make_problem(
         zero_point=zero_point,
         precision=check_choice("precision", precision, PRECISIONS),
         prepared=prepared,
+        small_weights=small_weights,
+        kernel_rank=kernel_rank,
     )
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _LEAST, _GREATEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 """Plain numbers between them are factors without another look, which takes longer than a small layer."""
+_SMALL = 64
+"""2 · 255 · 64 is less than 2¹⁵."""
 
 
 def is_byte(dtype: np.dtype[Any]) -> bool:
@@ -56,6 +58,10 @@ def zero_point(name: str, value: object, dtype: np.dtype[Any]) -> int:
     ArgumentError
         If it is no integer, or out of range.
     """
+    if type(value) is int:  # the usual one takes no array
+        info = np.iinfo(dtype)
+        if info.min <= value <= info.max:
+            return value
     return int(_points(name, value, dtype, ()).item())
 
 
@@ -92,6 +98,8 @@ def centred(w: NDArray[Any], w_zero_point: object) -> NDArray[Any]:
     ArgumentError, ShapeError
         If a zero point does not fit.
     """
+    if w.dtype == np.int8 and type(w_zero_point) is int and w_zero_point == 0:
+        return w
     points = _points("w_zero_point", w_zero_point, w.dtype, w.shape[:1])
     if w.dtype == np.int8 and not points.any():
         return w
@@ -104,6 +112,13 @@ def centred(w: NDArray[Any], w_zero_point: object) -> NDArray[Any]:
     moved = np.empty(w.shape, np.int8 if fits else np.int16)
     np.subtract(w, each, out=moved, dtype=np.int16, casting="unsafe")  # in pieces: nothing of the size of w beside
     return moved
+
+
+def are_small(w: NDArray[Any]) -> bool:
+    """Whether weights are bytes of -64 to 64: two products of such with unsigned bytes have a sum of 16 bits."""
+    if w.dtype.kind == "b" or w.size == 0:
+        return w.dtype.itemsize == 1
+    return bool(w.dtype == np.int8 and w.min() >= -_SMALL and w.max() <= _SMALL)
 
 
 def factors(filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: ArrayLike) -> NDArray[Any]:
@@ -122,12 +137,14 @@ def factors(filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: Array
         _scale(name, value, shape)
         for name, value, shape in (("x_scale", x_scale, ()), ("w_scale", w_scale, (filters,)), ("y_scale", y_scale, ()))
     )
+    found = np.empty(filters, np.float32)
     with np.errstate(all="ignore"):
-        return np.array(np.broadcast_to(x * w / y, (filters,)), np.float32)
+        found[:] = x * w / y
+    return found
 
 
 def _scale(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    if type(value) is float and _LEAST <= value <= _GREATEST:
+    if type(value) in (float, np.float32) and _LEAST <= value <= _GREATEST:
         return np.array(value, np.float32)
     scale = own(as_array(name, value))
     if scale.dtype.kind not in "iuf":

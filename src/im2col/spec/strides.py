@@ -49,6 +49,17 @@ def row_major(shape: Sequence[int], size: int = 1) -> tuple[int, ...]:
     return dense_strides(range(len(shape)), shape, size)
 
 
+def normal(strides: Sequence[int], shape: Sequence[int], dense: Sequence[int]) -> tuple[int, ...]:
+    """Return strides in which an axis of one element has the stride that a dense array would give it.
+
+    Examples
+    --------
+    >>> normal((0, 8), (1, 3), (24, 8))
+    (24, 8)
+    """
+    return tuple(d if n == 1 else s for s, n, d in zip(strides, shape, dense, strict=True))
+
+
 def offsets(shape: Sequence[int], strides: Sequence[int]) -> NDArray[np.int64]:
     """Return the offset of every element of a strided array, in row-major order.
 

@@ -14,10 +14,12 @@ from ...importing import importing
 from ..contract import Offer, at_most
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ...engine.target import Target
     from ...spec.problem import Problem
     from ..contract import Runner
-
+    from .decide import Decision
 
 _PIXELS_A_PRODUCT = 8
 """Copied pixels for each product from which on most of a copy is made in vain."""
@@ -34,7 +36,7 @@ class Implicit:
     def compiles(self, problem: Problem) -> bool:
         """Return whether there is a kernel for its numbers, and something to multiply."""
         with importing:
-            from .decide import impossible
+            from .numbers import impossible
 
         return impossible(problem) is None
 
@@ -42,28 +44,56 @@ class Implicit:
         """Return the tile with the fewest cycles, and what it takes."""
         # These take milliseconds to import, and wait for the first problem.
         with importing:
-            from ...engine.compiler import refusal
-            from ...engine.sequence import SEQUENCE
-            from .decide import decide, obstacle
-            from .prepared import DecidedLayer, PreparedLayer
+            from .decide import decide
+            from .numbers import obstacle
 
         why_not = obstacle(problem, target)
         if why_not is not None or target is None:
             return Offer(0, str(why_not))
-        decision = decide(problem, target)
-        rank, reason, copy = _RANK, decision.reason, decision.copy
-        if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
-            rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
-        layer = DecidedLayer(problem, decision, threads)
-        refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
-        if refused is not None:
-            return Offer(0, f"the engine cannot compile its kernel ({refused})")
-        # Tables for several copies at a time are others than for dense arrays.
-        several = copy is not None and copy.images(problem.batch) > 1
-        shared = decision.making_bytes(problem.w_dtype) + (decision.table_bytes if several else 0)
-        nbytes = decision.workspace_bytes + layer.more_copied_bytes + shared
-        prepare, cycles = partial(PreparedLayer, layer), decision.cycles
-        return Offer(rank, reason, nbytes, prepare, layer.kernels, target, shared, layer.stage, cycles=cycles)
+        offer = _offered(problem, decide(problem, target), threads)
+        return offer._replace(others=partial(_others, problem, target, threads, offer.way)) if offer.rank else offer
+
+
+def _offered(problem: Problem, decision: Decision, threads: int) -> Offer[Runner]:
+    """Return what was decided as an offer."""
+    with importing:
+        from ...engine.compiler import refusal
+        from ...engine.sequence import SEQUENCE
+        from .prepared import DecidedLayer, PreparedLayer
+
+    rank, reason, copy, target = _RANK, decision.reason, decision.copy, decision.target
+    if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
+        rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
+    layer = DecidedLayer(problem, decision, threads)
+    refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
+    if refused is not None:
+        return Offer(0, f"the engine cannot compile its kernel ({refused})")
+    # Tables for several copies at a time are others than for dense arrays.
+    several = copy is not None and copy.images(problem.batch) > 1
+    shared = decision.making_bytes(problem.w_dtype) + (decision.table_bytes if several else 0)
+    nbytes = decision.workspace_bytes + layer.more_copied_bytes + shared
+    return Offer(
+        rank,
+        reason,
+        nbytes,
+        partial(PreparedLayer, layer),
+        layer.kernels,
+        target,
+        shared,
+        layer.stage,
+        cycles=decision.cycles,
+        way=decision.way,
+    )
+
+
+def _others(problem: Problem, target: Target, threads: int, taken: str) -> Iterator[Offer[Runner]]:
+    """Yield offers of all other tiles, and of other ways to read the pixels."""
+    with importing:
+        from .decide import candidates, every_tile
+
+    for made, cycles in every_tile(candidates(problem, target)):
+        if made.way != taken:
+            yield _offered(problem, made._replace(cycles=cycles), threads)
 
 
 ALGORITHM = Implicit()

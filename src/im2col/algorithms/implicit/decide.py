@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...engine.compiler import failure
 from ...engine.pace import TURNING
-from ...spec.arrays import is_registered
 from ...spec.geometry import Geometry
 from ...spec.strides import dense_strides
 from .bands import BandedCopy
 from .dots import dot_of
+from .numbers import kernel_dtype, stored_as
 from .packing import packed_at
 from .tables import Tables
 from .tiles.channel_lanes import ChannelShape
@@ -46,10 +45,6 @@ class BestTile(NamedTuple):
     shape: TileShape
     cycles: float
     others: tuple[tuple[TileShape, float], ...] = ()
-
-    def __str__(self) -> str:
-        others = "".join(f"; {shape}: {cycles:.3g}" for shape, cycles in self.others)
-        return f"{self.shape}: {self.cycles:.3g} cycles by the model{others}"
 
 
 class Decision(NamedTuple):
@@ -103,9 +98,16 @@ class Decision(NamedTuple):
     @property
     def reason(self) -> str:
         """Why it was chosen, for people."""
+        others = "".join(f"; {shape}: {cycles:.3g}" for shape, cycles in self.tile.others)
+        cycles = self.cycles if math.isfinite(self.cycles) else self.tile.cycles
+        return f"the view: {self.way}: {cycles:.3g} cycles an image by the model{others}"
+
+    @property
+    def way(self) -> str:
+        """The tile, and how pixels are read."""
         copied = f", from a copy of each image ({self.copy.why})" if self.copy else ""
         dotted = f", {self.dot.channels} channels a product" if self.dot else ""
-        return f"the view: {self.tile}{dotted}{copied}"
+        return f"{self.tile.shape}{dotted}{copied}"
 
     @property
     def widened(self) -> bool:
@@ -188,47 +190,6 @@ class Decision(NamedTuple):
         )
 
 
-def kernel_dtype(problem: Problem) -> np.dtype[Any] | None:
-    """Return the dtype that the kernels multiply in, or None where there is none."""
-    dtype = problem.accumulator
-    if dtype.kind == "f" and dtype.itemsize in (4, 8):
-        return dtype
-    if dtype.kind in "iu" and dtype.itemsize in (2, 4, 8):
-        return dtype
-    return None
-
-
-def stored_as(problem: Problem, target: Target) -> str | None:
-    """Return what the kernels store, as `Epilogue` calls it, or None where they cannot."""
-    dtype = problem.dtype
-    if problem.zero_point is not None or dtype == problem.accumulator:
-        return f"{dtype.kind}{dtype.itemsize}"
-    if dtype == np.float16:
-        return "f2" if target.has_fma else None  # the same CPUs convert halves
-    return "b2" if is_registered(dtype) and dtype.name == "bfloat16" else None
-
-
-def impossible(problem: Problem) -> str | None:
-    """Return why no CPU has kernels for a problem, or None."""
-    if 0 in (problem.batch, problem.filters, problem.channels, *problem.geometry.spatial_shape):
-        return "there is nothing to multiply"
-    if kernel_dtype(problem) is None:
-        return f"the engine has no kernel for sums of {problem.accumulator}"
-    return None
-
-
-def obstacle(problem: Problem, target: Target | None, *, stores: bool = True) -> str | None:
-    """Return why the engine cannot take a problem, or None; `stores` says whether kernels store the result's dtype."""
-    why_not = impossible(problem)
-    if why_not is not None:
-        return why_not
-    if target is None:
-        return f"the engine cannot be used ({failure()})"
-    if stores and stored_as(problem, target) is None:
-        return f"the engine cannot store {problem.dtype} on this CPU"
-    return None
-
-
 def decide(problem: Problem, target: Target) -> Decision:
     """Return the decision with the fewest cycles, of those that a problem and a CPU allow."""
     made, cycles = min(candidates(problem, target), key=lambda pair: pair[1])
@@ -275,6 +236,18 @@ def candidates(problem: Problem, target: Target, kinds: Sequence[Any] | None = N
     return found
 
 
+def every_tile(ways: Sequence[tuple[Decision, float]]) -> list[tuple[Decision, float]]:
+    """Return decisions for each tile of each way to read pixels, and their cycles, the fewest first."""
+    found = []
+    for best, cycles in ways:
+        view, group, target, dot = best.view, best.group, best.target, best.dot and best.dot.name
+        for kind in KINDS if view.size > 1 else (WindowShape,):
+            for tile in kind.candidates(view, group, target, dot):
+                own = tile.cycles(view, group, target)
+                found.append((best._replace(tile=BestTile(tile, own)), cycles - best.tile.cycles + own))
+    return sorted(found, key=lambda pair: pair[1])
+
+
 def _widens(problem: Problem) -> bool:
     """Whether pixels are bytes that lie as kernels read them, and sums of products of bytes are exact in float32."""
     bytes_in = all(dtype.kind in "iu" and dtype.itemsize == 1 for dtype in (problem.x_dtype, problem.w_dtype))
@@ -301,7 +274,7 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
         if lanes is None:
             return None
         view = view_of(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides, modes)
-        tile = best_tile(view, group, target, dot is not None, kinds)
+        tile = best_tile(view, group, target, dot.name if dot else None, kinds)
         if tile is None:
             return None
         kernel = way.dtype, way.packed_dtype, way.offset if way.widened else 0, dot, epilogue
@@ -373,7 +346,7 @@ def _lane_strides(strides: tuple[int, ...], dot: Dot | None) -> tuple[int, ...] 
     return (strides[0], 4, *strides[2:]) if strides[1] == dot.dtype.itemsize else None
 
 
-def best_tile(view: View, group: GroupShape, target: Target, dot: bool, kinds: Sequence[Any]) -> BestTile | None:
+def best_tile(view: View, group: GroupShape, target: Target, dot: str | None, kinds: Sequence[Any]) -> BestTile | None:
     """Return the tile with the fewest cycles, or None if there is none.
 
     Parameters
@@ -381,8 +354,8 @@ def best_tile(view: View, group: GroupShape, target: Target, dot: bool, kinds: S
     view : View
     group : GroupShape
     target : Target
-    dot : bool
-        Whether each lane holds several channels.
+    dot : str or None
+        What a lane holds, if it is several channels; see `Numbers.dot`.
     kinds : sequence of type
         Of the tiles that are compared.
     """

@@ -60,9 +60,10 @@ def dot_of(problem: Problem, target: Target) -> Dot | None:
 def _integer_dot(problem: Problem, target: Target) -> Dot:
     x, w, point = problem.x_dtype, problem.w_dtype, problem.x_zero_point
     whole = problem.groups == 1 or problem.group_channels % 4 == 0
-    if x.itemsize == w.itemsize == 1 and w != np.uint8 and whole and target.has_dot("u1i1"):
+    of_bytes = "u1i7" if problem.small_weights and target.has_dot("u1i7") else "u1i1"
+    if x.itemsize == w.itemsize == 1 and w != np.uint8 and whole and target.has_dot(of_bytes):
         shift = 128 if x == np.int8 else 0
-        return Dot("u1i1", 4, np.dtype(np.uint8), shift, point + shift)
+        return Dot(of_bytes, 4, np.dtype(np.uint8), shift, point + shift)
     return Dot("i2", 2, np.dtype(np.int16), -point)
 
 
@@ -85,14 +86,18 @@ def interleaved(w: NDArray[Any], dot: Dot, threads: int) -> NDArray[Any]:
         pairs = w.reshape(filters, channels // dot.channels, dot.channels, *kernel, copy=False)
         return np.moveaxis(pairs, 2, -1)
     blocks = -(-channels // dot.channels)
-    narrow = dot.dtype if dot.name != "u1i1" else np.dtype(np.int8)
-    last = np.moveaxis(w, 1, -1)
+    narrow = np.dtype(np.int8) if dot.dtype == np.uint8 else dot.dtype
+    last = w.transpose(0, *range(2, w.ndim), 1)
     if w.dtype == narrow and channels % dot.channels == 0 and last.strides[-1] == w.itemsize:
-        return np.moveaxis(last.view(np.int32), -1, 1)
+        return _channels_second(last.view(np.int32))
     filled = scratch.empty((filters, *kernel, blocks * dot.channels), narrow)
     filled[..., channels:] = 0
     gather.copy(filled[..., :channels], last, threads)
-    return np.moveaxis(filled.view(np.int32), -1, 1)
+    return _channels_second(filled.view(np.int32))
+
+
+def _channels_second(w: NDArray[Any]) -> NDArray[Any]:
+    return w.transpose(0, w.ndim - 1, *range(1, w.ndim - 1))
 
 
 def corrected(bias: NDArray[Any] | None, w: NDArray[Any], dot: Dot, dtype: np.dtype[Any]) -> NDArray[Any] | None:

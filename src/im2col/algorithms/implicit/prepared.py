@@ -15,6 +15,7 @@ from ...engine.host import require_memory
 from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
+from ...spec.strides import normal
 from .dots import corrected, interleaved
 from .packing import pack
 from .view import LINE, Copy
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from .view import GroupShape, View
 
 Strides = tuple[int, ...]
+_FEW_CHANNELS = 4
+"""Side by side, up to which they are copied one by one: a loop over so few numbers costs more than they do."""
 _MOST_STEPS = 2048
 """Of a list that copies band by band: it is made in milliseconds, and a call for each list costs nothing beside it."""
 
@@ -207,7 +210,7 @@ class PreparedLayer:
     def _some(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Convolve images together, through a copy where one is needed; one by one where that is not foreseen."""
         strides, out_strides = (
-            _normal(view.strides, view.shape, dense) for view, dense in zip((x, out), self._strides, strict=True)
+            normal(view.strides, view.shape, dense) for view, dense in zip((x, out), self._strides, strict=True)
         )
         dense = self._strides[1]
         copy, images, calls_for = self._copy, len(x), self._calls_for
@@ -322,8 +325,11 @@ def _moved(value: Any, copy: Copy) -> Any:
 
 
 def _convert(to: NDArray[Any], source: NDArray[Any], offset: int, threads: int) -> None:
-    """Copy pixels into another dtype, moved by an offset."""
-    if to.dtype == np.uint8:
+    """Copy pixels (N, C, *spatial) into another dtype, moved by an offset."""
+    if 1 < to.shape[1] <= _FEW_CHANNELS and to.strides[1] == to.itemsize:
+        for c in range(to.shape[1]):
+            _convert(to[:, c : c + 1], source[:, c : c + 1], offset, threads)
+    elif to.dtype == np.uint8:
         # int8 becomes uint8: 128 more is the sign bit turned over.
         gather.copy(to, source.view(np.uint8), threads)
         if offset:
@@ -335,8 +341,3 @@ def _convert(to: NDArray[Any], source: NDArray[Any], offset: int, threads: int) 
     else:
         with np.errstate(all="ignore"):
             np.copyto(to, source, casting="unsafe")
-
-
-def _normal(strides: Strides, shape: tuple[int, ...], dense: Strides) -> Strides:
-    """Return strides in which an axis of one element has the stride that a dense array would give it."""
-    return tuple(d if n == 1 else s for s, n, d in zip(strides, shape, dense, strict=True))

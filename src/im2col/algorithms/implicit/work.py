@@ -132,6 +132,23 @@ class Calls:
         (ranges,), keep = self._ranges, [self._tables, copies]
         return [Round(copies.steps), *self._rounds(ranges, keep, at, room=(WEIGHTS, 0))], keep
 
+    def of_rows(
+        self, rows: Sequence[tuple[int, int]], groups: tuple[int, int], at: Starts
+    ) -> tuple[list[Step], object]:
+        """Return the calls of the only task for some rows of each run's table, and what is to be kept for them.
+
+        Parameters
+        ----------
+        rows : sequence of (int, int)
+            Of each run.
+        groups : (int, int)
+            Those of the layer that are computed, where kernels loop over groups.
+        at : Starts
+        """
+        (ranges,), keep = self._ranges, [self._tables]
+        some = groups if self._tables.groups > 1 else ranges.groups
+        return self._calls(ranges._replace(groups=some), keep, at, rows=rows), keep
+
     def part_by_part(
         self, before: Copies, parts: Sequence[tuple[int, int, Copies]], nbytes: Sequence[int], at: Starts
     ) -> tuple[list[Round], object]:

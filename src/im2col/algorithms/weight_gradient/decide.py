@@ -15,7 +15,7 @@ import numpy as np
 from ...engine.boxes import box_steps
 from ...spec.layout import BATCH, CHANNEL
 from ...spec.strides import dense_strides, offsets
-from ..implicit.decide import kernel_dtype
+from ..implicit.numbers import kernel_dtype
 from ..implicit.packing import FilterBlocks, PackedAt, split_evenly, vector_blocks
 from ..implicit.tables import Tables, TileRun, job_table
 from ..implicit.tiles import cycles as model

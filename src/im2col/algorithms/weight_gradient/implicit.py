@@ -28,7 +28,7 @@ class Implicit:
     def compiles(self, problem: Problem) -> bool:
         """Return whether there is a kernel for its numbers, and something to multiply."""
         with importing:
-            from ..implicit.decide import impossible
+            from ..implicit.numbers import impossible
 
         return impossible(problem) is None
 
@@ -37,7 +37,7 @@ class Implicit:
         with importing:
             from ...engine.compiler import refusal  # these take milliseconds to import
             from ...engine.sequence import SEQUENCE
-            from ..implicit.decide import obstacle
+            from ..implicit.numbers import obstacle
             from .decide import decide_gradient
             from .prepared import DecidedGradient, DecidedRows, PreparedGradient, PreparedRows
             from .rows import decide_rows

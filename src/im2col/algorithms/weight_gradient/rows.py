@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...spec.strides import dense_strides, offsets
-from ..implicit.decide import kernel_dtype
+from ..implicit.numbers import kernel_dtype
 from ..implicit.packing import FilterBlocks, PackedAt, vector_blocks
 from ..implicit.tables import Tables, TileRun, job_table
 from ..implicit.tiles.gradient_rows import JOB, RowTile, gradient_rows

@@ -54,7 +54,7 @@ class ChannelShape(NamedTuple):
         return f"channels along the lanes, {self.positions} positions × {self.vectors} × {self.lanes} channels"
 
     @classmethod
-    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[ChannelShape]:
+    def candidates(cls, view: View, group: GroupShape, target: Target, dot: str | None) -> Iterator[ChannelShape]:
         """Yield the tiles that fit the registers and the layer: a depthwise one whose channels lie side by side."""
         depthwise = group.channels == group.filters == 1 < group.groups
         if dot or not depthwise or view.channel != view.size or view.out_filter != view.out_size:

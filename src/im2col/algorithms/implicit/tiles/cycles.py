@@ -136,6 +136,18 @@ def shared(positions: int) -> tuple[int, int]:
     return -(-positions // _SHARED), max(1, _SHARED // positions)
 
 
+def again(view: View, group: GroupShape, positions: int, target: Target) -> float:
+    """Return the cycles that a tap waits for its pixels where all tiles take turns with weights from afar.
+
+    Each turn reads them again, once for all columns of the window: the first level of cache has them no longer, as soon
+    as a sibling thread on the core wants some of it.
+    """
+    g = view.geometry
+    if not from_afar(group.channels * g.taps * group.filters * view.size, target.caches):
+        return 0.0
+    return _lines(view, positions) / g.kernel_size[-1] * target.pace.again
+
+
 def _lines(view: View, positions: int) -> float:
     """Return how many lines of the cache a tap reads."""
     step = abs(view.pixel[-1]) * view.geometry.stride[-1]
@@ -194,6 +206,14 @@ def fused_registers(target: Target) -> int:
     So 4 positions × 3 vectors take the 16 registers of AVX2. Dot products may leave their sum to another instruction.
     """
     return target.vector_registers - 1 if target.has_fma and not target.is_arm else registers(target)
+
+
+def dot_registers(target: Target, dot: str) -> int:
+    """Return the vector registers for sums and operands of dot products, called as `Numbers.dot` does.
+
+    One that is made of several instructions keeps a constant in another.
+    """
+    return registers(target) - (dot == "u1i7")
 
 
 def lane_counts(full: int) -> tuple[int, ...]:

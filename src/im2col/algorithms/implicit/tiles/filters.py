@@ -62,7 +62,7 @@ class FilterShape(NamedTuple):
         return f"filters along the lanes, {self.positions} positions × {self.vectors} × {self.lanes} filters"
 
     @classmethod
-    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[FilterShape]:
+    def candidates(cls, view: View, group: GroupShape, target: Target, dot: str | None) -> Iterator[FilterShape]:
         """Yield the tiles that fit the registers and the layer."""
         transposed = view.out_filter != view.out_size
         if transposed and not view.spread:
@@ -70,7 +70,7 @@ class FilterShape(NamedTuple):
         for lanes in model.lane_counts(target.vector_bytes // view.size):
             for vectors in range(1, min(model.MOST_VECTORS, -(-group.filters // lanes)) + 1):
                 # The sums, a tap's weights, and one pixel, which the product itself broadcasts for a single vector.
-                room = model.registers(target) if dot else model.fused_registers(target)
+                room = model.dot_registers(target, dot) if dot else model.fused_registers(target)
                 positions = min(model.MOST_POSITIONS, (room - vectors) // vectors)
                 sizes = [positions]
                 few = positions > model.FEW_POSITIONS
@@ -95,7 +95,7 @@ class FilterShape(NamedTuple):
                 loads = (vectors + size) * target.load_cycles(nbytes) * model.LOADS_TOGETHER
                 tap = max(products, loads + model.arriving(view, group, weights, size, target)) + model.TAP_CYCLES
                 tap += model.waiting(view, weights, size, target, part) + model.lost(view, group, weights, size, target)
-                tap += model.held_up(view, group, target)
+                tap += model.held_up(view, group, target) + model.again(view, group, size, target)
                 tap *= model.conflicts(view.pixel[-1] * g.stride[-1], size, target)
                 store = vectors * self._store_cycles(size, view, target)
                 if self.transposed:  # each filter has a line of its own

@@ -71,11 +71,11 @@ class PositionShape(NamedTuple):
     def __str__(self) -> str:
         return (
             f"positions along the lanes, {self.filters} filters × {self.rows} rows × {self.vectors} × {self.lanes} "
-            "positions"
+            f"positions{', columns shuffled' * self.shuffled}{', rows walked' * self.tall}"
         )
 
     @classmethod
-    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[PositionShape]:
+    def candidates(cls, view: View, group: GroupShape, target: Target, dot: str | None) -> Iterator[PositionShape]:
         """Yield the tiles that fit the registers and the layer: one whose rows of pixels and results are dense."""
         g = view.geometry
         if dot or view.pixel[-1] != view.size or not view.spread or g.stride[-1] > _MOST_STRIDE:

@@ -50,7 +50,7 @@ class TileShape(Protocol):
     """The tile that a layer was given: what lies along its lanes, and how large it is.
 
     Its class has ``candidates(view, group, target, dot)``, which yields the tiles that fit a layer and the registers;
-    with `dot`, each lane holds several channels.
+    with `dot`, called as `Numbers.dot` does, each lane holds several channels.
     """
 
     @property

@@ -75,11 +75,11 @@ class WindowShape(NamedTuple):
         what = "channels" if self.filters == 1 else "filters"
         return (
             f"{what} along the lanes, whole windows, {self.rows} rows × {self.positions} positions × {self.lanes} "
-            f"{what}"
+            f"{what}{', weights kept' * self.keeps}"
         )
 
     @classmethod
-    def candidates(cls, view: View, group: GroupShape, target: Target, dot: bool) -> Iterator[WindowShape]:
+    def candidates(cls, view: View, group: GroupShape, target: Target, dot: str | None) -> Iterator[WindowShape]:
         """Yield the tiles that fit the registers and the layer: one of groups, of small windows on one plane."""
         g = view.geometry
         if dot or group.groups == 1 or g.ndim > 2 or view.channel != view.size or view.out_filter != view.out_size:

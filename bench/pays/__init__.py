@@ -1,0 +1,1 @@
+"""When each algorithm pays: their speeds, by the size of the kernel."""

@@ -1,0 +1,72 @@
+"""Kernels that are columns times rows: one pass along each axis, through the engine's view.
+
+The values of the filters decide whether it pays, so a problem says what rank their kernels have. `factors` finds it and
+what a precision admits, `passes` decides how the two passes run, and `prepared` runs them band by band.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...importing import importing
+from ..contract import ONLY_BY_NAME, Offer
+
+if TYPE_CHECKING:
+    from ...engine.target import Target
+    from ...spec.problem import Problem
+    from ..contract import Runner
+
+_RANK = 20
+"""Of the view, too: the one with fewer cycles is taken."""
+
+
+class Separable:
+    """Pairs of passes, through the engine: kernels of two axes, floats, filters that share no channels."""
+
+    name = "separable"
+
+    def best_rank(self, problem: Problem) -> int:
+        """Return that of the view, where the kernels have fewer pairs of factors than cost more than they save."""
+        if problem.kernel_rank is None:
+            return ONLY_BY_NAME
+        with importing:
+            from .factors import most_worthwhile
+
+        return _RANK if problem.kernel_rank <= most_worthwhile(*problem.geometry.kernel_size) else ONLY_BY_NAME
+
+    def compiles(self, problem: Problem) -> bool:
+        """Return whether there are passes for it."""
+        return problem.kernel_rank is not None
+
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
+        """Return the passes with the fewest cycles, and what they take."""
+        with importing:
+            from ...engine.compiler import failure, refusal
+            from ...engine.sequence import SEQUENCE
+            from .passes import decide, obstacle
+            from .prepared import DecidedPasses, PreparedPasses
+
+        why_not = obstacle(problem)
+        if why_not is not None:
+            return Offer(0, why_not)
+        if problem.kernel_rank is None:
+            return Offer(0, "the values of the filters are not known here, too few to be looked at, or not finite")
+        if target is None:
+            return Offer(0, f"the engine cannot be used ({failure()})")
+        passes = decide(problem, target)
+        if passes is None:
+            layout, stride = problem.layout.axes, problem.geometry.stride
+            return Offer(0, f"no tile makes passes over images of layout {layout!r} with strides of {stride}")
+        layer, rank = DecidedPasses(problem, passes, threads), self.best_rank(problem)
+        refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
+        if refused is not None:
+            return Offer(0, f"the engine cannot compile its kernel ({refused})")
+        reason = passes.reason
+        if rank == ONLY_BY_NAME:
+            reason = f"kernels of rank {problem.kernel_rank} cost more than they save"
+        prepare = partial(PreparedPasses, layer)
+        return Offer(rank, reason, layer.workspace_bytes, prepare, layer.kernels, target, cycles=passes.cycles)
+
+
+ALGORITHM = Separable()
