@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from im2col import ArgumentError, conv, plan, plan_input_gradient
+from im2col.algorithms import registry
 from im2col.algorithms.fft.butterflies import both_spectra, both_transposed, instructions, spectrum, transposed
 from im2col.algorithms.fft.passes import elements
 from im2col.algorithms.fft.spectra import FAMILY, SIZES, Spectra
@@ -20,7 +21,7 @@ from im2col.algorithms.tiled.decide import Cut, Decision, admitted
 from im2col.algorithms.tiled.prepared import PreparedTiles
 from im2col.algorithms.tiled.tiling import Tiling
 from im2col.engine.compiler import assembly
-from im2col.engine.target import NAMED
+from im2col.engine.target import NAMED, host
 from im2col.spec.problem import make_problem
 
 from .kit.memory import PAGE, against_forbidden_pages, in_room
@@ -273,6 +274,17 @@ def test_plans_alone_are_made_of_spectra_unasked() -> None:
     assert plan((1, 3, 56, 56), np.ones((64, 3, 7, 7), "f4"), padding=3).algorithm == "implicit"
     assert plan((1, 512, 7, 7), np.ones((512, 512, 7, 7), "f4"), padding=3).algorithm == "implicit"
     assert conv(x, w, padding=3).tobytes() == conv(x, w, padding=3, algorithm="implicit").tobytes()
+
+
+def test_tiles_of_other_sizes_are_offered_to_tuning() -> None:
+    """Each is a way of its own, about in the order of cycles."""
+    problem = make_problem((1, 64, 56, 56), (64, 64, 5, 5), FLOAT, FLOAT, padding=2)
+    offer = registry()["fft"].offer(problem, host(), 1)
+    assert offer.others is not None
+    found = [offer, *offer.others()]
+    assert [each.way for each in found[:1]] == [offer.reason.split(",")[0]]
+    assert len({each.way for each in found}) == len(found) == len([size for size in SIZES if size > 5])
+    assert all(a.cycles <= 1.5 * b.cycles for a, b in itertools.pairwise(found))
 
 
 def test_gradients_by_spectra() -> None:

@@ -13,15 +13,19 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...importing import importing
 from ..contract import ONLY_BY_NAME, Offer, offer_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ...engine.target import Target
     from ...spec.problem import Problem
     from ..contract import Runner
+    from .decide import Decision
     from .transform import Family
 
 _RANK = 20
@@ -56,11 +60,9 @@ class Tiled:
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
         """Return the tiles with the fewest cycles, and what they take."""
         with importing:
-            from ...engine.compiler import failure, refusal
-            from ...engine.sequence import SEQUENCE
+            from ...engine.compiler import failure
             from ..implicit import ALGORITHM as DIRECT
             from .decide import admitted, decide, obstacle, possible
-            from .prepared import DecidedTiles, PreparedTiles
 
         family = self.family()
         why_not = obstacle(problem, family)
@@ -80,9 +82,38 @@ class Tiled:
         if direct.rank == 0:
             return Offer(0, f"what is not finite has to be computed directly, but {direct.reason}")
         decision, cycles = decide(problem, family, target, threads)
+        offer = self._offered(problem, decision, cycles, direct, threads)
+        others = partial(self._others, problem, target, direct, threads)
+        return offer._replace(others=others) if offer.rank else offer
+
+    def _others(self, problem: Problem, target: Target, direct: Offer[Runner], threads: int) -> Iterator[Offer[Runner]]:
+        """Yield offers of tiles of other sizes."""
+        with importing:
+            from .decide import decisions
+
+        for decision, cycles in islice(decisions(problem, self.family(), target, threads), 1, None):
+            yield self._offered(problem, decision, cycles, direct, threads)
+
+    def _offered(
+        self, problem: Problem, decision: Decision, cycles: float, direct: Offer[Runner], threads: int
+    ) -> Offer[Runner]:
+        """Return what was decided as an offer."""
+        with importing:
+            from ...engine.compiler import refusal
+            from ...engine.sequence import SEQUENCE
+            from .prepared import DecidedTiles, PreparedTiles
+
         layer = DecidedTiles(problem, decision, threads, direct)
-        refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
+        refused = refusal(lambda: (SEQUENCE, *layer.kernels()), decision.target)
         if refused is not None:
             return Offer(0, f"the engine cannot compile its kernel ({refused})")
-        prepare, rank = partial(PreparedTiles, layer), self.best_rank(problem)
-        return Offer(rank, decision.reason, layer.workspace_bytes, prepare, layer.kernels, target, cycles=cycles)
+        return Offer(
+            self.best_rank(problem),
+            decision.reason,
+            layer.workspace_bytes,
+            partial(PreparedTiles, layer),
+            layer.kernels,
+            decision.target,
+            cycles=cycles,
+            way=decision.way,
+        )

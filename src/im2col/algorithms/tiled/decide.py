@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...memory import lazy
@@ -15,6 +16,8 @@ from .product import Product
 from .tiling import Tiling, tiles_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
     from ...engine.compiler import Kernel
@@ -132,11 +135,15 @@ class Decision:
         return (out_strides[-1] if self.transposed else out_strides[1]) == size
 
     @property
+    def way(self) -> str:
+        """How large tiles are."""
+        return f"tiles of {'×'.join(map(str, self.tiling.transform.results))} results"
+
+    @property
     def reason(self) -> str:
         """Why it was chosen, for people."""
-        sizes = "×".join(map(str, self.tiling.transform.results))
         fewer, most = saved(self.tiling), max(map(tiles_of, self.boxes))
-        return f"tiles of {sizes} results, {most} a block: {fewer:.2g} times fewer products"
+        return f"{self.way}, {most} a block: {fewer:.2g} times fewer products"
 
 
 def saved(tiling: Tiling) -> float:
@@ -189,21 +196,30 @@ def worthwhile(problem: Problem) -> bool:
 
 
 def decide(problem: Problem, family: Family, target: Target, threads: int) -> tuple[Decision, float]:
-    """Return the tiles with the fewest cycles, of those that the precision admits, and the cycles of one image.
+    """Return the tiles with the fewest cycles, of those that the precision admits, and the cycles of one image."""
+    return next(decisions(problem, family, target, threads))
+
+
+def decisions(problem: Problem, family: Family, target: Target, threads: int) -> Iterator[tuple[Decision, float]]:
+    """Yield tiles of each size that the precision admits, those with the fewest cycles first.
 
     How large tiles are decides bits, and so depends on neither the batch nor the threads; blocks may.
     """
     one = dataclasses.replace(problem, batch=1)
-    tilings = possible(one, family)
-    cuts = [Cut(tiling, blocks) for tiling in tilings for blocks in possible_blocks(one, tiling, 1)]
-    best = min(cuts, key=lambda cut: estimate(one, target, *cut))
-    found = Decision(one, target, best)
-    cycles = (found.products_cycles + around(one, target, *best)) * _MARGIN
-    if problem.batch > 1 or threads > 1:
-        tiling = best.tiling._replace(batch=problem.batch)
-        ways = possible_blocks(problem, tiling, threads)
-        found = Decision(problem, target, Cut(tiling, min(ways, key=lambda b: around(problem, target, tiling, b))))
-    return found, cycles
+    cycles = partial(estimate, one, target)
+    cuts = [
+        min((Cut(tiling, blocks) for blocks in possible_blocks(one, tiling, 1)), key=lambda cut: cycles(*cut))
+        for tiling in possible(one, family)
+    ]
+    for cut in sorted(cuts, key=lambda cut: cycles(*cut)):
+        found = Decision(one, target, cut)
+        total = (found.products_cycles + around(one, target, *cut)) * _MARGIN
+        if problem.batch > 1 or threads > 1:
+            tiling = cut.tiling._replace(batch=problem.batch)
+            ways = possible_blocks(problem, tiling, threads)
+            blocks = min(ways, key=partial(around, problem, target, tiling))
+            found = Decision(problem, target, Cut(tiling, blocks))
+        yield found, total
 
 
 def possible(problem: Problem, family: Family) -> list[Tiling]:
