@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..memory import lazy
 from .labels import letter, short
 from .plane import Axis, Plane, axis
+from .separable import Factors
 from .text import Text
+from .winograd import Tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +56,16 @@ class PanelBuilder:
         one = Axis(1, (0,), "")
         steps = {name: (at, 0, 0) for name, at in coordinates.items()}
         return str(np.asarray(self.plane(what, (0, 0), (), one, one, steps).text)[0, 0])
+
+    @lazy
+    def tiles(self) -> Tiles:
+        """The layer's tiles, in chapters that are drawn only where it has some."""
+        return Tiles(self.layer)
+
+    @lazy
+    def factors(self) -> Factors:
+        """The kernel's factors, in chapters that are drawn only where it has some."""
+        return Factors(self.layer)
 
     # Values and labels, by coordinates.
 
@@ -103,13 +116,19 @@ class PanelBuilder:
             return c["pixel"]
         if what.startswith("entry"):
             return np.asarray(self.layer.position_pixels[c["position"]] + self.layer.tap_pixels[c["tap"]])
-        return None
+        if what == "tile-entry":
+            return self.tiles.pixel(c["tile"], c["element"])
+        return self.factors.pixel(c["place"], c["down"]) if what == "factor-entry" else None
 
     def _values(self, what: str, c: dict[str, NDArray[np.int64]]) -> Any:
         layer = self.layer
         pixel = self._pixels_of(what, c)
-        if what in {"pixel", "entry"}:
+        if what in {"pixel", "tile-pixel", "entry"}:
             return layer.pixels[c["image"], pixel]
+        if what.startswith("tile-"):
+            return self.tiles.value(what, c)
+        if what.startswith("factor-"):
+            return self.factors.value(what, c)
         if what == "weight":
             return layer.flat_weights[c["tap"], c["filter"]]
         if what == "output":
@@ -149,7 +168,10 @@ class PanelBuilder:
 
     def _padding(self, what: str, c: dict[str, NDArray[np.int64]], shape: tuple[int, int]) -> NDArray[np.bool_]:
         pixel = self._pixels_of(what, c)
-        return np.zeros(shape, bool) if pixel is None else np.broadcast_to(self.layer.is_padding(pixel), shape)
+        if pixel is None:
+            return np.zeros(shape, bool)
+        beyond = pixel < 0  # a tile may reach beyond the padding
+        return np.broadcast_to(beyond | self.layer.is_padding(np.where(beyond, 0, pixel)), shape)
 
     def _channel(self, c: dict[str, NDArray[np.int64]], shape: tuple[int, int]) -> NDArray[np.int64]:
         layer = self.layer
@@ -176,11 +198,9 @@ class PanelBuilder:
     def _letter(self, what: str, cell: dict[str, int]) -> str:
         """Return a cell's letter, or "" where it shows a number all the same."""
         layer, g = self.layer, self.layer.geometry
-        pixel = cell.get("pixel")
-        if what == "entry":
-            pixel = int(layer.position_pixels[cell["position"]] + layer.tap_pixels[cell["tap"]])
-        if what in {"pixel", "entry", "sum", "mean"} and pixel is not None:
-            channel, *padded = (int(a) for a in np.unravel_index(pixel, layer.padded_shape))
+        found = self._pixels_of(what, {name: np.array(at) for name, at in cell.items()})
+        if found is not None and found >= 0 and what not in {"address", "entry-address", "count"}:
+            channel, *padded = (int(a) for a in np.unravel_index(found, layer.padded_shape))
             axes = [int(source[at]) for source, at in zip(layer.axis_sources, padded, strict=True)]
             if any(a >= n for a, n in zip(axes, g.spatial_shape, strict=True)):
                 return ""

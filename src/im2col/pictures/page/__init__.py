@@ -68,7 +68,7 @@ def page_html(
         "labels": labels,
         "selection": {"image": selection.image, "position": selection.position, "filter": selection.filter},
         "languages": {name: _words(name) for name in languages()},
-        "chapters": {name: {"scope": one.scope, "parts": one.parts} for name, one in chapters().items()},
+        "chapters": {name: one._asdict() for name, one in chapters().items()},
         "layer": {
             "batch": layer.batch,
             "channels": layer.channels,

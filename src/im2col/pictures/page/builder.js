@@ -4,6 +4,8 @@
 import { letter, short } from "./labels.js";
 import { combinations, prod, unravel } from "./geometry.js";
 import { Plane, axis, sentence } from "./scene.js";
+import { factorsOf } from "./separable.js";
+import { tilesOf } from "./winograd.js";
 
 /** Rows or columns of a table that are shown whole. */
 export const LONGEST_AXIS = 48;
@@ -28,6 +30,16 @@ export class Builder {
     return new Plane(this, { place, what, label, rows, columns, mode, coordinates, row_headers, column_headers });
   }
 
+  /** The layer's tiles, in chapters that are drawn only where it has some. */
+  get tiles() {
+    return tilesOf(this.layer);
+  }
+
+  /** The kernel's factors, in chapters that are drawn only where it has some. */
+  get factors() {
+    return factorsOf(this.layer);
+  }
+
   // Values and labels of a cell, by its coordinates.
 
   /** Return all that a cell shows. */
@@ -37,7 +49,7 @@ export class Builder {
       text: this.text(what, at),
       value: this.isBlank(what, at) ? 0 : this.value(what, at),
       channel: this.channel(at),
-      padding: pixel !== null && this.layer.isPadding(pixel),
+      padding: pixel !== null && (pixel < 0 || this.layer.isPadding(pixel)), // a tile may reach beyond the padding
       blank: this.isBlank(what, at),
     };
   }
@@ -45,14 +57,19 @@ export class Builder {
   /** Return the pixel that a cell shows, null where it shows none. */
   pixelOf(what, at) {
     if ("pixel" in at) return at.pixel;
-    return what.startsWith("entry") ? this.layer.positionPixel(at.position) + this.layer.tapPixel(at.tap) : null;
+    if (what.startsWith("entry")) return this.layer.positionPixel(at.position) + this.layer.tapPixel(at.tap);
+    if (what === "tile-entry") return this.tiles.pixel(at.tile, at.element);
+    return what === "factor-entry" ? this.factors.pixel(at.place, at.down) : null;
   }
 
   /** Return a cell's number. */
   value(what, at) {
     const { layer } = this;
+    if (what.startsWith("tile-") && what !== "tile-pixel") return this.tiles.value(what, at);
+    if (what.startsWith("factor-")) return this.factors.value(what, at);
     switch (what) {
       case "pixel":
+      case "tile-pixel":
       case "entry":
         return layer.pixel(at.image, this.pixelOf(what, at));
       case "weight":
@@ -101,8 +118,9 @@ export class Builder {
   letter(what, at) {
     const { layer } = this;
     const g = layer.geometry;
-    if (["pixel", "entry", "sum", "mean"].includes(what)) {
-      const [channel, ...padded] = unravel(this.pixelOf(what, at), layer.paddedShape);
+    const pixel = this.pixelOf(what, at);
+    if (pixel !== null && pixel >= 0 && !["address", "entry-address", "count"].includes(what)) {
+      const [channel, ...padded] = unravel(pixel, layer.paddedShape);
       const axes = padded.map((at, i) => layer.axisSources[i][at]); // a copy in the padding has its pixel's letter
       const found = [channel, ...axes];
       const isEmpty = (what === "sum" || what === "mean") && !layer.count(found);
