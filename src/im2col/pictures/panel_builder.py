@@ -167,6 +167,8 @@ class PanelBuilder:
         return np.asarray(np.broadcast_to(~reads[c["filter"], c["tap"]], shape))
 
     def _padding(self, what: str, c: dict[str, NDArray[np.int64]], shape: tuple[int, int]) -> NDArray[np.bool_]:
+        if what == "tile-result":
+            return np.broadcast_to(self.tiles.position(c["tile"], c["result"]) < 0, shape)
         pixel = self._pixels_of(what, c)
         if pixel is None:
             return np.zeros(shape, bool)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from .panel_builder import PanelBuilder, Steps
 
+MOST_STOPS = 24
+"""Rows of a thin matrix that are shown whole."""
+
 # --- tiles: the image cut with larger windows, transformed, multiplied value by value, transformed back
 
 
@@ -60,7 +63,7 @@ def _factor(b: PanelBuilder, kind: str, what: str, side: int) -> Panel:
 
 def _rest(b: PanelBuilder) -> Panel:
     steps: Steps = {"tap": window_steps(b, 0), "filter": (0, 0, 0)}
-    return _alone(b, "rest", "factor-rest", window_axes(b, 1), steps)
+    return _alone(b, "kernel-rest", "factor-rest", window_axes(b, 1), steps)
 
 
 def _alone(b: PanelBuilder, kind: str, what: str, sides: tuple[Axis, Axis], steps: Steps) -> Panel:
@@ -76,9 +79,9 @@ def _pass(b: PanelBuilder, kind: str, what: str, down: str, across: str) -> Pane
     taps = (None, None) if tap is None else divmod(tap, width)
     axes = {
         "": ONE,
-        "position": b.positions("rows"),
+        "position": b.positions("rows", MOST_STOPS),
         "place": axis(
-            math.prod(b.factors.middle), "rows", LONGEST_AXIS, [] if at is None else map(int, b.factors.places(at))
+            math.prod(b.factors.middle), "rows", MOST_STOPS, [] if at is None else map(int, b.factors.places(at))
         ),
         "down": axis(height, "columns", LONGEST_AXIS, [taps[0]]),
         "across": axis(width, "columns", LONGEST_AXIS, [taps[1]]),
@@ -117,11 +120,11 @@ FEWER: dict[str, Callable[[PanelBuilder], Panel]] = {
     "tile-of-weights": lambda b: _transform(b, "tile-of-weights", "weight", "point"),
     "tile-of-products": lambda b: _transform(b, "tile-of-products", "point", "result"),
     "flat-kernel": _flat_kernel,
-    "column": lambda b: _factor(b, "column", "factor-column", 0),
-    "row": lambda b: _factor(b, "row", "factor-row", 1),
-    "rest": _rest,
-    "columns": lambda b: _pass(b, "columns", "factor-entry", "place", "down"),
-    "rows": lambda b: _pass(b, "rows", "factor-middle-entry", "position", "across"),
+    "kernel-column": lambda b: _factor(b, "kernel-column", "factor-column", 0),
+    "kernel-row": lambda b: _factor(b, "kernel-row", "factor-row", 1),
+    "kernel-rest": _rest,
+    "pixel-columns": lambda b: _pass(b, "pixel-columns", "factor-entry", "place", "down"),
+    "middle-rows": lambda b: _pass(b, "middle-rows", "factor-middle-entry", "position", "across"),
     "flat-column": lambda b: _pass(b, "flat-column", "factor-column", "down", ""),
     "flat-row": lambda b: _pass(b, "flat-row", "factor-row", "across", ""),
     "middle": _middle,

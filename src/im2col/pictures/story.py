@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MOST_TERMS = 12
 """Products that a formula shows."""
-SIGNS = ("→", "∗", "×", "⊙", "·", "=", "+", "÷", "Σ")
+SIGNS = ("→", "∗", "×", "⊙", "⊗", "=", "+", "÷", "Σ")
 
 
 class Chapter(NamedTuple):

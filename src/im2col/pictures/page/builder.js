@@ -44,12 +44,11 @@ export class Builder {
 
   /** Return all that a cell shows. */
   cell(what, at) {
-    const pixel = this.pixelOf(what, at);
     return {
       text: this.text(what, at),
       value: this.isBlank(what, at) ? 0 : this.value(what, at),
       channel: this.channel(at),
-      padding: pixel !== null && (pixel < 0 || this.layer.isPadding(pixel)), // a tile may reach beyond the padding
+      padding: this.isPadding(what, at),
       blank: this.isBlank(what, at),
     };
   }
@@ -60,6 +59,13 @@ export class Builder {
     if (what.startsWith("entry")) return this.layer.positionPixel(at.position) + this.layer.tapPixel(at.tap);
     if (what === "tile-entry") return this.tiles.pixel(at.tile, at.element);
     return what === "factor-entry" ? this.factors.pixel(at.place, at.down) : null;
+  }
+
+  /** Return whether a cell lies in the padding, or, of a tile, beyond what there is. */
+  isPadding(what, at) {
+    if (what === "tile-result") return this.tiles.position(at.tile, at.result) < 0;
+    const pixel = this.pixelOf(what, at);
+    return pixel !== null && (pixel < 0 || this.layer.isPadding(pixel));
   }
 
   /** Return a cell's number. */

@@ -7,6 +7,7 @@ import { axis, sentence, wholeAxis } from "./scene.js";
 
 const SHORTEST_AXIS = 6; // what is shown whole where there would be too many cells
 const MOST_PATCHES = 12;
+const MOST_STOPS = 24; // rows of a thin matrix that are shown whole
 const MOST_DIGITS = 2_500; // cells of a panel that show digits
 const MOST_HEAT = 100_000; // cells of a plane that show colours
 
@@ -273,15 +274,15 @@ function flatKernelPanel(b) {
 // --- factors: a kernel as a column times a row, and the two passes
 
 function columnPanel(b) {
-  return gridPanel(b, "column", "factor-column", windowAxes(b, 1)[0], wholeAxis(1, "columns"), { down: [0, 1, 0] });
+  return gridPanel(b, "kernel-column", "factor-column", windowAxes(b, 1)[0], wholeAxis(1, "columns"), { down: [0, 1, 0] });
 }
 
 function rowPanel(b) {
-  return gridPanel(b, "row", "factor-row", wholeAxis(1, "columns"), windowAxes(b, 1)[1], { across: [0, 0, 1] });
+  return gridPanel(b, "kernel-row", "factor-row", wholeAxis(1, "columns"), windowAxes(b, 1)[1], { across: [0, 0, 1] });
 }
 
 function restPanel(b) {
-  return gridPanel(b, "rest", "factor-rest", ...windowAxes(b, 1), { tap: windowSteps(b, 0), filter: [0, 0, 0] });
+  return gridPanel(b, "kernel-rest", "factor-rest", ...windowAxes(b, 1), { tap: windowSteps(b, 0), filter: [0, 0, 0] });
 }
 
 function gridPanel(b, kind, what, rows, columns, steps) {
@@ -296,8 +297,8 @@ function passPanel(b, kind, what, down, across) {
   const chosen = s.position === null ? [] : factors.places(s.position);
   const axes = {
     "": wholeAxis(1, "columns"),
-    position: b.positions("rows"),
-    place: axis(prod(factors.middle), "rows", LONGEST_AXIS, chosen),
+    position: b.positions("rows", MOST_STOPS),
+    place: axis(prod(factors.middle), "rows", MOST_STOPS, chosen),
     down: axis(factors.high, "columns", LONGEST_AXIS, [s.tap === null ? null : Math.floor(s.tap / factors.wide)]),
     across: axis(factors.wide, "columns", LONGEST_AXIS, [s.tap === null ? null : s.tap % factors.wide]),
   };
@@ -347,11 +348,11 @@ const PANELS = {
   "tile-of-weights": (b) => transformPanel(b, "tile-of-weights", "weight", "point"),
   "tile-of-products": (b) => transformPanel(b, "tile-of-products", "point", "result"),
   "flat-kernel": flatKernelPanel,
-  column: columnPanel,
-  row: rowPanel,
-  rest: restPanel,
-  columns: (b) => passPanel(b, "columns", "factor-entry", "place", "down"),
-  rows: (b) => passPanel(b, "rows", "factor-middle-entry", "position", "across"),
+  "kernel-column": columnPanel,
+  "kernel-row": rowPanel,
+  "kernel-rest": restPanel,
+  "pixel-columns": (b) => passPanel(b, "pixel-columns", "factor-entry", "place", "down"),
+  "middle-rows": (b) => passPanel(b, "middle-rows", "factor-middle-entry", "position", "across"),
   "flat-column": (b) => passPanel(b, "flat-column", "factor-column", "down", ""),
   "flat-row": (b) => passPanel(b, "flat-row", "factor-row", "across", ""),
   middle: middlePanel,

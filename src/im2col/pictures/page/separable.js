@@ -50,6 +50,18 @@ class Factors {
     return Array.from({ length: this.wide }, (_, across) => this.place(position, across));
   }
 
+  /** Return a position that reads a place. */
+  reader(place) {
+    const x = Math.floor((place % this.middle[1]) / this.stride[1]);
+    return Math.floor(place / this.middle[1]) * this.width + Math.min(x, this.width - 1);
+  }
+
+  /** Return the tap of the kernel that an element of the column, or of the row, was taken from. */
+  tapOf(down, across) {
+    const { tap } = this.pairs[0];
+    return (down ?? Math.floor(tap / this.wide)) * this.wide + (across ?? tap % this.wide);
+  }
+
   // What the passes make.
 
   /** Return what a cell shows, by its coordinates. */

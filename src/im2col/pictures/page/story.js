@@ -10,7 +10,7 @@ import { NOTHING, axis, gapsOf, sentence } from "./scene.js";
 import { factorsOf } from "./separable.js";
 import { tilesOf } from "./winograd.js";
 
-const SIGNS = ["→", "∗", "×", "⊙", "·", "=", "+", "÷", "Σ"];
+const SIGNS = ["→", "∗", "×", "⊙", "⊗", "=", "+", "÷", "Σ"];
 /** Products that a formula shows. */
 export const MOST_TERMS = 12;
 

@@ -3,7 +3,7 @@
 
 import { prod, stridesOf, unravel } from "./geometry.js";
 
-const BLOCK = 2; // results along an axis of 3 taps
+const MADE = 2; // results along an axis of 3 taps
 const TAPS = 3;
 // F(2, 3), of the points 0, 1, −1 and infinity, as algorithms/winograd/cook_toom.py makes it.
 const OF_PIXELS = [[-1, 0, 1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]];
@@ -30,7 +30,7 @@ class Tiles {
     this.outputShape = outputShape;
     this.paddedShape = paddedShape;
     /** Results of a tile along each axis, and so the stride of the tiles. */
-    this.block = mixed.map((is) => (is ? BLOCK : 1));
+    this.block = mixed.map((is) => (is ? MADE : 1));
     /** Pixels of a tile along each axis. */
     this.shape = kernelSize.map((k, i) => this.block[i] + k - 1);
     /** Tiles along each axis: those at the end may reach beyond the output. */
