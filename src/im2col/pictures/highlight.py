@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .separable import Factors
-from .winograd import Tiles
+from ..importing import importing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -138,6 +137,9 @@ def _light_others(plane: Plane, s: Selection, ranks: NDArray[np.int64], light: L
 
 def _tile(layer: PicturedLayer, position: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the pixels of a position's tile that lie in the image, and their numbers in the tile, from 1."""
+    with importing:
+        from .winograd import Tiles
+
     tiles = Tiles(layer)
     pixels = tiles.pixel(tiles.tile_of(position), np.arange(tiles.size))
     inside = np.flatnonzero(pixels >= 0)
@@ -145,6 +147,9 @@ def _tile(layer: PicturedLayer, position: int) -> tuple[NDArray[np.int64], NDArr
 
 
 def _light_tiles(layer: PicturedLayer, plane: Plane, s: Selection, light: Light) -> None:
+    with importing:
+        from .winograd import Tiles
+
     tiles, (level, order) = Tiles(layer), light
     c = {name: plane.the(name) for name in plane.coordinates}
     if s.pixel is not None:
@@ -171,6 +176,9 @@ def _light_tiles(layer: PicturedLayer, plane: Plane, s: Selection, light: Light)
 
 
 def _light_factors(layer: PicturedLayer, plane: Plane, s: Selection, light: Light) -> None:
+    with importing:
+        from .separable import Factors
+
     factors, (level, order) = Factors(layer), light
     c = {name: plane.the(name) for name in plane.coordinates}
     if s.pixel is not None:

@@ -8,28 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..importing import importing
 from ..memory import lazy
 from .labels import letter, short
 from .plane import Axis, Plane, axis
-from .separable import Factors
 from .text import Text
-from .winograd import Tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from .labels import Labels
     from .pictured_layer import PicturedLayer
     from .plane import Mode, Selection
+    from .separable import Factors
+    from .winograd import Tiles
 
     Steps = dict[str, tuple[int, int, int]]
 
 LONGEST_AXIS = 48
 """Rows or columns of a table that are shown whole."""
 MOST_READERS = 9
-"""Positions that read a selected pixel and are kept in sight."""
+"""Positions or tiles that read a selected pixel and are kept in sight."""
 MOST_PLANES = 8
 """Channels, slices, images or filters that are shown whole."""
 
@@ -60,11 +61,17 @@ class PanelBuilder:
     @lazy
     def tiles(self) -> Tiles:
         """The layer's tiles, in chapters that are drawn only where it has some."""
+        with importing:
+            from .winograd import Tiles
+
         return Tiles(self.layer)
 
     @lazy
     def factors(self) -> Factors:
         """The kernel's factors, in chapters that are drawn only where it has some."""
+        with importing:
+            from .separable import Factors
+
         return Factors(self.layer)
 
     # Values and labels, by coordinates.
@@ -236,13 +243,8 @@ class PanelBuilder:
 
     def _readers(self) -> list[int]:
         """Return the positions that read the selected pixel, if they are few."""
-        if self.selection.pixel is None:
-            return []
-        stops = [np.unique(found) for found in self.layer.readers(self.selection.pixel)]
-        if not 0 < math.prod(map(len, stops)) <= MOST_READERS:
-            return []
-        grid = np.meshgrid(*stops, indexing="ij")
-        return [int(p) for p in np.ravel_multi_index(grid, self.layer.geometry.output_shape).reshape(-1)]
+        pixel = self.selection.pixel
+        return [] if pixel is None else few(self.layer.readers(pixel), self.layer.geometry.output_shape)
 
     def taps(self, count: int, unit: str, chosen: int | None) -> Axis:
         """Return taps as an axis of a table."""
@@ -285,6 +287,14 @@ class PanelBuilder:
         start = int(self.layer.position_pixels[self.selection.position])
         found = start + self.layer.tap_pixels[:: self.layer.channels if self.layer.tap_order != "channel-first" else 1]
         return [int(p) for p in np.unique(found % self.layer.padded_shape[-1])]
+
+
+def few(readers: Sequence[NDArray[np.int64]], shape: tuple[int, ...]) -> list[int]:
+    """Return positions or tiles by their numbers, of which each axis's are given; none where they are many."""
+    axes = [np.unique(found) for found in readers]
+    if not 0 < math.prod(map(len, axes)) <= MOST_READERS:
+        return []
+    return [int(n) for n in np.ravel_multi_index(np.meshgrid(*axes, indexing="ij"), shape).reshape(-1)]
 
 
 def _coloured(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .panel_builder import LONGEST_AXIS
-from .panel_kinds import ONE, padded_panel, pictures_panel, table_panel, window_axes, window_steps
+from .panel_builder import LONGEST_AXIS, few
+from .panels import ONE, make_panel, padded_panel, pictures_panel, table_panel, window_axes, window_steps
 from .plane import Axis, axis
 from .scene import Panel
 from .text import Text
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
 MOST_STOPS = 24
 """Rows of a thin matrix that are shown whole."""
 
+
+def make_fewer_panel(builder: PanelBuilder, kind: str) -> Panel:
+    """Return a panel by its name in these chapters, whose other panels are those of `panels.py`.
+
+    Parameters
+    ----------
+    builder : PanelBuilder
+        Of the scene.
+    kind : str
+    """
+    return _PANELS[kind](builder) if kind in _PANELS else make_panel(builder, kind)
+
+
 # --- tiles: the image cut with larger windows, transformed, multiplied value by value, transformed back
 
 
@@ -26,7 +39,7 @@ def _numbered(b: PanelBuilder, name: str) -> Axis:
     """Return an axis of tables over tiles, points and taps, by its coordinate; "" is one line without numbers."""
     tiles, s = b.tiles, b.selection
     if name == "tile":
-        chosen = [] if s.pixel is None else tiles.readers(s.pixel)
+        chosen = [] if s.pixel is None else few(tiles.readers(s.pixel), tiles.counts)
         return axis(
             tiles.count, "rows", LONGEST_AXIS, [*chosen, None if s.position is None else tiles.tile_of(s.position)]
         )
@@ -109,7 +122,7 @@ def _pair(b: PanelBuilder) -> Panel:
     return pictures_panel(b, kind, "factor-output", ONE, shape, steps, lambda _: {})
 
 
-FEWER: dict[str, Callable[[PanelBuilder], Panel]] = {
+_PANELS: dict[str, Callable[[PanelBuilder], Panel]] = {
     "tiled-image": lambda b: padded_panel(b, "tile-pixel"),
     "tiles": lambda b: _tiles(b, "tiles", "tile-entry", "element"),
     "tile-values": lambda b: _tiles(b, "tile-values", "tile-value", "point"),

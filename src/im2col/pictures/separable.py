@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..memory import lazy
+from .text import Text
 from .winograd import weighted, widened
 
 if TYPE_CHECKING:
@@ -113,6 +114,22 @@ class Factors:
         high, wide = self.layer.geometry.kernel_size
         return len(self.pairs) * (math.prod(self.middle) * high + self.layer.positions * wide)
 
+    # What is said of them.
+
+    @property
+    def variant(self) -> str:
+        """Of the captions: where there are several pairs, another one."""
+        return ".first" if self.rank > 1 else ""
+
+    def numbers(self) -> dict[str, object]:
+        """Return what captions may say."""
+        high, wide = self.layer.geometry.kernel_size
+        return {"rank": self.rank, "high": high, "wide": wide, "both": high + wide}
+
+    def told(self, position: int, place: Text) -> Text:
+        """Return what a selected position means, whose place is said already."""
+        return Text("say.position", {"number": position + 1, "place": place})
+
     # Where the passes read.
 
     def pixel(self, place: Numbers, down: Numbers) -> NDArray[np.int64]:
@@ -128,6 +145,12 @@ class Factors:
     def places(self, position: int) -> NDArray[np.int64]:
         """Return all places that a position's row reads."""
         return self.place(position, np.arange(self.layer.geometry.kernel_size[1]))
+
+    def copies(self, pixel: int) -> int:
+        """Return how often the first pass reads a pixel or a copy of it."""
+        source = self.layer.axis_sources[1]
+        beside = int(np.count_nonzero(source == source[pixel % self.middle[1]]))
+        return len(self.layer.readers(pixel)[0]) * beside
 
     # What the passes make.
 

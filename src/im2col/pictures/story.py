@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from ..errors import ArgumentError, shown
+from ..importing import importing
 from ..spec.arguments import word
 from .highlight import tap_ranks
 from .labels import short
@@ -19,9 +20,7 @@ from .panel_builder import PanelBuilder
 from .panels import make_panel
 from .plane import NOTHING, Axis, axis
 from .scene import Formula, Panel, Scene
-from .separable import Factors, factors_of
 from .text import Text
-from .winograd import Tiles, tiles_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from .labels import Labels
     from .pictured_layer import PicturedLayer
     from .plane import Selection
+    from .separable import Factors
+    from .winograd import Tiles
 
 MOST_TERMS = 12
 """Products that a formula shows."""
@@ -112,7 +113,11 @@ def make_scene(
     names = list(plan.otherwise if plan.needs and not special else plan.parts)
     for at in [i for i, name in enumerate(names) if name == "×" and layer.orientation == "columns"]:
         names[at - 1], names[at + 1] = names[at + 1], names[at - 1]  # the weights stand on the left then
-    parts: list[Panel | str] = [name if name in SIGNS else make_panel(builder, name) for name in names]
+    make = make_panel
+    if plan.needs:
+        with importing:
+            from .panels_fewer import make_fewer_panel as make
+    parts: list[Panel | str] = [name if name in SIGNS else make(builder, name) for name in names]
     # A picture without digits is read through its patch.
     first = parts[0]
     if (
@@ -139,8 +144,18 @@ def make_scene(
 
 
 def _special(layer: PicturedLayer, plan: Chapter) -> Tiles | Factors | None:
-    """Return what a chapter needs of a layer."""
-    return tiles_of(layer) if plan.needs == "tiles" else factors_of(layer) if plan.needs == "factors" else None
+    """Return what a chapter needs of a layer, where it has that."""
+    if plan.needs == "tiles":
+        with importing:
+            from .winograd import tiles_of
+
+        return tiles_of(layer)
+    if plan.needs == "factors":
+        with importing:
+            from .separable import factors_of
+
+        return factors_of(layer)
+    return None
 
 
 def _times(sizes: Sequence[int]) -> str:
@@ -148,27 +163,9 @@ def _times(sizes: Sequence[int]) -> str:
 
 
 def _caption(layer: PicturedLayer, chapter: str, plan: Chapter, special: Tiles | Factors | None) -> Text:
-    g, numbers = layer.geometry, _numbers(layer)
-    if isinstance(special, Tiles):
-        plain = special.results * g.taps
-        numbers |= {
-            "tile": _times(special.shape),
-            "block": _times(special.block),
-            "tiles": special.count,
-            "points": special.size,
-            "results": special.results,
-            "plain": plain,
-            "fewer": short(plain / special.size),
-            "end": Text("tiles.beyond", {"count": special.beyond}) if special.beyond else Text("tiles.whole"),
-        }
-    elif isinstance(special, Factors):
-        high, wide = g.kernel_size
-        numbers |= {"rank": special.rank, "high": high, "wide": wide, "both": high + wide}
-        if special.rank > 1:
-            return Text(f"caption.{chapter}.first", numbers)
-    elif plan.needs:
-        return Text(f"without.{plan.needs}", numbers)
-    return Text(f"caption.{chapter}", numbers)
+    if special is not None:
+        return Text(f"caption.{chapter}{special.variant}", _numbers(layer) | special.numbers())
+    return Text(f"without.{plan.needs}" if plan.needs else f"caption.{chapter}", _numbers(layer))
 
 
 def _numbers(layer: PicturedLayer) -> dict[str, object]:
@@ -235,7 +232,7 @@ def _place(coordinates: Sequence[int]) -> Text:
 def _message(b: PanelBuilder, special: Tiles | Factors | None, *, has_weights: bool) -> Text | None:
     layer, s, g = b.layer, b.selection, b.layer.geometry
     if s.pixel is not None:
-        count = math.prod(map(len, layer.readers(s.pixel)))
+        count = special.copies(s.pixel) if special is not None else math.prod(map(len, layer.readers(s.pixel)))
         channel, *axes = (int(a) for a in layer.coordinates(np.array(s.pixel)))
         value = short(layer.pixels[s.image, s.pixel])
         if layer.is_padding(np.array(s.pixel)):
@@ -246,8 +243,8 @@ def _message(b: PanelBuilder, special: Tiles | Factors | None, *, has_weights: b
         place = _place([int(a) for a in np.unravel_index(s.position, g.output_shape)])
         if s.filter is not None and has_weights:
             return Text("say.output", {"place": place, "filter": layer.filter_numbers[s.filter] + 1})
-        if isinstance(special, Tiles):
-            return Text("say.tile", {"number": special.tile_of(s.position) + 1, "place": place})
+        if special is not None:
+            return special.told(s.position, place)
         return Text("say.position", {"number": s.position + 1, "place": place})
     if s.tap is not None:
         kernel = s.tap % g.taps if layer.tap_order == "channel-first" else s.tap // layer.channels

@@ -14,6 +14,8 @@ import numpy as np
 
 from ..algorithms.winograd.cook_toom import transform
 from ..memory import lazy
+from .labels import short
+from .text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,6 +119,29 @@ class Tiles:
         """A of all axes: of the products; shape (results, points)."""
         return self._matrix("result")
 
+    # What is said of them.
+
+    variant = ""
+    """Of the captions."""
+
+    def numbers(self) -> dict[str, object]:
+        """Return what captions may say."""
+        plain = self.results * self.layer.geometry.taps
+        return {
+            "tile": " × ".join(map(str, self.shape)),
+            "block": " × ".join(map(str, self.block)),
+            "tiles": self.count,
+            "points": self.size,
+            "results": self.results,
+            "plain": plain,
+            "fewer": short(plain / self.size),
+            "end": Text("tiles.beyond", {"count": self.beyond}) if self.beyond else Text("tiles.whole"),
+        }
+
+    def told(self, position: int, place: Text) -> Text:
+        """Return what a selected position means, whose place is said already."""
+        return Text("say.tile", {"number": self.tile_of(position) + 1, "place": place})
+
     # Where tiles lie.
 
     def pixel(self, tile: Numbers, element: Numbers) -> NDArray[np.int64]:
@@ -143,15 +168,20 @@ class Tiles:
         at = np.unravel_index(position, self.layer.geometry.output_shape)
         return int(np.ravel_multi_index([int(a) // m for a, m in zip(at, self.block, strict=True)], self.counts))
 
-    def readers(self, pixel: int) -> list[int]:
-        """Return the tiles that hold a pixel of the padded image."""
-        at = np.unravel_index(pixel, self.layer.geometry.padded_shape)
+    def readers(self, pixel: int) -> list[NDArray[np.int64]]:
+        """Return, for each axis, the tiles that hold a pixel or a copy of it: as often as they do."""
         found = []
-        for a, count, m, t in zip(at, self.counts, self.block, self.shape, strict=True):
-            first = np.arange(count) * m
-            found.append(np.flatnonzero((first <= a) & (a < first + t)))
-        grid = np.meshgrid(*found, indexing="ij")
-        return [int(tile) for tile in np.ravel_multi_index(grid, self.counts).reshape(-1)]
+        layer = self.layer
+        axes = np.unravel_index(pixel, layer.geometry.padded_shape)
+        for at, source, count, m, t in zip(axes, layer.axis_sources, self.counts, self.block, self.shape, strict=True):
+            copies = np.flatnonzero(source == source[at])
+            inside = copies - np.arange(count)[:, None] * m
+            found.append(np.nonzero((inside >= 0) & (inside < t))[0])
+        return found
+
+    def copies(self, pixel: int) -> int:
+        """Return how often tiles hold a pixel or a copy of it."""
+        return math.prod(map(len, self.readers(pixel)))
 
     # The numbers on the way.
 

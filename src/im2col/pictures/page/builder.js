@@ -9,7 +9,7 @@ import { tilesOf } from "./winograd.js";
 
 /** Rows or columns of a table that are shown whole. */
 export const LONGEST_AXIS = 48;
-/** Positions that read a selected pixel and are kept in sight. */
+/** Positions or tiles that read a selected pixel and are kept in sight. */
 const MOST_READERS = 9;
 /** Channels, slices, images or filters that are shown whole. */
 export const MOST_PLANES = 8;
@@ -159,12 +159,8 @@ export class Builder {
 
   /** Return the positions that read the selected pixel, if they are few. */
   readers() {
-    if (this.selection.pixel === null) return [];
-    const stops = this.layer.readers(this.selection.pixel).map((found) => [...new Set(found)]);
-    const count = prod(stops.map((found) => found.length));
-    if (count === 0 || count > MOST_READERS) return [];
-    const { outputShape } = this.layer.geometry;
-    return combinations(stops).map((at) => at.reduce((position, a, i) => position * outputShape[i] + a, 0));
+    const { pixel } = this.selection;
+    return pixel === null ? [] : few(this.layer.readers(pixel), this.layer.geometry.outputShape);
   }
 
   /** Return taps as an axis of a table. */
@@ -213,4 +209,12 @@ export class Builder {
     const step = layer.tapOrder === "channel-first" ? 1 : layer.channels; // the taps of the first channel
     return Array.from({ length: layer.geometry.taps }, (_, kernel) => (start + layer.tapPixel(kernel * step)) % width);
   }
+}
+
+/** Return positions or tiles by their numbers, of which each axis's are given; none where they are many. */
+export function few(readers, shape) {
+  const axes = readers.map((found) => [...new Set(found)]);
+  const count = prod(axes.map((found) => found.length));
+  if (count === 0 || count > MOST_READERS) return [];
+  return combinations(axes).map((at) => at.reduce((number, a, i) => number * shape[i] + a, 0));
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // The panels that chapters are made of: the twin of panels.py. A new figure is a new list of them, in chapters/.
 
-import { LONGEST_AXIS, MOST_PLANES } from "./builder.js";
+import { LONGEST_AXIS, MOST_PLANES, few } from "./builder.js";
 import { prod } from "./geometry.js";
 import { axis, sentence, wholeAxis } from "./scene.js";
 
@@ -248,7 +248,7 @@ function tapOffsetsPanel(b) {
 function numbered(b, name) {
   const { tiles, selection: s } = b;
   if (name === "tile") {
-    const chosen = s.pixel === null ? [] : tiles.readers(s.pixel);
+    const chosen = s.pixel === null ? [] : few(tiles.readers(s.pixel), tiles.counts);
     return axis(tiles.count, "rows", LONGEST_AXIS, [...chosen, s.position === null ? null : tiles.tileOf(s.position)]);
   }
   const lengths = { "": 1, element: tiles.size, point: tiles.size, result: tiles.results, weight: b.layer.taps };

@@ -62,6 +62,11 @@ class Factors {
     return (down ?? Math.floor(tap / this.wide)) * this.wide + (across ?? tap % this.wide);
   }
 
+  /** Return how often the first pass reads a pixel or a copy of it. */
+  copies(pixel) {
+    return this.layer.readers(pixel)[0].length * this.layer.copiesOf(pixel)[1].length;
+  }
+
   // What the passes make.
 
   /** Return what a cell shows, by its coordinates. */

@@ -153,6 +153,7 @@ export class Stage {
   /** Return what a cell of the chapters on tiles and factors means: a pixel that it shows, or what it is computed for. */
   meaningOf(what, at) {
     const { layer } = this.scene;
+    const [filter] = layer.filterNumbers;
     switch (what) {
       case "tile-entry": {
         const pixel = tilesOf(layer).pixel(at.tile, at.element);
@@ -166,13 +167,13 @@ export class Stage {
       case "tile-product":
         return { position: this.firstOf(at.tile) };
       case "tile-of-weights":
-        return { tap: at.weight };
+        return { tap: at.weight, filter };
       case "factor-entry":
         return { pixel: factorsOf(layer).pixel(at.place, at.down) };
       case "factor-column":
-        return { tap: factorsOf(layer).tapOf(at.down, null) };
+        return { tap: factorsOf(layer).tapOf(at.down, null), filter };
       case "factor-row":
-        return { tap: factorsOf(layer).tapOf(null, at.across) };
+        return { tap: factorsOf(layer).tapOf(null, at.across), filter };
       case "factor-middle":
         return { position: factorsOf(layer).reader(at.place) };
       case "factor-middle-entry":

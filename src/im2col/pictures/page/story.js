@@ -47,7 +47,7 @@ export function makeScene(layer, chapters, chapter, selection = NOTHING, { chann
     title: sentence(`chapter.${chapter}`),
     caption: captionOf(layer, chapter, isLacking ? `without.${plan.needs}` : null, tiles, factors),
     counter: counterOf(layer, tiles ?? factors),
-    message: messageOf(builder, hasWeights, tiles),
+    message: messageOf(builder, hasWeights, tiles, factors),
     formula: hasWeights ? formulaOf(builder) : null,
   };
 }
@@ -123,10 +123,11 @@ function placeOf(coordinates) {
   return sentence(`place.${coordinates.length}`, Object.fromEntries(coordinates.map((c, i) => [names[i], c + 1])));
 }
 
-function messageOf({ layer, selection: s }, hasWeights, tiles) {
+function messageOf({ layer, selection: s }, hasWeights, tiles, factors) {
+  const special = tiles ?? factors;
   const g = layer.geometry;
   if (s.pixel !== null) {
-    const count = prod(layer.readers(s.pixel).map((stops) => stops.length));
+    const count = special ? special.copies(s.pixel) : prod(layer.readers(s.pixel).map((stops) => stops.length));
     const value = short(layer.pixel(s.image, s.pixel));
     if (layer.isPadding(s.pixel)) return sentence("say.padding", { value, count });
     const [channel, ...axes] = layer.coordinates(s.pixel);

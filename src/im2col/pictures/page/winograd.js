@@ -74,14 +74,17 @@ class Tiles {
     return numberOf(at.map((a, i) => Math.floor(a / this.block[i])), this.counts);
   }
 
-  /** Return the tiles that hold a pixel of the padded image. */
+  /** Return, for each axis, the tiles that hold a pixel or a copy of it: as often as they do. */
   readers(pixel) {
-    const at = unravel(pixel, this.paddedShape);
-    const tiles = Array.from({ length: this.count }, (_, tile) => tile);
-    return tiles.filter((tile) => unravel(tile, this.counts).every((first, i) => {
-      const offset = at[i] - first * this.block[i];
-      return offset >= 0 && offset < this.shape[i];
-    }));
+    return this.layer.copiesOf(pixel).map((copies, i) => {
+      const holds = (tile, at) => at >= tile * this.block[i] && at < tile * this.block[i] + this.shape[i];
+      return Array.from({ length: this.counts[i] }, (_, tile) => copies.filter((at) => holds(tile, at)).map(() => tile)).flat();
+    });
+  }
+
+  /** Return how often tiles hold a pixel or a copy of it. */
+  copies(pixel) {
+    return prod(this.readers(pixel).map((found) => found.length));
   }
 
   // The numbers on the way.
