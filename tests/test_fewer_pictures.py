@@ -384,3 +384,23 @@ def test_large_images_take_few_numbers(chapter: str) -> None:
     planes_ = [plane for panel in picture.scene.panels for plane in panel.planes]
     assert sum(plane.values.size for plane in planes_ if plane.values is not None) < 5000
     assert picture._repr_svg_().startswith("<svg")
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64, np.float16, np.longdouble, np.complex64], ids=str)
+def test_every_kind_of_number(dtype: Any) -> None:
+    """Tables are made in float64, or in what is wider."""
+    x, w = np.arange(30).reshape(5, 6).astype(dtype), np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0]]).astype(dtype)
+    layer = make_pictured_layer(x, w)
+    results = drawn(planes(layer, "tile-results")["tile-results"])
+    assert results[0, 0] == np.abs((x[:3, :3].astype(complex) * w.astype(complex)).sum())
+    for name in FACTORS:
+        make_scene(layer, name).to_json()
+
+
+def test_great_numbers_overflow_in_silence() -> None:
+    """To infinity, as products do, or to no number where infinities meet."""
+    x, w = np.full((5, 5), 1e308), np.full((3, 3), 1e308)
+    assert not np.isfinite(drawn(planes(make_pictured_layer(x, w), "tile-results")["tile-results"])[0]).any()
+    found = planes(make_pictured_layer(x, w), *FACTORS)
+    assert np.isinf(drawn(found["maps"])).all()
+    assert not drawn(found["kernel-rest"]).any()

@@ -132,10 +132,9 @@ class PanelBuilder:
         pixel = self._pixels_of(what, c)
         if what in {"pixel", "tile-pixel", "entry"}:
             return layer.pixels[c["image"], pixel]
-        if what.startswith("tile-"):
-            return self.tiles.value(what, c)
-        if what.startswith("factor-"):
-            return self.factors.value(what, c)
+        if what.startswith(("tile-", "factor-")):
+            with np.errstate(over="ignore", invalid="ignore"):
+                return (self.tiles if what.startswith("tile-") else self.factors).value(what, c)
         if what == "weight":
             return layer.flat_weights[c["tap"], c["filter"]]
         if what == "output":

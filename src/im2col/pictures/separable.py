@@ -77,7 +77,7 @@ class Factors:
     def pairs(self) -> tuple[Pair, ...]:
         """Pairs whose sum is the kernel, to within rounding; one of zeros where the kernel is 0."""
         rest = widened(self.layer.weights.reshape(self.layer.geometry.kernel_size))
-        nothing = np.abs(rest).max() * sum(rest.shape) * self._rounding
+        nothing = np.abs(rest).max() * (sum(rest.shape) * self._rounding)
         found: list[Pair] = []
         for _ in range(min(rest.shape)):
             tap = int(np.abs(rest).argmax())
@@ -85,7 +85,8 @@ class Factors:
             if found and not rest[i, j]:
                 break
             column, row = rest[:, j], rest[i] / (rest[i, j] or 1)
-            rest = rest - column[:, None] * row
+            with np.errstate(over="ignore"):
+                rest = rest - column[:, None] * row
             rest = np.where(np.abs(rest) <= nothing, 0, rest)
             found.append(Pair(column, row, rest, tap))
         return tuple(found)

@@ -194,8 +194,7 @@ class Tiles:
         if what == "tile-kernel":
             return self.kernel[c["point"]]
         if what == "tile-product":
-            values: NDArray[Any] = self._value(c["image"], c["tile"], c["point"]) * self.kernel[c["point"]]
-            return values
+            return np.asarray(self._value(c["image"], c["tile"], c["point"]) * self.kernel[c["point"]])
         if what == "tile-result":
             image, tile, point = c["image"][..., None], c["tile"][..., None], np.arange(self.size)
             products = self._value(image, tile, point) * self.kernel
@@ -228,6 +227,4 @@ def widened(values: NDArray[Any]) -> NDArray[Any]:
 
 def weighted(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
     """Return sums over the last axis, term after term as the page adds them; what weighs nothing is not looked at."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        terms = np.where(weights == 0, 0, values * weights)
-        return np.asarray(np.cumsum(terms, -1)[..., -1])
+    return np.asarray(np.cumsum(np.where(weights == 0, 0, values * weights), -1)[..., -1])

@@ -101,7 +101,7 @@ function pairsOf(weights, high, wide) {
   let rest = Array.from({ length: high }, (_, i) => [...weights.subarray(i * wide, (i + 1) * wide)]);
   const largest = Math.max(...rest.flat().map(Math.abs));
   const rounding = weights.every((weight) => Math.fround(weight) === weight) ? 2 ** -23 : 2 ** -52;
-  const nothing = largest * (high + wide) * rounding;
+  const nothing = largest * ((high + wide) * rounding);
   const pairs = [];
   while (pairs.length < Math.min(high, wide)) {
     const sizes = rest.flat().map(Math.abs);
