@@ -480,6 +480,9 @@ def test_show_and_repr() -> None:
     ("name", "command"),
     [
         ("slide", "draw slide --step all --shape 5,5 --kernel 3,3"),
+        ("tiles", "draw tiles --shape 6,6 --kernel 3,3 --step 5"),
+        ("tile-products", "draw tile-products --shape 6,6 --kernel 3,3 --step 5"),
+        ("two-passes", "draw two-passes --shape 6,6 --kernel sobel-x --step 5"),
         ("matmul-channels", "draw matmul-channels --shape 3,4,4 --kernel 2,3,2,2 --step 4"),
     ],
 )

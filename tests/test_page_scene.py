@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 PICTURES = Path(im2col.pictures.__file__).parent
 PAGE = PICTURES / "page"
 CHAPTERS = tuple(chapters())
+FEWER = tuple(name for name, chapter in chapters().items() if chapter.needs)
 NAMES = "drawHeat, short, letter, sourceIndex, Geometry, makeLayer, makeScene, sceneToJson, panelsOf, highlight, say"
 
 
@@ -192,6 +193,7 @@ def dyadic(shape: tuple[int, ...], seed: int) -> Array:
 
 
 SPECIAL = np.array([[0.125, 1.125, -2.5, 1e-7], [123456.5, 99999.5, 2.0**40, 1 / 1024], [0, -0.0, 12345, 9.995]])
+SINGLE = np.array([[0.1, 0.7, 0.3], [1.3, 1, 0.4]], np.float32)
 STRANGE = np.array([[np.nan, np.inf, -np.inf, 1], [0, -1, 2, 3]])
 
 CASES: dict[str, Case] = {
@@ -258,6 +260,33 @@ CASES: dict[str, Case] = {
         whole((2, 54, 49), 39), whole((2, 2, 3, 3), 40), {"padding": 1}, chapters=("channels", "fold", "slide", "view")
     ),
     "blocks": Case(whole((330, 310), 41), whole((3, 3), 42), {}, chapters=("padding-stride", "matmul")),
+    "tiles in a batch of groups": Case(
+        whole((2, 4, 5, 4), 49),
+        whole((4, 2, 3, 3), 50),
+        {"groups": 2, "padding": ((1, 0), (0, 2)), "padding_mode": "edge", "orientation": "columns"},
+        chapters=FEWER,
+        labels=("values", "letters"),
+    ),
+    "tiles of a signal": Case(
+        dyadic((1, 120), 51), dyadic((1, 1, 3), 52), {"padding": ((1, 0),), "padding_value": 2}, chapters=FEWER
+    ),
+    "tiles of two axes of three": Case(whole((5, 4, 6), 53)[None], whole((1, 1, 3, 1, 3), 54), {}, chapters=FEWER),
+    "tiles of three axes": Case(whole((4, 5, 4), 55)[None], whole((1, 1, 3, 3, 3), 56), {}, chapters=FEWER),
+    "factors": Case(
+        whole((1, 9, 30), 57),
+        np.multiply.outer([1.0, 3, -2, 0.5], [0.1, 0.7, -0.3])[None, None],
+        {"stride": (2, 1), "dilation": (1, 3), "padding": 1, "padding_mode": "wrap", "orientation": "columns"},
+        chapters=("factors", "two-passes"),
+        labels=("values", "letters"),
+    ),
+    "factors of float32": Case(
+        whole((12, 11), 58),
+        np.multiply.outer(SINGLE[0], SINGLE[1]).astype(float),
+        {},
+        chapters=("factors", "two-passes"),
+    ),
+    "no weight": Case(whole((4, 5), 59), np.zeros((2, 3)), {}, chapters=FEWER),
+    "infinite weights": Case(whole((4, 5), 60), np.array([[1, np.inf], [np.nan, 0]]), {}, chapters=FEWER),
     "empty": Case(whole((1, 0, 3), 43), whole((1, 1, 2, 2), 44), {"padding": ((2, 1), 0)}),
 }
 

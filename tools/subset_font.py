@@ -19,7 +19,7 @@ from fontTools.ttLib import TTCollection, TTFont
 PACKAGE = Path(__file__).parents[1] / "src/im2col"
 TARGET = PACKAGE / "data/im2col-sans.otf"
 FAMILY, FACE = "im2col Sans", "Noto Sans CJK SC"
-SIGNS = "×·÷−±→←↑↓⇒ΣΔ∑∈∞≤≥≈…⋯–—′″“”‘’°⁴■□●○▲▼◀▶，。、；：（）「」《》！？"
+SIGNS = "×·÷⊙⊗−±→←↑↓⇒ΣΔ∑∈∞≤≥≈…⋯–—′″“”‘’°⁴■□●○▲▼◀▶，。、；：（）「」《》！？"
 ALIASES = {"∗": "*"}
 """Signs that the source lacks, and what stands for them."""
 BRACKETS = {"⌊": ("¶", 1), "⌋": ("§", -1)}

@@ -42,8 +42,8 @@ ChapterArgument = Annotated[
     str,
     typer.Argument(
         metavar="CHAPTER",
-        help="slide, decompose, matrix, matmul, channels, concat, filters, matmul-channels, padding-stride, fold or "
-        "view.",
+        help="slide, decompose, matrix, matmul, channels, concat, filters, matmul-channels, padding-stride, fold, "
+        "view, tiles, tile-kernel, tile-products, tile-results, factors or two-passes.",
     ),
 ]
 ChapterOption = Annotated[str, typer.Option(metavar="CHAPTER", help="Where the page opens; see `im2col draw --help`.")]

@@ -237,6 +237,10 @@ def illustrate(
     chapter : str
         ``"slide"``, ``"decompose"``, ``"matrix"``, ``"matmul"`` and ``"padding-stride"`` draw one channel and one
         kernel; ``"channels"``, ``"concat"``, ``"filters"``, ``"matmul-channels"``, ``"fold"`` and ``"view"`` the layer.
+        On fewer multiplications, of one channel and one kernel: ``"tiles"``, ``"tile-kernel"``, ``"tile-products"`` and
+        ``"tile-results"``, Winograd's F(2, 3), for 3 taps along an axis, or 1, and stride 1; ``"factors"`` and
+        ``"two-passes"``, a kernel of two axes as a column times a row. Of other layers they say that, and show the
+        windows as they are.
     step : int, "all" or None
         Which position is highlighted, from 0, in row-major order of the output; ``"all"`` animates, where
         there are at most 64; None highlights nothing.

@@ -8,25 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..importing import importing
+from ..memory import lazy
 from .labels import letter, short
 from .plane import Axis, Plane, axis
 from .text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from .labels import Labels
     from .pictured_layer import PicturedLayer
     from .plane import Mode, Selection
+    from .separable import Factors
+    from .winograd import Tiles
 
     Steps = dict[str, tuple[int, int, int]]
 
 LONGEST_AXIS = 48
 """Rows or columns of a table that are shown whole."""
 MOST_READERS = 9
-"""Positions that read a selected pixel and are kept in sight."""
+"""Positions or tiles that read a selected pixel and are kept in sight."""
 MOST_PLANES = 8
 """Channels, slices, images or filters that are shown whole."""
 
@@ -53,6 +57,22 @@ class PanelBuilder:
         one = Axis(1, (0,), "")
         steps = {name: (at, 0, 0) for name, at in coordinates.items()}
         return str(np.asarray(self.plane(what, (0, 0), (), one, one, steps).text)[0, 0])
+
+    @lazy
+    def tiles(self) -> Tiles:
+        """The layer's tiles, in chapters that are drawn only where it has some."""
+        with importing:
+            from .winograd import Tiles
+
+        return Tiles(self.layer)
+
+    @lazy
+    def factors(self) -> Factors:
+        """The kernel's factors, in chapters that are drawn only where it has some."""
+        with importing:
+            from .separable import Factors
+
+        return Factors(self.layer)
 
     # Values and labels, by coordinates.
 
@@ -103,13 +123,18 @@ class PanelBuilder:
             return c["pixel"]
         if what.startswith("entry"):
             return np.asarray(self.layer.position_pixels[c["position"]] + self.layer.tap_pixels[c["tap"]])
-        return None
+        if what == "tile-entry":
+            return self.tiles.pixel(c["tile"], c["element"])
+        return self.factors.pixel(c["place"], c["down"]) if what == "factor-entry" else None
 
     def _values(self, what: str, c: dict[str, NDArray[np.int64]]) -> Any:
         layer = self.layer
         pixel = self._pixels_of(what, c)
-        if what in {"pixel", "entry"}:
+        if what in {"pixel", "tile-pixel", "entry"}:
             return layer.pixels[c["image"], pixel]
+        if what.startswith(("tile-", "factor-")):
+            with np.errstate(over="ignore", invalid="ignore"):
+                return (self.tiles if what.startswith("tile-") else self.factors).value(what, c)
         if what == "weight":
             return layer.flat_weights[c["tap"], c["filter"]]
         if what == "output":
@@ -148,8 +173,13 @@ class PanelBuilder:
         return np.asarray(np.broadcast_to(~reads[c["filter"], c["tap"]], shape))
 
     def _padding(self, what: str, c: dict[str, NDArray[np.int64]], shape: tuple[int, int]) -> NDArray[np.bool_]:
+        if what == "tile-result":
+            return np.broadcast_to(self.tiles.position(c["tile"], c["result"]) < 0, shape)
         pixel = self._pixels_of(what, c)
-        return np.zeros(shape, bool) if pixel is None else np.broadcast_to(self.layer.is_padding(pixel), shape)
+        if pixel is None:
+            return np.zeros(shape, bool)
+        beyond = pixel < 0  # a tile may reach beyond the padding
+        return np.broadcast_to(beyond | self.layer.is_padding(np.where(beyond, 0, pixel)), shape)
 
     def _channel(self, c: dict[str, NDArray[np.int64]], shape: tuple[int, int]) -> NDArray[np.int64]:
         layer = self.layer
@@ -176,11 +206,9 @@ class PanelBuilder:
     def _letter(self, what: str, cell: dict[str, int]) -> str:
         """Return a cell's letter, or "" where it shows a number all the same."""
         layer, g = self.layer, self.layer.geometry
-        pixel = cell.get("pixel")
-        if what == "entry":
-            pixel = int(layer.position_pixels[cell["position"]] + layer.tap_pixels[cell["tap"]])
-        if what in {"pixel", "entry", "sum", "mean"} and pixel is not None:
-            channel, *padded = (int(a) for a in np.unravel_index(pixel, layer.padded_shape))
+        found = self._pixels_of(what, {name: np.array(at) for name, at in cell.items()})
+        if found is not None and found >= 0 and what not in {"address", "entry-address", "count"}:
+            channel, *padded = (int(a) for a in np.unravel_index(found, layer.padded_shape))
             axes = [int(source[at]) for source, at in zip(layer.axis_sources, padded, strict=True)]
             if any(a >= n for a, n in zip(axes, g.spatial_shape, strict=True)):
                 return ""
@@ -214,13 +242,8 @@ class PanelBuilder:
 
     def _readers(self) -> list[int]:
         """Return the positions that read the selected pixel, if they are few."""
-        if self.selection.pixel is None:
-            return []
-        stops = [np.unique(found) for found in self.layer.readers(self.selection.pixel)]
-        if not 0 < math.prod(map(len, stops)) <= MOST_READERS:
-            return []
-        grid = np.meshgrid(*stops, indexing="ij")
-        return [int(p) for p in np.ravel_multi_index(grid, self.layer.geometry.output_shape).reshape(-1)]
+        pixel = self.selection.pixel
+        return [] if pixel is None else few(self.layer.readers(pixel), self.layer.geometry.output_shape)
 
     def taps(self, count: int, unit: str, chosen: int | None) -> Axis:
         """Return taps as an axis of a table."""
@@ -263,6 +286,14 @@ class PanelBuilder:
         start = int(self.layer.position_pixels[self.selection.position])
         found = start + self.layer.tap_pixels[:: self.layer.channels if self.layer.tap_order != "channel-first" else 1]
         return [int(p) for p in np.unique(found % self.layer.padded_shape[-1])]
+
+
+def few(readers: Sequence[NDArray[np.int64]], shape: tuple[int, ...]) -> list[int]:
+    """Return positions or tiles by their numbers, of which each axis's are given; none where they are many."""
+    axes = [np.unique(found) for found in readers]
+    if not 0 < math.prod(map(len, axes)) <= MOST_READERS:
+        return []
+    return [int(n) for n in np.ravel_multi_index(np.meshgrid(*axes, indexing="ij"), shape).reshape(-1)]
 
 
 def _coloured(values: NDArray[Any]) -> NDArray[np.float64]:

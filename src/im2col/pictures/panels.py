@@ -22,6 +22,8 @@ MOST_PATCHES = 12
 """Rows or columns of patches that are shown whole."""
 MOST_DIGITS, MOST_HEAT = 2_500, 100_000
 """Cells of a panel that show digits; cells of a plane that show colours."""
+ONE = Axis(1, (0,), "columns")
+"""An axis of one, without numbers."""
 
 
 def make_panel(builder: PanelBuilder, kind: str) -> Panel:
@@ -39,7 +41,7 @@ def make_panel(builder: PanelBuilder, kind: str) -> Panel:
 # --- pictures: one plane for each channel (or filter), image and slice
 
 
-def _pictures(
+def pictures_panel(
     b: PanelBuilder,
     kind: str,
     what: str,
@@ -114,7 +116,12 @@ def _counted(batch: int, lines: Axis, shape: tuple[int, ...]) -> tuple[int, ...]
     return (*leading, *shape)
 
 
-def _image(b: PanelBuilder, kind: str, what: str, *, padded: bool) -> Panel:
+def padded_panel(b: PanelBuilder, what: str) -> Panel:
+    """Return the padded image."""
+    return image_panel(b, "padded" if b.layer.geometry.is_padded else "image", what, padded=True)
+
+
+def image_panel(b: PanelBuilder, kind: str, what: str, *, padded: bool) -> Panel:
     """Return the image, or sums over it, channel by channel."""
     g = b.layer.geometry
     shape = g.padded_shape if padded else g.spatial_shape
@@ -128,7 +135,9 @@ def _image(b: PanelBuilder, kind: str, what: str, *, padded: bool) -> Panel:
         inside = (corner[0] if g.ndim > 1 else 0) * width + corner[1]
         return {"pixel": (channel * plane + top * height * width + inside, width, 1), "image": (image, 0, 0)}
 
-    return _pictures(b, kind, what, b.channel_axis(), shape, steps, lambda channel: {"channel": channel}, before[-1])
+    return pictures_panel(
+        b, kind, what, b.channel_axis(), shape, steps, lambda channel: {"channel": channel}, before[-1]
+    )
 
 
 def _maps(b: PanelBuilder) -> Panel:
@@ -139,7 +148,7 @@ def _maps(b: PanelBuilder) -> Panel:
         return {"position": (slice_ * plane, width, 1), "filter": (filter_, 0, 0), "image": (image, 0, 0)}
 
     lines = b.filter_axis("filters", MOST_PLANES)
-    return _pictures(b, "maps", "output", lines, b.layer.geometry.output_shape, steps, lambda f: {"filter": f})
+    return pictures_panel(b, "maps", "output", lines, b.layer.geometry.output_shape, steps, lambda f: {"filter": f})
 
 
 def _partials(b: PanelBuilder) -> Panel:
@@ -154,7 +163,7 @@ def _partials(b: PanelBuilder) -> Panel:
 
     lines = axis(b.layer.group_channels, "channels", MOST_PLANES)
     shape = b.layer.geometry.output_shape
-    return _pictures(b, "partials", "partial", lines, shape, steps, lambda line: {"channel": first + line})
+    return pictures_panel(b, "partials", "partial", lines, shape, steps, lambda line: {"channel": first + line})
 
 
 def _stops(b: PanelBuilder) -> Panel:
@@ -165,13 +174,13 @@ def _stops(b: PanelBuilder) -> Panel:
         return {"position": (slice_ * plane, width, 1)}  # the same in every image
 
     lines = Axis(1, (0,), "rows")
-    return _pictures(b, "stops", "stop", lines, b.layer.geometry.output_shape, steps, lambda _: {})
+    return pictures_panel(b, "stops", "stop", lines, b.layer.geometry.output_shape, steps, lambda _: {})
 
 
 # --- small windows: patches and filters, their slices one below the other
 
 
-def _window_steps(b: PanelBuilder, channel: int) -> tuple[int, int, int]:
+def window_steps(b: PanelBuilder, channel: int) -> tuple[int, int, int]:
     """Return the tap of a window's cell; rows run through all axes but the last."""
     width, taps = b.layer.geometry.kernel_size[-1], b.layer.geometry.taps
     if b.layer.tap_order == "channel-first":
@@ -179,7 +188,7 @@ def _window_steps(b: PanelBuilder, channel: int) -> tuple[int, int, int]:
     return (channel, width * b.layer.channels, b.layer.channels)
 
 
-def _window_axes(b: PanelBuilder, windows: int) -> tuple[Axis, Axis]:
+def window_axes(b: PanelBuilder, windows: int) -> tuple[Axis, Axis]:
     """Return the rows and columns of each of so many windows."""
     kernel = b.layer.geometry.kernel_size
     limit = LONGEST_AXIS if windows * b.layer.geometry.taps <= MOST_DIGITS else SHORTEST_AXIS
@@ -191,12 +200,12 @@ def _filters(b: PanelBuilder) -> Panel:
     channel_ = b.chosen_channel()
     own = None if channel_ is None else channel_ % layer.group_channels
     lines, across = b.filter_axis("filters", MOST_PLANES), axis(layer.group_channels, "channels", MOST_PLANES, [own])
-    rows, columns = _window_axes(b, len(lines.shown) * len(across.shown))
+    rows, columns = window_axes(b, len(lines.shown) * len(across.shown))
     planes = []
     for f in lines.shown:
         for c in across.shown:
             channel = layer.first_channel(f) + c
-            steps = {"tap": _window_steps(b, channel), "filter": (f, 0, 0)}
+            steps = {"tap": window_steps(b, channel), "filter": (f, 0, 0)}
             planes.append(b.plane("weight", (f, c), b.label(filter=f, channel=channel), rows, columns, steps))
     leading = [n for n in (layer.filters, layer.group_channels) if n > 1]
     kind = "kernel" if layer.filters == layer.channels == 1 else "filters"
@@ -215,7 +224,7 @@ def _patches(b: PanelBuilder) -> Panel:
     if len(lines.shown) * len(across.shown) * layer.geometry.taps > MOST_DIGITS:
         lines = axis(down, "patch-rows", SHORTEST_AXIS, [None if at is None else at // width])
         across = axis(width, "patches", SHORTEST_AXIS, [None if at is None else at % width])
-    rows, columns = _window_axes(b, len(lines.shown) * len(across.shown))
+    rows, columns = window_axes(b, len(lines.shown) * len(across.shown))
     planes = [
         b.plane(
             "entry",
@@ -223,7 +232,7 @@ def _patches(b: PanelBuilder) -> Panel:
             (Text("plane.patch", {"number": y * width + x + 1}),),
             rows,
             columns,
-            {"position": (y * width + x, 0, 0), "tap": _window_steps(b, 0), "image": (images, 0, 0)},
+            {"position": (y * width + x, 0, 0), "tap": window_steps(b, 0), "image": (images, 0, 0)},
         )
         for y in lines.shown
         for x in across.shown
@@ -236,10 +245,10 @@ def _patch(b: PanelBuilder) -> Panel:
     layer = b.layer
     position = b.selection.position or 0
     lines, across = b.channel_axis(), Axis(1, (0,), "images")
-    rows, columns = _window_axes(b, len(lines.shown))
+    rows, columns = window_axes(b, len(lines.shown))
     planes = []
     for channel in lines.shown:
-        steps = {"position": (position, 0, 0), "tap": _window_steps(b, channel), "image": (b.selection.image, 0, 0)}
+        steps = {"position": (position, 0, 0), "tap": window_steps(b, channel), "image": (b.selection.image, 0, 0)}
         planes.append(b.plane("entry", (channel, 0), b.label(channel=channel), rows, columns, steps))
     size = " × ".join(map(str, ((layer.channels,) if layer.channels > 1 else ()) + layer.geometry.kernel_size))
     title = Text("panel.patch", {"number": position + 1})
@@ -249,7 +258,7 @@ def _patch(b: PanelBuilder) -> Panel:
 # --- tables: the column matrix, the weights, the product
 
 
-def _table(
+def table_panel(
     b: PanelBuilder,
     kind: str,
     what: str,
@@ -304,7 +313,7 @@ def _table(
 
 def _matrix(b: PanelBuilder, kind: str = "matrix", what: str = "entry") -> Panel:
     down, across = ("position", b.positions("rows")), ("tap", b.taps(b.layer.taps, "columns", b.selection.tap))
-    return _table(b, kind, what, down, across, per_image=what == "entry")
+    return table_panel(b, kind, what, down, across, per_image=what == "entry")
 
 
 def _matrices(b: PanelBuilder) -> Panel:
@@ -318,39 +327,38 @@ def _matrices(b: PanelBuilder) -> Panel:
     tap, taps = b.selection.tap, layer.geometry.taps
     own = None if tap is None else tap % taps if first else tap // layer.channels
     down, across = ("position", b.positions("rows")), ("tap", b.taps(taps, "columns", own))
-    return _table(b, "matrices", "entry", down, across, per_image=True, parts=layer.channels, bases=bases)
+    return table_panel(b, "matrices", "entry", down, across, per_image=True, parts=layer.channels, bases=bases)
 
 
 def _weights(b: PanelBuilder) -> Panel:
     down = ("tap", b.taps(b.layer.taps, "rows", b.selection.tap))
-    return _table(b, "weights", "weight", down, ("filter", b.filter_axis("columns", LONGEST_AXIS)), per_image=False)
+    return table_panel(
+        b, "weights", "weight", down, ("filter", b.filter_axis("columns", LONGEST_AXIS)), per_image=False
+    )
 
 
 def _product(b: PanelBuilder) -> Panel:
     across = ("filter", b.filter_axis("columns", LONGEST_AXIS))
-    return _table(b, "product", "output", ("position", b.positions("rows")), across, per_image=True)
-
-
-_ONE = Axis(1, (0,), "columns")
+    return table_panel(b, "product", "output", ("position", b.positions("rows")), across, per_image=True)
 
 
 def _position_offsets(b: PanelBuilder) -> Panel:
     down = ("position", b.positions("rows"))
-    return _table(b, "position-offsets", "position-offset", down, ("", _ONE), per_image=False)
+    return table_panel(b, "position-offsets", "position-offset", down, ("", ONE), per_image=False)
 
 
 def _tap_offsets(b: PanelBuilder) -> Panel:
     across = ("tap", b.taps(b.layer.taps, "columns", b.selection.tap))
-    return _table(b, "tap-offsets", "tap-offset", ("", _ONE), across, per_image=False)
+    return table_panel(b, "tap-offsets", "tap-offset", ("", ONE), across, per_image=False)
 
 
 _PANELS: dict[str, Callable[[PanelBuilder], Panel]] = {
-    "image": lambda b: _image(b, "padded" if b.layer.geometry.is_padded else "image", "pixel", padded=True),
-    "bare-image": lambda b: _image(b, "image", "pixel", padded=False),
-    "memory": lambda b: _image(b, "memory", "address", padded=True),
-    "sums": lambda b: _image(b, "sums", "sum", padded=False),
-    "counts": lambda b: _image(b, "counts", "count", padded=False),
-    "means": lambda b: _image(b, "means", "mean", padded=False),
+    "image": lambda b: padded_panel(b, "pixel"),
+    "bare-image": lambda b: image_panel(b, "image", "pixel", padded=False),
+    "memory": lambda b: image_panel(b, "memory", "address", padded=True),
+    "sums": lambda b: image_panel(b, "sums", "sum", padded=False),
+    "counts": lambda b: image_panel(b, "counts", "count", padded=False),
+    "means": lambda b: image_panel(b, "means", "mean", padded=False),
     "filters": _filters,
     "patches": _patches,
     "patch": _patch,

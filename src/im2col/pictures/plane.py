@@ -121,7 +121,8 @@ class Plane:
     channel : ndarray of int, (rows, columns)
         The input channel's number that a cell belongs to, -1 for none.
     padding, blank : ndarray of bool, (rows, columns)
-        Cells that lie in the padding, and cells that hold nothing (a channel that a filter does not read).
+        Cells that lie in the padding, or beyond the end where tiles reach there, and cells that hold nothing (a channel
+        that a filter does not read).
     row_headers, column_headers : tuple of str
         One for each shown row or column, or empty.
     """

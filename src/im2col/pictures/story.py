@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from ..errors import ArgumentError, shown
+from ..importing import importing
 from ..spec.arguments import word
 from .highlight import tap_ranks
 from .labels import short
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from .labels import Labels
     from .pictured_layer import PicturedLayer
     from .plane import Selection
+    from .separable import Factors
+    from .winograd import Tiles
 
 MOST_TERMS = 12
 """Products that a formula shows."""
-SIGNS = ("→", "∗", "×", "=", "+", "÷", "Σ")
+SIGNS = ("→", "∗", "×", "⊙", "⊗", "=", "+", "÷", "Σ")
 
 
 class Chapter(NamedTuple):
@@ -44,11 +47,17 @@ class Chapter(NamedTuple):
         Whether one channel and one kernel are drawn or the whole layer.
     parts : tuple of str
         Names of panels of `panels.py`, and of the signs between them.
+    needs : {"tiles", "factors"} or None
+        What not every layer has: tiles of `winograd.py`, factors of `separable.py`.
+    otherwise : tuple of str
+        The parts where a layer lacks it; the caption says why.
     """
 
     number: int
     scope: Literal["channel", "layer"]
     parts: tuple[str, ...]
+    needs: Literal["tiles", "factors"] | None
+    otherwise: tuple[str, ...]
 
 
 @cache
@@ -58,7 +67,8 @@ def chapters() -> Mapping[str, Chapter]:
     for entry in (files("im2col.pictures") / "chapters").iterdir():
         if entry.name.endswith(".json"):
             written = json.loads(entry.read_text("utf-8"))
-            chapter = Chapter(written["number"], written["scope"], tuple(written["parts"]))
+            needs, otherwise = written.get("needs"), tuple(written.get("otherwise", ()))
+            chapter = Chapter(written["number"], written["scope"], tuple(written["parts"]), needs, otherwise)
             found[entry.name.removesuffix(".json")] = chapter
     return MappingProxyType(dict(sorted(found.items(), key=lambda item: item[1].number)))
 
@@ -99,11 +109,15 @@ def make_scene(
         layer = layer.one(channel, selection.filter or 0)
         selection = selection._replace(filter=None if selection.filter is None else 0)
     builder = PanelBuilder(layer, selection, labels)
-    names = list(plan.parts)
-    if layer.orientation == "columns" and "×" in names:  # the weights stand on the left then
-        at = names.index("×")
-        names[at - 1], names[at + 1] = names[at + 1], names[at - 1]
-    parts: list[Panel | str] = [name if name in SIGNS else make_panel(builder, name) for name in names]
+    special = _special(layer, plan)
+    names = list(plan.otherwise if plan.needs and not special else plan.parts)
+    for at in [i for i, name in enumerate(names) if name == "×" and layer.orientation == "columns"]:
+        names[at - 1], names[at + 1] = names[at + 1], names[at - 1]  # the weights stand on the left then
+    make = make_panel
+    if plan.needs:
+        with importing:
+            from .panels_fewer import make_fewer_panel as make
+    parts: list[Panel | str] = [name if name in SIGNS else make(builder, name) for name in names]
     # A picture without digits is read through its patch.
     first = parts[0]
     if (
@@ -122,15 +136,36 @@ def make_scene(
         steps=layer.positions,
         parts=tuple(parts),
         title=Text(f"chapter.{chapter}"),
-        caption=Text(f"caption.{chapter}", _numbers(layer)),
-        counter=_counter(layer),
-        message=_message(builder, has_weights=has_weights),
+        caption=_caption(layer, chapter, plan, special),
+        counter=_counter(layer, special),
+        message=_message(builder, special, has_weights=has_weights),
         formula=_formula(builder) if has_weights else None,
     )
 
 
+def _special(layer: PicturedLayer, plan: Chapter) -> Tiles | Factors | None:
+    """Return what a chapter needs of a layer, where it has that."""
+    if plan.needs == "tiles":
+        with importing:
+            from .winograd import tiles_of
+
+        return tiles_of(layer)
+    if plan.needs == "factors":
+        with importing:
+            from .separable import factors_of
+
+        return factors_of(layer)
+    return None
+
+
 def _times(sizes: Sequence[int]) -> str:
     return " × ".join(map(str, sizes))
+
+
+def _caption(layer: PicturedLayer, chapter: str, plan: Chapter, special: Tiles | Factors | None) -> Text:
+    if special is not None:
+        return Text(f"caption.{chapter}{special.variant}", _numbers(layer) | special.numbers())
+    return Text(f"without.{plan.needs}" if plan.needs else f"caption.{chapter}", _numbers(layer))
 
 
 def _numbers(layer: PicturedLayer) -> dict[str, object]:
@@ -171,11 +206,17 @@ def _numbers(layer: PicturedLayer) -> dict[str, object]:
         "padded": _times(g.padded_shape),
         "span": _times(g.span),
         "stride": _times(g.stride),
+        "dilation": _times(g.dilation),
         "stops": "; ".join(dict.fromkeys(stops)),
     }
 
 
-def _counter(layer: PicturedLayer) -> Text:
+def _counter(layer: PicturedLayer, special: Tiles | Factors | None) -> Text:
+    if special is not None:
+        plain = layer.positions * layer.taps
+        return Text(
+            "counter.saved", {"plain": plain, "few": special.products, "ratio": short(special.products / plain)}
+        )
     pixels = layer.channels * math.prod(layer.geometry.spatial_shape)
     cells = layer.positions * layer.taps
     return Text("counter", {"pixels": pixels, "cells": cells, "ratio": short(cells / pixels) if pixels else "–"})
@@ -188,10 +229,10 @@ def _place(coordinates: Sequence[int]) -> Text:
     )
 
 
-def _message(b: PanelBuilder, *, has_weights: bool) -> Text | None:
+def _message(b: PanelBuilder, special: Tiles | Factors | None, *, has_weights: bool) -> Text | None:
     layer, s, g = b.layer, b.selection, b.layer.geometry
     if s.pixel is not None:
-        count = math.prod(map(len, layer.readers(s.pixel)))
+        count = special.copies(s.pixel) if special is not None else math.prod(map(len, layer.readers(s.pixel)))
         channel, *axes = (int(a) for a in layer.coordinates(np.array(s.pixel)))
         value = short(layer.pixels[s.image, s.pixel])
         if layer.is_padding(np.array(s.pixel)):
@@ -202,6 +243,8 @@ def _message(b: PanelBuilder, *, has_weights: bool) -> Text | None:
         place = _place([int(a) for a in np.unravel_index(s.position, g.output_shape)])
         if s.filter is not None and has_weights:
             return Text("say.output", {"place": place, "filter": layer.filter_numbers[s.filter] + 1})
+        if special is not None:
+            return special.told(s.position, place)
         return Text("say.position", {"number": s.position + 1, "place": place})
     if s.tap is not None:
         kernel = s.tap % g.taps if layer.tap_order == "channel-first" else s.tap // layer.channels

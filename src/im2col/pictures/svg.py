@@ -259,7 +259,7 @@ def _draw_heat(group: ET.Element, placed: PlacedPlane, colours: Colours) -> None
 
     plane = placed.plane
     values = np.zeros(plane.shape) if plane.values is None else plane.values
-    own = int(plane.channel[0, 0]) if plane.what in {"pixel", "mean"} else -1
+    own = int(plane.channel[0, 0]) if plane.what in {"pixel", "tile-pixel", "mean"} else -1
     pixels = heat(values, own, by_value=colours == "values")
     pixels[plane.padding] = 235
     file = BytesIO()

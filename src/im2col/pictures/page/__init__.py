@@ -68,7 +68,7 @@ def page_html(
         "labels": labels,
         "selection": {"image": selection.image, "position": selection.position, "filter": selection.filter},
         "languages": {name: _words(name) for name in languages()},
-        "chapters": {name: {"scope": one.scope, "parts": one.parts} for name, one in chapters().items()},
+        "chapters": {name: one._asdict() for name, one in chapters().items()},
         "layer": {
             "batch": layer.batch,
             "channels": layer.channels,
@@ -97,7 +97,7 @@ def page_html(
         "style": _joined(_bare((folder / "style.css").read_text("utf-8") + _channel_rules())),
         "stripes": _stripes(),
         "data": json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-        "script": _bare(inline_modules(folder, "app.js")),
+        "script": _deflated(_bare(inline_modules(folder, "app.js")).encode()),
     }
     page = (folder / "template.html").read_text("utf-8")
     for name, part in parts.items():
@@ -156,8 +156,12 @@ def _packed(name: str, values: NDArray[Any]) -> dict[str, str]:
     exact = _exact(name, values)
     with np.errstate(invalid="ignore", over="ignore"):
         kind = next(kind for kind in _KINDS if np.array_equal(exact.astype(kind), exact, equal_nan=True))
-    packed = zlib.compress(np.ascontiguousarray(exact.astype(kind)).tobytes(), 9)
-    return {"dtype": kind.name, "base64": b64encode(packed).decode()}
+    return {"dtype": kind.name, "base64": _deflated(np.ascontiguousarray(exact.astype(kind)).tobytes())}
+
+
+def _deflated(content: bytes) -> str:
+    """Return bytes as base64 of what they are compressed to, which the page's browser unpacks."""
+    return b64encode(zlib.compress(content, 9)).decode()
 
 
 def _channel_rules() -> str:

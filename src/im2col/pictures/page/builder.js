@@ -4,10 +4,12 @@
 import { letter, short } from "./labels.js";
 import { combinations, prod, unravel } from "./geometry.js";
 import { Plane, axis, sentence } from "./scene.js";
+import { factorsOf } from "./separable.js";
+import { tilesOf } from "./winograd.js";
 
 /** Rows or columns of a table that are shown whole. */
 export const LONGEST_AXIS = 48;
-/** Positions that read a selected pixel and are kept in sight. */
+/** Positions or tiles that read a selected pixel and are kept in sight. */
 const MOST_READERS = 9;
 /** Channels, slices, images or filters that are shown whole. */
 export const MOST_PLANES = 8;
@@ -28,16 +30,25 @@ export class Builder {
     return new Plane(this, { place, what, label, rows, columns, mode, coordinates, row_headers, column_headers });
   }
 
+  /** The layer's tiles, in chapters that are drawn only where it has some. */
+  get tiles() {
+    return tilesOf(this.layer);
+  }
+
+  /** The kernel's factors, in chapters that are drawn only where it has some. */
+  get factors() {
+    return factorsOf(this.layer);
+  }
+
   // Values and labels of a cell, by its coordinates.
 
   /** Return all that a cell shows. */
   cell(what, at) {
-    const pixel = this.pixelOf(what, at);
     return {
       text: this.text(what, at),
       value: this.isBlank(what, at) ? 0 : this.value(what, at),
       channel: this.channel(at),
-      padding: pixel !== null && this.layer.isPadding(pixel),
+      padding: this.isPadding(what, at),
       blank: this.isBlank(what, at),
     };
   }
@@ -45,14 +56,26 @@ export class Builder {
   /** Return the pixel that a cell shows, null where it shows none. */
   pixelOf(what, at) {
     if ("pixel" in at) return at.pixel;
-    return what.startsWith("entry") ? this.layer.positionPixel(at.position) + this.layer.tapPixel(at.tap) : null;
+    if (what.startsWith("entry")) return this.layer.positionPixel(at.position) + this.layer.tapPixel(at.tap);
+    if (what === "tile-entry") return this.tiles.pixel(at.tile, at.element);
+    return what === "factor-entry" ? this.factors.pixel(at.place, at.down) : null;
+  }
+
+  /** Return whether a cell lies in the padding, or, of a tile, beyond what there is. */
+  isPadding(what, at) {
+    if (what === "tile-result") return this.tiles.position(at.tile, at.result) < 0;
+    const pixel = this.pixelOf(what, at);
+    return pixel !== null && (pixel < 0 || this.layer.isPadding(pixel));
   }
 
   /** Return a cell's number. */
   value(what, at) {
     const { layer } = this;
+    if (what.startsWith("tile-") && what !== "tile-pixel") return this.tiles.value(what, at);
+    if (what.startsWith("factor-")) return this.factors.value(what, at);
     switch (what) {
       case "pixel":
+      case "tile-pixel":
       case "entry":
         return layer.pixel(at.image, this.pixelOf(what, at));
       case "weight":
@@ -101,8 +124,9 @@ export class Builder {
   letter(what, at) {
     const { layer } = this;
     const g = layer.geometry;
-    if (["pixel", "entry", "sum", "mean"].includes(what)) {
-      const [channel, ...padded] = unravel(this.pixelOf(what, at), layer.paddedShape);
+    const pixel = this.pixelOf(what, at);
+    if (pixel !== null && pixel >= 0 && !["address", "entry-address", "count"].includes(what)) {
+      const [channel, ...padded] = unravel(pixel, layer.paddedShape);
       const axes = padded.map((at, i) => layer.axisSources[i][at]); // a copy in the padding has its pixel's letter
       const found = [channel, ...axes];
       const isEmpty = (what === "sum" || what === "mean") && !layer.count(found);
@@ -135,12 +159,8 @@ export class Builder {
 
   /** Return the positions that read the selected pixel, if they are few. */
   readers() {
-    if (this.selection.pixel === null) return [];
-    const stops = this.layer.readers(this.selection.pixel).map((found) => [...new Set(found)]);
-    const count = prod(stops.map((found) => found.length));
-    if (count === 0 || count > MOST_READERS) return [];
-    const { outputShape } = this.layer.geometry;
-    return combinations(stops).map((at) => at.reduce((position, a, i) => position * outputShape[i] + a, 0));
+    const { pixel } = this.selection;
+    return pixel === null ? [] : few(this.layer.readers(pixel), this.layer.geometry.outputShape);
   }
 
   /** Return taps as an axis of a table. */
@@ -189,4 +209,12 @@ export class Builder {
     const step = layer.tapOrder === "channel-first" ? 1 : layer.channels; // the taps of the first channel
     return Array.from({ length: layer.geometry.taps }, (_, kernel) => (start + layer.tapPixel(kernel * step)) % width);
   }
+}
+
+/** Return positions or tiles by their numbers, of which each axis's are given; none where they are many. */
+export function few(readers, shape) {
+  const axes = readers.map((found) => [...new Set(found)]);
+  const count = prod(axes.map((found) => found.length));
+  if (count === 0 || count > MOST_READERS) return [];
+  return combinations(axes).map((at) => at.reduce((number, a, i) => number * shape[i] + a, 0));
 }

@@ -9,7 +9,7 @@ export function makeEditor(store, stage, report) {
     const { plane } = view;
     const at = plane.at(r, c);
     const cell = plane.cell(r, c);
-    const isImage = plane.what === "pixel" && !cell.padding;
+    const isImage = ["pixel", "tile-pixel"].includes(plane.what) && !cell.padding;
     const isWeight = plane.what === "weight" && !cell.blank;
     if (plane.mode !== "digits" || !(isImage || isWeight) || store.labels === "letters") return false;
     const { layer } = stage.scene;

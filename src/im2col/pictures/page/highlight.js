@@ -4,12 +4,14 @@
 // Coordinates are affine, so planes find cells by inverting them: a picture of 224 × 224 pixels is never searched.
 
 import { combinations, unravel } from "./geometry.js";
+import { factorsOf } from "./separable.js";
+import { tilesOf } from "./winograd.js";
 
 /** How a cell is lit: not, as one that belongs to the selection, as the one cell that is pointed at. */
 export const NOT = 0;
 export const LIT = 1;
 export const FOCUS = 2;
-const PIXELS = ["pixel", "address", "sum", "count", "mean"];
+const PIXELS = ["pixel", "tile-pixel", "address", "sum", "count", "mean"];
 const ENTRIES = ["entry", "entry-address"];
 
 /** Return the shown cells that a selection lights: [row, column, level, number in the flattened patch or 0] each. */
@@ -20,6 +22,8 @@ export function highlight(layer, plane, selection) {
   const ranks = tapRanks(layer, filter);
   if (PIXELS.includes(plane.what)) return litPixels(layer, plane, selection, ranks);
   if (ENTRIES.includes(plane.what)) return litEntries(layer, plane, selection, ranks);
+  if (plane.what.startsWith("tile-")) return litTiles(layer, plane, selection);
+  if (plane.what.startsWith("factor-") && !plane.coordinates.filter) return litFactors(layer, plane, selection);
   return litOthers(layer, plane, selection, ranks);
 }
 
@@ -44,6 +48,13 @@ function litPixels(layer, plane, s, ranks) {
       const pixel = at.reduce((offset, a, i) => offset * layer.paddedShape[i + 1] + a, channel);
       light(pixel, pixel === s.pixel ? FOCUS : LIT, 0);
     }
+  } else if (s.position !== null && plane.what === "tile-pixel") {
+    const tiles = tilesOf(layer);
+    const tile = tiles.tileOf(s.position);
+    for (let element = 0; element < tiles.size; element++) {
+      const pixel = tiles.pixel(tile, element);
+      if (pixel >= 0) light(pixel, LIT, element + 1);
+    }
   } else if (s.position !== null) {
     const start = layer.positionPixel(s.position);
     ranks.forEach((rank, tap) => {
@@ -56,17 +67,20 @@ function litPixels(layer, plane, s, ranks) {
   return lit;
 }
 
+/** Return the cells that show a pixel or a copy of it. */
+function litCopies(layer, plane, selected) {
+  const [channel, ...axes] = unravel(selected, layer.paddedShape);
+  const own = axes.map((at, i) => layer.axisSources[i][at]);
+  const copies = plane.cells().filter(([r, c]) => {
+    const pixel = plane.builder.pixelOf(plane.what, plane.at(r, c));
+    const [other, ...shown] = unravel(pixel, layer.paddedShape);
+    return pixel >= 0 && other === channel && shown.every((at, i) => layer.axisSources[i][at] === own[i]);
+  });
+  return copies.map(([r, c]) => [r, c, LIT, 0]);
+}
+
 function litEntries(layer, plane, s, ranks) {
-  if (s.pixel !== null) {
-    const [channel, ...axes] = unravel(s.pixel, layer.paddedShape);
-    const own = axes.map((at, i) => layer.axisSources[i][at]);
-    const copies = plane.cells().filter(([r, c]) => {
-      const { position, tap } = plane.at(r, c);
-      const [other, ...shown] = unravel(layer.positionPixel(position) + layer.tapPixel(tap), layer.paddedShape);
-      return other === channel && shown.every((at, i) => layer.axisSources[i][at] === own[i]);
-    });
-    return copies.map(([r, c]) => [r, c, LIT, 0]);
-  }
+  if (s.pixel !== null) return litCopies(layer, plane, s.pixel);
   if (s.position !== null) {
     return plane.cellsWith("position", s.position).flatMap(([r, c]) => {
       const { tap } = plane.at(r, c);
@@ -98,4 +112,49 @@ function litOthers(layer, plane, s, ranks) {
   // Each product of a filter element goes to one cell of its map.
   if (position && s.tap !== null && exact) return plane.cellsWith("filter", s.filter).map(([r, c]) => [r, c, LIT, 0]);
   return [];
+}
+
+/** Return those cells whose coordinates a rule accepts; `order` numbers them. */
+function litWhere(plane, accepts, order = (_) => 0) {
+  return plane.cells().flatMap(([r, c]) => {
+    const at = plane.at(r, c);
+    const level = Number(accepts(at));
+    return level ? [[r, c, level, order(at)]] : [];
+  });
+}
+
+function litTiles(layer, plane, s) {
+  const tiles = tilesOf(layer);
+  const { tile, element, result, weight } = plane.coordinates;
+  if (s.pixel !== null) return plane.what === "tile-entry" ? litCopies(layer, plane, s.pixel) : [];
+  if (s.position !== null) {
+    const own = tiles.tileOf(s.position);
+    if (tile && result) {
+      const isIt = (at) => tiles.position(at.tile, at.result) === s.position;
+      return litWhere(plane, (at) => at.tile === own && (isIt(at) ? FOCUS : LIT));
+    }
+    if (tile) return litWhere(plane, (at) => at.tile === own, (at) => (element ? at.element + 1 : 0));
+    // What makes this result of the products.
+    if (result) return litWhere(plane, (at) => tiles.position(own, at.result) === s.position);
+    return plane.what === "tile-kernel" ? litWhere(plane, () => true) : [];
+  }
+  if (s.tap === null) return [];
+  if (weight) return litWhere(plane, (at) => at.weight === s.tap);
+  return plane.what === "tile-kernel" ? litWhere(plane, (at) => tiles.ofWeights[at.point][s.tap] !== 0) : [];
+}
+
+function litFactors(layer, plane, s) {
+  const factors = factorsOf(layer);
+  const { place, position, down, across } = plane.coordinates;
+  if (s.pixel !== null) return plane.what === "factor-entry" ? litCopies(layer, plane, s.pixel) : [];
+  if (s.position !== null) {
+    const places = factors.places(s.position);
+    if (place) return litWhere(plane, (at) => places.includes(at.place));
+    if (position) return litWhere(plane, (at) => at.position === s.position, (at) => at.across + 1);
+    return litWhere(plane, () => true);
+  }
+  if (s.tap === null) return [];
+  const [row, column] = [Math.floor(s.tap / factors.wide), s.tap % factors.wide];
+  if (down) return litWhere(plane, (at) => at.down === row);
+  return across ? litWhere(plane, (at) => at.across === column) : [];
 }

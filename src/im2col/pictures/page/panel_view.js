@@ -43,7 +43,7 @@ export class PanelView {
   }
 
   get isOutput() {
-    return ["maps", "product", "partials", "stops"].includes(this.kind);
+    return ["maps", "product", "partials", "stops", "pair"].includes(this.kind);
   }
 
   update(panel, told, store) {

@@ -1,12 +1,13 @@
 // @ts-check
 // The panels that chapters are made of: the twin of panels.py. A new figure is a new list of them, in chapters/.
 
-import { LONGEST_AXIS, MOST_PLANES } from "./builder.js";
+import { LONGEST_AXIS, MOST_PLANES, few } from "./builder.js";
 import { prod } from "./geometry.js";
 import { axis, sentence, wholeAxis } from "./scene.js";
 
 const SHORTEST_AXIS = 6; // what is shown whole where there would be too many cells
 const MOST_PATCHES = 12;
+const MOST_STOPS = 24; // rows of a thin matrix that are shown whole
 const MOST_DIGITS = 2_500; // cells of a panel that show digits
 const MOST_HEAT = 100_000; // cells of a plane that show colours
 
@@ -65,6 +66,10 @@ function imagePanel(b, kind, what, padded) {
   };
   const shape = padded ? g.paddedShape : g.spatialShape;
   return picturesPanel(b, kind, what, b.channelAxis(), shape, steps, (channel) => ({ channel }), before.at(-1));
+}
+
+function paddedPanel(b, what) {
+  return imagePanel(b, b.layer.geometry.isPadded ? "padded" : "image", what, true);
 }
 
 /** Return pictures of the output's shape; `here(line, image)` are a plane's coordinates beside its positions. */
@@ -237,9 +242,84 @@ function tapOffsetsPanel(b) {
   return tablePanel(b, "tap-offsets", "tap-offset", ["", wholeAxis(1, "columns")], across, { perImage: false });
 }
 
+// --- tiles: the image cut with larger windows, transformed, multiplied value by value, transformed back
+
+/** Return an axis of tables over tiles, points and weights, by its coordinate; "" is one line without numbers. */
+function numbered(b, name) {
+  const { tiles, selection: s } = b;
+  if (name === "tile") {
+    const chosen = s.pixel === null ? [] : few(tiles.readers(s.pixel), tiles.counts);
+    return axis(tiles.count, "rows", LONGEST_AXIS, [...chosen, s.position === null ? null : tiles.tileOf(s.position)]);
+  }
+  const lengths = { "": 1, element: tiles.size, point: tiles.size, result: tiles.results, weight: b.layer.taps };
+  return axis(lengths[name], "columns", LONGEST_AXIS, [name === "weight" ? s.tap : null]);
+}
+
+/** Return a table with a row for each tile. */
+function tilesPanel(b, kind, what, across) {
+  const bases = () => (across === "element" ? { channel: [0, 0, 0] } : {});
+  return tablePanel(b, kind, what, ["tile", numbered(b, "tile")], [across, numbered(b, across)], { perImage: true, bases });
+}
+
+/** Return numbers that are the same for all tiles. */
+function transformPanel(b, kind, down, across) {
+  return tablePanel(b, kind, kind, [down, numbered(b, down)], [across, numbered(b, across)], { perImage: false });
+}
+
+function flatKernelPanel(b) {
+  const across = ["tap", b.taps(b.layer.taps, "columns", b.selection.tap)];
+  return tablePanel(b, "flat-kernel", "weight", ["filter", wholeAxis(1, "columns")], across, { perImage: false });
+}
+
+// --- factors: a kernel as a column times a row, and the two passes
+
+function columnPanel(b) {
+  return gridPanel(b, "kernel-column", "factor-column", windowAxes(b, 1)[0], wholeAxis(1, "columns"), { down: [0, 1, 0] });
+}
+
+function rowPanel(b) {
+  return gridPanel(b, "kernel-row", "factor-row", wholeAxis(1, "columns"), windowAxes(b, 1)[1], { across: [0, 0, 1] });
+}
+
+function restPanel(b) {
+  return gridPanel(b, "kernel-rest", "factor-rest", ...windowAxes(b, 1), { tap: windowSteps(b, 0), filter: [0, 0, 0] });
+}
+
+function gridPanel(b, kind, what, rows, columns, steps) {
+  const one = wholeAxis(1, "columns");
+  const planes = [b.plane(what, [0, 0], [], rows, columns, steps)];
+  return { kind, title: sentence(`panel.${kind}`), size: times([rows.length, columns.length]), rows: one, columns: one, planes };
+}
+
+/** Return a thin matrix, or the column or the row of the kernel that it is multiplied by. */
+function passPanel(b, kind, what, down, across) {
+  const { factors, selection: s } = b;
+  const chosen = s.position === null ? [] : factors.places(s.position);
+  const axes = {
+    "": wholeAxis(1, "columns"),
+    position: b.positions("rows", MOST_STOPS),
+    place: axis(prod(factors.middle), "rows", MOST_STOPS, chosen),
+    down: axis(factors.high, "columns", LONGEST_AXIS, [s.tap === null ? null : Math.floor(s.tap / factors.wide)]),
+    across: axis(factors.wide, "columns", LONGEST_AXIS, [s.tap === null ? null : s.tap % factors.wide]),
+  };
+  const bases = () => (what === "factor-entry" ? { channel: [0, 0, 0] } : {});
+  return tablePanel(b, kind, what, [down, axes[down]], [across, axes[across]], { perImage: across !== "", bases });
+}
+
+function middlePanel(b) {
+  const steps = (_, image) => ({ place: [0, b.factors.middle[1], 1], image: [image, 0, 0] });
+  return picturesPanel(b, "middle", "factor-middle", wholeAxis(1, "columns"), b.factors.middle, steps, () => ({}));
+}
+
+function pairPanel(b) {
+  const kind = b.factors.rank <= 1 ? "maps" : "pair";
+  const here = (_, image) => ({ filter: [0, 0, 0], image });
+  return outputsPanel(b, kind, "factor-output", wholeAxis(1, "columns"), here, () => ({}));
+}
+
 /** The panels by their names in the chapters. */
 const PANELS = {
-  image: (b) => imagePanel(b, b.layer.geometry.isPadded ? "padded" : "image", "pixel", true),
+  image: (b) => paddedPanel(b, "pixel"),
   "bare-image": (b) => imagePanel(b, "image", "pixel", false),
   memory: (b) => imagePanel(b, "memory", "address", true),
   sums: (b) => imagePanel(b, "sums", "sum", false),
@@ -258,4 +338,23 @@ const PANELS = {
   partials: partialsPanel,
   maps: mapsPanel,
   stops: stopsPanel,
+  "tiled-image": (b) => paddedPanel(b, "tile-pixel"),
+  tiles: (b) => tilesPanel(b, "tiles", "tile-entry", "element"),
+  "tile-values": (b) => tilesPanel(b, "tile-values", "tile-value", "point"),
+  "tile-products": (b) => tilesPanel(b, "tile-products", "tile-product", "point"),
+  "tile-results": (b) => tilesPanel(b, "tile-results", "tile-result", "result"),
+  "tile-kernel": (b) => transformPanel(b, "tile-kernel", "", "point"),
+  "tile-of-pixels": (b) => transformPanel(b, "tile-of-pixels", "element", "point"),
+  "tile-of-weights": (b) => transformPanel(b, "tile-of-weights", "weight", "point"),
+  "tile-of-products": (b) => transformPanel(b, "tile-of-products", "point", "result"),
+  "flat-kernel": flatKernelPanel,
+  "kernel-column": columnPanel,
+  "kernel-row": rowPanel,
+  "kernel-rest": restPanel,
+  "pixel-columns": (b) => passPanel(b, "pixel-columns", "factor-entry", "place", "down"),
+  "middle-rows": (b) => passPanel(b, "middle-rows", "factor-middle-entry", "position", "across"),
+  "flat-column": (b) => passPanel(b, "flat-column", "factor-column", "down", ""),
+  "flat-row": (b) => passPanel(b, "flat-row", "factor-row", "across", ""),
+  middle: middlePanel,
+  pair: pairPanel,
 };

@@ -215,9 +215,10 @@ export class PlaneView {
     const own = plane.builder.channel(plane.at(0, 0));
     put(this.band, "class", `band ${bandClass(own)}`);
     const width = plane.columns.length;
-    const padded = plane.what === "pixel" && layer.geometry.isPadded;
+    const isImage = ["pixel", "tile-pixel"].includes(plane.what);
+    const padded = isImage && layer.geometry.isPadded;
     const isPadding = (i) => padded && plane.cell(Math.floor(i / width), i % width).padding;
-    const hue = look.colours === "channels" && ["pixel", "mean"].includes(plane.what) ? own : -1;
+    const hue = look.colours === "channels" && (isImage || plane.what === "mean") ? own : -1;
     drawHeat(this.canvas, plane.values(), plane.rows.length, width, hue, isPadding);
   }
 

@@ -4,7 +4,9 @@
 import { element } from "./dom.js";
 import { LEAST_SCALE, PanelView } from "./panel_view.js";
 import { NOTHING, gapsOf } from "./scene.js";
+import { factorsOf } from "./separable.js";
 import { makeScene } from "./story.js";
+import { tilesOf } from "./winograd.js";
 
 const MOST_ENLARGED = 1.5;
 const COMFORTABLE = 440; // pixels of height up to which a picture is enlarged
@@ -114,13 +116,15 @@ export class Stage {
     const filter = (number) => (store.isOne ? this.scene.layer.filterNumbers[number] : number);
     if (r < 0 || c < 0) {
       const side = r < 0 ? 2 : 1;
-      const name = ["position", "tap", "filter"].find((one) => plane.coordinates[one]?.[side]);
+      const name = ["position", "tile", "tap", "filter"].find((one) => plane.coordinates[one]?.[side]);
       if (name === "position") return { ...NOTHING, image, position: at.position };
+      if (name === "tile") return { ...NOTHING, image, position: this.firstOf(at.tile) };
       if (name === "tap") return { ...NOTHING, image, tap: at.tap };
       return { ...NOTHING, image, position: store.cursor.position, filter: filter(at.filter ?? 0) };
     }
     switch (plane.what) {
       case "output":
+      case "factor-output":
       case "partial":
         return { ...NOTHING, image, position: at.position, filter: filter(at.filter) };
       case "stop":
@@ -130,12 +134,58 @@ export class Stage {
       case "entry-address":
         return { ...NOTHING, image, position: at.position, tap: at.tap };
       case "weight":
+      case "factor-rest":
         return { ...NOTHING, image, tap: at.tap, filter: filter(at.filter) };
       case "tap-offset":
         return { ...NOTHING, image, tap: at.tap };
-      default:
+      case "pixel":
+      case "tile-pixel":
+      case "address":
+      case "sum":
+      case "count":
+      case "mean":
         return { ...NOTHING, image, pixel: at.pixel };
+      default:
+        return { ...NOTHING, image, ...this.meaningOf(plane.what, at) };
     }
+  }
+
+  /** Return what a cell of the chapters on tiles and factors means: a pixel that it shows, or what it is computed for. */
+  meaningOf(what, at) {
+    const { layer } = this.scene;
+    const [filter] = layer.filterNumbers;
+    switch (what) {
+      case "tile-entry": {
+        const pixel = tilesOf(layer).pixel(at.tile, at.element);
+        return pixel < 0 ? { position: this.firstOf(at.tile) } : { pixel };
+      }
+      case "tile-result": {
+        const position = tilesOf(layer).position(at.tile, at.result);
+        return { position: position < 0 ? this.firstOf(at.tile) : position };
+      }
+      case "tile-value":
+      case "tile-product":
+        return { position: this.firstOf(at.tile) };
+      case "tile-of-weights":
+        return { tap: at.weight, filter };
+      case "factor-entry":
+        return { pixel: factorsOf(layer).pixel(at.place, at.down) };
+      case "factor-column":
+        return { tap: factorsOf(layer).tapOf(at.down, null), filter };
+      case "factor-row":
+        return { tap: factorsOf(layer).tapOf(null, at.across), filter };
+      case "factor-middle":
+        return { position: factorsOf(layer).reader(at.place) };
+      case "factor-middle-entry":
+        return { position: at.position };
+      default: // what all tiles share
+        return { position: this.store.cursor.position };
+    }
+  }
+
+  /** Return the first position of a tile. */
+  firstOf(tile) {
+    return tilesOf(this.scene.layer).position(tile, 0);
   }
 
   point(view, cell) {

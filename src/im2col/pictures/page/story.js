@@ -7,8 +7,10 @@ import { prod, unravel } from "./geometry.js";
 import { Builder } from "./builder.js";
 import { makePanel } from "./panels.js";
 import { NOTHING, axis, gapsOf, sentence } from "./scene.js";
+import { factorsOf } from "./separable.js";
+import { tilesOf } from "./winograd.js";
 
-const SIGNS = ["→", "∗", "×", "=", "+", "÷", "Σ"];
+const SIGNS = ["→", "∗", "×", "⊙", "⊗", "=", "+", "÷", "Σ"];
 /** Products that a formula shows. */
 export const MOST_TERMS = 12;
 
@@ -21,10 +23,13 @@ export function makeScene(layer, chapters, chapter, selection = NOTHING, { chann
     if (selection.filter !== null) selection = { ...selection, filter: 0 };
   }
   const builder = new Builder(layer, selection, labels);
-  const names = [...plan.parts];
-  const at = names.indexOf("×");
-  if (layer.orientation === "columns" && at >= 0) { // the weights stand on the left then
-    [names[at - 1], names[at + 1]] = [names[at + 1], names[at - 1]];
+  const tiles = plan.needs === "tiles" ? tilesOf(layer) : null;
+  const factors = plan.needs === "factors" ? factorsOf(layer) : null;
+  const isLacking = plan.needs && !tiles && !factors;
+  const names = [...(isLacking ? plan.otherwise : plan.parts)];
+  for (const [at, name] of names.entries()) {
+    if (name !== "×" || layer.orientation !== "columns") continue;
+    [names[at - 1], names[at + 1]] = [names[at + 1], names[at - 1]]; // the weights stand on the left then
   }
   const parts = names.map((name) => (SIGNS.includes(name) ? name : makePanel(builder, name)));
   // A picture without digits is read through its patch.
@@ -40,11 +45,27 @@ export function makeScene(layer, chapters, chapter, selection = NOTHING, { chann
     steps: layer.positions,
     parts,
     title: sentence(`chapter.${chapter}`),
-    caption: sentence(`caption.${chapter}`, captionNumbers(layer)),
-    counter: counterOf(layer),
-    message: messageOf(builder, hasWeights),
+    caption: captionOf(layer, chapter, isLacking ? `without.${plan.needs}` : null, tiles, factors),
+    counter: counterOf(layer, tiles ?? factors),
+    message: messageOf(builder, hasWeights, tiles, factors),
     formula: hasWeights ? formulaOf(builder) : null,
   };
+}
+
+/** Return what a chapter says in numbers; `without` is what it says instead, where the layer lacks what it needs. */
+function captionOf(layer, chapter, without, tiles, factors) {
+  const numbers = captionNumbers(layer);
+  if (tiles) {
+    const plain = tiles.results * layer.geometry.taps;
+    const end = tiles.beyond ? sentence("tiles.beyond", { count: tiles.beyond }) : sentence("tiles.whole");
+    const sizes = { tile: tiles.shape.join(" × "), block: tiles.block.join(" × "), tiles: tiles.count, points: tiles.size };
+    Object.assign(numbers, sizes, { results: tiles.results, plain, fewer: short(plain / tiles.size), end });
+  } else if (factors) {
+    const { rank, high, wide } = factors;
+    Object.assign(numbers, { rank, high, wide, both: high + wide });
+    if (rank > 1) return sentence(`caption.${chapter}.first`, numbers);
+  }
+  return sentence(without ?? `caption.${chapter}`, numbers);
 }
 
 /** Return what captions may say. */
@@ -81,11 +102,16 @@ function captionNumbers(layer) {
     padded: times(g.paddedShape),
     span: times(g.span),
     stride: times(g.stride),
+    dilation: times(g.dilation),
     stops: [...new Set(stops)].join("; "),
   };
 }
 
-function counterOf(layer) {
+function counterOf(layer, special) {
+  if (special) {
+    const plain = layer.positions * layer.taps;
+    return sentence("counter.saved", { plain, few: special.products, ratio: short(special.products / plain) });
+  }
   const pixels = layer.channels * prod(layer.geometry.spatialShape);
   const cells = layer.positions * layer.taps;
   return sentence("counter", { pixels, cells, ratio: pixels ? short(cells / pixels) : "–" });
@@ -97,10 +123,11 @@ function placeOf(coordinates) {
   return sentence(`place.${coordinates.length}`, Object.fromEntries(coordinates.map((c, i) => [names[i], c + 1])));
 }
 
-function messageOf({ layer, selection: s }, hasWeights) {
+function messageOf({ layer, selection: s }, hasWeights, tiles, factors) {
+  const special = tiles ?? factors;
   const g = layer.geometry;
   if (s.pixel !== null) {
-    const count = prod(layer.readers(s.pixel).map((stops) => stops.length));
+    const count = special ? special.copies(s.pixel) : prod(layer.readers(s.pixel).map((stops) => stops.length));
     const value = short(layer.pixel(s.image, s.pixel));
     if (layer.isPadding(s.pixel)) return sentence("say.padding", { value, count });
     const [channel, ...axes] = layer.coordinates(s.pixel);
@@ -108,7 +135,10 @@ function messageOf({ layer, selection: s }, hasWeights) {
   }
   if (s.position !== null) {
     const place = placeOf(unravel(s.position, g.outputShape));
-    if (s.filter === null || !hasWeights) return sentence("say.position", { number: s.position + 1, place });
+    if (s.filter === null || !hasWeights) {
+      if (tiles) return sentence("say.tile", { number: tiles.tileOf(s.position) + 1, place });
+      return sentence("say.position", { number: s.position + 1, place });
+    }
     return sentence("say.output", { place, filter: layer.filterNumbers[s.filter] + 1 });
   }
   if (s.tap !== null) {
@@ -128,10 +158,10 @@ function formulaOf(b) {
   if (s.position !== null) {
     const taps = [...tapRanks(layer, s.filter).keys()].filter((tap) => layer.reads(s.filter, tap));
     const result = b.text("output", { position: s.position, filter: s.filter, image: s.image });
-    return formulaWith(result, taps.length, (i) => factorsOf(b, s.position, taps[i], s.filter));
+    return formulaWith(result, taps.length, (i) => termOf(b, s.position, taps[i], s.filter));
   }
   if (s.tap !== null && layer.reads(s.filter, s.tap)) {
-    return formulaWith("", layer.positions, (position) => factorsOf(b, position, s.tap, s.filter));
+    return formulaWith("", layer.positions, (position) => termOf(b, position, s.tap, s.filter));
   }
   return null;
 }
@@ -142,6 +172,6 @@ function formulaWith(result, count, term) {
   return { result, terms: terms.shown.map(term), gap: gap ? [gap[0] + 1, gap[1]] : null };
 }
 
-function factorsOf(b, position, tap, filter) {
+function termOf(b, position, tap, filter) {
   return [b.text("entry", { position, tap, image: b.selection.image }), b.text("weight", { tap, filter })];
 }
