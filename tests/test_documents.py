@@ -36,6 +36,15 @@ def test_the_page_on_how_a_layer_runs_runs(monkeypatch: pytest.MonkeyPatch) -> N
     assert tried > 40
 
 
+def test_the_page_on_fewer_multiplications_runs() -> None:
+    """Every example gives what it prints: each algorithm is spelled out, and agrees with the convolution."""
+    require("llvmlite")
+    page = str(REPOSITORY / "docs/fewer-multiplications.md")
+    failed, tried = doctest.testfile(page, module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+    assert tried > 25
+
+
 def test_the_journeys_are_as_told() -> None:
     """Calls and files are as many as the page says; ``python -m tests.journeys`` writes them anew."""
     for name in ("llvmlite", "PIL.Image"):

@@ -109,7 +109,7 @@ class Tiled:
             return Offer(0, f"the engine cannot compile its kernel ({refused})")
         return Offer(
             self.best_rank(problem),
-            decision.reason,
+            f"{decision.reason}; {cycles:.3g} cycles an image by the model",
             layer.workspace_bytes,
             partial(PreparedTiles, layer),
             layer.kernels,

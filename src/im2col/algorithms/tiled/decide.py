@@ -42,7 +42,9 @@ _MOST_SCRATCH = 2048
 """Vectors on a thread's stack: 128 KB where they have 64 bytes."""
 _MARGIN = 1.15
 """Times the model's cycles: what rounds more and takes more memory is to be faster beyond the model's doubt."""
-_FEWEST_CHANNELS = 16
+_CALL = 60_000.0
+"""Cycles that Python takes for a call beside one of the view's: arrays are looked at, and flags."""
+_FEWEST_CHANNELS = 8
 """Of a group, also filters: with fewer, tiles cost more to make than their products save."""
 _FEWEST_PRODUCTS = 1 << 20
 """Of a layer: smaller ones take no longer than a few calls."""
@@ -213,7 +215,7 @@ def decisions(problem: Problem, family: Family, target: Target, threads: int) ->
     ]
     for cut in sorted(cuts, key=lambda cut: cycles(*cut)):
         found = Decision(one, target, cut)
-        total = (found.products_cycles + around(one, target, *cut)) * _MARGIN
+        total = (found.products_cycles + around(one, target, *cut)) * _MARGIN + _CALL
         if problem.batch > 1 or threads > 1:
             tiling = cut.tiling._replace(batch=problem.batch)
             ways = possible_blocks(problem, tiling, threads)
