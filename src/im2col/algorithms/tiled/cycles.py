@@ -35,8 +35,9 @@ _FAR, _MEMORY = 0.08, 0.26
 """Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
 _APART = 8
 """Cycles of a line of the first level that others, as far apart as elements are, drive out while a tile is made."""
-_SHARE = 4
-"""Of the third level, which others use too: what a core finds there again is one of so many parts."""
+_SHARE = 16
+"""Of the third level, which others use too, and a network's other layers: what is found there again is one of so many
+parts."""
 _SHOWS = 0.5
 """Of the time in which weights and tiles arrive from the third level, what products do not hide."""
 _LOOP = 20
