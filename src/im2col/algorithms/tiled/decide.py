@@ -44,8 +44,8 @@ _MARGIN = 1.15
 """Times the model's cycles: what rounds more and takes more memory is to be faster beyond the model's doubt."""
 _CALL = 60_000.0
 """Cycles that Python takes for a call beside one of the view's: arrays are looked at, and flags."""
-_FEWEST_CHANNELS = 8
-"""Of a group, also filters: with fewer, tiles cost more to make than their products save."""
+_FEWEST_CHANNELS = 2
+"""Of a group, also filters: a single one shares nothing."""
 _FEWEST_PRODUCTS = 1 << 20
 """Of a layer: smaller ones take no longer than a few calls."""
 
