@@ -17,6 +17,7 @@ _COLOURS = {
     "separable": "#CC79A7",
 }
 _COLUMNS = 3
+_TICKS = (2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 def draw(found: list[Speed], path: Path) -> None:
@@ -52,6 +53,10 @@ def draw(found: list[Speed], path: Path) -> None:
                 if taken:
                     panel.plot(*zip(*taken, strict=True), "o", color=_COLOURS[name], markersize=3)
             panel.set_yscale("log")
+            low, high = panel.get_ylim()
+            panel.set_yticks([tick for tick in _TICKS if low <= tick <= high])
+            panel.yaxis.set_major_formatter("{x:g}")
+            panel.minorticks_off()
             panel.set_xlabel("kernel, taps along an axis")
         for panel in grid.flat[len(kinds) :]:
             panel.set_visible(False)

@@ -35,9 +35,9 @@ _FAR, _MEMORY = 0.08, 0.26
 """Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
 _APART = 8
 """Cycles of a line of the first level that others, as far apart as elements are, drive out while a tile is made."""
-_SHARE = 16
-"""Of the third level, which others use too, and a network's other layers: what is found there again is one of so many
-parts."""
+_SHARE, _NEAR = 4, 2 << 20
+"""Of the third level, which others use too, one of so many parts is a core's; and a network's other layers pass through
+it: what finds itself there again is at most so many bytes."""
 _SHOWS = 0.5
 """Of the time in which weights and tiles arrive from the third level, what products do not hide."""
 _LOOP = 20
@@ -83,7 +83,7 @@ def around(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> 
     pieces = -(-p.group_filters // blocks.filters)
     weights = elements * p.group_channels * p.filters * size
     block = blocks.tiles * (windows + products)
-    near = weights + block < target.caches[2] // _SHARE
+    near = weights + block < min(target.caches[2] // _SHARE, _NEAR)
     byte = _FAR if near else _MEMORY
     spilt = tiles * windows * (1 + pieces * _SHOWS) * byte if block > second else 0.0
     if blocks.tiles * products > second:  # their lines are fetched, written back and read again
