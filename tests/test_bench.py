@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from bench import match, model, seat
+from bench import choice, match, model, seat
 from bench.__main__ import main
 from bench.calls import contest as calls_contest
 from bench.calls import contestants as calls_contestants
@@ -45,6 +45,8 @@ from bench.narrow import problems as narrow_problems
 from bench.narrow import report as narrow_report
 from bench.narrow.contestant import NarrowConvolver
 from bench.options import matches
+from bench.pays import cases as pays_cases
+from bench.pays import contest as pays
 from bench.processes import fresh_process, in_fresh_process, usable_cpus
 from bench.rounds import Round, rounds
 from bench.tasks import Task
@@ -905,6 +907,58 @@ def test_the_command_of_the_model_measures_candidates(
     assert layer.terms >= 32
     assert f"       {layer.name}: NCHW has {ratio} of the speed of NHWC\n" in text
     assert f"NCHW ÷ NHWC, 1 layers of 32 taps and more: geometric mean {ratio}, least {ratio}\n" in text
+
+
+def test_the_command_of_the_choice_measures_algorithms(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A line for each layer and layout, of the table and random ones, with the loss of the choice; the file has all."""
+    require("llvmlite")
+    layer = next(each for each in convolution_layers.read_layers() if each.name == "r50_l1_3x3_64").miniature()
+    monkeypatch.setattr(choice, "read_layers", lambda: [layer])
+    monkeypatch.setattr(choice, "random_layers", lambda _, count: [layer] * count)
+    path = tmp_path / "deep" / "choice.csv"
+    assert main(["choice", "--layers", layer.name, "--random", "1", "--csv", str(path)]) == 0
+    text = capsys.readouterr().out
+    for what in ("layers of the table", "random layers"):
+        assert re.search(rf"^{what}, 2 choices: geometric mean \d\.\d{{3}}, worst \d\.\d{{3}}$", text, re.MULTILINE)
+    rows = list(csv.DictReader(path.read_text("utf-8").splitlines()))
+    assert {row["algorithm"] for row in rows} >= {"explicit", "implicit", "winograd"}
+    for line in re.findall(rf"^(\d\.\d{{3}})  {layer.name} NCHW, (\w+) chosen: ", text, re.MULTILINE):
+        loss, chosen = float(line[0]), line[1]
+        assert loss >= 1
+        assert chosen in {row["chosen"] for row in rows}
+
+
+def test_random_layers_are_layers() -> None:
+    """As many as were asked for, of every kind, none too small or too large to be measured; the same for a seed."""
+    found = choice.random_layers(np.random.default_rng(3), 60)
+    assert found == choice.random_layers(np.random.default_rng(3), 60)
+    assert len(found) == 60
+    assert {len(layer.spatial) for layer in found} == {1, 2, 3}
+    assert any(layer.groups > 1 for layer in found)
+    assert all(2e6 <= layer.flops <= 5e8 and min(layer.output_spatial) > 0 for layer in found)
+
+
+def test_the_command_of_what_pays_measures_algorithms(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A line for each case, the choice marked; the file has all algorithms, and a wrong one is an error."""
+    require("llvmlite")
+    cases = pays_cases.Case("channels", 8, 8, 12, 3), pays_cases.Case("photograph", 1, 1, 80, 9, 1)
+    monkeypatch.setattr(pays, "CASES", cases)
+    path = tmp_path / "deep" / "pays.csv"
+    assert main(["pays", "--seconds", "0", "--no-chart", "--csv", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for case in cases:
+        (line,) = (line for line in lines if line.startswith(str(case)))
+        assert line.count("*") == 1
+    rows = list(csv.DictReader(path.read_text("utf-8").splitlines()))
+    assert {row["algorithm"] for row in rows if row["kind"] == "photograph"} >= {"explicit", "implicit", "separable"}
+    assert all(float(row["seconds"]) > 0 for row in rows)
+    x, w = cases[1].arrays()
+    assert np.linalg.matrix_rank(w[0, 0], 1e-5) == 1
+    assert x.shape == (1, 1, 80, 80)
 
 
 def test_a_wrong_candidate_is_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
