@@ -53,9 +53,15 @@ class Tiling(NamedTuple):
 
     def boxes(self, most: int) -> list[Box]:
         """Return all tiles in boxes of at most so many, as alike as can be."""
+        return list(boxes(self.counts, self._sides(most)))
+
+    def box_count(self, most: int) -> int:
+        """Return how many those are."""
+        return math.prod(-(-n // side) for n, side in zip(self.counts, self._sides(most), strict=True))
+
+    def _sides(self, most: int) -> tuple[int, ...]:
         steps = box_steps(self.counts, most)
-        even = tuple(-(-n // -(-n // step)) for n, step in zip(self.counts, steps, strict=True))
-        return list(boxes(self.counts, even))
+        return tuple(-(-n // -(-n // step)) for n, step in zip(self.counts, steps, strict=True))
 
     def kept(self) -> list[tuple[int, ...]]:
         """Return how many positions of a tile are in the map, along each axis, for every kind of tile."""
