@@ -35,9 +35,9 @@ _FAR, _MEMORY = 0.08, 0.26
 """Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
 _APART = 8
 """Cycles of a line of the first level that others, as far apart as elements are, drive out while a tile is made."""
-_SHARE, _NEAR = 4, 2 << 20
-"""Of the third level, which others use too, one of so many parts is a core's; and a network's other layers pass through
-it: what finds itself there again is at most so many bytes."""
+_SHARE, _KEPT = 4, 2 << 20
+"""Of the third level, which others use too, one of so many parts is a core's. A network's other layers pass through it
+between two calls: at most so many bytes are found there again by the next one."""
 _SHOWS = 0.5
 """Of the time in which weights and tiles arrive from the third level, what products do not hide."""
 _LOOP = 20
@@ -83,17 +83,18 @@ def around(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> 
     pieces = -(-p.group_filters // blocks.filters)
     weights = elements * p.group_channels * p.filters * size
     block = blocks.tiles * (windows + products)
-    near = weights + block < min(target.caches[2] // _SHARE, _NEAR)
+    near = weights + block < target.caches[2] // _SHARE
     byte = _FAR if near else _MEMORY
     spilt = tiles * windows * (1 + pieces * _SHOWS) * byte if block > second else 0.0
     if blocks.tiles * products > second:  # their lines are fetched, written back and read again
         spilt += 3 * tiles * products * pieces * byte
     level = 0.0 if weights < second // 2 else _FAR * _SHOWS if near else _MEMORY
+    arriving = weights * ((count - 1) * level + (level if weights < _KEPT else _MEMORY))
     calls = count * p.groups * elements * vectors[1] * _LOOP
     turned = 0.0
     if strides_of(p)[0][1] != size:
         turned = math.prod((p.batch, p.channels, *p.geometry.spatial_shape)) * size * _TURNED
-    return transforms + spilt + count * weights * level + calls + turned
+    return transforms + spilt + arriving + calls + turned
 
 
 def strides_of(problem: Problem) -> tuple[tuple[int, ...], tuple[int, ...]]:
