@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Window = dict[str, Any]
 
-SLACK = 256 << 10
+SLACK = 200 << 10
 """Bytes of Python's own objects, and of what is too small to ask for."""
 
 SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], Window]] = {

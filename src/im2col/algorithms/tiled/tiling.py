@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...engine.boxes import box_steps, boxes
+from ...engine.boxes import box_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,8 +52,12 @@ class Tiling(NamedTuple):
         return (self.batch, *(-(-n // m) for n, m in zip(shape, self.transform.results, strict=True)))
 
     def boxes(self, most: int) -> list[Box]:
-        """Return all tiles in boxes of at most so many, as alike as can be."""
-        return list(boxes(self.counts, self._sides(most)))
+        """Return all tiles in boxes of at most so many, as alike as can be, in row-major order."""
+        cuts = [
+            [slice(first, min(first + side, n)) for first in range(0, n, side)]
+            for n, side in zip(self.counts, self._sides(most), strict=True)
+        ]
+        return list(itertools.product(*cuts))  # they are kept: boxes share the slices of an axis
 
     def box_count(self, most: int) -> int:
         """Return how many those are."""
