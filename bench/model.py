@@ -6,7 +6,6 @@ And what a layout costs: how fast the choice for channels first is, of the speed
 from __future__ import annotations
 
 import csv
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +16,7 @@ from im2col.engine.target import host
 from im2col.spec.problem import make_problem
 
 from . import options as common
-from .clock import take_turns
+from .clock import cpu_seconds, take_turns
 from .contestants import WrongResultError
 from .convolution.layers import read_layers
 from .convolution.ours import window_options
@@ -28,7 +27,6 @@ from .tables import geometric_mean, machine
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from .contestants import Layout
     from .convolution.layers import Layer
@@ -137,17 +135,10 @@ def measured(layer: Layer, layout: Layout, within: float, seconds: float) -> lis
         complaint = data.complaint(data.out, right)
         if complaint is not None:
             raise WrongResultError(f"{layer.name} {layout}, {decision.way}: {complaint}")
-        calls[str(i)] = partial(_cpu_seconds, call)
+        calls[str(i)] = partial(cpu_seconds, call)
     times = take_turns(calls, _FIRST_TURNS, 0.0)
     limit = _STRAY * min(map(min, times.values()))
     close = {name: call for name, call in calls.items() if name == "0" or min(times[name]) <= limit}
     for name, more in take_turns(close, 1000, seconds).items():
         times[name] += more
     return [Measured(decision.way, cycles, min(times[str(i)])) for i, (decision, cycles) in enumerate(found)]
-
-
-def _cpu_seconds(call: Callable[[], object]) -> list[float]:
-    """Time one call by this thread's own clock, which stands while the machine does something else."""
-    start = time.thread_time()
-    call()
-    return [time.thread_time() - start]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 from functools import partial
 from typing import Any
 
@@ -24,10 +23,20 @@ from im2col.engine.compiler import assembly
 from im2col.engine.target import NAMED, host
 from im2col.spec.problem import make_problem
 
-from .kit.memory import PAGE, against_forbidden_pages, in_room
 from .kit.outcomes import raises_exactly
 from .kit.processes import run_alone
-from .kit.tiles import PIXELS, Case, Counting, Typed, assert_precise, convolving, judged, planned, spectral_bound
+from .kit.tiles import (
+    PIXELS,
+    Case,
+    Counting,
+    Typed,
+    assert_precise,
+    assert_within_pages,
+    convolving,
+    judged,
+    planned,
+    spectral_bound,
+)
 
 FLOAT = np.dtype("f4")
 LENGTHS = sorted({1, 2, 3, 4, 5, 6, 7, 9, 14, 15, 18, *SIZES})
@@ -310,18 +319,7 @@ def test_kernels_for_every_cpu(name: str) -> None:
 
 def spectra_against_forbidden_pages() -> None:
     """Convolve where a byte too much is the end of the process."""
-    rooms = [against_forbidden_pages(64 * PAGE) for _ in range(2)]
-    for name, side in itertools.product(CASES, (0, 1)):
-        case = CASES[name]
-        x, w, bias = case.arrays()
-        if x.nbytes > 60 * PAGE or name.startswith("many"):
-            continue
-        prepared, tiles = planned(case, "fft")
-        exact, limit = expected(case, tiles, x, w, bias)
-        image = in_room(rooms[0][side], x)
-        out = in_room(rooms[1][side], np.zeros(exact.shape, case.dtype))
-        assert (np.abs(prepared(image, out) - exact) <= limit).all(), name
-    sys.stdout.write("every byte in its place\n")
+    assert_within_pages(CASES, partial(planned, algorithm="fft"), expected)
 
 
 def test_no_byte_beside_the_arrays_is_touched() -> None:

@@ -250,9 +250,9 @@ def test_tune_is_yes_or_no(value: Any) -> None:
 def test_single_calls_never_tune() -> None:
     """They do not know the word."""
     with pytest.raises(TypeError, match="tune"):
-        im2col.conv(X, W, tune=True)  # type: ignore[call-arg]
+        im2col.conv(X, W, tune=True)  # type: ignore[call-arg]  # that is the test
     with pytest.raises(TypeError, match="tune"):
-        im2col.conv2d(X, W, tune=True)  # type: ignore[call-arg]
+        im2col.conv2d(X, W, tune=True)  # type: ignore[call-arg]  # that is the test
 
 
 def test_integers_and_layouts() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +13,7 @@ import im2col
 from im2col.algorithms import registry
 from im2col.errors import ArgumentError
 
-from ..clock import take_turns
+from ..clock import cpu_seconds, take_turns
 from ..contestants import WrongResultError
 from ..processes import fresh_process
 from ..tables import NOTHING, machine, table
@@ -22,10 +21,6 @@ from .cases import CASES, Case
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
 HELP = "Time every algorithm by the size of the kernel, of layers and of image filters, and draw when each pays."
 CSV = Path("bench", "out", "pays.csv")
 CHART = Path("docs", "fewer-multiplications.svg")
@@ -125,12 +120,5 @@ def measured(case: Case, seconds: float) -> list[Speed]:
         if not wrong <= _TOLERANCE:
             raise WrongResultError(f"{case}, {name}: the result is wrong by {wrong:.1e} of the greatest")
     chosen = plans.pop("auto").algorithm
-    times = take_turns({name: partial(_cpu_seconds, partial(p, x, out)) for name, p in plans.items()}, _TURNS, seconds)
+    times = take_turns({name: partial(cpu_seconds, partial(p, x, out)) for name, p in plans.items()}, _TURNS, seconds)
     return [Speed(case, name, min(found), name == chosen) for name, found in times.items()]
-
-
-def _cpu_seconds(call: Callable[[], NDArray[np.float32]]) -> list[float]:
-    """Time one call by this thread's own clock, which stands while the machine does something else."""
-    start = time.thread_time()
-    call()
-    return [time.thread_time() - start]

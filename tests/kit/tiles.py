@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from im2col.algorithms.tiled.tiling import Tiling, tiles_of
 from im2col.algorithms.winograd.cook_toom import as_array
 from im2col.engine.target import host
 from im2col.spec.problem import make_problem
+
+from .memory import PAGE, against_forbidden_pages, in_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,6 +121,33 @@ def cut_as(problem: Problem, cut: Cut, w: Array, bias: Array | None) -> Prepared
     layer = DecidedTiles(problem, Decision(problem, host(), cut), 2, direct)
     assert sum(map(tiles_of, layer.decision.boxes)) == layer.decision.tiles
     return PreparedTiles(layer, w, bias)
+
+
+def assert_within_pages(
+    cases: dict[str, Case], made: Callable[[Case], tuple[Any, Any]], expected: Callable[..., tuple[Array, Array]]
+) -> None:
+    """Convolve where a byte too much is the end of the process: for `run_alone`.
+
+    Parameters
+    ----------
+    cases : dict of str to Case
+    made : callable
+        ``made(case)`` returns a plan and its transforms.
+    expected : callable
+        ``expected(case, transforms, x, w, bias)`` returns the exact result, and by how much each of it may differ.
+    """
+    rooms = [against_forbidden_pages(64 * PAGE) for _ in range(2)]
+    for name, side in itertools.product(cases, (0, 1)):
+        case = cases[name]
+        x, w, bias = case.arrays()
+        if x.nbytes > 60 * PAGE or name.startswith("many"):
+            continue
+        prepared, transforms = made(case)
+        exact, limit = expected(case, transforms, x, w, bias)
+        image = in_room(rooms[0][side], x)
+        out = in_room(rooms[1][side], np.zeros(exact.shape, case.dtype))
+        assert (np.abs(prepared(image, out) - exact) <= limit).all(), name
+    sys.stdout.write("every byte in its place\n")
 
 
 PIXELS = ("normal", "after relu", "alternating")

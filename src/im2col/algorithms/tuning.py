@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from itertools import islice, takewhile
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,10 +79,16 @@ def candidates(problem: Problem, requested: str, threads: int) -> Iterator[tuple
         best |= {name: each for name, each in offers(problem, threads).items() if each.rank > ONLY_BY_NAME}
     yield from best.items()
     for name, offer in best.items():
-        if offer.others is not None:
-            limit = offer.cycles * _WITHIN
-            close = takewhile(lambda each, limit=limit: each.cycles <= limit, offer.others())  # type: ignore[misc]
-            yield from ((name, each) for each in islice(close, _OTHERS) if each.rank > ONLY_BY_NAME)
+        yield from ((name, each) for each in islice(_close(offer), _OTHERS))
+
+
+def _close(offer: Offer[Any]) -> Iterator[Offer[Any]]:
+    """Yield the other ways of an offer that are about as fast by the model, but for those that the engine refuses."""
+    for each in offer.others() if offer.others is not None else ():
+        if each.rank > ONLY_BY_NAME:
+            if each.cycles > _WITHIN * offer.cycles:
+                return
+            yield each
 
 
 def measured(problem: Problem, found: list[tuple[str, Offer[Any]]], threads: int, weights: Weights) -> Verdict:

@@ -12,6 +12,7 @@ the transform, how large tiles and blocks are.
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -32,14 +33,14 @@ _RANK = 20
 """Of the view, too: the one with fewer cycles is taken."""
 
 
-class Tiled:
+class Tiled(ABC):
     """An algorithm of tiles, through the engine, whose transforms are of one family: stride 1, floats."""
 
     name: str
 
+    @abstractmethod
     def family(self) -> Family:
         """Return the transforms."""
-        raise NotImplementedError
 
     def best_rank(self, problem: Problem) -> int:
         """Return that of the view, where filters are prepared once and there is enough to multiply."""
