@@ -223,9 +223,7 @@ class PreparedPasses:
             result = _like(out, out_strides_of(one), p.dtype)
             calls = self._calls_for(source, result)
         if calls is None:
-            raise RuntimeError(
-                "tiles that were chosen for dense arrays walk them"
-            )  # pragma: no cover (it holds by construction)
+            raise RuntimeError("tiles for dense arrays walk them")  # pragma: no cover (by construction)
         calls.run_ids(*map(id, (self._weights, self._bias, self._room(calls.room_bytes), source, result)))
         if result is not out:
             np.copyto(out, result)
