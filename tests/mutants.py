@@ -18,6 +18,11 @@ _DIGESTS = (
     "test_implicit.py::test_results_that_tiles_do_not_walk",
     "test_implicit.py::test_caches_that_hold_next_to_nothing",
 )
+_POSITIONS = (
+    *_DIGESTS,
+    "test_implicit.py::test_rows_of_several_pieces",
+    "test_transpose.py::test_rows_of_whole_tiles",
+)
 FILES: dict[str, tuple[str, ...]] = {
     "spec/geometry.py": ("test_geometry.py", "test_transform.py"),
     "matrix/overlap.py": ("test_fold.py", "test_budget.py::test_the_counts"),
@@ -38,11 +43,8 @@ FILES: dict[str, tuple[str, ...]] = {
         "test_implicit.py::test_padding_modes",
     ),
     "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
-    "algorithms/implicit/tiles/positions.py": (
-        *_DIGESTS,
-        "test_implicit.py::test_rows_of_several_pieces",
-        "test_transpose.py::test_rows_of_whole_tiles",
-    ),
+    "algorithms/implicit/tiles/positions.py": _POSITIONS,
+    "algorithms/implicit/tiles/position_rows.py": _POSITIONS,
     "algorithms/implicit/tiles/filters.py": (
         "test_parts.py::test_there_are_parts",
         "test_parts.py::test_layers_with_parts",
@@ -66,7 +68,8 @@ TUNING = {
         "_of",
         "_fits",
         "_instructions",
-        "_rows_read",
+        "_few_enough",
+        "_lines_read",
         "table_bytes",
     )
 }
@@ -121,7 +124,7 @@ EQUIVALENT: dict[str, str] = {
         "a tile that reads from pixel 0 on may be taken for one that sees both ends"
     ),
     "algorithms/implicit/tiles/positions.py _reach: "
-    "return Reach(tile, tile * g.stride[-1] - _halo(g, shape, size), load)": (
+    "return Reach(tile, tile * g.stride[-1] - halo(g, shape, size), load)": (
         "a border shorter than a vector lies within the last tile: no other one reaches it, and none is refused"
     ),
     "algorithms/implicit/view.py pitched: if axes[-1] == 0 and sizes[0] * size > LINE:": "a single line is odd already",
@@ -151,7 +154,7 @@ EQUIVALENT: dict[str, str] = {
         "a layer whose pieces exceed the first level is given other tiles: none of the tests asks for a piece of none"
     ),
     **{
-        f"algorithms/implicit/tiles/positions.py _pieces: {line}": _MASKED
+        f"algorithms/implicit/tiles/position_rows.py pieces_of: {line}": _MASKED
         for line in (
             "low = max(1, -(-least // (tile * s))) if least <= ends * s else tiles",
             "low = max(0, -(-least // (tile * s))) if least < ends * s else tiles",

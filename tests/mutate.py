@@ -253,6 +253,20 @@ MUTATIONS = [
         "test_fft.py::test_layers",
     ),
     Mutation(
+        "algorithms/implicit/tiles/position_tile.py",
+        "range(stop - size, stop)",
+        "range(stop - size, stop + 1)",
+        "passes over a window share a row",
+        "test_implicit.py::test_rows_that_share_a_set_of_the_cache",
+    ),
+    Mutation(
+        "algorithms/implicit/tiles/position_lanes.py",
+        "if not rest and k in rows]",
+        "if not rest and 0 <= k < tile.kernel[0]]",
+        "every pass over a window multiplies all of its rows",
+        "test_implicit.py::test_rows_that_share_a_set_of_the_cache",
+    ),
+    Mutation(
         "spec/geometry.py",
         "(n - span) // s + 1 for n, span, s",
         "(n - span + 1) // s for n, span, s",
@@ -582,7 +596,7 @@ MUTATIONS = [
         "test_convolution.py",
     ),
     Mutation(
-        "algorithms/implicit/tiles/positions.py",
+        "algorithms/implicit/tiles/position_rows.py",
         "(pixels >= 0) & (pixels < n)",
         "(pixels > 0) & (pixels < n)",
         "the first pixel of a row counts as padding",

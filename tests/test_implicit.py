@@ -250,6 +250,15 @@ class Tall(PositionShape):
         return (shape for shape in super().candidates(*layer) if shape.tall)
 
 
+class Loaded(PositionShape):
+    """Tiles that load the pixels under each column of a window where they lie, and no others."""
+
+    @classmethod
+    def candidates(cls, *layer: Any) -> Iterator[PositionShape]:
+        """Yield the tiles that fit a layer."""
+        return (shape for shape in super().candidates(*layer) if not shape.shuffled)
+
+
 @pytest.mark.parametrize(("spatial", "kernel"), [((120, 40), (100, 1)), ((130, 64), (101, 2))])
 def test_windows_of_many_rows(spatial: tuple[int, int], kernel: tuple[int, int]) -> None:
     """Their rows are walked one by one, as planes are, wherever a CPU's model finds that faster."""
@@ -268,6 +277,22 @@ def test_channels_along_the_lanes_row_by_row(name: str) -> None:
         judge(last(LAYERS[name]))
     with without_whole_windows(), planning_for(host()._replace(caches=(4096, 256, 4096))):
         judge(last(LAYERS[name]))
+
+
+@pytest.mark.parametrize("kernel", [(9, 2), (13, 3)])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), ((2, 1), (1, 2)), ((1, 2), (3, 1))])
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_rows_that_share_a_set_of_the_cache(
+    kernel: tuple[int, int], stride: int | tuple[int, int], dilation: int | tuple[int, int], mode: str
+) -> None:
+    """A window's rows, 4 KB apart, are multiplied a few at a time, so that their lines stay in the first level."""
+    case = Case((45, 1024), kernel, stride, ((5, 4), (1, 2)), dilation, channels=2, filters=1, mode=mode)
+    with with_kinds(Loaded):
+        for target in (host(), NAMED["avx2"], NAMED["avx512"]):
+            shape = decide.decide(problem_of(case, "float32"), target).tile.shape
+            assert isinstance(shape, PositionShape)
+            assert 0 < shape.at_once < kernel[0]
+        judge(case)
 
 
 @pytest.mark.parametrize("columns", [8192 + 1, 20_000])

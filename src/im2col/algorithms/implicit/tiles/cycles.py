@@ -183,6 +183,20 @@ def _in_a_set(step: int, count: int, sets: int) -> int:
     return max(Counter(line % sets for line in lines).values())
 
 
+@lru_cache(256)
+def rows_in_their_sets(step: int, positions: int, stride: int, taps: int, dilation: int, target: Target) -> int:
+    """Return of how many rows of a window, at most, and at least one, the first level of cache keeps a tile's lines.
+
+    `step` are the bytes from row to row of the image, `stride` and `dilation` the rows between neighbouring `positions`
+    of the tile and between taps.
+    """
+    for rows in range(taps, 1, -1):
+        seen = {p * stride + t * dilation for p in range(positions) for t in range(rows)}
+        if max(Counter(i * step // LINE % target.sets for i in seen).values()) <= _ways(target):
+            return rows
+    return 1
+
+
 def _ways(target: Target) -> int:
     """Return how many lines a set has."""
     return target.caches[0] // (LINE * target.sets)

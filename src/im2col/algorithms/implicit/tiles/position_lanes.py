@@ -7,7 +7,7 @@ of pixels that several rows of the tile need is loaded once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ....engine.compiler import Kernel
 from ....importing import importing
@@ -15,7 +15,7 @@ from .border_loads import BorderLoads, loads_of
 from .epilogue import finish, narrow
 from .halves import in_halves, in_order, keeps_halves
 from .nest import Nest
-from .position_tile import JOB, MAPPED_JOB, ROW, PositionTile, pixel_vectors
+from .position_tile import JOB, MAPPED_JOB, ROW, PositionTile, passes, pixel_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,21 @@ if TYPE_CHECKING:
 
 _UNROLLED = 160
 """Multiplications of one pass over the window up to which its columns are unrolled."""
+
+
+class _Pass(NamedTuple):
+    """One pass over the columns of a window, of a tile: some of its rows, and where their lines of the image start.
+
+    `rows` are those of the window, `lines` are by their number from the first that the tile reads. `row` and `column`
+    are the tile's, `masked` says whether pixels may be missing.
+    """
+
+    rows: range
+    lines: dict[int, Value]
+    weights: Value
+    row: dict[str, Value]
+    column: Value
+    masked: bool
 
 
 def position_lanes(tile: PositionTile) -> Kernel:
@@ -55,7 +70,8 @@ class _Writer:
         self.halves = keeps_halves(tile.lanes, self.size, tile.stride[1], tile.shuffled)
         self.planes, self.rows, self.zeros, self.masks = (b.address(self.job[word]) for word in JOB[:4])
         self.loaded = b.vector(b.number(tile.dtype), self._loaded_lanes)
-        loads = loads_of(tile.borders[0], self._loaded_lanes) * len(self._needed()) if self._writes_lines else 0
+        lines = max(len(self._needed(rows)) for rows in self._passes)
+        loads = loads_of(tile.borders[0], self._loaded_lanes) * lines if self._writes_lines else 0
         self.room = b.room(self.loaded, loads) if loads else None
 
     def write(self) -> str:
@@ -104,22 +120,35 @@ class _Writer:
             plane = b.at(x, b.entry(self.planes, over_planes.index))
             columns = tile.kernel[1]
             weights = b.at(at["w"], b.mul(over_planes.index, columns * self._column_bytes))
-            lines = self._lines(row, plane)
-            if self.border is not None and self._writes_lines:
-                lines = self.border.written(lines, self.room)
-            if self._unrolls:
-                over_planes.values[:] = self._window(row, column, lines, weights, over_planes.values, masked)
-            else:
+            for rows in self._passes:
+                lines = self._lines(row, plane, rows)
+                if self.border is not None and self._writes_lines:
+                    lines = self.border.written(lines, self.room)
+                part = _Pass(rows, lines, weights, row, column, masked)
+                if self._unrolls:
+                    over_planes.values[:] = self._window(part, over_planes.values)
+                    continue
                 with b.accumulate(b.constant(0), b.constant(columns), over_planes.values) as state:
-                    state.values[:] = self._column(row, column, lines, weights, state.index, state.values, masked)
+                    state.values[:] = self._column(part, state.index, state.values)
                 over_planes.values[:] = state.values
         self._store(over_planes.values, out, b.at(at["bias"], self.job["scales"]))
+
+    @property
+    def _passes(self) -> list[range]:
+        """Return the rows of the window that each pass over its columns multiplies."""
+        return passes(self.tile.kernel[0], self.tile.at_once)
 
     @property
     def _unrolls(self) -> bool:
         """Whether the columns of a window are unrolled."""
         (rows, columns), sums = self.tile.kernel, self.tile.filters * self.tile.rows * self.tile.vectors
         return self.tile.shuffled or columns * rows * sums <= _UNROLLED
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether sums and a line's pixels leave a register for one weight alone, which no product can broadcast."""
+        sums, target = self.tile.filters * self.tile.rows * self.tile.vectors, self.target
+        return target.vector_bytes < 64 and sums + self.tile.vectors >= target.vector_registers - 1
 
     @property
     def _column_bytes(self) -> int:
@@ -136,17 +165,17 @@ class _Writer:
         ]
         return [value for value in each for _ in range(tile.rows * tile.vectors)]
 
-    def _needed(self) -> list[int]:
-        """Return the rows of the image that the tile reads, counted from the first."""
+    def _needed(self, rows: range) -> list[int]:
+        """Return the rows of the image that the tile reads for rows of the window, counted from the tile's first."""
         tile = self.tile
-        reads = {r * tile.stride[0] + k * tile.row_dilation for r in range(tile.rows) for k in range(tile.kernel[0])}
+        reads = {r * tile.stride[0] + k * tile.row_dilation for r in range(tile.rows) for k in rows}
         return sorted(i for i in reads if tile.lines is None or tile.lines[0] <= i < tile.lines[1])
 
-    def _lines(self, row: dict[str, Value], plane: Value) -> dict[int, Value]:
+    def _lines(self, row: dict[str, Value], plane: Value, rows: range) -> dict[int, Value]:
         """Return where each row of the image starts; rows in the padding are zeros that stand elsewhere."""
         b = self.b
         lines = {}
-        for i in self._needed():
+        for i in self._needed(rows):
             line = b.at(plane, b.mul(self.job["x_row"], i))
             if self.tile.moves:
                 line = b.at(line, b.entry(b.address(self.job["moved"]), b.add(row["y"], b.constant(i))))
@@ -156,67 +185,63 @@ class _Writer:
             lines[i] = line
         return lines
 
-    def _column(
-        self,
-        row: dict[str, Value],
-        column: Value,
-        lines: dict[int, Value],
-        weights: Value,
-        kx: int | Value,
-        sums: list[Value],
-        masked: bool,
-    ) -> list[Value]:
+    def _column(self, part: _Pass, kx: int | Value, sums: list[Value]) -> list[Value]:
         """Multiply column kx of the window, row of the image by row."""
         b, tile = self.b, self.tile
         number = b.constant(kx) if isinstance(kx, int) else kx
-        weights = b.at(weights, b.mul(number, self._column_bytes))
+        part = part._replace(weights=b.at(part.weights, b.mul(number, self._column_bytes)))
         step = b.mul(number, self.job["x_tap"])
-        start = b.add(row["seen"], b.add(b.mul(column, tile.stride[1] * self.size), step))
-        masks = self._masks(b.at(self.masks, start) if masked else None, tile.vectors)
-        held = self._held(weights, 1)
-        for i, line in lines.items():
-            sums = self._multiplied(i, self._under(line, kx, step, masks), weights, 0, held, sums)
-            sums = b.settled(sums, self.target.register)
+        start = b.add(part.row["seen"], b.add(b.mul(part.column, tile.stride[1] * self.size), step))
+        seen = b.at(self.masks, start) if part.masked else None
+        held = self._held(part.weights, 1)
+        every = range(tile.vectors)
+        # Pixels that were loaded through a mask take a register each: where one is left, one after the other has it.
+        vectors = [[v] for v in every] if part.masked and self._is_full else [every]
+        # Where they take a register that sums could have, masks are read again for each line.
+        kept = self._masks(seen, tile.vectors) if self.target.vector_bytes >= 64 else []
+        for i, line in part.lines.items():
+            for some in vectors:
+                pixels = self._under(line, kx, step, kept or self._masks(seen, tile.vectors))
+                sums = self._multiplied(i, {v: pixels[v] for v in some}, part, 0, held, sums)
+                sums = b.settled(sums, self.target.register)
         return sums
 
-    def _window(
-        self,
-        row: dict[str, Value],
-        column: Value,
-        lines: dict[int, Value],
-        weights: Value,
-        sums: list[Value],
-        masked: bool,
-    ) -> list[Value]:
+    def _window(self, part: _Pass, sums: list[Value]) -> list[Value]:
         """Multiply the whole window: by rows of the image where its weights stay in registers, else by its columns."""
         b, tile = self.b, self.tile
-        held = self._held(weights, tile.kernel[1])
+        held = self._held(part.weights, tile.kernel[1])
         if not tile.shuffled and not held:
             for kx in range(tile.kernel[1]):
-                sums = self._column(row, column, lines, weights, kx, sums, masked)
+                sums = self._column(part, kx, sums)
             return sums
-        seen = b.at(self.masks, b.add(row["seen"], b.mul(column, tile.stride[1] * self.size))) if masked else None
+        at = b.add(part.row["seen"], b.mul(part.column, tile.stride[1] * self.size))
+        seen = b.at(self.masks, at) if part.masked else None
         masks = self._masks(seen, tile.vectors + (tile.kernel[1] > tile.stride[1])) if tile.shuffled else []
-        for i, line in lines.items():
+        for i, line in part.lines.items():
             columns = self._shuffled(line, masks) if tile.shuffled else self._loaded(line, seen)
             for kx, pixels in enumerate(columns):
-                sums = self._multiplied(i, pixels, weights, kx, held, sums)
+                sums = self._multiplied(i, dict(enumerate(pixels)), part, kx, held, sums)
                 sums = b.settled(sums, self.target.register)
         return sums
 
     def _multiplied(
-        self, i: int, pixels: list[Value], weights: Value, kx: int, held: dict[int, Value], sums: list[Value]
+        self, i: int, pixels: dict[int, Value], part: _Pass, kx: int, held: dict[int, Value], sums: list[Value]
     ) -> list[Value]:
-        """Multiply the pixels of row i by column kx of the window."""
-        tile = self.tile
-        values = list(sums)
-        pairs = [(r, k, f) for r, k in self._meeting(i) for f in range(tile.filters)]
+        """Multiply the pixels of row i, by number of vector, by column kx of the window.
+
+        It starts at the pass's weights. Where a register is left for one alone, none is loaded before the products of
+        the one before.
+        """
+        tile, values = self.tile, list(sums)
+        pairs = [(r, k, f) for r, k in self._meeting(i, part.rows) for f in range(tile.filters)]
         for r, k, f in pairs:
             place = (kx * tile.kernel[0] + k) * tile.filters + f
-            weight = held[place] if held else self._weight(weights, place)
-            for v in range(tile.vectors):
+            weight = held[place] if held else self._weight(part.weights, place)
+            for v, pixel in pixels.items():
                 n = (f * tile.rows + r) * tile.vectors + v
-                values[n] = self.b.multiply_add(pixels[v], weight, values[n], self.target.has_fma)
+                values[n] = self.b.multiply_add(pixel, weight, values[n], self.target.has_fma)
+            if self._is_full:
+                values = self.b.settled(values, self.target.register)
         return values
 
     def _weight(self, weights: Value, place: int) -> Value:
@@ -232,11 +257,11 @@ class _Writer:
             return {}
         return {place: self._weight(weights, place) for place in places}
 
-    def _meeting(self, i: int) -> list[tuple[int, int]]:
-        """Return the rows of the tile whose windows cover row i of the image, and by which of their rows."""
+    def _meeting(self, i: int, rows: range) -> list[tuple[int, int]]:
+        """Return the rows of the tile whose windows cover row i of the image with one of these rows, and with which."""
         tile = self.tile
         pairs = [(r, *divmod(i - r * tile.stride[0], tile.row_dilation)) for r in range(tile.rows)]
-        return [(r, k) for r, k, rest in pairs if not rest and 0 <= k < tile.kernel[0]]
+        return [(r, k) for r, k, rest in pairs if not rest and k in rows]
 
     def _loaded(self, line: Value, seen: Value | None) -> Iterator[list[Value]]:
         """Yield the pixels under each column of the window, each loaded where it lies."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
+
+from ..packing import split_evenly
 
 if TYPE_CHECKING:
     from .epilogue import Epilogue
@@ -30,6 +33,8 @@ class PositionTile(NamedTuple):
         Rows and columns between neighbouring positions.
     row_dilation : int
         Rows between neighbouring taps.
+    at_once : int
+        Rows of the window that one pass over its columns multiplies, at most.
     columns : int
         Positions of a row of the tile that are there: all, unless the map has fewer.
     shuffled : bool
@@ -57,6 +62,7 @@ class PositionTile(NamedTuple):
     kernel: tuple[int, int]
     stride: tuple[int, int]
     row_dilation: int
+    at_once: int
     columns: int
     shuffled: bool
     spread: int
@@ -98,3 +104,15 @@ def pixel_vectors(tile: PositionTile) -> int:
     if tile.shuffled:
         return tile.vectors + stride * (tile.vectors + (tile.kernel[1] > stride))
     return tile.vectors + stride - 1
+
+
+def passes(rows: int, at_once: int) -> list[range]:
+    """Return the rows of a window that each pass over its columns multiplies: at most so many, evenly.
+
+    Examples
+    --------
+    >>> passes(7, 3)
+    [range(0, 3), range(3, 5), range(5, 7)]
+    """
+    sizes = [size for size, count in split_evenly(rows, at_once) for _ in range(count)]
+    return [range(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True)]

@@ -18,12 +18,11 @@ from . import cycles as model
 from .halves import keeps_halves
 from .mapped import Reach, borders, mapped_pieces, maps_columns, maps_rows, moved_rows
 from .position_lanes import position_lanes
-from .position_tile import JOB, MAPPED_JOB, PositionTile
+from .position_rows import Piece, halo, pieces_of, rows_of
+from .position_tile import JOB, MAPPED_JOB, PositionTile, passes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
     from ....engine.target import Target
     from ....spec.geometry import Geometry
@@ -58,7 +57,8 @@ _NOT_HIDDEN, _UNALIGNED = 0.25, 1.05
 class PositionShape(NamedTuple):
     """The tile that a layer was given, see `TileShape`: VL, NV, rows, the most filters, if columns are shuffled.
 
-    `tall` says that rows of the window are walked as planes are, one by one, and not unrolled.
+    `tall` says that rows of the window are walked as planes are, one by one, and not unrolled. `at_once` are those that
+    a pass over the window's columns multiplies at most, if not all.
     """
 
     lanes: int
@@ -67,11 +67,13 @@ class PositionShape(NamedTuple):
     filters: int
     shuffled: bool
     tall: bool = False
+    at_once: int = 0
 
     def __str__(self) -> str:
         return (
             f"positions along the lanes, {self.filters} filters × {self.rows} rows × {self.vectors} × {self.lanes} "
             f"positions{', columns shuffled' * self.shuffled}{', rows walked' * self.tall}"
+            f"{f', {self.at_once} rows of the window at once' * bool(self.at_once)}"
         )
 
     @classmethod
@@ -104,9 +106,23 @@ class PositionShape(NamedTuple):
                     for filters in sizes:
                         for shuffled in (False, True)[: 1 + may_shuffle]:
                             shape = cls(lanes, vectors, rows, filters, shuffled, tall)
+                            shape = shape._replace(at_once=shape._few_enough(view, target))
                             mapped = view.modes[-1] == "constant" or maps_columns(view, _reach(g, shape, view.size))
                             if mapped and shape._fits(view, target):
                                 yield shape
+
+    def _few_enough(self, view: View, target: Target) -> int:
+        """Return how many rows of the window pass over its columns together so that their lines stay in their sets.
+
+        0 if all do. Where rows of the image are 4 KB apart, or any multiple of it, all their lines lie in one set: each
+        column of the window would read them from the second level again.
+        """
+        g, columns = view.geometry, view.geometry.kernel_size[-1]
+        if self.shuffled or columns == 1:
+            return 0
+        rows = g.kernel_size[-2]
+        most = model.rows_in_their_sets(view.pixel[-2], self.rows, g.stride[-2], rows, g.dilation[-2], target)
+        return most if most < rows else 0
 
     def _masked(self, view: View) -> bool:
         """Whether some tile may read columns that are not there; where results lie apart, all of them read masks."""
@@ -120,25 +136,33 @@ class PositionShape(NamedTuple):
         rows, columns, stride = g.kernel_size[-2], g.kernel_size[-1], g.stride[-1]
         sums = self.filters * self.rows * self.vectors
         pixels = self.vectors + stride - 1
+        narrow = target.vector_bytes < 64
         if self.shuffled:
             if rows * columns * sums > model.MOST_PRODUCTS or (columns - 1) // stride > self.lanes:
                 return False
             pixels += stride * (self.vectors + 1) + 3
-        if target.vector_bytes < 64 and masked:  # masks are vectors too
-            pixels += self.vectors * stride
-        if target.vector_bytes < 64 and self.vectors == self.rows == 1 and sums > _MOST_ALONE[rows * columns > 1]:
+            if narrow:  # masks are vectors too
+                pixels += self.vectors * stride
+        if narrow and self.vectors == self.rows == 1 and sums > _MOST_ALONE[rows * columns > 1]:
             return False
         # Where several rows and filters meet, each line would need too many weights to read them anew.
         weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1
         # Each line is loaded and its sums are settled, each weight is loaded and multiplied.
-        unrolled = len(self._rows_read(g)) * (4 * self.vectors + sums + 2)
+        unrolled = self._lines_read(g) * (4 * self.vectors + sums + 2)
         unrolled += rows * self.rows * self.filters * (4 + self.vectors)
         room = model.registers(target) if masked else model.fused_registers(target)
+        if narrow and target.has_fma and not target.is_arm and not self.shuffled:
+            room = target.vector_registers  # a line's masks are read when it is, and its last operand is counted above
         return sums + pixels + weights <= room and unrolled <= most
 
-    def _rows_read(self, g: Geometry) -> set[int]:
-        """Return the rows of the image that a tile reads, counted from its first."""
-        return {r * g.stride[-2] + k * g.dilation[-2] for r in range(self.rows) for k in range(g.kernel_size[-2])}
+    def _lines_read(self, g: Geometry) -> int:
+        """Return how many rows of the image a tile reads, one pass after the other."""
+        rows = g.kernel_size[-2]
+        read = [
+            {r * g.stride[-2] + k * g.dilation[-2] for r in range(self.rows) for k in ks}
+            for ks in passes(rows, self.at_once or rows)
+        ]
+        return sum(map(len, read))
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles of a layer: a column's products, or its loads, then the store."""
@@ -146,7 +170,7 @@ class PositionShape(NamedTuple):
         per = target.vector_cycles(self.lanes * view.size)
         kernel_rows, kernel_columns = g.kernel_size[-2:]
         height, stride = g.output_shape[-2], g.stride[-1]
-        lines = len(self._rows_read(g))
+        lines = self._lines_read(g)
         planes = group.channels * math.prod(g.kernel_size[:-2])
         tiles = -(-g.output_shape[-1] // (self.lanes * self.vectors))
         if self.shuffled:
@@ -163,6 +187,8 @@ class PositionShape(NamedTuple):
                 else 2 * stride - 1
             )
             loads = lines * self.vectors * per * ((2 if kernel_columns > 1 else 1.5) * stride + shuffles)
+            if target.vector_bytes < 64 and self._masked(view):  # masks are loaded too, by the tiles at both ends
+                loads += lines * self.vectors * per * stride * (1.0 if view.spread > 1 else min(1.0, 2 / tiles))
         window = kernel_rows * kernel_columns > 1
         reach = self.lanes * self.vectors * stride + (model.LINE // view.size if window else 0)
         if planes * lines * reach * view.size > target.caches[0] * 0.6 and group.filters > self.filters:
@@ -219,15 +245,15 @@ class PositionShape(NamedTuple):
         ).reshape(-1)
         tile_columns = self.lanes * self.vectors
         most = self._most_tiles(tiling)
-        pieces, masks = _pieces(view, self, most)
+        pieces, masks = pieces_of(view, self, most)
         ends: tuple[Border, ...] = ()
         moved = []
         if view.maps:
             reach = _reach(g, self, view.size)
             ends, moved = borders(view, reach), [moved_rows(view)]
-            pieces = [_Piece(*each) for each in mapped_pieces(view, reach, most)] if ends else pieces
-        rows = _rows(view, self, pieces, channels)
-        zeros = np.zeros((tile_columns * g.stride[-1] + _halo(g, self, view.size)) * view.size, np.int8)
+            pieces = [Piece(*each) for each in mapped_pieces(view, reach, most)] if ends else pieces
+        rows = rows_of(view, self, pieces, channels)
+        zeros = np.zeros((tile_columns * g.stride[-1] + halo(g, self, view.size)) * view.size, np.int8)
         total = sum(each.width * each.blocks for each in blocks)
         calls = []
         for each in blocks:
@@ -240,6 +266,7 @@ class PositionShape(NamedTuple):
                 kernel=(g.kernel_size[-2], g.kernel_size[-1]),
                 stride=(g.stride[-2], g.stride[-1]),
                 row_dilation=g.dilation[-2],
+                at_once=self.at_once or g.kernel_size[-2],
                 columns=min(tile_columns, g.output_shape[-1]),
                 shuffled=self.shuffled,
                 spread=view.spread,
@@ -294,7 +321,7 @@ class PositionShape(NamedTuple):
         rows = math.prod(g.output_shape[:-2]) * -(-g.output_shape[-2] // self.rows) * pieces
         planes = 3 * 8 * math.prod(g.kernel_size[:-2]) * tiling.channels
         # A mask of pixels for each piece that meets the padding: at most all of them.
-        reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self, size)
+        reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + halo(g, self, size)
         border = min(pieces, 2 + (tiling.view.spread > 1) + sum(g.padding[-1]) // (piece * g.stride[-1]))
         masks = 2 * border * reach * size + 20 * reach
         moved = 5 * 8 * g.padded_shape[-2] * tiling.view.maps
@@ -305,7 +332,7 @@ def _reach(g: Geometry, shape: PositionShape, size: int) -> Reach:
     """Return how far a tile reaches."""
     tile, halves = shape.lanes * shape.vectors, keeps_halves(shape.lanes, size, g.stride[-1], shape.shuffled)
     load = shape.lanes * (1 if halves else g.stride[-1])
-    return Reach(tile, tile * g.stride[-1] + _halo(g, shape, size), load)
+    return Reach(tile, tile * g.stride[-1] + halo(g, shape, size), load)
 
 
 def _lines(view: View, shape: PositionShape) -> tuple[int, int] | None:
@@ -317,83 +344,3 @@ def _lines(view: View, shape: PositionShape) -> tuple[int, int] | None:
     if not before and not after:
         return 0, g.spatial_shape[-2]
     return (before, before + g.spatial_shape[-2]) if shape.rows == g.output_shape[-2] else None
-
-
-def _halo(g: Geometry, shape: PositionShape, size: int) -> int:
-    """Return how many pixels behind those of its positions a tile may load."""
-    if shape.shuffled:
-        return shape.lanes * g.stride[-1]
-    return g.span[-1] - (2 if keeps_halves(shape.lanes, size, g.stride[-1], shuffled=False) else 1)
-
-
-class _Piece(NamedTuple):
-    """A piece of a row: its first column, its tiles, those [plain0, plain1) that need no mask, and its masks.
-
-    The last tile starts at column `ends` of the piece: rather than beyond the map, it reaches back into the one before.
-    """
-
-    column: int
-    tiles: int
-    plain0: int
-    plain1: int
-    seen: int
-    ends: int
-
-
-def _pieces(view: View, shape: PositionShape, most: int) -> tuple[list[_Piece], NDArray[np.signedinteger]]:
-    """Cut the columns into pieces of at most `most` tiles; return them and the masks, -1 for what is there."""
-    g = view.geometry
-    n, s, (before, _) = g.spatial_shape[-1], g.stride[-1], g.padding[-1]
-    columns, tile = g.output_shape[-1], shape.lanes * shape.vectors
-    there = min(tile, columns)
-    kind = np.dtype(f"i{view.size}")
-    pieces: list[_Piece] = []
-    tables: dict[bytes, int] = {}
-    for start in range(0, columns, most * tile):
-        first = min(start, columns - there)
-        ends = min(most * tile, columns - first) - there
-        tiles = -(-ends // tile) + 1
-        # A tile at column i of the piece reads pixels from (first + i) · s - before on, all that its lanes reach.
-        reach = tile * s + _halo(g, shape, view.size)
-        least, last = before - first * s, n + before - first * s - reach
-        low = max(0, -(-least // (tile * s))) if least <= ends * s else tiles
-        high = tiles if ends * s <= last else last // (tile * s) + 1
-        low, high = (low, high) if low < high else (0, 0)
-        seen = 0
-        # A kernel that stores results apart reads a mask for every tile.
-        if high - low < tiles or view.spread > 1:
-            pixels = np.arange(ends * s + reach) + first * s - before
-            key = (-((pixels >= 0) & (pixels < n)).astype(kind)).tobytes()
-            seen = tables.setdefault(key, sum(map(len, tables)))
-        pieces.append(_Piece(first, tiles, low, high, seen, ends))
-    return pieces, np.frombuffer(b"".join(tables) or bytes(view.size), kind)
-
-
-def _rows(view: View, shape: PositionShape, pieces: list[_Piece], channels: int) -> NDArray[np.int64]:
-    """Return the table of rows; see `position_lanes.ROW`."""
-    g = view.geometry
-    height = g.output_shape[-2]
-    # The last tile reaches up into the one before it, rather than beyond the map.
-    tops = np.minimum(np.arange(0, height, shape.rows), height - shape.rows)
-    outer = g.output_shape[:-2]
-    starts = g.position_strides(view.pixel)
-    x_outer, out_outer = offsets(outer, starts[: len(outer)]), offsets(outer, view.out_position[: len(outer)])
-    spans = np.array([(0, channels)] * len(x_outer), np.int64)
-    if len(outer) == 1:
-        spans = g.taps_inside(0, range(outer[0])) * channels
-    elif outer:
-        spans = np.array([(0, channels * int(np.prod(g.kernel_size[:-2])))] * len(x_outer), np.int64)
-    cut = np.array(pieces, np.int64)
-    shape3 = (len(x_outer), len(tops), len(pieces))
-
-    def table(values: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
-        index = [None, None, None]
-        index[axis] = slice(None)  # type: ignore[call-overload]  # a slice among Nones
-        return np.broadcast_to(values[tuple(index)], shape3)
-
-    x = table(x_outer + g.first_pixel(view.pixel), 0) + table(tops * starts[-2], 1) + table(cut[:, 0] * starts[-1], 2)
-    out = table(out_outer, 0) + table(tops * view.out_position[-2], 1) + table(cut[:, 0] * view.out_position[-1], 2)
-    y = table(tops * g.stride[-2] - (g.padding[-2][0] if view.modes[-2] == "constant" else 0), 1)
-    fields = [x, out, y, table(cut[:, 4], 2), table(cut[:, 5], 2), table(spans[:, 0], 0), table(spans[:, 1], 0)]
-    fields += [table(cut[:, 1], 2), table(cut[:, 2], 2), table(cut[:, 3], 2)]
-    return np.ascontiguousarray(np.stack(fields, axis=-1).reshape(-1, len(fields)))
