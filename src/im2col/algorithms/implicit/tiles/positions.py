@@ -173,6 +173,9 @@ class PositionShape(NamedTuple):
         lines = self._lines_read(g)
         planes = group.channels * math.prod(g.kernel_size[:-2])
         tiles = -(-g.output_shape[-1] // (self.lanes * self.vectors))
+        # The share of tiles that read masks, for which registers are scarce: those at both ends of a row.
+        scarce = target.vector_bytes < 64 and self._masked(view) and not self.shuffled
+        masked = (1.0 if view.spread > 1 else min(1.0, 2 / tiles)) if scarce else 0.0
         if self.shuffled:
             shifts = max(0, kernel_columns - stride)
             wide = self.vectors + (kernel_columns > stride)
@@ -187,8 +190,7 @@ class PositionShape(NamedTuple):
                 else 2 * stride - 1
             )
             loads = lines * self.vectors * per * ((2 if kernel_columns > 1 else 1.5) * stride + shuffles)
-            if target.vector_bytes < 64 and self._masked(view):  # masks are loaded too, by the tiles at both ends
-                loads += lines * self.vectors * per * stride * (1.0 if view.spread > 1 else min(1.0, 2 / tiles))
+            loads += lines * self.vectors * per * stride * masked  # the masks
         window = kernel_rows * kernel_columns > 1
         reach = self.lanes * self.vectors * stride + (model.LINE // view.size if window else 0)
         if planes * lines * reach * view.size > target.caches[0] * 0.6 and group.filters > self.filters:
@@ -200,6 +202,8 @@ class PositionShape(NamedTuple):
             held = chains + self.vectors * stride + weights * (kernel_columns if self.shuffled else 1)
             if self.rows > 1 and held > target.vector_registers - 4:
                 weights *= self.rows  # there is no register for them: each row reads them anew
+            if chains + self.vectors >= target.vector_registers - 1:
+                weights *= 1 + masked * (self.vectors - 1)  # and each vector of pixels
             products = chains * per
             if planes > 1:  # else the next tile's begin meanwhile
                 products = model.products(chains, self.lanes * view.size, target)
