@@ -198,7 +198,7 @@ class PositionShape(NamedTuple):
         total = 0.0
         for filters, blocks in split_evenly(group.filters, self.filters):
             chains = filters * self.rows * self.vectors
-            weights = kernel_rows * filters
+            weights: float = kernel_rows * filters
             held = chains + self.vectors * stride + weights * (kernel_columns if self.shuffled else 1)
             if self.rows > 1 and held > target.vector_registers - 4:
                 weights *= self.rows  # there is no register for them: each row reads them anew
