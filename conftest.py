@@ -1,8 +1,9 @@
-"""Where the tests, and the examples in docstrings, keep their compiled kernels."""
+"""Where the tests, and the examples in docstrings, keep what they compile: kernels, and bytecode."""
 
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -11,6 +12,9 @@ pytest.register_assert_rewrite("tests.kit")
 
 from tests.kit import kept  # noqa: E402
 
+# Bytecode is kept whatever the environment says: workers, and the processes that tests start, would compile it anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 kept.keep_kernels()
 if "PYTEST_XDIST_WORKER" not in os.environ:
     kept.remove_old()

@@ -90,7 +90,6 @@ def _peers_are_no_garbage() -> Iterator[None]:
     """Leave the libraries that are loaded already out of the collections of garbage, of which each work starts one."""
     gc.freeze()
     yield
-    gc.unfreeze()
     im2col.set_threads(None)  # a contestant sets them for its process
 
 
