@@ -67,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         if WIDE_FIXTURES.intersection(item.fixturenames):
             item.add_marker("wide")
-        elif item.get_closest_marker("spanning"):
+        elif item.get_closest_marker("spanning") and not item.get_closest_marker("wide"):
             families.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for family in families.values():
         kept = spanning([axes_of(item) for item in family])
@@ -93,9 +93,13 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over what stays to the end: tests that measure memory call it dozens of times."""
+    """Let the garbage collector pass over what stays to the end, and come less often.
+
+    Tests that measure memory call it dozens of times, and the text of kernels is many small objects.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

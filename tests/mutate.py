@@ -971,6 +971,18 @@ def generated() -> tuple[dict[str, Plant], list[str]]:
     return plants, sorted(EQUIVALENT.keys() - {mutant.name for mutant, _ in every})
 
 
+def together(asked: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return all tests that are asked for, once: those that are always asked for together stand together."""
+    places: dict[str, set[int]] = {}
+    for place, tests in enumerate(asked):
+        for name in tests:
+            places.setdefault(name, set()).add(place)
+    found: dict[frozenset[int], list[str]] = {}
+    for name, where in places.items():
+        found.setdefault(frozenset(where), []).append(name)
+    return [tuple(names) for names in found.values()]
+
+
 def say(line: str) -> None:
     """Print a line at once."""
     sys.stdout.write(line + "\n")
@@ -982,14 +994,17 @@ def main() -> int:
     start = time.perf_counter()
     table, (formulas, stale) = by_hand(), generated()
     at_once = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    unchanged = {tests: Plant("", None, tests) for tests in {p.tests for p in (table | formulas).values()}}
     seconds = {}
-    for outcome in judge(unchanged.values(), at_once):
-        seconds[outcome.plant.tests] = outcome.cpu_seconds
+    parts = together([p.tests for p in (table | formulas).values()])
+    for outcome in judge((Plant("", None, tests) for tests in parts), at_once):
+        seconds |= dict.fromkeys(outcome.plant.tests[:1], outcome.cpu_seconds)
         if outcome.status:
             say(f"{' '.join(outcome.plant.tests)} fails without a bug:\n{outcome.output[-3000:]}")
             return 1
-    plants = [replace(p, cpu_seconds=10 + 5 * seconds[p.tests]) for p in (table | formulas).values()]
+    plants = [
+        replace(p, cpu_seconds=10 + 5 * sum(seconds.get(name, 0) for name in p.tests))
+        for p in (table | formulas).values()
+    ]
     names = dict(zip(map(id, plants), table | formulas, strict=True))
     survived = []
     for done, outcome in enumerate(judge(plants, at_once), 1):

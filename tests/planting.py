@@ -1,6 +1,6 @@
 """Planting a bug in one module of the library, and asking tests whether they notice.
 
-Every bug is planted in a process that was forked before anything of the library was imported: no file is written, and
+Every bug is planted in a process that was forked before anything of the library was imported: none is ever written, and
 no result can leak. Tests run in that process, so what they start in further ones runs the library as it is.
 """
 
@@ -141,7 +141,6 @@ def _run(plant: Plant, folder: Path) -> None:
         if _makes_kernels(plant.file):
             # A kernel's key holds the digest of the files, which know nothing of the bug.
             os.environ["IM2COL_TEST_KERNELS"] = str(folder / f"{os.getpid()}.kernels")
-        sys.dont_write_bytecode = True
         sys.path[:0] = [str(PACKAGE.parent), str(REPOSITORY)]
         if plant.text is not None:
             sys.meta_path.insert(0, _Finder(plant))

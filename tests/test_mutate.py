@@ -12,7 +12,7 @@ import pytest
 
 from .kit.processes import HANG_SECONDS, REPOSITORY
 from .mutants import EQUIVALENT, FILES, mutants
-from .mutate import MUTATIONS, Mutation, planted
+from .mutate import MUTATIONS, Mutation, planted, together
 from .planting import PACKAGE
 
 TESTS = Path(__file__).parent
@@ -69,6 +69,13 @@ def test_what_is_turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_mutants_that_change_nothing_still_exist() -> None:
     """The table names mutants as they are generated today."""
     assert EQUIVALENT.keys() <= {mutant.name for file in FILES for mutant in mutants(file)}
+
+
+def test_tests_that_are_asked_for_together_run_once() -> None:
+    """Each name is in one part, and whoever asks for one name of a part asks for all of it."""
+    asked = [("a", "b", "c"), ("c", "a"), ("d",), ("b", "e", "f"), ("a", "c")]
+    parts = together(asked)
+    assert sorted(map(sorted, parts)) == [["a", "c"], ["b"], ["d"], ["e", "f"]]
 
 
 PLANTING = """

@@ -24,6 +24,7 @@ from im2col.spec.quantization import are_small
 from .kit.layers import Case, last
 from .kit.oracles import activated, shifted_sums
 from .kit.outcomes import require
+from .kit.targets import assembly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -183,7 +184,6 @@ def test_which_instructions_are_taken(target: str, small: str | None, great: str
 def test_sums_stay_in_registers(name: str, target: str) -> None:
     """The loop over the taps holds nothing but loads, products and sums: no vector is moved or stored."""
     from im2col.algorithms.implicit.decide import decide
-    from im2col.engine import compiler
 
     case = last(CASES[name])
     w_shape = (64, case.channels, *case.kernel)
@@ -193,7 +193,7 @@ def test_sums_stay_in_registers(name: str, target: str) -> None:
     loops = [
         block
         for kernel in decision.tables(decision.view).kernels
-        for block in re.split(r"\n(?=\.L\w+:)", compiler.assembly(kernel, NAMED[target]))
+        for block in re.split(r"\n(?=\.L\w+:)", assembly(kernel, NAMED[target]))
         if "pmaddubsw" in block
     ]
     assert loops

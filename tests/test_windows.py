@@ -16,14 +16,13 @@ from im2col.algorithms.implicit.tiles.channel_lanes import ChannelShape
 from im2col.algorithms.implicit.tiles.window_lanes import packed_filters
 from im2col.algorithms.implicit.tiles.windows import WindowShape
 from im2col.algorithms.implicit.work import Calls
-from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
 
 from .kit.layers import Case, assert_within, expected, judge, last, problem_of
 from .kit.oracles import Window, layer_sums
 from .kit.outcomes import require
 from .kit.selection import one_in
-from .kit.targets import planning_for
+from .kit.targets import assembly, planning_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -208,7 +207,7 @@ def test_layers_of_mobile_networks_take_them(name: str) -> None:
         (run,) = decision.tables(decision.view).runs
         ((kernel, *_),) = run.calls
         assert kernel.name == "window_lanes"
-        text = compiler.assembly(kernel, NAMED[name])
+        text = assembly(kernel, NAMED[name])
         assert "vmaskmov" not in text
         assert "{%k" not in text  # whole vectors alone
 
@@ -271,7 +270,7 @@ def test_last_tiles_reach_back() -> None:
         decision = decide(problem_of(case, "float32"), NAMED["avx2"])
         for kernel in decision.tables(decision.view).kernels:
             assert kernel.name == "position_lanes"
-            stores = [line for line in compiler.assembly(kernel, NAMED["avx2"]).splitlines() if "vmaskmov" in line]
+            stores = [line for line in assembly(kernel, NAMED["avx2"]).splitlines() if "vmaskmov" in line]
             assert [line for line in stores if line.rstrip().endswith(")")] == []
         judge(case)
 
@@ -283,5 +282,5 @@ def test_every_second_pixel_keeps_halves_apart() -> None:
     (kernel,) = decision.tables(decision.view).kernels
     (tile,) = kernel.parameters
     assert not tile.shuffled
-    text = compiler.assembly(kernel, NAMED["avx2"])
+    text = assembly(kernel, NAMED["avx2"])
     assert text.count("vpermpd") == 2 * tile.rows * tile.vectors  # in the tiles with masks, and in those without

@@ -18,12 +18,13 @@ from im2col.algorithms.tiled.tiling import Tiling
 from im2col.algorithms.winograd.along_axes import FAMILY, SIZES, AlongAxes
 from im2col.algorithms.winograd.cook_toom import Transform, transform
 from im2col.algorithms.winograd.linear import instructions, multiplied
-from im2col.engine.compiler import assembly
 from im2col.engine.target import NAMED
 from im2col.spec.problem import make_problem
 
 from .kit.outcomes import raises_exactly
 from .kit.processes import run_alone
+from .kit.selection import one_in
+from .kit.targets import assembly
 from .kit.tiles import (
     PIXELS,
     Case,
@@ -345,7 +346,7 @@ def test_gradients_by_tiles() -> None:
     assert float((conv(x, w, padding=1) * g).sum()) == pytest.approx(float((x * result).sum()), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", one_in(3, NAMED))
 def test_kernels_for_every_cpu(name: str) -> None:
     """LLVM takes and compiles them for CPUs that are not here."""
     case, target = CASES["odd channels and filters"], NAMED[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
 from dataclasses import dataclass, replace
@@ -309,19 +308,18 @@ def convolve_against_forbidden_pages(names: Iterable[str] | None = None) -> None
     """Convolve where a byte too much is the end of the process; what is being convolved stands on stdout."""
     size = 64 * PAGE
     rooms = [against_forbidden_pages(size) for _ in range(4)]
-    for side, name in itertools.product((0, 1), BESIDE if names is None else names):
+    for name in BESIDE if names is None else names:
         for case in (BESIDE[name], replace(last(BESIDE[name]), threads=2)):
             case = replace(case, bias=True)  # noqa: PLW2901
-            sys.stdout.write(f"{'before the end' if side == 0 else 'after the start'} of a page: {case}\n")
-            sys.stdout.flush()
-            x, w, bias = case.arrays()
-            exact, bound = expected(case, x, w, bias)
-            assert bias is not None
-            dtype = result_dtype(x.dtype, w.dtype)
-            x, w, bias = (in_room(pair[side], a) for pair, a in zip(rooms, (x, w, bias), strict=False))
-            out = in_room(rooms[3][side], np.zeros(exact.shape, dtype))
-            for _ in range(3):  # a call that comes again may be one call of the engine, the packing of weights included
-                assert_within(conv(x, w, bias, algorithm="implicit", out=out, **case.options), exact, bound)
+            arrays = case.arrays()
+            exact, bound = expected(case, *arrays)
+            for side, where in enumerate(("before the end", "after the start")):
+                sys.stdout.write(f"{where} of a page: {case}\n")
+                sys.stdout.flush()
+                x, w, bias = (in_room(pair[side], a) for pair, a in zip(rooms, arrays, strict=False) if a is not None)
+                out = in_room(rooms[3][side], np.zeros(exact.shape, result_dtype(x.dtype, w.dtype)))
+                for _ in range(3):  # a call that comes again may be one call of the engine, the packing included
+                    assert_within(conv(x, w, bias, algorithm="implicit", out=out, **case.options), exact, bound)
     sys.stdout.write("every byte in its place\n")
 
 

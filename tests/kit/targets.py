@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,16 +13,31 @@ import pytest
 from im2col import memory
 from im2col.algorithms.implicit import decide
 from im2col.algorithms.implicit.tiles.windows import WindowShape
+from im2col.engine import cache as store
 from im2col.engine import compiler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from im2col.algorithms.implicit.tiles.tile_shape import TileShape
+    from im2col.engine.compiler import Kernel
     from im2col.engine.target import Target
 
 MASKED_STORE = re.compile(r"\bvp?maskmov\w+\s+%[xyz]mm\d+, %[xyz]mm\d+, .*\(")
 """A line of AVX2's assembly that stores through a mask."""
+
+
+def assembly(kernel: Kernel, target: Target) -> str:
+    """Return `compiler.assembly`, kept from run to run, beside the kernels, by the IR and what compiles it."""
+    ir = kernel.ir(target)
+    how = Path(compiler.__file__).read_text("utf-8"), compiler._llvm().llvm_version_info
+    key = hashlib.sha256(repr((ir, kernel.speed_level, target, how)).encode()).hexdigest()
+    text = store.read(key, ".assembly")
+    if text is None:
+        module, machine = compiler._optimised(ir, target, kernel.speed_level)
+        text = str(machine.emit_assembly(module)).encode()
+        store.write(key, text, ".assembly")
+    return text.decode()
 
 
 def forget_choices() -> None:

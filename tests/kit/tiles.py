@@ -164,15 +164,17 @@ def assert_precise(family: tiled.Family, kind: str, channels: int, kernel: int) 
         x = np.abs(x) * np.where(np.add.outer(range(30), range(30)) % 2, 1, -1).astype("f4")
     exact = conv(x.astype(float), w.astype(float), algorithm="explicit")
     plain = np.sqrt(np.mean((plain_sum(x, w) - exact) ** 2))
-    for precision in ("strict", "native", "fast"):
+    errors: dict[tuple[tiled.Transform, int], float] = {}  # a precision admits tiles, and computes nothing otherwise
+    for precision, most in (("strict", 1), ("native", 2), ("fast", math.inf)):
         problem = make_problem(x.shape, w.shape, x.dtype, w.dtype, precision=precision)
         for tiles, parts in admitted(problem, family):
-            result = np.empty(problem.output_shape, x.dtype)
-            tiling = Tiling(problem.geometry, tiles, problem.batch, parts)
-            cut_as(problem, Cut(tiling, Blocks(8, problem.filters)), w, None)(x, result)
-            error = np.sqrt(np.mean((result - exact) ** 2)) / plain
-            assert error <= {"strict": 1, "native": 2, "fast": math.inf}[precision], (precision, tiles.results)
-            assert np.abs(result - exact).max() <= 2e-5 * np.abs(exact).max()
+            if (tiles, parts) not in errors:
+                result = np.empty(problem.output_shape, x.dtype)
+                tiling = Tiling(problem.geometry, tiles, problem.batch, parts)
+                cut_as(problem, Cut(tiling, Blocks(8, problem.filters)), w, None)(x, result)
+                assert np.abs(result - exact).max() <= 2e-5 * np.abs(exact).max()
+                errors[tiles, parts] = np.sqrt(np.mean((result - exact) ** 2)) / plain
+            assert errors[tiles, parts] <= most, (precision, tiles.results)
 
 
 def plain_sum(x: Array, w: Array) -> Array:
