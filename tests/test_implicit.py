@@ -124,7 +124,7 @@ def test_names_of_padding(k: int) -> None:
     for name in PADDING_NAMES:
         ours, theirs = (
             conv(x, w, padding=name, algorithm=a)  # type: ignore[arg-type]  # a name out of a tuple of str
-            for a in ("implicit", "reference")
+            for a in ("implicit", "explicit")
         )
         np.testing.assert_array_equal(ours, theirs)
 

@@ -111,6 +111,7 @@ GROUPED = {
 }
 
 
+@pytest.mark.spanning
 @pytest.mark.parametrize("cpu", ["host", "avx2"])
 @pytest.mark.parametrize("name", GROUPED)
 def test_every_tile_of_groups_computes_the_same_bits(name: str, cpu: str) -> None:
