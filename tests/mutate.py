@@ -530,21 +530,21 @@ MUTATIONS = [
         "x.shape, x.strides, x.dtype, w.shape",
         "x.shape, x.dtype, w.shape",
         "images of other strides are taken for those that were seen",
-        "test_calls.py",
+        "test_calls.py::test_arrays_of_other_strides_and_dtypes_are_other_calls",
     ),
     Mutation(
         "memory.py",
         "return values, kinds",
         "return values",
         "True is remembered as 1",
-        "test_calls.py",
+        "test_calls.py::test_what_is_wrong_is_said_as_before",
     ),
     Mutation(
         "algorithms/implicit/at_once.py",
         "all(one_task(stage.problem.flops) for stage in stages) and",
         "True or",
         "a call that comes again does not ask how many threads there are",
-        "test_calls.py",
+        "test_calls.py::test_threads_that_were_set_meanwhile_count",
     ),
     Mutation(
         "algorithms/implicit/work.py",
@@ -579,7 +579,7 @@ MUTATIONS = [
         "self._steps(image) if copied and small and (zeros or not frame.geometry.is_padded) else None",
         "self._steps(image) if copied and small else None",
         "a small matrix that comes again shows zeros for any padding",
-        "test_calls.py",
+        "test_calls.py::test_out_is_checked_each_time test_calls.py::test_a_matrix_that_comes_again_is_right",
     ),
     Mutation(
         "algorithms/implicit/work.py",
@@ -994,7 +994,7 @@ def main() -> int:
     start = time.perf_counter()
     table, (formulas, stale) = by_hand(), generated()
     at_once = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    seconds = {}
+    seconds: dict[str, float] = {}
     parts = together([p.tests for p in (table | formulas).values()])
     for outcome in judge((Plant("", None, tests) for tests in parts), at_once):
         seconds |= dict.fromkeys(outcome.plant.tests[:1], outcome.cpu_seconds)
