@@ -9,10 +9,10 @@ same steps, from the last to the first.
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...engine.compiler import Kernel
+from ...engine.numbers import element_bytes
 from ...importing import importing
 from ..implicit.tiles.epilogue import finish
 from .butterflies import both_spectra
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from ..implicit.tiles.epilogue import Epilogue
 
     Complex = tuple[Value, Value]
-    Load = Callable[[Value], Complex]
-    """``load(place)`` returns a vector of complex numbers: real parts, and imaginary ones."""
-    Store = Callable[[Value, Complex], None]
+    """A vector of complex numbers: real parts, and imaginary ones."""
 
 SECOND = 16
 """Numbers of a line that the second step of its transform takes at a time: as many vectors turn whole."""
@@ -79,7 +77,11 @@ class PlaneKernel(NamedTuple):
     def room_bytes(self) -> tuple[int, int, int]:
         """Bytes of a tile's pixels, of the turned ones, and of a line of vectors."""
         (rows, columns), (pitch, turned) = self.sizes, self.pitches
-        return rows * pitch * self.vector_bytes, columns * turned * self.vector_bytes, max(self.sizes) * self.vector_bytes
+        return (
+            rows * pitch * self.vector_bytes,
+            columns * turned * self.vector_bytes,
+            max(self.sizes) * self.vector_bytes,
+        )
 
 
 def plane_kernel(spec: PlaneKernel) -> Kernel:
@@ -87,79 +89,80 @@ def plane_kernel(spec: PlaneKernel) -> Kernel:
     return Kernel("planes", _build, (spec,), 6, speed_level=1)
 
 
-class _Lines:
-    """Transforms of lines of vectors of complex numbers, by way of a line of memory."""
+class _Vectors(NamedTuple):
+    """Vectors of complex numbers in memory, `step` bytes apart."""
 
-    def __init__(self, b: Builder, spec: PlaneKernel, line: Value, fused: bool) -> None:
-        self.b, self.spec, self.line, self.fused = b, spec, line, fused
+    b: Builder
+    base: Value
+    step: int
+    kind: Value
 
-    def vector(self, base: Value) -> tuple[Load, Store]:
-        """Return how to read and write vectors by their numbers from an address."""
-        b, spec = self.b, self.spec
-        kind, half = b.vector(b.number(spec.dtype), spec.lanes), b.constant(spec.vector_bytes // 2)
+    def behind(self, number: Value) -> _Vectors:
+        """Return those from one on."""
+        return self._replace(base=self.b.at(self.base, self.b.mul(number, self.step)))
 
-        def load(place: Value) -> Complex:
-            at = b.at(base, b.mul(place, spec.vector_bytes))
-            return b.load(at, kind), b.load(b.at(at, half), kind)
+    def load(self, number: int) -> Complex:
+        """Return one of them."""
+        re, im = self._places(number)
+        return self.b.load(re, self.kind), self.b.load(im, self.kind)
 
-        def store(place: Value, value: Complex) -> None:
-            at = b.at(base, b.mul(place, spec.vector_bytes))
-            b.store(value[0], at)
-            b.store(value[1], b.at(at, half))
+    def store(self, number: int, value: Complex) -> None:
+        """Write one of them."""
+        for part, place in zip(value, self._places(number), strict=True):
+            self.b.store(part, place)
 
-        return load, store
+    def _places(self, number: int) -> list[Value]:
+        half = self.kind.count * element_bytes(self.kind)
+        return [self.b.at(self.base, self.b.constant(number * self.step + part * half)) for part in (0, 1)]
 
-    def there(self, twiddles: Value, first: int, load: Load, done: Callable[[Value, list[Complex]], None]) -> None:
-        """Transform a line of 16 · `first` numbers; `done` gets those of one residue of the frequency at a time."""
+
+class _Axis(NamedTuple):
+    """Transforms of lines of 16 · `first` vectors, by way of a line of memory.
+
+    Parameters
+    ----------
+    b : Builder
+    first : int
+        Numbers that the first step takes at a time.
+    line : _Vectors
+    twiddles : Value
+        The address of ``exp(2πi · jk / N)``, for each of 16 j those of all k.
+    fused : bool
+        Whether a product and a sum are rounded once.
+    """
+
+    b: Builder
+    first: int
+    line: _Vectors
+    twiddles: Value
+    fused: bool
+
+    def there(self, source: _Vectors, done: Callable[[Value, list[Complex]], None]) -> None:
+        """Transform a line; `done` gets the frequencies k, k + R, k + 2 R, … of each k."""
         b = self.b
-        get, put = self.vector(self.line)
         with b.loop(b.constant(SECOND)) as j:
-            values = self._spectrum([load(b.add(j, b.constant(i * SECOND))) for i in range(first)])
-            for k, value in enumerate(values):
-                put(b.add(j, b.constant(k * SECOND)), self._turned(value, twiddles, j, k, first))
-        with b.loop(b.constant(first)) as k:
-            at = b.mul(k, SECOND)
-            done(k, self._spectrum([get(b.add(at, b.constant(i))) for i in range(SECOND)]))
-
-    def back(self, twiddles: Value, first: int, values: Callable[[Value], list[Complex]], store: Store) -> None:
-        """Do the same backwards, but for the factor 16 · `first`."""
-        b = self.b
-        with b.loop(b.constant(first)) as k:
-            self.halfway(k, values(k))
-        self.rest(twiddles, first, store)
+            numbers, line = source.behind(j), self.line.behind(j)
+            found = self._spectrum([numbers.load(i * SECOND) for i in range(self.first)])
+            for k, value in enumerate(self._turned(j, found)):
+                line.store(k * SECOND, value)
+        with b.loop(b.constant(self.first)) as k:
+            line = self.line.behind(b.mul(k, SECOND))
+            done(k, self._spectrum([line.load(i) for i in range(SECOND)]))
 
     def halfway(self, k: Value, values: list[Complex]) -> None:
-        """Transform the frequencies of one residue back."""
-        b, (_, put) = self.b, self.vector(self.line)
-        for i, value in enumerate(self._inverse(values)):
-            put(b.add(b.mul(k, SECOND), b.constant(i)), value)
+        """Begin to transform back: the frequencies k, k + R, k + 2 R, …"""
+        line = self.line.behind(self.b.mul(k, SECOND))
+        for i, value in enumerate(_swapped(self._spectrum(_swapped(values)))):
+            line.store(i, value)
 
-    def rest(self, twiddles: Value, first: int, store: Store) -> None:
-        """Transform the line back that `halfway` has left."""
-        b, (get, _) = self.b, self.vector(self.line)
+    def back(self, target: _Vectors) -> None:
+        """Transform a line back that is halfway there for every k, but for the factor N."""
+        b = self.b
         with b.loop(b.constant(SECOND)) as j:
-            found = [get(b.add(j, b.constant(k * SECOND))) for k in range(first)]
-            swapped = [self._turned(value[::-1], twiddles, j, k, first)[::-1] for k, value in enumerate(found)]
-            for i, value in enumerate(self._inverse(swapped)):
-                store(b.add(j, b.constant(i * SECOND)), value)
-
-    def _spectrum(self, values: Sequence[Complex]) -> list[Complex]:
-        re, im = zip(*values, strict=True)
-        return list(zip(*both_spectra(self.b, list(re), list(im), self.fused), strict=True))
-
-    def _inverse(self, values: Sequence[Complex]) -> list[Complex]:
-        """Transform back: real and imaginary parts change places."""
-        return [value[::-1] for value in self._spectrum([value[::-1] for value in values])]
-
-    def _turned(self, value: Complex, twiddles: Value, j: Value, k: int, first: int) -> Complex:
-        """Return value · exp(2πi · jk / N), by the table."""
-        if k == 0:
-            return value
-        b, size = self.b, int(self.spec.dtype[1])
-        at = b.at(twiddles, b.mul(b.add(b.mul(j, first), b.constant(k)), 2 * size))
-        number = b.number(self.spec.dtype)
-        cosine, sine = (b.splat(b.load(b.at(at, b.constant(i * size)), number), self.spec.lanes) for i in (0, 1))
-        return self.product(value, (cosine, sine))
+            line, numbers = self.line.behind(j), target.behind(j)
+            found = self._turned(j, _swapped([line.load(k * SECOND) for k in range(self.first)]))
+            for i, value in enumerate(_swapped(self._spectrum(found))):
+                numbers.store(i * SECOND, value)
 
     def product(self, a: Complex, c: Complex) -> Complex:
         """Return a product of complex numbers."""
@@ -168,6 +171,25 @@ class _Lines:
             b.multiply_add(a[0], c[0], b.negated(b.times(a[1], c[1])), fused),
             b.multiply_add(a[0], c[1], b.times(a[1], c[0]), fused),
         )
+
+    def _spectrum(self, values: Sequence[Complex]) -> list[Complex]:
+        re, im = zip(*values, strict=True)
+        return list(zip(*both_spectra(self.b, list(re), list(im), self.fused), strict=True))
+
+    def _turned(self, j: Value, values: Sequence[Complex]) -> list[Complex]:
+        """Return each value k times ``exp(2πi · jk / N)``."""
+        b, kind = self.b, self.line.kind
+        size, found = element_bytes(kind), [values[0]]
+        row = b.at(self.twiddles, b.mul(j, 2 * self.first * size))
+        for k, value in enumerate(values[1:], 1):
+            parts = [b.load(b.at(row, b.constant((2 * k + part) * size)), kind.element) for part in (0, 1)]
+            found.append(self.product(value, (b.splat(parts[0], kind.count), b.splat(parts[1], kind.count))))
+        return found
+
+
+def _swapped(values: Sequence[Complex]) -> list[Complex]:
+    """Return real and imaginary parts in each other's place: then a transform is one back."""
+    return [(im, re) for re, im in values]
 
 
 def _build(name: str, target: Target, spec: PlaneKernel) -> str:
@@ -195,11 +217,17 @@ class _Pair:
         self.b, self.target, self.spec, self.job, self.pair, self.tiles = b, target, spec, job, pair, tiles
         self.kind, self.size = b.vector(b.number(spec.dtype), spec.lanes), int(spec.dtype[1])
         tile, turned, _ = spec.room_bytes
-        self.plane, self.turned = b["*room"], b.at(b["*room"], b.constant(tile))
-        self.lines = _Lines(b, spec, b.at(b["*room"], b.constant(tile + turned)), target.has_fma)
-        self.firsts = [n // SECOND for n in spec.sizes]
-        self.twiddles = [b.at(b["*weights"], job["twiddles"])]
-        self.twiddles.append(b.at(self.twiddles[0], b.constant(2 * spec.sizes[0] * self.size)))
+        pitch, turned_pitch = spec.pitches
+        self.plane = self._vectors(b["*room"], 0, pitch)
+        self.turned = self._vectors(b["*room"], tile, turned_pitch)
+        line = self._vectors(b["*room"], tile + turned, 1)
+        firsts = [n // SECOND for n in spec.sizes]
+        down = b.at(b["*weights"], job["twiddles"])
+        across = b.at(down, b.constant(2 * spec.sizes[0] * self.size))
+        fused = target.has_fma
+        self.down, self.across = (
+            _Axis(b, first, line, at, fused) for first, at in zip(firsts, (down, across), strict=True)
+        )
 
     def filtered(self) -> None:
         """Read two tiles, transform, multiply, transform back, write."""
@@ -208,6 +236,10 @@ class _Pair:
         self._across()
         self._up()
         self._results()
+
+    def _vectors(self, base: Value, offset: int, pitch: int) -> _Vectors:
+        """Return the first vectors of rows that are so many vectors apart."""
+        return _Vectors(self.b, self.b.at(base, self.b.constant(offset)), pitch * self.spec.vector_bytes, self.kind)
 
     def _words(self, tile: Value) -> dict[str, Value]:
         at = self.b.mul(tile, len(TILE_WORDS))
@@ -218,67 +250,64 @@ class _Pair:
         b, spec, lanes = self.b, self.spec, self.spec.lanes
         rows, columns = spec.sizes
         low, high, none = self.pair["first_column"], self.pair["last_column"], b.constant(0)
-        with b.loop(b.constant(2)) as tile:
+        with b.loop(b.constant(rows)) as row, b.loop(b.constant(2)) as tile:
             words = self._words(tile)
-            with b.loop(b.constant(rows)) as row:
-                inside = b.inside(b.sub(row, words["first_row"]), b.sub(words["last_row"], words["first_row"]))
-                start, stop = b.choose(inside, low, none), b.choose(inside, high, none)
-                x = b.at(b["*x"], b.add(words["pixels"], b.mul(row, self.job["row"])))
-                to = b.at(self.plane, b.mul(row, spec.pitches[0] * spec.vector_bytes))
-                to = b.at(to, b.mul(tile, spec.vector_bytes // 2))
-                whole = b.quotient(b.add(start, b.constant(lanes - 1)), lanes), b.quotient(stop, lanes)
+            inside = b.inside(b.sub(row, words["first_row"]), b.sub(words["last_row"], words["first_row"]))
+            start, stop = b.choose(inside, low, none), b.choose(inside, high, none)
+            x = b.at(b["*x"], b.add(words["pixels"], b.mul(row, self.job["row"])))
+            to = b.at(self.plane.base, b.mul(row, spec.pitches[0] * spec.vector_bytes))
+            to = b.at(to, b.mul(tile, spec.vector_bytes // 2))
+            whole = b.quotient(b.add(start, b.constant(lanes - 1)), lanes), b.quotient(stop, lanes)
 
-                def copy(i: Value, masked: bool, x: Value = x, to: Value = to, start=start, stop=stop) -> None:
-                    at, first = b.at(x, b.mul(i, lanes * self.size)), b.mul(i, lanes)
-                    if masked:
-                        mask = b.lanes_between(b.sub(start, first), b.sub(stop, first), lanes)
-                        value = b.masked_load(at, self.kind, mask, b.zero(self.kind))
-                    else:
-                        value = b.load(at, self.kind)
-                    b.store(value, b.at(to, b.mul(i, spec.vector_bytes)))
+            def copy(i: Value, masked: bool, x: Value = x, to: Value = to, start=start, stop=stop) -> None:
+                at, first = b.at(x, b.mul(i, lanes * self.size)), b.mul(i, lanes)
+                if masked:
+                    mask = b.lanes_between(b.sub(start, first), b.sub(stop, first), lanes)
+                    value = b.masked_load(at, self.kind, mask, b.zero(self.kind))
+                else:
+                    value = b.load(at, self.kind)
+                b.store(value, b.at(to, b.mul(i, spec.vector_bytes)))
 
-                last = b.constant(columns // lanes)
-                with b.loop(b.smaller(whole[0], last)) as i:
-                    copy(i, True)
-                with b.loop(whole[1], whole[0]) as i:
-                    copy(i, False)
-                with b.loop(last, b.larger(whole[0], whole[1])) as i:
-                    copy(i, True)
+            last = b.constant(columns // lanes)
+            with b.loop(b.smaller(whole[0], last)) as i:
+                copy(i, True)
+            with b.loop(whole[1], whole[0]) as i:
+                copy(i, False)
+            with b.loop(last, b.larger(whole[0], whole[1])) as i:
+                copy(i, True)
 
     def _down(self) -> None:
         """Transform along the columns, and turn: rows are columns of the image then."""
         b, spec, lanes = self.b, self.spec, self.spec.lanes
-        pitch, turned = spec.pitches
         with b.loop(b.constant(spec.sizes[1] // lanes)) as block:
-            load, _ = self.lines.vector(b.at(self.plane, b.mul(block, spec.vector_bytes)))
-            _, store = self.lines.vector(b.at(self.turned, b.mul(block, lanes * turned * spec.vector_bytes)))
+            rows = self.turned.behind(b.mul(block, lanes))
 
-            def done(k: Value, values: list[Complex], store: Store = store) -> None:
+            def done(k: Value, values: list[Complex], rows: _Vectors = rows) -> None:
                 for part in range(0, SECOND, lanes):
                     columns = [b.transpose(list(each)) for each in zip(*values[part : part + lanes], strict=True)]
-                    to = b.add(b.mul(k, SECOND // lanes), b.constant(part // lanes))
+                    to = self._beside(rows, b.add(b.mul(k, SECOND // lanes), b.constant(part // lanes)))
                     for i, value in enumerate(zip(*columns, strict=True)):
-                        store(b.add(to, b.constant(i * turned)), value)
+                        to.store(i, value)
 
-            self.lines.there(self.twiddles[0], self.firsts[0], lambda j, load=load: load(b.mul(j, pitch)), done)
+            self.down.there(self._beside(self.plane, block), done)
 
     def _across(self) -> None:
         """Transform along the rows, multiply with the kernel's spectrum, transform back."""
         b, spec = self.b, self.spec
-        (_, turned), first = spec.pitches, self.firsts[1]
-        spectrum = b.at(b["*weights"], self.pair["spectrum"])
+        spectrum = self._vectors(b.at(b["*weights"], self.pair["spectrum"]), 0, 1)
         with b.loop(b.constant(spec.sizes[0] // spec.lanes)) as block:
-            load, store = self.lines.vector(b.at(self.turned, b.mul(block, spec.vector_bytes)))
-            taken, _ = self.lines.vector(b.at(spectrum, b.mul(block, spec.sizes[1] * spec.vector_bytes)))
+            rows, factors = self._beside(self.turned, block), spectrum.behind(b.mul(block, spec.sizes[1]))
 
-            def done(k: Value, values: list[Complex], taken: Load = taken) -> None:
-                at = b.mul(k, SECOND)
-                self.lines.halfway(
-                    k, [self.lines.product(v, taken(b.add(at, b.constant(i)))) for i, v in enumerate(values)]
-                )
+            def done(k: Value, values: list[Complex], factors: _Vectors = factors) -> None:
+                some = factors.behind(b.mul(k, SECOND))
+                self.across.halfway(k, [self.across.product(v, some.load(i)) for i, v in enumerate(values)])
 
-            self.lines.there(self.twiddles[1], first, lambda j, load=load: load(b.mul(j, turned)), done)
-            self.lines.rest(self.twiddles[1], first, lambda j, v, store=store: store(b.mul(j, turned), v))
+            self.across.there(rows, done)
+            self.across.back(rows)
+
+    def _beside(self, rows: _Vectors, number: Value) -> _Vectors:
+        """Return a vector of each row instead of the first."""
+        return rows._replace(base=self.b.at(rows.base, self.b.mul(number, self.spec.vector_bytes)))
 
     def _column(self, block: Value) -> Value:
         """Return the first column of a vector of results: the last one ends with the tile, and repeats some."""
@@ -292,23 +321,17 @@ class _Pair:
 
     def _up(self) -> None:
         """Turn, and transform back along the columns."""
-        b, spec, lanes = self.b, self.spec, self.spec.lanes
-        pitch, turned = spec.pitches
+        b, lanes = self.b, self.spec.lanes
         with b.loop(self._blocks()) as block:
-            load, _ = self.lines.vector(b.at(self.turned, b.mul(self._column(block), turned * spec.vector_bytes)))
-            _, store = self.lines.vector(b.at(self.plane, b.mul(block, spec.vector_bytes)))
-
-            def values(k: Value, load: Load = load) -> list[Complex]:
+            rows = self.turned.behind(self._column(block))
+            with b.loop(b.constant(self.down.first)) as k:
                 found: list[Complex] = []
                 for part in range(0, SECOND, lanes):
-                    at = b.add(b.mul(k, SECOND // lanes), b.constant(part // lanes))
-                    columns = zip(*(load(b.add(at, b.constant(i * turned))) for i in range(lanes)), strict=True)
+                    some = self._beside(rows, b.add(b.mul(k, SECOND // lanes), b.constant(part // lanes)))
+                    columns = zip(*(some.load(i) for i in range(lanes)), strict=True)
                     found += zip(*(b.transpose(list(each)) for each in columns), strict=True)
-                return found
-
-            self.lines.back(
-                self.twiddles[0], self.firsts[0], values, lambda j, v, store=store: store(b.mul(j, pitch), v)
-            )
+                self.down.halfway(k, found)
+            self.down.back(self._beside(self.plane, block))
 
     def _results(self) -> None:
         """Finish the results, and write them; flag a pair of which one is not finite."""
@@ -320,7 +343,7 @@ class _Pair:
         blocks = self._blocks()
         with b.accumulate(none, b.constant(2), [b.zero(self.kind)]) as tiles:
             words = self._words(tiles.index)
-            source = b.at(self.plane, b.mul(tiles.index, spec.vector_bytes // 2))
+            source = b.at(self.plane.base, b.mul(tiles.index, spec.vector_bytes // 2))
             with b.accumulate(none, words["height"], tiles.values) as rows:
                 out = b.at(b["*out"], b.add(words["results"], b.mul(rows.index, self.job["out_row"])))
                 line = b.at(source, b.mul(rows.index, spec.pitches[0] * spec.vector_bytes))
