@@ -2,21 +2,39 @@
 
 The spectra of tiles are made and unmade by `passes` over their axes, whose lines are `butterflies`; `spectra` knows
 what there is of them. All the rest is `tiled`.
+
+There lanes are channels. Filters that share none, of images say, have one kernel for all (`plane_kernel`), in which
+lanes are columns: `planes` decides how a map is cut into tiles, `prepared_planes` runs them.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...importing import importing
-from ..tiled import Tiled
+from ..contract import Offer, offer_of
+from ..tiled import RANK, Tiled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...engine.target import Target
+    from ...spec.problem import Problem
+    from ..contract import Runner
     from ..tiled.transform import Family
+    from .planes import DecidedPlanes
+
+
+_FEWEST_TAPS = 100
+"""Of a filter of single channels: the rms error of spectra of whole tiles is that of plain sums times at most 20, over
+the root of how many terms they have. Measured for many kinds of pixels and kernels (docs/decisions.md)."""
 
 
 class Fourier(Tiled):
-    """Tiles, through the engine: windows of up to 16 taps along an axis, stride 1, floats."""
+    """Tiles, through the engine, stride 1, floats: windows of up to 16 taps along an axis, or of single channels."""
 
     name = "fft"
 
@@ -26,6 +44,80 @@ class Fourier(Tiled):
             from .spectra import FAMILY
 
         return FAMILY
+
+    def best_rank(self, problem: Problem) -> int:
+        """Return that of the view for filters of single channels, too."""
+        return RANK if _is_of_planes(problem) else super().best_rank(problem)
+
+    def compiles(self, problem: Problem) -> bool:
+        """Return whether there are transforms for it."""
+        return _is_of_planes(problem) or super().compiles(problem)
+
+    def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
+        """Return the tiles with the fewest cycles, and what they take."""
+        with importing:
+            from ...engine.compiler import failure
+            from ..implicit import ALGORITHM as DIRECT
+
+        if not _is_of_planes(problem):
+            return super().offer(problem, target, threads)
+        if target is None:
+            return Offer(0, f"the engine cannot be used ({failure()})")
+        direct = offer_of(DIRECT, dataclasses.replace(problem, batch=1), threads)
+        if direct.rank == 0:
+            return Offer(0, f"what is not finite has to be computed directly, but {direct.reason}")
+        offer = next(_of_planes(problem, target, direct, threads), None)
+        if offer is None:
+            return super().offer(problem, target, threads)
+        return offer._replace(others=partial(_others, problem, target, direct, threads)) if offer.rank else offer
+
+
+def _is_of_planes(problem: Problem) -> bool:
+    """Whether its filters are of single channels, and of so many taps that spectra of whole tiles are exact enough."""
+    p, g = problem, problem.geometry
+    if p.group_channels != 1 or g.ndim != 2 or g.taps < _FEWEST_TAPS or p.precision == "strict":
+        return False
+    with importing:
+        from ..tiled.decide import unsuited
+
+    return unsuited(problem) is None
+
+
+def _of_planes(problem: Problem, target: Target, direct: Offer[Runner], threads: int) -> Iterator[Offer[Runner]]:
+    """Yield offers of pairs of tiles of each size, those with the fewest cycles first."""
+    with importing:
+        from .planes import decisions
+
+    for decided, cycles in decisions(problem, target):
+        yield _offered(decided, cycles, direct, threads)
+
+
+def _others(problem: Problem, target: Target, direct: Offer[Runner], threads: int) -> Iterator[Offer[Runner]]:
+    """Yield all but the first."""
+    return islice(_of_planes(problem, target, direct, threads), 1, None)
+
+
+def _offered(decided: DecidedPlanes, cycles: float, direct: Offer[Runner], threads: int) -> Offer[Runner]:
+    """Return what was decided as an offer."""
+    with importing:
+        from ...engine.compiler import refusal
+        from ...engine.sequence import SEQUENCE
+        from .prepared_planes import PreparedPlanes, ThreadedPlanes
+
+    layer = ThreadedPlanes(decided, threads, direct)
+    refused = refusal(lambda: (SEQUENCE, *layer.kernels()), decided.target)
+    if refused is not None:
+        return Offer(0, f"the engine cannot compile its kernel ({refused})")
+    return Offer(
+        RANK,
+        f"{decided.way}; {cycles:.3g} cycles an image by the model",
+        layer.workspace_bytes,
+        partial(PreparedPlanes, layer),
+        layer.kernels,
+        decided.target,
+        cycles=cycles,
+        way=decided.way,
+    )
 
 
 ALGORITHM = Fourier()

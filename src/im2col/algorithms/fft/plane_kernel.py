@@ -1,10 +1,12 @@
 """The kernel that filters planes in pairs of tiles: one of them is the real part of what is transformed.
 
-A real kernel does not mix real and imaginary parts, so two tiles of pixels are filtered as one of complex numbers. Lanes
-are neighbouring columns, then, after a turn, neighbouring frequencies along the columns. So every transform is along an
-axis that no vector is along. A line of N = 16 · R numbers is transformed in two steps (W. M. Gentleman, G. Sande, "Fast
-Fourier transforms: for fun and profit", 1966), and what comes out stays where it is, in no order: the way back has the
-same steps, from the last to the first.
+A real kernel does not mix real and imaginary parts, so two tiles of pixels are filtered as one of complex numbers.
+Lanes are neighbouring columns, then, after a turn, neighbouring frequencies along the columns. So every transform is
+along an axis that no vector is along.
+
+A line of N = 16 · R numbers is transformed in two steps, of R and of 16 numbers at a time (W. M. Gentleman, G. Sande,
+"Fast Fourier transforms: for fun and profit", 1966). Frequencies stay where they come out, the frequency k + R · i at
+16 · k + i: a spectrum that is multiplied needs no order. The way back has the same steps, from the last to the first.
 """
 
 from __future__ import annotations
@@ -150,7 +152,7 @@ class _Axis(NamedTuple):
             done(k, self._spectrum([line.load(i) for i in range(SECOND)]))
 
     def halfway(self, k: Value, values: list[Complex]) -> None:
-        """Begin to transform back: the frequencies k, k + R, k + 2 R, …"""
+        """Begin to transform back, with the frequencies that `there` has handed out for a k."""
         line = self.line.behind(self.b.mul(k, SECOND))
         for i, value in enumerate(_swapped(self._spectrum(_swapped(values)))):
             line.store(i, value)
@@ -247,34 +249,33 @@ class _Pair:
 
     def _pixels(self) -> None:
         """Copy both tiles: one is the real part, the other the imaginary one; zeros around the image."""
-        b, spec, lanes = self.b, self.spec, self.spec.lanes
-        rows, columns = spec.sizes
-        low, high, none = self.pair["first_column"], self.pair["last_column"], b.constant(0)
+        b, none, lanes = self.b, self.b.constant(0), self.spec.lanes
+        rows, columns = self.spec.sizes
         with b.loop(b.constant(rows)) as row, b.loop(b.constant(2)) as tile:
             words = self._words(tile)
             inside = b.inside(b.sub(row, words["first_row"]), b.sub(words["last_row"], words["first_row"]))
-            start, stop = b.choose(inside, low, none), b.choose(inside, high, none)
-            x = b.at(b["*x"], b.add(words["pixels"], b.mul(row, self.job["row"])))
-            to = b.at(self.plane.base, b.mul(row, spec.pitches[0] * spec.vector_bytes))
-            to = b.at(to, b.mul(tile, spec.vector_bytes // 2))
-            whole = b.quotient(b.add(start, b.constant(lanes - 1)), lanes), b.quotient(stop, lanes)
+            first, last = (b.choose(inside, self.pair[f"{end}_column"], none) for end in ("first", "last"))
+            source = b.at(b["*x"], b.add(words["pixels"], b.mul(row, self.job["row"])))
+            to = b.at(self.plane.behind(row).base, b.mul(tile, self.spec.vector_bytes // 2))
+            all_of_them = b.constant(columns // lanes)
+            whole = b.quotient(b.add(first, b.constant(lanes - 1)), lanes)
+            end = b.larger(whole, b.quotient(last, lanes))
+            for start, stop, edges in (
+                (none, b.smaller(whole, all_of_them), (first, last)),
+                (whole, end, None),
+                (end, all_of_them, (first, last)),
+            ):
+                with b.loop(stop, start) as i:
+                    self._copy(b.mul(i, lanes), source, b.at(to, b.mul(i, self.spec.vector_bytes)), edges)
 
-            def copy(i: Value, masked: bool, x: Value = x, to: Value = to, start=start, stop=stop) -> None:
-                at, first = b.at(x, b.mul(i, lanes * self.size)), b.mul(i, lanes)
-                if masked:
-                    mask = b.lanes_between(b.sub(start, first), b.sub(stop, first), lanes)
-                    value = b.masked_load(at, self.kind, mask, b.zero(self.kind))
-                else:
-                    value = b.load(at, self.kind)
-                b.store(value, b.at(to, b.mul(i, spec.vector_bytes)))
-
-            last = b.constant(columns // lanes)
-            with b.loop(b.smaller(whole[0], last)) as i:
-                copy(i, True)
-            with b.loop(whole[1], whole[0]) as i:
-                copy(i, False)
-            with b.loop(last, b.larger(whole[0], whole[1])) as i:
-                copy(i, True)
+    def _copy(self, column: Value, source: Value, to: Value, edges: tuple[Value, Value] | None) -> None:
+        """Copy a vector of pixels, of which those between two columns are in the image, or all."""
+        b, at = self.b, self.b.at(source, self.b.mul(column, self.size))
+        if edges is None:
+            b.store(b.load(at, self.kind), to)
+            return
+        mask = b.lanes_between(b.sub(edges[0], column), b.sub(edges[1], column), self.spec.lanes)
+        b.store(b.masked_load(at, self.kind, mask, b.zero(self.kind)), to)
 
     def _down(self) -> None:
         """Transform along the columns, and turn: rows are columns of the image then."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .decide import Decision
     from .transform import Family
 
-_RANK = 20
+RANK = 20
 """Of the view, too: the one with fewer cycles is taken."""
 
 
@@ -49,7 +49,7 @@ class Tiled(ABC):
         with importing:
             from .decide import obstacle, worthwhile
 
-        return _RANK if worthwhile(problem) and obstacle(problem, self.family()) is None else ONLY_BY_NAME
+        return RANK if worthwhile(problem) and obstacle(problem, self.family()) is None else ONLY_BY_NAME
 
     def compiles(self, problem: Problem) -> bool:
         """Return whether there are transforms for it."""

@@ -31,20 +31,24 @@ class Blocks(NamedTuple):
 
 _PRODUCT = 1.15
 """How many times as long as products alone a tile of products takes, roughly."""
-_FAR, _MEMORY = 0.08, 0.26
+FAR, _MEMORY = 0.08, 0.26
 """Cycles for a byte of the third level of cache and of memory: of a dot product of long vectors on Zen 3."""
 _APART = 8
 """Cycles of a line of the first level that others, as far apart as elements are, drive out while a tile is made."""
 _SHARE, _KEPT = 4, 2 << 20
 """Of the third level, which others use too, one of so many parts is a core's. A network's other layers pass through it
 between two calls: at most so many bytes are found there again by the next one."""
+MARGIN = 1.15
+"""Times the model's cycles: what rounds more and takes more memory is to be faster beyond the model's doubt."""
+CALL = 60_000.0
+"""Cycles that Python takes for a call beside one of the view's: arrays are looked at, and flags."""
 _SHOWS = 0.5
 """Of the time in which weights and tiles arrive from the third level, what products do not hide."""
 _LOOP = 20
 """Cycles of the loops around the products of an element with a vector of filters."""
 _TURNED = 0.2
 """Cycles of a byte that is copied to lie channels last, in a block."""
-_TOUCH = 1.5
+TOUCH = 1.5
 """Cycles of an instruction of a transform, its loads and stores included, times those of its arithmetic."""
 
 
@@ -75,7 +79,7 @@ def around(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> 
     tiles, count = math.prod(tiling.counts), tiling.box_count(blocks.tiles)
     into, out = tiling.transform.instructions
     vectors = [p.groups * -(-n // lanes) for n in (p.group_channels, p.group_filters)]
-    transforms = tiles * (vectors[0] * into + vectors[1] * out) * per * _TOUCH
+    transforms = tiles * (vectors[0] * into + vectors[1] * out) * per * TOUCH
     elements = tiling.transform.elements
     for each, side in zip(vectors, (p.group_channels, blocks.filters * tiling.parts), strict=True):
         transforms += tiles * each * max(0.0, elements - target.caches[0] / (side * size)) * _APART
@@ -84,11 +88,11 @@ def around(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> 
     weights = elements * p.group_channels * p.filters * size
     block = blocks.tiles * (windows + products)
     near = weights + block < target.caches[2] // _SHARE
-    byte = _FAR if near else _MEMORY
+    byte = FAR if near else _MEMORY
     spilt = tiles * windows * (1 + pieces * _SHOWS) * byte if block > second else 0.0
     if blocks.tiles * products > second:  # their lines are fetched, written back and read again
         spilt += 3 * tiles * products * pieces * byte
-    level = 0.0 if weights < second // 2 else _FAR * _SHOWS if near else _MEMORY
+    level = 0.0 if weights < second // 2 else FAR * _SHOWS if near else _MEMORY
     arriving = weights * ((count - 1) * level + (level if weights < _KEPT else _MEMORY))
     calls = count * p.groups * elements * vectors[1] * _LOOP
     turned = 0.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...memory import lazy
 from ..implicit.tiles.epilogue import Epilogue
-from .cycles import Blocks, around, estimate, possible_blocks, steps_of, strides_of
+from .cycles import CALL, MARGIN, Blocks, around, estimate, possible_blocks, steps_of, strides_of
 from .into_tiles import IntoTiles, into_tiles
 from .out_of_tiles import OutOfTiles, out_of_tiles
 from .product import Product
@@ -40,10 +40,6 @@ _MOST_UNROLLED = 700
 """Of all kernels of a layer, in units of about 18 lines of LLVM's IR."""
 _MOST_SCRATCH = 2048
 """Vectors on a thread's stack: 128 KB where they have 64 bytes."""
-_MARGIN = 1.15
-"""Times the model's cycles: what rounds more and takes more memory is to be faster beyond the model's doubt."""
-_CALL = 60_000.0
-"""Cycles that Python takes for a call beside one of the view's: arrays are looked at, and flags."""
 _FEWEST_CHANNELS = 2
 """Of a group, also filters: a single one shares nothing."""
 _FEWEST_PRODUCTS = 1 << 20
@@ -156,6 +152,20 @@ def saved(tiling: Tiling) -> float:
 
 def obstacle(problem: Problem, family: Family) -> str | None:
     """Return why there are no tiles of a family for a problem, or None."""
+    g = problem.geometry
+    why_not = unsuited(problem)
+    if why_not is not None:
+        return why_not
+    if not family.taps.issuperset(g.kernel_size) or set(g.kernel_size) == {1}:
+        return f"kernels of {family.named} taps along an axis have transforms, not of {g.kernel_size}"
+    _, written = strides_of(problem)
+    if problem.dtype.itemsize not in (written[1], written[-1]):
+        return "neither filters nor positions lie side by side in the result"
+    return None
+
+
+def unsuited(problem: Problem) -> str | None:
+    """Return why no tiles of any kind are for a problem, or None."""
     p, g = problem, problem.geometry
     if 0 in (p.batch, p.filters, p.channels, *g.spatial_shape):
         return "there is nothing to multiply"
@@ -163,11 +173,6 @@ def obstacle(problem: Problem, family: Family) -> str | None:
         return "tiles are made of float32 or float64 alone, as image, weights and result"
     if set(g.stride) != {1} or set(g.dilation) != {1}:
         return "windows of a stride or a dilation share no products"
-    if not family.taps.issuperset(g.kernel_size) or set(g.kernel_size) == {1}:
-        return f"kernels of {family.named} taps along an axis have transforms, not of {g.kernel_size}"
-    _, written = strides_of(p)
-    if p.dtype.itemsize not in (written[1], written[-1]):
-        return "neither filters nor positions lie side by side in the result"
     return None
 
 
@@ -215,7 +220,7 @@ def decisions(problem: Problem, family: Family, target: Target, threads: int) ->
     ]
     for cut in sorted(cuts, key=lambda cut: cycles(*cut)):
         found = Decision(one, target, cut)
-        total = (found.products_cycles + around(one, target, *cut)) * _MARGIN + _CALL
+        total = (found.products_cycles + around(one, target, *cut)) * MARGIN + CALL
         if problem.batch > 1 or threads > 1:
             tiling = cut.tiling._replace(batch=problem.batch)
             ways = possible_blocks(problem, tiling, threads)

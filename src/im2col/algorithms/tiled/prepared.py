@@ -23,6 +23,7 @@ from ..implicit.tables import job_table
 from ..implicit.view import LINE
 from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, READ_IN_PLACE, Starts, X
 from . import into_tiles, out_of_tiles
+from .mending import mend
 from .tiling import tiles_of
 
 if TYPE_CHECKING:
@@ -300,11 +301,7 @@ class PreparedTiles:
     def _mend(self, flags: Array, x: Array, out: Array) -> None:
         """Compute the flagged tiles directly: what is not finite stays where the definition has it."""
         decision = self._layer.decision
-        wrong = decision.tiling.map_of(flags, decision.boxes)
-        for n in np.flatnonzero(wrong.any(axis=tuple(range(1, wrong.ndim)))):
-            right = np.empty((1, *out.shape[1:]), out.dtype)
-            self._direct(x[n : n + 1], right)
-            np.copyto(out[n], right[0], where=wrong[n])
+        mend(decision.tiling.map_of(flags, decision.boxes), self._direct, x, out)
 
     @property
     def _room(self) -> Array:
