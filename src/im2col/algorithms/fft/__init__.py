@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...importing import importing
-from ..contract import Offer, offer_of
+from ..contract import ONLY_BY_NAME, Offer, offer_of
 from ..tiled import RANK, Tiled
 
 if TYPE_CHECKING:
@@ -68,8 +68,20 @@ class Fourier(Tiled):
             return Offer(0, f"what is not finite has to be computed directly, but {direct.reason}")
         offer = next(_of_planes(problem, target, direct, threads), None)
         if offer is None:
-            return super().offer(problem, target, threads)
+            return self._of_small_kernels(problem, target, threads)
         return offer._replace(others=partial(_others, problem, target, direct, threads)) if offer.rank else offer
+
+
+    def _of_small_kernels(self, problem: Problem, target: Target, threads: int) -> Offer[Runner]:
+        """Return an offer of tiles whose lanes are channels, for a single one."""
+        with importing:
+            from .planes import SIZES
+
+        offer, g = super().offer(problem, target, threads), problem.geometry
+        if offer.rank:
+            return offer._replace(rank=ONLY_BY_NAME)
+        pixels = f"no tiles of up to {SIZES[-1]}×{SIZES[-1]} pixels"
+        return Offer(0, f"{pixels} are for kernels of {g.kernel_size} and maps of {g.output_shape}")
 
 
 def _is_of_planes(problem: Problem) -> bool:

@@ -29,7 +29,7 @@ SIZES = (64, 96, 128, 160, 192, 256)
 """Pixels of a tile along an axis: 16 times what a first step of few instructions takes."""
 _MOVED = 9
 """How often a number of a tile passes between the second level of cache and the first, its factor included."""
-_TRANSFORMED = 400.0
+_TRANSFORMED = 100.0
 """Cycles in which a number of a kernel's spectrum is made and laid out: by NumPy."""
 
 
@@ -161,19 +161,20 @@ class DecidedPlanes:
         found[:start] = np.concatenate([_twiddles(n) for n in self.planes.sizes])
         for number, kernel in enumerate(w[:, 0]):
             at = start + number * self.spectrum_size
-            found[at : at + self.spectrum_size] = self._spectrum(kernel.astype(np.float64))
+            self._spectrum(kernel.astype(np.float64), found[at : at + self.spectrum_size])
         if bias is not None:
             found[-len(w) :] = bias
         return found
 
-    def _spectrum(self, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return a filter's spectrum in the order in which the kernel reads it: for each vector of lines, a line."""
+    def _spectrum(self, kernel: NDArray[np.float64], to: NDArray[Any]) -> None:
+        """Write a filter's spectrum in the order in which the kernel reads it: for each vector of lines, a line."""
         rows, columns = self.planes.sizes
-        spectrum = np.fft.fft2(kernel, self.planes.sizes) / (rows * columns)
+        lanes, firsts = self.spec.lanes, (rows // SECOND, columns // SECOND)
+        spectrum = np.fft.fft2(kernel / (rows * columns), self.planes.sizes)
         # Where the frequency k + R · i stands: at 16 · k + i.
-        placed = spectrum.reshape(SECOND, rows // SECOND, SECOND, columns // SECOND).transpose(1, 0, 3, 2)
-        vectors = placed.reshape(-1, self.spec.lanes, columns).transpose(0, 2, 1)
-        return np.stack([vectors.real, vectors.imag], axis=2).reshape(-1)
+        placed = spectrum.reshape(SECOND // lanes, lanes, firsts[0], SECOND, firsts[1]).transpose(2, 0, 4, 3, 1)
+        parts = to.reshape(firsts[0], SECOND // lanes, firsts[1], SECOND, 2, lanes)
+        parts[..., 0, :], parts[..., 1, :] = placed.real, placed.imag
 
 
 def _twiddles(n: int) -> NDArray[np.float64]:
@@ -199,7 +200,9 @@ def decisions(problem: Problem, target: Target) -> Iterator[tuple[DecidedPlanes,
     lanes = target.vector_bytes // problem.dtype.itemsize
     cycles = {planes: _cycles(one, planes, target) for planes in possible(problem, lanes)}
     for planes in sorted(cycles, key=lambda planes: cycles[planes]):
-        yield DecidedPlanes(problem, planes, target), cycles[planes] * MARGIN + CALL
+        # They are not decided by what a call alone takes: it has the bits of a plan.
+        filters = 0.0 if problem.prepared else problem.filters * math.prod(planes.sizes) * _TRANSFORMED
+        yield DecidedPlanes(problem, planes, target), cycles[planes] * MARGIN + filters + CALL
 
 
 def _cycles(problem: Problem, planes: Planes, target: Target) -> float:
@@ -211,8 +214,7 @@ def _cycles(problem: Problem, planes: Planes, target: Target) -> float:
     away = max(0.0, 1 - target.caches[1] / 2 / (3 * nbytes))
     pair = numbers / lanes * _instructions(planes.sizes, lanes) * target.vector_cycles(target.vector_bytes) * TOUCH
     pair += _MOVED * nbytes * away * FAR
-    filters = 0.0 if problem.prepared else problem.filters * numbers * _TRANSFORMED
-    return problem.filters * math.prod(planes.counts) * pair + filters
+    return problem.filters * math.prod(planes.counts) * pair
 
 
 @cache

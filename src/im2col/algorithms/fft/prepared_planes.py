@@ -76,7 +76,7 @@ class ThreadedPlanes:
     def workspace_bytes(self) -> int:
         """Bytes that a plan takes, and a call, at most: what it takes to make the spectra included."""
         d, p = self.decided, self.decided.problem
-        weights = (d.twiddles + p.filters * (d.spectrum_size + 1)) * p.dtype.itemsize + 48 * d.spectrum_size
+        weights = (d.twiddles + p.filters * (d.spectrum_size + 1)) * p.dtype.itemsize + 32 * d.spectrum_size
         tables = 2 * 8 * len(PAIR_WORDS) * d.pairs + 1024 * self.threads
         padded = 0 if p.pads_zeros else p.batch * p.channels * math.prod(p.geometry.padded_shape) * p.dtype.itemsize
         other = p.output_bytes // max(1, p.batch)
