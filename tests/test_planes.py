@@ -127,7 +127,7 @@ def test_tiles_of_all_sizes(sizes: tuple[int, int], dtype: str) -> None:
     cut_as(problem, sizes, w)(x, out)
     height, width = out.shape[2:]
     exact = x[..., 5 : 5 + height, 3 : 3 + width] - 2 * x[..., -height:, -width:]
-    np.testing.assert_allclose(out, exact, rtol=0, atol=200 * np.finfo(dtype).eps)
+    assert np.abs(out - exact).max() <= 200 * np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("shape", [(17, 16), (67, 90), (140, 150), (311, 290)])
@@ -302,16 +302,18 @@ def test_who_asks_for_frequencies_is_told_why_there_are_none(
         conv(x, w, algorithm="fft", **options)
 
 
-@pytest.mark.parametrize("name", NAMED)
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("name", "dtype"), [*((name, "f4") for name in NAMED), ("zen3", "f8"), ("sse2", "f8")])
 def test_kernels_for_every_cpu(name: str, dtype: str) -> None:
-    """LLVM takes and compiles them for CPUs that are not here; their code is bounded."""
+    """LLVM takes and compiles them for CPUs that are not here."""
     target = NAMED[name]
-    size = int(dtype[1])
-    kernel = plane_kernel(PlaneKernel(dtype, target.vector_bytes // size, (96, 64), Epilogue(dtype, dtype, True)))
-    assert kernel.name in assembly(kernel, target)
-    largest = PlaneKernel(dtype, target.vector_bytes // size, (256, 256), Epilogue(dtype, dtype, True, "silu"))
-    assert plane_kernel(largest).ir(target).count("\n") < 8000
+    spec = PlaneKernel(dtype, target.vector_bytes // int(dtype[1]), (64, 64), Epilogue(dtype, dtype, True))
+    assert plane_kernel(spec).name in assembly(plane_kernel(spec), target)
+
+
+def test_kernels_are_compiled_in_a_second() -> None:
+    """The code of the largest tiles is bounded."""
+    largest = PlaneKernel("f4", 8, (256, 256), Epilogue("f4", "f4", True, "silu"))
+    assert plane_kernel(largest).ir(NAMED["zen3"]).count("\n") < 4500
 
 
 def planes_against_forbidden_pages() -> None:

@@ -71,7 +71,6 @@ class Fourier(Tiled):
             return self._of_small_kernels(problem, target, threads)
         return offer._replace(others=partial(_others, problem, target, direct, threads)) if offer.rank else offer
 
-
     def _of_small_kernels(self, problem: Problem, target: Target, threads: int) -> Offer[Runner]:
         """Return an offer of tiles whose lanes are channels, for a single one."""
         with importing:

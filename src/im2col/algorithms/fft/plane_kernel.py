@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 SECOND = 16
 """Numbers of a line that the second step of its transform takes at a time: as many vectors turn whole."""
+_AHEAD = 8
+"""Rows of pixels between those that are read and those that are asked for: a row of a tile is too short for the CPU to
+foresee the next one."""
 JOB_WORDS = ("pairs", "row", "out_row", "twiddles")
 TILE_WORDS = ("pixels", "first_row", "last_row", "results", "height")
 PAIR_WORDS = (
@@ -272,6 +275,7 @@ class _Pair:
         """Copy a vector of pixels, of which those between two columns are in the image, or all."""
         b, at = self.b, self.b.at(source, self.b.mul(column, self.size))
         if edges is None:
+            b.prefetch(b.at(at, b.mul(self.job["row"], _AHEAD)))
             b.store(b.load(at, self.kind), to)
             return
         mask = b.lanes_between(b.sub(edges[0], column), b.sub(edges[1], column), self.spec.lanes)
