@@ -276,6 +276,16 @@ def test_what_is_chosen() -> None:
     assert conv2d(image, kernel, padding=15).tobytes() == prepared(image).tobytes()
 
 
+def test_sums_of_few_terms_are_summed() -> None:
+    """Weights that are 0 round nothing: of a line in a large kernel plain sums are more exact."""
+    line, spread = np.zeros((1, 1, 41, 41), "f4"), np.ones((1, 1, 41, 41), "f4")
+    line[..., range(41), [i * 2 // 3 for i in range(41)]] = 1 / 41
+    spread[..., ::2, 1::3] = np.pi
+    for w, algorithm in ((line, "implicit"), (spread, "fft"), (np.concatenate([line, spread]), "implicit")):
+        assert plan((1, 500, 500), w, padding=20).algorithm == algorithm
+    assert plan((1, 500, 500), line, padding=20, precision="fast").algorithm == "implicit"
+
+
 def test_tiles_of_other_sizes_are_offered_to_tuning() -> None:
     """Each is a way of its own, in the order of cycles."""
     problem = make_problem((1, 1, 300, 300), (1, 1, 31, 31), np.dtype("f4"), np.dtype("f4"), prepared=True)

@@ -309,6 +309,8 @@ def convolution(
     given_as = x_shape, filters.shape, x_dtype, filters.dtype, has_bias
     if _may_factor(filters, options.get("groups", 1)):
         options["kernel_rank"] = _looked_at(filters, given_as, algorithm, options)
+        if options["kernel_rank"] is not None or word(algorithm) == "fft":
+            options["kernel_terms"] = int(np.count_nonzero(filters, axis=(2, 3)).min())
     operation = _decided(*given_as, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
         bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator, fixed=scales is not None)

@@ -118,6 +118,8 @@ class Problem:
     kernel_rank: int | None = None
     """The greatest rank of its kernels as matrices, to within the rounding that `precision` admits; None where nobody
     looked at their values, or some are not finite."""
+    kernel_terms: int | None = None
+    """How many weights of a kernel are not 0, at least; None where nobody looked at their values."""
 
     @lazy
     def _hash(self) -> int:
@@ -235,6 +237,7 @@ def make_problem(
     prepared: bool = False,
     small_weights: bool = False,
     kernel_rank: int | None = None,
+    kernel_terms: int | None = None,
     x_zero_point: int = 0,
     zero_point: int | None = None,
     names: tuple[str, str] = ("x", "w"),
@@ -255,7 +258,7 @@ def make_problem(
         Whether weights will be prepared once, for many images.
     small_weights : bool
         Whether the filters are small, as `quantization.are_small` has it.
-    kernel_rank : int, optional
+    kernel_rank, kernel_terms : int, optional
         Of the kernels, where their values are known.
     x_zero_point : int
         The pixel that stands for 0, which is what pads by default.
@@ -311,6 +314,7 @@ def make_problem(
         prepared=prepared,
         small_weights=small_weights,
         kernel_rank=kernel_rank,
+        kernel_terms=kernel_terms,
     )
 
 

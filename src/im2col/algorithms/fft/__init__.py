@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from .planes import DecidedPlanes
 
 
-_FEWEST_TAPS = 100
-"""Of a filter of single channels: the rms error of spectra of whole tiles is that of plain sums times at most 20, over
-the root of how many terms they have. Measured for many kinds of pixels and kernels (docs/decisions.md)."""
+_FEWEST_TERMS = 100
+"""Of a filter of single channels: the rms error of spectra of large tiles is that of plain sums times at most 20, over
+the root of how many terms they have; measured for many kinds of pixels and kernels (docs/decisions.md)."""
 
 
 class Fourier(Tiled):
@@ -84,9 +84,10 @@ class Fourier(Tiled):
 
 
 def _is_of_planes(problem: Problem) -> bool:
-    """Whether its filters are of single channels, and of so many taps that spectra of whole tiles are exact enough."""
+    """Whether its filters are of single channels, and of so many terms that spectra of large tiles are exact enough."""
     p, g = problem, problem.geometry
-    if p.group_channels != 1 or g.ndim != 2 or g.taps < _FEWEST_TAPS or p.precision == "strict":
+    terms = g.taps if p.kernel_terms is None else p.kernel_terms
+    if p.group_channels != 1 or g.ndim != 2 or terms < _FEWEST_TERMS or p.precision == "strict":
         return False
     with importing:
         from ..tiled.decide import unsuited
