@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from im2col import conv
-from im2col.algorithms import find
+from im2col.algorithms.fft.planes import SIZES as PLANES
+from im2col.algorithms.fft.planes import DecidedPlanes, Planes
+from im2col.algorithms.fft.prepared_planes import PreparedPlanes, ThreadedPlanes
 from im2col.algorithms.fft.spectra import FAMILY as SPECTRA
+from im2col.algorithms.implicit import ALGORITHM as VIEW
 from im2col.algorithms.separable.factors import kernel_rank
 from im2col.algorithms.tiled.cycles import Blocks
 from im2col.algorithms.tiled.decide import Cut, Decision
@@ -96,7 +99,7 @@ def run(options: argparse.Namespace) -> None:
         for each in measured(dtype, pixels, n, taps)
     ]
     for dtype, taps, pixels in itertools.product(dtypes, KERNEL_SIZES, PIXELS):
-        found += factored(dtype, pixels, taps)
+        found += [*factored(dtype, pixels, taps), *in_planes(dtype, pixels, taps)]
     options.csv.parent.mkdir(parents=True, exist_ok=True)
     with options.csv.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
@@ -175,6 +178,26 @@ def factored(dtype: str, pixels: str, taps: int) -> Iterator[Measured]:
             yield Measured(dtype, pixels, 1, taps, way, None, float(_rms(off) / plain), worst)
 
 
+def in_planes(dtype: str, pixels: str, taps: int) -> Iterator[Measured]:
+    """Yield the errors of spectra of large tiles, of one channel, of tiles of every size that are not too small."""
+    rng = np.random.default_rng(taps)
+    side = _MAP + taps - 1
+    x = PIXELS[pixels](rng, (1, 1, side, side)).astype(dtype)
+    line, middle = np.zeros((taps, taps)), np.arange(taps) - taps // 2
+    line[range(taps), np.arange(taps) * 2 // 3] = 1 / taps
+    disk = np.add.outer(middle**2, middle**2) <= (taps / 2) ** 2
+    for name, kernel in (("normal numbers", rng.standard_normal((taps, taps))), ("disk", disk), ("line", line)):
+        w = kernel.astype(dtype)[None, None]
+        exact = conv(x.astype(np.longdouble), w.astype(np.longdouble), algorithm="explicit")
+        plain = _rms(plain_sums(x, w) - exact)
+        for size in PLANES:
+            if size - taps + 1 >= size // 2:
+                off = _by_planes(x, w, size) - exact
+                worst = float(np.abs(off).max() / np.abs(exact).max())
+                way = f"{name}, pairs of tiles of {size}×{size} pixels"
+                yield Measured(dtype, pixels, 1, taps, way, None, float(_rms(off) / plain), worst)
+
+
 def _rms(errors: Array) -> np.float64:
     return np.float64(np.sqrt(np.mean(errors**2)))
 
@@ -189,14 +212,20 @@ def plain_sums(x: Array, w: Array) -> Array:
     return total
 
 
+def _by_planes(x: Array, w: Array, size: int) -> Array:
+    problem = make_problem(x.shape, w.shape, x.dtype, w.dtype)
+    decided = DecidedPlanes(problem, Planes(problem.geometry, (size, size)), host())
+    layer = ThreadedPlanes(decided, 1, VIEW.offer(problem, host(), 1))
+    out = np.empty(problem.output_shape, x.dtype)
+    PreparedPlanes(layer, w, None)(x, out)
+    return out
+
+
 def _by_tiles(x: Array, w: Array, tiles: Transform, parts: int) -> Array:
     problem = make_problem(x.shape, w.shape, x.dtype, w.dtype)
-    direct = find("implicit")
-    if direct is None:
-        raise RuntimeError("the view is one of the algorithms")
     tiling = Tiling(problem.geometry, tiles, 1, parts)
     cut = Cut(tiling, Blocks(_BLOCK, problem.filters))
-    layer = DecidedTiles(problem, Decision(problem, host(), cut), 1, direct.offer(problem, host(), 1))
+    layer = DecidedTiles(problem, Decision(problem, host(), cut), 1, VIEW.offer(problem, host(), 1))
     out = np.empty(problem.output_shape, x.dtype)
     PreparedTiles(layer, w, None)(x, out)
     return out
