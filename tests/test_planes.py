@@ -286,6 +286,17 @@ def test_sums_of_few_terms_are_summed() -> None:
     assert plan((1, 500, 500), line, padding=20, precision="fast").algorithm == "implicit"
 
 
+def test_maps_narrower_than_a_vector() -> None:
+    """They have no planes: small kernels have other tiles by name, and nobody takes them unasked."""
+    rng = np.random.default_rng(6)
+    x, w = rng.standard_normal((1, 1, 150, 14)).astype("f4"), rng.standard_normal((1, 1, 11, 11)).astype("f4")
+    exact = conv(x.astype(float), w.astype(float), algorithm="explicit")
+    prepared = plan(x.shape, w, algorithm="fft")
+    assert "→ fft        tiles of " in str(prepared)
+    np.testing.assert_allclose(prepared(x), exact, rtol=0, atol=2e-6 * np.abs(exact).max())
+    assert plan(x.shape, w).algorithm == "implicit"
+
+
 def test_tiles_of_other_sizes_are_offered_to_tuning() -> None:
     """Each is a way of its own, in the order of cycles."""
     problem = make_problem((1, 1, 300, 300), (1, 1, 31, 31), np.dtype("f4"), np.dtype("f4"), prepared=True)

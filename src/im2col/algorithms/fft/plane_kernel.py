@@ -35,7 +35,7 @@ SECOND = 16
 _AHEAD = 8
 """Rows of pixels between those that are read and those that are asked for: a row of a tile is too short for the CPU to
 foresee the next one."""
-JOB_WORDS = ("pairs", "row", "out_row", "twiddles")
+JOB_WORDS = ("pairs", "row", "out_row")
 TILE_WORDS = ("pixels", "first_row", "last_row", "results", "height")
 PAIR_WORDS = (
     "spectrum",
@@ -227,7 +227,7 @@ class _Pair:
         self.turned = self._vectors(b["*room"], tile, turned_pitch)
         line = self._vectors(b["*room"], tile + turned, 1)
         firsts = [n // SECOND for n in spec.sizes]
-        down = b.at(b["*weights"], job["twiddles"])
+        down = b["*weights"]
         across = b.at(down, b.constant(2 * spec.sizes[0] * self.size))
         fused = target.has_fma
         self.down, self.across = (

@@ -94,7 +94,7 @@ class ThreadedPlanes:
             room, task = i * self.task_bytes, np.array([first, stop], np.int64)
             own = pairs[first:stop]
             own[:, PAIR_WORDS.index("flag")] -= room  # which is counted from where the thread's memory begins
-            job = job_table(JOB_WORDS, pairs=pairs, row=strides[2], out_row=out_strides[2], twiddles=0)
+            job = job_table(JOB_WORDS, pairs=pairs, row=strides[2], out_row=out_strides[2])
             where = (IMAGE, 0), (WEIGHTS, 0), (ROOM, room), (RESULT, 0)
             step = Step(function, where, (job.ctypes.data, task.ctypes.data))
             tasks.append(Steps([Round(calls=[step])], d.target, (pairs, job, task)))
