@@ -60,7 +60,11 @@ class Fourier(Tiled):
             from ..implicit import ALGORITHM as DIRECT
 
         if not _is_of_planes(problem):
-            return super().offer(problem, target, threads)
+            small = super().offer(problem, target, threads)
+            if small.rank or self.family().taps.issuperset(problem.geometry.kernel_size) or not _has_planes(problem):
+                return small
+            larger = f"larger ones of single channels have, with {_FEWEST_TERMS} weights that are not 0"
+            return Offer(0, f"{small.reason}; {larger}, where the precision is not 'strict'")
         if target is None:
             return Offer(0, f"the engine cannot be used ({failure()})")
         direct = offer_of(DIRECT, dataclasses.replace(problem, batch=1), threads)
@@ -84,10 +88,14 @@ class Fourier(Tiled):
 
 
 def _is_of_planes(problem: Problem) -> bool:
-    """Whether its filters are of single channels, and of so many terms that spectra of large tiles are exact enough."""
-    p, g = problem, problem.geometry
-    terms = g.taps if p.kernel_terms is None else p.kernel_terms
-    if p.group_channels != 1 or g.ndim != 2 or terms < _FEWEST_TERMS or p.precision == "strict":
+    """Whether spectra of large tiles are for a problem, and exact enough: sums have so many terms."""
+    terms = problem.geometry.taps if problem.kernel_terms is None else problem.kernel_terms
+    return terms >= _FEWEST_TERMS and problem.precision != "strict" and _has_planes(problem)
+
+
+def _has_planes(problem: Problem) -> bool:
+    """Whether filters are of single channels, and of two axes."""
+    if problem.group_channels != 1 or problem.geometry.ndim != 2:
         return False
     with importing:
         from ..tiled.decide import unsuited
