@@ -124,7 +124,7 @@ EQUIVALENT: dict[str, str] = {
         "a tile that reads from pixel 0 on may be taken for one that sees both ends"
     ),
     "algorithms/implicit/tiles/positions.py _reach: "
-    "return Reach(tile, tile * g.stride[-1] - halo(g, shape, size), load)": (
+    "return Reach(tile, tile * g.stride[-1] - _halo(g, shape, size), load)": (
         "a border shorter than a vector lies within the last tile: no other one reaches it, and none is refused"
     ),
     "algorithms/implicit/view.py pitched: if axes[-1] == 0 and sizes[0] * size > LINE:": "a single line is odd already",

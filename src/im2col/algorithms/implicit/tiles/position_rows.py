@@ -7,21 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ....spec.strides import offsets
-from .halves import keeps_halves
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ....spec.geometry import Geometry
     from ..view import View
-    from .positions import PositionShape
-
-
-def halo(g: Geometry, shape: PositionShape, size: int) -> int:
-    """Return how many pixels behind those of its positions a tile may load."""
-    if shape.shuffled:
-        return shape.lanes * g.stride[-1]
-    return g.span[-1] - (2 if keeps_halves(shape.lanes, size, g.stride[-1], shuffled=False) else 1)
+    from .mapped import Reach
 
 
 class Piece(NamedTuple):
@@ -38,11 +29,11 @@ class Piece(NamedTuple):
     ends: int
 
 
-def pieces_of(view: View, shape: PositionShape, most: int) -> tuple[list[Piece], NDArray[np.signedinteger]]:
+def pieces_of(view: View, reach: Reach, most: int) -> tuple[list[Piece], NDArray[np.signedinteger]]:
     """Cut the columns into pieces of at most `most` tiles; return them and the masks, -1 for what is there."""
     g = view.geometry
     n, s, (before, _) = g.spatial_shape[-1], g.stride[-1], g.padding[-1]
-    columns, tile = g.output_shape[-1], shape.lanes * shape.vectors
+    columns, tile = g.output_shape[-1], reach.tile
     there = min(tile, columns)
     kind = np.dtype(f"i{view.size}")
     pieces: list[Piece] = []
@@ -52,27 +43,26 @@ def pieces_of(view: View, shape: PositionShape, most: int) -> tuple[list[Piece],
         ends = min(most * tile, columns - first) - there
         tiles = -(-ends // tile) + 1
         # A tile at column i of the piece reads pixels from (first + i) · s - before on, all that its lanes reach.
-        reach = tile * s + halo(g, shape, view.size)
-        least, last = before - first * s, n + before - first * s - reach
+        least, last = before - first * s, n + before - first * s - reach.pixels
         low = max(0, -(-least // (tile * s))) if least <= ends * s else tiles
         high = tiles if ends * s <= last else last // (tile * s) + 1
         low, high = (low, high) if low < high else (0, 0)
         seen = 0
         # A kernel that stores results apart reads a mask for every tile.
         if high - low < tiles or view.spread > 1:
-            pixels = np.arange(ends * s + reach) + first * s - before
+            pixels = np.arange(ends * s + reach.pixels) + first * s - before
             key = (-((pixels >= 0) & (pixels < n)).astype(kind)).tobytes()
             seen = tables.setdefault(key, sum(map(len, tables)))
         pieces.append(Piece(first, tiles, low, high, seen, ends))
     return pieces, np.frombuffer(b"".join(tables) or bytes(view.size), kind)
 
 
-def rows_of(view: View, shape: PositionShape, pieces: list[Piece], channels: int) -> NDArray[np.int64]:
-    """Return the table of rows; see `position_lanes.ROW`."""
+def rows_of(view: View, rows: int, pieces: list[Piece], channels: int) -> NDArray[np.int64]:
+    """Return the table of rows of tiles that have so many rows of the map; see `position_tile.ROW`."""
     g = view.geometry
     height = g.output_shape[-2]
     # The last tile reaches up into the one before it, rather than beyond the map.
-    tops = np.minimum(np.arange(0, height, shape.rows), height - shape.rows)
+    tops = np.minimum(np.arange(0, height, rows), height - rows)
     outer = g.output_shape[:-2]
     starts = g.position_strides(view.pixel)
     x_outer, out_outer = offsets(outer, starts[: len(outer)]), offsets(outer, view.out_position[: len(outer)])

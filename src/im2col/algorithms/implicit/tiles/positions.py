@@ -18,7 +18,7 @@ from . import cycles as model
 from .halves import keeps_halves
 from .mapped import Reach, borders, mapped_pieces, maps_columns, maps_rows, moved_rows
 from .position_lanes import position_lanes
-from .position_rows import Piece, halo, pieces_of, rows_of
+from .position_rows import Piece, pieces_of, rows_of
 from .position_tile import JOB, MAPPED_JOB, PositionTile, passes
 
 if TYPE_CHECKING:
@@ -249,15 +249,15 @@ class PositionShape(NamedTuple):
         ).reshape(-1)
         tile_columns = self.lanes * self.vectors
         most = self._most_tiles(tiling)
-        pieces, masks = pieces_of(view, self, most)
+        reach = _reach(g, self, view.size)
+        pieces, masks = pieces_of(view, reach, most)
         ends: tuple[Border, ...] = ()
         moved = []
         if view.maps:
-            reach = _reach(g, self, view.size)
             ends, moved = borders(view, reach), [moved_rows(view)]
             pieces = [Piece(*each) for each in mapped_pieces(view, reach, most)] if ends else pieces
-        rows = rows_of(view, self, pieces, channels)
-        zeros = np.zeros((tile_columns * g.stride[-1] + halo(g, self, view.size)) * view.size, np.int8)
+        rows = rows_of(view, self.rows, pieces, channels)
+        zeros = np.zeros((tile_columns * g.stride[-1] + _halo(g, self, view.size)) * view.size, np.int8)
         total = sum(each.width * each.blocks for each in blocks)
         calls = []
         for each in blocks:
@@ -325,7 +325,7 @@ class PositionShape(NamedTuple):
         rows = math.prod(g.output_shape[:-2]) * -(-g.output_shape[-2] // self.rows) * pieces
         planes = 3 * 8 * math.prod(g.kernel_size[:-2]) * tiling.channels
         # A mask of pixels for each piece that meets the padding: at most all of them.
-        reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + halo(g, self, size)
+        reach = min(piece, g.output_shape[-1] + tile) * g.stride[-1] + _halo(g, self, size)
         border = min(pieces, 2 + (tiling.view.spread > 1) + sum(g.padding[-1]) // (piece * g.stride[-1]))
         masks = 2 * border * reach * size + 20 * reach
         moved = 5 * 8 * g.padded_shape[-2] * tiling.view.maps
@@ -336,7 +336,7 @@ def _reach(g: Geometry, shape: PositionShape, size: int) -> Reach:
     """Return how far a tile reaches."""
     tile, halves = shape.lanes * shape.vectors, keeps_halves(shape.lanes, size, g.stride[-1], shape.shuffled)
     load = shape.lanes * (1 if halves else g.stride[-1])
-    return Reach(tile, tile * g.stride[-1] + halo(g, shape, size), load)
+    return Reach(tile, tile * g.stride[-1] + _halo(g, shape, size), load)
 
 
 def _lines(view: View, shape: PositionShape) -> tuple[int, int] | None:
@@ -348,3 +348,10 @@ def _lines(view: View, shape: PositionShape) -> tuple[int, int] | None:
     if not before and not after:
         return 0, g.spatial_shape[-2]
     return (before, before + g.spatial_shape[-2]) if shape.rows == g.output_shape[-2] else None
+
+
+def _halo(g: Geometry, shape: PositionShape, size: int) -> int:
+    """Return how many pixels behind those of its positions a tile may load."""
+    if shape.shuffled:
+        return shape.lanes * g.stride[-1]
+    return g.span[-1] - (2 if keeps_halves(shape.lanes, size, g.stride[-1], shuffled=False) else 1)
