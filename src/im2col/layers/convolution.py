@@ -308,7 +308,7 @@ def convolution(
     workers, has_bias = resolve_threads(threads), bias is not None
     given_as = x_shape, filters.shape, x_dtype, filters.dtype, has_bias
     if _may_factor(filters, options.get("groups", 1)):
-        options["kernel_rank"] = _looked_at(filters, given_as, algorithm, options)
+        options |= _looked_at(filters, given_as, algorithm, options)
     operation = _decided(*given_as, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
         bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator, fixed=scales is not None)
@@ -322,22 +322,26 @@ def _may_factor(w: NDArray[Any], groups: object) -> bool:
     return 1 in w.shape[:2] or (isinstance(groups, int) and groups == len(w))
 
 
-def _looked_at(w: NDArray[Any], given_as: tuple[Any, ...], algorithm: object, options: dict[str, Any]) -> int | None:
-    """Return the rank of kernels, where it may decide how they are convolved with."""
+def _looked_at(
+    w: NDArray[Any], given_as: tuple[Any, ...], algorithm: object, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the rank of kernels, and whether they are boxes, where that may decide how they are convolved with."""
     named = word(algorithm)
     if named not in ("auto", "separable"):
-        return None
+        return {}
     problem = _validated(*given_as, **options)
     with importing:
         from ..algorithms.separable.passes import obstacle, worth_a_look
 
     looks = worth_a_look(problem) if named == "auto" else obstacle(problem) is None
     if not looks:
-        return None
+        return {}
     with importing:
+        from ..algorithms.separable.boxes import are_boxes
         from ..algorithms.separable.factors import kernel_rank
 
-    return kernel_rank(w, problem.precision)
+    rank = kernel_rank(w, problem.precision)
+    return {"kernel_rank": rank, "equal_weights": rank is not None and are_boxes(w, problem.precision)}
 
 
 @memoized

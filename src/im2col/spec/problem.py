@@ -118,6 +118,8 @@ class Problem:
     kernel_rank: int | None = None
     """The greatest rank of its kernels as matrices, to within the rounding that `precision` admits; None where nobody
     looked at their values, or some are not finite."""
+    equal_weights: bool = False
+    """Whether each kernel's weights are known to be equal, and `precision` to admit sums of boxes."""
 
     @lazy
     def _hash(self) -> int:
@@ -235,6 +237,7 @@ def make_problem(
     prepared: bool = False,
     small_weights: bool = False,
     kernel_rank: int | None = None,
+    equal_weights: bool = False,
     x_zero_point: int = 0,
     zero_point: int | None = None,
     names: tuple[str, str] = ("x", "w"),
@@ -257,6 +260,8 @@ def make_problem(
         Whether the filters are small, as `quantization.are_small` has it.
     kernel_rank : int, optional
         Of the kernels, where their values are known.
+    equal_weights : bool
+        Whether the kernels are known to be boxes.
     x_zero_point : int
         The pixel that stands for 0, which is what pads by default.
     zero_point : int, optional
@@ -311,6 +316,7 @@ def make_problem(
         prepared=prepared,
         small_weights=small_weights,
         kernel_rank=kernel_rank,
+        equal_weights=equal_weights,
     )
 
 
