@@ -132,14 +132,14 @@ class _Kernel:
                 column = b.add(task["column"], b.mul(tile, lanes))
                 room = b.at(b["*room"], b.mul(tile, kept(down, lanes) * self.nbytes))
                 place = b.at(between, b.mul(tile, lanes * self.nbytes))
-                for i, value in enumerate(self._sums(self._pixels(row, column), down, room, band)):
+                for i, value in enumerate(b.transpose(self._sums(self._pixels(row, column), down, room, band))):
                     b.store(value, b.at(place, b.constant(i * self.nbytes)))
             self._clear(self.behind, b.constant(kept(across, lanes)))
             with b.loop(tiles) as tile:
                 column = b.add(task["column"], b.mul(tile, lanes))
                 place = b.at(between, b.mul(tile, lanes * self.nbytes))
-                rows = [self._row(b.at(place, b.constant(i * self.nbytes))) for i in range(lanes)]
-                sums = self._sums(b.transpose(rows), across, self.behind, tile)
+                rows = [b.load(b.at(place, b.constant(i * self.nbytes)), self.kind) for i in range(lanes)]
+                sums = self._sums(rows, across, self.behind, tile)
                 self._store(b.transpose(sums), row, column)
 
     def _row(self, address: Value) -> Value:
