@@ -185,7 +185,7 @@ def test_bits_depend_on_neither_threads_nor_batch_nor_strips() -> None:
     options: dict[str, Any] = {"groups": 3, "padding": (7, 10)}
     whole = summed(x, w, **options)
     this = host()
-    small = this._replace(caches=(this.caches[0], 16 << 10, this.caches[2]))
+    small = this._replace(caches=(*this.caches[:2], 64 << 10))
     assert len(decided(problem_of(x.shape, w, **options), small).strips) > 2
     assert len(decided(problem_of(x.shape, w, **options)).strips) == 1
     for threads, target in itertools.product((1, 2, 3, 16), (this, small)):

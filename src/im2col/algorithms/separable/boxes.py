@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     Strides = tuple[int, ...]
     Range = tuple[int, int]
 
-_KEPT = 1 / 2
-"""Of the second level of cache: the sums that a band leaves for the next one."""
+_KEPT = 1 / 8
+"""Of the last level of cache: the sums that a band leaves for the next one, which are read as they lie."""
 _LINE_CYCLES = 4.0
-"""Of a line of them, from the second level and back to it; as measured on a Zen 3."""
+"""Of a line of them, from a cache behind the first and back to it; as measured on a Zen 3."""
 _MARGIN = 1.1
 """Times the model's cycles, as those of passes."""
 _DOUBT = 1.2
@@ -188,7 +188,7 @@ def _cut(one: Problem, target: Target) -> Boxes:
     """Return the strips of an image, and their cycles."""
     g, lanes, size = one.geometry, _lanes(one, target), one.dtype.itemsize
     (kh, kw), (rows, columns), lags = g.kernel_size, g.output_shape, _lags(one)
-    most = max(int(_KEPT * target.caches[1]) // ((kept(kh, lanes) + lanes) * size), 4 * kw)
+    most = max(int(_KEPT * target.caches[2]) // ((kept(kh, lanes) + lanes) * size), 4 * kw)
     count = -(-columns // most)
     edges = [columns * i // count for i in range(count + 1)]
     strips = tuple(itertools.pairwise(edges))
