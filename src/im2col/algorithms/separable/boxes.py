@@ -263,7 +263,7 @@ class DecidedBoxes:
         """Bytes that a plan takes, and a call, at most: the weights' factors and the calls included."""
         one = self.one
         copied = one.channels * math.prod(one.geometry.spatial_shape) * one.dtype.itemsize if self.copied else 0
-        calls = 256 * one.filters * len(self.boxes.strips) * self.threads
+        calls = 512 * one.filters * len(self.boxes.strips) * self.threads
         return copied + self.threads * self.boxes.room_bytes + 3 * one.filters * one.dtype.itemsize + calls + 2 * LINE
 
     def packed(self, w: Array, bias: Array | None) -> tuple[Array, Array]:
