@@ -2,8 +2,8 @@
 
 A tile is as many rows as a vector has lanes, of one vector each. Its columns' sums are taken down the rows, lane by
 lane; then it is transposed, so that the same code takes the rows' sums; and it is transposed back on its way to the
-result. No sum is ever taken back: windows of one width are sums of two of half of it (`links`). What earlier tiles
-leave for later ones, some sums of each width, is all that there is between the axes.
+result. Nothing is ever taken off a sum: windows of one width are sums of two of half of it (`links`). Tiles leave some
+sums of each width for those behind and below them, all together one less than a window has taps.
 """
 
 from __future__ import annotations
@@ -142,16 +142,8 @@ class _Kernel:
                 sums = self._sums(rows, across, self.behind, tile)
                 self._store(b.transpose(sums), row, column)
 
-    def _row(self, address: Value) -> Value:
-        """Return a vector that is to be transposed: x86 joins halves of two as it loads them."""
-        b, lanes = self.b, self.spec.lanes
-        if self.nbytes <= 16:
-            return b.load(address, self.kind)
-        half = b.vector(self.kind.element, lanes // 2)
-        low, high = b.load(address, half), b.load(b.at(address, b.constant(self.nbytes // 2)), half)
-        return b.picked(low, high, list(range(lanes)))
-
     def _clear(self, room: Value, vectors: Value) -> None:
+        """Fill so many vectors with zeros: there is nothing before the first tile."""
         b = self.b
         with b.loop(vectors) as i:
             b.store(b.zero(self.kind), b.at(room, b.mul(i, self.nbytes)))
