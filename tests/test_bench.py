@@ -830,7 +830,16 @@ def test_the_command_of_calls_prints_tables_and_writes_the_csv(
 
 def test_every_file_of_filters_is_a_contestant() -> None:
     """Ours, and those of OpenCV and SciPy."""
-    names = ["conv2d", "plan", "correlate1d, twice", "filter2D", "oaconvolve", "sepFilter2D"]
+    names = [
+        "conv2d",
+        "plan",
+        "boxFilter",
+        "correlate1d, twice",
+        "filter2D",
+        "oaconvolve",
+        "sepFilter2D",
+        "uniform_filter",
+    ]
     assert [c.name for c in discover(filters_contestants)] == names
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-KINDS = ("gaussian", "unsharp", "random")
-"""Of rank 1, the middle without its surroundings, which is of rank 2, and of full rank."""
+KINDS = ("box", "gaussian", "unsharp", "random")
+"""Of equal weights, of rank 1, the middle without its surroundings, which is of rank 2, and of full rank."""
 _TOLERANCE = 1e-5
 """Of the greatest result."""
 
@@ -71,7 +71,7 @@ def make_problem(kind: str, size: int, side: int, threads: int) -> Problem:
     """Return a problem, whose answer is summed up in float64: along one axis and then the other, or by frequencies."""
     rng = np.random.default_rng(0)
     image = rng.random((side, side), np.float32)
-    bell = np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 6)) ** 2)
+    bell = np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 6)) ** 2) if kind != "box" else np.ones(size)
     along = (bell / bell.sum()).astype(np.float32)
     delta = np.zeros(size, np.float32)
     delta[size // 2] = 1
@@ -84,7 +84,7 @@ def make_problem(kind: str, size: int, side: int, threads: int) -> Problem:
         soft = _passes(image, along)
         answer = 2 * image.astype(float) - soft if kind == "unsharp" else soft
     out = np.empty_like(image)
-    return Problem(kind, kernel, along if kind == "gaussian" else None, image, out, answer, threads)
+    return Problem(kind, kernel, along if kind in ("box", "gaussian") else None, image, out, answer, threads)
 
 
 def _passes(image: Array, along: Array) -> NDArray[np.float64]:

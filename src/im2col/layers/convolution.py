@@ -308,9 +308,7 @@ def convolution(
     workers, has_bias = resolve_threads(threads), bias is not None
     given_as = x_shape, filters.shape, x_dtype, filters.dtype, has_bias
     if _may_factor(filters, options.get("groups", 1)):
-        options["kernel_rank"] = _looked_at(filters, given_as, algorithm, options)
-        if options["kernel_rank"] is not None or word(algorithm) == "fft":
-            options["kernel_terms"] = int(np.count_nonzero(filters, axis=(2, 3)).min())
+        options |= _looked_at(filters, given_as, algorithm, options)
     operation = _decided(*given_as, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
         bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator, fixed=scales is not None)
@@ -324,22 +322,35 @@ def _may_factor(w: NDArray[Any], groups: object) -> bool:
     return 1 in w.shape[:2] or (isinstance(groups, int) and groups == len(w))
 
 
-def _looked_at(w: NDArray[Any], given_as: tuple[Any, ...], algorithm: object, options: dict[str, Any]) -> int | None:
-    """Return the rank of kernels, where it may decide how they are convolved with."""
+def _looked_at(
+    w: NDArray[Any], given_as: tuple[Any, ...], algorithm: object, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what is to be known of kernels: their terms, rank, if they are boxes, where it may decide what is done."""
     named = word(algorithm)
+    if named == "fft":
+        return {"kernel_terms": _terms(w)}
     if named not in ("auto", "separable"):
-        return None
+        return {}
     problem = _validated(*given_as, **options)
     with importing:
         from ..algorithms.separable.passes import obstacle, worth_a_look
 
     looks = worth_a_look(problem) if named == "auto" else obstacle(problem) is None
     if not looks:
-        return None
+        return {}
     with importing:
+        from ..algorithms.separable.boxes import are_boxes
         from ..algorithms.separable.factors import kernel_rank
 
-    return kernel_rank(w, problem.precision)
+    rank = kernel_rank(w, problem.precision)
+    if rank is None:
+        return {}
+    return {"kernel_rank": rank, "kernel_terms": _terms(w), "equal_weights": are_boxes(w, problem.precision)}
+
+
+def _terms(w: NDArray[Any]) -> int:
+    """Return how many weights of a kernel of two axes are not 0, at least."""
+    return int(np.count_nonzero(w, axis=(2, 3)).min())
 
 
 @memoized

@@ -120,6 +120,8 @@ class Problem:
     looked at their values, or some are not finite."""
     kernel_terms: int | None = None
     """How many weights of a kernel are not 0, at least; None where nobody looked at their values."""
+    equal_weights: bool = False
+    """Whether each kernel's weights are known to be equal, and `precision` to admit sums of boxes."""
 
     @lazy
     def _hash(self) -> int:
@@ -238,6 +240,7 @@ def make_problem(
     small_weights: bool = False,
     kernel_rank: int | None = None,
     kernel_terms: int | None = None,
+    equal_weights: bool = False,
     x_zero_point: int = 0,
     zero_point: int | None = None,
     names: tuple[str, str] = ("x", "w"),
@@ -260,6 +263,8 @@ def make_problem(
         Whether the filters are small, as `quantization.are_small` has it.
     kernel_rank, kernel_terms : int, optional
         Of the kernels, where their values are known.
+    equal_weights : bool
+        Whether the kernels are known to be boxes.
     x_zero_point : int
         The pixel that stands for 0, which is what pads by default.
     zero_point : int, optional
@@ -315,6 +320,7 @@ def make_problem(
         small_weights=small_weights,
         kernel_rank=kernel_rank,
         kernel_terms=kernel_terms,
+        equal_weights=equal_weights,
     )
 
 

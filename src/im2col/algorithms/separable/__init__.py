@@ -1,7 +1,8 @@
-"""Kernels that are columns times rows: one pass along each axis, through the engine's view.
+"""Kernels that are columns times rows: one pass along each axis, through the engine's view, or sums alone for boxes.
 
-The values of the filters decide whether it pays, so a problem says what rank their kernels have. `factors` finds it and
-what a precision admits, `passes` decides how the two passes run, and `prepared` runs them band by band.
+The values of the filters decide whether it pays, so a problem says what rank their kernels have, and whether they are
+boxes. `factors` finds the rank and what a precision admits, `passes` decides how the two passes run, `boxes` how boxes
+are summed, by the kernel of `box_sums`; `prepared` runs either.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from ...engine.target import Target
     from ...spec.problem import Problem
     from ..contract import Runner
+    from .boxes import DecidedBoxes
+    from .prepared import DecidedPasses
 
 _RANK = 20
 """Of the view, too: the one with fewer cycles is taken."""
@@ -44,8 +47,8 @@ class Separable:
         with importing:
             from ...engine.compiler import failure, refusal
             from ...engine.sequence import SEQUENCE
-            from .passes import decide, obstacle
-            from .prepared import DecidedPasses, PreparedPasses
+            from .passes import obstacle
+            from .prepared import PreparedPasses
 
         why_not = obstacle(problem)
         if why_not is not None:
@@ -54,19 +57,32 @@ class Separable:
             return Offer(0, "the values of the filters are not known here, too few to be looked at, or not finite")
         if target is None:
             return Offer(0, f"the engine cannot be used ({failure()})")
-        passes = decide(problem, target)
-        if passes is None:
+        layer = self._decided(problem, target, threads)
+        if layer is None:
             layout, stride = problem.layout.axes, problem.geometry.stride
             return Offer(0, f"no tile makes passes over images of layout {layout!r} with strides of {stride}")
-        layer, rank = DecidedPasses(problem, passes, threads), self.best_rank(problem)
+        rank = self.best_rank(problem)
         refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
         if refused is not None:
             return Offer(0, f"the engine cannot compile its kernel ({refused})")
-        reason = passes.reason
+        reason = layer.reason
         if rank == ONLY_BY_NAME:
             reason = f"kernels of rank {problem.kernel_rank} cost more than they save"
         prepare = partial(PreparedPasses, layer)
-        return Offer(rank, reason, layer.workspace_bytes, prepare, layer.kernels, target, cycles=passes.cycles)
+        return Offer(rank, reason, layer.workspace_bytes, prepare, layer.kernels, target, cycles=layer.cycles)
+
+    @staticmethod
+    def _decided(problem: Problem, target: Target, threads: int) -> DecidedPasses | DecidedBoxes | None:
+        """Return the passes, or the sums of boxes, if those have fewer cycles; None where there are neither."""
+        with importing:
+            from . import boxes, passes
+            from .boxes import DecidedBoxes
+            from .prepared import DecidedPasses
+
+        pair, sums = passes.decide(problem, target), boxes.decide(problem, target)
+        if sums is not None and (pair is None or sums.cycles < pair.cycles):
+            return DecidedBoxes(problem, sums, threads)
+        return None if pair is None else DecidedPasses(problem, pair, threads)
 
 
 ALGORITHM = Separable()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-_PIXELS = (0.0, 1.0, 1), (0.4, 0.34, 1), (0.5, 0.08, -1)
+PIXELS = (0.0, 1.0, 1), (0.4, 0.34, 1), (0.5, 0.08, -1)
 """Mean and variance of the pixels for which rounding is predicted, and by what a pixel's mean is multiplied from one to
 its neighbours: normal ones, normal ones after a ReLU, and even ones with the signs of a chessboard."""
 _ROUNDING = 0.196
@@ -138,7 +138,7 @@ def _found(kernel: Array, precision: str) -> _Pair:
     wide = kernel.astype(np.float64)
     left, values, _ = np.linalg.svd(wide, full_matrices=False)
     rest = np.append(np.cumsum(values[::-1] ** 2)[::-1], 0)  # what is missing of the square, with so many terms
-    least = int(np.argmax(rest <= _admitted(kernel, precision)[0]))  # no other factors miss less
+    least = int(np.argmax(rest <= admitted(kernel, precision)[0]))  # no other factors miss less
     rounds = precision == "fast" or not _is_whole(kernel)
     for rank in range(max(1, least), most_worthwhile(*kernel.shape) + 1):
         turned = _exact(kernel.T, rank)
@@ -226,20 +226,20 @@ def _scaled(down: Array, across: Array, dtype: np.dtype[Any]) -> _Pair:
 def admits(kernel: Array, down: Array, across: Array, precision: str) -> bool:
     """Whether a precision admits a kernel's factors: by the rms error that is predicted, of that of plain sums."""
     missing = _missing(kernel, down, across)
-    for (mean, variance, sign), most in zip(_PIXELS, _admitted(kernel, precision), strict=True):
+    for (mean, variance, sign), most in zip(PIXELS, admitted(kernel, precision), strict=True):
         first, second = _signed(down, sign), _signed(across, sign)
         of_factors = variance * (missing**2).sum() + (mean * _signed(_signed(missing, sign).T, sign).sum()) ** 2
-        if _unit(kernel) ** 2 * _square_of_passes(first, second, mean, variance) + of_factors > most:
+        if unit(kernel) ** 2 * _square_of_passes(first, second, mean, variance) + of_factors > most:
             return False
     return True
 
 
-def _admitted(kernel: Array, precision: str) -> list[float]:
+def admitted(kernel: Array, precision: str) -> list[float]:
     """Return the greatest square of an rms error that a precision admits, for each kind of pixels."""
     most = []
-    for mean, variance, sign in _PIXELS:
+    for mean, variance, sign in PIXELS:
         wide = _signed(_signed(kernel, sign).T, sign).T
-        plain = float(_square_of_rounding(wide.reshape(1, -1), mean, variance).sum()) * _unit(kernel) ** 2
+        plain = float(_square_of_rounding(wide.reshape(1, -1), mean, variance).sum()) * unit(kernel) ** 2
         fast = _FAST**2 * variance * float((wide**2).sum()) if precision == "fast" else 0.0
         most.append(max(_MOST_GROWTH[precision] ** 2 * plain, fast))
     return most
@@ -250,7 +250,7 @@ def _signed(rows: Array, sign: int) -> Array:
     return rows.astype(np.float64) * np.cumprod(np.full(rows.shape[-1], float(sign)))
 
 
-def _unit(kernel: Array) -> float:
+def unit(kernel: Array) -> float:
     """Return the rms of a rounding, of the rms of what is rounded, in a kernel's dtype."""
     return _ROUNDING * float(np.finfo(kernel.dtype).eps)
 

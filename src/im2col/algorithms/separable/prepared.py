@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..implicit.decide import Decision
     from ..implicit.tables import Tables
     from ..implicit.view import View
+    from .boxes import BoxCalls, DecidedBoxes
     from .passes import Band, Passes, Strip
 
     Array = NDArray[Any]
@@ -57,6 +58,8 @@ class DecidedPasses:
 
     def __init__(self, problem: Problem, passes: Passes, threads: int) -> None:
         self.problem, self.passes, self.threads = problem, passes, threads
+        self.one, self.copied, self.target = passes.problem, passes.copied, passes.strips[0].down.target
+        self.reason, self.cycles = passes.reason, passes.cycles
 
     @lazy
     def tables(self) -> dict[Decision, Tables]:
@@ -98,6 +101,21 @@ class DecidedPasses:
         """At most how many bands there are, of all strips and groups."""
         bands = 2 + 2 * self.problem.geometry.output_shape[0] // self.passes.between.rows
         return self.problem.groups * len(self.passes.strips) * bands
+
+    def packed(self, w: Array, bias: Array | None) -> tuple[Array, Array]:
+        """Return the packed factors of filters, and the bias."""
+        p, (kh, kw) = self.problem, self.problem.geometry.kernel_size
+        down, across = (each[..., ::-1] if p.flip else each for each in factors(w, p.precision, p.kernel_rank or 1))
+        values: dict[Decision, tuple[Array, Array | None]]
+        values = {strip.down: (down.reshape(-1, 1, kh, 1), None) for strip in self.passes.strips}
+        values |= {strip.across: (across.reshape(p.filters, -1, 1, kw), bias) for strip in self.passes.strips}
+        packed = [
+            pack(tables.places, each.packed_group, *values[each], p.dtype, self.threads)
+            for each, tables in self.tables.items()
+        ]
+        weights = np.concatenate([each.weights for each in packed])
+        offsets = [each.bias for each in packed if each.bias is not each.weights]
+        return weights, np.concatenate(offsets) if offsets else weights
 
     def calls_for(self, strides: Strides, out_strides: Strides) -> PassCalls | None:
         """Return the calls for an image and a result of these strides, or None where the tiles cannot walk them."""
@@ -176,24 +194,13 @@ class PassCalls:
 
 
 class PreparedPasses:
-    """A layer with its filters factored: ``run(x, out)``, see `Runner`."""
+    """A layer with its filters factored, or summed up as boxes: ``run(x, out)``, see `Runner`."""
 
-    def __init__(self, layer: DecidedPasses, w: Array, bias: Array | None, scales: None = None) -> None:  # noqa: ARG002 (integers alone are requantised)
-        p, (kh, kw) = layer.problem, layer.problem.geometry.kernel_size
+    def __init__(self, layer: DecidedPasses | DecidedBoxes, w: Array, bias: Array | None, scales: None = None) -> None:  # noqa: ARG002 (integers alone are requantised)
         self._layer, self._arena = layer, threading.local()
         for kernel in layer.kernels():
-            required(kernel, layer.decisions[0].target)  # now: a plan that was made never compiles
-        down, across = (each[..., ::-1] if p.flip else each for each in factors(w, p.precision, p.kernel_rank or 1))
-        values: dict[Decision, tuple[Array, Array | None]]
-        values = {strip.down: (down.reshape(-1, 1, kh, 1), None) for strip in layer.passes.strips}
-        values |= {strip.across: (across.reshape(p.filters, -1, 1, kw), bias) for strip in layer.passes.strips}
-        packed = [
-            pack(tables.places, each.packed_group, *values[each], p.dtype, layer.threads)
-            for each, tables in layer.tables.items()
-        ]
-        self._weights = np.concatenate([each.weights for each in packed])
-        offsets = [each.bias for each in packed if each.bias is not each.weights]
-        self._bias = np.concatenate(offsets) if offsets else self._weights
+            required(kernel, layer.target)  # now: a plan that was made never compiles
+        self._weights, self._bias = layer.packed(w, bias)
 
     def __call__(self, x: Array, out: Array) -> None:
         """Convolve arrays of any strides, image by image."""
@@ -202,7 +209,7 @@ class PreparedPasses:
 
     def at_once(self, x: Array, out: Array) -> Callable[[int, int], None] | None:
         """Return what is called for arrays of these strides, by their identities; None where it is more than a call."""
-        calls = None if self._layer.passes.copied or len(x) > 1 else self._calls_for(x, out)
+        calls = None if self._layer.copied or len(x) > 1 else self._calls_for(x, out)
         if calls is None:
             return None
         weights, bias, nbytes = id(self._weights), id(self._bias), calls.room_bytes
@@ -211,12 +218,12 @@ class PreparedPasses:
     def _one(self, x: Array, out: Array) -> None:
         """Convolve one image."""
         p, source, result = self._layer.problem, x, out
-        if self._layer.passes.copied:
+        if self._layer.copied:
             pairs = (0, 0), (0, 0), *p.geometry.padding
             source = pad_image(x, pairs, p.padding_mode, np.asarray(p.padding_value))
         calls = self._calls_for(source, result)
         if calls is None:
-            one = self._layer.passes.problem
+            one = self._layer.one
             require_memory(source.nbytes + out.nbytes, READ_IN_PLACE, "the dense copies of one image and its result")
             given, source = source, _like(source, strides_of(one), p.dtype)
             np.copyto(source, given)
@@ -228,9 +235,9 @@ class PreparedPasses:
         if result is not out:
             np.copyto(out, result)
 
-    def _calls_for(self, source: Array, out: Array) -> PassCalls | None:
+    def _calls_for(self, source: Array, out: Array) -> PassCalls | BoxCalls | None:
         """Return the calls for one image and its result, or None where the tiles cannot walk them."""
-        one = self._layer.passes.problem
+        one = self._layer.one
         strides = normal(source.strides, source.shape, strides_of(one))
         out_strides = normal(out.strides, out.shape, out_strides_of(one))
         return self._layer.calls_for(strides, out_strides) if source.dtype.isnative else None
