@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import signal
 
 from im2col import ArgumentError, conv, conv2d, plan
 from im2col.algorithms import registry
@@ -298,7 +299,8 @@ def test_maps_narrower_than_a_vector() -> None:
 
 def test_tiles_of_other_sizes_are_offered_to_tuning() -> None:
     """Each is a way of its own, in the order of cycles."""
-    problem = make_problem((1, 1, 300, 300), (1, 1, 31, 31), np.dtype("f4"), np.dtype("f4"), prepared=True)
+    shapes, dtypes = ((1, 1, 300, 300), (1, 1, 31, 31)), (np.dtype("f4"), np.dtype("f4"))
+    problem = make_problem(*shapes, *dtypes, prepared=True, kernel_terms=31 * 31)
     offer = registry()["fft"].offer(problem, host(), 1)
     assert offer.others is not None
     found = [offer, *offer.others()]
@@ -350,3 +352,18 @@ def planes_against_forbidden_pages() -> None:
 def test_no_byte_beside_the_arrays_is_touched() -> None:
     """What lies before and behind image and result is forbidden."""
     run_alone("test_planes", "planes_against_forbidden_pages()")
+
+
+@pytest.mark.parametrize("side", [40, 300])
+@pytest.mark.parametrize("once", [True, False])
+def test_a_line_in_a_large_kernel_is_not_transformed(side: int, once: bool) -> None:
+    """Its few terms are summed, however small the map is: a spectrum would round more than they do."""
+    rng, kernel = np.random.default_rng(side), np.zeros((1, 1, 31, 31), "f4")
+    kernel[0, 0, 15] = rng.standard_normal(31)
+    kernel[0, 0, 3, 7] = kernel[0, 0, 20, 9] = kernel[0, 0, 28, 1] = 1
+    image = rng.standard_normal((1, 1, side, side)).astype("f4")
+    result = conv(image, kernel) if once else plan(image.shape, kernel)(image)
+    exact = signal.oaconvolve(image[0, 0].astype(float), kernel[0, 0, ::-1, ::-1].astype(float), "valid")
+    plain = plain_sum(image, kernel)[0, 0]
+    error, loop = (np.sqrt(np.mean((each - exact) ** 2)) for each in (result[0, 0], plain))
+    assert error <= 2 * loop

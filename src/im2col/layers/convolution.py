@@ -307,7 +307,9 @@ def convolution(
         options["small_weights"] = are_small(filters)
     workers, has_bias = resolve_threads(threads), bias is not None
     given_as = x_shape, filters.shape, x_dtype, filters.dtype, has_bias
-    if _may_factor(filters, options.get("groups", 1)):
+    if word(algorithm) == "fft":
+        options["kernel_terms"] = _terms(filters)
+    elif _may_factor(filters, options.get("groups", 1)):
         options |= _looked_at(filters, given_as, algorithm, options)
     operation = _decided(*given_as, algorithm, workers, compiler.condition(), **options)
     if bias is not None:
@@ -327,8 +329,6 @@ def _looked_at(
 ) -> dict[str, Any]:
     """Return what is to be known of kernels: their terms, rank, if they are boxes, where it may decide what is done."""
     named = word(algorithm)
-    if named == "fft":
-        return {"kernel_terms": _terms(w)}
     if named not in ("auto", "separable"):
         return {}
     problem = _validated(*given_as, **options)
@@ -349,8 +349,8 @@ def _looked_at(
 
 
 def _terms(w: NDArray[Any]) -> int:
-    """Return how many weights of a kernel of two axes are not 0, at least."""
-    return int(np.count_nonzero(w, axis=(2, 3)).min())
+    """Return how many weights of a kernel are not 0, at least."""
+    return int(np.count_nonzero(w, axis=tuple(range(2, w.ndim))).min(initial=w.size))
 
 
 @memoized

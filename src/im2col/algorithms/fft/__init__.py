@@ -88,9 +88,9 @@ class Fourier(Tiled):
 
 
 def _is_of_planes(problem: Problem) -> bool:
-    """Whether spectra of large tiles are for a problem, and exact enough: sums have so many terms."""
-    terms = problem.geometry.taps if problem.kernel_terms is None else problem.kernel_terms
-    return terms >= _FEWEST_TERMS and problem.precision != "strict" and _has_planes(problem)
+    """Whether spectra of large tiles are for a problem, and known to be exact enough: sums have so many terms."""
+    terms = problem.kernel_terms
+    return terms is not None and terms >= _FEWEST_TERMS and problem.precision != "strict" and _has_planes(problem)
 
 
 def _has_planes(problem: Problem) -> bool:
