@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from ..spec.strides import dense_strides
 from .compiler import load
-from .gather_plan import plan_copy
+from .gather_plan import plan_conversion, plan_copy
 from .sequence import Step, address_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from .gather_plan import Call
+
     Array = NDArray[Any]
+    Part = tuple[int, Array, Array]
+
+
+_SHORT_RUN = 64
+"""Bytes from one run to the next up to which all that lies there is converted as one."""
 
 
 class Copies:
@@ -28,22 +42,93 @@ class Copies:
         self.steps: list[Step] = []
         self.kept: list[Any] = []
 
-    def add(self, to: tuple[int, Array, Array], source: tuple[int, Array, Array]) -> bool:
+    def add(self, to: Part, source: Part, offset: int = 0) -> bool:
         """Add a copy, and return whether the engine makes it; a kernel is loaded for it.
 
         Parameters
         ----------
         to, source : (int, ndarray, ndarray)
-            The number of an array, such an array, and a view of it; the views have one shape and one dtype.
+            The number of an array, such an array, and a view of it; the views have one shape. Integers, or
+            bfloat16s, become numbers of another dtype that is not narrower.
+        offset : int
+            What is added to each number; integers wrap.
         """
         (number, room, part), (origin, given, taken) = to, source
-        calls = plan_copy(part.shape, part.strides, taken.strides, part.itemsize)
         here, there = address_of(part) - address_of(room), address_of(taken) - address_of(given)
+        moves = Move(part.shape, part.strides, taken.strides, part.dtype, taken.dtype, offset)
+        return self.move(moves, (number, here), (origin, there))
+
+    def move(self, what: Move, to: tuple[int, int], source: tuple[int, int]) -> bool:
+        """Add a copy as `add` does, between arrays by their numbers, and bytes from their starts."""
+        calls = what.calls()
         for call in calls:
             function = load(call.kernel)
             if function is None:
                 return False
-            where = (number, here + call.dst_offset), (origin, there + call.src_offset)
+            where = (to[0], to[1] + call.dst_offset), (source[0], source[1] + call.src_offset)
             self.steps.append(Step(function, where, call.arguments))
         self.kept.append(calls)
         return bool(calls)  # NumPy copies what has no order that kernels like
+
+
+    def moves(self, what: Sequence[Move], to: tuple[int, int], source: tuple[int, int], room: tuple[int, int]) -> bool:
+        """Add what `turned` returned, with room for what is in between, as `move` does."""
+        places = [source, *[room] * (len(what) - 1), to]
+        return all([self.move(each, *reversed(ends)) for each, ends in zip(what, pairwise(places), strict=True)])
+
+
+class Move(NamedTuple):
+    """What a copy does, wherever it does it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    to, source : tuple of int
+        Strides, in bytes.
+    dtype, given : dtype
+        Of what is written, and of what is read.
+    offset : int
+        What is added to each number.
+    """
+
+    shape: tuple[int, ...]
+    to: tuple[int, ...]
+    source: tuple[int, ...]
+    dtype: np.dtype[Any]
+    given: np.dtype[Any]
+    offset: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes from the first to the last that is read, where that is dense."""
+        return math.prod(self.shape) * self.given.itemsize
+
+    def calls(self) -> tuple[Call, ...]:
+        """Return the calls of kernels that make it; none where the engine makes no such copy."""
+        if self.dtype == self.given and self.offset == 0:
+            return plan_copy(self.shape, self.to, self.source, self.dtype.itemsize)
+        names = _number(self.given), _number(self.dtype)
+        return plan_conversion(self.shape, self.to, self.source, names, self.offset)
+
+
+def turned(what: Move) -> list[Move]:
+    """Return a copy into another order and another dtype as two: turned as numbers are, then converted in runs.
+
+    What lies between runs of the result, if they are short, may be written, too.
+    """
+    dtype, given = what.dtype, what.given
+    order = sorted(range(len(what.shape)), key=lambda axis: what.to[axis])
+    first, *rest = order
+    if (dtype == given and what.offset == 0) or what.source[first] == given.itemsize or what.shape[first] == 1:
+        return [what]
+    shape = list(what.shape)
+    if rest and what.to[rest[0]] <= _SHORT_RUN:
+        shape[first] = what.to[rest[0]] // dtype.itemsize
+    between = dense_strides(order[::-1], shape, given.itemsize)
+    moved = Move(what.shape, between, what.source, given, given)
+    return [moved, what._replace(shape=tuple(shape), source=between)]
+
+
+def _number(dtype: np.dtype[Any]) -> str:
+    """Return what `Builder.number` calls a real dtype; booleans are bytes, and bfloat16 is ``b2``."""
+    return f"{'b' if dtype.name == 'bfloat16' else dtype.kind.replace('b', 'u')}{dtype.itemsize}"

@@ -9,6 +9,7 @@ kernel            a run is
 ``short_runs``    up to `SHORT_RUN_BYTES` bytes, a constant of the kernel, contiguous in both arrays
 ``long_runs``     more bytes than a vector, contiguous in both arrays
 ``strided_runs``  elements that are contiguous in the destination and a step apart in the source
+``number_runs``   numbers that are contiguous in both arrays, and become those of another dtype
 ``tiles``         one element; a square of them, with an axis along which the source is contiguous, is transposed
 ``planes``        the same where each element of a run lies in a plane of its own, walked plane by plane
 ``spread_tiles``  the same, where what is contiguous in the source lies in the destination where a second table says
@@ -58,6 +59,15 @@ def strided_runs(itemsize: int, step: int) -> Kernel:
     elements = next((u for u in _UNROLLED_STEPS if u * itemsize == step), 0)
     suffix = f"_by_{elements}" if elements else ""
     return Kernel(f"copy_strided_runs_{itemsize}{suffix}", _strided_runs, (itemsize, elements), _ARGUMENTS)
+
+
+@cache
+def number_runs(source: str, to: str, offset: int, lanes: int) -> Kernel:
+    """Return the kernel that writes runs of at least so many numbers as those of another dtype, plus an offset.
+
+    Both are called as `Builder.number` calls them, and ``b2`` is bfloat16; integers wrap.
+    """
+    return Kernel("copy_number_runs", _number_runs, (source, to, offset, lanes), _ARGUMENTS)
 
 
 @cache
@@ -143,6 +153,21 @@ def _strided_runs(name: str, _target: Target, itemsize: int, elements: int) -> s
         with b.loop(b.div(b["length"], itemsize)) as j:
             pixel = b.load(b.at(origin, b.mul(j, step)), b.integer(itemsize))
             b.store(pixel, b.at(to, b.mul(j, itemsize)))
+    return b.finish()
+
+
+def _number_runs(name: str, _target: Target, source: str, to: str, offset: int, lanes: int) -> str:
+    b = Builder(name, _SIGNATURE)
+    read, written = b.bytes_of(source), b.bytes_of(to)
+    kinds = b.vector(b.integer(read), lanes), b.vector(b.number(to), lanes)
+    with _nest(b) as (dst, src), b.loop(b["runs"]) as i:
+        start, origin = b.at(dst, b.mul(i, b["length"])), b.at(src, b.entry(b["*table"], i))
+        last = b.sub(b.div(b["length"], written), b.constant(lanes))
+        # Loop over vectors of a run; the last one may overlap the one before it.
+        with b.loop(b.add(last, b.constant(lanes)), step=lanes) as number:
+            at = b.smaller(number, last)
+            numbers = b.converted(b.load(b.at(origin, b.mul(at, read)), kinds[0]), source, to, kinds[1])
+            b.store(b.moved_by(to, numbers, offset), b.at(start, b.mul(at, written)))
     return b.finish()
 
 

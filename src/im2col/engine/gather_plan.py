@@ -21,6 +21,7 @@ from .gather_kernels import (
     OUTER_LOOPS,
     SHORT_RUN_BYTES,
     long_runs,
+    number_runs,
     planes,
     short_runs,
     spread_tiles,
@@ -115,6 +116,44 @@ def _planned(
     if innermost.n >= _STRIDED_RUN:
         return _runs(axes[:-1], _Inner(strided_runs(itemsize, innermost.src), innermost.n * itemsize, innermost.src))
     return _runs(axes, _Inner(short_runs(itemsize), itemsize))
+
+
+def plan_conversion(
+    shape: tuple[int, ...],
+    dst_strides: tuple[int, ...],
+    src_strides: tuple[int, ...],
+    names: tuple[str, str],
+    offset: int = 0,
+) -> tuple[Call, ...]:
+    """Return the kernel calls that write numbers as those of another dtype, which are quick where both have runs.
+
+    Parameters
+    ----------
+    shape, dst_strides, src_strides : tuple of int
+        As for `plan_copy`.
+    names : (str, str)
+        What the numbers are and what they become; see `gather_kernels.number_runs`.
+    offset : int
+        What is added to each.
+    """
+    arguments = shape, dst_strides, src_strides, names, offset
+    return recalled((_conversion, arguments), partial(_conversion, *arguments))
+
+
+def _conversion(
+    shape: tuple[int, ...],
+    dst_strides: tuple[int, ...],
+    src_strides: tuple[int, ...],
+    names: tuple[str, str],
+    offset: int,
+) -> tuple[Call, ...]:
+    read, written = (int(name[1]) for name in names)
+    axes = [_Axis(*a) for a in zip(shape, dst_strides, src_strides, strict=True) if a[0] > 1]
+    axes = _merged(sorted(axes, key=lambda a: -a.dst))
+    runs = axes and (axes[-1].dst, axes[-1].src) == (written, read)
+    length = axes.pop().n if runs else 1
+    lanes = min(_TILE_BYTES // written, 1 << length.bit_length() - 1)
+    return tuple(_calls(axes, [], (0, 0), _Inner(number_runs(*names, offset, lanes), length * written)))
 
 
 class _Inner(NamedTuple):

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...engine.compiler import required
-from ...engine.sequence import Step
+from ...engine.compiler import EngineError
 from ...importing import importing
 from .view import LINE
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ...engine.copies import Move
+    from ...engine.sequence import Step
     from .view import Copy, View
 
     Rows = tuple[NDArray[np.int64], int]
@@ -119,11 +120,25 @@ class BandedCopy(NamedTuple):
         return bands
 
     def room_bytes(self, bands: Sequence[Band]) -> int:
-        """Return the bytes of a band's copy, of whole lines of the cache."""
+        """Return the bytes of a band's copy and of what is turned before it is converted, of whole lines of the cache."""
         most = max(band.stop - band.first for band in bands)
-        return -(-most * self.source.to[1] // LINE) * LINE
+        return self._copied_bytes(most) + sum(_lines(each.nbytes) for each in self._moves(self.source.shape[0], most)[1:])
 
-    def steps(self, band: Band, channels: tuple[int, int], room: tuple[int, int], x: tuple[int, int]) -> list[Step]:
+    def _copied_bytes(self, rows: int) -> int:
+        return _lines(rows * self.source.to[1])
+
+    def _moves(self, channels: int, rows: int) -> list[Move]:
+        """Return what copies so many channels and rows."""
+        with importing:
+            from ...engine.copies import Move, turned  # a layer that is read in place copies nothing
+
+        source, copy = self.source, self.copy
+        shape = channels, rows, *source.shape[2:]
+        return turned(Move(shape, source.to, source.origin, copy.dtype, copy.given, copy.offset))
+
+    def steps(
+        self, band: Band, channels: tuple[int, int], room: tuple[int, int], x: tuple[int, int], most: int
+    ) -> list[Step]:
         """Return what copies some channels of a band.
 
         Parameters
@@ -133,6 +148,8 @@ class BandedCopy(NamedTuple):
             First and stop.
         room, x : (int, int)
             The numbers of arrays, and bytes before the band's copy and before the image.
+        most : int
+            Rows of the largest band, behind whose copy there is room.
 
         Raises
         ------
@@ -140,16 +157,18 @@ class BandedCopy(NamedTuple):
             If a kernel cannot be compiled, after the engine's warning.
         """
         with importing:
-            from ...engine.gather_plan import plan_copy  # a layer that is read in place copies nothing
+            from ...engine.copies import Copies
 
         source, (first, stop) = self.source, channels
-        shape = stop - first, band.stop - band.first, *source.shape[2:]
+        copies, (number, start) = Copies(), room
         to, origin = first * source.to[0], first * source.origin[0] + band.first * source.origin[1]
-        return [
-            Step(
-                required(call.kernel, None),
-                ((room[0], room[1] + to + call.dst_offset), (x[0], x[1] + origin + call.src_offset)),
-                call.arguments,
-            )
-            for call in plan_copy(shape, source.to, source.origin, self.copy.dtype.itemsize)
-        ]
+        moves = self._moves(stop - first, band.stop - band.first)
+        between = number, start + self._copied_bytes(most)
+        if not copies.moves(moves, (number, start + to), (x[0], x[1] + origin), between):
+            raise EngineError("copy")
+        return copies.steps
+
+
+def _lines(nbytes: int) -> int:
+    """Return so many bytes in whole lines of the cache."""
+    return -(-nbytes // LINE) * LINE

@@ -12,8 +12,8 @@ from ...spec.geometry import Geometry
 from ...spec.strides import dense_strides
 from .bands import BandedCopy
 from .dots import dot_of
-from .numbers import kernel_dtype, stored_as
-from .packing import packed_at
+from .numbers import converts, kernel_dtype, stored_as
+from .packing import Parts, packed_at
 from .tables import Tables
 from .tiles.channel_lanes import ChannelShape
 from .tiles.epilogue import Epilogue
@@ -113,6 +113,11 @@ class Decision(NamedTuple):
     def widened(self) -> bool:
         """Whether pixels are bytes that the kernels make float32, one by one."""
         return self.dot is None and self.dtype.itemsize == 1
+
+    @property
+    def parts(self) -> Parts:
+        """What a packed weight is."""
+        return Parts(1, self.packed_dtype) if self.dot is None else Parts(self.dot.channels, self.dot.weights)
 
     @property
     def packed_group(self) -> GroupShape:
@@ -289,7 +294,7 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
     whole = dot is None or problem.channels % dot.channels == 0
     mapped = padded and way.maps(problem)
     x_shape = (problem.batch, problem.channels, *g.spatial_shape)
-    x_strides = problem.strides or without(absent, dense_strides(order, x_shape, size))
+    x_strides = problem.strides or without(absent, dense_strides(order, x_shape, problem.x_dtype.itemsize))
     if not converted and whole and (mapped or not padded):
         found.append(decision(None, g, x_strides, problem.padding_modes))
     if way.widened:
@@ -310,9 +315,10 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
         strides = pitched(axes, room, size)
         nbytes = max(s * n for s, n in zip(strides, room, strict=True))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
-        moved_alone = not converted and not padded and whole and axes == last and problem.channels > 1
+        moved_alone = not padded and whole and axes == last and problem.channels > 1
+        moved_alone = moved_alone and (not converted or converts(problem.x_dtype, way.dtype))
         origin = x_strides if moved_alone else None
-        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason, step, origin)
+        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason, step, problem.x_dtype, origin)
         candidate = decision(copy, geometry, (0, *strides))
         if candidate is not None:
             made, cycles = candidate

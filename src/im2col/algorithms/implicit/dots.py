@@ -43,6 +43,11 @@ class Dot(NamedTuple):
     offset: int = 0
     zero: int = 0
 
+    @property
+    def weights(self) -> np.dtype[Any]:
+        """Of the weights as the instruction multiplies them."""
+        return np.dtype(np.int8) if self.dtype == np.uint8 else self.dtype
+
 
 def dot_of(problem: Problem, target: Target) -> Dot | None:
     """Return the dot product that a problem can use on a CPU, or None."""
@@ -86,7 +91,7 @@ def interleaved(w: NDArray[Any], dot: Dot, threads: int) -> NDArray[Any]:
         pairs = w.reshape(filters, channels // dot.channels, dot.channels, *kernel, copy=False)
         return np.moveaxis(pairs, 2, -1)
     blocks = -(-channels // dot.channels)
-    narrow = np.dtype(np.int8) if dot.dtype == np.uint8 else dot.dtype
+    narrow = dot.weights
     last = w.transpose(0, *range(2, w.ndim), 1)
     if w.dtype == narrow and channels % dot.channels == 0 and last.strides[-1] == w.itemsize:
         return _channels_second(last.view(np.int32))

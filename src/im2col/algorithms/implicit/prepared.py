@@ -17,6 +17,7 @@ from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
 from ...spec.strides import normal
 from .dots import corrected, interleaved
+from .numbers import converts
 from .packing import pack
 from .view import LINE, Copy
 from .work import READ_IN_PLACE, Calls, room_bytes
@@ -124,7 +125,9 @@ class DecidedLayer:
     def stage(self, x: NDArray[Any], out: NDArray[Any], w: NDArray[Any]) -> LayerStage | None:
         """Return this layer as a stage of one call, or None where there is more to do; see `Offer.stage`."""
         d, p, whole = self.decision, self.problem, None if self.decision.banded else self.decision.copy
-        if out.strides != d.out_strides or not x.dtype.isnative or d.dot is not None or w.dtype != d.packed_dtype:
+        if out.strides != d.out_strides or not x.dtype.isnative or p.zero_point is not None or (d.dot and d.dot.zero):
+            return None
+        if w.dtype != d.parts.dtype and not converts(w.dtype, d.parts.dtype):
             return None
         origin = d.banded.origin if d.banded else d.strides
         if x.strides != origin if whole is None else not _is_plain(whole, x, p.batch):
@@ -136,7 +139,7 @@ class DecidedLayer:
             if whole is not None:
                 calls = self.calls_for(p.batch, (whole.pitch, *whole.strides), out.strides)
             if calls is not None and calls.images == p.batch:
-                return LayerStage.of(p, self.tables, calls, self.group, whole, x, out, w)
+                return LayerStage.of(p, self.tables, calls, self.group, d.parts, whole, x, out, w)
         return None
 
     def calls_for_bands(self, count: int) -> Calls:
@@ -246,7 +249,7 @@ class PreparedLayer:
         shape = (p.channels, *p.geometry.spatial_shape)
         strides = self._strides[0][1:]
         nbytes, step = _reach(shape, strides, self._dtype.itemsize), (1,) * p.geometry.ndim
-        return Copy(shape, strides, nbytes, self._dtype, False, 0, "strides", step)
+        return Copy(shape, strides, nbytes, self._dtype, False, 0, "strides", step, self._dtype)
 
     def _filled(self, copy: Copy, images: NDArray[Any]) -> NDArray[Any]:
         """Return this thread's copy of images (N, C, *spatial)."""
@@ -291,9 +294,8 @@ class PreparedLayer:
 
 
 def _is_plain(copy: Copy, x: NDArray[Any], batch: int) -> bool:
-    """Whether all images are copied together, and pixels are all that a copy holds, as they are."""
-    as_they_are = copy.dtype == x.dtype and copy.offset == 0 and not copy.padded
-    return as_they_are and copy.images(batch) == batch
+    """Whether all images are copied together, and pixels are all that a copy holds."""
+    return (x.dtype == copy.dtype or converts(x.dtype, copy.dtype)) and not copy.padded and copy.images(batch) == batch
 
 
 def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:

@@ -88,9 +88,11 @@ class Copy(NamedTuple):
         For people.
     step : tuple of int
         Pixels from one that is copied to the next, along each spatial axis.
+    given : dtype
+        Of the image.
     origin : tuple of int or None
-        Strides of the dense image (N, C, *spatial), where its numbers are moved and nothing else: a band at a time will
-        do.
+        Strides of the dense image (N, C, *spatial), where its numbers are moved, or converted, and nothing else: a band
+        at a time will do.
     """
 
     shape: tuple[int, ...]
@@ -101,6 +103,7 @@ class Copy(NamedTuple):
     offset: int
     why: str
     step: tuple[int, ...]
+    given: np.dtype[Any]
     origin: tuple[int, ...] | None = None
 
     @property

@@ -207,13 +207,14 @@ class Calls:
         if room is None:
             self.room_bytes += copy.room_bytes(bands)
         keep.append(copy)
+        most = max(band.stop - band.first for band in bands)
         each = copy.copy.shape[0] // tables.groups
         channels = ranges.groups[0] * each, ranges.groups[1] * each
         one, rounds = ranges._replace(images=(0, 1)), []
         for image in range(*ranges.images):
             out = at.out + image * copy.view.out_image
             for band in bands:
-                steps = copy.steps(band, channels, (number, first), (x, x_at + image * copy.origin[0]))
+                steps = copy.steps(band, channels, (number, first), (x, x_at + image * copy.origin[0]), most)
                 here = at._replace(image=(number, first - band.first * copy.source.to[1]), out=out)
                 rounds.append(Round(steps, self._calls(one, keep, here, rows=band.rows)))
         return rounds
