@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..spec.strides import dense_strides
-from .compiler import load
+from .compiler import load, required
+from .gather_kernels import fill
 from .gather_plan import plan_conversion, plan_copy
 from .sequence import Step, address_of
 
@@ -106,9 +107,24 @@ class Move(NamedTuple):
     def calls(self) -> tuple[Call, ...]:
         """Return the calls of kernels that make it; none where the engine makes no such copy."""
         if self.dtype == self.given and self.offset == 0:
-            return plan_copy(self.shape, self.to, self.source, self.dtype.itemsize)
+            calls = plan_copy(self.shape, self.to, self.source, self.dtype.itemsize)
+            if calls or self.dtype.kind not in "iu":
+                return calls
         names = _number(self.given), _number(self.dtype)
         return plan_conversion(self.shape, self.to, self.source, names, self.offset)
+
+
+def filling(to: tuple[int, int], nbytes: int, byte: int, keep: list[Any]) -> Step:
+    """Return the step, as one that sums, that fills some bytes of an array, a multiple of 32; see `Copies.move`.
+
+    Raises
+    ------
+    EngineError
+        If its kernel cannot be compiled, after the engine's warning.
+    """
+    job = np.array([nbytes, byte * 0x0101_0101_0101_0101 - (byte >> 7 << 64)], np.int64)
+    keep.append(job)
+    return Step(required(fill()), (to, to), (job.ctypes.data,))
 
 
 def turned(what: Move) -> list[Move]:

@@ -88,6 +88,20 @@ def spread_tiles(itemsize: int, side: int) -> Kernel:
     return Kernel(f"copy_spread_tiles_{itemsize}_{side}", _tiles, (itemsize, side, True), _ARGUMENTS)
 
 
+@cache
+def fill() -> Kernel:
+    """Return the kernel that fills memory with 8 bytes, again and again; its job says how many bytes, and which."""
+    return Kernel("fill", _fill, (), 3)
+
+
+def _fill(name: str, _target: Target) -> str:
+    b = Builder(name, "*to from *job")
+    words = b.splat(b.entry(b["*job"], b.constant(1)), _RUN_VECTOR_BYTES // 8)
+    with b.loop(b.entry(b["*job"], b.constant(0)), step=_RUN_VECTOR_BYTES) as at:
+        b.store(words, b.at(b["*to"], at))
+    return b.finish()
+
+
 @contextmanager
 def _nest(b: Builder) -> Iterator[tuple[Any, Any]]:
     """Write the outer loops; yields the addresses at which the table's runs start in both arrays."""

@@ -96,8 +96,9 @@ class DecidedLayer:
         banded, runs = self.decision.banded, self.tables.runs
         if banded is None:
             return self.problem.batch
-        bands = banded.bands(self.tables.starts, [(0, run.rows) for run in runs], self.decision.target.caches[1])
-        steps = len(bands) * (1 + sum(len(run.calls) for run in runs))
+        limits = [(0, run.rows) for run in runs]
+        bands = banded.bands(self.tables.starts, limits, (0, self.tables.groups), self.decision.target.caches[1])
+        steps = len(bands) * (2 + sum(len(run.calls) for run in runs))
         most = max(1, _MOST_STEPS // steps)
         return next(n for n in range(min(most, self.problem.batch), 0, -1) if self.problem.batch % n == 0)
 
@@ -249,7 +250,7 @@ class PreparedLayer:
         shape = (p.channels, *p.geometry.spatial_shape)
         strides = self._strides[0][1:]
         nbytes, step = _reach(shape, strides, self._dtype.itemsize), (1,) * p.geometry.ndim
-        return Copy(shape, strides, nbytes, self._dtype, False, 0, "strides", step, self._dtype)
+        return Copy(shape, strides, nbytes, self._dtype, (), 0, 0, "strides", step, self._dtype)
 
     def _filled(self, copy: Copy, images: NDArray[Any]) -> NDArray[Any]:
         """Return this thread's copy of images (N, C, *spatial)."""

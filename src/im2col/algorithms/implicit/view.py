@@ -80,8 +80,10 @@ class Copy(NamedTuple):
         Bytes.
     nbytes : int
     dtype : dtype
-    padded : bool
-        Whether the padding is part of the copy.
+    pads : tuple of (int, int)
+        Of each spatial axis, if the padding is part of the copy.
+    fill : int
+        What pads, where it contributes nothing.
     offset : int
         What is added to each pixel.
     why : str
@@ -99,12 +101,18 @@ class Copy(NamedTuple):
     strides: tuple[int, ...]
     nbytes: int
     dtype: np.dtype[Any]
-    padded: bool
+    pads: tuple[tuple[int, int], ...]
+    fill: int
     offset: int
     why: str
     step: tuple[int, ...]
     given: np.dtype[Any]
     origin: tuple[int, ...] | None = None
+
+    @property
+    def padded(self) -> bool:
+        """Whether the padding is part of the copy."""
+        return bool(self.pads)
 
     @property
     def pitch(self) -> int:

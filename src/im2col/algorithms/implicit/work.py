@@ -203,20 +203,19 @@ class Calls:
         """Return a task's rounds: for each band the copy, and the calls that read it."""
         tables, (x, x_at) = self._tables, at.image
         number, first = room or (ROOM, self.room_bytes)
-        bands = copy.bands(tables.starts, _rows_of(tables.runs, ranges), self.target.caches[1])
+        limits = _rows_of(tables.runs, ranges)
+        bands = copy.bands(tables.starts, limits, ranges.groups, self.target.caches[1])
         if room is None:
             self.room_bytes += copy.room_bytes(bands)
         keep.append(copy)
-        most = max(band.stop - band.first for band in bands)
-        each = copy.copy.shape[0] // tables.groups
-        channels = ranges.groups[0] * each, ranges.groups[1] * each
-        one, rounds = ranges._replace(images=(0, 1)), []
+        rounds = []
         for image in range(*ranges.images):
             out = at.out + image * copy.view.out_image
-            for band in bands:
-                steps = copy.steps(band, channels, (number, first), (x, x_at + image * copy.origin[0]), most)
-                here = at._replace(image=(number, first - band.first * copy.source.to[1]), out=out)
-                rounds.append(Round(steps, self._calls(one, keep, here, rows=band.rows)))
+            copied = copy.rounds(bands, (number, first), (x, x_at + image * copy.origin[0]), keep)
+            for band, (*before, last) in zip(bands, copied, strict=True):
+                here = at._replace(image=(number, first - copy.start(band)), out=out)
+                one = ranges._replace(images=(0, 1), groups=band.groups)
+                rounds += [*before, last._replace(calls=self._calls(one, keep, here, rows=band.rows))]
         return rounds
 
     def _calls(
@@ -327,7 +326,8 @@ class Calls:
 def room_bytes(tables: Tables, target: Target, batch: int, threads: int, flops: int, copy: BandedCopy) -> int:
     """Return the bytes that tasks need for copies band by band: `Calls.room_bytes`, before any kernel is loaded."""
     second = target.caches[1]
-    each = (copy.bands(tables.starts, _rows_of(tables.runs, r), second) for r in _tasks(tables, batch, threads, flops))
+    tasks = _tasks(tables, batch, threads, flops)
+    each = (copy.bands(tables.starts, _rows_of(tables.runs, r), r.groups, second) for r in tasks)
     return sum(map(copy.room_bytes, each))
 
 
