@@ -62,12 +62,13 @@ def strided_runs(itemsize: int, step: int) -> Kernel:
 
 
 @cache
-def number_runs(source: str, to: str, offset: int, lanes: int) -> Kernel:
-    """Return the kernel that writes runs of at least so many numbers as those of another dtype, plus an offset.
+def number_runs(source: str, to: str, offset: int, run: int, lanes: int) -> Kernel:
+    """Return the kernel that writes runs of numbers as those of another dtype, plus an offset, so many at a time.
 
-    Both are called as `Builder.number` calls them, and ``b2`` is bfloat16; integers wrap.
+    Both are called as `Builder.number` calls them, and ``b2`` is bfloat16; integers wrap. A run has `run` numbers, or,
+    if that is 0, any number that is not less than `lanes`.
     """
-    return Kernel("copy_number_runs", _number_runs, (source, to, offset, lanes), _ARGUMENTS)
+    return Kernel("copy_number_runs", _number_runs, (source, to, offset, run, lanes), _ARGUMENTS)
 
 
 @cache
@@ -170,18 +171,25 @@ def _strided_runs(name: str, _target: Target, itemsize: int, elements: int) -> s
     return b.finish()
 
 
-def _number_runs(name: str, _target: Target, source: str, to: str, offset: int, lanes: int) -> str:
+def _number_runs(name: str, _target: Target, source: str, to: str, offset: int, run: int, lanes: int) -> str:
     b = Builder(name, _SIGNATURE)
     read, written = b.bytes_of(source), b.bytes_of(to)
     kinds = b.vector(b.integer(read), lanes), b.vector(b.number(to), lanes)
     with _nest(b) as (dst, src), b.loop(b["runs"]) as i:
         start, origin = b.at(dst, b.mul(i, b["length"])), b.at(src, b.entry(b["*table"], i))
-        last = b.sub(b.div(b["length"], written), b.constant(lanes))
-        # Loop over vectors of a run; the last one may overlap the one before it.
-        with b.loop(b.add(last, b.constant(lanes)), step=lanes) as number:
-            at = b.smaller(number, last)
-            numbers = b.converted(b.load(b.at(origin, b.mul(at, read)), kinds[0]), source, to, kinds[1])
-            b.store(b.moved_by(to, numbers, offset), b.at(start, b.mul(at, written)))
+
+        def write(first: Value) -> None:
+            numbers = b.converted(b.load(b.at(origin, b.mul(first, read)), kinds[0]), source, to, kinds[1])
+            b.store(b.moved_by(to, numbers, offset), b.at(start, b.mul(first, written)))
+
+        # Vectors of a run; the last one may overlap the one before it.
+        if run:
+            for first in range(0, run, lanes):
+                write(b.constant(min(first, run - lanes)))
+        else:
+            last = b.sub(b.div(b["length"], written), b.constant(lanes))
+            with b.loop(b.add(last, b.constant(lanes)), step=lanes) as first:
+                write(b.smaller(first, last))
     return b.finish()
 
 

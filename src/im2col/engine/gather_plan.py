@@ -46,6 +46,8 @@ _STRIDED_RUN = 16
 """Elements from which an innermost axis is a run although the source steps; a shorter one goes into the table."""
 _TILE_BYTES = 32
 """Bytes of a tile's rows: wider vectors move no more bytes a cycle through shuffles on the machines measured."""
+_NUMBERS_BYTES, _CONVERTED_RUN = 64, 64
+"""Of numbers that are converted: what is written at a time, and the longest run, in numbers, with its own kernel."""
 _SMALLEST_TILE, _GREATEST_TILE = 4, 16
 _PLANE_BYTES = 64
 """Bytes from a run to the next from which each has lines of the caches to itself."""
@@ -152,8 +154,9 @@ def _conversion(
     axes = _merged(sorted(axes, key=lambda a: -a.dst))
     runs = axes and (axes[-1].dst, axes[-1].src) == (written, read)
     length = axes.pop().n if runs else 1
-    lanes = min(_TILE_BYTES // written, 1 << length.bit_length() - 1)
-    return tuple(_calls(axes, [], (0, 0), _Inner(number_runs(*names, offset, lanes), length * written)))
+    lanes = min(_NUMBERS_BYTES // written, 1 << length.bit_length() - 1)
+    kernel = number_runs(*names, offset, length if length <= _CONVERTED_RUN else 0, lanes)
+    return tuple(_calls(axes, [], (0, 0), _Inner(kernel, length * written)))
 
 
 class _Inner(NamedTuple):
