@@ -213,6 +213,15 @@ class Numbers:
         # LLVM makes one instruction of the two where the CPU has it.
         return self._b.add(c, self._call(f"llvm.x86.{name}", c.type, operands))
 
+    def sum_of_bytes(self, a: Value) -> Value:
+        """Return the sum of the four signed bytes in each lane of a vector of 32-bit integers."""
+
+        def splat(number: int) -> Value:
+            return self._ir.Constant(a.type, [number] * a.type.count)
+
+        parts = [self._b.ashr(self._b.shl(a, splat(24 - 8 * i)), splat(24)) for i in range(4)]
+        return self._b.add(self._b.add(parts[0], parts[1]), self._b.add(parts[2], parts[3]))
+
     def _sums_of_two(self, a: Value, b: Value, kind: Value) -> Value:
         """Return a vector of 16-bit integers: two products each of unsigned bytes by signed ones, added and clipped."""
         name = {8: "ssse3.pmadd.ub.sw.128", 16: "avx2.pmadd.ub.sw"}[kind.count]

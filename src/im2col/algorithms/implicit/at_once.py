@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ...engine import gather, scratch
-from ...engine.compiler import EngineError
+from ...engine.compiler import EngineError, required
 from ...engine.copies import Copies, Move, turned
-from ...engine.sequence import Round, Steps, address_of
-from .packing import parts_by_place, room_for_bias, room_for_weights, values_by_place
+from ...engine.sequence import Round, Step, Steps, address_of
+from .dots import share_of
+from .packing import parts_by_place, room_for_bias, room_for_weights, values_by_place, with_scales
 from .view import LINE
 from .work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, WEIGHTS, Starts, X, one_task
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _CLEARED = 64 << 10
 """Bytes of packed weights up to which all of them are cleared for the sake of blocks that filters do not fill."""
 
+_SHARED = 8
+"""Filters whose weights are summed together, at most."""
 _BYTE = np.dtype(np.uint8)
 _PARTS = 2
 """How many times what is packed at a time fits into the second level of cache."""
@@ -92,6 +95,8 @@ class LayerStage(NamedTuple):
         A view of the call's weights.
     packed : Parts
         What weights are packed as.
+    zero : int
+        The pixel that contributes nothing, whose share is taken off the bias.
     copy : Copy or None
         Of all images, that are read in their place, unless the calls make copies band by band.
     """
@@ -104,6 +109,7 @@ class LayerStage(NamedTuple):
     out: Array
     filters: Array
     packed: Parts
+    zero: int = 0
     copy: Copy | None = None
 
     @property
@@ -136,6 +142,7 @@ class LayerStage(NamedTuple):
         calls: Calls,
         group: GroupShape,
         packed: Parts,
+        zero: int,
         copy: Copy | None,
         *views: Array,
     ) -> Self | None:
@@ -147,19 +154,28 @@ class LayerStage(NamedTuple):
         with suppress(ValueError):
             filters = w.reshape(group.groups, group.filters, *w.shape[2:], copy=False)
             if len(calls.tasks) == 1:
-                return cls(problem, tables, calls, group, x, out, filters, packed, copy)
+                return cls(problem, tables, calls, group, x, out, filters, packed, zero, copy)
         return None
 
     def with_others(
-        self, stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array | None
+        self,
+        stages: Sequence[LayerStage],
+        arrays: Sequence[Array],
+        bias: Array | None,
+        scales: NDArray[np.float32] | None = None,
     ) -> LayersAtOnce | None:
         """Return the call of all stages, this one among them, or None where it is not one; see `contract.Stage`."""
         with suppress(EngineError):
-            return _joined(stages, arrays, bias)
+            return _joined(stages, arrays, bias, scales)
         return None
 
 
-def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array | None) -> LayersAtOnce | None:
+def _joined(
+    stages: Sequence[LayerStage],
+    arrays: Sequence[Array],
+    bias: Array | None,
+    scales: NDArray[np.float32] | None,
+) -> LayersAtOnce | None:
     x, out, w = arrays
     counts = [room_for_weights(stage.tables.places) * stage.packed.nbytes for stage in stages]
     images = max(stage.copied for stage in stages)  # stages come one after another
@@ -174,8 +190,12 @@ def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array |
     cleared = any(stage.clears for stage in stages)
     if cleared and sum(counts) >= _CLEARED:
         return None
-    sums = [room_for_bias(stage.tables.places) if bias is not None else 0 for stage in stages]
-    offsets = None if bias is None else np.zeros(sum(sums), bias.dtype)
+    adds = bias is not None or scales is not None or any(stage.zero for stage in stages)
+    sums = [room_for_bias(stage.tables.places) * adds for stage in stages]
+    offsets = None
+    if adds:  # where there are scales, there is one stage
+        nothing = np.zeros(sum(sums), stages[0].problem.accumulator)
+        offsets = with_scales(stages[0].tables.places, stages[0].group, nothing, scales)
     if len(stages) == 1 and not cleared and _outweighs(stages[0], sum(counts)):
         found = _part_by_part(stages[0], images, offsets, (x, w, bias))
         if found is None:
@@ -193,9 +213,10 @@ def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array |
             return None
         image = (WEIGHTS, 0) if stage.copy else (X, address_of(stage.x) - address_of(x))
         at = first, 0 if offsets is None else first_sum * offsets.itemsize, address_of(stage.out) - address_of(out)
-        each, keep = stage.calls.behind(copies, Starts(image, *at))
+        shares = _shares(stage, stage.tables.places, at[0], at[1], kept)
+        each, keep = stage.calls.behind(Round(copies.steps, sums=shares), Starts(image, *at))
         rounds += each
-        kept.append(keep)
+        kept += [copies, keep]
         first, first_sum = first + count, first_sum + sum_count
     return LayersAtOnce(
         Steps(rounds, stages[0].calls.target, kept), room.nbytes, offsets, cleared, alike, images > 0
@@ -221,6 +242,29 @@ def _weights_packed(
     pieces = parts_by_place(places, as_given, _read(stage), parts.count)
     made = all([copies.add((WEIGHTS, room, part), (GIVEN_WEIGHTS, w, source)) for part, source in pieces])
     return made and (as_given is to or copies.add((WEIGHTS, room, to), (WEIGHTS, room, as_given)))
+
+
+def _shares(
+    stage: LayerStage, places: list[PackedAt], weights: int, bias: int, keep: list[object]
+) -> list[Step]:
+    """Return what takes the share of pixels that are the zero off the bias, both packed from a byte on, if it is any.
+
+    Raises
+    ------
+    EngineError
+        If a kernel cannot be compiled, after the engine's warning.
+    """
+    if not stage.zero:
+        return []
+    steps = []
+    for place in places:
+        groups, blocks, *taps, filters = place.packed
+        job = np.array([groups * blocks, math.prod(taps), filters], np.int64)
+        kernel = required(share_of(stage.zero, math.gcd(filters, _SHARED)))
+        steps.append(Step(kernel, ((BIAS, bias + place.bias_at), (WEIGHTS, weights)), (job.ctypes.data,)))
+        weights += math.prod(place.packed) * stage.packed.nbytes
+        keep.append(job)
+    return steps
 
 
 def _image_copied(copies: Copies, stage: LayerStage, room: Array, x: Array) -> bool:
@@ -268,17 +312,21 @@ def _part_by_part(
     as_given = largest * parts.count * w.itemsize * (w.dtype != parts.dtype)
     room = np.empty(images + largest * parts.nbytes + max(as_given, _between(stage.moves)), np.uint8)
     before, some = Copies(), []
-    made = [_bias_copied(before, stage, offsets, slice(None), bias), _image_copied(before, stage, room, x)]
+    kept: list[object] = [before]
+    made = [_bias_copied(before, stage, offsets, slice(room_for_bias(stage.tables.places)), bias), _image_copied(before, stage, room, x)]
     for place, one in zip(stage.tables.places, blocks, strict=True):
         step = max(1, most // (one * parts.nbytes))
         for first in range(0, place.packed[1], step):
             copies, count = Copies(), min(step, place.packed[1] - first)
-            these = place.of_blocks(first, count)
-            made.append(_weights_packed(copies, stage, [these], room, images, w))
-            some.append((number, number + count, copies))
+            these = [place.of_blocks(first, count, stage.problem.accumulator.itemsize)]
+            made.append(_weights_packed(copies, stage, these, room, images, w))
+            shares = _shares(stage, these, images, 0, kept)
+            some.append((number, number + count, Round(copies.steps, sums=shares)))
+            kept.append(copies)
             number += count
     if not all(made):
         return None
     at = Starts((WEIGHTS, 0) if stage.copy else (X, 0), images)
     sizes = [one * parts.nbytes for one in blocks]
-    return *stage.calls.part_by_part(before, some, sizes, at), room.nbytes
+    rounds, keep = stage.calls.part_by_part(Round(before.steps), some, sizes, at)
+    return rounds, [*kept, keep], room.nbytes

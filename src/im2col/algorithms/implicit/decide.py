@@ -333,7 +333,9 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
         strides = pitched(axes, room, size)
         nbytes = max(s * n for s, n in zip(strides, room, strict=True))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
-        moved_alone = whole and problem.channels > 1 and (way.planes if axes != last else not padded)
+        plain = way.planes if axes != last else not padded or bool(dot and problem.pads_zeros)
+        filled = whole or bool(dot and dot.dtype.kind in "iu")  # what stands for missing channels has weights of 0
+        moved_alone = plain and filled and problem.channels > 1
         moved_alone = moved_alone and (not converted or converts(problem.x_dtype, way.dtype))
         origin = x_strides if moved_alone else None
         copy = Copy(shape, strides, nbytes, way.dtype, pads, fill, way.offset, reason, step, problem.x_dtype, origin)

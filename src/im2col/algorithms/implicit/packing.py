@@ -70,13 +70,14 @@ class PackedAt(NamedTuple):
     weights_at: int
     bias_at: int
 
-    def of_blocks(self, first: int, count: int) -> PackedAt:
-        """Return the same of some of the blocks alone."""
+    def of_blocks(self, first: int, count: int, size: int) -> PackedAt:
+        """Return the same of some of the blocks of the only group alone; `size` is that of a number of the bias."""
         groups, _, width, *rest = self.split
         start = self.filters.start + first * width
         filters = slice(start, start + count * width)
         packed = (groups, count, *self.packed[2:])
-        return self._replace(filters=filters, split=(groups, count, width, *rest), packed=packed)
+        bias_at = self.bias_at + first * self.packed[-1] * size
+        return self._replace(filters=filters, split=(groups, count, width, *rest), packed=packed, bias_at=bias_at)
 
 
 def split_evenly(n: int, most: int) -> list[tuple[int, int]]:
@@ -199,10 +200,7 @@ def pack(
         _convert(weights, packed)
     if bias is None:
         return Packed(weights, weights)
-    offsets = _by_filter(places, group, bias)
-    if scales is not None:
-        offsets = np.concatenate([offsets, _by_filter(places, group, scales).view(offsets.dtype)])
-    return Packed(weights, offsets)
+    return Packed(weights, with_scales(places, group, _by_filter(places, group, bias), scales))
 
 
 def _convert(to: NDArray[Any], source: NDArray[Any]) -> None:
@@ -299,6 +297,15 @@ def values_by_place(
         first = place.bias_at // packed.itemsize
         whole = packed[first : first + math.prod(shape)].reshape(shape)
         yield whole[..., : place.split[2]], each[:, place.filters].reshape(place.split[:3])
+
+
+def with_scales(
+    places: list[PackedAt], group: GroupShape, offsets: NDArray[Any], scales: NDArray[np.float32] | None
+) -> NDArray[Any]:
+    """Return a packed bias with the factors of requantisation behind it, if there are any."""
+    if scales is None:
+        return offsets
+    return np.concatenate([offsets, _by_filter(places, group, scales).view(offsets.dtype)])
 
 
 def _by_filter(places: list[PackedAt], group: GroupShape, values: NDArray[Any]) -> NDArray[Any]:

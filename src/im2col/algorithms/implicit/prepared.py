@@ -126,7 +126,7 @@ class DecidedLayer:
     def stage(self, x: NDArray[Any], out: NDArray[Any], w: NDArray[Any]) -> LayerStage | None:
         """Return this layer as a stage of one call, or None where there is more to do; see `Offer.stage`."""
         d, p, whole = self.decision, self.problem, None if self.decision.banded else self.decision.copy
-        if out.strides != d.out_strides or not x.dtype.isnative or p.zero_point is not None or (d.dot and d.dot.zero):
+        if out.strides != d.out_strides or not x.dtype.isnative:
             return None
         if w.dtype != d.parts.dtype and not converts(w.dtype, d.parts.dtype):
             return None
@@ -140,7 +140,7 @@ class DecidedLayer:
             if whole is not None:
                 calls = self.calls_for(p.batch, (whole.pitch, *whole.strides), out.strides)
             if calls is not None and calls.images == p.batch:
-                return LayerStage.of(p, self.tables, calls, self.group, d.parts, whole, x, out, w)
+                return LayerStage.of(p, self.tables, calls, self.group, d.parts, d.dot.zero if d.dot else 0, whole, x, out, w)
         return None
 
     def calls_for_bands(self, count: int) -> Calls:
