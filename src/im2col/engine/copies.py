@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..spec.strides import dense_strides
 from .compiler import load, required
 from .gather_kernels import fill
 from .gather_plan import plan_conversion, plan_copy
 from .sequence import Step, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from .gather_plan import Call
 
     Array = NDArray[Any]
     Part = tuple[int, Array, Array]
-
-
-_SHORT_RUN = 64
-"""Bytes from one run to the next up to which all that lies there is converted as one."""
 
 
 class Copies:
@@ -43,7 +35,7 @@ class Copies:
         self.steps: list[Step] = []
         self.kept: list[Any] = []
 
-    def add(self, to: Part, source: Part, offset: int = 0) -> bool:
+    def add(self, to: Part, source: Part, *, scattered: bool = False) -> bool:
         """Add a copy, and return whether the engine makes it; a kernel is loaded for it.
 
         Parameters
@@ -51,13 +43,13 @@ class Copies:
         to, source : (int, ndarray, ndarray)
             The number of an array, such an array, and a view of it; the views have one shape. Integers, or
             bfloat16s, become numbers of another dtype that is not narrower.
-        offset : int
-            What is added to each number; integers wrap.
+        scattered : bool
+            Whether it is made where integers do not lie side by side, too, one by one.
         """
         (number, room, part), (origin, given, taken) = to, source
         here, there = address_of(part) - address_of(room), address_of(taken) - address_of(given)
-        moves = Move(part.shape, part.strides, taken.strides, part.dtype, taken.dtype, offset)
-        return self.move(moves, (number, here), (origin, there))
+        what = Move(part.shape, part.strides, taken.strides, part.dtype, taken.dtype, scattered=scattered)
+        return self.move(what, (number, here), (origin, there))
 
     def move(self, what: Move, to: tuple[int, int], source: tuple[int, int]) -> bool:
         """Add a copy as `add` does, between arrays by their numbers, and bytes from their starts."""
@@ -72,12 +64,6 @@ class Copies:
         return bool(calls)  # NumPy copies what has no order that kernels like
 
 
-    def moves(self, what: Sequence[Move], to: tuple[int, int], source: tuple[int, int], room: tuple[int, int]) -> bool:
-        """Add what `turned` returned, with room for what is in between, as `move` does."""
-        places = [source, *[room] * (len(what) - 1), to]
-        return all([self.move(each, *reversed(ends)) for each, ends in zip(what, pairwise(places), strict=True)])
-
-
 class Move(NamedTuple):
     """What a copy does, wherever it does it.
 
@@ -89,7 +75,9 @@ class Move(NamedTuple):
     dtype, given : dtype
         Of what is written, and of what is read.
     offset : int
-        What is added to each number.
+        What is added to each number; integers wrap.
+    scattered : bool
+        As for `Copies.add`.
     """
 
     shape: tuple[int, ...]
@@ -98,6 +86,7 @@ class Move(NamedTuple):
     dtype: np.dtype[Any]
     given: np.dtype[Any]
     offset: int = 0
+    scattered: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -108,7 +97,7 @@ class Move(NamedTuple):
         """Return the calls of kernels that make it; none where the engine makes no such copy."""
         if self.dtype == self.given and self.offset == 0:
             calls = plan_copy(self.shape, self.to, self.source, self.dtype.itemsize)
-            if calls or self.dtype.kind not in "iu":
+            if calls or not self.scattered:
                 return calls
         names = _number(self.given), _number(self.dtype)
         return plan_conversion(self.shape, self.to, self.source, names, self.offset)
@@ -125,24 +114,6 @@ def filling(to: tuple[int, int], nbytes: int, byte: int, keep: list[Any]) -> Ste
     job = np.array([nbytes, byte * 0x0101_0101_0101_0101 - (byte >> 7 << 64)], np.int64)
     keep.append(job)
     return Step(required(fill()), (to, to), (job.ctypes.data,))
-
-
-def turned(what: Move) -> list[Move]:
-    """Return a copy into another order and another dtype as two: turned as numbers are, then converted in runs.
-
-    What lies between runs of the result, if they are short, may be written, too.
-    """
-    dtype, given = what.dtype, what.given
-    order = sorted(range(len(what.shape)), key=lambda axis: what.to[axis])
-    first, *rest = order
-    if (dtype == given and what.offset == 0) or what.source[first] == given.itemsize or what.shape[first] == 1:
-        return [what]
-    shape = list(what.shape)
-    if rest and what.to[rest[0]] <= _SHORT_RUN:
-        shape[first] = what.to[rest[0]] // dtype.itemsize
-    between = dense_strides(order[::-1], shape, given.itemsize)
-    moved = Move(what.shape, between, what.source, given, given)
-    return [moved, what._replace(shape=tuple(shape), source=between)]
 
 
 def _number(dtype: np.dtype[Any]) -> str:

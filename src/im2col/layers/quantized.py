@@ -168,7 +168,9 @@ def plan_quantized(
     return Plan(work.operation, work.weights, "plan_quantized")
 
 
-def _convolve(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, out: NDArray[Any] | None, **options: Any) -> NDArray[Any]:
+def _convolve(
+    x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, out: NDArray[Any] | None, **options: Any
+) -> NDArray[Any]:
     for name in ("x_scale", "w_scale", "y_scale"):
         if isinstance(options[name], np.floating):  # plain numbers are told apart from call to call
             options[name] = options[name].item()

@@ -10,10 +10,11 @@ import numpy as np
 
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
-from ...engine.copies import Copies, Move, turned
+from ...engine.copies import Copies, Move
 from ...engine.sequence import Round, Step, Steps, address_of
 from .dots import share_of
 from .packing import parts_by_place, room_for_bias, room_for_weights, values_by_place, with_scales
+from .turned import add_turned, bytes_between, turned
 from .view import LINE
 from .work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, WEIGHTS, Starts, X, one_task
 
@@ -130,7 +131,7 @@ class LayerStage(NamedTuple):
     @property
     def clears(self) -> bool:
         """Whether some filters of a block are not there, or some channels of a lane, and stand as zeros."""
-        return bool(self.filters.shape[2] % self.packed.count) or any(
+        return bool(self.filters.shape[2] % self.packed.number) or any(
             each.packed[-1] > each.split[2] for each in self.tables.places
         )
 
@@ -181,7 +182,7 @@ def _joined(
     images = max(stage.copied for stage in stages)  # stages come one after another
     as_given = max(count // stage.packed.dtype.itemsize for count, stage in zip(counts, stages, strict=True))
     as_given *= w.itemsize * (w.dtype != stages[0].packed.dtype)
-    last = max(as_given, *(_between(stage.moves) for stage in stages))
+    last = max(as_given, *(bytes_between(stage.moves) for stage in stages))
     room = np.empty(images + sum(counts) + last, np.uint8)  # the copy of an image first
     threads = max(stage.calls.threads for stage in stages)
     if gather.worthy_threads(room.nbytes, threads) > 1:
@@ -218,9 +219,7 @@ def _joined(
         rounds += each
         kept += [copies, keep]
         first, first_sum = first + count, first_sum + sum_count
-    return LayersAtOnce(
-        Steps(rounds, stages[0].calls.target, kept), room.nbytes, offsets, cleared, alike, images > 0
-    )
+    return LayersAtOnce(Steps(rounds, stages[0].calls.target, kept), room.nbytes, offsets, cleared, alike, images > 0)
 
 
 def _read(stage: LayerStage) -> Array:
@@ -236,17 +235,16 @@ def _weights_packed(
     Those of another dtype are packed as they are to the room's end, and then converted one after another.
     """
     parts = stage.packed
-    count = room_for_weights(places) * parts.count
+    count = room_for_weights(places) * parts.number
     to = room[first : first + count * parts.dtype.itemsize].view(parts.dtype)
     as_given = to if w.dtype == parts.dtype else room[len(room) - count * w.itemsize :].view(w.dtype)
-    pieces = parts_by_place(places, as_given, _read(stage), parts.count)
-    made = all([copies.add((WEIGHTS, room, part), (GIVEN_WEIGHTS, w, source)) for part, source in pieces])
+    made = True
+    for part, source in parts_by_place(places, as_given, _read(stage), parts.number):
+        made = copies.add((WEIGHTS, room, part), (GIVEN_WEIGHTS, w, source), scattered=parts.number > 1) and made
     return made and (as_given is to or copies.add((WEIGHTS, room, to), (WEIGHTS, room, as_given)))
 
 
-def _shares(
-    stage: LayerStage, places: list[PackedAt], weights: int, bias: int, keep: list[object]
-) -> list[Step]:
+def _shares(stage: LayerStage, places: list[PackedAt], weights: int, bias: int, keep: list[object]) -> list[Step]:
     """Return what takes the share of pixels that are the zero off the bias, both packed from a byte on, if it is any.
 
     Raises
@@ -273,13 +271,9 @@ def _image_copied(copies: Copies, stage: LayerStage, room: Array, x: Array) -> b
     What is turned before it is converted is turned to the room's end.
     """
     moves = stage.moves
-    last = room.nbytes - _between(moves)
-    return not moves or copies.moves(moves, (WEIGHTS, 0), (X, address_of(stage.x) - address_of(x)), (WEIGHTS, last))
-
-
-def _between(moves: Sequence[Move]) -> int:
-    """Return the bytes of what a copy turns before it is converted."""
-    return moves[1].nbytes if len(moves) > 1 else 0
+    last = room.nbytes - bytes_between(moves)
+    source = X, address_of(stage.x) - address_of(x)
+    return not moves or add_turned(copies, moves, (WEIGHTS, 0), source, (WEIGHTS, last))
 
 
 def _bias_copied(copies: Copies, stage: LayerStage, offsets: Array | None, some: slice, bias: Array | None) -> bool:
@@ -309,11 +303,14 @@ def _part_by_part(
         min(each.packed[1], max(1, most // (one * parts.nbytes))) * one
         for each, one in zip(stage.tables.places, blocks, strict=True)
     )
-    as_given = largest * parts.count * w.itemsize * (w.dtype != parts.dtype)
-    room = np.empty(images + largest * parts.nbytes + max(as_given, _between(stage.moves)), np.uint8)
+    as_given = largest * parts.number * w.itemsize * (w.dtype != parts.dtype)
+    room = np.empty(images + largest * parts.nbytes + max(as_given, bytes_between(stage.moves)), np.uint8)
     before, some = Copies(), []
     kept: list[object] = [before]
-    made = [_bias_copied(before, stage, offsets, slice(room_for_bias(stage.tables.places)), bias), _image_copied(before, stage, room, x)]
+    made = [
+        _bias_copied(before, stage, offsets, slice(room_for_bias(stage.tables.places)), bias),
+        _image_copied(before, stage, room, x),
+    ]
     for place, one in zip(stage.tables.places, blocks, strict=True):
         step = max(1, most // (one * parts.nbytes))
         for first in range(0, place.packed[1], step):

@@ -74,7 +74,9 @@ class Source(NamedTuple):
         (channels, *shape), (channel, *to) = copy.shape, copy.strides
         origin = [stride * step for stride, step in zip(strides[1:], copy.step, strict=True)]
         merges = all(outer == n * inner for outer, n, inner in zip(origin, shape[1:], origin[1:], strict=False))
-        if view.geometry.ndim == 1 and merges and not copy.pads:  # the copy's merge, too: else the view would have more axes
+        if (
+            view.geometry.ndim == 1 and merges and not copy.pads
+        ):  # the copy's merge, too: else the view would have more axes
             shape, to, origin = [math.prod(shape)], to[-1:], origin[-1:]
         per = to[0] // view.pixel[0]
         return cls((channels, *shape), (channel, *to), (strides[0], *origin), per)
@@ -119,10 +121,7 @@ class BandedCopy(NamedTuple):
         second : int
         """
         if self.planes:
-            first, stop = groups
-            some = max(1, int(_PLANES_KEPT * second) // (self.group_channels * self.copy.strides[0]))
-            rows = self.source.shape[1]
-            return [Band(tuple(limits), 0, rows, (at, min(at + some, stop))) for at in range(first, stop, some)]
+            return self._bands_of_planes(limits, groups, second)
         g, per = self.view.geometry, self.source.per
         step, (before, _), span, n = g.stride[0], g.padding[0], g.span[0], g.output_shape[0]
         # What windows of neighbouring bands share is copied twice: at most a third of all.
@@ -144,11 +143,20 @@ class BandedCopy(NamedTuple):
                 bands.append(Band(tuple(rows), top // per, -(-max(top, bottom) // per), groups))
         return bands
 
+    def _bands_of_planes(self, limits: Sequence[tuple[int, int]], groups: tuple[int, int], second: int) -> list[Band]:
+        """Cut some groups into bands."""
+        some = max(1, int(_PLANES_KEPT * second) // (self.group_channels * self.copy.strides[0]))
+        starts = range(*groups, some)
+        return [Band(tuple(limits), 0, self.source.shape[1], (at, min(at + some, groups[1]))) for at in starts]
+
     def room_bytes(self, bands: Sequence[Band]) -> int:
-        """Return the bytes of a band's copy and of what is turned before it is converted, of whole lines of the cache."""
+        """Return the bytes of a band's copy, and of what is written before it, in whole lines of the cache."""
+        with importing:
+            from .turned import bytes_between
+
         most = self._largest(bands)
         rows = min(most.stop, self.source.shape[1] - sum(sum(pair) for pair in self.copy.pads[:1]))
-        return self._copied_bytes(most) + sum(_lines(each.nbytes) for each in self._moves(most, rows)[1:])
+        return self._copied_bytes(most) + _lines(bytes_between(self._moves(most, rows)))
 
     def _largest(self, bands: Sequence[Band]) -> Band:
         """Return a band that has room for any of some."""
@@ -164,12 +172,15 @@ class BandedCopy(NamedTuple):
 
     def start(self, band: Band) -> int:
         """Return how many bytes of the whole copy lie before a band's."""
-        return band.groups[0] * self.group_channels * self.copy.strides[0] * self.planes + band.first * self.source.to[1]
+        return (
+            band.groups[0] * self.group_channels * self.copy.strides[0] * self.planes + band.first * self.source.to[1]
+        )
 
     def _moves(self, band: Band, rows: int) -> list[Move]:
         """Return what copies so many rows of the groups of a band."""
         with importing:
-            from ...engine.copies import Move, turned  # a layer that is read in place copies nothing
+            from ...engine.copies import Move  # a layer that is read in place copies nothing
+            from .turned import turned
 
         source, copy = self.source, self.copy
         others = source.shape[2:]
@@ -198,13 +209,15 @@ class BandedCopy(NamedTuple):
         """
         with importing:
             from ...engine.copies import Copies, filling
+            from .turned import add_turned
 
         source, pads, (number, start) = self.source, self.copy.pads, room
         nbytes = self._copied_bytes(self._largest(bands))
         before, after = pads[0] if pads else (0, 0)
         for band in bands:
             first, stop = max(band.first, before), min(band.stop, source.shape[1] - after)
-            channel, copies, rounds = band.groups[0] * self.group_channels, Copies(), []
+            channel, copies = band.groups[0] * self.group_channels, Copies()
+            rounds: list[Round] = []
             if pads and (band is bands[0] or not self.planes):  # the border of planes stays as it is
                 rounds.append(Round(sums=[filling(room, nbytes, self.copy.fill, keep)]))
             if first < stop:
@@ -212,7 +225,7 @@ class BandedCopy(NamedTuple):
                 to += sum(pair[0] * step for pair, step in zip(pads[1:], source.to[2:], strict=False))
                 origin = x[1] + channel * source.origin[0] + (first - before) * source.origin[1]
                 moves = self._moves(band, stop - first)
-                if not copies.moves(moves, (number, start + to), (x[0], origin), (number, start + nbytes)):
+                if not add_turned(copies, moves, (number, start + to), (x[0], origin), (number, start + nbytes)):
                     raise EngineError("copy")
                 keep.append(copies)
             yield [*rounds, Round(copies.steps)]

@@ -325,7 +325,9 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
     own = tuple(axis - 1 for axis in order if axis)
     last = (*range(1, len(shape)), 0)
     in_place, pads, fill = any(found), g.padding if padded else (), dot.zero if dot else 0
-    if way.planes and (apart or own == last or problem.group_channels * math.prod(shape[1:]) * size > target.caches[1] // 2):
+    if way.planes and (
+        apart or own == last or problem.group_channels * math.prod(shape[1:]) * size > target.caches[1] // 2
+    ):
         return []
     orders = {own, last} if (apart or padded or not in_place) and dot is None else {last}
     for axes in {own} if way.planes else orders:

@@ -70,14 +70,14 @@ class PackedAt(NamedTuple):
     weights_at: int
     bias_at: int
 
-    def of_blocks(self, first: int, count: int, size: int) -> PackedAt:
+    def of_blocks(self, first: int, number: int, size: int) -> PackedAt:
         """Return the same of some of the blocks of the only group alone; `size` is that of a number of the bias."""
         groups, _, width, *rest = self.split
         start = self.filters.start + first * width
-        filters = slice(start, start + count * width)
-        packed = (groups, count, *self.packed[2:])
+        filters = slice(start, start + number * width)
+        packed = (groups, number, *self.packed[2:])
         bias_at = self.bias_at + first * self.packed[-1] * size
-        return self._replace(filters=filters, split=(groups, count, width, *rest), packed=packed, bias_at=bias_at)
+        return self._replace(filters=filters, split=(groups, number, width, *rest), packed=packed, bias_at=bias_at)
 
 
 def split_evenly(n: int, most: int) -> list[tuple[int, int]]:
@@ -138,19 +138,19 @@ class Parts(NamedTuple):
 
     Parameters
     ----------
-    count : int
+    number : int
         How many.
     dtype : dtype
         Of each.
     """
 
-    count: int
+    number: int
     dtype: np.dtype[Any]
 
     @property
     def nbytes(self) -> int:
         """Bytes of a packed weight."""
-        return self.count * self.dtype.itemsize
+        return self.number * self.dtype.itemsize
 
 
 class Packed(NamedTuple):
@@ -260,9 +260,12 @@ def parts_by_place(
     parts : int
     """
     whole, rest = divmod(filters.shape[2], parts)
-    for place, (_, to, source) in zip(places, weights_by_place(places, packed, with_parts(filters, parts)), strict=True):
+    for place, (_, to, source) in zip(
+        places, weights_by_place(places, packed, with_parts(filters, parts)), strict=True
+    ):
         lead = (slice(None),) * place.order.index(3)
-        for at in (*lead, slice(whole)), (*lead, slice(whole, None), ..., slice(rest)):
+        pieces: list[tuple[Any, ...]] = [(*lead, slice(whole)), (*lead, slice(whole, None), ..., slice(rest))]
+        for at in pieces:
             if to[at].size:
                 yield _together(to[at], source[at])
 

@@ -140,7 +140,9 @@ class DecidedLayer:
             if whole is not None:
                 calls = self.calls_for(p.batch, (whole.pitch, *whole.strides), out.strides)
             if calls is not None and calls.images == p.batch:
-                return LayerStage.of(p, self.tables, calls, self.group, d.parts, d.dot.zero if d.dot else 0, whole, x, out, w)
+                return LayerStage.of(
+                    p, self.tables, calls, self.group, d.parts, d.dot.zero if d.dot else 0, whole, x, out, w
+                )
         return None
 
     def calls_for_bands(self, count: int) -> Calls:
