@@ -10,7 +10,7 @@ import numpy as np
 
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
-from ...engine.copies import Copies, Move
+from ...engine.copies import Copies, Move, filling
 from ...engine.sequence import Round, Step, Steps, address_of
 from .dots import share_of
 from .packing import parts_by_place, room_for_bias, room_for_weights, values_by_place, with_scales
@@ -120,13 +120,12 @@ class LayerStage(NamedTuple):
 
     @property
     def moves(self) -> list[Move]:
-        """What copies all images, if they are copied together."""
+        """What copies all images, if they are copied together: into their padding, if that is part of the copy."""
         copy = self.copy
         if copy is None:
             return []
-        stops = (slice(None), slice(None), *(slice(None, None, step) for step in copy.step))
-        shape, strides = (self.problem.batch, *copy.shape), (copy.pitch, *copy.strides)
-        return turned(Move(shape, strides, self.x[stops].strides, copy.dtype, self.x.dtype, copy.offset))
+        seen = self.x[(slice(None), slice(None), *(slice(None, None, step) for step in copy.step))]
+        return turned(Move(seen.shape, (copy.pitch, *copy.strides), seen.strides, copy.dtype, seen.dtype, copy.offset))
 
     @property
     def clears(self) -> bool:
@@ -216,7 +215,7 @@ def _joined(
         at = first, 0 if offsets is None else first_sum * offsets.itemsize, address_of(stage.out) - address_of(out)
         shares = _shares(stage, stage.tables.places, at[0], at[1], kept)
         each, keep = stage.calls.behind(Round(copies.steps, sums=shares), Starts(image, *at))
-        rounds += each
+        rounds += [*_padding(stage, kept), *each]
         kept += [copies, keep]
         first, first_sum = first + count, first_sum + sum_count
     return LayersAtOnce(Steps(rounds, stages[0].calls.target, kept), room.nbytes, offsets, cleared, alike, images > 0)
@@ -273,7 +272,25 @@ def _image_copied(copies: Copies, stage: LayerStage, room: Array, x: Array) -> b
     moves = stage.moves
     last = room.nbytes - bytes_between(moves)
     source = X, address_of(stage.x) - address_of(x)
-    return not moves or add_turned(copies, moves, (WEIGHTS, 0), source, (WEIGHTS, last))
+    inside = (
+        sum(pair[0] * step for pair, step in zip(stage.copy.pads, stage.copy.strides[1:], strict=False))
+        if stage.copy
+        else 0
+    )
+    return not moves or add_turned(copies, moves, (WEIGHTS, inside), source, (WEIGHTS, last))
+
+
+def _padding(stage: LayerStage, keep: list[object]) -> list[Round]:
+    """Return what fills the room for a stage's images with what pads them, if that is part of their copy.
+
+    Raises
+    ------
+    EngineError
+        If a kernel cannot be compiled, after the engine's warning.
+    """
+    if stage.copy is None or not stage.copy.pads:
+        return []
+    return [Round(sums=[filling((WEIGHTS, 0), stage.copied, stage.copy.fill, keep)])]
 
 
 def _bias_copied(copies: Copies, stage: LayerStage, offsets: Array | None, some: slice, bias: Array | None) -> bool:
@@ -326,4 +343,4 @@ def _part_by_part(
     at = Starts((WEIGHTS, 0) if stage.copy else (X, 0), images)
     sizes = [one * parts.nbytes for one in blocks]
     rounds, keep = stage.calls.part_by_part(Round(before.steps), some, sizes, at)
-    return rounds, [*kept, keep], room.nbytes
+    return [*_padding(stage, kept), *rounds], [kept, keep], room.nbytes

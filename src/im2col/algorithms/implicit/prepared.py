@@ -131,7 +131,7 @@ class DecidedLayer:
         if w.dtype != d.parts.dtype and not converts(w.dtype, d.parts.dtype):
             return None
         origin = d.banded.origin if d.banded else d.strides
-        if x.strides != origin if whole is None else not _is_plain(whole, x, p.batch):
+        if x.strides != origin if whole is None else not _is_plain(whole, x, p):
             return None
         with importing:
             from .at_once import LayerStage  # it loads what copies are planned with
@@ -296,9 +296,10 @@ class PreparedLayer:
         return room
 
 
-def _is_plain(copy: Copy, x: NDArray[Any], batch: int) -> bool:
-    """Whether all images are copied together, and pixels are all that a copy holds."""
-    return (x.dtype == copy.dtype or converts(x.dtype, copy.dtype)) and not copy.padded and copy.images(batch) == batch
+def _is_plain(copy: Copy, x: NDArray[Any], problem: Problem) -> bool:
+    """Whether all images are copied together, and pixels are all that a copy holds, and what contributes nothing."""
+    held = x.dtype == copy.dtype or converts(x.dtype, copy.dtype)
+    return held and (not copy.padded or problem.pads_zeros) and copy.images(problem.batch) == problem.batch
 
 
 def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:
