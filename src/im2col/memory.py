@@ -36,7 +36,7 @@ NOTHING: Any = object()
 _numbers = itertools.count()
 _DEEPEST = 8
 """How deeply arguments may nest: a list that holds itself has no end."""
-_LONGEST = 1 << 11
+_LONGEST = 1 << 10
 """Elements of an array: a value for each channel, but not an image."""
 _EQUAL_ALIKE = {type(None), int, bool, str}
 """Whose equal values of one type are the same: 0.0 and -0.0 are not."""
