@@ -98,6 +98,20 @@ def test_the_third_call_is_right(
         assert None not in remembered
 
 
+@pytest.mark.parametrize("layout", ["channels first", "channels last"])
+@pytest.mark.parametrize(("x_dtype", "point"), [("int8", 0), ("int8", -128), ("uint8", 57)])
+@pytest.mark.parametrize("name", ["dense", "channels left over", "stem", "weights from afar", "a line"])
+def test_pixels_that_contribute_nothing(name: str, x_dtype: str, point: int, layout: str) -> None:
+    """Where bytes are multiplied as unsigned ones, they are no zeros: what they make of new weights is taken off."""
+    case = CASES[name] if layout == "channels first" else last(CASES[name])
+    case = replace(case, dtype=x_dtype)
+    for seed in range(3):
+        x, w, bias = arrays_of(case, 64, seed)
+        sums = shifted_sums(x, w, case.axes, case.window, x_zero_point=point, bias=bias)
+        result = conv(x, w, bias, x_zero_point=point, threads=1, **options_of(case))
+        np.testing.assert_array_equal(result, sums, strict=True)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("name", [name for name in CASES if "depthwise" in name])
 def test_planes_band_by_band(name: str, threads: int) -> None:

@@ -172,9 +172,8 @@ class BandedCopy(NamedTuple):
 
     def start(self, band: Band) -> int:
         """Return how many bytes of the whole copy lie before a band's."""
-        return (
-            band.groups[0] * self.group_channels * self.copy.strides[0] * self.planes + band.first * self.source.to[1]
-        )
+        planes = band.groups[0] * self.group_channels if self.planes else 0
+        return planes * self.copy.strides[0] + band.first * self.source.to[1]
 
     def _moves(self, band: Band, rows: int) -> list[Move]:
         """Return what copies so many rows of the groups of a band."""
