@@ -708,7 +708,7 @@ MUTATIONS = [
         "test_bytes_again.py",
     ),
     Mutation(
-        "engine/gather_kernels.py",
+        "engine/number_kernels.py",
         "min(first, run - lanes)",
         "first",
         "the last vector of a run of numbers passes its end",

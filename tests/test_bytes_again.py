@@ -75,8 +75,13 @@ def test_the_third_call_is_right(
 ) -> None:
     """With other numbers each time; plain sums, with a zero point, requantised; and what is remembered is one call."""
     monkeypatch.setattr(scratch, "empty", full_of_ones)
-    remembered, make = [], again._one_call
-    monkeypatch.setattr(again, "_one_call", lambda *given: remembered.append(make(*given)) or remembered[-1])
+    remembered, make = list[Any](), again._one_call
+
+    def recording(*given: Any) -> Any:
+        remembered.append(make(*given))
+        return remembered[-1]
+
+    monkeypatch.setattr(again, "_one_call", recording)
     case = CASES[name] if layout == "channels first" else last(CASES[name])
     case = replace(case, dtype=x_dtype)
     point = 57 if layout == "channels last" or most > 100 else 0
@@ -89,7 +94,7 @@ def test_the_third_call_is_right(
         scale = np.linspace(0.01, 0.02, len(w), dtype=np.float32)
         shape = [-1 if axis == "C" else 1 for axis in case.axes]
         scaled = np.rint(sums.astype(np.float32) * scale.reshape(shape)) + 3
-        factors = {"x_scale": 1, "w_scale": scale, "y_scale": np.float32(1), "y_zero_point": 3}
+        factors: dict[str, Any] = {"x_scale": 1, "w_scale": scale, "y_scale": np.float32(1), "y_zero_point": 3}
         info = np.iinfo(x_dtype)
         y = quantized_conv(x, w, bias, **factors, **given)
         np.testing.assert_array_equal(y, np.clip(scaled, info.min, info.max).astype(info.dtype), strict=True)

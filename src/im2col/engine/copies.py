@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .compiler import load, required
-from .gather_kernels import fill
 from .gather_plan import plan_conversion, plan_copy
+from .number_kernels import fill
 from .sequence import Step, address_of
 
 if TYPE_CHECKING:

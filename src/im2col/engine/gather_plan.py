@@ -21,13 +21,13 @@ from .gather_kernels import (
     OUTER_LOOPS,
     SHORT_RUN_BYTES,
     long_runs,
-    number_runs,
     planes,
     short_runs,
     spread_tiles,
     strided_runs,
     tiles,
 )
+from .number_kernels import number_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -134,7 +134,7 @@ def plan_conversion(
     shape, dst_strides, src_strides : tuple of int
         As for `plan_copy`.
     names : (str, str)
-        What the numbers are and what they become; see `gather_kernels.number_runs`.
+        What the numbers are and what they become; see `number_kernels.number_runs`.
     offset : int
         What is added to each.
     """
