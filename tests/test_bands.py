@@ -79,7 +79,9 @@ def test_bands_read_what_they_copy(threads: int) -> None:
         runs = layer.tables.runs
         assert layer.calls is not None
         assert layer.calls.room_bytes == layer.more_copied_bytes + copy.copy.nbytes, "what a plan says that it takes"
-        found = copy.bands(layer.tables.starts, [(0, run.rows) for run in runs], host().caches[1])
+        found = copy.bands(
+            layer.tables.starts, [(0, run.rows) for run in runs], (0, layer.tables.groups), host().caches[1]
+        )
         g, per = copy.view.geometry, copy.source.per
         for i, run in enumerate(runs):
             computed = [row for band in found for row in range(*band.rows[i])]

@@ -89,6 +89,6 @@ def test_the_order_of_axes_in_memory(layout: str, order: tuple[int, ...]) -> Non
 )
 def test_small_images_are_copied_together(nbytes: int, batch: int, expected: int) -> None:
     """As many as 256 KB hold in whole lines of the cache, but no more than there are, and one at least."""
-    copy = Copy((nbytes,), (1,), nbytes, np.dtype(np.uint8), False, 0, "", ())
+    copy = Copy((nbytes,), (1,), nbytes, np.dtype(np.uint8), (), 0, 0, "", (), np.dtype(np.uint8))
     assert copy.pitch % 64 == 0 <= copy.pitch - nbytes < 64
     assert copy.images(batch) == expected

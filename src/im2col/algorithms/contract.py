@@ -118,7 +118,11 @@ class Stage(Protocol):
     """A convolution that is a part of a call."""
 
     def with_others(
-        self, stages: Sequence[Any], arrays: Sequence[NDArray[Any]], bias: NDArray[Any] | None
+        self,
+        stages: Sequence[Any],
+        arrays: Sequence[NDArray[Any]],
+        bias: NDArray[Any] | None,
+        scales: NDArray[Any] | None = None,
     ) -> AtOnce | None:
         """Return the call of all stages, this one among them: ``run(out, x, w, bias)``; None where it is not one.
 
@@ -130,6 +134,8 @@ class Stage(Protocol):
             Image, result and weights of the call: what the stages' views are views of, and like those to come.
         bias : ndarray or None
             In the accumulator's dtype.
+        scales : ndarray or None
+            As for `Offer.prepare`, of the only stage; those of all calls to come.
         """
         ...
 

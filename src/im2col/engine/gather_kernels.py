@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 OUTER_LOOPS = 5
 """Loops of a kernel around its table: batch, two or three output axes, and a block of channels."""
 SHORT_RUN_BYTES = 64
-_SIGNATURE = f"*dst *src {' '.join(f'n{i}' for i in range(OUTER_LOOPS))} *steps runs *table length step across apart"
-_ARGUMENTS = len(_SIGNATURE.split())
+SIGNATURE = f"*dst *src {' '.join(f'n{i}' for i in range(OUTER_LOOPS))} *steps runs *table length step across apart"
+ARGUMENTS = len(SIGNATURE.split())
 _RUN_VECTOR_BYTES, _RUN_UNROLL = 32, 4
 """Of long runs: on large images this is 1.4 times as fast as one vector of 64 bytes at a time."""
 _UNROLLED_STEPS = (2,)
@@ -44,42 +44,42 @@ _UNROLLED_STEPS = (2,)
 @cache
 def short_runs(run: int) -> Kernel:
     """Return the kernel that copies runs of `run` bytes, a constant."""
-    return Kernel(f"copy_short_runs_{run}", _short_runs, (run,), _ARGUMENTS)
+    return Kernel(f"copy_short_runs_{run}", _short_runs, (run,), ARGUMENTS)
 
 
 @cache
 def long_runs() -> Kernel:
     """Return the kernel that copies runs of any number of bytes above `SHORT_RUN_BYTES`."""
-    return Kernel("copy_long_runs", _long_runs, (), _ARGUMENTS)
+    return Kernel("copy_long_runs", _long_runs, (), ARGUMENTS)
 
 
 def strided_runs(itemsize: int, step: int) -> Kernel:
     """Return the kernel that copies runs of elements of `itemsize` bytes from every `step` bytes of the source."""
     elements = next((u for u in _UNROLLED_STEPS if u * itemsize == step), 0)
     suffix = f"_by_{elements}" if elements else ""
-    return Kernel(f"copy_strided_runs_{itemsize}{suffix}", _strided_runs, (itemsize, elements), _ARGUMENTS)
+    return Kernel(f"copy_strided_runs_{itemsize}{suffix}", _strided_runs, (itemsize, elements), ARGUMENTS)
 
 
 @cache
 def tiles(itemsize: int, side: int) -> Kernel:
     """Return the kernel that transposes tiles of `side` × `side` elements of `itemsize` bytes in registers."""
-    return Kernel(f"copy_tiles_{itemsize}_{side}", _tiles, (itemsize, side, False), _ARGUMENTS)
+    return Kernel(f"copy_tiles_{itemsize}_{side}", _tiles, (itemsize, side, False), ARGUMENTS)
 
 
 @cache
 def planes(itemsize: int, side: int) -> Kernel:
     """Return the kernel that transposes such tiles, two side by side, all that a few planes have before the next."""
-    return Kernel(f"copy_planes_{itemsize}_{side}", _planes, (itemsize, side), _ARGUMENTS)
+    return Kernel(f"copy_planes_{itemsize}_{side}", _planes, (itemsize, side), ARGUMENTS)
 
 
 @cache
 def spread_tiles(itemsize: int, side: int) -> Kernel:
     """Return the kernel that transposes such tiles when their columns lie in the destination where a table says."""
-    return Kernel(f"copy_spread_tiles_{itemsize}_{side}", _tiles, (itemsize, side, True), _ARGUMENTS)
+    return Kernel(f"copy_spread_tiles_{itemsize}_{side}", _tiles, (itemsize, side, True), ARGUMENTS)
 
 
 @contextmanager
-def _nest(b: Builder) -> Iterator[tuple[Any, Any]]:
+def nest(b: Builder) -> Iterator[tuple[Any, Any]]:
     """Write the outer loops; yields the addresses at which the table's runs start in both arrays."""
     dst, src = b["*dst"], b["*src"]
     with ExitStack() as loops:
@@ -91,8 +91,8 @@ def _nest(b: Builder) -> Iterator[tuple[Any, Any]]:
 
 
 def _short_runs(name: str, _target: Target, run: int) -> str:
-    b = Builder(name, _SIGNATURE)
-    with _nest(b) as (dst, src):
+    b = Builder(name, SIGNATURE)
+    with nest(b) as (dst, src):
         last = b.sub(b["runs"], b.constant(1))
         with b.loop(last) as i:
             # The store is as wide as the next power of two; what it writes too much, the next run writes over.
@@ -112,10 +112,10 @@ def pieces(run: int) -> list[tuple[int, int]]:
 
 
 def _long_runs(name: str, target: Target) -> str:
-    b = Builder(name, _SIGNATURE)
+    b = Builder(name, SIGNATURE)
     width = min(target.vector_bytes, _RUN_VECTOR_BYTES)
     vector = b.byte_vector(width)
-    with _nest(b) as (dst, src), b.loop(b["runs"]) as i:
+    with nest(b) as (dst, src), b.loop(b["runs"]) as i:
         to, origin = b.at(dst, b.mul(i, b["length"])), b.at(src, b.entry(b["*table"], i))
         block = _RUN_UNROLL * width
         # Loop over the bytes of a run, many vectors at a time. The last ones overlap those before them instead of
@@ -136,9 +136,9 @@ def _copy_vectors(b: Builder, to: Any, origin: Any, places: list[Any], vector: A
 
 
 def _strided_runs(name: str, _target: Target, itemsize: int, elements: int) -> str:
-    b = Builder(name, _SIGNATURE)
+    b = Builder(name, SIGNATURE)
     step = b.constant(elements * itemsize) if elements else b["step"]
-    with _nest(b) as (dst, src), b.loop(b["runs"]) as i:
+    with nest(b) as (dst, src), b.loop(b["runs"]) as i:
         to, origin = b.at(dst, b.mul(i, b["length"])), b.at(src, b.entry(b["*table"], i))
         with b.loop(b.div(b["length"], itemsize)) as j:
             pixel = b.load(b.at(origin, b.mul(j, step)), b.integer(itemsize))
@@ -154,10 +154,10 @@ def _tiles(name: str, _target: Target, itemsize: int, side: int, spread: bool) -
     their offsets there. Both counts are at least a tile's side; a last tile that would pass the end overlaps the one
     before it.
     """
-    b = Builder(name, _SIGNATURE)
+    b = Builder(name, SIGNATURE)
     last_entry, last_across = b.sub(b["runs"], b.constant(side)), b.sub(b["across"], b.constant(side))
     # Two loops over tiles: along the source's contiguous axis (j), then along the destination's (i), in elements.
-    with _nest(b) as (dst, src), b.loop(b["across"], step=side) as far:
+    with nest(b) as (dst, src), b.loop(b["across"], step=side) as far:
         j = b.smaller(far, last_across)
         origin = b.at(src, b.mul(j, itemsize))
         if spread:
@@ -175,9 +175,9 @@ def _planes(name: str, _target: Target, itemsize: int, side: int) -> str:
     Lines of the source are read as they follow one another, by few planes at a time, which prefetchers notice; lines of
     the destination are filled whole, if they begin where its runs do.
     """
-    b = Builder(name, _SIGNATURE)
+    b = Builder(name, SIGNATURE)
     last_pair, last_across = b.sub(b["runs"], b.constant(2 * side)), b.sub(b["across"], b.constant(side))
-    with _nest(b) as (dst, src), b.loop(b["runs"], step=2 * side) as near:
+    with nest(b) as (dst, src), b.loop(b["runs"], step=2 * side) as near:
         first = b.smaller(near, last_pair)
         second = b.add(first, b.constant(side))
         with b.loop(b["across"], step=side) as far:

@@ -27,6 +27,7 @@ from .gather_kernels import (
     strided_runs,
     tiles,
 )
+from .number_kernels import number_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +46,8 @@ _STRIDED_RUN = 16
 """Elements from which an innermost axis is a run although the source steps; a shorter one goes into the table."""
 _TILE_BYTES = 32
 """Bytes of a tile's rows: wider vectors move no more bytes a cycle through shuffles on the machines measured."""
+_NUMBERS_BYTES, _CONVERTED_RUN = 64, 64
+"""Of numbers that are converted: what is written at a time, and the longest run, in numbers, with its own kernel."""
 _SMALLEST_TILE, _GREATEST_TILE = 4, 16
 _PLANE_BYTES = 64
 """Bytes from a run to the next from which each has lines of the caches to itself."""
@@ -115,6 +118,45 @@ def _planned(
     if innermost.n >= _STRIDED_RUN:
         return _runs(axes[:-1], _Inner(strided_runs(itemsize, innermost.src), innermost.n * itemsize, innermost.src))
     return _runs(axes, _Inner(short_runs(itemsize), itemsize))
+
+
+def plan_conversion(
+    shape: tuple[int, ...],
+    dst_strides: tuple[int, ...],
+    src_strides: tuple[int, ...],
+    names: tuple[str, str],
+    offset: int = 0,
+) -> tuple[Call, ...]:
+    """Return the kernel calls that write numbers as those of another dtype, which are quick where both have runs.
+
+    Parameters
+    ----------
+    shape, dst_strides, src_strides : tuple of int
+        As for `plan_copy`.
+    names : (str, str)
+        What the numbers are and what they become; see `number_kernels.number_runs`.
+    offset : int
+        What is added to each.
+    """
+    arguments = shape, dst_strides, src_strides, names, offset
+    return recalled((_conversion, arguments), partial(_conversion, *arguments))
+
+
+def _conversion(
+    shape: tuple[int, ...],
+    dst_strides: tuple[int, ...],
+    src_strides: tuple[int, ...],
+    names: tuple[str, str],
+    offset: int,
+) -> tuple[Call, ...]:
+    read, written = (int(name[1]) for name in names)
+    axes = [_Axis(*a) for a in zip(shape, dst_strides, src_strides, strict=True) if a[0] > 1]
+    axes = _merged(sorted(axes, key=lambda a: -a.dst))
+    runs = axes and (axes[-1].dst, axes[-1].src) == (written, read)
+    length = axes.pop().n if runs else 1
+    lanes = min(_NUMBERS_BYTES // written, 1 << length.bit_length() - 1)
+    kernel = number_runs(*names, offset, length if length <= _CONVERTED_RUN else 0, lanes)
+    return tuple(_calls(axes, [], (0, 0), _Inner(kernel, length * written)))
 
 
 class _Inner(NamedTuple):

@@ -213,6 +213,15 @@ class Numbers:
         # LLVM makes one instruction of the two where the CPU has it.
         return self._b.add(c, self._call(f"llvm.x86.{name}", c.type, operands))
 
+    def sum_of_bytes(self, a: Value) -> Value:
+        """Return the sum of the four signed bytes in each lane of a vector of 32-bit integers."""
+
+        def splat(number: int) -> Value:
+            return self._ir.Constant(a.type, [number] * a.type.count)
+
+        parts = [self._b.ashr(self._b.shl(a, splat(24 - 8 * i)), splat(24)) for i in range(4)]
+        return self._b.add(self._b.add(parts[0], parts[1]), self._b.add(parts[2], parts[3]))
+
     def _sums_of_two(self, a: Value, b: Value, kind: Value) -> Value:
         """Return a vector of 16-bit integers: two products each of unsigned bytes by signed ones, added and clipped."""
         name = {8: "ssse3.pmadd.ub.sw.128", 16: "avx2.pmadd.ub.sw"}[kind.count]
@@ -268,6 +277,27 @@ class Numbers:
         if narrow[1] == wide[1]:
             return value
         return self._b.sext(value, kind) if narrow[0] == "i" else self._b.zext(value, kind)
+
+    def converted(self, value: Value, source: str, to: str, kind: Value) -> Value:
+        """Return the bits of numbers called `source` as numbers called `to`, of type `kind`; no wider ones than those.
+
+        They are integers, or bfloat16s, ``b2``, which become float32s.
+        """
+        if source == "b2":
+            words = self._b.zext(value, self.vector(self.integer(4), kind.count))
+            return self._b.bitcast(self._b.shl(words, self.numbers(16, words.type)), kind)
+        words = self.grow(value, source, f"i{to[1]}", self.vector(self.integer(int(to[1])), kind.count))
+        if to[0] != "f":
+            return words
+        return (self._b.uitofp if source[0] == "u" else self._b.sitofp)(words, kind)
+
+    def moved_by(self, name: str, value: Value, offset: int) -> Value:
+        """Return numbers called `name` plus a constant; integers wrap."""
+        if offset == 0:
+            return value
+        bits = 8 * self.bytes_of(name)
+        wrapped = offset if name[0] == "f" else (offset + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
+        return self.sum(name, value, self.numbers(wrapped, value.type))
 
     def interleaved(self, vectors: list[Value], unit: int = 1) -> list[Value]:
         """Return as many vectors, side by side: the first `unit` lanes of each, then the next ones, and so on."""

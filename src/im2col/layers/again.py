@@ -9,6 +9,7 @@ import numpy as np
 from ..engine import compiler
 from ..engine.threads import resolve_threads
 from ..memory import NOTHING, keep, recall, told_apart
+from ..spec.quantization import are_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -78,8 +79,10 @@ def _kind(what: Hashable, x: Array, w: Array, bias: Any, out: Array | None, opti
     if plain is None or not (bias is None or type(bias) is np.ndarray):
         return None
     arrays = x.shape, x.strides, x.dtype, w.shape, w.strides, w.dtype
+    # Which instruction multiplies bytes depends on the weights' values.
+    small = x.dtype.itemsize == w.dtype.itemsize == 1 and are_small(w)
     given = bias is not None and (bias.shape, bias.strides, bias.dtype), out is not None and out.strides
-    return what, *arrays, *given, compiler.condition(), plain, *options
+    return what, *arrays, small, *given, compiler.condition(), plain, *options
 
 
 def _one_call(

@@ -11,6 +11,7 @@ from ..spec.arguments import word
 from ..spec.arrays import as_array, as_dtype
 from ..spec.problem import WORKSPACE_LIMIT, keywords, refuse_unknown
 from ..spec.quantization import check_bytes, factors, is_byte, zero_point
+from .again import run_once
 from .convolution import convolution
 from .operation import own_copy
 from .plan import Plan
@@ -167,9 +168,21 @@ def plan_quantized(
     return Plan(work.operation, work.weights, "plan_quantized")
 
 
-def _convolve(x: ArrayLike, w: ArrayLike, out: NDArray[Any] | None, **options: Any) -> NDArray[Any]:
+def _convolve(
+    x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, out: NDArray[Any] | None, **options: Any
+) -> NDArray[Any]:
+    for name in ("x_scale", "w_scale", "y_scale"):
+        if isinstance(options[name], np.floating):  # plain numbers are told apart from call to call
+            options[name] = options[name].item()
+    return run_once("quantized_conv", x, w, bias, out, options, _checked)
+
+
+def _checked(
+    _: str, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, options: dict[str, Any]
+) -> tuple[Work, tuple[NDArray[Any]]]:
+    """Return a quantised convolution with its weights, and its image."""
     image = as_array("x", x)
-    return _work(image.shape, image.dtype, as_array("w", w), **options).run((image,), out)
+    return _work(image.shape, image.dtype, as_array("w", w), bias, **options), (image,)
 
 
 def _work(

@@ -76,12 +76,12 @@ class Convolution(_OneStage):
 
     def one_call(self, arrays: Sequence[Array], weights: Weights, out: Array) -> AtOnce | None:
         """Return `prepare` and `run` as one call of the engine, for arrays like these; None where it is not."""
-        (x,), (w, bias, _), p, offer = arrays, weights, self.problem, self.choices[0].offer
+        (x,), (w, bias, scales), p, offer = arrays, weights, self.problem, self.choices[0].offer
         if offer.stage is None or w is None or p.kernel_rank is not None:  # other weights may be of another rank
             return None
         view = p.layout.to_canonical
         stage = offer.stage(view(x), view(out), w.reshape(p.groups, p.filters // p.groups, *w.shape[1:], copy=False))
-        return None if stage is None else stage.with_others([stage], (x, out, w), bias)
+        return None if stage is None else stage.with_others([stage], (x, out, w), bias, scales)
 
     @property
     def bytes_moved(self) -> int:

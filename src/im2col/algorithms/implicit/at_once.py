@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ...engine import gather, scratch
-from ...engine.compiler import EngineError
-from ...engine.copies import Copies
-from ...engine.sequence import Round, Steps, address_of
-from .packing import room_for_bias, room_for_weights, values_by_place, weights_by_place
+from ...engine.compiler import EngineError, required
+from ...engine.copies import Copies, Move, filling
+from ...engine.sequence import Round, Step, Steps, address_of
+from .dots import share_of
+from .packing import parts_by_place, room_for_bias, room_for_weights, values_by_place, with_scales
+from .turned import add_turned, bytes_between, turned
 from .view import LINE
 from .work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, WEIGHTS, Starts, X, one_task
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...spec.problem import Problem
+    from .packing import PackedAt, Parts
     from .tables import Tables
     from .view import Copy, GroupShape
     from .work import Calls
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 _CLEARED = 64 << 10
 """Bytes of packed weights up to which all of them are cleared for the sake of blocks that filters do not fill."""
 
+_SHARED = 8
+"""Filters whose weights are summed together, at most."""
+_BYTE = np.dtype(np.uint8)
 _PARTS = 2
 """How many times what is packed at a time fits into the second level of cache."""
 
@@ -41,10 +47,12 @@ class LayersAtOnce:
     Parameters
     ----------
     steps : Steps
-    weights, offsets : ndarray
-        Like those that are packed.
+    nbytes : int
+        Of the room for weights, and for what is copied before.
+    offsets : ndarray or None
+        What the packed bias is before the given one is written into it; None where kernels read none.
     cleared : bool
-        Whether some filters of a block are not there, and stand as zeros.
+        Whether some filters or channels of a block are not there, and stand as zeros.
     any_threads : bool
         Whether the number of threads makes no difference.
     lines : bool
@@ -52,24 +60,23 @@ class LayersAtOnce:
     """
 
     def __init__(
-        self, steps: Steps, weights: Array, offsets: Array, cleared: bool, any_threads: bool, lines: bool = False
+        self, steps: Steps, nbytes: int, offsets: Array | None, cleared: bool, any_threads: bool, lines: bool = False
     ) -> None:
-        self._run, self._steps, self._lines = steps.run_ids, steps, lines
-        self._weights, self._dtype, self._offsets, self._sums = len(weights), weights.dtype, len(offsets), offsets.dtype
-        self._weights += LINE // weights.itemsize * lines
-        self._room = np.zeros if cleared else np.empty if weights.nbytes < _CLEARED else scratch.empty
+        self._run, self._steps, self._lines, self._offsets = steps.run_ids, steps, lines, offsets
+        self._nbytes = nbytes + LINE * lines
+        self._room = np.zeros if cleared else np.empty if nbytes < _CLEARED else scratch.empty
         self.any_threads = any_threads
 
     def __call__(self, out: Array, x: Array, w: Array, bias: Array | None = None) -> None:
         """Overwrite `out`."""
-        weights = self._room(self._weights, self._dtype)
+        room = self._room(self._nbytes, _BYTE)
         if self._lines:
-            weights = weights[-address_of(weights) % LINE // self._dtype.itemsize :]
-        if bias is None:
-            self._run(id(weights), id(weights), id(w), id(w), id(x), id(out))
+            room = room[-address_of(room) % LINE :]
+        if self._offsets is None:
+            self._run(id(room), id(room), id(w), id(w), id(x), id(out))
         else:
-            offsets = np.zeros(self._offsets, self._sums)
-            self._run(id(weights), id(offsets), id(w), id(bias), id(x), id(out))
+            offsets = self._offsets.copy()
+            self._run(id(room), id(offsets), id(w), id(w if bias is None else bias), id(x), id(out))
 
 
 class LayerStage(NamedTuple):
@@ -86,7 +93,11 @@ class LayerStage(NamedTuple):
     x, out : ndarray
         Of the stage: views of the call's arrays.
     filters : ndarray, (groups, filters, channels, *kernel)
-        A view of the call's weights, as they are packed.
+        A view of the call's weights.
+    packed : Parts
+        What weights are packed as.
+    zero : int
+        The pixel that contributes nothing, whose share is taken off the bias.
     copy : Copy or None
         Of all images, that are read in their place, unless the calls make copies band by band.
     """
@@ -98,6 +109,8 @@ class LayerStage(NamedTuple):
     x: Array
     out: Array
     filters: Array
+    packed: Parts
+    zero: int = 0
     copy: Copy | None = None
 
     @property
@@ -105,9 +118,33 @@ class LayerStage(NamedTuple):
         """Bytes of the copy of all images, or of a band."""
         return self.copy.pitch * self.problem.batch if self.copy else self.calls.room_bytes
 
+    @property
+    def moves(self) -> list[Move]:
+        """What copies all images, if they are copied together: into their padding, if that is part of the copy."""
+        copy = self.copy
+        if copy is None:
+            return []
+        seen = self.x[(slice(None), slice(None), *(slice(None, None, step) for step in copy.step))]
+        return turned(Move(seen.shape, (copy.pitch, *copy.strides), seen.strides, copy.dtype, seen.dtype, copy.offset))
+
+    @property
+    def clears(self) -> bool:
+        """Whether some filters of a block are not there, or some channels of a lane, and stand as zeros."""
+        return bool(self.filters.shape[2] % self.packed.number) or any(
+            each.packed[-1] > each.split[2] for each in self.tables.places
+        )
+
     @classmethod
     def of(
-        cls, problem: Problem, tables: Tables, calls: Calls, group: GroupShape, copy: Copy | None, *views: Array
+        cls,
+        problem: Problem,
+        tables: Tables,
+        calls: Calls,
+        group: GroupShape,
+        packed: Parts,
+        zero: int,
+        copy: Copy | None,
+        *views: Array,
     ) -> Self | None:
         """Return the stage of views of image, result and weights, (groups, filters of a group, channels, *kernel).
 
@@ -115,60 +152,73 @@ class LayerStage(NamedTuple):
         """
         x, out, w = views
         with suppress(ValueError):
-            filters = w.reshape(group.groups, group.filters, group.channels, *w.shape[3:], copy=False)
-            return cls(problem, tables, calls, group, x, out, filters, copy) if len(calls.tasks) == 1 else None
+            filters = w.reshape(group.groups, group.filters, *w.shape[2:], copy=False)
+            if len(calls.tasks) == 1:
+                return cls(problem, tables, calls, group, x, out, filters, packed, zero, copy)
         return None
 
     def with_others(
-        self, stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array | None
+        self,
+        stages: Sequence[LayerStage],
+        arrays: Sequence[Array],
+        bias: Array | None,
+        scales: NDArray[np.float32] | None = None,
     ) -> LayersAtOnce | None:
         """Return the call of all stages, this one among them, or None where it is not one; see `contract.Stage`."""
         with suppress(EngineError):
-            return _joined(stages, arrays, bias)
+            return _joined(stages, arrays, bias, scales)
         return None
 
 
-def _joined(stages: Sequence[LayerStage], arrays: Sequence[Array], bias: Array | None) -> LayersAtOnce | None:
+def _joined(
+    stages: Sequence[LayerStage],
+    arrays: Sequence[Array],
+    bias: Array | None,
+    scales: NDArray[np.float32] | None,
+) -> LayersAtOnce | None:
     x, out, w = arrays
-    counts = [room_for_weights(stage.tables.places) for stage in stages]
-    images = max(stage.copied for stage in stages) // w.itemsize  # stages come one after another
-    room = np.empty(images + sum(counts), w.dtype)  # the copy of an image before them
-    weights = room[images:]
+    counts = [room_for_weights(stage.tables.places) * stage.packed.nbytes for stage in stages]
+    images = max(stage.copied for stage in stages)  # stages come one after another
+    as_given = max(count // stage.packed.dtype.itemsize for count, stage in zip(counts, stages, strict=True))
+    as_given *= w.itemsize * (w.dtype != stages[0].packed.dtype)
+    last = max(as_given, *(bytes_between(stage.moves) for stage in stages))
+    room = np.empty(images + sum(counts) + last, np.uint8)  # the copy of an image first
     threads = max(stage.calls.threads for stage in stages)
     if gather.worthy_threads(room.nbytes, threads) > 1:
         return None
     alike = all(one_task(stage.problem.flops) for stage in stages) and gather.worthy_threads(room.nbytes, 2) == 1
-    cleared = any(each.packed[-1] > each.split[2] for stage in stages for each in stage.tables.places)
-    if cleared and weights.nbytes >= _CLEARED:
+    cleared = any(stage.clears for stage in stages)
+    if cleared and sum(counts) >= _CLEARED:
         return None
-    sums = [room_for_bias(stage.tables.places) if bias is not None else 0 for stage in stages]
-    offsets = np.empty(sum(sums), w.dtype if bias is None else bias.dtype)
-    if len(stages) == 1 and not cleared and _outweighs(stages[0], weights.nbytes):
+    adds = bias is not None or scales is not None or any(stage.zero for stage in stages)
+    sums = [room_for_bias(stage.tables.places) * adds for stage in stages]
+    offsets = None
+    if adds:  # where there are scales, there is one stage
+        nothing = np.zeros(sum(sums), stages[0].problem.accumulator)
+        offsets = with_scales(stages[0].tables.places, stages[0].group, nothing, scales)
+    if len(stages) == 1 and not cleared and _outweighs(stages[0], sum(counts)):
         found = _part_by_part(stages[0], images, offsets, (x, w, bias))
         if found is None:
             return None
-        rounds, keep, count = found
-        return LayersAtOnce(
-            Steps(rounds, stages[0].calls.target, keep), room[:count], offsets, cleared, alike, images > 0
-        )
+        rounds, keep, nbytes = found
+        return LayersAtOnce(Steps(rounds, stages[0].calls.target, keep), nbytes, offsets, cleared, alike, images > 0)
     before = Copies()  # a result may lie where the bias does, so all stages' come first
-    rounds, first, first_sum = [Round(before.steps)], 0, 0
+    rounds, first, first_sum = [Round(before.steps)], images, 0
     kept: list[object] = [before]
     for stage, count, sum_count in zip(stages, counts, sums, strict=True):
         copies = Copies()
-        packed, values = weights[first : first + count], offsets[first_sum : first_sum + sum_count]
-        made = _bias_copied(before, stage, offsets, values, bias)
-        for _, to, source in weights_by_place(stage.tables.places, packed, _read(stage)):
-            made = copies.add((WEIGHTS, room, to), (GIVEN_WEIGHTS, w, source)) and made
+        made = _bias_copied(before, stage, offsets, slice(first_sum, first_sum + sum_count), bias)
+        made = _weights_packed(copies, stage, stage.tables.places, room, first, w) and made
         if not (_image_copied(copies, stage, room, x) and made):
             return None
         image = (WEIGHTS, 0) if stage.copy else (X, address_of(stage.x) - address_of(x))
-        at = (images + first) * w.itemsize, first_sum * offsets.itemsize, address_of(stage.out) - address_of(out)
-        each, keep = stage.calls.behind(copies, Starts(image, *at))
-        rounds += each
-        kept.append(keep)
+        at = first, 0 if offsets is None else first_sum * offsets.itemsize, address_of(stage.out) - address_of(out)
+        shares = _shares(stage, stage.tables.places, at[0], at[1], kept)
+        each, keep = stage.calls.behind(Round(copies.steps, sums=shares), Starts(image, *at))
+        rounds += [*_padding(stage, kept), *each]
+        kept += [copies, keep]
         first, first_sum = first + count, first_sum + sum_count
-    return LayersAtOnce(Steps(rounds, stages[0].calls.target, kept), room, offsets, cleared, alike, images > 0)
+    return LayersAtOnce(Steps(rounds, stages[0].calls.target, kept), room.nbytes, offsets, cleared, alike, images > 0)
 
 
 def _read(stage: LayerStage) -> Array:
@@ -176,22 +226,78 @@ def _read(stage: LayerStage) -> Array:
     return np.flip(stage.filters, tuple(range(3, stage.filters.ndim))) if stage.problem.flip else stage.filters
 
 
+def _weights_packed(
+    copies: Copies, stage: LayerStage, places: list[PackedAt], room: Array, first: int, w: Array
+) -> bool:
+    """Add the copies that pack some of a stage's weights from a byte of a room on; return whether the engine does.
+
+    Those of another dtype are packed as they are to the room's end, and then converted one after another.
+    """
+    parts = stage.packed
+    count = room_for_weights(places) * parts.number
+    to = room[first : first + count * parts.dtype.itemsize].view(parts.dtype)
+    as_given = to if w.dtype == parts.dtype else room[len(room) - count * w.itemsize :].view(w.dtype)
+    made = True
+    for part, source in parts_by_place(places, as_given, _read(stage), parts.number):
+        made = copies.add((WEIGHTS, room, part), (GIVEN_WEIGHTS, w, source), scattered=parts.number > 1) and made
+    return made and (as_given is to or copies.add((WEIGHTS, room, to), (WEIGHTS, room, as_given)))
+
+
+def _shares(stage: LayerStage, places: list[PackedAt], weights: int, bias: int, keep: list[object]) -> list[Step]:
+    """Return what takes the share of pixels that are the zero off the bias, both packed from a byte on, if it is any.
+
+    Raises
+    ------
+    EngineError
+        If a kernel cannot be compiled, after the engine's warning.
+    """
+    if not stage.zero:
+        return []
+    steps = []
+    for place in places:
+        groups, blocks, *taps, filters = place.packed
+        job = np.array([groups * blocks, math.prod(taps), filters], np.int64)
+        kernel = required(share_of(stage.zero, math.gcd(filters, _SHARED)))
+        steps.append(Step(kernel, ((BIAS, bias + place.bias_at), (WEIGHTS, weights)), (job.ctypes.data,)))
+        weights += math.prod(place.packed) * stage.packed.nbytes
+        keep.append(job)
+    return steps
+
+
 def _image_copied(copies: Copies, stage: LayerStage, room: Array, x: Array) -> bool:
-    """Add the copies of a stage's images to where a room begins, if there are any; return whether the engine does."""
-    copy = stage.copy
-    if copy is None:
-        return True
-    shape, strides = (stage.problem.batch, *copy.shape), (copy.pitch, *copy.strides)
-    to = np.lib.stride_tricks.as_strided(room, shape, strides)
-    stops = (slice(None), slice(None), *(slice(None, None, step) for step in copy.step))
-    return copies.add((WEIGHTS, room, to), (X, x, stage.x[stops]))
+    """Add the copies of a stage's images to where a room begins, if there are any; return whether the engine does.
+
+    What is turned before it is converted is turned to the room's end.
+    """
+    moves = stage.moves
+    last = room.nbytes - bytes_between(moves)
+    source = X, address_of(stage.x) - address_of(x)
+    inside = (
+        sum(pair[0] * step for pair, step in zip(stage.copy.pads, stage.copy.strides[1:], strict=False))
+        if stage.copy
+        else 0
+    )
+    return not moves or add_turned(copies, moves, (WEIGHTS, inside), source, (WEIGHTS, last))
 
 
-def _bias_copied(copies: Copies, stage: LayerStage, offsets: Array, values: Array, bias: Array | None) -> bool:
+def _padding(stage: LayerStage, keep: list[object]) -> list[Round]:
+    """Return what fills the room for a stage's images with what pads them, if that is part of their copy.
+
+    Raises
+    ------
+    EngineError
+        If a kernel cannot be compiled, after the engine's warning.
+    """
+    if stage.copy is None or not stage.copy.pads:
+        return []
+    return [Round(sums=[filling((WEIGHTS, 0), stage.copied, stage.copy.fill, keep)])]
+
+
+def _bias_copied(copies: Copies, stage: LayerStage, offsets: Array | None, some: slice, bias: Array | None) -> bool:
     """Add the copies that pack a bias, if there is one, and return whether the engine makes them."""
-    if bias is None:
+    if bias is None or offsets is None:
         return True
-    every = values_by_place(stage.tables.places, stage.group, values, bias)
+    every = values_by_place(stage.tables.places, stage.group, offsets[some], bias)
     return all(copies.add((BIAS, offsets, to), (GIVEN_BIAS, bias, source)) for to, source in every)
 
 
@@ -199,28 +305,42 @@ def _outweighs(stage: LayerStage, weights: int) -> bool:
     """Whether so many bytes of weights outweigh the image, which is read again for each part of them."""
     p = stage.problem
     image = stage.copied or p.batch * p.channels * math.prod(p.geometry.spatial_shape) * p.x_dtype.itemsize
-    return stage.group.groups == 1 and image <= stage.calls.target.caches[1] < weights
+    return stage.group.groups == 1 and image <= stage.calls.target.caches[1] < weights and not stage.calls.room_bytes
 
 
 def _part_by_part(
-    stage: LayerStage, images: int, offsets: Array, arrays: tuple[Array, Array, Array | None]
+    stage: LayerStage, images: int, offsets: Array | None, arrays: tuple[Array, Array, Array | None]
 ) -> tuple[list[Round], object, int] | None:
     """Return the rounds that pack some blocks just before they are used, what they need, and how large the room is."""
     x, w, bias = arrays
-    room = np.empty(images + room_for_weights(stage.tables.places), w.dtype)
-    before, parts, sizes, largest, number = Copies(), [], [], 0, 0
-    made = [_bias_copied(before, stage, offsets, offsets, bias), _image_copied(before, stage, room, x)]
-    for _, to, source in weights_by_place(stage.tables.places, room[images:], _read(stage)):
-        nbytes = to[0, 0].nbytes
-        sizes.append(nbytes)
-        most = max(1, stage.calls.target.caches[1] // _PARTS // nbytes)
-        for first in range(0, to.shape[1], most):
-            blocks = source[0, first : first + most]
-            packed, copies = room[images : images + blocks.size].reshape(blocks.shape), Copies()
-            made.append(copies.add((WEIGHTS, room, packed), (GIVEN_WEIGHTS, w, blocks)))
-            parts.append((number, number + len(blocks), copies))
-            number, largest = number + len(blocks), max(largest, packed.nbytes)
+    parts, number = stage.packed, 0
+    most = stage.calls.target.caches[1] // _PARTS
+    blocks = [math.prod(each.packed[2:]) for each in stage.tables.places]  # weights of each
+    largest = max(
+        min(each.packed[1], max(1, most // (one * parts.nbytes))) * one
+        for each, one in zip(stage.tables.places, blocks, strict=True)
+    )
+    as_given = largest * parts.number * w.itemsize * (w.dtype != parts.dtype)
+    room = np.empty(images + largest * parts.nbytes + max(as_given, bytes_between(stage.moves)), np.uint8)
+    before, some = Copies(), []
+    kept: list[object] = [before]
+    made = [
+        _bias_copied(before, stage, offsets, slice(room_for_bias(stage.tables.places)), bias),
+        _image_copied(before, stage, room, x),
+    ]
+    for place, one in zip(stage.tables.places, blocks, strict=True):
+        step = max(1, most // (one * parts.nbytes))
+        for first in range(0, place.packed[1], step):
+            copies, count = Copies(), min(step, place.packed[1] - first)
+            these = [place.of_blocks(first, count, stage.problem.accumulator.itemsize)]
+            made.append(_weights_packed(copies, stage, these, room, images, w))
+            shares = _shares(stage, these, images, 0, kept)
+            some.append((number, number + count, Round(copies.steps, sums=shares)))
+            kept.append(copies)
+            number += count
     if not all(made):
         return None
-    at = Starts((WEIGHTS, 0) if stage.copy else (X, 0), images * w.itemsize)
-    return *stage.calls.part_by_part(before, parts, sizes, at), images + largest // w.itemsize
+    at = Starts((WEIGHTS, 0) if stage.copy else (X, 0), images)
+    sizes = [one * parts.nbytes for one in blocks]
+    rounds, keep = stage.calls.part_by_part(Round(before.steps), some, sizes, at)
+    return [*_padding(stage, kept), *rounds], [kept, keep], room.nbytes

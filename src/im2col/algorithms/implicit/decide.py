@@ -12,8 +12,8 @@ from ...spec.geometry import Geometry
 from ...spec.strides import dense_strides
 from .bands import BandedCopy
 from .dots import dot_of
-from .numbers import kernel_dtype, stored_as
-from .packing import packed_at
+from .numbers import converts, kernel_dtype, stored_as
+from .packing import Parts, packed_at
 from .tables import Tables
 from .tiles.channel_lanes import ChannelShape
 from .tiles.epilogue import Epilogue
@@ -115,6 +115,18 @@ class Decision(NamedTuple):
         return self.dot is None and self.dtype.itemsize == 1
 
     @property
+    def kinds(self) -> tuple[Any, ...]:
+        """The kinds of tiles that read pixels as this one does."""
+        if self.widened:
+            return (WindowShape,)  # others do not widen bytes
+        return (PositionShape,) if self.dtype.kind == "f" != self.epilogue.accumulator[0] else KINDS
+
+    @property
+    def parts(self) -> Parts:
+        """What a packed weight is."""
+        return Parts(1, self.packed_dtype) if self.dot is None else Parts(self.dot.channels, self.dot.weights)
+
+    @property
     def packed_group(self) -> GroupShape:
         """Groups, channels and filters as they are packed."""
         return self.tile.shape.as_packed(self.group)
@@ -129,11 +141,11 @@ class Decision(NamedTuple):
     def banded(self) -> BandedCopy | None:
         """The copy of a dense image that is made band by band, if there is one."""
         shape = self.tile.shape
-        if self.copy is None or self.copy.origin is None or not isinstance(shape, FilterShape):
+        if self.copy is None or self.copy.origin is None or not isinstance(shape, FilterShape | PositionShape):
             return None
-        if shape.far(self._tiling(self.view)) is not None:  # their turns share weights among larger bands
-            return None
-        return BandedCopy(self.view, self.copy, self.copy.origin)
+        if isinstance(shape, FilterShape) and shape.far(self._tiling(self.view)) is not None:
+            return None  # their turns share weights among larger bands
+        return BandedCopy(self.view, self.copy, self.group.groups, self.copy.origin)
 
     def view_for(self, strides: tuple[int, ...], out_strides: tuple[int, ...]) -> View | None:
         """Return the view of arrays of other strides, or None where the tile cannot walk them."""
@@ -197,12 +209,16 @@ def decide(problem: Problem, target: Target) -> Decision:
 
 
 class _Way(NamedTuple):
-    """A way to read pixels: as numbers of the sums' dtype, several at a time for a dot product, or bytes one by one."""
+    """A way to read pixels: as numbers of the sums' dtype, several at a time for a dot product, or bytes one by one.
+
+    Or as float32s that bytes become, plane by plane, where sums of their products are exact.
+    """
 
     dtype: np.dtype[Any]
     dot: Dot | None
     offset: int
     widened: bool = False
+    planes: bool = False
 
     @property
     def packed_dtype(self) -> np.dtype[Any]:
@@ -211,7 +227,8 @@ class _Way(NamedTuple):
 
     def padded(self, problem: Problem) -> bool:
         """Whether padding has to be part of a copy, as taps there do contribute something."""
-        return problem.geometry.is_padded and (not problem.pads_zeros or bool(self.dot and self.dot.zero))
+        pads = self.planes or not problem.pads_zeros or bool(self.dot and self.dot.zero)
+        return problem.geometry.is_padded and pads
 
     def maps(self, problem: Problem) -> bool:
         """Whether all padding but that of zeros is of the image's own pixels."""
@@ -232,7 +249,10 @@ def candidates(problem: Problem, target: Target, kinds: Sequence[Any] | None = N
     dot = dot_of(problem, target) if problem.x_dtype.itemsize <= 2 else None
     found += _read_as(problem, target, _Way(dot.dtype, dot, dot.offset), kinds) if dot else []
     if _widens(problem):
-        found += _read_as(problem, target, _Way(problem.x_dtype, None, -problem.x_zero_point, widened=True), kinds)
+        point = -problem.x_zero_point
+        found += _read_as(problem, target, _Way(problem.x_dtype, None, point, widened=True), kinds)
+        if problem.groups > 1 and PositionShape in kinds:
+            found += _read_as(problem, target, _Way(np.dtype(np.float32), None, point, planes=True), (PositionShape,))
     return found
 
 
@@ -241,7 +261,7 @@ def every_tile(ways: Sequence[tuple[Decision, float]]) -> list[tuple[Decision, f
     found = []
     for best, cycles in ways:
         view, group, target, dot = best.view, best.group, best.target, best.dot and best.dot.name
-        for kind in KINDS if view.size > 1 else (WindowShape,):
+        for kind in best.kinds:
             for tile in kind.candidates(view, group, target, dot):
                 own = tile.cycles(view, group, target)
                 found.append((best._replace(tile=BestTile(tile, own)), cycles - best.tile.cycles + own))
@@ -289,7 +309,7 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
     whole = dot is None or problem.channels % dot.channels == 0
     mapped = padded and way.maps(problem)
     x_shape = (problem.batch, problem.channels, *g.spatial_shape)
-    x_strides = problem.strides or without(absent, dense_strides(order, x_shape, size))
+    x_strides = problem.strides or without(absent, dense_strides(order, x_shape, problem.x_dtype.itemsize))
     if not converted and whole and (mapped or not padded):
         found.append(decision(None, g, x_strides, problem.padding_modes))
     if way.widened:
@@ -304,15 +324,23 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
     why = "converted" * converted or "padded" * padded or "in whole lanes" * (not whole) or "its stops alone" * apart
     own = tuple(axis - 1 for axis in order if axis)
     last = (*range(1, len(shape)), 0)
-    in_place = any(found)
-    for axes in {own, last} if (apart or padded or not in_place) and dot is None else {last}:
+    in_place, pads, fill = any(found), g.padding if padded else (), dot.zero if dot else 0
+    if way.planes and (
+        apart or own == last or problem.group_channels * math.prod(shape[1:]) * size > target.caches[1] // 2
+    ):
+        return []
+    orders = {own, last} if (apart or padded or not in_place) and dot is None else {last}
+    for axes in {own} if way.planes else orders:
         turned = axes != own
         strides = pitched(axes, room, size)
         nbytes = max(s * n for s, n in zip(strides, room, strict=True))
         reason = f"{why} and channels last" if turned and why else why or "channels last"
-        moved_alone = not converted and not padded and whole and axes == last and problem.channels > 1
+        plain = way.planes if axes != last else not padded or bool(dot and problem.pads_zeros)
+        filled = whole or bool(dot and dot.dtype.kind in "iu")  # what stands for missing channels has weights of 0
+        moved_alone = plain and filled and problem.channels > 1
+        moved_alone = moved_alone and (not converted or converts(problem.x_dtype, way.dtype))
         origin = x_strides if moved_alone else None
-        copy = Copy(shape, strides, nbytes, way.dtype, padded, way.offset, reason, step, origin)
+        copy = Copy(shape, strides, nbytes, way.dtype, pads, fill, way.offset, reason, step, problem.x_dtype, origin)
         candidate = decision(copy, geometry, (0, *strides))
         if candidate is not None:
             made, cycles = candidate

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...engine import gather, scratch
+from ...engine.compiler import Kernel
+from ...importing import importing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +44,11 @@ class Dot(NamedTuple):
     dtype: np.dtype[Any]
     offset: int = 0
     zero: int = 0
+
+    @property
+    def weights(self) -> np.dtype[Any]:
+        """Of the weights as the instruction multiplies them."""
+        return np.dtype(np.int8) if self.dtype == np.uint8 else self.dtype
 
 
 def dot_of(problem: Problem, target: Target) -> Dot | None:
@@ -86,7 +93,7 @@ def interleaved(w: NDArray[Any], dot: Dot, threads: int) -> NDArray[Any]:
         pairs = w.reshape(filters, channels // dot.channels, dot.channels, *kernel, copy=False)
         return np.moveaxis(pairs, 2, -1)
     blocks = -(-channels // dot.channels)
-    narrow = np.dtype(np.int8) if dot.dtype == np.uint8 else dot.dtype
+    narrow = dot.weights
     last = w.transpose(0, *range(2, w.ndim), 1)
     if w.dtype == narrow and channels % dot.channels == 0 and last.strides[-1] == w.itemsize:
         return _channels_second(last.view(np.int32))
@@ -117,3 +124,34 @@ def corrected(bias: NDArray[Any] | None, w: NDArray[Any], dot: Dot, dtype: np.dt
     share = w.reshape(len(w), -1).sum(axis=1, dtype=np.int32) * np.int32(-dot.zero)
     total: NDArray[Any] = share if bias is None else share + bias
     return total.astype(dtype)
+
+
+def share_of(zero: int, lanes: int) -> Kernel:
+    """Return the kernel that takes off a packed bias what packed filters of bytes make of pixels that are `zero`.
+
+    It is a step that sums: bias, packed weights, and a job, which has `SHARE_JOB`'s words.
+    """
+    return Kernel("share_of_zero", _share_of, (zero, lanes), 3)
+
+
+SHARE_JOB = ["blocks", "taps", "filters"]
+"""How many; `filters` are those of a block, as packed."""
+
+
+def _share_of(name: str, _target: Target, zero: int, lanes: int) -> str:
+    with importing:
+        from ...engine.builder import Builder  # a kernel that is kept is not written again
+
+    b = Builder(name, "*bias *weights *job")
+    blocks, taps, filters = (b.entry(b["*job"], b.constant(i)) for i in range(len(SHARE_JOB)))
+    kind = b.vector(b.integer(4), lanes)
+    with b.loop(blocks) as block, b.loop(filters, step=lanes) as first:
+        here = b.mul(b.add(b.mul(block, filters), first), 4)
+        start = b.at(b["*weights"], b.mul(b.add(b.mul(b.mul(block, taps), filters), first), 4))
+        with b.accumulate(b.constant(0), taps, [b.zero(kind)]) as state:
+            weights = b.load(b.at(start, b.mul(b.mul(state.index, filters), 4)), kind)
+            state.values[:] = [b.sum("i4", state.values[0], b.sum_of_bytes(weights))]
+        at = b.at(b["*bias"], here)
+        share = b.multiply_add(state.values[0], b.numbers(-zero, kind), b.load(at, kind), fused=False)
+        b.store(share, at)
+    return b.finish()

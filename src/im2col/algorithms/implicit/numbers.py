@@ -34,6 +34,21 @@ def stored_as(problem: Problem, target: Target) -> str | None:
     return "b2" if is_registered(dtype) and dtype.name == "bfloat16" else None
 
 
+def converts(given: np.dtype[Any], to: np.dtype[Any]) -> bool:
+    """Return whether the engine's copies turn numbers of a dtype into those of another one, which is not narrower.
+
+    Examples
+    --------
+    >>> byte, short, single = map(np.dtype, (np.uint8, np.int16, np.float32))
+    >>> converts(byte, short), converts(byte, single), converts(single, short)
+    (True, True, False)
+    """
+    if is_registered(given):
+        return given.name == "bfloat16" and to == np.float32
+    wide = to.kind in "iu" and to.itemsize >= given.itemsize
+    return given.kind in "biu" and given.itemsize <= 2 and given.isnative and (wide or to == np.float32)
+
+
 def impossible(problem: Problem) -> str | None:
     """Return why no CPU has kernels for a problem, or None."""
     if 0 in (problem.batch, problem.filters, problem.channels, *problem.geometry.spatial_shape):

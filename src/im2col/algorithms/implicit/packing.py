@@ -70,6 +70,15 @@ class PackedAt(NamedTuple):
     weights_at: int
     bias_at: int
 
+    def of_blocks(self, first: int, number: int, size: int) -> PackedAt:
+        """Return the same of some of the blocks of the only group alone; `size` is that of a number of the bias."""
+        groups, _, width, *rest = self.split
+        start = self.filters.start + first * width
+        filters = slice(start, start + number * width)
+        packed = (groups, number, *self.packed[2:])
+        bias_at = self.bias_at + first * self.packed[-1] * size
+        return self._replace(filters=filters, split=(groups, number, width, *rest), packed=packed, bias_at=bias_at)
+
 
 def split_evenly(n: int, most: int) -> list[tuple[int, int]]:
     """Cut n into as few pieces of at most `most` as possible, none of them more than one longer than another.
@@ -124,6 +133,26 @@ def packed_at(view: View, group: GroupShape, tap_order: tuple[int, ...], blocks:
     return found
 
 
+class Parts(NamedTuple):
+    """What a packed weight is: neighbouring channels, side by side.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    dtype : dtype
+        Of each.
+    """
+
+    number: int
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a packed weight."""
+        return self.number * self.dtype.itemsize
+
+
 class Packed(NamedTuple):
     """Packed weights, and packed bias with the factors of requantisation behind it."""
 
@@ -166,17 +195,12 @@ def pack(
     for whole, to, source in weights_by_place(places, packed, filters):
         if whole.shape != to.shape:
             whole.view(np.uint8).fill(0)
-        if parts == 2 and source.strides[-1] == source.itemsize == 1:
-            to, source = to.view(np.uint16), source.view(np.uint16)  # noqa: PLW2901 (the same bytes)
-        gather.copy(to, source, threads)
+        gather.copy(*_together(to, source), threads)
     if packed is not weights:
         _convert(weights, packed)
     if bias is None:
         return Packed(weights, weights)
-    offsets = _by_filter(places, group, bias)
-    if scales is not None:
-        offsets = np.concatenate([offsets, _by_filter(places, group, scales).view(offsets.dtype)])
-    return Packed(weights, offsets)
+    return Packed(weights, with_scales(places, group, _by_filter(places, group, bias), scales))
 
 
 def _convert(to: NDArray[Any], source: NDArray[Any]) -> None:
@@ -222,6 +246,50 @@ def weights_by_place(
         yield whole, whole[..., : place.split[2], :], source.transpose(*place.order, len(place.order))
 
 
+def parts_by_place(
+    places: list[PackedAt], packed: NDArray[Any], filters: NDArray[Any], parts: int
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield where numbers are packed, and views of them, where so many neighbouring channels are parts of a weight.
+
+    Parameters
+    ----------
+    places : list of PackedAt
+    packed : ndarray, (weights · parts,)
+    filters : ndarray, (groups, filters, channels, *kernel)
+        The last of the channels may lack neighbours, which are not written.
+    parts : int
+    """
+    whole, rest = divmod(filters.shape[2], parts)
+    for place, (_, to, source) in zip(
+        places, weights_by_place(places, packed, with_parts(filters, parts)), strict=True
+    ):
+        lead = (slice(None),) * place.order.index(3)
+        pieces: list[tuple[Any, ...]] = [(*lead, slice(whole)), (*lead, slice(whole, None), ..., slice(rest))]
+        for at in pieces:
+            if to[at].size:
+                yield _together(to[at], source[at])
+
+
+def with_parts(filters: NDArray[Any], parts: int) -> NDArray[Any]:
+    """Return a view (groups, filters, ceil(channels / parts), *kernel, parts) of weights (…, channels, *kernel).
+
+    Where the last channels lack neighbours, what stands for them is not theirs and must not be read.
+    """
+    shape = (*filters.shape[:2], -(-filters.shape[2] // parts), *filters.shape[3:], parts)
+    group, each, channel, *taps = filters.strides
+    strides = (group, each, channel * parts, *taps, channel)
+    return np.lib.stride_tricks.as_strided(filters, shape, strides, writeable=False)
+
+
+def _together(to: NDArray[Any], source: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return two arrays with all parts of a weight as one number, where they lie side by side in both."""
+    nbytes = source.shape[-1] * source.itemsize
+    if source.strides[-1] != source.itemsize or nbytes not in gather.ITEM_SIZES[1:4] or source.shape[-1] == 1:
+        return to, source
+    number = np.dtype(f"u{nbytes}")
+    return to.view(number), source.view(number)
+
+
 def values_by_place(
     places: list[PackedAt], group: GroupShape, packed: NDArray[Any], values: NDArray[Any]
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
@@ -232,6 +300,15 @@ def values_by_place(
         first = place.bias_at // packed.itemsize
         whole = packed[first : first + math.prod(shape)].reshape(shape)
         yield whole[..., : place.split[2]], each[:, place.filters].reshape(place.split[:3])
+
+
+def with_scales(
+    places: list[PackedAt], group: GroupShape, offsets: NDArray[Any], scales: NDArray[np.float32] | None
+) -> NDArray[Any]:
+    """Return a packed bias with the factors of requantisation behind it, if there are any."""
+    if scales is None:
+        return offsets
+    return np.concatenate([offsets, _by_filter(places, group, scales).view(offsets.dtype)])
 
 
 def _by_filter(places: list[PackedAt], group: GroupShape, values: NDArray[Any]) -> NDArray[Any]:

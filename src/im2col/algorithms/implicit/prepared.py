@@ -17,6 +17,7 @@ from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
 from ...spec.strides import normal
 from .dots import corrected, interleaved
+from .numbers import converts
 from .packing import pack
 from .view import LINE, Copy
 from .work import READ_IN_PLACE, Calls, room_bytes
@@ -95,8 +96,9 @@ class DecidedLayer:
         banded, runs = self.decision.banded, self.tables.runs
         if banded is None:
             return self.problem.batch
-        bands = banded.bands(self.tables.starts, [(0, run.rows) for run in runs], self.decision.target.caches[1])
-        steps = len(bands) * (1 + sum(len(run.calls) for run in runs))
+        limits = [(0, run.rows) for run in runs]
+        bands = banded.bands(self.tables.starts, limits, (0, self.tables.groups), self.decision.target.caches[1])
+        steps = len(bands) * (2 + sum(len(run.calls) for run in runs))
         most = max(1, _MOST_STEPS // steps)
         return next(n for n in range(min(most, self.problem.batch), 0, -1) if self.problem.batch % n == 0)
 
@@ -124,10 +126,12 @@ class DecidedLayer:
     def stage(self, x: NDArray[Any], out: NDArray[Any], w: NDArray[Any]) -> LayerStage | None:
         """Return this layer as a stage of one call, or None where there is more to do; see `Offer.stage`."""
         d, p, whole = self.decision, self.problem, None if self.decision.banded else self.decision.copy
-        if out.strides != d.out_strides or not x.dtype.isnative or d.dot is not None or w.dtype != d.packed_dtype:
+        if out.strides != d.out_strides or not x.dtype.isnative:
+            return None
+        if w.dtype != d.parts.dtype and not converts(w.dtype, d.parts.dtype):
             return None
         origin = d.banded.origin if d.banded else d.strides
-        if x.strides != origin if whole is None else not _is_plain(whole, x, p.batch):
+        if x.strides != origin if whole is None else not _is_plain(whole, x, p):
             return None
         with importing:
             from .at_once import LayerStage  # it loads what copies are planned with
@@ -136,7 +140,9 @@ class DecidedLayer:
             if whole is not None:
                 calls = self.calls_for(p.batch, (whole.pitch, *whole.strides), out.strides)
             if calls is not None and calls.images == p.batch:
-                return LayerStage.of(p, self.tables, calls, self.group, whole, x, out, w)
+                return LayerStage.of(
+                    p, self.tables, calls, self.group, d.parts, d.dot.zero if d.dot else 0, whole, x, out, w
+                )
         return None
 
     def calls_for_bands(self, count: int) -> Calls:
@@ -246,7 +252,7 @@ class PreparedLayer:
         shape = (p.channels, *p.geometry.spatial_shape)
         strides = self._strides[0][1:]
         nbytes, step = _reach(shape, strides, self._dtype.itemsize), (1,) * p.geometry.ndim
-        return Copy(shape, strides, nbytes, self._dtype, False, 0, "strides", step)
+        return Copy(shape, strides, nbytes, self._dtype, (), 0, 0, "strides", step, self._dtype)
 
     def _filled(self, copy: Copy, images: NDArray[Any]) -> NDArray[Any]:
         """Return this thread's copy of images (N, C, *spatial)."""
@@ -290,10 +296,10 @@ class PreparedLayer:
         return room
 
 
-def _is_plain(copy: Copy, x: NDArray[Any], batch: int) -> bool:
-    """Whether all images are copied together, and pixels are all that a copy holds, as they are."""
-    as_they_are = copy.dtype == x.dtype and copy.offset == 0 and not copy.padded
-    return as_they_are and copy.images(batch) == batch
+def _is_plain(copy: Copy, x: NDArray[Any], problem: Problem) -> bool:
+    """Whether all images are copied together, and pixels are all that a copy holds, and what contributes nothing."""
+    held = x.dtype == copy.dtype or converts(x.dtype, copy.dtype)
+    return held and (not copy.padded or problem.pads_zeros) and copy.images(problem.batch) == problem.batch
 
 
 def _reach(shape: tuple[int, ...], strides: Strides, size: int) -> int:

@@ -80,28 +80,39 @@ class Copy(NamedTuple):
         Bytes.
     nbytes : int
     dtype : dtype
-    padded : bool
-        Whether the padding is part of the copy.
+    pads : tuple of (int, int)
+        Of each spatial axis, if the padding is part of the copy.
+    fill : int
+        What pads, where it contributes nothing.
     offset : int
         What is added to each pixel.
     why : str
         For people.
     step : tuple of int
         Pixels from one that is copied to the next, along each spatial axis.
+    given : dtype
+        Of the image.
     origin : tuple of int or None
-        Strides of the dense image (N, C, *spatial), where its numbers are moved and nothing else: a band at a time will
-        do.
+        Strides of the dense image (N, C, *spatial), where its numbers are moved, or converted, and nothing else: a band
+        at a time will do.
     """
 
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     nbytes: int
     dtype: np.dtype[Any]
-    padded: bool
+    pads: tuple[tuple[int, int], ...]
+    fill: int
     offset: int
     why: str
     step: tuple[int, ...]
+    given: np.dtype[Any]
     origin: tuple[int, ...] | None = None
+
+    @property
+    def padded(self) -> bool:
+        """Whether the padding is part of the copy."""
+        return bool(self.pads)
 
     @property
     def pitch(self) -> int:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...engine.copies import Copies
     from ...engine.target import Target
     from ...engine.team import Together
     from .bands import BandedCopy
@@ -120,17 +119,17 @@ class Calls:
                 from ...engine.team import Together  # small layers need no threads
             self._together = Together(self.tasks, target, threads, worth_waking=flops >= _WORTH_WAKING)
 
-    def behind(self, copies: Copies, at: Starts = _WHOLE) -> tuple[list[Round], object]:
-        """Return those of the only task behind copies that make what they read, and what is to be kept for them.
+    def behind(self, before: Round, at: Starts = _WHOLE) -> tuple[list[Round], object]:
+        """Return those of the only task behind what makes what they read, and what is to be kept for them.
 
         Parameters
         ----------
-        copies : Copies
+        before : Round
         at : Starts
             What is copied band by band has room where the array of the packed weights begins.
         """
-        (ranges,), keep = self._ranges, [self._tables, copies]
-        return [Round(copies.steps), *self._rounds(ranges, keep, at, room=(WEIGHTS, 0))], keep
+        (ranges,), keep = self._ranges, [self._tables]
+        return [before, *self._rounds(ranges, keep, at, room=(WEIGHTS, 0))], keep
 
     def of_rows(
         self, rows: Sequence[tuple[int, int]], groups: tuple[int, int], at: Starts
@@ -150,27 +149,27 @@ class Calls:
         return self._calls(ranges._replace(groups=some), keep, at, rows=rows), keep
 
     def part_by_part(
-        self, before: Copies, parts: Sequence[tuple[int, int, Copies]], nbytes: Sequence[int], at: Starts
+        self, before: Round, parts: Sequence[tuple[int, int, Round]], nbytes: Sequence[int], at: Starts
     ) -> tuple[list[Round], object]:
-        """Return those of the only task for some blocks of filters behind the copies that pack them, all to one place.
+        """Return those of the only task for some blocks of filters behind what packs them, all to one place.
 
         Where weights are so many that it is worth it, nothing is copied band by band: see `Decision.banded`.
 
         Parameters
         ----------
-        before : Copies
-            That come first of all.
-        parts : sequence of (int, int, Copies)
+        before : Round
+            That comes first of all.
+        parts : sequence of (int, int, Round)
             The first block of each part and the one behind its last, and what packs them; in order.
         nbytes : sequence of int
             Of a packed block, for each of `Tables.blocks`.
         at : Starts
         """
-        (ranges,), keep = self._ranges, [self._tables, before, parts]
-        rounds = [Round(before.steps)]
-        for first, stop, copies in parts:
+        (ranges,), keep = self._ranges, [self._tables]
+        rounds = [before]
+        for first, stop, packing in parts:
             blocks = ranges._replace(blocks=(first, stop))
-            rounds += [Round(copies.steps), *self._rounds(blocks, keep, at, nbytes)]
+            rounds += [packing, *self._rounds(blocks, keep, at, nbytes)]
         return rounds, keep
 
     def _rounds(
@@ -203,19 +202,19 @@ class Calls:
         """Return a task's rounds: for each band the copy, and the calls that read it."""
         tables, (x, x_at) = self._tables, at.image
         number, first = room or (ROOM, self.room_bytes)
-        bands = copy.bands(tables.starts, _rows_of(tables.runs, ranges), self.target.caches[1])
+        limits = _rows_of(tables.runs, ranges)
+        bands = copy.bands(tables.starts, limits, ranges.groups, self.target.caches[1])
         if room is None:
             self.room_bytes += copy.room_bytes(bands)
         keep.append(copy)
-        each = copy.copy.shape[0] // tables.groups
-        channels = ranges.groups[0] * each, ranges.groups[1] * each
-        one, rounds = ranges._replace(images=(0, 1)), []
+        rounds = []
         for image in range(*ranges.images):
             out = at.out + image * copy.view.out_image
-            for band in bands:
-                steps = copy.steps(band, channels, (number, first), (x, x_at + image * copy.origin[0]))
-                here = at._replace(image=(number, first - band.first * copy.source.to[1]), out=out)
-                rounds.append(Round(steps, self._calls(one, keep, here, rows=band.rows)))
+            copied = copy.rounds(bands, (number, first), (x, x_at + image * copy.origin[0]), keep)
+            for band, (*before, last) in zip(bands, copied, strict=True):
+                here = at._replace(image=(number, first - copy.start(band)), out=out)
+                one = ranges._replace(images=(0, 1), groups=band.groups)
+                rounds += [*before, last._replace(calls=self._calls(one, keep, here, rows=band.rows))]
         return rounds
 
     def _calls(
@@ -326,7 +325,8 @@ class Calls:
 def room_bytes(tables: Tables, target: Target, batch: int, threads: int, flops: int, copy: BandedCopy) -> int:
     """Return the bytes that tasks need for copies band by band: `Calls.room_bytes`, before any kernel is loaded."""
     second = target.caches[1]
-    each = (copy.bands(tables.starts, _rows_of(tables.runs, r), second) for r in _tasks(tables, batch, threads, flops))
+    tasks = _tasks(tables, batch, threads, flops)
+    each = (copy.bands(tables.starts, _rows_of(tables.runs, r), r.groups, second) for r in tasks)
     return sum(map(copy.room_bytes, each))
 
 

@@ -182,7 +182,7 @@ class TileCalls:
         self._keep.append(tables)
         for first, count in d.pieces:
             product = d.products[tiles_of(box), count]
-            made, kept = product.calls.behind(Copies(), Starts((X, room), weights, out=room + rooms.products))
+            made, kept = product.calls.behind(Round(), Starts((X, room), weights, out=room + rooms.products))
             self._keep.append(kept)
             rounds += [*made, Round(calls=self._results(tables, first, count, room + rooms.products, flags))]
             weights += room_for_weights(product.tables.places) * d.dtype.itemsize

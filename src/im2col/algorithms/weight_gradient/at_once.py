@@ -104,8 +104,8 @@ def at_once(
     if not made or gather.worthy_threads(nbytes, calls.threads) > 1:
         return None
     with suppress(EngineError):
-        computed, keep = calls.behind(copies)
-        steps = Steps([*computed, Round(last.steps)], calls.target, (keep, last))
+        computed, keep = calls.behind(Round(copies.steps))
+        steps = Steps([*computed, Round(last.steps)], calls.target, (keep, copies, last))
         any_threads = one_task(flops) and gather.worthy_threads(nbytes, 2) == 1
         cleared = room is not None and room[0].size > room[1].size
         return GradientAtOnce(steps, room and room[0], panel and panel[0], result and result[0], cleared, any_threads)

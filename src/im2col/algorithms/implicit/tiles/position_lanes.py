@@ -131,7 +131,7 @@ class _Writer:
                 with b.accumulate(b.constant(0), b.constant(columns), over_planes.values) as state:
                     state.values[:] = self._column(part, state.index, state.values)
                 over_planes.values[:] = state.values
-        self._store(over_planes.values, out, b.at(at["bias"], self.job["scales"]))
+        self._store(over_planes.values, out, at["bias"])
 
     @property
     def _passes(self) -> list[range]:
@@ -157,7 +157,7 @@ class _Writer:
     def _initial(self, bias: Value) -> list[Value]:
         """Return the accumulators, filter by filter, row by row, before the first tap."""
         b, tile = self.b, self.tile
-        if not tile.epilogue.bias:
+        if not tile.epilogue.bias or tile.exact:
             return [b.zero(self.kind)] * (tile.filters * tile.rows * tile.vectors)
         each = [
             b.splat(b.load(b.at(bias, b.constant(f * self.size)), b.number(tile.dtype)), tile.lanes)
@@ -331,9 +331,11 @@ class _Writer:
         b, kind = self.b, self.loaded
         return b.load(at, kind) if mask is None else b.masked_load(at, kind, mask, b.zero(kind))
 
-    def _store(self, sums: list[Value], out: Value, scales: Value) -> None:
+    def _store(self, sums: list[Value], out: Value, bias: Value) -> None:
         b, tile, job = self.b, self.tile, self.job
-        factors = self._factors(scales)
+        factors = self._factors(b.at(bias, job["scales"]))
+        if tile.exact:
+            sums = self._whole(sums, bias)
         size = b.bytes_of(tile.epilogue.result)
         values = iter(sums)
         for f in range(tile.filters):
@@ -346,6 +348,15 @@ class _Writer:
                         value = b.picked(value, value, in_order(tile.lanes))
                     value = narrow(b, tile.epilogue, finish(b, self.target, tile.epilogue, value, factors[f]))
                     b.store_apart(value, at, tile.spread, min(tile.lanes, tile.columns - v * tile.lanes))
+
+    def _whole(self, sums: list[Value], bias: Value) -> list[Value]:
+        """Return sums in float32 as the integers that they are, with the bias."""
+        b, tile = self.b, self.tile
+        sums = [b.whole(each) for each in sums]
+        if not tile.epilogue.bias:
+            return sums
+        each = [b.splat(b.load(b.at(bias, b.constant(f * 4)), b.integer(4)), tile.lanes) for f in range(tile.filters)]
+        return [b.sum("i4", value, each[n // (tile.rows * tile.vectors)]) for n, value in enumerate(sums)]
 
     def _factors(self, scales: Value) -> list[Value | None]:
         """Return the factor of each filter in all lanes; None where nothing is requantised."""

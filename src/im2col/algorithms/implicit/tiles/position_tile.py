@@ -18,7 +18,7 @@ class PositionTile(NamedTuple):
     Parameters
     ----------
     dtype : str
-        Of pixels and weights, as `Builder.number` calls it.
+        Of pixels and weights, as `Builder.number` calls it; `exact` float32s may stand for integers.
     lanes : int
         VL: neighbouring positions of one vector.
     vectors : int
@@ -71,6 +71,11 @@ class PositionTile(NamedTuple):
     epilogue: Epilogue
     borders: tuple[Border, ...] = ()
     moves: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether integers are multiplied and summed as float32s, exactly; the bias comes last."""
+        return self.dtype == "f4" and self.epilogue.accumulator[0] != "f"
 
 
 JOB = [
