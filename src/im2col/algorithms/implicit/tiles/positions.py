@@ -173,8 +173,8 @@ class PositionShape(NamedTuple):
         lines = self._lines_read(g)
         planes = group.channels * math.prod(g.kernel_size[:-2])
         tiles = -(-g.output_shape[-1] // (self.lanes * self.vectors))
-        # The share of tiles that read masks, for which registers are scarce: those at both ends of a row.
-        scarce = target.vector_bytes < 64 and self._masked(view) and not self.shuffled
+        # The share of tiles that read masks, for which registers are scarce: those at both ends of a row, of zeros.
+        scarce = target.vector_bytes < 64 and self._masked(view) and not self.shuffled and view.modes[-1] == "constant"
         masked = (1.0 if view.spread > 1 else min(1.0, 2 / tiles)) if scarce else 0.0
         if self.shuffled:
             shifts = max(0, kernel_columns - stride)
