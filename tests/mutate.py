@@ -201,7 +201,7 @@ MUTATIONS = [
         'there = b.inside(b.add(row, i), job["height"])',
         'there = b.inside(row, job["height"])',
         "rows below the image are read",
-        "test_boxes.py::test_no_byte_beside_the_arrays_is_touched",
+        "test_boxes.py::test_kernels_of_all_sizes",
     ),
     Mutation(
         "algorithms/separable/box_sums.py",

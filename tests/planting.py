@@ -156,4 +156,6 @@ def _run(plant: Plant, folder: Path) -> None:
 
 
 def _makes_kernels(file: str) -> bool:
-    return bool({"engine", "tiles", "tiled", "winograd", "fft"}.intersection(Path(file).parts))
+    """Whether a file writes kernels, or lies in a room whose files decide what is written."""
+    rooms = {"engine", "tiles", "tiled", "winograd", "fft"}
+    return bool(rooms.intersection(Path(file).parts)) or "Builder" in (PACKAGE / file).read_text()
