@@ -138,7 +138,7 @@ def _run(plant: Plant, folder: Path) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.chdir(REPOSITORY)
         os.environ["IM2COL_TEST_PROFILE"] = "fast"
-        if _makes_kernels(plant.file):
+        if _makes_kernels(plant):
             # A kernel's key holds the digest of the files, which know nothing of the bug.
             os.environ["IM2COL_TEST_KERNELS"] = str(folder / f"{os.getpid()}.kernels")
         sys.path[:0] = [str(PACKAGE.parent), str(REPOSITORY)]
@@ -155,7 +155,7 @@ def _run(plant: Plant, folder: Path) -> None:
         os._exit(status)
 
 
-def _makes_kernels(file: str) -> bool:
-    """Whether a file writes kernels, or lies in a room whose files decide what is written."""
+def _makes_kernels(plant: Plant) -> bool:
+    """Whether the file with the bug writes kernels, or lies in a room whose files decide what is written."""
     rooms = {"engine", "tiles", "tiled", "winograd", "fft"}
-    return bool(rooms.intersection(Path(file).parts)) or "Builder" in (PACKAGE / file).read_text()
+    return bool(rooms.intersection(Path(plant.file).parts)) or "Builder" in (plant.text or "")
