@@ -285,7 +285,7 @@ MUTATIONS = [
         'own[:, PAIR_WORDS.index("flag")] -= room  # which is counted from where the thread\'s memory begins',
         "",
         "the flags of all threads but the first are set elsewhere",
-        "test_planes.py::test_infinities_stay_in_their_windows",
+        "test_planes.py::test_bits_depend_on_neither_threads_nor_batch_nor_strides",
     ),
     Mutation(
         "algorithms/fft/plane_kernel.py",
@@ -1045,7 +1045,7 @@ MUTATIONS = [
         "[i or 0 for i in source]",
         "[0 for i in source]",
         "every lane that is stored apart is the first",
-        "test_transpose.py::test_a_kernel_of_one_tap",
+        "test_stores.py::test_lanes_are_stored_apart",
     ),
     Mutation(
         "algorithms/implicit/tiles/gradient_rows.py",

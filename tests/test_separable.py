@@ -186,6 +186,7 @@ def test_whole_pixels_stay_exact() -> None:
 def test_sums_of_columns_do_not_overflow() -> None:
     """Pixels near the end of the range, of which a mean is finite."""
     x, w = np.full((70, 70), 3e38, "f4"), np.full((15, 15), 1 / 225, "f4")
+    w[:, 3], w[:, 4] = 0.5 / 225, 1.5 / 225  # no box, which is summed up otherwise
     result = conv2d(x, w, algorithm="separable")
     np.testing.assert_allclose(result, x[14:, 14:], rtol=1e-5)
 
@@ -457,12 +458,15 @@ def test_large_calls_look_at_the_weights_and_small_ones_do_not() -> None:
 
 
 def test_calls_that_were_looked_at_are_not_remembered() -> None:
-    """After calls with weights of full rank, one with weights of rank 1 is computed in passes: it has their bits."""
+    """After calls with weights of full rank, one with weights of rank 1 is computed in passes: it has their bits.
+
+    Larger kernels of full rank are not the view's.
+    """
     rng = np.random.default_rng(6)
-    x, full = (rng.standard_normal((1, 1, *shape)).astype("f4") for shape in ((400, 401), (15, 15)))
+    x, full = (rng.standard_normal((1, 1, *shape)).astype("f4") for shape in ((400, 401), (9, 9)))
     for _ in range(4):
         conv(x, full, threads=1)
-    low = gaussian(15)[None, None].copy()
+    low = gaussian(9)[None, None].copy()
     passes, direct = (conv(x, low, algorithm=name, threads=1) for name in ("separable", "implicit"))
     assert passes.tobytes() != direct.tobytes()
     assert conv(x, low, threads=1).tobytes() == passes.tobytes()
