@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
 
 from ..engine import compiler
+from ..importing import importing
 from ..memory import recalled
 
 if TYPE_CHECKING:
@@ -182,6 +183,15 @@ def offer_of(algorithm: Algorithm[R], problem: Problem, threads: int) -> Offer[R
     # Phases are alike, and calls whose arguments `memoized` cannot tell. Reasons may quote the engine's condition.
     key = algorithm, problem, target, threads, compiler.condition()
     return recalled(key, partial(algorithm.offer, problem, target, threads))
+
+
+def refusal_of(kernels: Callable[[], tuple[Kernel, ...]], target: Target) -> Offer[Any] | None:
+    """Return the offer of an algorithm whose kernels, or the one that runs a list of them, do not compile, or None."""
+    with importing:
+        from ..engine.sequence import SEQUENCE
+
+    refused = compiler.refusal(lambda: (SEQUENCE, *kernels()), target)
+    return None if refused is None else Offer(0, f"the engine cannot compile its kernel ({refused})")
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...importing import importing
-from ..contract import ONLY_BY_NAME, Offer, offer_of
+from ..contract import ONLY_BY_NAME, Offer, offer_of, refusal_of
 from ..tiled import RANK, Tiled
 
 if TYPE_CHECKING:
@@ -120,14 +120,12 @@ def _others(problem: Problem, target: Target, direct: Offer[Runner], threads: in
 def _offered(decided: DecidedPlanes, cycles: float, direct: Offer[Runner], threads: int) -> Offer[Runner]:
     """Return what was decided as an offer."""
     with importing:
-        from ...engine.compiler import refusal
-        from ...engine.sequence import SEQUENCE
         from .prepared_planes import PreparedPlanes, ThreadedPlanes
 
     layer = ThreadedPlanes(decided, threads, direct)
-    refused = refusal(lambda: (SEQUENCE, *layer.kernels()), decided.target)
+    refused = refusal_of(layer.kernels, decided.target)
     if refused is not None:
-        return Offer(0, f"the engine cannot compile its kernel ({refused})")
+        return refused
     return Offer(
         RANK,
         f"{decided.way}; {cycles:.3g} cycles an image by the model",

@@ -115,13 +115,9 @@ class DecidedPlanes:
 
     def __init__(self, problem: Problem, planes: Planes, target: Target) -> None:
         self.problem, self.planes, self.target = problem, planes, target
-        p, size = problem, problem.dtype.itemsize
-        activation, name = p.activation, f"f{size}"
-        epilogue = Epilogue(
-            name, name, p.has_bias, activation.name if activation else None, activation.slope if activation else 0.0
-        )
-        rows, columns = planes.sizes
-        self.spec = PlaneKernel(name, target.vector_bytes // size, (rows, columns), epilogue)
+        (rows, columns), epilogue = planes.sizes, Epilogue.of_floats(problem)
+        lanes = target.vector_bytes // problem.dtype.itemsize
+        self.spec = PlaneKernel(epilogue.result, lanes, (rows, columns), epilogue)
 
     @property
     def kernel(self) -> Kernel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,12 @@ import numpy as np
 from ...engine.compiler import required
 from ...engine.host import require_memory
 from ...engine.sequence import ARRAYS, Round, Step, Steps
-from ...importing import importing
 from ...memory import lazy, recalled
-from ...spec.padded import pad_image
-from ..implicit.prepared import at_a_line
+from ..explicit import padded_image
+from ..implicit.prepared import OwnRoom
 from ..implicit.tables import job_table
 from ..implicit.view import LINE
-from ..implicit.work import READ_IN_PLACE
+from ..implicit.work import READ_IN_PLACE, WORTH_WAKING, together
 from ..tiled.mending import mend
 from .plane_kernel import JOB_WORDS, PAIR_WORDS
 
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 
 IMAGE, WEIGHTS, ROOM, RESULT = range(4)
 """The places of arrays in a list of calls."""
-_WORTH_WAKING = 4e7
-"""Operations from which a layer is worth waking threads that sleep."""
 
 
 class ThreadedPlanes:
@@ -98,11 +94,7 @@ class ThreadedPlanes:
             where = (IMAGE, 0), (WEIGHTS, 0), (ROOM, room), (RESULT, 0)
             step = Step(function, where, (job.ctypes.data, task.ctypes.data))
             tasks.append(Steps([Round(calls=[step])], d.target, (pairs, job, task)))
-        if len(tasks) == 1:
-            return tasks[0]
-        with importing:
-            from ...engine.team import Together
-        return Together(tasks, d.target, self.threads, worth_waking=d.problem.flops >= _WORTH_WAKING)
+        return together(tasks, d.target, self.threads, worth_waking=d.problem.flops >= WORTH_WAKING)
 
     def _pairs(self, strides: Strides, out_strides: Strides) -> Array:
         """Return the kernel's table: a row for each pair of tiles, of each filter, of each image."""
@@ -130,7 +122,7 @@ class PreparedPlanes:
             self._weights = d.laid_out(w[..., ::-1, ::-1] if d.problem.flip else w, bias)
         self._finite = bool(np.isfinite(self._weights).all())
         self._given = w.copy(), None if bias is None else bias.copy()
-        self._arena = threading.local()
+        self._room = OwnRoom()
 
     @lazy
     def _direct(self) -> Runner:
@@ -144,7 +136,7 @@ class PreparedPlanes:
             for n in range(p.batch):
                 self._direct(x[n : n + 1], out[n : n + 1])
             return
-        source, result, room = self._source(x), out, self._room
+        source, result, room = self._source(x), out, self._room.of(self._layer.room_bytes)
         if out.strides[3] != out.itemsize:
             require_memory(p.output_bytes, READ_IN_PLACE, "the dense result {}", out.shape)
             result = np.empty(out.shape, out.dtype)
@@ -161,17 +153,8 @@ class PreparedPlanes:
         """Return the image as the kernel reads it: padded where padding is not of zeros, columns side by side."""
         p = self._layer.decided.problem
         if not p.pads_zeros:
-            pairs = (0, 0), (0, 0), *p.geometry.padding
-            x = pad_image(x, pairs, p.padding_mode, np.asarray(p.padding_value))
+            x = padded_image(x, p)
         if x.dtype.isnative and x.strides[3] == x.itemsize:
             return x
         require_memory(x.nbytes, READ_IN_PLACE, "the dense copy of {}", x.shape)
         return np.ascontiguousarray(x, x.dtype.newbyteorder("="))
-
-    @property
-    def _room(self) -> Array:
-        """Memory for tiles and flags, this thread's own: it starts at a line of the cache."""
-        room: Array | None = getattr(self._arena, "room", None)
-        if room is None:
-            room = self._arena.room = at_a_line(self._layer.room_bytes)
-        return room

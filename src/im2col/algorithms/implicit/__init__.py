@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...importing import importing
-from ..contract import Offer, at_most
+from ..contract import Offer, at_most, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,17 +57,15 @@ class Implicit:
 def _offered(problem: Problem, decision: Decision, threads: int) -> Offer[Runner]:
     """Return what was decided as an offer."""
     with importing:
-        from ...engine.compiler import refusal
-        from ...engine.sequence import SEQUENCE
         from .prepared import DecidedLayer, PreparedLayer
 
     rank, reason, copy, target = _RANK, decision.reason, decision.copy, decision.target
     if copy and math.prod(copy.shape) * problem.batch > _PIXELS_A_PRODUCT * max(1, problem.flops // 2):
         rank, reason = 5, f"the view, but it would copy an image ({copy.why}) of which little is read"
     layer = DecidedLayer(problem, decision, threads)
-    refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
+    refused = refusal_of(layer.kernels, target)
     if refused is not None:
-        return Offer(0, f"the engine cannot compile its kernel ({refused})")
+        return refused
     # Tables for several copies at a time are others than for dense arrays.
     several = copy is not None and copy.images(problem.batch) > 1
     shared = decision.making_bytes(problem.w_dtype) + (decision.table_bytes if several else 0)

@@ -16,7 +16,7 @@ from .numbers import converts, kernel_dtype, stored_as
 from .packing import Parts, packed_at
 from .tables import Tables
 from .tiles.channel_lanes import ChannelShape
-from .tiles.epilogue import Epilogue
+from .tiles.epilogue import Epilogue, activation_of
 from .tiles.filters import FilterShape
 from .tiles.positions import PositionShape
 from .tiles.tile_shape import Tiling
@@ -355,14 +355,13 @@ def _copied_cycles(made: Decision, nbytes: int, turned: bool, in_place: bool) ->
 
 
 def _epilogue(problem: Problem, target: Target, dot: Dot | None) -> Epilogue:
-    sums, activation = problem.accumulator, problem.activation
+    sums = problem.accumulator
     requantised = problem.zero_point is not None
     return Epilogue(
         f"{sums.kind}{sums.itemsize}",
         f"{problem.dtype.kind}1" if requantised else str(stored_as(problem, target)),
         problem.has_bias or requantised or bool(dot and dot.zero),
-        activation.name if activation else None,
-        activation.slope if activation else 0.0,
+        *activation_of(problem),
         problem.zero_point,
     )
 

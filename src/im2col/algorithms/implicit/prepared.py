@@ -177,7 +177,7 @@ class PreparedLayer:
         places = layer.tables.places
         dtype = decision.packed_dtype if dot is None or filters.dtype == np.int32 else dot.dtype
         self._packed = pack(places, layer.group, filters, bias, dtype, layer.threads, scales)
-        self._arena = threading.local()
+        self._arena, self._own = threading.local(), OwnRoom()
         self._latest: tuple[tuple[int, Strides, Strides], Calls | None] | None = None
 
     def __call__(self, x: NDArray[Any], out: NDArray[Any]) -> None:
@@ -277,10 +277,7 @@ class PreparedLayer:
         """Room for what is copied band by band, this thread's own, if anything is."""
         if self._calls is None or not self._calls.room_bytes:
             return None
-        room: NDArray[np.uint8] | None = getattr(self._arena, "room", None)
-        if room is None:
-            room = self._arena.room = at_a_line(self._calls.room_bytes)
-        return room
+        return self._own.of(self._calls.room_bytes)
 
     @property
     def _result(self) -> NDArray[Any]:
@@ -314,6 +311,20 @@ def _allocate(copy: Copy, images: int) -> NDArray[Any]:
         room[...] = 0  # lanes may hold more channels than there are
     pixels = room.view(copy.dtype)
     return np.lib.stride_tricks.as_strided(pixels, (images, *copy.shape), (copy.pitch, *copy.strides))
+
+
+class OwnRoom:
+    """Memory of each thread's own, which starts at a line of the cache and is kept for later calls."""
+
+    def __init__(self) -> None:
+        self._arena = threading.local()
+
+    def of(self, nbytes: int) -> NDArray[np.uint8]:
+        """Return at least so many bytes, as this thread's last call left them."""
+        room: NDArray[np.uint8] | None = getattr(self._arena, "room", None)
+        if room is None or len(room) < nbytes:
+            room = self._arena.room = at_a_line(nbytes)
+        return room
 
 
 def at_a_line(nbytes: int) -> NDArray[np.uint8]:

@@ -31,7 +31,7 @@ READ_IN_PLACE = "pass arrays in C order and in the machine's byte order"
 """The way out where a copy, or tables for arrays of other strides, would not fit the memory."""
 _WORTH_A_TASK = 4e6
 """Operations from which a piece of work is worth waking a thread."""
-_WORTH_WAKING = 4e7
+WORTH_WAKING = 4e7
 """Operations from which a layer is worth waking threads that sleep."""
 _TASKS_A_THREAD = 3
 _MANY = 32
@@ -117,7 +117,7 @@ class Calls:
         if len(ranges) > 1 and not bands:
             with importing:
                 from ...engine.team import Together  # small layers need no threads
-            self._together = Together(self.tasks, target, threads, worth_waking=flops >= _WORTH_WAKING)
+            self._together = Together(self.tasks, target, threads, worth_waking=flops >= WORTH_WAKING)
 
     def behind(self, before: Round, at: Starts = _WHOLE) -> tuple[list[Round], object]:
         """Return those of the only task behind what makes what they read, and what is to be kept for them.
@@ -339,6 +339,15 @@ def _tasks(tables: Tables, batch: int, threads: int, flops: int) -> list[_Ranges
 def _rows_of(runs: Sequence[TileRun], ranges: _Ranges) -> list[tuple[int, int]]:
     """Return the rows of each run's table that a task covers."""
     return [ranges.rows_of(run) for run in runs]
+
+
+def together(tasks: list[Steps], target: Target, threads: int, *, worth_waking: bool) -> Steps | Together:
+    """Return what runs tasks, each by a thread, if there are several; see `Together`."""
+    if len(tasks) == 1:
+        return tasks[0]
+    with importing:
+        from ...engine.team import Together  # small layers need no threads
+    return Together(tasks, target, threads, worth_waking=worth_waking)
 
 
 def one_task(flops: int) -> bool:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...importing import importing
-from ..contract import ONLY_BY_NAME, Offer
+from ..contract import ONLY_BY_NAME, Offer, refusal_of
 
 if TYPE_CHECKING:
     from ...engine.target import Target
@@ -45,8 +45,7 @@ class Separable:
     def offer(self, problem: Problem, target: Target | None, threads: int) -> Offer[Runner]:
         """Return the passes with the fewest cycles, and what they take."""
         with importing:
-            from ...engine.compiler import failure, refusal
-            from ...engine.sequence import SEQUENCE
+            from ...engine.compiler import failure
             from .passes import obstacle
             from .prepared import PreparedPasses
 
@@ -62,9 +61,9 @@ class Separable:
             layout, stride = problem.layout.axes, problem.geometry.stride
             return Offer(0, f"no tile makes passes over images of layout {layout!r} with strides of {stride}")
         rank = self.best_rank(problem)
-        refused = refusal(lambda: (SEQUENCE, *layer.kernels()), target)
+        refused = refusal_of(layer.kernels, target)
         if refused is not None:
-            return Offer(0, f"the engine cannot compile its kernel ({refused})")
+            return refused
         reason = layer.reason
         if rank == ONLY_BY_NAME:
             reason = f"kernels of rank {problem.kernel_rank} cost more than they save"

@@ -16,12 +16,11 @@ import numpy as np
 from ...engine.compiler import required
 from ...engine.pace import TURNING
 from ...engine.sequence import Round, Step, Steps
-from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.strides import row_major
 from ..implicit.tiles.epilogue import Epilogue
 from ..implicit.view import LINE
-from ..implicit.work import OUT, ROOM, WEIGHTS, X
+from ..implicit.work import OUT, ROOM, WEIGHTS, X, together
 from .box_sums import BoxSums, box_sums, kept, links
 from .factors import PIXELS, admitted, unit
 from .passes import out_strides_of, strides_of
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
     from ...engine.compiler import Kernel
     from ...engine.target import Target
-    from ...engine.team import Together
     from ...spec.problem import Problem
 
     Array = NDArray[Any]
@@ -248,11 +246,8 @@ class DecidedBoxes:
     @lazy
     def kernel(self) -> Kernel:
         """Return the kernel that it runs."""
-        one, name = self.one, f"f{self.problem.dtype.itemsize}"
-        by, slope = (one.activation.name, one.activation.slope) if one.activation else (None, 0.0)
-        epilogue = Epilogue(name, name, one.has_bias, by, slope)
-        kh, kw = one.geometry.kernel_size
-        return box_sums(BoxSums(self.boxes.lanes, (kh, kw), epilogue))
+        kh, kw = self.one.geometry.kernel_size
+        return box_sums(BoxSums(self.boxes.lanes, (kh, kw), Epilogue.of_floats(self.one)))
 
     def kernels(self) -> tuple[Kernel, ...]:
         """Return it alone."""
@@ -315,11 +310,8 @@ class BoxCalls:
                 )
                 steps.append(Step(function, where, (job.ctypes.data, self._keep[-1].ctypes.data)))
             tasks.append(Steps([Round(calls=steps)], boxes.target, self._keep))
-        self._tasks: Steps | Together = tasks[0]
-        if count > 1:
-            with importing:
-                from ...engine.team import Together
-            self._tasks = Together(tasks, boxes.target, layer.threads, worth_waking=boxes.cycles >= _WORTH_WAKING)
+        awake = boxes.cycles >= _WORTH_WAKING
+        self._tasks = together(tasks, boxes.target, layer.threads, worth_waking=awake)
 
     def run_ids(self, weights: int, bias: int, room: int, x: int, out: int) -> None:
         """Run them all for numbers, twice, room, image and result of which the identities are given."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +11,13 @@ import numpy as np
 from ...engine.compiler import required
 from ...engine.host import require_memory
 from ...engine.sequence import Round, Steps
-from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import pad_image
 from ...spec.strides import normal
 from ..implicit.packing import pack, room_for_bias, room_for_weights
-from ..implicit.prepared import at_a_line
+from ..implicit.prepared import OwnRoom
 from ..implicit.view import LINE
-from ..implicit.work import READ_IN_PLACE, ROOM, Calls, Starts, X
+from ..implicit.work import READ_IN_PLACE, ROOM, WORTH_WAKING, Calls, Starts, X, together
 from .factors import factors
 from .passes import bands, out_strides_of, rows_between, strides_of
 
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...engine.compiler import Kernel
-    from ...engine.team import Together
     from ...spec.problem import Problem
     from ..implicit.decide import Decision
     from ..implicit.tables import Tables
@@ -42,8 +39,6 @@ if TYPE_CHECKING:
 
 _CALLS_BYTES = 4096
 """Of the calls of a band, at most."""
-_WORTH_WAKING = 4e7
-"""Operations from which a layer is worth waking threads that sleep."""
 
 
 class DecidedPasses:
@@ -162,11 +157,7 @@ class PassCalls:
                 rounds += self._rounds(some, strip, band, i * passes.between.nbytes)
             tasks.append(Steps(rounds, target, self._keep))
         self.room_bytes = count * passes.between.nbytes
-        self._tasks: Steps | Together = tasks[0]
-        if count > 1:
-            with importing:
-                from ...engine.team import Together
-            self._tasks = Together(tasks, target, layer.threads, worth_waking=flops >= _WORTH_WAKING)
+        self._tasks = together(tasks, target, layer.threads, worth_waking=flops >= WORTH_WAKING)
 
     def run_ids(self, weights: int, bias: int, room: int, x: int, out: int) -> None:
         """Run them all for packed weights, bias, room, image and result of which the identities are given."""
@@ -197,7 +188,7 @@ class PreparedPasses:
     """A layer with its filters factored, or summed up as boxes: ``run(x, out)``, see `Runner`."""
 
     def __init__(self, layer: DecidedPasses | DecidedBoxes, w: Array, bias: Array | None, scales: None = None) -> None:  # noqa: ARG002 (integers alone are requantised)
-        self._layer, self._arena = layer, threading.local()
+        self._layer, self._room = layer, OwnRoom()
         for kernel in layer.kernels():
             required(kernel, layer.target)  # now: a plan that was made never compiles
         self._weights, self._bias = layer.packed(w, bias)
@@ -213,14 +204,14 @@ class PreparedPasses:
         if calls is None:
             return None
         weights, bias, nbytes = id(self._weights), id(self._bias), calls.room_bytes
-        return lambda x, out: calls.run_ids(weights, bias, id(self._room(nbytes)), x, out)
+        return lambda x, out: calls.run_ids(weights, bias, id(self._room.of(nbytes)), x, out)
 
     def _one(self, x: Array, out: Array) -> None:
         """Convolve one image."""
         p, source, result = self._layer.problem, x, out
         if self._layer.copied:
             pairs = (0, 0), (0, 0), *p.geometry.padding
-            source = pad_image(x, pairs, p.padding_mode, np.asarray(p.padding_value))
+            source = pad_image(x, pairs, p.padding_mode, np.asarray(p.padding_value))  # a copy, also without padding
         calls = self._calls_for(source, result)
         if calls is None:
             one = self._layer.one
@@ -231,7 +222,7 @@ class PreparedPasses:
             calls = self._calls_for(source, result)
         if calls is None:
             raise RuntimeError("tiles for dense arrays walk them")  # pragma: no cover (by construction)
-        calls.run_ids(*map(id, (self._weights, self._bias, self._room(calls.room_bytes), source, result)))
+        calls.run_ids(*map(id, (self._weights, self._bias, self._room.of(calls.room_bytes), source, result)))
         if result is not out:
             np.copyto(out, result)
 
@@ -241,13 +232,6 @@ class PreparedPasses:
         strides = normal(source.strides, source.shape, strides_of(one))
         out_strides = normal(out.strides, out.shape, out_strides_of(one))
         return self._layer.calls_for(strides, out_strides) if source.dtype.isnative else None
-
-    def _room(self, nbytes: int) -> Array:
-        """Memory for what is between the passes, this thread's own: it starts at a line of the cache."""
-        room: Array | None = getattr(self._arena, "room", None)
-        if room is None or len(room) < nbytes:
-            room = self._arena.room = at_a_line(nbytes)
-        return room
 
 
 def _like(array: Array, strides: Strides, dtype: np.dtype[Any]) -> Array:

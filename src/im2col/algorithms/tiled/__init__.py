@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...importing import importing
-from ..contract import ONLY_BY_NAME, Offer, offer_of
+from ..contract import ONLY_BY_NAME, Offer, offer_of, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,14 +100,12 @@ class Tiled(ABC):
     ) -> Offer[Runner]:
         """Return what was decided as an offer."""
         with importing:
-            from ...engine.compiler import refusal
-            from ...engine.sequence import SEQUENCE
             from .prepared import DecidedTiles, PreparedTiles
 
         layer = DecidedTiles(problem, decision, threads, direct)
-        refused = refusal(lambda: (SEQUENCE, *layer.kernels()), decision.target)
+        refused = refusal_of(layer.kernels, decision.target)
         if refused is not None:
-            return Offer(0, f"the engine cannot compile its kernel ({refused})")
+            return refused
         return Offer(
             self.best_rank(problem),
             f"{decision.reason}; {cycles:.3g} cycles an image by the model",

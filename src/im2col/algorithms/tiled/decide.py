@@ -76,11 +76,10 @@ class Decision:
         piece = cut.blocks.filters
         self.pieces = [(first, min(piece, self.filters - first)) for first in range(0, self.filters, piece)]
         self.window_bytes, self.product_bytes = steps_of(p, cut.tiling, piece)
-        activation, name = p.activation, f"f{size}"
-        self.epilogue = Epilogue(
-            name, name, p.has_bias, activation.name if activation else None, activation.slope if activation else 0.0
+        self.epilogue = Epilogue.of_floats(p)
+        self.into = into_tiles(
+            IntoTiles(self.epilogue.result, self.lanes, min(self.lanes, self.channels), cut.tiling.transform)
         )
-        self.into = into_tiles(IntoTiles(name, self.lanes, min(self.lanes, self.channels), cut.tiling.transform))
 
     @property
     def tiles(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,13 +14,13 @@ from ...engine.host import require_memory
 from ...engine.sequence import Round, Step, Steps
 from ...importing import importing
 from ...memory import lazy, recalled
-from ...spec.padded import pad_image
 from ...spec.strides import dense_strides
+from ..explicit import padded_image
 from ..implicit.packing import pack, room_for_weights
-from ..implicit.prepared import at_a_line
+from ..implicit.prepared import OwnRoom
 from ..implicit.tables import job_table
 from ..implicit.view import LINE
-from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, READ_IN_PLACE, Starts, X
+from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, READ_IN_PLACE, WORTH_WAKING, Starts, X
 from . import into_tiles, out_of_tiles
 from .mending import mend
 from .tiling import tiles_of
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
 IMAGE, RESULT, ROOM = GIVEN_WEIGHTS, GIVEN_BIAS, X
 """The places of arrays in a list of calls; a block's tiles and products are in one room, which is passed twice, as a
 product reads the one place and writes the other."""
-_WORTH_WAKING = 4e7
-"""Operations from which a layer is worth waking threads that sleep."""
 
 
 class Rooms(NamedTuple):
@@ -151,7 +148,7 @@ class TileCalls:
         if len(tasks) > 1:
             with importing:
                 from ...engine.team import Together
-            awake = layer.problem.flops >= _WORTH_WAKING
+            awake = layer.problem.flops >= WORTH_WAKING
             self._together = Together(tasks, d.target, layer.threads, worth_waking=awake)
 
     def run(self, *arrays: Array) -> None:
@@ -253,7 +250,7 @@ class PreparedTiles:
         if bias is not None:
             self._bias[: len(bias)] = bias
         self._given = w.copy(), None if bias is None else bias.copy()
-        self._arena = threading.local()
+        self._room = OwnRoom()
 
     def _packed(self, transformed: Array, first: int, count: int) -> Array:
         """Return a piece of the filters as its products read them."""
@@ -274,7 +271,7 @@ class PreparedTiles:
             for n in range(p.batch):
                 self._direct(x[n : n + 1], out[n : n + 1])
             return
-        source, result, room = self._source(x), out, self._room
+        source, result, room = self._source(x), out, self._room.of(self._layer.room_bytes)
         if not d.writes(out.strides):
             require_memory(p.output_bytes, READ_IN_PLACE, "the dense result {}", out.shape)
             result = p.layout.to_canonical(np.empty(p.output_shape, p.dtype))
@@ -294,22 +291,13 @@ class PreparedTiles:
         """Return the image as kernels read it: padded where padding is not of zeros."""
         d, p = self._layer.decision, self._layer.problem
         if not p.pads_zeros:
-            pairs = (0, 0), (0, 0), *p.geometry.padding
-            return pad_image(x, pairs, p.padding_mode, np.asarray(p.padding_value))
+            return padded_image(x, p)
         return x if x.dtype.isnative and (d.copies or x.strides[1] == x.itemsize) else _channels_last(x)
 
     def _mend(self, flags: Array, x: Array, out: Array) -> None:
         """Compute the flagged tiles directly: what is not finite stays where the definition has it."""
         decision = self._layer.decision
         mend(decision.tiling.map_of(flags, decision.boxes), self._direct, x, out)
-
-    @property
-    def _room(self) -> Array:
-        """Memory for tiles, products and flags, this thread's own: it starts at a line of the cache."""
-        room: Array | None = getattr(self._arena, "room", None)
-        if room is None:
-            room = self._arena.room = at_a_line(self._layer.room_bytes)
-        return room
 
 
 def transformed_weights(decision: Decision, w: Array) -> Array:

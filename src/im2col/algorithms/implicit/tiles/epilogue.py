@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from ....engine.builder import Builder
     from ....engine.numbers import Value
     from ....engine.target import Target
+    from ....spec.problem import Problem
 
 
 class Epilogue(NamedTuple):
@@ -36,6 +37,17 @@ class Epilogue(NamedTuple):
     activation: str | None = None
     slope: float = 0.0
     zero_point: int | None = None
+
+    @classmethod
+    def of_floats(cls, problem: Problem) -> Self:
+        """Return that of sums of a float dtype, which is the result's."""
+        name = f"f{problem.dtype.itemsize}"
+        return cls(name, name, problem.has_bias, *activation_of(problem))
+
+
+def activation_of(problem: Problem) -> tuple[str | None, float]:
+    """Return the name of a problem's activation, None if it has none, and its slope."""
+    return (problem.activation.name, problem.activation.slope) if problem.activation else (None, 0.0)
 
 
 def finish(b: Builder, target: Target, epilogue: Epilogue, sums: Value, scale: Value | None = None) -> Value:

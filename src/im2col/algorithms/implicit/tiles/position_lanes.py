@@ -148,7 +148,7 @@ class _Writer:
     def _is_full(self) -> bool:
         """Whether sums and a line's pixels leave a register for one weight alone, which no product can broadcast."""
         sums, target = self.tile.filters * self.tile.rows * self.tile.vectors, self.target
-        return target.vector_bytes < 64 and sums + self.tile.vectors >= target.vector_registers - 1
+        return not target.has_masks and sums + self.tile.vectors >= target.vector_registers - 1
 
     @property
     def _column_bytes(self) -> int:
@@ -198,7 +198,7 @@ class _Writer:
         # Pixels that were loaded through a mask take a register each: where one is left, one after the other has it.
         vectors = [[v] for v in every] if part.masked and self._is_full else [every]
         # Where they take a register that sums could have, masks are read again for each line.
-        kept = self._masks(seen, tile.vectors) if self.target.vector_bytes >= 64 else []
+        kept = self._masks(seen, tile.vectors) if self.target.has_masks else []
         for i, line in part.lines.items():
             for some in vectors:
                 pixels = self._under(line, kx, step, kept or self._masks(seen, tile.vectors))

@@ -136,14 +136,13 @@ class PositionShape(NamedTuple):
         rows, columns, stride = g.kernel_size[-2], g.kernel_size[-1], g.stride[-1]
         sums = self.filters * self.rows * self.vectors
         pixels = self.vectors + stride - 1
-        narrow = target.vector_bytes < 64
         if self.shuffled:
             if rows * columns * sums > model.MOST_PRODUCTS or (columns - 1) // stride > self.lanes:
                 return False
             pixels += stride * (self.vectors + 1) + 3
-            if narrow:  # masks are vectors too
+            if not target.has_masks:  # they are vectors too
                 pixels += self.vectors * stride
-        if narrow and self.vectors == self.rows == 1 and sums > _MOST_ALONE[rows * columns > 1]:
+        if not target.has_masks and self.vectors == self.rows == 1 and sums > _MOST_ALONE[rows * columns > 1]:
             return False
         # Where several rows and filters meet, each line would need too many weights to read them anew.
         weights = rows * columns * self.filters if self.rows > 1 < self.filters else 1
@@ -151,7 +150,7 @@ class PositionShape(NamedTuple):
         unrolled = self._lines_read(g) * (4 * self.vectors + sums + 2)
         unrolled += rows * self.rows * self.filters * (4 + self.vectors)
         room = model.registers(target) if masked else model.fused_registers(target)
-        if narrow and target.has_fma and not target.is_arm and not self.shuffled:
+        if target.has_fma and not (target.has_masks or target.is_arm or self.shuffled):
             room = target.vector_registers  # a line's masks are read when it is, and its last operand is counted above
         return sums + pixels + weights <= room and unrolled <= most
 
@@ -174,7 +173,7 @@ class PositionShape(NamedTuple):
         planes = group.channels * math.prod(g.kernel_size[:-2])
         tiles = -(-g.output_shape[-1] // (self.lanes * self.vectors))
         # The share of tiles that read masks, for which registers are scarce: those at both ends of a row, of zeros.
-        scarce = target.vector_bytes < 64 and self._masked(view) and not self.shuffled and view.modes[-1] == "constant"
+        scarce = self._masked(view) and not (target.has_masks or self.shuffled) and view.modes[-1] == "constant"
         masked = (1.0 if view.spread > 1 else min(1.0, 2 / tiles)) if scarce else 0.0
         if self.shuffled:
             shifts = max(0, kernel_columns - stride)
