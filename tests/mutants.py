@@ -130,15 +130,15 @@ EQUIVALENT: dict[str, str] = {
     "algorithms/implicit/view.py pitched: if axes[-1] == 0 and sizes[0] * size > LINE:": "a single line is odd already",
     "algorithms/implicit/borders.py _classes: base = g.kernel_size[axis] + 2": "any base that no range reaches does",
     "algorithms/implicit/view.py spread: "
-    "return step // self.out_size if step >= 0 and step % self.out_size == 0 else 0": "a step of 0 gives 0 either way",
-    "algorithms/implicit/view.py spread: "
-    "return step // self.out_size if step > (-1) and step % self.out_size == 0 else 0": "the same",
+    "return step // self.out_size if step > (-1) and step % self.out_size == 0 else 0": (
+        "a step of 0 gives 0 either way"
+    ),
     **{
         f"algorithms/implicit/tiles/positions.py _most_tiles: {line}": _PIECES
         for line in (
             *(
                 f"if len(blocks) {turned}:  # a piece of a row stays in the first level while filters pass over it"
-                for turned in ("+ blocks[0].blocks >= 2", "+ blocks[0].blocks > 1", "+ blocks[0].blocks > 3")
+                for turned in ("+ blocks[0].blocks > 1", "+ blocks[0].blocks > 3")
             ),
             "if len(blocks) - blocks[0].blocks > 2:  # a piece of a row stays in the first level while filters pass "
             "over it",
@@ -159,7 +159,6 @@ EQUIVALENT: dict[str, str] = {
             "low = max(1, -(-least // (tile * s))) if least <= ends * s else tiles",
             "low = max(0, -(-least // (tile * s))) if least < ends * s else tiles",
             "if high - low <= tiles or view.spread > 1:",
-            "if high - low < tiles or view.spread >= 1:",
             "if high - low < tiles or view.spread > 0:",
         )
     },
@@ -183,7 +182,7 @@ EQUIVALENT: dict[str, str] = {
         f"return tuple(i for i in lines if {above} or last + i >= g.spatial_shape[0])": (
             "a line that lies inside may be guarded: it is found there"
         )
-        for above in ("first + i <= 0", "first + i < 1", "first - i < 0")
+        for above in ("first + i < 1", "first - i < 0")
     },
     "algorithms/implicit/tiles/windows.py _part: pixels = (run.positions - 0) * g.stride[1] + g.span[1]": (
         "the bound behind the last pixel that a tile reads may be larger"
@@ -208,7 +207,6 @@ EQUIVALENT: dict[str, str] = {
         f"algorithms/implicit/tiles/mapped.py maps_columns: return ends and ({few} or (last {more} between and last * "
         f"g.stride[-1] {most} g.padding[-1][0]))": "what is not mapped is copied"
         for few, more, most in (
-            ("between < 0", ">=", ">="),
             ("between <= (-1)", ">=", ">="),
             ("between <= 0", ">", ">="),
             ("between <= 0", ">=", ">"),
@@ -322,7 +320,8 @@ class _Sites(ast.NodeVisitor):
         """Turn each comparison of a chain."""
         sides = [node.left, *node.comparators]
         for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
-            if type(operator) in _TURNED:
+            # Beside an integer, one off is the same as turned.
+            if type(operator) in _TURNED and not (_integer(left) or _integer(right)):
                 self._operator(left, right, *_TURNED[type(operator)])
         self._integers(*sides)
         self.generic_visit(node)
@@ -335,9 +334,9 @@ class _Sites(ast.NodeVisitor):
 
     def _integers(self, *nodes: ast.expr) -> None:
         for node in nodes:
-            inner = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else node
-            if isinstance(inner, ast.Constant) and type(inner.value) is int:
-                for value in (inner.value - 1, inner.value + 1):
+            if (inner := _integer(node)) is not None:
+                at = int(ast.unparse(inner))
+                for value in (at - 1, at + 1):
                     self._note(*self._span(inner), str(value) if value >= 0 else f"({value})")
 
     def _operator(self, left: ast.expr, right: ast.expr, old: str, new: str) -> None:
@@ -355,3 +354,9 @@ class _Sites(ast.NodeVisitor):
             self._lines[node.lineno - 1] + node.col_offset,
             self._lines[node.end_lineno - 1] + node.end_col_offset,
         )
+
+
+def _integer(node: ast.expr) -> ast.Constant | None:
+    """Return the integer that a node writes, without its sign; None if it writes none."""
+    inner = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else node
+    return inner if isinstance(inner, ast.Constant) and type(inner.value) is int else None
