@@ -47,6 +47,7 @@ def prepare(contestant: SeatedContestant[WorkT, JudgedT], work: WorkT, threads: 
         wrong = problem.complaint(call(), np.load(answer, mmap_mode="r"))
         if wrong:
             return wrong
+        call()  # what comes again is worth a longer look to some: the third call is like all others
     _prepared["call"] = call
     return None
 
