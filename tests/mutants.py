@@ -163,6 +163,8 @@ EQUIVALENT: dict[str, str] = {
         )
     },
     "algorithms/implicit/tiles/positions.py _masked: return self.shuffled or not whole or view.spread > 2": _MASKED,
+    "algorithms/implicit/tiles/positions.py _masked: whole = g.stride[-1] == 1 and not any(g.padding[-1]) and "
+    "g.output_shape[-1] > self.lanes * self.vectors": _MASKED,
     **{
         f"algorithms/implicit/tiles/windows.py runs: {line}": "how many vectors and rows pass together is tuning"
         for line in (
