@@ -21,9 +21,11 @@ from ..implicit.tables import Tables, TileRun, job_table
 from ..implicit.tiles import cycles as model
 from ..implicit.tiles.epilogue import Epilogue
 from ..implicit.tiles.filter_lanes import JOB, FilterTile, filter_lanes
-from ..implicit.view import GroupShape, memory_order
+from ..implicit.view import LINE, GroupShape, memory_order
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ...engine.target import Target
     from ...spec.problem import Problem
 
@@ -128,7 +130,20 @@ class GradientDecision(NamedTuple):
             cycles += COPY_CYCLES + per * p.batch * _image_bytes(p, self.dtype)
         if self.packed:
             cycles += COPY_CYCLES + COPIED_CYCLES * p.batch * p.geometry.positions * self.packed_filters * size
-        return cycles
+        return cycles + model.NEAR_LINE * self._lines_again
+
+    @property
+    def _lines_again(self) -> float:
+        """How many lines tiles read that hold more than their own, position by position, and again for other tiles."""
+        p, size, width = self.problem, self.dtype.itemsize, self.shape.vectors * self.shape.lanes
+        positions, lines = p.batch * p.geometry.positions, 0.0
+        apart = self.strides[1] == size and p.channels > _CHANNELS_IN_A_LINE and not self.paired
+        if apart and positions > model.kept_lines(self.strides[-1] * p.geometry.stride[-1], self.target):
+            lines += 1
+        if not self.packed and p.filters > width and positions > model.kept_lines(p.filters * size, self.target):
+            lines += width * size / LINE
+        tiles = sum(len(piece.starts) for piece in self.pieces) * sum(each.blocks for each in self.blocks)
+        return self.group.groups * tiles * positions * lines
 
     @property
     def packed_filters(self) -> int:
@@ -162,7 +177,12 @@ class GradientDecision(NamedTuple):
 
 
 def decide_gradient(problem: Problem, target: Target) -> GradientDecision:
-    """Return the decision for a problem that the engine takes."""
+    """Return the decision with the fewest cycles for a problem that the engine takes."""
+    return min(_decisions(problem, target), key=lambda each: each.cycles)
+
+
+def _decisions(problem: Problem, target: Target) -> Iterator[GradientDecision]:
+    """Yield decisions with the best tile: arrays with channels last are read where they lie, or turned and packed."""
     p, g, dtype = problem, problem.geometry, kernel_dtype(problem)
     if dtype is None:
         raise RuntimeError("the engine was given a problem that it does not take")
@@ -172,31 +192,31 @@ def decide_gradient(problem: Problem, target: Target) -> GradientDecision:
     paired = group.groups != p.groups
     shape = _best_shape(p, group, dtype, target)
     blocks = vector_blocks(group.filters, shape.lanes, shape.vectors)
-    order = memory_order(p)
-    # Lanes that are channels read them side by side. Else taps of one channel at neighbouring positions should share
-    # cache lines, which channels innermost take away.
-    last_first = order[-1] == 1 and p.channels > _CHANNELS_IN_A_LINE and g.taps > 1
-    turned = not p.layout.axes.endswith(CHANNEL) if paired else last_first
-    why = "channels last" if paired else "channels first"
-    copied = " and ".join(["converted"] * (p.x_dtype != dtype) + ["padded"] * g.is_padded + [why] * turned)
-    if copied:
-        spatial = tuple(axis for axis in order if axis > 1)
-        axes = ((0, *spatial, 1) if paired else (0, 1, *spatial)) if turned else order
-        strides = dense_strides(axes, (p.batch, p.channels, *g.padded_shape), dtype.itemsize)
-    else:
-        strides = p.layout.strides(p.batch, p.channels, g.spatial_shape, dtype.itemsize)
+    pieces, order = _pieces(p, group, shape), memory_order(p)
     # Vectors of filters that are there, side by side in memory, need no packing.
     whole = group.filters % shape.lanes == 0 and p.w_dtype == dtype
-    packed = not (whole and p.layout.axes == BATCH * p.layout.has_batch + p.layout.spatial + CHANNEL)
-    most = _MOST_TERMS
-    if packed:
-        position = group.groups * sum(each.blocks * each.packed for each in blocks) * dtype.itemsize
-        most = min(max(_FEWEST_TERMS, _PANEL_BYTES // position), max(1, p.workspace_limit // position))
-    images, *box = box_steps((p.batch, *g.output_shape), most)
-    if copied:
-        images = max(1, min(images, COPY_BYTES // _image_bytes(p, dtype)))
-    pieces = _pieces(p, group, shape)
-    return GradientDecision(p, target, dtype, group, shape, pieces, blocks, packed, copied, strides, (images, *box))
+    in_place = whole and p.layout.axes == BATCH * p.layout.has_batch + p.layout.spatial + CHANNEL
+    # Lanes that are channels read them side by side. Else neighbouring positions of one channel should share cache
+    # lines, which channels innermost take away, and where taps do, too, always.
+    apart = order[-1] == 1 and p.channels > _CHANNELS_IN_A_LINE
+    for packed in (True, False)[: 1 + in_place]:
+        turned = not p.layout.axes.endswith(CHANNEL) if paired else apart and (g.taps > 1 or packed)
+        why = "channels last" if paired else "channels first"
+        copied = " and ".join(["converted"] * (p.x_dtype != dtype) + ["padded"] * g.is_padded + [why] * turned)
+        if copied:
+            spatial = tuple(axis for axis in order if axis > 1)
+            axes = ((0, *spatial, 1) if paired else (0, 1, *spatial)) if turned else order
+            strides = dense_strides(axes, (p.batch, p.channels, *g.padded_shape), dtype.itemsize)
+        else:
+            strides = p.layout.strides(p.batch, p.channels, g.spatial_shape, dtype.itemsize)
+        most = _MOST_TERMS
+        if packed:
+            position = group.groups * sum(each.blocks * each.packed for each in blocks) * dtype.itemsize
+            most = min(max(_FEWEST_TERMS, _PANEL_BYTES // position), max(1, p.workspace_limit // position))
+        images, *box = box_steps((p.batch, *g.output_shape), most)
+        if copied:
+            images = max(1, min(images, COPY_BYTES // _image_bytes(p, dtype)))
+        yield GradientDecision(p, target, dtype, group, shape, pieces, blocks, packed, copied, strides, (images, *box))
 
 
 def _image_bytes(p: Problem, dtype: np.dtype[Any]) -> int:

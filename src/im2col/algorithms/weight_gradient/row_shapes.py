@@ -158,11 +158,23 @@ def cycles(view: View, group: GroupShape, shape: RowShape, batch: int, paired: b
         # What the first pass reads from far caches, and the others where the nearest one does not hold it.
         pixels = batch * group.channels * math.prod(g.spatial_shape) * size
         total += pixels / _STREAM
-        if _row_bytes(view, shape) * (_rows_beside(g) + 1) > target.caches[0] * _NEAR:
-            total += pixels * (lines * -(-group.filters // shape.filters) - 1) / (3 * _STREAM)
+        apart = not (shape.summed or paired)
+        wide, wide_grad = _line_shares(view, group, shape) if apart else (1.0, 1.0)
+        again = model.LINE / model.NEAR_LINE if apart else 3 * _STREAM
+        room = model.LINE * model.kept_lines(view.pixel[-1], target) if apart else target.caches[0]
+        if _row_bytes(view, shape) * wide * (_rows_beside(g) + 1) > room * _NEAR:
+            total += wide * pixels * (lines * -(-group.filters // shape.filters) - 1) / again
         tiles = 1 if paired else sum(count for _, count in channels)
-        total += batch * tiles * (group.channels if paired else group.filters) * g.positions * size / (3 * _STREAM)
+        grads = batch * tiles * (group.channels if paired else group.filters) * g.positions * size
+        total += wide_grad * grads / (3 * _STREAM)
     return None if length > _MOST_LINES else group.groups * total
+
+
+def _line_shares(view: View, group: GroupShape, shape: RowShape) -> tuple[float, float]:
+    """Return how many times their own bytes tiles of channels read in whole lines, of pixels and of the gradient."""
+    own = (shape.vectors * shape.lanes, group.channels), (shape.filters, group.filters)
+    pixels, grads = (max(1.0, min(model.LINE // view.size, all_of_them) / some) for some, all_of_them in own)
+    return pixels, grads
 
 
 def pieces(columns: int, most: int) -> list[tuple[int, int]]:

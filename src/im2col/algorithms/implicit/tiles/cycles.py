@@ -25,7 +25,7 @@ LOADS_TOGETHER = 1.4
 """How many times as long as alone a load or a broadcast takes, where loads set the pace."""
 LINE = 64
 """Bytes of a line of the caches."""
-_NEAR_LINE, _FAR_LINE = 5.0, 9.0
+NEAR_LINE, _FAR_LINE = 5.0, 9.0
 """Cycles for a line of pixels that comes from the second level of cache under pressure, or from the third."""
 _SECOND_LINE = 1.0
 """Cycles in which a line enters the first level of cache from the second."""
@@ -108,7 +108,7 @@ def waiting(view: View, weights: int, positions: int, target: Target, taps: int)
     second = target.caches[1]
     if taps * weights + row <= 0.8 * second:
         return 0.0
-    return lines * (_FAR_LINE if row > second / 2 else _NEAR_LINE)
+    return lines * (_FAR_LINE if row > second / 2 else NEAR_LINE)
 
 
 def part(taps: int, weights: int, caches: tuple[int, int, int]) -> int:
@@ -195,6 +195,11 @@ def rows_in_their_sets(step: int, positions: int, stride: int, taps: int, dilati
         if max(Counter(i * step // LINE % target.sets for i in seen).values()) <= _ways(target):
             return rows
     return 1
+
+
+def kept_lines(step: int, target: Target) -> int:
+    """Return how many lines, `step` bytes from one to the next, the first level of cache keeps: fewer in few sets."""
+    return _ways(target) * target.sets // math.gcd(target.sets, max(1, step // LINE))
 
 
 def _ways(target: Target) -> int:
