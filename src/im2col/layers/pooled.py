@@ -1,0 +1,185 @@
+"""One pooling, all its arguments checked: what all public functions that pool share."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..algorithms.pooling import pool, workspace_bytes
+from ..algorithms.pooling.windows import Pool
+from ..engine.host import require_memory
+from ..engine.threads import resolve_threads
+from ..errors import DTypeError
+from ..memory import NOTHING, keep, recall, told_apart
+from ..spec import layout as layouts
+from ..spec.arguments import flag
+from ..spec.arrays import check_numbers, check_output, is_registered, native
+from ..spec.padding import image_geometry, window_fields
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..algorithms.pooling.windows import Reduction
+    from ..spec.layout import Layout
+
+    Array = NDArray[Any]
+
+_WAY_OUT = "pool fewer images at a time"
+
+
+class Window(NamedTuple):
+    """The arguments of a window as users give them.
+
+    Parameters
+    ----------
+    kernel_size : int or tuple of int, or None
+        None for windows of the whole image.
+    stride, padding, dilation, ceil_mode, count_include_pad
+        As for `average_pool`.
+    """
+
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+    dilation: Any = 1
+    ceil_mode: Any = False
+    count_include_pad: Any = True
+
+    def over(self, shape: tuple[int, ...], layout: str | None, reduction: Reduction) -> tuple[Layout, Pool]:
+        """Return the axes of an image, and its windows.
+
+        Raises
+        ------
+        GeometryError, LayoutError, ArgumentError
+            If an argument does not fit.
+        """
+        if self.kernel_size is None:
+            axes = axes_of(shape, layout)
+            size: Any = tuple(max(1, n) for n in axes.spatial_shape(shape))
+        else:
+            size = self.kernel_size
+            axes = layouts.resolve(layout, len(shape), layouts.spatial_ndim(size, layout, len(shape)))
+        stride = size if self.stride is None else self.stride
+        ceil_mode, counted = flag("ceil_mode", self.ceil_mode), flag("count_include_pad", self.count_include_pad)
+        fields = size, stride, self.padding, self.dilation
+        geometry = image_geometry(axes, layout, shape, *fields, ceil_mode=ceil_mode)
+        asked = window_fields(axes.spatial, geometry.spatial_shape, *fields)[2]
+        ends = tuple(n + after for n, (_, after) in zip(geometry.spatial_shape, asked, strict=True))
+        return axes, Pool(reduction, geometry, ends, counted)
+
+
+def axes_of(shape: tuple[int, ...], layout: str | None) -> Layout:
+    """Return the axes of an image whose windows do not tell how many are spatial: two, or the one of a signal."""
+    count = len(layouts.parse(layout).spatial) if layout is not None else max(1, min(2, len(shape)))
+    return layouts.resolve(layout, len(shape), count)
+
+
+class Pooling(NamedTuple):
+    """How images of one kind are pooled.
+
+    Parameters
+    ----------
+    axes : Layout
+    pool : Pool
+    work : dtype
+        That the image is pooled in.
+    shape : tuple of int
+        Of the result, in the image's layout.
+    dtype : dtype
+        Of the result.
+    beside : int
+        Bytes of the workspace, at most.
+    """
+
+    axes: Layout
+    pool: Pool
+    work: np.dtype[Any]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    beside: int
+
+    def run(self, x: Array, out: Any, threads: int | None) -> Array:
+        """Return the result of an image of this kind, in `out` if there is one.
+
+        Raises
+        ------
+        OutputError, MemoryBudgetError, ArgumentError
+        """
+        workers = resolve_threads(threads)
+        result = self.result(x, out)
+        self.fill(x, result, workers)
+        return result if out is None else out
+
+    def result(self, x: Array, out: Any) -> Array:
+        """Return where the result goes, a plain array, after a look at the memory that it and its workspace take.
+
+        Raises
+        ------
+        OutputError, MemoryBudgetError
+        """
+        if out is not None:
+            checked = check_output(out, self.shape, self.dtype, (x,))
+            require_memory(self.beside, _WAY_OUT, "the workspace for {}", self.shape)
+            return checked
+        nbytes = math.prod(self.shape) * self.dtype.itemsize
+        require_memory(nbytes, _WAY_OUT, "the result {} of {}", self.shape, self.dtype, beside=self.beside)
+        return np.empty(self.shape, self.dtype)
+
+    def fill(self, x: Array, result: Array, threads: int) -> None:
+        """Write the result."""
+        image = x if x.dtype == self.work else x.astype(self.work)
+        made = self.work if self.pool.reduction != "place" else self.dtype
+        if result.dtype == made and result.dtype.isnative:
+            pool(self.pool, self.axes.to_canonical(image), self.axes.to_canonical(result), threads)
+            return
+        wide = np.empty(result.shape, made)
+        pool(self.pool, self.axes.to_canonical(image), self.axes.to_canonical(wide), threads)
+        with np.errstate(all="ignore"):
+            result[...] = wide
+
+
+def pooling_of(x: Array, reduction: Reduction, layout: str | None, window: Window) -> Pooling:
+    """Return how an image is pooled: as that was found for an earlier one of its kind, or anew.
+
+    Raises
+    ------
+    GeometryError, LayoutError, ArgumentError, DTypeError
+        If an argument does not fit.
+    """
+    plain = told_apart((reduction, layout, *window))
+    kind = pooling_of, x.shape, x.dtype, plain
+    known: Any = NOTHING if plain is None else recall(kind)
+    if known is not NOTHING:
+        return known  # type: ignore[no-any-return]  # what was kept below
+    work, dtype = _dtypes(x.dtype, reduction)
+    axes, what = window.over(x.shape, layout, reduction)
+    batch, channels = axes.size(layouts.BATCH, x.shape), axes.size(layouts.CHANNEL, x.shape)
+    shape = axes.from_canonical_shape(batch, channels, what.geometry.output_shape)
+    beside = workspace_bytes(what, batch * channels, work.itemsize)
+    found = Pooling(axes, what, work, shape, dtype, beside)
+    return found if plain is None else keep(kind, found)
+
+
+def _dtypes(dtype: np.dtype[Any], reduction: Reduction) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """Return in which dtype an image is pooled, and that of the result.
+
+    Raises
+    ------
+    DTypeError
+    """
+    check_numbers("x", dtype)
+    own = native(dtype)
+    if reduction in ("maximum", "place"):
+        if dtype.kind == "c":
+            raise DTypeError(
+                f"x has dtype {dtype}, and complex numbers have no greatest one; pool their real and imaginary parts, "
+                "or their magnitudes, as in np.abs(x)"
+            )
+        work = np.dtype(np.float32) if is_registered(dtype) else own
+        return work, np.dtype(np.int64) if reduction == "place" else own
+    if dtype.kind in "biu":
+        return np.dtype(np.float64), np.dtype(np.float64)
+    is_short = is_registered(dtype) or dtype.itemsize < 4
+    return np.dtype(np.float32) if is_short else own, own
