@@ -75,6 +75,20 @@ class Ordering(Numbers):
         """Return a vector of integers of which each lane is its own number."""
         return self._ir.Constant(kind, list(range(kind.count)))
 
+    def every_one(self, vectors: list[Value], step: int) -> Value:
+        """Return lanes 0, step, 2 · step, … of `step` vectors side by side, in one vector."""
+        lanes = vectors[0].type.count
+        found, first = vectors[0], [i * step for i in range(lanes)]
+        for number in range(1, step):
+            # Lanes that are there already stay in their places.
+            order = [
+                i if at < number * lanes else lanes + min(at - number * lanes, lanes - 1) for i, at in enumerate(first)
+            ]
+            if number == 1:
+                order = [at if at < lanes else min(at, 2 * lanes - 1) for at in first]
+            found = self.picked(found, vectors[number], order)
+        return found
+
     def zero(self, kind: Value) -> Value:
         """Return the zero of any type."""
         return self._ir.Constant(kind, None)

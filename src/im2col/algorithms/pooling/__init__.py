@@ -6,7 +6,6 @@ runs them), and whole images (`whole`); NumPy does what it has no kernel for (`p
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 

@@ -18,23 +18,25 @@ if TYPE_CHECKING:
     from ...engine.builder import Builder
     from ...engine.numbers import Value
     from ...engine.target import Target
-    from .windows import Reduction, Term
+    from .windows import Passes, Reduction, Term
 
 MISSING = 1 << 62
 """In the place of a row's offset, where a tap lies beside the image; no offset is even half as great."""
+_MOST_PICKED = 4
+"""Columns between windows up to which all are joined, and those that begin windows are picked then."""
 JOB = [
     *("bands", "positions", "channels", "x_image", "x_channel", "x_run", "out_image", "out_channel", "out_row"),
-    *("out_column", "rows", "height", "step", "tall", "kept", "entries", "starts", "row_counts", "column_counts"),
+    *("out_run", "rows", "height", "tall", "entries", "starts", "row_counts", "column_counts", "nothing", "region"),
 ]
 """Words of a job. Units are bands of rows of the map, for each position of the axes before it, of each plane: how many
-bands, positions, and channels of an image there are; bytes from image to image, channel to channel, run to run, row to
-row and column to column; rows of a band, rows of the map, rows of the image between them, and those that each position
-has entries for; how many the room keeps; and where the tables begin: of the rows' offsets, where each position's map
-begins, and what sums are divided by, for each row and for each column."""
-TASK = ["first", "stop", "group", "runs", "run", "left", "width", "columns", "row_bytes", "place", "count"]
+bands, positions, and channels of an image there are; bytes from image to image, channel to channel, run to run, and row
+to row; rows of a band, rows of the map, and rows that each position has entries for; where the tables begin: of the
+rows' offsets, where each position's map begins, and what sums are divided by, for each row and for each column; and
+bytes of the room's parts: of a row of nothing, and of the rows of a band."""
+TASK = ["first", "stop", "group", "runs", "run", "left", "pitch", "out_runs", "run_out", "place", "count"]
 """Words of a task: its units, from the first one on; numbers of a column (one, or those of several channels); runs that
-are read of each row, their numbers, how many stand before them in the room, and how many a row of it has; columns of the
-map; bytes of a row in the room; the number of the image's first column that is read, and of the map's."""
+are read of each row, their numbers, how many stand before them in the room, and how many a row has there; runs that
+are written, and their numbers; the number of the image's first column that is read, and of the map's."""
 
 
 class PoolRows(NamedTuple):
@@ -45,25 +47,33 @@ class PoolRows(NamedTuple):
     reduction : Reduction
     element : str
         Of the image: its name, as `Ordering` and `Numbers` have it.
-    lanes : int
-        Of a vector; no run, and no row of results, is shorter.
+    lanes, read_lanes, write_lanes : int
+        Of vectors that are joined, read and written; no run that is read or written is shorter.
     reads : int
         Rows that are joined as they are read.
-    down : (int, int)
-        Taps that are joined in the room, and rows between them.
+    down : (int, int, int)
+        Taps that are joined in the room, rows between them, and between windows.
     across : (int, int, int)
         Taps, columns between them, and between windows.
     channels_last : bool
         Whether lanes are channels, of a column; else columns.
+    is_flat : bool
+        Whether the windows of a row follow those of the one before, in the room and in the map.
+    is_uniform : bool
+        Whether all sums are divided by the same number, the first of either table.
     """
 
     reduction: Reduction
     element: str
     lanes: int
+    read_lanes: int
+    write_lanes: int
     reads: int
-    down: tuple[int, int]
+    down: tuple[int, int, int]
     across: tuple[int, int, int]
     channels_last: bool
+    is_flat: bool
+    is_uniform: bool
 
     @property
     def joined(self) -> str:
@@ -72,9 +82,17 @@ class PoolRows(NamedTuple):
             return ("u" if self.element[0] == "u" else "i") + self.element[1]
         return "i8" if self.reduction == "place" else self.element
 
-    def passes(self, taps: int) -> tuple[tuple[Term, ...], ...]:
-        """Return how taps are joined."""
-        return passes(taps, twice=self.reduction in ("maximum", "place"))
+    @property
+    def ways(self) -> tuple[Passes, Passes]:
+        """How taps are joined, down and across."""
+        twice = self.reduction in ("maximum", "place")
+        return passes(self.down[0], twice=twice), passes(self.across[0], twice=twice)
+
+    @property
+    def slack(self) -> int:
+        """Columns, and numbers, that are read behind a band, at most: results of which nothing is made."""
+        taps, apart, stride = self.across
+        return (stride + 2) * self.lanes + (taps - 1) * apart
 
 
 def pool_rows(spec: PoolRows) -> Kernel:
@@ -100,19 +118,25 @@ class _Kernel:
             {word: b.entry(b[given], b.constant(i)) for i, word in enumerate(words)}
             for given, words in (("*job", JOB), ("*task", TASK))
         )
-        sums = spec.reduction not in ("maximum", "place")
+        self.sums = spec.reduction not in ("maximum", "place")
         self.element, self.size = b.bytes_of(spec.element), b.bytes_of(spec.joined)
-        self.given = b.vector(b.number(spec.element) if sums else b.integer(self.element), spec.lanes)
-        self.kind, self.nbytes = b.vector(b.number(spec.joined), spec.lanes), spec.lanes * self.size
-        row = self.task["row_bytes"]
-        self.nothing, self.row, self.worked, self.rows = (b.at(b["*room"], b.mul(row, i)) for i in range(4))
-        self.worked_rows = b.at(self.rows, b.mul(row, self.job["kept"]))
+        self.pixel = b.number(spec.element) if self.sums else b.integer(self.element)
+        self.number, self.nbytes = b.number(spec.joined), spec.lanes * self.size
+        self.pitch = b.mul(self.task["pitch"], self.size)
+        self.nothing = b["*room"]
+        self.rows, self.worked, self.along = (
+            b.at(b.at(b["*room"], self.job["nothing"]), b.mul(self.job["region"], i)) for i in range(3)
+        )
+
+    def kind(self, lanes: int) -> Value:
+        """Return the type of a vector that is joined."""
+        return self.b.vector(self.number, lanes)
 
     def write(self) -> None:
-        """Write all loops: over units, and the rows of each."""
-        b, job, task, spec = self.b, self.job, self.task, self.spec
+        """Write all loops: over units, and in each first down and then across."""
+        b, job = self.b, self.job
         self._clear()
-        with b.loop(task["stop"], task["first"]) as unit:
+        with b.loop(self.task["stop"], self.task["first"]) as unit:
             rest = b.quotient(unit, job["bands"])
             band = b.sub(unit, b.mul(rest, job["bands"]))
             plane = b.quotient(rest, job["positions"])
@@ -125,51 +149,74 @@ class _Kernel:
             )
             first = b.mul(band, job["rows"])
             count = b.smaller(job["rows"], b.sub(job["height"], first))
-            out = b.at(out, b.entry(b.address(job["starts"]), position))
-            counts = b.add(b.mul(position, job["height"]), first)
-            entry = b.mul(position, job["tall"])
-            if spec.down[0] == 1:
-                with b.loop(count) as row:
-                    self._read(x, b.add(b.add(entry, first), row), self.row)
-                    self._across(b.at(out, b.mul(b.add(first, row), job["out_row"])), b.add(counts, row))
-            else:
-                self._band(x, b.add(entry, b.mul(first, job["step"])), count)
-                with b.loop(count) as row:
-                    self._join_rows(b.mul(row, job["step"]))
-                    self._across(b.at(out, b.mul(b.add(first, row), job["out_row"])), b.add(counts, row))
+            entry = b.add(b.mul(position, job["tall"]), b.mul(first, self.spec.down[2]))
+            joined = self._down(x, entry, count)
+            out = b.at(b.at(out, b.entry(b.address(job["starts"]), position)), b.mul(first, job["out_row"]))
+            self._across(joined, out, count, b.add(b.mul(position, job["height"]), first))
 
     def _clear(self) -> None:
         """Fill the room with what changes nothing: the row that stands for those beside the image, and all others."""
         b, spec = self.b, self.spec
-        least = self._least(spec.element, self.given)
-        with b.loop(b.quotient(self.task["row_bytes"], spec.lanes * self.element)) as i:
-            b.store(least, b.at(self.nothing, b.mul(i, spec.lanes * self.element)))
-        times = 1 if spec.down[0] == 1 else len(spec.passes(spec.down[0]))
-        rows = b.add(b.mul(self.job["kept"], times), b.constant(2))
-        nothing = self._least(spec.joined, self.kind)
-        with b.loop(b.quotient(b.mul(rows, self.task["row_bytes"]), self.nbytes)) as i:
-            b.store(nothing, b.at(self.row, b.mul(i, self.nbytes)))
+        regions = 1 + (len(spec.ways[0]) > 1) + (len(spec.ways[1]) > 1)
+        for address, stop, name, number in (
+            (self.nothing, self.job["nothing"], spec.element, self.pixel),
+            (self.rows, b.mul(self.job["region"], regions), spec.joined, self.number),
+        ):
+            kind = b.vector(number, spec.lanes)
+            with b.loop(stop, step=spec.lanes * b.bytes_of(name)) as i:
+                b.store(self._least(name, kind), b.at(address, i))
 
     def _least(self, name: str, kind: Value) -> Value:
         """Return a vector of numbers called `name` that change nothing."""
-        if self.spec.reduction not in ("maximum", "place") or name[0] == "u":
+        if self.sums or name[0] == "u":
             return self.b.zero(kind)
-        if name in INFINITIES:  # as bits
-            return self.b.numbers(INFINITIES[name] - (1 << 8 * self.element - 1), kind)
-        return self.b.numbers(-1 << 8 * self.b.bytes_of(name) - 1, kind)
+        bits = 8 * self.b.bytes_of(name)
+        # The bits of -inf, or the least integer.
+        return self.b.numbers(INFINITIES.get(name, 0) - (1 << bits - 1), kind)
 
     def _joined(self, values: list[Value]) -> Value:
         """Return what one or more vectors are together."""
-        b, spec = self.b, self.spec
-        total = values[0]
+        b, total = self.b, values[0]
         for value in values[1:]:
-            is_sum = spec.reduction not in ("maximum", "place")
-            total = b.plus(total, value) if is_sum else b.maximum(spec.joined, total, value)
+            total = b.plus(total, value) if self.sums else b.maximum(self.spec.joined, total, value)
         return total
+
+    def _join(self, to: Value, starts: list[Value], stop: Value) -> None:
+        """Join rows, or several that follow one another, of so many bytes; what is joined may lie where it begins."""
+        b, kind = self.b, self.kind(self.spec.lanes)
+        with b.loop(stop, step=self.nbytes) as i:
+            b.store(self._joined([b.load(b.at(start, i), kind) for start in starts]), b.at(to, i))
+
+    def _down(self, x: Value, entry: Value, count: Value) -> Value:
+        """Read the rows of a band, join those of each window, and return where they are."""
+        b, (taps, apart, stride), ways = self.b, self.spec.down, self.spec.ways[0]
+        needed = b.add(b.mul(b.sub(count, b.constant(1)), stride), b.constant((taps - 1) * apart + 1))
+        with b.loop(needed) as row:
+            self._read(x, b.add(entry, row), b.at(self.rows, b.mul(row, self.pitch)))
+        if taps == 1:
+            return self.rows
+        to, places = self.rows, (self.rows, self.worked)
+        if len(ways) > 1:
+            to = self.worked
+            stop = b.sub(needed, b.constant((len(ways[0]) - 1) * apart))
+            self._join(to, self._rows(places, ways[0]), b.mul(stop, self.pitch))
+        if stride == 1:
+            self._join(to, self._rows(places, ways[-1]), b.mul(count, self.pitch))
+        else:
+            with b.loop(count) as row:
+                start = b.mul(b.mul(row, stride), self.pitch)
+                starts = [b.at(each, start) for each in self._rows(places, ways[-1])]
+                self._join(b.at(to, b.mul(row, self.pitch)), starts, self.pitch)
+        return to
+
+    def _rows(self, places: tuple[Value, Value], terms: tuple[Term, ...]) -> list[Value]:
+        """Return where the terms of the first window begin."""
+        b, apart = self.b, self.spec.down[1]
+        return [b.at(places[worked], b.mul(self.pitch, tap * apart)) for worked, tap in terms]
 
     def _read(self, x: Value, entry: Value, to: Value) -> None:
         """Read the rows of an entry, and join them into one of the room."""
-        b, spec, task, lanes = self.b, self.spec, self.task, self.spec.lanes
+        b, spec, task, lanes = self.b, self.spec, self.task, self.spec.read_lanes
         table, has_places = b.address(self.job["entries"]), spec.reduction == "place"
         at = b.mul(entry, spec.reads * (1 + has_places))
         taps = []
@@ -181,18 +228,18 @@ class _Kernel:
             first = b.entry(table, b.add(at, b.constant(spec.reads + i))) if has_places else offset
             taps.append((is_there, start, step, b.add(first, task["place"])))
         last = b.sub(task["run"], b.constant(lanes))
-        with b.loop(task["runs"]) as run, b.loop(b.add(last, b.constant(lanes)), step=lanes) as i:
+        with b.loop(task["runs"]) as run, b.loop(task["run"], step=lanes) as i:
             column = b.smaller(i, last)
             values = []
             for is_there, start, step, first in taps:
                 source = b.at(b.at(start, b.mul(run, step)), b.mul(column, self.element))
-                value = b.load(source, self.given)
+                value = b.load(source, b.vector(self.pixel, lanes))
                 if has_places:
-                    number = b.add(first, run if spec.channels_last else column)
-                    places = b.splat(number, lanes)
+                    places = b.splat(b.add(first, run if spec.channels_last else column), lanes)
                     if not spec.channels_last:
                         places = b.sum("i8", places, b.lane_numbers(places.type))
-                    value = b.choose(is_there, b.placed(spec.element, value, places), self._least("i8", self.kind))
+                    value = b.placed(spec.element, value, places)
+                    value = b.choose(is_there, value, self._least("i8", value.type))
                 elif spec.reduction == "maximum":
                     value = b.ordered(spec.element, value)
                 elif spec.reduction == "root":
@@ -201,94 +248,70 @@ class _Kernel:
             place = b.add(b.add(task["left"], b.mul(run, task["run"])), column)
             b.store(self._joined(values), b.at(to, b.mul(place, self.size)))
 
-    def _band(self, x: Value, entry: Value, count: Value) -> None:
-        """Read the rows of a band into the room, and join them once if they are joined twice."""
-        b, spec, row_bytes = self.b, self.spec, self.task["row_bytes"]
-        taps, apart = spec.down
-        needed = b.add(b.mul(b.sub(count, b.constant(1)), self.job["step"]), b.constant((taps - 1) * apart + 1))
-        with b.loop(needed) as row:
-            self._read(x, b.add(entry, row), b.at(self.rows, b.mul(row, row_bytes)))
-        ways = spec.passes(taps)
+    def _across(self, rows: Value, out: Value, count: Value, number: Value) -> None:
+        """Join the columns of each window of a band, and write what becomes of them."""
+        b, spec, ways = self.b, self.spec, self.spec.ways[1]
         if len(ways) > 1:
-            stop = b.sub(needed, b.constant((len(ways[0]) - 1) * apart))
-            with b.loop(stop) as row:
-                self._rows_into(b.at(self.worked_rows, b.mul(row, row_bytes)), row, ways[0])
-
-    def _join_rows(self, row: Value) -> None:
-        """Join the rows of a window that begins at a row of the room."""
-        self._rows_into(self.row, row, self.spec.passes(self.spec.down[0])[-1])
-
-    def _rows_into(self, to: Value, row: Value, terms: tuple[Term, ...]) -> None:
-        b, row_bytes = self.b, self.task["row_bytes"]
-        starts = [
-            b.at(
-                self.worked_rows if worked else self.rows,
-                b.mul(b.add(row, b.constant(tap * self.spec.down[1])), row_bytes),
-            )
-            for worked, tap in terms
-        ]
-        with b.loop(b.mul(self.task["width"], self.size), step=self.nbytes) as i:
-            b.store(self._joined([b.load(b.at(start, i), self.kind) for start in starts]), b.at(to, i))
-
-    def _across(self, out: Value, counts: Value) -> None:
-        """Join the columns of each window of a row, and write what becomes of them."""
-        b, spec, task, lanes = self.b, self.spec, self.task, self.spec.lanes
-        taps, apart, stride = spec.across
-        ways, group = spec.passes(taps), task["group"]
-        if len(ways) > 1:
-            stop = b.sub(task["width"], b.mul(group, (len(ways[0]) - 1) * apart))
-            starts = self._starts(ways[0])
-            with b.loop(b.mul(stop, self.size), step=self.nbytes) as i:
-                b.store(self._joined([b.load(b.at(start, i), self.kind) for start in starts]), b.at(self.worked, i))
-        starts = self._starts(ways[-1])
-        divisor = columns = None
-        if spec.reduction == "mean":
-            columns = b.address(self.job["column_counts"])
-            row = b.load(b.at(b.address(self.job["row_counts"]), b.mul(counts, self.size)), self.kind.element)
-            divisor = b.splat(row, lanes)
-        result = b.vector(b.number(spec.joined), lanes)
-        size = self.size
-        if spec.channels_last:
-            last = b.sub(group, b.constant(lanes))
-            with b.loop(task["columns"]) as column:
-                by = divisor
-                if divisor is not None:
-                    at = b.mul(b.add(task["count"], column), self.size)
-                    by = b.times(divisor, b.splat(b.load(b.at(columns, at), self.kind.element), lanes))
-                begin = b.mul(b.mul(column, group), stride)
-                with b.loop(group, step=lanes) as i:
-                    channel = b.smaller(i, last)
-                    at = b.mul(b.add(begin, channel), self.size)
-                    total = self._joined([b.load(b.at(start, at), self.kind) for start in starts])
-                    to = b.add(b.mul(column, self.job["out_column"]), b.mul(channel, size))
-                    b.store(self._finished(total, by), b.at(out, to))
+            self._join(self.along, self._columns(rows, ways[0]), b.mul(count, self.pitch))
+        starts = self._columns(rows, ways[-1])
+        if spec.is_flat:
+            self._written(starts, out, b.constant(1), b.mul(count, self.task["run_out"]), number)
             return
-        last = b.sub(task["columns"], b.constant(lanes))
-        with b.loop(task["columns"], step=lanes) as i:
-            column = b.smaller(i, last)
-            total = self._joined([self._every(b.at(start, b.mul(column, stride * self.size))) for start in starts])
-            by = divisor
-            if divisor is not None:
-                at = b.mul(b.add(task["count"], column), self.size)
-                by = b.times(divisor, b.load(b.at(columns, at), result))
-            b.store(self._finished(total, by), b.at(out, b.mul(column, size)))
+        with b.loop(count) as row:
+            at = b.mul(row, self.pitch)
+            to = b.at(out, b.mul(row, self.job["out_row"]))
+            self._written(
+                [b.at(each, at) for each in starts], to, self.task["out_runs"], self.task["run_out"], b.add(number, row)
+            )
 
-    def _starts(self, terms: tuple[Term, ...]) -> list[Value]:
-        """Return where the terms of a row's first window begin."""
+    def _columns(self, rows: Value, terms: tuple[Term, ...]) -> list[Value]:
+        """Return where the terms of the first window begin."""
         b, step = self.b, self.spec.across[1] * self.size
-        return [
-            b.at(self.worked if worked else self.row, b.mul(self.task["group"], tap * step)) for worked, tap in terms
-        ]
+        return [b.at(self.along if worked else rows, b.mul(self.task["group"], tap * step)) for worked, tap in terms]
 
-    def _every(self, address: Value) -> Value:
-        """Return the numbers at an address that windows begin with: all, every second one, or one by one."""
-        b, lanes, stride = self.b, self.spec.lanes, self.spec.across[2]
-        if stride == 1:
-            return b.load(address, self.kind)
-        if stride == 2:
-            parts = [b.load(b.at(address, b.constant(i * self.nbytes)), self.kind) for i in range(2)]
-            return b.picked(*parts, list(range(0, 2 * lanes, 2)))
-        return b.load_apart(address, self.kind, stride, lanes)
+    def _written(self, starts: list[Value], out: Value, runs: Value, length: Value, number: Value) -> None:
+        """Write what becomes of the windows of a row, of a number in the table of those; or of all rows at once."""
+        b, spec, lanes, stride = self.b, self.spec, self.spec.write_lanes, self.spec.across[2]
+        down = self._divisor("row_counts", b.constant(0) if spec.is_uniform else number)
+        last = b.sub(length, b.constant(lanes))
+        with b.loop(runs) as run:
+            begin, across = b.mul(b.mul(run, self.task["group"]), stride), down
+            to = b.at(out, b.mul(run, self.job["out_run"]))
+            if down is not None and (spec.channels_last or spec.is_uniform):
+                at = b.constant(0) if spec.is_uniform else b.add(self.task["count"], run)
+                across = b.times(down, self._divisor("column_counts", at))
+            with b.loop(length, step=lanes) as i:
+                column = b.smaller(i, last)
+                at = b.mul(b.add(begin, b.mul(column, 1 if spec.channels_last else stride)), self.size)
+                total, divisor = self._total([b.at(start, at) for start in starts]), across
+                if down is not None and not (spec.channels_last or spec.is_uniform):
+                    place = b.mul(b.add(self.task["count"], column), self.size)
+                    counts = b.load(b.at(b.address(self.job["column_counts"]), place), self.kind(lanes))
+                    divisor = b.times(down, counts)
+                b.store(self._finished(total, divisor), b.at(to, b.mul(column, self.size)))
+
+    def _divisor(self, table: str, number: Value) -> Value | None:
+        """Return a number of a table, in all lanes; None where nothing is divided."""
+        b = self.b
+        if self.spec.reduction != "mean":
+            return None
+        return b.splat(
+            b.load(b.at(b.address(self.job[table]), b.mul(number, self.size)), self.number), self.spec.write_lanes
+        )
+
+    def _total(self, addresses: list[Value]) -> Value:
+        """Return the windows of which the terms stand at addresses: all, or every one at a stride."""
+        b, lanes = self.b, self.spec.write_lanes
+        stride, kind = self.spec.across[2], self.kind(lanes)
+        if self.spec.channels_last or stride == 1:
+            return self._joined([b.load(address, kind) for address in addresses])
+        if stride > _MOST_PICKED:
+            return self._joined([b.load_apart(address, kind, stride, lanes) for address in addresses])
+        parts = [
+            self._joined([b.load(b.at(address, b.constant(i * lanes * self.size)), kind) for address in addresses])
+            for i in range(stride)
+        ]
+        return b.every_one(parts, stride)
 
     def _finished(self, total: Value, divisor: Value | None) -> Value:
         """Return what is written of what was joined."""

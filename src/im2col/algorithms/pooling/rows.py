@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     Strides = tuple[int, ...]
     Range = tuple[int, int]
 
-_ROW_BYTES = 16 << 10
+_ROW_BYTES = 8 << 10
 """Of a row in the room, about: with what is made of it, it stays in the first level of cache."""
-_BAND_BYTES = 96 << 10
+_BAND_BYTES = 24 << 10
 """Of all rows of a band, about: they stay in the second level."""
 _MOST_READS = 16
 """Rows that are joined as they are read: each has an address in a register, or on the stack."""
@@ -107,65 +107,131 @@ class Cut(NamedTuple):
     ----------
     spec : PoolRows
     strips : tuple of Strip
-    row_bytes : int
-        Of a row in the room.
-    rows, kept : int
-        Rows of the map in a band, and rows of the image that are kept in the room for them.
+    nothing, region : int
+        Bytes of the room's parts: of a row of nothing, and of the rows of a band.
+    rows : int
+        Of the map, in a band.
     """
 
     spec: PoolRows
     strips: tuple[Strip, ...]
-    row_bytes: int
+    nothing: int
+    region: int
     rows: int
-    kept: int
 
     @property
     def room_bytes(self) -> int:
         """Bytes of what a thread keeps."""
-        taps = self.spec.down[0]
-        times = 1 if taps == 1 else len(self.spec.passes(taps))
-        return (3 + self.kept * times) * self.row_bytes
+        return self.nothing + sum(len(ways) for ways in (((),), *self.spec.ways)) * self.region
 
 
 def cut(pool: Pool, images: Images, target: Target) -> Cut | None:
     """Return how images are pooled row by row; None where the kernel cannot walk them."""
     *outer, down, along = axes_of(pool, images)
-    size, joined = int(images.element[1]), 8 if pool.reduction == "place" else int(images.element[1])
-    out_size = joined if pool.reduction == "place" else size
+    size = int(images.element[1])
+    joined, out_size = (8, 8) if pool.reduction == "place" else (size, size)
     channels_last = images.channels > 1 and images.strides[1] == size and images.out_strides[1] == out_size
     if not channels_last and (along.x_step != size or along.out_step != out_size):
         return None
     direct = down.taps < 2 * down.stride
     reads = math.prod(axis.taps for axis in outer) * (down.taps if direct else 1)
-    strips = _strips(along, images.channels, joined, lines=max(1, LINE // joined) if channels_last else 0)
-    insides = [along.inside(strip.columns) for strip in strips]
-    groups = [stop - first for (first, stop), _ in strips] if channels_last else [1]
-    shortest = min(groups) if channels_last else min(stop - first for first, stop in insides)
-    if not channels_last:
-        shortest = min(shortest, *(stop - first for _, (first, stop) in strips))
-    if reads > _MOST_READS or shortest < 1 or min(stop - first for first, stop in insides) < 1:
+    strips = _strips(along, images.channels if channels_last else 1, joined)
+    parts = [part_of(pool, images, along, strip, channels_last=channels_last) for strip in strips]
+    if reads > _MOST_READS or min(part.run for part in parts) < 1:
         return None
-    lanes = 1 << (min(shortest, target.vector_bytes // joined).bit_length() - 1)
-    rows_apart = (1, 1) if direct else (down.taps, down.dilation)
-    across = along.taps, along.dilation, along.stride
-    spec = PoolRows(pool.reduction, images.element, lanes, reads, rows_apart, across, channels_last)
-    ways = spec.passes(along.taps) + spec.passes(rows_apart[0])
-    if max(map(len, ways)) > _MOST_TERMS:
-        return None
-    width = max(((stop - first - 1) * along.stride + along.span) for _, (first, stop) in strips) * max(groups)
-    row_bytes = -(-(width + 2 * lanes) // lanes) * lanes * joined
-    kept, rows = 0, down.positions
-    if not direct:
-        times = len(spec.passes(down.taps))
-        fitting = (_BAND_BYTES // (row_bytes * times) - down.span) // down.stride + 1
-        rows = min(rows, max(fitting, -(-down.span // down.stride)))
+    is_uniform = pool.reduction == "mean" and all(len(set(pool.counts(i))) == 1 for i in range(pool.geometry.ndim))
+    is_flat = (
+        (is_uniform or pool.reduction != "mean")
+        and not channels_last
+        and len(strips) == 1
+        and down.out_step == along.positions * out_size
+    )
+    is_flat = is_flat and along.span <= along.stride
+    pitch = max(part.pitch for part in parts)
+    # A band's rows, those of the image, stay in the nearest cache, or those of many taps in the second.
+    step = 1 if direct else down.stride
+    span = 1 if direct else down.span
+    fitting = (_BAND_BYTES // (pitch * joined) - span) // step + 1
     units = images.batch * (1 if channels_last else images.channels) * math.prod(axis.positions for axis in outer)
+    bands = -(-down.positions // max(1, fitting, -(-span // step)))
     if images.threads > 1:
-        bands = -(-_TASKS_A_THREAD * images.threads // (units * len(strips)))
-        rows = min(rows, -(-down.positions // bands))
-    if not direct:
-        kept = (rows - 1) * down.stride + down.span
-    return Cut(spec, strips, row_bytes, rows, kept)
+        bands = max(bands, min(down.positions, -(-_TASKS_A_THREAD * images.threads // (units * len(strips)))))
+    rows = -(-down.positions // bands)
+    last = down.positions - (-(-down.positions // rows) - 1) * rows
+    most = target.vector_bytes // joined
+    read, write = (
+        _power(min(most, shortest))
+        for shortest in (
+            min(part.run for part in parts),
+            last * along.positions if is_flat else min(part.run_out for part in parts),
+        )
+    )
+    rows_apart = (1, 1, 1) if direct else (down.taps, down.dilation, down.stride)
+    across = along.taps, along.dilation, along.stride
+    spec = PoolRows(
+        *(pool.reduction, images.element, most, read, write, reads, rows_apart, across),
+        channels_last=channels_last,
+        is_flat=is_flat,
+        is_uniform=is_uniform,
+    )
+    if max(len(terms) for ways in spec.ways for terms in ways) > _MOST_TERMS:
+        return None
+    vector = most * joined
+    kept = (rows - 1) * step + span
+    group = max(part.group for part in parts)
+    region = -(-(kept * pitch + spec.slack * group + 2 * most) * joined // vector) * vector
+    nothing = -(-(pitch + most) * joined // vector) * vector
+    return Cut(spec, strips, nothing, region, rows)
+
+
+def _power(count: int) -> int:
+    """Return the greatest power of two that is not greater."""
+    return 1 << (count.bit_length() - 1)
+
+
+class Part(NamedTuple):
+    """What a strip's rows are: numbers of a column, runs that are read, and written, and where they begin.
+
+    Parameters
+    ----------
+    group : int
+    runs, run : int
+        That are read, and the numbers of each.
+    left, pitch : int
+        Numbers before them in the room, and of a row there.
+    out_runs, run_out : int
+        That are written, and the numbers of each.
+    first : int
+        The first column that is read.
+    """
+
+    group: int
+    runs: int
+    run: int
+    left: int
+    pitch: int
+    out_runs: int
+    run_out: int
+    first: int
+
+
+def part_of(pool: Pool, images: Images, along: Axis, strip: Strip, *, channels_last: bool) -> Part:
+    """Return what the rows of a strip are."""
+    size = int(images.element[1])
+    (first, stop), (column, last) = along.inside(strip.columns), strip.columns
+    group = strip.channels[1] - strip.channels[0] if channels_last else 1
+    columns, inside, has_places = last - column, stop - first, pool.reduction == "place"
+    runs, run = 1, inside * group
+    if channels_last and (along.x_step != group * size or has_places):
+        runs, run = inside, group
+    out_runs, run_out = 1, columns * group
+    out_size = 8 if has_places else size
+    is_dense = along.stride == 1 and along.out_step == group * out_size and pool.reduction != "mean"
+    if channels_last and not is_dense:
+        out_runs, run_out = columns, group
+    width = max((columns - 1) * along.stride + along.span, columns * along.stride)
+    left = first - (column * along.stride - along.before)
+    return Part(group, runs, run, left * group, width * group, out_runs, run_out, first)
 
 
 def axes_of(pool: Pool, images: Images) -> list[Axis]:
@@ -177,15 +243,14 @@ def axes_of(pool: Pool, images: Images) -> list[Axis]:
     return [Axis(1, 1, 1, 1, 0, 1, 0, 0), *axes] if len(axes) == 1 else axes
 
 
-def _strips(along: Axis, channels: int, joined: int, lines: int) -> tuple[Strip, ...]:
-    """Return strips whose rows stay in the nearest cache; `lines` is how many channels a line has, 0 for none."""
-    most = max(1, (_ROW_BYTES // (joined * max(1, lines)) - along.span) // along.stride + 1)
-    columns = list(_even(along.positions, -(-along.positions // max(most, 4 * LINE // joined))))
-    if not lines:
-        return tuple(Strip((0, channels), each) for each in columns)
-    width = (columns[0][1] - columns[0][0] - 1) * along.stride + along.span
-    groups = -(-channels * width * joined // _ROW_BYTES)
-    return tuple(Strip(*each) for each in product(_even(channels, max(1, min(groups, channels // lines))), columns))
+def _strips(along: Axis, channels: int, joined: int) -> tuple[Strip, ...]:
+    """Return strips whose rows stay in the nearest cache: of columns, and of channels where those of few fill it."""
+    lanes = LINE // joined
+    groups = max(1, min(channels // lanes, channels * joined * 3 * along.span // _ROW_BYTES))
+    width = -(-channels // groups) * joined
+    most = (_ROW_BYTES // width - along.span) // along.stride + 1
+    columns = -(-along.positions // max(most, 2 * -(-along.span // along.stride), lanes))
+    return tuple(Strip(*each) for each in product(_even(channels, groups), _even(along.positions, columns)))
 
 
 def _even(count: int, parts: int) -> list[Range]:
@@ -226,8 +291,7 @@ class RowCalls:
         for i in range(count):
             steps = []
             for strip, part in works[len(works) * i // count : len(works) * (i + 1) // count]:
-                words, x, out = self._task(images, spec, along, strip, part)
-                words[TASK.index("row_bytes")] = found.row_bytes
+                words, x, out = self._task(pool, images, spec, along, strip, part)
                 where = (X, x), (ROOM, i * found.room_bytes), (WEIGHTS, 0), (OUT, out)
                 steps.append(Step(function, where, (job_at, self._kept(np.array(words, np.int64)))))
             tasks.append(Steps([Round(calls=steps)], target, self._keep))
@@ -266,7 +330,13 @@ class RowCalls:
             *before, column_counts = (pool.counts(i).astype(float) for i in range(pool.geometry.ndim))
             for each in before:
                 row_counts = np.multiply.outer(row_counts, each).reshape(-1)
-        tables = entries, starts, *(each.astype(spec.joined if spec.reduction == "mean" else float) for each in (row_counts, column_counts))
+        tables = (
+            entries,
+            starts,
+            *(each.astype(spec.joined if spec.reduction == "mean" else float) for each in (row_counts, column_counts)),
+        )
+        addresses = [self._kept(np.ascontiguousarray(table)) for table in tables]
+        names = "entries", "starts", "row_counts", "column_counts"
         words = {
             "bands": -(-down.positions // found.rows),
             "positions": positions,
@@ -277,50 +347,33 @@ class RowCalls:
             "out_image": images.out_strides[0],
             "out_channel": images.out_strides[1],
             "out_row": down.out_step,
-            "out_column": along.out_step,
+            "out_run": along.out_step,
             "rows": found.rows,
             "height": down.positions,
-            "step": down.stride if is_apart else 1,
             "tall": len(entries) // positions,
-            "kept": found.kept,
-            **dict(
-                zip(
-                    ("entries", "starts", "row_counts", "column_counts"),
-                    (self._kept(np.ascontiguousarray(table)) for table in tables),
-                    strict=True,
-                )
-            ),
+            "nothing": found.nothing,
+            "region": found.region,
+            **dict(zip(names, addresses, strict=True)),
         }
         return [words[word] for word in JOB]
 
     def _task(
-        self, images: Images, spec: PoolRows, along: Axis, strip: Strip, units: Range
+        self, pool: Pool, images: Images, spec: PoolRows, along: Axis, strip: Strip, units: Range
     ) -> tuple[list[int], int, int]:
         """Return the words of a task, and where its part of image and result begins."""
-        size = int(images.element[1])
-        (first, stop), (column, last) = along.inside(strip.columns), strip.columns
-        group = strip.channels[1] - strip.channels[0] if spec.channels_last else 1
-        runs, run = 1, (stop - first) * group
-        if spec.channels_last and (along.x_step != group * size or spec.reduction == "place"):
-            runs, run = stop - first, group
-        width = (last - column - 1) * along.stride + along.span
+        size, column, first = int(images.element[1]), strip.columns[0], strip.channels[0]
+        part = part_of(pool, images, along, strip, channels_last=spec.channels_last)
         words = {
+            **part._asdict(),
             "first": units[0],
             "stop": units[1],
-            "group": group,
-            "runs": runs,
-            "run": run,
-            "left": (first - (column * along.stride - along.before)) * group,
-            "width": width * group,
-            "columns": last - column,
-            "row_bytes": 0,
-            "place": first,
+            "place": part.first,
             "count": column,
         }
-        x, out = first * along.x_step, column * along.out_step
+        out_size = 8 if spec.reduction == "place" else size
+        x, out = part.first * along.x_step, column * along.out_step
         if spec.channels_last:
-            out_size = 8 if spec.reduction == "place" else size
-            x, out = x + strip.channels[0] * size, out + strip.channels[0] * out_size
+            x, out = x + first * size, out + first * out_size
         return [words[word] for word in TASK], x, out
 
 

@@ -17,6 +17,7 @@ Reduction = Literal["maximum", "place", "mean", "sum", "root"]
 their squares."""
 Term = tuple[int, int]
 """Which rows a pass reads, those that were given (0) or those of the first pass (1), and how many taps behind."""
+Passes = tuple[tuple[Term, ...], ...]
 
 _AT_ONCE = 6
 """Taps up to which a second pass saves nothing, as it stores what the first one has made and loads it again."""
@@ -69,7 +70,7 @@ def divisors(pool: Pool, dtype: np.dtype[Any]) -> NDArray[Any]:
     return product
 
 
-def passes(taps: int, *, twice: bool) -> tuple[tuple[Term, ...], ...]:
+def passes(taps: int, *, twice: bool) -> Passes:
     """Return how the taps of an axis are joined: at once, or in windows of about their root that are joined then.
 
     Parameters
