@@ -97,13 +97,21 @@ def _made(
     with importing:
         from ..implicit.prepared import OwnRoom
         from .rows import Images, RowCalls, cut
+        from .whole import WholeCalls, is_whole, whole_spec
 
     images = Images(*planes, element, strides, out_strides, threads)
-    found = cut(what, images, target)
-    if found is None:
-        return None
+    calls: RowCalls | WholeCalls
     try:
-        calls = RowCalls(what, images, found, target)
+        if is_whole(what):
+            spec = whole_spec(what, images, target)
+            if spec is None:
+                return None
+            calls = WholeCalls(what, images, spec, target)
+        else:
+            found = cut(what, images, target)
+            if found is None:
+                return None
+            calls = RowCalls(what, images, found, target)
     except compiler.EngineError:  # it has warned
         return None
     room, nbytes = OwnRoom(), calls.room_bytes

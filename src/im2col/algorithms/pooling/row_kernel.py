@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...engine.compiler import Kernel
-from ...engine.ordering import INFINITIES
 from ...importing import importing
+from .arithmetic import Arithmetic, joined_name
 from .windows import passes
 
 if TYPE_CHECKING:
@@ -78,9 +78,7 @@ class PoolRows(NamedTuple):
     @property
     def joined(self) -> str:
         """The name of the numbers that are joined."""
-        if self.reduction == "maximum":
-            return ("u" if self.element[0] == "u" else "i") + self.element[1]
-        return "i8" if self.reduction == "place" else self.element
+        return joined_name(self.reduction, self.element)
 
     @property
     def ways(self) -> tuple[Passes, Passes]:
@@ -109,19 +107,17 @@ def _build(name: str, target: Target, spec: PoolRows) -> str:
     return b.finish()
 
 
-class _Kernel:
+class _Kernel(Arithmetic):
     """The kernel as it is written: what all of its parts need."""
 
     def __init__(self, b: Builder, spec: PoolRows) -> None:
-        self.b, self.spec = b, spec
+        super().__init__(b, spec.reduction, spec.element)
+        self.spec = spec
         self.job, self.task = (
             {word: b.entry(b[given], b.constant(i)) for i, word in enumerate(words)}
             for given, words in (("*job", JOB), ("*task", TASK))
         )
-        self.sums = spec.reduction not in ("maximum", "place")
-        self.element, self.size = b.bytes_of(spec.element), b.bytes_of(spec.joined)
-        self.pixel = b.number(spec.element) if self.sums else b.integer(self.element)
-        self.number, self.nbytes = b.number(spec.joined), spec.lanes * self.size
+        self.nbytes = spec.lanes * self.size
         self.pitch = b.mul(self.task["pitch"], self.size)
         self.nothing = b["*room"]
         self.rows, self.worked, self.along = (
@@ -164,28 +160,13 @@ class _Kernel:
         ):
             kind = b.vector(number, spec.lanes)
             with b.loop(stop, step=spec.lanes * b.bytes_of(name)) as i:
-                b.store(self._least(name, kind), b.at(address, i))
-
-    def _least(self, name: str, kind: Value) -> Value:
-        """Return a vector of numbers called `name` that change nothing."""
-        if self.sums or name[0] == "u":
-            return self.b.zero(kind)
-        bits = 8 * self.b.bytes_of(name)
-        # The bits of -inf, or the least integer.
-        return self.b.numbers(INFINITIES.get(name, 0) - (1 << bits - 1), kind)
-
-    def _joined(self, values: list[Value]) -> Value:
-        """Return what one or more vectors are together."""
-        b, total = self.b, values[0]
-        for value in values[1:]:
-            total = b.plus(total, value) if self.sums else b.maximum(self.spec.joined, total, value)
-        return total
+                b.store(self.least(name, kind), b.at(address, i))
 
     def _join(self, to: Value, starts: list[Value], stop: Value) -> None:
         """Join rows, or several that follow one another, of so many bytes; what is joined may lie where it begins."""
         b, kind = self.b, self.kind(self.spec.lanes)
         with b.loop(stop, step=self.nbytes) as i:
-            b.store(self._joined([b.load(b.at(start, i), kind) for start in starts]), b.at(to, i))
+            b.store(self.join([b.load(b.at(start, i), kind) for start in starts]), b.at(to, i))
 
     def _down(self, x: Value, entry: Value, count: Value) -> Value:
         """Read the rows of a band, join those of each window, and return where they are."""
@@ -233,20 +214,17 @@ class _Kernel:
             values = []
             for is_there, start, step, first in taps:
                 source = b.at(b.at(start, b.mul(run, step)), b.mul(column, self.element))
-                value = b.load(source, b.vector(self.pixel, lanes))
+                places = None
                 if has_places:
                     places = b.splat(b.add(first, run if spec.channels_last else column), lanes)
                     if not spec.channels_last:
                         places = b.sum("i8", places, b.lane_numbers(places.type))
-                    value = b.placed(spec.element, value, places)
-                    value = b.choose(is_there, value, self._least("i8", value.type))
-                elif spec.reduction == "maximum":
-                    value = b.ordered(spec.element, value)
-                elif spec.reduction == "root":
-                    value = b.times(value, value)
+                value = self.loaded(source, lanes, places)
+                if has_places:
+                    value = b.choose(is_there, value, self.least("i8", value.type))
                 values.append(value)
             place = b.add(b.add(task["left"], b.mul(run, task["run"])), column)
-            b.store(self._joined(values), b.at(to, b.mul(place, self.size)))
+            b.store(self.join(values), b.at(to, b.mul(place, self.size)))
 
     def _across(self, rows: Value, out: Value, count: Value, number: Value) -> None:
         """Join the columns of each window of a band, and write what becomes of them."""
@@ -288,7 +266,7 @@ class _Kernel:
                     place = b.mul(b.add(self.task["count"], column), self.size)
                     counts = b.load(b.at(b.address(self.job["column_counts"]), place), self.kind(lanes))
                     divisor = b.times(down, counts)
-                b.store(self._finished(total, divisor), b.at(to, b.mul(column, self.size)))
+                b.store(self.finished(total, divisor), b.at(to, b.mul(column, self.size)))
 
     def _divisor(self, table: str, number: Value) -> Value | None:
         """Return a number of a table, in all lanes; None where nothing is divided."""
@@ -304,22 +282,11 @@ class _Kernel:
         b, lanes = self.b, self.spec.write_lanes
         stride, kind = self.spec.across[2], self.kind(lanes)
         if self.spec.channels_last or stride == 1:
-            return self._joined([b.load(address, kind) for address in addresses])
+            return self.join([b.load(address, kind) for address in addresses])
         if stride > _MOST_PICKED:
-            return self._joined([b.load_apart(address, kind, stride, lanes) for address in addresses])
+            return self.join([b.load_apart(address, kind, stride, lanes) for address in addresses])
         parts = [
-            self._joined([b.load(b.at(address, b.constant(i * lanes * self.size)), kind) for address in addresses])
+            self.join([b.load(b.at(address, b.constant(i * lanes * self.size)), kind) for address in addresses])
             for i in range(stride)
         ]
         return b.every_one(parts, stride)
-
-    def _finished(self, total: Value, divisor: Value | None) -> Value:
-        """Return what is written of what was joined."""
-        b, spec = self.b, self.spec
-        if divisor is not None:
-            return b.over(total, divisor)
-        if spec.reduction == "root":
-            return b.square_root(total)
-        if spec.reduction == "place":
-            return b.place_of(spec.element, total)
-        return b.unordered(spec.element, total) if spec.reduction == "maximum" else total

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _ROW_BYTES = 8 << 10
 """Of a row in the room, about: with what is made of it, it stays in the first level of cache."""
-_BAND_BYTES = 24 << 10
+_BAND_BYTES = 16 << 10
 """Of all rows of a band, about: they stay in the second level."""
 _MOST_READS = 16
 """Rows that are joined as they are read: each has an address in a register, or on the stack."""
@@ -160,7 +160,7 @@ def cut(pool: Pool, images: Images, target: Target) -> Cut | None:
     last = down.positions - (-(-down.positions // rows) - 1) * rows
     most = target.vector_bytes // joined
     read, write = (
-        _power(min(most, shortest))
+        power(min(most, shortest))
         for shortest in (
             min(part.run for part in parts),
             last * along.positions if is_flat else min(part.run_out for part in parts),
@@ -184,7 +184,7 @@ def cut(pool: Pool, images: Images, target: Target) -> Cut | None:
     return Cut(spec, strips, nothing, region, rows)
 
 
-def _power(count: int) -> int:
+def power(count: int) -> int:
     """Return the greatest power of two that is not greater."""
     return 1 << (count.bit_length() - 1)
 
@@ -250,10 +250,10 @@ def _strips(along: Axis, channels: int, joined: int) -> tuple[Strip, ...]:
     width = -(-channels // groups) * joined
     most = (_ROW_BYTES // width - along.span) // along.stride + 1
     columns = -(-along.positions // max(most, 2 * -(-along.span // along.stride), lanes))
-    return tuple(Strip(*each) for each in product(_even(channels, groups), _even(along.positions, columns)))
+    return tuple(Strip(*each) for each in product(even(channels, groups), even(along.positions, columns)))
 
 
-def _even(count: int, parts: int) -> list[Range]:
+def even(count: int, parts: int) -> list[Range]:
     """Cut a count into parts that differ by one at most."""
     return list(pairwise(count * i // parts for i in range(parts + 1)))
 
@@ -283,7 +283,7 @@ class RowCalls:
         job_at = self._kept(np.array(job, np.int64))
         nbytes = images.batch * images.channels * math.prod(pool.geometry.spatial_shape) * int(images.element[1])
         count = images.threads if nbytes >= WORTH_A_TASK else 1
-        parts = _even(units, min(units, count * (_TASKS_A_THREAD if count > 1 else 1)))
+        parts = even(units, min(units, count * (_TASKS_A_THREAD if count > 1 else 1)))
         works = [(strip, part) for part in parts for strip in found.strips]
         count = min(count, len(works))
         self.room_bytes = count * found.room_bytes
