@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import named
 from ..spec.arrays import as_array
-from .pooled import Window, pooling_of
+from .pooled import Window, pooled
 from .pooling import norms
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def global_max_pool(
            [[7]]])
     """
     image = as_array("x", x)
-    return pooling_of(image, "maximum", layout, _WHOLE).run(image, out, threads)
+    return pooled(image, "maximum", _WHOLE, layout, out, threads)
 
 
 @named
@@ -92,7 +92,7 @@ def global_average_pool(
     array([[[[3., 4.]]]])
     """
     image = as_array("x", x)
-    return pooling_of(image, "mean", layout, _WHOLE).run(image, out, threads)
+    return pooled(image, "mean", _WHOLE, layout, out, threads)
 
 
 @named

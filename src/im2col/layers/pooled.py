@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..algorithms.pooling import pool, workspace_bytes
+from ..algorithms.pooling import engine_call, pool, workspace_bytes
 from ..algorithms.pooling.windows import Pool
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
@@ -19,6 +19,8 @@ from ..spec.arrays import check_numbers, check_output, is_registered, native
 from ..spec.padding import image_geometry, window_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from ..algorithms.pooling.windows import Reduction
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-_WAY_OUT = "pool fewer images at a time"
+_SEEN = object()
+"""Stands for a call that was made once."""
+WAY_OUT = "pool fewer images at a time"
 
 
 class Window(NamedTuple):
@@ -100,18 +104,6 @@ class Pooling(NamedTuple):
     dtype: np.dtype[Any]
     beside: int
 
-    def run(self, x: Array, out: Any, threads: int | None) -> Array:
-        """Return the result of an image of this kind, in `out` if there is one.
-
-        Raises
-        ------
-        OutputError, MemoryBudgetError, ArgumentError
-        """
-        workers = resolve_threads(threads)
-        result = self.result(x, out)
-        self.fill(x, result, workers)
-        return result if out is None else out
-
     def result(self, x: Array, out: Any) -> Array:
         """Return where the result goes, a plain array, after a look at the memory that it and its workspace take.
 
@@ -121,26 +113,70 @@ class Pooling(NamedTuple):
         """
         if out is not None:
             checked = check_output(out, self.shape, self.dtype, (x,))
-            require_memory(self.beside, _WAY_OUT, "the workspace for {}", self.shape)
+            require_memory(self.beside, WAY_OUT, "the workspace for {}", self.shape)
             return checked
         nbytes = math.prod(self.shape) * self.dtype.itemsize
-        require_memory(nbytes, _WAY_OUT, "the result {} of {}", self.shape, self.dtype, beside=self.beside)
+        require_memory(nbytes, WAY_OUT, "the result {} of {}", self.shape, self.dtype, beside=self.beside)
         return np.empty(self.shape, self.dtype)
+
+    @property
+    def made(self) -> np.dtype[Any]:
+        """The dtype that pooling gives."""
+        return np.dtype(np.int64) if self.pool.reduction == "place" else self.work
 
     def fill(self, x: Array, result: Array, threads: int) -> None:
         """Write the result."""
         image = x if x.dtype == self.work else x.astype(self.work)
-        made = self.work if self.pool.reduction != "place" else self.dtype
-        if result.dtype == made and result.dtype.isnative:
-            pool(self.pool, self.axes.to_canonical(image), self.axes.to_canonical(result), threads)
-            return
-        wide = np.empty(result.shape, made)
+        is_made = result.dtype == self.made and result.dtype.isnative
+        wide = result if is_made else np.empty(result.shape, self.made)
         pool(self.pool, self.axes.to_canonical(image), self.axes.to_canonical(wide), threads)
-        with np.errstate(all="ignore"):
-            result[...] = wide
+        if not is_made:
+            with np.errstate(all="ignore"):
+                result[...] = wide
+
+    def one_call(self, x: Array, result: Array, threads: int) -> Callable[[Array, Array], None] | None:
+        """Return `fill` as one call of the engine, for arrays like these; None where it is not."""
+        if x.dtype != self.work or result.dtype != self.made or not result.dtype.isnative:
+            return None
+        return engine_call(self.pool, self.axes.to_canonical(x), self.axes.to_canonical(result), threads)
 
 
-def pooling_of(x: Array, reduction: Reduction, layout: str | None, window: Window) -> Pooling:
+class _OneCall(NamedTuple):
+    """How a kind of call is one call of the engine."""
+
+    pooling: Pooling
+    call: Callable[[Array, Array], None]
+
+
+def pooled(x: Array, reduction: Reduction, window: Window, layout: str | None, out: Any, threads: int | None) -> Array:
+    """Return the pooled image, with all arguments checked unless this kind of call is known.
+
+    Raises
+    ------
+    GeometryError, LayoutError, ArgumentError, DTypeError, OutputError, MemoryBudgetError
+    """
+    kind: Any = None
+    known: Any = None
+    workers = resolve_threads(threads)
+    plain = told_apart((reduction, layout, *window))
+    if plain is not None and (out is None or type(out) is np.ndarray):
+        kind = pooled, x.shape, x.strides, x.dtype, out is None or out.strides, workers, plain
+        known = recall(kind)
+        if type(known) is _OneCall:
+            result = known.pooling.result(x, out)
+            known.call(x, result)
+            return result if out is None else out  # type: ignore[no-any-return]  # an array
+    pooling = pooling_of(x, reduction, window, layout)
+    result = pooling.result(x, out)
+    pooling.fill(x, result, workers)
+    if kind is not None and known is not None:
+        # A call that comes again is worth a longer look, and the engine.
+        call = None if known is NOTHING else pooling.one_call(x, result, workers)
+        keep(kind, _SEEN if known is NOTHING else call and _OneCall(pooling, call))
+    return result if out is None else out
+
+
+def pooling_of(x: Array, reduction: Reduction, window: Window, layout: str | None) -> Pooling:
     """Return how an image is pooled: as that was found for an earlier one of its kind, or anew.
 
     Raises

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, named, shown
 from ..spec.arguments import is_a, word
 from ..spec.arrays import as_array
-from .pooled import Window, pooling_of
+from .pooled import WAY_OUT, Window, pooled, pooling_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -145,12 +146,12 @@ def _greatest(
     image: Array, window: Window, numbering: str | None, layout: str | None, out: Array | None, threads: int | None
 ) -> Any:
     """Return the greatest pixels of windows, and where they lie if they are to be numbered."""
-    pooling = pooling_of(image, "maximum", layout, window)
     if numbering is None:
-        return pooling.run(image, out, threads)
-    places = pooling_of(image, "place", layout, window)
-    greatest = pooling.run(image, out, threads)
-    indices = places.run(image, None, threads)
+        return pooled(image, "maximum", window, layout, out, threads)
+    places = pooling_of(image, "place", window, layout)
+    require_memory(math.prod(places.shape) * 8, WAY_OUT, "the indices {} of int64", places.shape)
+    greatest = pooled(image, "maximum", window, layout, out, threads)
+    indices = pooled(image, "place", window, layout, None, threads)
     if numbering == "tensor":
         _count_through(indices, image.shape, places.axes)
     return greatest, indices
@@ -243,7 +244,7 @@ def average_pool(
     """
     image = as_array("x", x)
     window = Window(kernel_size, stride, padding, dilation, ceil_mode, count_include_pad)
-    return pooling_of(image, "mean", layout, window).run(image, out, threads)
+    return pooled(image, "mean", window, layout, out, threads)
 
 
 @named
@@ -306,8 +307,8 @@ def norms(image: Array, p: float, window: Window, layout: str | None, out: Array
     """Return the p-norms of windows."""
     order = _order(p)
     if order == 2 and image.dtype.kind != "c":
-        return pooling_of(image, "root", layout, window).run(image, out, threads)
-    summed = pooling_of(image, "sum", layout, window)
+        return pooled(image, "root", window, layout, out, threads)
+    summed = pooling_of(image, "sum", window, layout)
     real, work = (np.empty(0, dtype).real.dtype for dtype in (summed.dtype, summed.work))
     workers = resolve_threads(threads)
     summed = summed._replace(dtype=real, work=work, beside=summed.beside + image.size * summed.work.itemsize)

@@ -46,12 +46,12 @@ def pool(what: Pool, x: Array, out: Array, threads: int) -> None:
     if not x.size or (x.nbytes < _WORTH_LOADING and not compiler.in_use()):
         plain.pool_plainly(what, x, out)
         return
-    run = _engine(what, x, out, threads)
+    run = engine_call(what, x, out, threads)
     if run is not None:
         run(x, out)
         return
     dense, result = np.empty(x.shape, x.dtype), np.empty(out.shape, out.dtype)
-    run = _engine(what, dense, result, threads)
+    run = engine_call(what, dense, result, threads)
     if run is None:
         plain.pool_plainly(what, x, out)
         return
@@ -65,7 +65,7 @@ def workspace_bytes(what: Pool, planes: int, itemsize: int) -> int:
     return plain.workspace_bytes(what, planes, itemsize)
 
 
-def _engine(what: Pool, x: Array, out: Array, threads: int) -> Callable[[Array, Array], None] | None:
+def engine_call(what: Pool, x: Array, out: Array, threads: int) -> Callable[[Array, Array], None] | None:
     """Return how the engine pools arrays of these strides; None where it does not."""
     element = _element(x.dtype)
     if element is None or (what.reduction == "place" and element[1] == "8"):
