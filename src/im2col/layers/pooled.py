@@ -170,7 +170,7 @@ def pooled(x: Array, reduction: Reduction, window: Window, layout: str | None, o
     result = pooling.result(x, out)
     pooling.fill(x, result, workers)
     if kind is not None and known is not None:
-        # A call that comes again is worth a longer look, and the engine.
+        # A call that comes again is worth a longer look.
         call = None if known is NOTHING else pooling.one_call(x, result, workers)
         keep(kind, _SEEN if known is NOTHING else call and _OneCall(pooling, call))
     return result if out is None else out

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Strides = tuple[int, ...]
 
-_WORTH_LOADING = 64 << 10
-"""Bytes of an image below which the engine is not worth being loaded for it alone."""
-
 
 def pool(what: Pool, x: Array, out: Array, threads: int) -> None:
     """Pool an image (N, C, *spatial) of any strides into `out`, of any strides.
@@ -42,9 +39,6 @@ def pool(what: Pool, x: Array, out: Array, threads: int) -> None:
     threads : int
     """
     if not out.size:
-        return
-    if not x.size or (x.nbytes < _WORTH_LOADING and not compiler.in_use()):
-        plain.pool_plainly(what, x, out)
         return
     run = engine_call(what, x, out, threads)
     if run is not None:
@@ -68,7 +62,7 @@ def workspace_bytes(what: Pool, planes: int, itemsize: int) -> int:
 def engine_call(what: Pool, x: Array, out: Array, threads: int) -> Callable[[Array, Array], None] | None:
     """Return how the engine pools arrays of these strides; None where it does not."""
     element = _element(x.dtype)
-    if element is None or (what.reduction == "place" and element[1] == "8"):
+    if element is None or not x.size or (what.reduction == "place" and element[1] == "8"):
         return None
     strides, out_strides = (normal(a.strides, a.shape, row_major(a.shape, a.itemsize)) for a in (x, out))
     kind = what, x.shape[:2], element, strides, out_strides, threads, compiler.condition()
