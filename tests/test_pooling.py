@@ -6,10 +6,10 @@ import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 import im2col
@@ -27,8 +27,7 @@ from im2col import (
     lp_pool,
     max_pool,
 )
-from im2col.algorithms import pooling
-from im2col.algorithms.pooling import rows, whole
+from im2col.algorithms.pooling import rows
 from im2col.algorithms.pooling.row_kernel import pool_rows
 from im2col.algorithms.pooling.whole_kernel import PoolWhole, pool_whole
 from im2col.algorithms.pooling.windows import passes
@@ -351,7 +350,7 @@ def test_a_call_that_comes_again_is_the_first(nothing_remembered: None) -> None:
         average_pool(x, 2, out=out, threads=0)
 
 
-@given(st.integers(1, 3000), st.booleans())
+@hypothesis.given(st.integers(1, 3000), st.booleans())
 def test_passes_join_every_tap(taps: int, twice: bool) -> None:
     """Each tap of a window, once where it is a sum, and none beside it."""
     first, *rest = passes(taps, twice=twice)
@@ -430,7 +429,8 @@ def test_the_memory_is_asked_for_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A result that would not fit is refused, with its indices too."""
     huge = np.broadcast_to(np.float32(1), (1 << 12, 1 << 12, 64, 64))
     monkeypatch.setattr(host, "available_memory", lambda: 1 << 30)
-    for call in (max_pool, average_pool, lp_pool):
+    calls: list[Any] = [max_pool, average_pool, lp_pool]
+    for call in calls:
         with pytest.raises(MemoryBudgetError, match="pool fewer images at a time"):
             call(huge, 2)
     with pytest.raises(MemoryBudgetError, match="the indices"):
@@ -444,7 +444,8 @@ def test_the_memory_is_asked_for_first(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_torch(torch: Any, ceil_mode: bool, dilation: int, padding: int) -> None:
     """Values, places and means, whatever sticks out, NaN among them."""
     pool = torch.nn.functional
-    for shape, kernel, stride in itertools.product(((2, 3, 9, 11), (1, 4, 16, 13)), (2, 3, (3, 2)), (1, 2, 3)):
+    kernels: tuple[Any, ...] = (2, 3, (3, 2))
+    for shape, kernel, stride in itertools.product(((2, 3, 9, 11), (1, 4, 16, 13)), kernels, (1, 2, 3)):
         x = np.random.default_rng(0).integers(-9, 9, shape).astype("f4")
         spoiled = np.where(x == 8, np.nan, x).astype("f4")
         options: dict[str, Any] = {"stride": stride, "padding": padding, "ceil_mode": ceil_mode}
@@ -500,18 +501,13 @@ def pools_against_forbidden_pages() -> None:
         given, layout = in_layout(x, case, last=last)
         source = in_room(rooms[0][side], given)
         options: dict[str, Any] = {**case.options, "layout": layout}
-        for function in (max_pool, average_pool):
-            expected = function(given, **options)
+        calls: list[tuple[Any, dict[str, Any]]] = [(function, options) for function in (max_pool, average_pool)]
+        calls += [(function, {"layout": layout}) for function in (global_max_pool, global_average_pool)]
+        for function, arguments in calls:
+            expected = function(given, **arguments)
             out = in_room(rooms[1][side], np.zeros_like(expected))
-            function(source, **options, out=out)
+            function(source, **arguments, out=out)
             assert out.tobytes() == expected.tobytes()
-        for function in (global_max_pool, global_average_pool):
-            expected = function(given, layout=layout)
-            out = in_room(rooms[1][side], np.zeros_like(expected))
-            function(source, layout=layout, out=out)
-            assert out.tobytes() == expected.tobytes()
-    assert whole.is_whole is not None
-    assert pooling.engine_call is not None
     sys.stdout.write("every byte in its place\n")
 
 

@@ -106,7 +106,7 @@ def greatest(case: PoolCase, x: Array) -> tuple[Array, Array]:
         for plane in np.ndindex(*case.shape[:2]):
             for pixel in inside:
                 value = x[(*plane, *pixel)]
-                if places[(*plane, *position)] < 0 or value > values[(*plane, *position)] or value != value:
+                if places[(*plane, *position)] < 0 or value > values[(*plane, *position)] or np.isnan(value):
                     values[(*plane, *position)] = value
                     places[(*plane, *position)] = np.ravel_multi_index(pixel, case.shape[2:])
     return values, places
@@ -115,9 +115,11 @@ def greatest(case: PoolCase, x: Array) -> tuple[Array, Array]:
 def summed(case: PoolCase, x: Array) -> Array:
     """Return the sum of each window, in float64."""
     total = np.zeros(output_shape(case))
+    flat = x.reshape(*case.shape[:2], -1)
     for position, inside, _ in windows(case):
-        for pixel in inside:
-            total[(..., *position)] += x[(..., *pixel)]
+        places: Any = (slice(None), slice(None), *position)
+        pixels = [int(np.ravel_multi_index(pixel, case.shape[2:])) for pixel in inside]
+        total[places] = flat[:, :, pixels].sum(-1, dtype=float)
     return total
 
 

@@ -119,4 +119,4 @@ class Ordering(Numbers):
 
 def _greatest(kind: Value) -> int:
     """Return the greatest integer of a vector's type."""
-    return (1 << kind.element.width - 1) - 1
+    return (1 << int(kind.element.width) - 1) - 1

@@ -37,7 +37,8 @@ def global_max_pool(
     Returns
     -------
     ndarray
-        A new array, or `out`, of x's dtype in its layout, with spatial axes of length 1. NaN is greater than any number.
+        A new array, or `out`, of x's dtype in its layout, with spatial axes of length 1. NaN is greater than any
+        number.
 
     Raises
     ------

@@ -165,7 +165,7 @@ def pooled(x: Array, reduction: Reduction, window: Window, layout: str | None, o
         if type(known) is _OneCall:
             result = known.pooling.result(x, out)
             known.call(x, result)
-            return result if out is None else out  # type: ignore[no-any-return]  # an array
+            return result if out is None else out
     pooling = pooling_of(x, reduction, window, layout)
     result = pooling.result(x, out)
     pooling.fill(x, result, workers)

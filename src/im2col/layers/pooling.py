@@ -139,7 +139,8 @@ def max_pool(
     image = as_array("x", x)
     numbering = _numbering(return_indices)
     window = Window(kernel_size, stride, padding, dilation, ceil_mode)
-    return _greatest(image, window, numbering, layout, out, threads)
+    found: Array | tuple[Array, NDArray[np.int64]] = _greatest(image, window, numbering, layout, out, threads)
+    return found
 
 
 def _greatest(
@@ -289,8 +290,8 @@ def lp_pool(
 
     Notes
     -----
-    This is ONNX's LpPool. torch's ``lp_pool2d`` leaves out the magnitude: for an odd p and negative pixels it is another
-    number.
+    This is ONNX's LpPool. torch's ``lp_pool2d`` leaves out the magnitude: for an odd p and negative pixels it gives
+    another number.
 
     Examples
     --------

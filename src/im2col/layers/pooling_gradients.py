@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+_SCATTERED = 48
+"""Bytes for each number that goes to a place: its own copy, its index, and what NumPy makes of it."""
 _WAY_OUT = "work on fewer images at a time"
 
 
@@ -58,8 +60,8 @@ def max_pool_input_gradient(
     Returns
     -------
     ndarray
-        A new array, or `out`, of shape `image_shape`. Numbers for one pixel are added up: floats in their dtype (at most
-        16 bits in float32), integers as ``np.sum`` does. Those whose index is -1 are left out.
+        A new array, or `out`, of shape `image_shape`. Numbers for one pixel are added up: floats in their dtype (at
+        most 16 bits in float32), integers as ``np.sum`` does. Those whose index is -1 are left out.
 
     Raises
     ------
@@ -148,8 +150,8 @@ def _scattered(
     if indices.shape != values.shape:
         raise ShapeError(f"indices has shape {indices.shape} but {name} has {values.shape}; pass an index for each")
     _check_shape(name, values.shape, axes, shape, None)
-    batch, channels, *spatial = axes.to_canonical(np.broadcast_to(0, shape)).shape
-    pixels = math.prod(spatial)
+    batch, channels = axes.size(layouts.BATCH, shape), axes.size(layouts.CHANNEL, shape)
+    pixels, positions = math.prod(axes.spatial_shape(shape)), math.prod(axes.spatial_shape(values.shape))
     if indices.size and not (indices.min() >= -1 and indices.max() < pixels):
         wrong = indices.min() if indices.min() < -1 else indices.max()
         raise ShapeError(
@@ -157,8 +159,8 @@ def _scattered(
             "that was pooled, and indices within its spatial axes"
         )
     work, dtype = _dtypes(values.dtype) if add else (native(values.dtype),) * 2
-    result = _result(out, shape, dtype, [values, indices], 2 * values.size * 8)
-    where = np.ascontiguousarray(axes.to_canonical(indices), np.int64).reshape(batch, channels, -1)
+    result = _result(out, shape, dtype, [values, indices], _SCATTERED * values.size)
+    where = np.ascontiguousarray(axes.to_canonical(indices), np.int64).reshape(batch, channels, positions)
     numbers = np.ascontiguousarray(axes.to_canonical(values), work).reshape(where.shape)
     canonical = axes.to_canonical(result)
     direct = canonical.flags.c_contiguous and result.dtype == work and result.dtype.isnative
@@ -234,7 +236,7 @@ def average_pool_input_gradient(
     own = native(gradient.dtype)
     dtype = np.dtype(np.float64) if own.kind in "biu" else own
     work = np.dtype(np.float32) if is_registered(own) or dtype.itemsize < 4 else dtype
-    batch, channels, *_ = axes.to_canonical(np.broadcast_to(0, shape)).shape
+    batch, channels = axes.size(layouts.BATCH, shape), axes.size(layouts.CHANNEL, shape)
     if not math.prod(shape):
         return _result(out, shape, dtype, [gradient], 0) if out is None else out
     sums, numbers, places = _spread(what.geometry)
@@ -267,8 +269,8 @@ class _Spread(NamedTuple):
     """
 
     sums: Pool
-    numbers: tuple[slice, ...]
-    places: tuple[slice, ...]
+    numbers: tuple[Any, ...]
+    places: tuple[Any, ...]
 
 
 def _spread(g: Geometry) -> _Spread:

@@ -1,7 +1,8 @@
 """Pooling: the greatest pixel of each window, where it lies, the pixels' mean, or a norm of them.
 
-What is pooled is a `Pool` of `windows`. The engine pools row by row (`rows` cuts images into tasks, `row_kernel` is what
-runs them), and whole images (`whole`); NumPy does what it has no kernel for (`plain`).
+What is pooled is a `Pool` of `windows`. The engine pools row by row (`rows` cuts images into tasks, which `row_kernel`
+runs) and whole images (`whole` and `whole_kernel`); NumPy does what it has no kernel for (`plain`). `scatter` is the
+way back of maxima.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _places(g: Geometry, x: Array, out: Array) -> None:
     out[...] = -1
     for taps in itertools.product(*map(range, g.kernel_size)):
         steps = zip(taps, g.dilation, g.stride, g.output_shape, strict=True)
-        at = (..., *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, s, n in steps))
+        at: Any = (..., *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, s, n in steps))
         value, place = padded[at], where[at]
         better = (place >= 0) & ((out < 0) | (value > best) | (value != value))  # noqa: PLR0124 (which NaN is)
         np.copyto(best, value, where=better)

@@ -64,7 +64,7 @@ class Axis(NamedTuple):
         return max(0, start), min(self.size, (stop - 1) * self.stride - self.before + self.span)
 
     def coordinates(self, *, apart: bool) -> NDArray[np.int64]:
-        """Return where the taps of each position lie, (positions, taps); or each row of all windows, as its only tap."""
+        """Return where the taps of each position lie, (positions, taps); or each row of all windows, as one tap."""
         if apart:
             rows = np.arange((self.positions - 1) * self.stride + self.span)
             return (rows - self.before)[:, None]
@@ -277,7 +277,7 @@ class RowCalls:
     def __init__(self, pool: Pool, images: Images, found: Cut, target: Target) -> None:
         self._keep: list[Array] = []
         spec, function = found.spec, required(pool_rows(found.spec), target)
-        *_, down, along = axes_of(pool, images)
+        along = axes_of(pool, images)[-1]
         job = self._job(pool, images, found)
         units = int(np.prod([job[JOB.index(word)] for word in ("bands", "positions", "channels")])) * images.batch
         job_at = self._kept(np.array(job, np.int64))

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .windows import Reduction
 
 JOB = ["units", "x_image", "x_unit", "out_image", "out_unit", "last", "pixels", "x_pixel", "count"]
-"""Words of a job: units of each image, which are channels, or blocks of them; bytes from image to image and from unit to
-unit, and where the last one begins; pixels of a channel, and bytes between them; and where the count stands that sums
-are divided by."""
+"""Words of a job: units of each image, which are channels, or blocks of them; bytes from image to image and from unit
+to unit, and where the last one begins; pixels of a channel, and bytes between them; and where the count stands that
+sums are divided by."""
 TASK = ["first", "stop"]
 """Words of a task: its units, counted through all images."""
 TURN = 4
