@@ -28,9 +28,9 @@ from im2col import (
     max_pool,
 )
 from im2col.algorithms.pooling import rows
+from im2col.algorithms.pooling.passes import passes
 from im2col.algorithms.pooling.row_kernel import pool_rows
 from im2col.algorithms.pooling.whole_kernel import PoolWhole, pool_whole
-from im2col.algorithms.pooling.windows import passes
 from im2col.engine import compiler, host
 from im2col.engine.compiler import assembly
 from im2col.engine.target import NAMED

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..algorithms.pooling import engine_call, pool, workspace_bytes
-from ..algorithms.pooling.windows import Pool
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import DTypeError
+from ..importing import importing
 from ..memory import NOTHING, keep, recall, told_apart
 from ..spec import layout as layouts
 from ..spec.arguments import flag
 from ..spec.arrays import check_numbers, check_output, is_registered, native
 from ..spec.padding import image_geometry, window_fields
+from ..spec.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from ..algorithms.pooling.windows import Reduction
     from ..spec.layout import Layout
+    from ..spec.pool import Reduction
 
     Array = NDArray[Any]
 
@@ -126,6 +126,9 @@ class Pooling(NamedTuple):
 
     def fill(self, x: Array, result: Array, threads: int) -> None:
         """Write the result."""
+        with importing:
+            from ..algorithms.pooling import pool
+
         image = x if x.dtype == self.work else x.astype(self.work)
         is_made = result.dtype == self.made and result.dtype.isnative
         wide = result if is_made else np.empty(result.shape, self.made)
@@ -138,6 +141,9 @@ class Pooling(NamedTuple):
         """Return `fill` as one call of the engine, for arrays like these; None where it is not."""
         if x.dtype != self.work or result.dtype != self.made or not result.dtype.isnative:
             return None
+        with importing:
+            from ..algorithms.pooling import engine_call
+
         return engine_call(self.pool, self.axes.to_canonical(x), self.axes.to_canonical(result), threads)
 
 
@@ -189,6 +195,9 @@ def pooling_of(x: Array, reduction: Reduction, window: Window, layout: str | Non
     known: Any = NOTHING if plain is None else recall(kind)
     if known is not NOTHING:
         return known  # type: ignore[no-any-return]  # what was kept below
+    with importing:
+        from ..algorithms.pooling import workspace_bytes
+
     work, dtype = _dtypes(x.dtype, reduction)
     axes, what = window.over(x.shape, layout, reduction)
     batch, channels = axes.size(layouts.BATCH, x.shape), axes.size(layouts.CHANNEL, x.shape)

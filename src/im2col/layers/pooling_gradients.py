@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..algorithms.pooling import pool, workspace_bytes
-from ..algorithms.pooling.scatter import scatter
-from ..algorithms.pooling.windows import Pool, divisors
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import DTypeError, ShapeError, named
+from ..importing import importing
 from ..spec import layout as layouts
 from ..spec.arguments import checked_shape
 from ..spec.arrays import as_array, check_numbers, check_output, is_registered, native, sum_dtype
 from ..spec.geometry import Geometry
+from ..spec.pool import Pool, divisors
 from .pooled import Window, axes_of
 
 if TYPE_CHECKING:
@@ -163,6 +162,9 @@ def _scattered(
     where = np.ascontiguousarray(axes.to_canonical(indices), np.int64).reshape(batch, channels, positions)
     numbers = np.ascontiguousarray(axes.to_canonical(values), work).reshape(where.shape)
     canonical = axes.to_canonical(result)
+    with importing:
+        from ..algorithms.pooling.scatter import scatter
+
     direct = canonical.flags.c_contiguous and result.dtype == work and result.dtype.isnative
     image = canonical if direct else np.empty(canonical.shape, work)
     scatter(numbers, where, image.reshape(batch, channels, pixels), add=add)
@@ -239,6 +241,9 @@ def average_pool_input_gradient(
     batch, channels = axes.size(layouts.BATCH, shape), axes.size(layouts.CHANNEL, shape)
     if not math.prod(shape):
         return _result(out, shape, dtype, [gradient], 0) if out is None else out
+    with importing:
+        from ..algorithms.pooling import pool, workspace_bytes
+
     sums, numbers, places = _spread(what.geometry)
     spread_shape = batch, channels, *sums.geometry.spatial_shape
     beside = math.prod(spread_shape) * work.itemsize + workspace_bytes(sums, batch * channels, work.itemsize)

@@ -1,6 +1,6 @@
 """Pooling: the greatest pixel of each window, where it lies, the pixels' mean, or a norm of them.
 
-What is pooled is a `Pool` of `windows`. The engine pools row by row (`rows` cuts images into tasks, which `row_kernel`
+What is pooled is a `Pool` of `spec`. The engine pools row by row (`rows` cuts images into tasks, which `row_kernel`
 runs) and whole images (`whole` and `whole_kernel`); NumPy does what it has no kernel for (`plain`). `scatter` is the
 way back of maxima.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .windows import Pool
+    from ...spec.pool import Pool
 
     Array = NDArray[Any]
     Strides = tuple[int, ...]

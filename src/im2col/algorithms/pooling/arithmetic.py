@@ -9,7 +9,7 @@ from ...engine.ordering import INFINITIES
 if TYPE_CHECKING:
     from ...engine.builder import Builder
     from ...engine.numbers import Value
-    from .windows import Reduction
+    from ...spec.pool import Reduction
 
 
 def joined_name(reduction: Reduction, element: str) -> str:

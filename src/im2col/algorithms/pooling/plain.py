@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...spec.pool import divisors
 from ..separable.box_sums import links
-from .windows import divisors, lowest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...spec.geometry import Geometry
-    from .windows import Pool
+    from ...spec.pool import Pool
 
     Array = NDArray[Any]
 
@@ -35,7 +35,7 @@ def pool_plainly(pool: Pool, x: Array, out: Array) -> None:
         if pool.reduction == "place":
             _places(pool.geometry, x, out)
         elif pool.reduction == "maximum":
-            out[...] = _slid(pool.geometry, x, np.maximum, lowest(x.dtype), _halves)
+            out[...] = _slid(pool.geometry, x, np.maximum, _lowest(x.dtype), _halves)
         else:
             given = x * x if pool.reduction == "root" else x
             sums = _slid(pool.geometry, given, np.add, np.zeros((), x.dtype), links)
@@ -88,8 +88,8 @@ def _inside(g: Geometry) -> tuple[Any, ...]:
 def _places(g: Geometry, x: Array, out: Array) -> None:
     """Write where the first greatest pixel of each window lies, or the last one that is no number; -1 if none does."""
     numbers = np.arange(np.prod(g.spatial_shape, dtype=np.int64)).reshape(1, 1, *g.spatial_shape)
-    where, padded = _padded(g, numbers, -1), _padded(g, x, lowest(x.dtype))
-    best = np.full(out.shape, lowest(x.dtype), x.dtype)
+    where, padded = _padded(g, numbers, -1), _padded(g, x, _lowest(x.dtype))
+    best = np.full(out.shape, _lowest(x.dtype), x.dtype)
     out[...] = -1
     for taps in itertools.product(*map(range, g.kernel_size)):
         steps = zip(taps, g.dilation, g.stride, g.output_shape, strict=True)
@@ -98,3 +98,10 @@ def _places(g: Geometry, x: Array, out: Array) -> None:
         better = (place >= 0) & ((out < 0) | (value > best) | (value != value))  # noqa: PLR0124 (which NaN is)
         np.copyto(best, value, where=better)
         np.copyto(out, np.broadcast_to(place, out.shape), where=better)
+
+
+def _lowest(dtype: np.dtype[Any]) -> Any:
+    """Return what no number of a dtype is less than, as a number of it."""
+    if dtype.kind in "biu":
+        return dtype.type(False) if dtype.kind == "b" else np.iinfo(dtype).min
+    return np.array(-np.inf).astype(dtype)[()]

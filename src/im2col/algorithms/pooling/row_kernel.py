@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...engine.compiler import Kernel
 from ...importing import importing
 from .arithmetic import Arithmetic, joined_name
-from .windows import passes
+from .passes import passes
 
 if TYPE_CHECKING:
     from ...engine.builder import Builder
     from ...engine.numbers import Value
     from ...engine.target import Target
-    from .windows import Passes, Reduction, Term
+    from ...spec.pool import Reduction
+    from .passes import Passes, Term
 
 MISSING = 1 << 62
 """In the place of a row's offset, where a tap lies beside the image; no offset is even half as great."""

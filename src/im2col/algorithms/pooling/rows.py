@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...engine.target import Target
-    from .windows import Pool
+    from ...spec.pool import Pool
 
     Array = NDArray[Any]
     Strides = tuple[int, ...]

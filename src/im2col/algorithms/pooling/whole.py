@@ -16,8 +16,8 @@ from .whole_kernel import JOB, TURN, PoolWhole, pool_whole
 
 if TYPE_CHECKING:
     from ...engine.target import Target
+    from ...spec.pool import Pool
     from .rows import Images
-    from .windows import Pool
 
 
 _FEW = 16

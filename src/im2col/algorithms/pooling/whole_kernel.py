@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ...engine.builder import Builder
     from ...engine.numbers import Value
     from ...engine.target import Target
-    from .windows import Reduction
+    from ...spec.pool import Reduction
 
 JOB = ["units", "x_image", "x_unit", "out_image", "out_unit", "last", "pixels", "x_pixel", "count"]
 """Words of a job: units of each image, which are channels, or blocks of them; bytes from image to image and from unit
