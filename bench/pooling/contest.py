@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HELP = "Compare the pools of real networks with torch's and ONNX Runtime's."
 LEGEND = (
-    "Microseconds of one image of float32: the fastest call; torch alone cannot be told where to write. Behind them how "
+    "Microseconds of one image of float32: the fastest call; torch alone is not told where to write. Behind them how "
     "many times as fast as the best peer this library is, with channels first and last; at the end the geometric mean, "
     "and the worst."
 )

@@ -222,7 +222,8 @@ def _dtypes(dtype: np.dtype[Any], reduction: Reduction) -> tuple[np.dtype[Any], 
                 f"x has dtype {dtype}, and complex numbers have no greatest one; pool their real and imaginary parts, "
                 "or their magnitudes, as in np.abs(x)"
             )
-        work = np.dtype(np.float32) if is_registered(dtype) else own
+        # Of other packages' floats the engine compares bfloat16's as they are.
+        work = np.dtype(np.float32) if is_registered(dtype) and dtype.name != "bfloat16" else own
         return work, np.dtype(np.int64) if reduction == "place" else own
     if dtype.kind in "biu":
         return np.dtype(np.float64), np.dtype(np.float64)

@@ -72,6 +72,8 @@ def engine_call(what: Pool, x: Array, out: Array, threads: int) -> Callable[[Arr
 
 def _element(dtype: np.dtype[Any]) -> str | None:
     """Return the name of a dtype as the kernels have it; None of one that they have no name for."""
+    if dtype.name == "bfloat16":
+        return "b2"
     if not dtype.isnative or dtype.kind not in "biuf" or dtype.itemsize > 8:
         return None
     return f"{'u' if dtype.kind == 'b' else dtype.kind}{dtype.itemsize}"
