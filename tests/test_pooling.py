@@ -21,11 +21,13 @@ from im2col import (
     MemoryBudgetError,
     OutputError,
     average_pool,
+    average_pool_input_gradient,
     global_average_pool,
     global_lp_pool,
     global_max_pool,
     lp_pool,
     max_pool,
+    max_pool_input_gradient,
 )
 from im2col.algorithms.pooling import rows
 from im2col.algorithms.pooling.passes import passes
@@ -35,6 +37,7 @@ from im2col.engine import compiler, host
 from im2col.engine.compiler import assembly
 from im2col.engine.target import NAMED
 
+from .kit.budget import assert_within_budget
 from .kit.memory import PAGE, against_forbidden_pages, in_room
 from .kit.outcomes import raises_exactly
 from .kit.pools import (
@@ -423,6 +426,26 @@ def test_errors() -> None:
     assert max_pool(np.ones((1, 1, 2, 2)), 3, stride=2, ceil_mode=True).shape == (1, 1, 1, 1)
     with pytest.raises(GeometryError, match="the kernel spans 3 pixels"):
         max_pool(np.ones((1, 1, 1, 1)), 3, stride=1, ceil_mode=True)
+
+
+def test_calls_take_what_they_asked_for() -> None:
+    """Images that are read as they lie, copied, converted, or NumPy's: none takes more, nor asks for twice as much."""
+    x = np.random.default_rng(0).standard_normal((4, 64, 90, 90), np.float32)
+    whole = x.astype("i4")
+    options: dict[str, Any] = {"stride": 2, "padding": 1}
+    calls: list[Any] = [
+        lambda: max_pool(x, 3, **options),
+        lambda: average_pool(x[..., ::2], 3, **options),
+        lambda: max_pool(x.transpose(2, 3, 0, 1), 3, **options, layout="HWNC"),
+        lambda: average_pool(whole, 3, **options),
+        lambda: max_pool(x, 3, **options, return_indices=True),
+        lambda: max_pool(x, 3, **options, return_indices="tensor"),
+        lambda: lp_pool(x, 3, **options, p=3),
+        lambda: max_pool_input_gradient(x, np.broadcast_to(0, x.shape), (4, 64, 180, 180)),
+        lambda: average_pool_input_gradient(x, (4, 64, 180, 180), 2),
+    ]
+    for call in calls:
+        assert_within_budget(call)
 
 
 def test_the_memory_is_asked_for_first(monkeypatch: pytest.MonkeyPatch) -> None:

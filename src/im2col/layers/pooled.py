@@ -19,7 +19,7 @@ from ..spec.padding import image_geometry, window_fields
 from ..spec.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,8 +93,6 @@ class Pooling(NamedTuple):
         Of the result, in the image's layout.
     dtype : dtype
         Of the result.
-    beside : int
-        Bytes of the workspace, at most.
     """
 
     axes: Layout
@@ -102,10 +100,16 @@ class Pooling(NamedTuple):
     work: np.dtype[Any]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    beside: int
 
-    def result(self, x: Array, out: Any) -> Array:
-        """Return where the result goes, a plain array, after a look at the memory that it and its workspace take.
+    def result(self, x: Array, out: Any, beside: Callable[[], int] | None = None) -> Array:
+        """Return where the result goes, a plain array, after a look at the memory that it takes.
+
+        Parameters
+        ----------
+        x : ndarray
+        out : ndarray or None
+        beside : callable, optional
+            Returns the bytes that are taken beside image and result.
 
         Raises
         ------
@@ -113,11 +117,34 @@ class Pooling(NamedTuple):
         """
         if out is not None:
             checked = check_output(out, self.shape, self.dtype, (x,))
-            require_memory(self.beside, WAY_OUT, "the workspace for {}", self.shape)
+            if beside is not None:
+                require_memory(beside(), WAY_OUT, "the workspace for {}", self.shape)
             return checked
         nbytes = math.prod(self.shape) * self.dtype.itemsize
-        require_memory(nbytes, WAY_OUT, "the result {} of {}", self.shape, self.dtype, beside=self.beside)
+        what = "the result {} of {}", self.shape, self.dtype
+        require_memory(nbytes, WAY_OUT, *what)
+        if beside is not None:
+            require_memory(nbytes, WAY_OUT, *what, beside=beside())
         return np.empty(self.shape, self.dtype)
+
+    def workspace_bytes(self, x: Array, threads: int) -> int:
+        """Return the bytes that `fill` takes beside image and result, at most."""
+        with importing:
+            from ..algorithms.pooling import workspace_bytes
+
+        given = self.axes.to_canonical(x)
+        strides, out_strides = given.strides, self._strides(given, self.pool.geometry.output_shape, self.made)
+        converted = 0
+        if x.dtype != self.work:
+            converted += x.size * self.work.itemsize
+            strides = self._strides(given, given.shape[2:], self.work)
+        if self.dtype != self.made:
+            converted += math.prod(self.shape) * self.made.itemsize
+        return converted + workspace_bytes(self.pool, given.shape, self.work, strides, out_strides, threads)
+
+    def _strides(self, given: Array, spatial: Sequence[int], dtype: np.dtype[Any]) -> tuple[int, ...]:
+        """Return the strides, with canonical axes, of a dense array of as many images and channels."""
+        return self.axes.strides(given.shape[0], given.shape[1], spatial, dtype.itemsize)
 
     @property
     def made(self) -> np.dtype[Any]:
@@ -144,7 +171,8 @@ class Pooling(NamedTuple):
         with importing:
             from ..algorithms.pooling import engine_call
 
-        return engine_call(self.pool, self.axes.to_canonical(x), self.axes.to_canonical(result), threads)
+        image, out = self.axes.to_canonical(x), self.axes.to_canonical(result)
+        return engine_call(self.pool, image.shape, image.dtype, image.strides, out.strides, threads)
 
 
 class _OneCall(NamedTuple):
@@ -173,7 +201,7 @@ def pooled(x: Array, reduction: Reduction, window: Window, layout: str | None, o
             known.call(x, result)
             return result if out is None else out
     pooling = pooling_of(x, reduction, window, layout)
-    result = pooling.result(x, out)
+    result = pooling.result(x, out, lambda: pooling.workspace_bytes(x, workers))
     pooling.fill(x, result, workers)
     if kind is not None and known is not None:
         # A call that comes again is worth a longer look.
@@ -195,15 +223,11 @@ def pooling_of(x: Array, reduction: Reduction, window: Window, layout: str | Non
     known: Any = NOTHING if plain is None else recall(kind)
     if known is not NOTHING:
         return known  # type: ignore[no-any-return]  # what was kept below
-    with importing:
-        from ..algorithms.pooling import workspace_bytes
-
     work, dtype = _dtypes(x.dtype, reduction)
     axes, what = window.over(x.shape, layout, reduction)
     batch, channels = axes.size(layouts.BATCH, x.shape), axes.size(layouts.CHANNEL, x.shape)
     shape = axes.from_canonical_shape(batch, channels, what.geometry.output_shape)
-    beside = workspace_bytes(what, batch * channels, work.itemsize)
-    found = Pooling(axes, what, work, shape, dtype, beside)
+    found = Pooling(axes, what, work, shape, dtype)
     return found if plain is None else keep(kind, found)
 
 

@@ -150,7 +150,11 @@ def _greatest(
     if numbering is None:
         return pooled(image, "maximum", window, layout, out, threads)
     places = pooling_of(image, "place", window, layout)
-    require_memory(math.prod(places.shape) * 8, WAY_OUT, "the indices {} of int64", places.shape)
+    count = math.prod(places.shape)
+    beside = count * image.dtype.itemsize if out is None else 0
+    if numbering == "tensor":  # and what counts them through
+        beside += 4 * 8 * count
+    require_memory(count * 8, WAY_OUT, "the indices {} of int64", places.shape, beside=beside)
     greatest = pooled(image, "maximum", window, layout, out, threads)
     indices = pooled(image, "place", window, layout, None, threads)
     if numbering == "tensor":
@@ -312,8 +316,9 @@ def norms(image: Array, p: float, window: Window, layout: str | None, out: Array
     summed = pooling_of(image, "sum", window, layout)
     real, work = (np.empty(0, dtype).real.dtype for dtype in (summed.dtype, summed.work))
     workers = resolve_threads(threads)
-    summed = summed._replace(dtype=real, work=work, beside=summed.beside + image.size * summed.work.itemsize)
-    result = summed.result(image, out)
+    copies = 2 * image.size * summed.work.itemsize + math.prod(summed.shape) * work.itemsize
+    summed = summed._replace(dtype=real, work=work)
+    result = summed.result(image, out, lambda: copies + summed.workspace_bytes(image, workers))
     with np.errstate(all="ignore"):
         powers = np.abs(image.astype(summed.work if image.dtype.kind != "c" else image.dtype))
         if order == math.inf:

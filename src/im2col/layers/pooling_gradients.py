@@ -16,6 +16,7 @@ from ..spec.arguments import checked_shape
 from ..spec.arrays import as_array, check_numbers, check_output, is_registered, native, sum_dtype
 from ..spec.geometry import Geometry
 from ..spec.pool import Pool, divisors
+from ..spec.strides import row_major
 from .pooled import Window, axes_of
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-_SCATTERED = 48
-"""Bytes for each number that goes to a place: its own copy, its index, and what NumPy makes of it."""
 _WAY_OUT = "work on fewer images at a time"
 
 
@@ -158,13 +157,17 @@ def _scattered(
             "that was pooled, and indices within its spatial axes"
         )
     work, dtype = _dtypes(values.dtype) if add else (native(values.dtype),) * 2
-    result = _result(out, shape, dtype, [values, indices], _SCATTERED * values.size)
+    with importing:
+        from ..algorithms.pooling.scatter import scatter, workspace_bytes
+
+    # And copies of the numbers, the indices and the result, if they are made.
+    beside = values.size * (8 + work.itemsize) + workspace_bytes(values.size, work, add=add)
+    if dtype != work:
+        beside += math.prod(shape) * work.itemsize
+    result = _result(out, shape, dtype, [values, indices], beside)
     where = np.ascontiguousarray(axes.to_canonical(indices), np.int64).reshape(batch, channels, positions)
     numbers = np.ascontiguousarray(axes.to_canonical(values), work).reshape(where.shape)
     canonical = axes.to_canonical(result)
-    with importing:
-        from ..algorithms.pooling.scatter import scatter
-
     direct = canonical.flags.c_contiguous and result.dtype == work and result.dtype.isnative
     image = canonical if direct else np.empty(canonical.shape, work)
     scatter(numbers, where, image.reshape(batch, channels, pixels), add=add)
@@ -246,8 +249,13 @@ def average_pool_input_gradient(
 
     sums, numbers, places = _spread(what.geometry)
     spread_shape = batch, channels, *sums.geometry.spatial_shape
-    beside = math.prod(spread_shape) * work.itemsize + workspace_bytes(sums, batch * channels, work.itemsize)
-    result = _result(out, shape, dtype, [gradient], beside)
+    nbytes = math.prod(spread_shape) * work.itemsize
+    strides = row_major(spread_shape, work.itemsize)
+    out_strides = axes.strides(batch, channels, what.geometry.spatial_shape, work.itemsize)
+    nbytes += workspace_bytes(sums, spread_shape, work, strides, out_strides, workers)
+    # And copies of gradient and result, if they are made.
+    nbytes += 2 * (gradient.size + math.prod(shape)) * work.itemsize
+    result = _result(out, shape, dtype, [gradient], nbytes)
     with np.errstate(all="ignore"):
         spread = np.zeros(spread_shape, work)
         parts = axes.to_canonical(gradient)[(..., *numbers)].astype(work)

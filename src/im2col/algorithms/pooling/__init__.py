@@ -7,6 +7,7 @@ way back of maxima.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from ...spec.pool import Pool
 
     Array = NDArray[Any]
+    Shape = tuple[int, ...]
     Strides = tuple[int, ...]
+
+_ROOM_BYTES = 1 << 20
+"""Of a thread's room and of the tables, about: both stay in the nearer caches."""
 
 
 def pool(what: Pool, x: Array, out: Array, threads: int) -> None:
@@ -41,33 +46,69 @@ def pool(what: Pool, x: Array, out: Array, threads: int) -> None:
     """
     if not out.size:
         return
-    run = engine_call(what, x, out, threads)
-    if run is not None:
-        run(x, out)
+    kind = x.shape, x.dtype
+    call = engine_call(what, *kind, x.strides, out.strides, threads)
+    if call is not None:
+        call(x, out)
         return
     dense, result = np.empty(x.shape, x.dtype), np.empty(out.shape, out.dtype)
-    run = engine_call(what, dense, result, threads)
-    if run is None:
+    call = engine_call(what, *kind, dense.strides, result.strides, threads)
+    if call is None:
         plain.pool_plainly(what, x, out)
         return
     gather.copy(dense, x, threads)
-    run(dense, result)
+    call(dense, result)
     gather.copy(out, result, threads)
 
 
-def workspace_bytes(what: Pool, planes: int, itemsize: int) -> int:
-    """Return the bytes that a call takes beside image and result, at most."""
-    return plain.workspace_bytes(what, planes, itemsize)
+def workspace_bytes(
+    what: Pool, shape: Shape, dtype: np.dtype[Any], strides: Strides, out_strides: Strides, threads: int
+) -> int:
+    """Return the bytes that `pool` takes beside image and result, at most; arguments as of `engine_call`."""
+    kind = shape, dtype
+    if engine_call(what, *kind, strides, out_strides, threads) is not None:
+        return _ROOM_BYTES * threads
+    out_shape, itemsize = _result_of(what, *kind)
+    copies = math.prod(shape) * dtype.itemsize + math.prod(out_shape) * itemsize
+    dense = row_major(shape, dtype.itemsize), row_major(out_shape, itemsize)
+    if engine_call(what, *kind, *dense, threads) is not None:
+        return copies + _ROOM_BYTES * threads
+    return copies + plain.workspace_bytes(what, shape[0] * shape[1], dtype.itemsize)
 
 
-def engine_call(what: Pool, x: Array, out: Array, threads: int) -> Callable[[Array, Array], None] | None:
-    """Return how the engine pools arrays of these strides; None where it does not."""
-    element = _element(x.dtype)
-    if element is None or not x.size or (what.reduction == "place" and element[1] == "8"):
+def engine_call(
+    what: Pool, shape: Shape, dtype: np.dtype[Any], strides: Strides, out_strides: Strides, threads: int
+) -> Callable[[Array, Array], None] | None:
+    """Return how the engine pools images of a kind; None where it does not.
+
+    Parameters
+    ----------
+    what : Pool
+    shape : tuple of int
+        Of an image, (N, C, *spatial).
+    dtype : dtype
+    strides, out_strides : tuple of int
+        In bytes, of the image and of the result, with these axes.
+    threads : int
+
+    Returns
+    -------
+    callable or None
+        It takes arrays whose first numbers are those of the image and of the result, whatever their axes.
+    """
+    element = _element(dtype)
+    if element is None or not math.prod(shape) or (what.reduction == "place" and element[1] == "8"):
         return None
-    strides, out_strides = (normal(a.strides, a.shape, row_major(a.shape, a.itemsize)) for a in (x, out))
-    kind = what, x.shape[:2], element, strides, out_strides, threads, compiler.condition()
+    out_shape, itemsize = _result_of(what, shape, dtype)
+    source = normal(strides, shape, row_major(shape, dtype.itemsize))
+    to = normal(out_strides, out_shape, row_major(out_shape, itemsize))
+    kind = what, shape[:2], element, source, to, threads, compiler.condition()
     return recalled((_made, kind), partial(_made, *kind))
+
+
+def _result_of(what: Pool, shape: Shape, dtype: np.dtype[Any]) -> tuple[Shape, int]:
+    """Return the shape of a result, and the bytes of an element."""
+    return (*shape[:2], *what.geometry.output_shape), 8 if what.reduction == "place" else dtype.itemsize
 
 
 def _element(dtype: np.dtype[Any]) -> str | None:
@@ -81,7 +122,7 @@ def _element(dtype: np.dtype[Any]) -> str | None:
 
 def _made(
     what: Pool,
-    planes: tuple[int, int],
+    planes: Shape,
     element: str,
     strides: Strides,
     out_strides: Strides,
@@ -96,7 +137,7 @@ def _made(
         from .rows import Images, RowCalls, cut
         from .whole import WholeCalls, is_whole, whole_spec
 
-    images = Images(*planes, element, strides, out_strides, threads)
+    images = Images(planes[0], planes[1], element, strides, out_strides, threads)
     calls: RowCalls | WholeCalls
     try:
         if is_whole(what):
