@@ -17,7 +17,6 @@ from ...engine import compiler, gather
 from ...importing import importing
 from ...memory import recalled
 from ...spec.strides import normal, row_major
-from . import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +53,10 @@ def pool(what: Pool, x: Array, out: Array, threads: int) -> None:
     dense, result = np.empty(x.shape, x.dtype), np.empty(out.shape, out.dtype)
     call = engine_call(what, *kind, dense.strides, result.strides, threads)
     if call is None:
-        plain.pool_plainly(what, x, out)
+        with importing:
+            from .plain import pool_plainly
+
+        pool_plainly(what, x, out)
         return
     gather.copy(dense, x, threads)
     call(dense, result)
@@ -73,6 +75,9 @@ def workspace_bytes(
     dense = row_major(shape, dtype.itemsize), row_major(out_shape, itemsize)
     if engine_call(what, *kind, *dense, threads) is not None:
         return copies + _ROOM_BYTES * threads
+    with importing:
+        from . import plain
+
     return copies + plain.workspace_bytes(what, shape[0] * shape[1], dtype.itemsize)
 
 
