@@ -32,6 +32,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m bench convolution
 	$(BIN)/python -m bench gradients
 	$(BIN)/python -m bench narrow
+	$(BIN)/python -m bench pooling
 	$(BIN)/python -m bench calls
 
 mutate: $(VENV)/.test

@@ -15,6 +15,7 @@ from .frames import contest as frames
 from .gradients import contest as gradients
 from .narrow import contest as narrow
 from .pays import contest as pays
+from .pooling import contest as pooling
 from .transforms import contest as transforms
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ CONTESTS = {
     "frames": frames,
     "convolution": convolution,
     "filters": filters,
+    "pooling": pooling,
     "gradients": gradients,
     "narrow": narrow,
     "calls": calls,

@@ -113,7 +113,18 @@ OTHERS: dict[str, Callable[[np.dtype[Any]], Any]] = {
     "cost": lambda d: im2col.cost((1, 2, 3, 3), (2, 2, 2, 2), dtype=d),
     "illustrate": lambda d: im2col.illustrate(array((1, 2, 3, 3), d), array((2, 2, 2, 2), d)),
 }
-FUNCTIONS = COPIES | SUMS | CONVOLUTIONS | OTHERS
+POOLS: dict[str, Callable[[np.dtype[Any]], Any]] = {
+    "max_pool": lambda d: im2col.max_pool(array((3, 3), d), 2),
+    "global_max_pool": lambda d: im2col.global_max_pool(array((3, 3), d)),
+    "average_pool": lambda d: im2col.average_pool(array((3, 3), d), 2),
+    "global_average_pool": lambda d: im2col.global_average_pool(array((3, 3), d)),
+    "average_pool_input_gradient": lambda d: im2col.average_pool_input_gradient(array((2, 2), d), (3, 3), 2, stride=1),
+    "lp_pool": lambda d: im2col.lp_pool(array((3, 3), d), 2),
+    "global_lp_pool": lambda d: im2col.global_lp_pool(array((3, 3), d)),
+    "max_pool_input_gradient": lambda d: im2col.max_pool_input_gradient(array((1, 2), d), [[0, 1]], (3, 3)),
+    "max_unpool": lambda d: im2col.max_unpool(array((1, 2), d), [[0, 1]], (3, 3)),
+}
+FUNCTIONS = COPIES | SUMS | CONVOLUTIONS | OTHERS | POOLS
 """A call of every public function that takes numbers, by dtype."""
 
 
@@ -136,7 +147,7 @@ def outcome(function: str, dtype: np.dtype[Any]) -> str:
             result = FUNCTIONS[function](dtype)
         except DTypeError as refusal:
             way_out = refusal.message.rpartition("; ")[2]
-            return "refused: " + re.sub(r"\b(w|columns|grad)(?=[.,\[ ])", "x", way_out)  # whichever array it was
+            return "refused: " + re.sub(r"\b(w|columns|grad)(?=[.,\[) ])", "x", way_out)  # whichever array it was
     return name_of(np.dtype(result.dtype)) if hasattr(result, "dtype") else "taken"
 
 
@@ -160,7 +171,7 @@ def _common(found: dict[str, str], names: dict[str, Any]) -> str:
 def table() -> str:
     """Return the table, in Markdown."""
     columns = {"copies": COPIES, **{name: {name: call} for name, call in SUMS.items()}, "convolutions": CONVOLUTIONS}
-    columns |= {name: {name: call} for name, call in OTHERS.items()}
+    columns |= {name: {name: call} for name, call in OTHERS.items()} | {"pools": POOLS}
     rows = [f"| dtype | {' | '.join(columns)} |", f"|{'---|' * (len(columns) + 1)}"]
     reasons: dict[str, int] = {}
     for dtype, found in outcomes():

@@ -47,6 +47,9 @@ from bench.narrow.contestant import NarrowConvolver
 from bench.options import matches
 from bench.pays import cases as pays_cases
 from bench.pays import contest as pays
+from bench.pooling import contest as pooling_contest
+from bench.pooling import contestants as pooling_contestants
+from bench.pooling import problems as pooling_problems
 from bench.processes import fresh_process, in_fresh_process, usable_cpus
 from bench.rounds import Round, rounds
 from bench.tasks import Task
@@ -877,6 +880,54 @@ def test_the_command_of_filters_prints_a_table_and_writes_the_csv(
     wrong = Contestant("planted", "numpy", prepare_wrong)
     with pytest.raises(WrongResultError, match=r"^planted: wrong result of random 3×3, 9²: off by .* of the greatest"):
         filters_contest.measure([("random", 3, 9)], [wrong], 1, 1, 1)
+
+
+def test_contestants_pool_alike() -> None:
+    """Ours are right, of every layer; the answer is that of windows, one by one."""
+    found = discover(pooling_contestants)
+    assert [c.name for c in found] == ["im2col", "im2col NHWC", "ONNX Runtime", "torch", "torch channels-last"]
+    for layer in pooling_problems.LAYERS[::3]:
+        problem = pooling_problems.make_problem(layer.miniature(), 1)
+        pads = [(0, 0), (0, 0), *((p, p) for p in layer.padding)]
+        padded = np.pad(problem.first, pads, constant_values=-np.inf if layer.kind == "max" else 0)
+        axes = tuple(range(2, padded.ndim))
+        windows = np.lib.stride_tricks.sliding_window_view(padded.astype(float), layer.kernel, axes)
+        windows = windows[:, :, *(slice(None, None, s) for s in layer.stride)]
+        over = tuple(range(-len(axes), 0))
+        answer = windows.max(over) if layer.kind == "max" else windows.mean(over)
+        np.testing.assert_allclose(problem.answer, answer, rtol=1e-12, atol=1e-12)
+        for contestant in found[:2]:
+            call = contestant.prepare(problem)
+            assert problem.complaint(call()) is None
+
+
+def test_the_command_of_pooling_prints_a_table_and_writes_the_csv(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line for each pool and two of summary; a wrong result is an error, and so is a pool that there is not."""
+    monkeypatch.setattr(pooling_contest, "LAYERS", [layer.miniature() for layer in pooling_problems.LAYERS])
+    path = tmp_path / "new" / "pooling.csv"
+    assert (
+        main(["pooling", "--layers", "vgg*4,vgg*5", "--contestants", "none", "--repeats", "2", "--csv", str(path)]) == 0
+    )
+    printed = capsys.readouterr().out
+    assert re.findall(r"^(vgg16 .|geometric mean|worst) ", printed, re.MULTILINE) == [
+        "vgg16 4",
+        "vgg16 5",
+        "geometric mean",
+        "worst",
+    ]
+    with path.open(encoding="utf-8") as file:
+        assert min(float(cell["best_seconds"]) for cell in csv.DictReader(file)) > 0
+    with pytest.raises(SystemExit, match=r"^no pool matches 'none'$"):
+        main(["pooling", "--layers", "none"])
+
+    def prepare_wrong(problem: pooling_problems.Problem) -> Callable[[], NDArray[np.float32]]:
+        return lambda: problem.answer.astype(np.float32) + 1
+
+    wrong = Contestant("planted", "numpy", prepare_wrong)
+    with pytest.raises(WrongResultError, match=r"^planted: wrong result of vgg16 5: off by .* of the greatest"):
+        pooling_contest.measure([pooling_problems.LAYERS[6].miniature()], [wrong], 1, 1, 1)
 
 
 def test_calls_together_are_counted() -> None:

@@ -28,6 +28,8 @@ CLASSES = [cls for cls in vars(errors).values() if isinstance(cls, type) and iss
 SCALES: dict[str, Any] = {"x_scale": 1, "w_scale": 1, "y_scale": 1}
 
 REFUSED: dict[str, Callable[[], Any]] = {
+    "average_pool": lambda: im2col.average_pool(X, 9),
+    "average_pool_input_gradient": lambda: im2col.average_pool_input_gradient(X, (1, 2, 9, 9), 2),
     "col2im": lambda: im2col.col2im([[1]], 3, 2),  # type: ignore[arg-type]
     "conv": lambda: im2col.conv(X, W, stride=0),
     "conv1d": lambda: im2col.conv1d([1, 2], [[1]]),
@@ -40,8 +42,15 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "conv_transpose": lambda: im2col.conv_transpose(X, W),
     "conv_weight_gradient": lambda: im2col.conv_weight_gradient(X, X, 3),
     "cost": lambda: im2col.cost((1, 2, 5, 5), (3, 2, 3, 3), dtype="fish"),
+    "global_average_pool": lambda: im2col.global_average_pool(X, layout="HW"),
+    "global_lp_pool": lambda: im2col.global_lp_pool(X, p=0),
+    "global_max_pool": lambda: im2col.global_max_pool(X * 1j),
     "illustrate": lambda: im2col.illustrate(X, W, chapter="fish"),
     "im2col": lambda: im2col.im2col(X, 9),
+    "lp_pool": lambda: im2col.lp_pool(X, 2, p="fish"),  # type: ignore[arg-type]
+    "max_pool": lambda: im2col.max_pool(X, 2, stride=0),
+    "max_pool_input_gradient": lambda: im2col.max_pool_input_gradient(X, X, (1, 2, 9, 9)),
+    "max_unpool": lambda: im2col.max_unpool(X, X > 0, (1, 2, 9, 9)),
     "output_shape": lambda: im2col.output_shape((5, 5), 9),
     "overlap_count": lambda: im2col.overlap_count((5, 5), 3, padding_mode="fish"),  # type: ignore[arg-type]
     "patches": lambda: im2col.patches(X, 3, padding=1, copy=False),

@@ -467,6 +467,39 @@ ROWS: list[tuple[Call, str, Call]] = [
         "draw a slice, as in x[..., 0]",
         lambda: I.illustrate(ONES((1, 1, 3, 3, 3, 3))[..., 0], ONES((1, 1, 2, 2, 2))),
     ),
+    # Pooling
+    (lambda: I.max_pool(X * 1j, 2), "as in np.abs(x)", lambda: I.max_pool(np.abs(X * 1j), 2)),
+    (
+        lambda: I.max_pool(X, 2, return_indices=any_("flat")),
+        "'tensor' (within x.ravel())",
+        lambda: I.max_pool(X, 2, return_indices="tensor"),
+    ),
+    (lambda: I.lp_pool(X, 2, p=0), "must be a number greater than 0", lambda: I.lp_pool(X, 2, p=1)),
+    (
+        lambda: I.max_unpool(G, G, X.shape),
+        "pass integers, as max_pool(…, return_indices=True) gives",
+        lambda: I.max_unpool(*I.max_pool(X, 2, return_indices=True), X.shape),
+    ),
+    (
+        lambda: I.max_unpool(G, np.zeros((1, 2, 2), int), X.shape),
+        "pass an index for each",
+        lambda: I.max_unpool(G, np.zeros(G.shape, int), X.shape),
+    ),
+    (
+        lambda: I.max_unpool(G, np.full(G.shape, 16), X.shape),
+        "indices within its spatial axes",
+        lambda: I.max_unpool(G, np.full(G.shape, 15), X.shape),
+    ),
+    (
+        lambda: I.max_unpool(G, np.zeros(G.shape, int), X.shape[1:]),
+        "give one for each",
+        lambda: I.max_unpool(G, np.zeros(G.shape, int), X.shape),
+    ),
+    (
+        lambda: I.average_pool_input_gradient(G, (1, 2, 6, 6), 2),
+        "pass the gradient of its result",
+        lambda: I.average_pool_input_gradient(ONES((1, 2, 3, 3)), (1, 2, 6, 6), 2),
+    ),
     (lambda: I.illustrate(X[:0], W), "pass at least one of each", lambda: I.illustrate(X, W)),
     (lambda: I.illustrate(X, W).save("x.jpg"), "use one of .svg", lambda: save("svg")),
     (lambda: I.illustrate(X, W).save(any_(5)), "pass one such as 'x.svg'", lambda: save("svg")),

@@ -27,9 +27,12 @@ if typing.TYPE_CHECKING:
     )
     from .layers.convolution import conv, conv1d, conv2d, conv3d
     from .layers.costs import Cost, CostTable, cost
+    from .layers.global_pooling import global_average_pool, global_lp_pool, global_max_pool
     from .layers.input_gradient import conv_input_gradient, plan_input_gradient
     from .layers.operators import conv_operator
     from .layers.plan import Plan, TransposedPlan, WeightGradientPlan, plan
+    from .layers.pooling import average_pool, lp_pool, max_pool
+    from .layers.pooling_gradients import average_pool_input_gradient, max_pool_input_gradient, max_unpool
     from .layers.quantized import plan_quantized, quantized_conv
     from .layers.sparse_matrix import conv_matrix
     from .layers.transpose import conv_transpose, plan_transpose
@@ -61,6 +64,8 @@ __all__ = [
     "ShapeError",
     "TransposedPlan",
     "WeightGradientPlan",
+    "average_pool",
+    "average_pool_input_gradient",
     "clear_cache",
     "col2im",
     "conv",
@@ -74,8 +79,15 @@ __all__ = [
     "conv_transpose",
     "conv_weight_gradient",
     "cost",
+    "global_average_pool",
+    "global_lp_pool",
+    "global_max_pool",
     "illustrate",
     "im2col",
+    "lp_pool",
+    "max_pool",
+    "max_pool_input_gradient",
+    "max_unpool",
     "output_shape",
     "overlap_count",
     "patches",
@@ -122,6 +134,11 @@ _HOMES = {
         "CostTable",
         "cost",
     ),
+    "layers.global_pooling": (
+        "global_average_pool",
+        "global_lp_pool",
+        "global_max_pool",
+    ),
     "layers.input_gradient": (
         "conv_input_gradient",
         "plan_input_gradient",
@@ -132,6 +149,16 @@ _HOMES = {
         "TransposedPlan",
         "WeightGradientPlan",
         "plan",
+    ),
+    "layers.pooling": (
+        "average_pool",
+        "lp_pool",
+        "max_pool",
+    ),
+    "layers.pooling_gradients": (
+        "average_pool_input_gradient",
+        "max_pool_input_gradient",
+        "max_unpool",
     ),
     "layers.quantized": (
         "plan_quantized",

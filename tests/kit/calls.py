@@ -48,6 +48,7 @@ def _options(function: Callable[..., Any], *but: str) -> tuple[str, ...]:
 
 X, W = np.arange(18.0).reshape(1, 2, 3, 3), np.ones((2, 2, 2, 2))
 G = np.ones((1, 2, 2, 2))
+PLACES = np.arange(8).reshape(1, 2, 2, 2)
 BYTES: dict[str, Any] = {"x": X.astype(np.uint8), "w": W.astype(np.int8), "x_scale": 1, "w_scale": 1, "y_scale": 1}
 SCALES = dict.fromkeys(("x_scale", "w_scale", "y_scale"), 1)
 SHAPE = X.shape
@@ -81,6 +82,11 @@ def calls() -> dict[str, Call]:
     )
     cost_options += ("name", "operation", "output_padding", "output_size")
     good: dict[str, tuple[Callable[[], dict[str, Any]], tuple[str, ...]]] = {
+        "average_pool": (lambda: {"x": X, "kernel_size": 2}, ()),
+        "average_pool_input_gradient": (
+            lambda: {"grad": np.ones((1, 2, 1, 1)), "image_shape": SHAPE, "kernel_size": 2},
+            (),
+        ),
         "clear_cache": (dict, ()),
         "col2im": (lambda: {"columns": np.ones((4, 4)), "image_shape": (3, 3), "kernel_size": 2}, ()),
         "conv": (lambda: {"x": X, "w": W}, ()),
@@ -94,8 +100,15 @@ def calls() -> dict[str, Call]:
         "conv_transpose": (lambda: {"x": G, "w": W}, ()),
         "conv_weight_gradient": (lambda: {"x": X, "grad": G, "kernel_size": 2}, ()),
         "cost": (lambda: {"x_shape": SHAPE, "w_shape": W.shape}, cost_options),
+        "global_average_pool": (lambda: {"x": X}, ()),
+        "global_lp_pool": (lambda: {"x": X}, ()),
+        "global_max_pool": (lambda: {"x": X}, ()),
         "illustrate": (lambda: {"x": X, "w": W}, ()),
         "im2col": (lambda: {"x": X, "kernel_size": 2}, ()),
+        "lp_pool": (lambda: {"x": X, "kernel_size": 2}, ()),
+        "max_pool": (lambda: {"x": X, "kernel_size": 2}, ()),
+        "max_pool_input_gradient": (lambda: {"grad": G, "indices": PLACES, "image_shape": SHAPE}, ()),
+        "max_unpool": (lambda: {"x": G, "indices": PLACES, "image_shape": SHAPE}, ()),
         "output_shape": (lambda: {"image_shape": SHAPE, "kernel_size": 2}, ()),
         "overlap_count": (lambda: {"image_shape": SHAPE, "kernel_size": 2}, ()),
         "patches": (lambda: {"x": X, "kernel_size": 2}, ()),

@@ -89,10 +89,6 @@ class Builder(Control):
         """Ask for the cache line of an address that will be read soon; it need not be one that can be."""
         self._call("llvm.prefetch.p0", self._ir.VoidType(), [address, *map(self._ir.IntType(32), (0, 3, 1))])
 
-    def zero(self, kind: Value) -> Value:
-        """Return the zero of any type."""
-        return self._ir.Constant(kind, None)
-
     def masked_load(self, address: Value, kind: Value, mask: Value, otherwise: Value | None = None) -> Value:
         """Return a vector of type `kind`; lanes outside the mask are not read, and are taken from `otherwise`."""
         rest = self._ir.Constant(kind, self._ir.Undefined) if otherwise is None else otherwise

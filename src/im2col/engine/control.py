@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from .numbers import Numbers
+from .ordering import Ordering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .target import Target
 
 
-class Control(Numbers):
+class Control(Ordering):
     """What a `Builder` knows of counters, calls, loops and branches; it says in which function they are."""
 
     _function: Value

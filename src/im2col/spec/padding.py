@@ -41,6 +41,8 @@ def resolve_geometry(
     stride: object = 1,
     padding: object = 0,
     dilation: object = 1,
+    *,
+    ceil_mode: bool = False,
 ) -> Geometry:
     """Turn a user's window arguments into a geometry.
 
@@ -58,6 +60,8 @@ def resolve_geometry(
         before; ``"full"`` every window that touches the image; ``"causal"`` all before; ``"multiple"`` the fewest
         pixels after with which no pixel is left over: every pixel lies in a window, but for those that a stride longer
         than the window leaves out everywhere. With stride = kernel, that is up to a multiple of the kernel.
+    ceil_mode : bool
+        Whether a last window may stick out behind the padding, if it begins before it: there is more padding then.
 
     Returns
     -------
@@ -75,16 +79,32 @@ def resolve_geometry(
     >>> resolve_geometry("W", (6,), 3, stride=2, padding="same").padding
     ((0, 1),)
     """
-    k = len(axes)
+    kernel, strides, pads, dilations = window_fields(axes, spatial_shape, kernel_size, stride, padding, dilation)
+    if ceil_mode:
+        fields = zip(spatial_shape, kernel, strides, pads, dilations, strict=True)
+        pads = tuple((each[3][0], _with_a_last_window(*each)) for each in fields)
+    return Geometry(spatial_shape, kernel, strides, pads, dilations, axes)
+
+
+def window_fields(
+    axes: str, spatial_shape: tuple[int, ...], kernel_size: object, stride: object, padding: object, dilation: object
+) -> tuple[tuple[int, ...], tuple[int, ...], Pairs, tuple[int, ...]]:
+    """Return kernel size, strides, padding and dilations as a geometry has them; arguments as of `resolve_geometry`."""
+    k, name = len(axes), word(padding)
     for axis, n in zip(axes, spatial_shape, strict=True):
         integer(f"the length of axis {axis}", n, minimum=0)
     kernel = per_axis("kernel_size", kernel_size, k, minimum=1)
     strides = per_axis("stride", stride, k, minimum=1)
     dilations = per_axis("dilation", dilation, k, minimum=1)
-    name = word(padding)
-    known = spatial_shape, kernel, strides, dilations
-    pads = explicit_padding(padding, k) if name is None else _named(name, *known)
-    return Geometry(spatial_shape, kernel, strides, pads, dilations, axes)
+    pads = explicit_padding(padding, k) if name is None else _named(name, spatial_shape, kernel, strides, dilations)
+    return kernel, strides, pads, dilations
+
+
+def _with_a_last_window(n: int, k: int, s: int, pair: tuple[int, int], d: int) -> int:
+    """Return the padding after an axis with which no pixel is left over, but no window begins behind the image."""
+    span, size = d * (k - 1) + 1, n + pair[0]
+    last = min(-(-(size + pair[1] - span) // s), (size - 1) // s)  # the number of the last window, if there is one
+    return max(pair[1], last * s + span - size) if last >= 0 else pair[1]
 
 
 def image_geometry(
@@ -96,6 +116,8 @@ def image_geometry(
     padding: object,
     dilation: object,
     channels: int | None = None,
+    *,
+    ceil_mode: bool = False,
 ) -> Geometry:
     """Return the geometry of windows over an image; where it does not fit, a photograph gets a hint to name its axes.
 
@@ -111,6 +133,8 @@ def image_geometry(
         The user's arguments.
     channels : int, optional
         How many channels the image must have, if that is known.
+    ceil_mode : bool
+        As for `resolve_geometry`.
 
     Raises
     ------
@@ -119,13 +143,13 @@ def image_geometry(
     """
     window = kernel_size, stride, padding, dilation
     try:
-        return resolve_geometry(axes.spatial, axes.spatial_shape(shape), *window)
+        return resolve_geometry(axes.spatial, axes.spatial_shape(shape), *window, ceil_mode=ceil_mode)
     except GeometryError as error:
         last = axes.channels_last if layout is None else None
         if last is None or not 1 <= shape[-1] <= _MOST_COLOURS or channels not in (None, shape[-1]):
             raise
         try:
-            resolve_geometry(last.spatial, last.spatial_shape(shape), *window)
+            resolve_geometry(last.spatial, last.spatial_shape(shape), *window, ceil_mode=ceil_mode)
         except GeometryError:
             raise error from None
         raise GeometryError(f"{error}; if the channels come last, pass layout={last.axes!r}") from None

@@ -1,0 +1,1 @@
+"""Who pools: one file a contestant."""
