@@ -92,7 +92,7 @@ def _undeformed(kernel: Sequence[int], stops: Sequence[int], options: dict[str, 
 def _sample(channels: Array, places: Array, samples: Array) -> None:
     """Write what (channels, *spatial) are at (axes, taps, positions): linear between pixels, 0 outside of the image.
 
-    A pixel whose weight is 0 is not read.
+    A pixel whose weight is 0 is not read. Nowhere is NaN.
     """
     spatial = channels.shape[1:]
     flat = channels.reshape(len(channels), -1)
@@ -104,10 +104,10 @@ def _sample(channels: Array, places: Array, samples: Array) -> None:
         index = np.zeros(places.shape[1:], np.intp)
         for axis, (side, n) in enumerate(zip(corner, spatial, strict=True)):
             pixel = low[axis] + side
-            with np.errstate(invalid="ignore"):
-                inside = (pixel >= 0) & (pixel < n)
+            inside = (pixel >= 0) & (pixel < n)
             share = part[axis] if side else 1 - part[axis]
             weight *= np.where(inside, share, 0)
             index = index * n + np.where(inside, pixel, 0).astype(np.intp)
         seen = weight != 0
         samples[:, seen] += flat[:, index[seen]] * weight[seen].astype(samples.dtype)
+    samples[:, np.isnan(places).any(0)] = np.nan

@@ -26,8 +26,8 @@ OLDEST = 6
 class Operator(OpRun):  # type: ignore[misc]  # the class of a library without types
     """An operator of the standard's main domain, for every opset; a subclass has the name of one, and its function.
 
-    The evaluator knows the schemas of the newest opset alone. Here the defaults of attributes, the inputs and their types
-    are those of the model's, and attributes that came later are left out.
+    The evaluator knows the schemas of the newest opset alone. Here attributes, their defaults, inputs and their types
+    are those of the model's.
     """
 
     op_domain = ""

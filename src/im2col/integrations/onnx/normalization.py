@@ -42,8 +42,10 @@ def normalize(
         training = bool(training_mode)
     if node.outputs > 1 and not training:
         raise ArgumentError(f"{node.outputs} outputs are for training; at inference there is one")
-    numbers = x if x.ndim > 1 else x[:, None]  # of one channel
-    shape = numbers.shape[1:] if not spatial else (numbers.shape[1:2] or (1,))
+    if x.ndim == 0:
+        raise ShapeError("X must be (N, C, *spatial), or (N,) of one channel; got shape ()")
+    numbers = x if x.ndim > 1 else x[:, None]
+    shape = numbers.shape[1:2] if spatial else numbers.shape[1:]
     for name, values in (("scale", scale), ("B", bias), ("mean", mean), ("var", var)):
         if values.shape != shape:
             raise ShapeError(f"{name} must have shape {shape} for X of shape {x.shape}, got {values.shape}")
