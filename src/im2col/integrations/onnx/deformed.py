@@ -55,9 +55,10 @@ def convolve_deformed(
     precise = np.result_type(x.dtype, np.float32)
     positions = math.prod(stops)
     columns_shape = (x.shape[1] * taps, positions)
-    # The matrix, and what is read of the pixels around each of its entries before it is summed up.
-    size = math.prod(columns_shape) * precise.itemsize * 2
-    require_memory(size, "use a smaller image", "the samples {} of an image", columns_shape)
+    # Beside the matrix: what is read at one corner, twice, for a group of channels; places, weights and indices.
+    size = math.prod(columns_shape) * precise.itemsize
+    beside = 2 * size // offset_group + 8 * taps * positions * (2 * axes + 6)
+    require_memory(size, "use a smaller image", "the samples {} of an image", columns_shape, beside=beside)
     where = _undeformed(kernel, stops, options)
     offsets = offset.reshape(len(x), offset_group, taps, axes, positions)
     masks = None if mask is None else mask.reshape(len(x), offset_group, 1, taps, positions)

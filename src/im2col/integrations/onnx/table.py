@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Any
 from .convolutions import convolve, convolve_causally, convolve_integers, convolve_quantized, fold, transpose
 from .deformed import convolve_deformed
 from .normalization import normalize
+from .pools import (
+    pool_greatest,
+    pool_greatest_of_all,
+    pool_mean,
+    pool_mean_of_all,
+    pool_norm,
+    pool_norm_of_all,
+    unpool,
+)
 from .resize import resize, upsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 OPERATORS: dict[str, Callable[..., Any]] = {
+    "AveragePool": pool_mean,
     "BatchNormalization": normalize,
     "CausalConvWithState": convolve_causally,
     "Col2Im": fold,
@@ -20,6 +30,12 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "ConvInteger": convolve_integers,
     "ConvTranspose": transpose,
     "DeformConv": convolve_deformed,
+    "GlobalAveragePool": pool_mean_of_all,
+    "GlobalLpPool": pool_norm_of_all,
+    "GlobalMaxPool": pool_greatest_of_all,
+    "LpPool": pool_norm,
+    "MaxPool": pool_greatest,
+    "MaxUnpool": unpool,
     "QLinearConv": convolve_quantized,
     "Resize": resize,
     "Upsample": upsample,
