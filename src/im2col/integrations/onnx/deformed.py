@@ -98,7 +98,8 @@ def _sample(channels: Array, places: Array, samples: Array) -> None:
     spatial = channels.shape[1:]
     flat = channels.reshape(len(channels), -1)
     low = np.floor(places)
-    part = places - low
+    with np.errstate(invalid="ignore"):
+        part = places - low
     samples[...] = 0
     for corner in itertools.product((0, 1), repeat=len(spatial)):
         weight = np.ones(places.shape[1:])

@@ -118,5 +118,6 @@ def unpool(
         raise ShapeError(f"output_shape {list(wanted)} must be {list(shape)}, or more along the spatial axes")
     require_memory(math.prod(wanted) * x.itemsize, "unpool to a smaller shape", "the result {} of {}", wanted, x.dtype)
     image = np.zeros(wanted, x.dtype)
-    max_unpool(x, indices - _first_pixels(shape), shape, layout=_layout(x), out=image[tuple(map(slice, shape))])
+    places = np.where(indices == -1, -1, indices - _first_pixels(shape))  # of windows in the padding alone
+    max_unpool(x, places, shape, layout=_layout(x), out=image[tuple(map(slice, shape))])
     return image
