@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
 import subprocess
 import sys
 import unittest
 import warnings
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -851,6 +853,15 @@ def test_what_would_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> Non
     ):
         with pytest.raises(errors.MemoryBudgetError, match=rf"\A{operator} \(node 'layer'\): the .* 1\.0 MiB are "):
             ours(operator, inputs, attributes)
+
+
+def test_the_page_runs() -> None:
+    """Every example of docs/onnx.md gives what it prints."""
+    operators()
+    page = Path(__file__).parents[1] / "docs/onnx.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+    assert tried > 8
 
 
 def test_without_onnx() -> None:
