@@ -127,6 +127,35 @@ def test_the_backend_suite(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(cases) >= 170
 
 
+# Windows.
+
+
+def test_pads_are_those_before_all_axes_then_those_after() -> None:
+    """As many zeros around the image give the same numbers, for every operator that has them."""
+    x, w = abs(numbers(1, 2, 6, 7, seed=1)), numbers(4, 2, 3, 2, seed=2)
+    attributes: Onnx = {"pads": [1, 0, 2, 1], "strides": [2, 1]}
+    wider = np.pad(x, [(0, 0), (0, 0), (1, 2), (0, 1)])
+    plain: Onnx = {"strides": [2, 1]}
+    np.testing.assert_array_equal(ours("Conv", [x, w], attributes)[0], ours("Conv", [wider, w], plain)[0], strict=True)
+    for operator in ("MaxPool", "LpPool", "AveragePool"):
+        more: Onnx = {"kernel_shape": [3, 2]} | ({"count_include_pad": 1} if operator == "AveragePool" else {})
+        expected = ours(operator, [wider], plain | more)[0]
+        np.testing.assert_allclose(ours(operator, [x], attributes | more)[0], expected, rtol=1e-6, strict=True)
+
+
+def test_an_unpooled_image_is_as_large_as_its_windows_reach() -> None:
+    """Less the pads; `output_shape` pads it, and what was pooled of padding alone is left out."""
+    x, indices = np.array([[[1, 2], [3, 4.0]], [[5, 6], [7, 8]]], F4)[None], np.array([[[0, 4], [20, -1]]] * 2)[None]
+    indices[0, 1] += 25 * (indices[0, 1] >= 0)
+    attributes: Onnx = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 0, 0, 1]}
+    (image,) = ours("MaxUnpool", [x, indices], attributes)
+    expected = np.zeros((1, 2, 5, 5), F4)
+    expected[0, 0, [0, 0, 4], [0, 4, 0]], expected[0, 1, [0, 0, 4], [0, 4, 0]] = (1, 2, 3), (5, 6, 7)
+    np.testing.assert_array_equal(image, expected, strict=True)
+    (larger,) = ours("MaxUnpool", [x, indices, np.array([1, 2, 6, 5])], attributes)
+    np.testing.assert_array_equal(larger, np.pad(expected, [(0, 0), (0, 0), (0, 1), (0, 0)]), strict=True)
+
+
 # Windows, by the runtime.
 
 KERNELS = {1: (3,), 2: (2, 3), 3: (2, 1, 3)}
@@ -406,6 +435,15 @@ def test_opset_10_is_that_of_the_runtime(mode: str, scales: list[float]) -> None
     model = model_of("Resize", inputs, {"mode": mode}, [F4], 10)
     theirs = by_onnxruntime(model, inputs)[0]
     np.testing.assert_allclose(by_evaluator(model, inputs, operators())[0], theirs, 1e-5, 1e-6, strict=True)
+
+
+def test_opset_10_rounds_up_where_an_axis_shrinks() -> None:
+    """The example of its documentation; where an axis grows, places are rounded down."""
+    x = np.arange(1, 9, dtype=F4).reshape(1, 1, 2, 4)
+    result = ours("Resize", [x, np.array([1, 1, 0.6, 0.6], F4)], {}, 10)[0]
+    np.testing.assert_array_equal(result, [[[[1, 3]]]])
+    result = ours("Resize", [x[:, :, :1], np.array([1, 1, 1, 1.5], F4)], {}, 10)[0]
+    np.testing.assert_array_equal(result, [[[[1, 1, 2, 3, 3, 4]]]])
 
 
 def test_upsampling_of_every_opset() -> None:
