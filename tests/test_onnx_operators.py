@@ -315,6 +315,26 @@ def test_short_floats_are_normalised_in_float32(dtype: str) -> None:
     np.testing.assert_array_equal(result.astype(F4), [[-1], [1]])
 
 
+# Softmax.
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
+@pytest.mark.parametrize("opset", [7, 11, 12, 13, 17])
+def test_shares_of_all_axes_before_opset_13(opset: int, axis: int) -> None:
+    """From the axis on; then of the axis alone. What is infinite is not shared out."""
+    x = numbers(2, 3, 4, dtype=F8) * 99
+    last = 3 if opset < 13 else axis % 3 + 1
+    axes = tuple(range(axis % 3, last))
+    shares = np.exp(x - x.max(axes, keepdims=True))
+    shares /= shares.sum(axes, keepdims=True)
+    np.testing.assert_allclose(ours("Softmax", [x], {"axis": axis}, opset)[0], shares, rtol=1e-14, strict=True)
+    logarithms = ours("LogSoftmax", [x], {"axis": axis}, opset)[0]
+    assert logarithms.min() < -1000
+    np.testing.assert_allclose(np.exp(logarithms), shares, rtol=1e-12, strict=True)
+    x[:] = np.inf
+    assert np.isnan(ours("Softmax", [x], {"axis": axis}, opset)[0]).all()
+
+
 # Deformable convolution.
 
 
@@ -561,6 +581,8 @@ def test_attributes_of_a_function() -> None:
         ("AveragePool", [(2, 0, 5, 5)], {"kernel_shape": [2, 2]}, (2, 0, 4, 4)),
         ("GlobalAveragePool", [(0, 3, 5, 5)], {}, (0, 3, 1, 1)),
         ("BatchNormalization", [(0, 3, 5), (3,), (3,), (3,), (3,)], {}, (0, 3, 5)),
+        ("Softmax", [(2, 0)], {}, (2, 0)),
+        ("LogSoftmax", [(0, 3)], {}, (0, 3)),
         ("DeformConv", [(0, 3, 5, 5), (4, 3, 3, 3), (0, 18, 3, 3)], {}, (0, 4, 3, 3)),
     ],
 )
@@ -588,6 +610,7 @@ def floats(*shape: int) -> Array:
 X, W = floats(1, 3, 5, 5), floats(4, 3, 3, 3)
 KNOWN = "['auto_pad', 'dilations', 'group', 'kernel_shape', 'pads', 'strides']"
 REFUSED: list[tuple[str, list[Any], Onnx, type[Exception], str]] = [
+    ("Softmax", [X], {"axis": 4}, errors.ArgumentError, "axis must be an axis of the input, which has 4; got 4"),
     # Inputs.
     ("Conv", [X], {}, errors.ShapeError, "it has 1 inputs, but takes 2 to 3"),
     ("Conv", [X, None], {}, errors.ShapeError, "input W is missing"),

@@ -17,6 +17,7 @@ from .pools import (
     unpool,
 )
 from .resize import resize, upsample
+from .softmax import log_share, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,11 +34,13 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "GlobalAveragePool": pool_mean_of_all,
     "GlobalLpPool": pool_norm_of_all,
     "GlobalMaxPool": pool_greatest_of_all,
+    "LogSoftmax": log_share,
     "LpPool": pool_norm,
     "MaxPool": pool_greatest,
     "MaxUnpool": unpool,
     "QLinearConv": convolve_quantized,
     "Resize": resize,
+    "Softmax": share,
     "Upsample": upsample,
 }
 """What computes each: a function of a `Node`, the inputs in order, None for those left out, and attributes by name."""
