@@ -143,6 +143,88 @@ def test_pads_are_those_before_all_axes_then_those_after() -> None:
         np.testing.assert_allclose(ours(operator, [x], attributes | more)[0], expected, rtol=1e-6, strict=True)
 
 
+@pytest.mark.parametrize("auto_pad", ["NOTSET", "SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("output_padding", [[0, 0], [1, 2]])
+def test_an_output_shape_is_cut_out(auto_pad: str, output_padding: list[int]) -> None:
+    """By the standard's equations, whatever pads say: an odd pixel is cut after under SAME_UPPER, else before."""
+    x, w = numbers(2, 3, 4, 5), numbers(3, 2, 3, 4, seed=1)
+    strides, wanted = [2, 3], [6, 13]
+    whole = ours("ConvTranspose", [x, w], {"strides": strides, "output_padding": output_padding})[0]
+    total = [n - m for n, m in zip(whole.shape[2:], wanted, strict=True)]
+    before = [t // 2 if auto_pad == "SAME_UPPER" else t - t // 2 for t in total]
+    expected = whole[:, :, before[0] : before[0] + wanted[0], before[1] : before[1] + wanted[1]]
+    attributes: Onnx = {"strides": strides, "output_padding": output_padding, "output_shape": wanted}
+    attributes |= {"auto_pad": auto_pad, "pads": [1, 1, 0, 0]}
+    np.testing.assert_array_equal(ours("ConvTranspose", [x, w], attributes)[0], expected, strict=True)
+
+
+@pytest.mark.parametrize("activation", ["none", "silu", "swish"])
+def test_a_causal_convolution_may_be_cut_in_time(activation: str) -> None:
+    """What it leaves is what the next one needs: two halves are the whole."""
+    if not require("onnx").defs.has("CausalConvWithState"):
+        pytest.skip("this onnx has no CausalConvWithState")
+    x, w, bias = numbers(2, 3, 9), numbers(3, 1, 4, seed=1), numbers(3, seed=2)
+    attributes: Onnx = {"activation": activation}
+    whole, state = ours("CausalConvWithState", [x, w, bias], attributes, 27, 2)
+    first, between = ours("CausalConvWithState", [x[..., :2], w, bias], attributes, 27, 2)
+    second, last = ours("CausalConvWithState", [x[..., 2:], w, bias, between], attributes, 27, 2)
+    np.testing.assert_array_equal(np.concatenate([first, second], axis=2), whole, strict=True)
+    np.testing.assert_array_equal(last, state, strict=True)
+    padded = np.pad(x, [(0, 0), (0, 0), (3, 0)]).astype(F8)
+    sums = sum(padded[..., tap : tap + 9] * w[:, :, tap] for tap in range(4)) + bias[:, None]
+    expected = sums if activation == "none" else sums / (1 + np.exp(-sums))
+    np.testing.assert_allclose(whole, expected, rtol=1e-5, atol=1e-5)
+    for wrong, message in (
+        ([x[0], w], "input must be (N, C, length) and weight (C, 1, k), got (3, 9) and (3, 1, 4)"),
+        ([x, w, bias, x], "past_state must have shape (2, 3, 3), got (2, 3, 9)"),
+    ):
+        with raises_exactly(errors.ShapeError, f"CausalConvWithState (node 'layer'): {message}"):
+            ours("CausalConvWithState", wrong, attributes, 27, 2)
+    message = "CausalConvWithState (node 'layer'): activation must be 'none', 'silu' or 'swish', got 'relu'"
+    with raises_exactly(errors.ArgumentError, message):
+        ours("CausalConvWithState", [x, w], {"activation": "relu"}, 27, 2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "bool"])
+def test_columns_are_added_up(dtype: str) -> None:
+    """Each entry at its pixel, in the columns' own dtype: bytes wrap, and of booleans any will do."""
+    columns = numbers(2, 3 * 4, 4 * 3, dtype=F4).astype(dtype)
+    image = np.zeros((2, 3, 4 + 1, 5 + 2), F8)  # padded
+    for row, column, i, j in np.ndindex(2, 2, 4, 3):
+        entry = columns.reshape(2, 3, 2, 2, 4, 3)[:, :, row, column, i, j]
+        image[:, :, i + row, 2 * j + 2 * column] += entry
+    expected = image[:, :, 1:, :5].astype(np.int64) if dtype == "int8" else image[:, :, 1:, :5]
+    attributes: Onnx = {"pads": [1, 0, 0, 2], "strides": [1, 2], "dilations": [1, 2]}
+    result = ours("Col2Im", [columns, np.array([4, 5]), np.array([2, 2])], attributes)[0]
+    np.testing.assert_array_equal(result, expected.astype(dtype), strict=True)
+
+
+@pytest.mark.parametrize("dtypes", list(itertools.product([I1, U1], repeat=3)), ids=str)
+@pytest.mark.parametrize("each", [False, True])
+def test_quantised_convolutions(dtypes: tuple[np.dtype[Any], ...], each: bool) -> None:
+    """Pixels, filters and results of either kind of bytes, scales and zero points of all filters or of each."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(0, 100, shape).astype(t) for shape, t in zip(((2, 3, 5), (4, 3, 1)), dtypes, strict=False))
+    many = 4 if each else 1
+    x_zero, w_zero = np.array(7, dtypes[0]), rng.integers(0, 9, many).astype(dtypes[1])
+    x_scale, y_scale = np.array(0.02, F4), np.array([0.5], F4)
+    w_scale, y_zero = rng.uniform(0.01, 0.02, many).astype(F4), np.array(5, dtypes[2])
+    sums = np.einsum("ncx,fc->nfx", x.astype(np.int64) - 7, w[..., 0].astype(np.int64) - w_zero[:, None])
+    bias = np.arange(4, dtype=np.int32)
+    inputs = [x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias]
+    model = model_of("QLinearConv", named_inputs(inputs), {}, [dtypes[2]], 10)
+    factor = (x_scale * w_scale / y_scale).astype(F4)[:, None]
+    info = np.iinfo(dtypes[2])
+    expected = np.clip(np.rint((sums + bias[:, None]).astype(F4) * factor) + 5, info.min, info.max).astype(dtypes[2])
+    result = by_evaluator(model, named_inputs(inputs), operators())[0]
+    np.testing.assert_array_equal(result, expected, strict=True)
+    if not each:
+        w_zero = w_zero[0]
+    whole = named_inputs([x, w, x_zero, w_zero])
+    (result,) = by_evaluator(model_of("ConvInteger", whole, {}, [np.dtype(np.int32)], 10), whole, operators())
+    np.testing.assert_array_equal(result, sums.astype(np.int32), strict=True)
+
+
 def test_an_unpooled_image_is_as_large_as_its_windows_reach() -> None:
     """Less the pads; `output_shape` pads it, and what was pooled of padding alone is left out."""
     x, indices = np.array([[[1, 2], [3, 4.0]], [[5, 6], [7, 8]]], F4)[None], np.array([[[0, 4], [20, -1]]] * 2)[None]
@@ -481,6 +563,9 @@ def test_upsampling_of_every_opset() -> None:
     linear = ours("Upsample", [x], {"height_scale": 2.0, "width_scale": 3.0, "mode": "bilinear"}, 6)[0]
     np.testing.assert_allclose(linear, ours("Resize", [x, scales], {"mode": "linear"}, 10)[0], strict=True)
     np.testing.assert_array_equal(linear[..., ::2, ::3], x)
+    message = "Upsample (node 'layer'): scales must be at least 1, got [1.0, 1.0, 0.5, 1.0]"
+    with raises_exactly(errors.ArgumentError, message):
+        ours("Upsample", [x], {"scales": [1.0, 1.0, 0.5, 1.0]}, 7)
 
 
 def test_an_axis_of_one_pixel_takes_the_first() -> None:
@@ -610,6 +695,20 @@ def floats(*shape: int) -> Array:
 X, W = floats(1, 3, 5, 5), floats(4, 3, 3, 3)
 KNOWN = "['auto_pad', 'dilations', 'group', 'kernel_shape', 'pads', 'strides']"
 REFUSED: list[tuple[str, list[Any], Onnx, type[Exception], str]] = [
+    (
+        "Resize",
+        [X, None, floats(4)],
+        {"antialias": 1},
+        errors.ArgumentError,
+        "antialias and exclude_outside are for the modes 'linear' and 'cubic'",
+    ),
+    (
+        "MaxUnpool",
+        [X, np.zeros(X.shape, np.int64)],
+        {"kernel_shape": [2, 2], "pads": [9, 9, 0, 0]},
+        errors.GeometryError,
+        "the image would have the spatial axes (-3, -3); lower pads",
+    ),
     ("Softmax", [X], {"axis": 4}, errors.ArgumentError, "axis must be an axis of the input, which has 4; got 4"),
     # Inputs.
     ("Conv", [X], {}, errors.ShapeError, "it has 1 inputs, but takes 2 to 3"),
@@ -865,6 +964,14 @@ def test_what_is_wrong_is_told_by_node_and_operator(
     """The whole message, whoever in the library found out."""
     with raises_exactly(error, f"{operator} (node 'layer'): {message}"):
         ours(operator, inputs, attributes)
+
+
+def test_a_dtype_that_onnx_does_not_have() -> None:
+    """Whatever a program feeds is looked at."""
+    model = model_of("Conv", named_inputs([X, W]), {}, [F4], NEWEST)
+    feeds = named_inputs([X.astype(np.longdouble), W])
+    with pytest.raises(errors.DTypeError, match=r"\AConv \(node 'layer'\): float\d+ is no type of ONNX\Z"):
+        by_evaluator(model, feeds, operators())
 
 
 def test_a_node_without_a_name_is_known_by_its_output() -> None:
