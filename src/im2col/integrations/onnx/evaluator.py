@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from onnx import NodeProto, defs, helper
 from onnx.reference.op_run import OpRun
@@ -15,6 +16,7 @@ from .table import OPERATORS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
@@ -41,6 +43,7 @@ class Operator(OpRun):  # type: ignore[misc]  # the class of a library without t
             _check_attributes(onnx_node, schema)
         super().__init__(onnx_node, run_params, schema)
         self._node = Node(schema.since_version, len(onnx_node.output))
+        self._needed, self._inputs = schema.min_input, _inputs(schema)
 
     def run(self, *inputs: Any, **context: Any) -> tuple[Array, ...]:
         """Run the operator; an error of this library names the node."""
@@ -65,38 +68,57 @@ class Operator(OpRun):  # type: ignore[misc]  # the class of a library without t
 
     def _checked(self, inputs: tuple[Any, ...]) -> list[Array | None]:
         """Return the inputs as arrays of types that the schema lets go together; those left out as None."""
-        formal, needed = self._schema.inputs, self._schema.min_input
-        if not needed <= len(inputs) <= len(formal):
-            raise ShapeError(f"it has {len(inputs)} inputs, but takes {needed} to {len(formal)}")
-        allowed = {each.type_param_str: each.allowed_type_strs for each in self._schema.type_constraints}
+        if not self._needed <= len(inputs) <= len(self._inputs):
+            raise ShapeError(f"it has {len(inputs)} inputs, but takes {self._needed} to {len(self._inputs)}")
         arrays: list[Array | None] = []
         bound: dict[str, str] = {}
-        for value, parameter in zip(inputs, formal, strict=False):
+        for value, (name, variable, choices, optional) in zip(inputs, self._inputs, strict=False):
             if value is None:
-                if parameter.option != defs.OpSchema.FormalParameterOption.Optional:
-                    raise ShapeError(f"input {parameter.name} is missing")
+                if not optional:
+                    raise ShapeError(f"input {name} is missing")
                 arrays.append(None)
                 continue
-            array = as_array(parameter.name, value)
-            kind, variable = _type_of(array), parameter.type_str
-            choices = allowed.get(variable, [variable])
+            array = as_array(name, value)
+            kind = _type_of(array.dtype)
             if kind not in choices:
                 raise DTypeError(
-                    f"input {parameter.name} is {kind}, but may be {', '.join(sorted(choices))} in version "
-                    f"{self._schema.since_version} of the operator"
+                    f"input {name} is {kind}, but may be {', '.join(sorted(choices))} in version {self._node.version} "
+                    "of the operator"
                 )
             if bound.setdefault(variable, kind) != kind:
-                raise DTypeError(f"input {parameter.name} is {kind}, but must be {bound[variable]} as those before it")
+                raise DTypeError(f"input {name} is {kind}, but must be {bound[variable]} as those before it")
             arrays.append(array)
         return arrays
 
 
-def _type_of(array: Array) -> str:
+class _Input(NamedTuple):
+    """An input of a schema: its name, what inputs of the same type share, which types those may be."""
+
+    name: str
+    variable: str
+    choices: frozenset[str]
+    optional: bool
+
+
+def _inputs(schema: Any) -> list[_Input]:
+    """Return a schema's inputs."""
+    allowed = {each.type_param_str: each.allowed_type_strs for each in schema.type_constraints}
+    optional = defs.OpSchema.FormalParameterOption.Optional
+    return [
+        _Input(
+            each.name, each.type_str, frozenset(allowed.get(each.type_str, [each.type_str])), each.option == optional
+        )
+        for each in schema.inputs
+    ]
+
+
+@cache
+def _type_of(dtype: np.dtype[Any]) -> str:
     """Return a dtype as schemas write it, such as ``tensor(float16)``."""
     try:
-        number = helper.np_dtype_to_tensor_dtype(array.dtype)
+        number = helper.np_dtype_to_tensor_dtype(dtype)
     except (KeyError, ValueError) as error:
-        raise DTypeError(f"{array.dtype} is no type of ONNX") from error
+        raise DTypeError(f"{dtype} is no type of ONNX") from error
     return f"tensor({helper.tensor_dtype_to_string(number).removeprefix('TensorProto.').lower()})"
 
 
