@@ -328,6 +328,25 @@ def test_indices_lead_back(order: int) -> None:
         np.testing.assert_array_equal(back, np.where(np.isin(x, greatest), x, 0), strict=True)
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_window_of_padding_has_no_index(order: int) -> None:
+    """Around an image that has no rows, or beside one, it is -1."""
+    attributes: Onnx = {"kernel_shape": [1, 1], "pads": [1, 0, 1, 0], "storage_order": order}
+    for rows in (0, 2):
+        greatest, indices = ours("MaxPool", [numbers(2, 1, rows, 3)], attributes, outputs=2)
+        assert (indices == -1).tolist() == (greatest == -np.inf).tolist()
+        assert (indices >= 0).sum() == 2 * rows * 3
+
+
+@pytest.mark.parametrize("variance", [0.0, -1.0, np.inf])
+def test_a_variance_without_a_root(variance: float) -> None:
+    """It gives what floats give, and no warning."""
+    one = [np.array([value], F4) for value in (1, 0, 0, variance)]
+    result = ours("BatchNormalization", [np.ones((1, 1, 2), F4), *one], {"epsilon": 0.0})[0]
+    expected = {0.0: np.inf, -1.0: np.nan, np.inf: 0}[variance]
+    np.testing.assert_array_equal(result, np.full((1, 1, 2), expected, F4))
+
+
 def test_pools_under_auto_pad_ignore_ceil_mode() -> None:
     """The standard gives one size for VALID and for SAME, whatever is rounded elsewhere."""
     x = numbers(1, 1, 8, 3)
@@ -666,6 +685,7 @@ def test_attributes_of_a_function() -> None:
         ("AveragePool", [(2, 0, 5, 5)], {"kernel_shape": [2, 2]}, (2, 0, 4, 4)),
         ("GlobalAveragePool", [(0, 3, 5, 5)], {}, (0, 3, 1, 1)),
         ("BatchNormalization", [(0, 3, 5), (3,), (3,), (3,), (3,)], {}, (0, 3, 5)),
+        ("DeformConv", [(1, 3, 5, 5), (0, 3, 3, 3), (1, 18, 3, 3)], {}, (1, 0, 3, 3)),
         ("Softmax", [(2, 0)], {}, (2, 0)),
         ("LogSoftmax", [(0, 3)], {}, (0, 3)),
         ("DeformConv", [(0, 3, 5, 5), (4, 3, 3, 3), (0, 18, 3, 3)], {}, (0, 4, 3, 3)),
@@ -695,6 +715,20 @@ def floats(*shape: int) -> Array:
 X, W = floats(1, 3, 5, 5), floats(4, 3, 3, 3)
 KNOWN = "['auto_pad', 'dilations', 'group', 'kernel_shape', 'pads', 'strides']"
 REFUSED: list[tuple[str, list[Any], Onnx, type[Exception], str]] = [
+    (
+        "Resize",
+        [X, None, floats(4)],
+        {"cubic_coeff_a": np.inf},
+        errors.ArgumentError,
+        "cubic_coeff_a must be finite, got inf",
+    ),
+    (
+        "BatchNormalization",
+        [floats(0, 3, 2), *[floats(3)] * 4],
+        {"training_mode": 1},
+        errors.ShapeError,
+        "X of shape (0, 3, 2) has no numbers to take the statistics of",
+    ),
     (
         "Resize",
         [X, None, floats(4)],
@@ -806,7 +840,7 @@ REFUSED: list[tuple[str, list[Any], Onnx, type[Exception], str]] = [
         [X],
         {"kernel_shape": [2]},
         errors.GeometryError,
-        "kernel_shape [2] must have one integer for each of 2 spatial axes",
+        "kernel_shape must be 2 integers of at least 1 for 2 spatial axes, got [2]",
     ),
     # Operators.
     ("Upsample", [X, floats(4)], {}, errors.ArgumentError, "opset 22 has no operator Upsample"),
@@ -964,6 +998,13 @@ def test_what_is_wrong_is_told_by_node_and_operator(
     """The whole message, whoever in the library found out."""
     with raises_exactly(error, f"{operator} (node 'layer'): {message}"):
         ours(operator, inputs, attributes)
+
+
+def test_a_shape_that_no_array_has() -> None:
+    """What NumPy says of one is told by node and operator, too."""
+    message = r"\AMaxUnpool \(node 'layer'\): NumPy refuses a shape: "
+    with pytest.raises(errors.ArgumentError, match=message):
+        ours("MaxUnpool", [floats(0, 1, 1, 1), np.zeros((0, 1, 1, 1), np.int64)], {"kernel_shape": [2**62, 2**62]})
 
 
 def test_a_dtype_that_onnx_does_not_have() -> None:

@@ -62,7 +62,7 @@ def convolve_deformed(
     where = _undeformed(kernel, stops, options)
     offsets = offset.reshape(len(x), offset_group, taps, axes, positions)
     masks = None if mask is None else mask.reshape(len(x), offset_group, 1, taps, positions)
-    filters = w.reshape(*w.shape[:2], taps).reshape(len(w), -1, 1).astype(precise, copy=False)
+    filters = w.reshape(len(w), w.shape[1] * taps, 1).astype(precise, copy=False)
     y = np.empty((len(x), len(w), positions), x.dtype)
     for number, image in enumerate(x):
         groups = image.reshape(offset_group, -1, *image.shape[1:])

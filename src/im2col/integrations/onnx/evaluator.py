@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from onnx import NodeProto, defs, helper
 from onnx.reference.op_run import OpRun
 
-from ...errors import ArgumentError, DTypeError, Im2colError, ShapeError, naming
+from ...errors import ArgumentError, DTypeError, Im2colError, ShapeError, naming, words_of
 from ...spec.arrays import as_array
 from .node import Node
 from .table import OPERATORS
@@ -64,6 +64,10 @@ class Operator(OpRun):  # type: ignore[misc]  # the class of a library without t
             named = type(error)(error.message)
             named.name_operation(self._label)
             raise named from error
+        except (ValueError, OverflowError) as error:  # NumPy's, of numbers that no shape can have
+            beyond = ArgumentError(f"NumPy refuses a shape: {words_of(error)}")
+            beyond.name_operation(self._label)
+            raise beyond from error
         return result if isinstance(result, tuple) else (result,)
 
     def _checked(self, inputs: tuple[Any, ...]) -> list[Array | None]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
+@np.errstate(all="ignore")  # what is infinite, or has no root, gives what floats give
 def normalize(
     node: Node,
     x: Array,
@@ -54,6 +55,8 @@ def normalize(
     used_mean, used_var = mean, var
     if training:
         others = tuple(axis for axis in range(numbers.ndim) if not 1 <= axis <= len(shape))
+        if not all(numbers.shape[axis] for axis in others):
+            raise ShapeError(f"X of shape {x.shape} has no numbers to take the statistics of")
         used_mean = numbers.mean(axis=others, dtype=precise)
         used_var = numbers.astype(precise, copy=False).var(axis=others)
     factor = scale.astype(precise) / np.sqrt(used_var.astype(precise) + precise.type(epsilon))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...engine.host import require_memory
-from ...errors import GeometryError, ShapeError
+from ...errors import GeometryError, ShapeError, shown
 from ...layers.global_pooling import global_average_pool, global_lp_pool, global_max_pool
 from ...layers.pooling import average_pool, lp_pool, max_pool
 from ...layers.pooling_gradients import max_unpool
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 def _options(x: Array, kernel_shape: Sequence[int], *, ceil_mode: int = 0, **attributes: Any) -> dict[str, Any]:
     """Return the attributes of a pooling as this library's arguments; `ceil_mode` rounds where `pads` pad."""
     axes = _spatial_axes(x)
-    if len(kernel_shape) != axes:
-        raise GeometryError(f"kernel_shape {list(kernel_shape)} must have one integer for each of {axes} spatial axes")
+    if len(kernel_shape) != axes or min(kernel_shape) < 1:
+        raise GeometryError(
+            f"kernel_shape must be {axes} integers of at least 1 for {axes} spatial axes, got {shown(kernel_shape)}"
+        )
     explicit = attributes.get("auto_pad", "NOTSET") == "NOTSET"
     options = window(axes, **attributes)
     return {"kernel_size": tuple(kernel_shape), "ceil_mode": bool(ceil_mode) and explicit, **options}
@@ -49,13 +51,12 @@ def pool_greatest(
     if node.outputs < 2:
         greatest: Array = max_pool(x, **options)
         return greatest
-    greatest, indices = max_pool(x, return_indices="spatial" if storage_order else "tensor", **options)
+    greatest, indices = max_pool(x, return_indices=True, **options)
+    inside, spatial = indices >= 0, x.shape[2:]
     if storage_order:
-        spatial, outside = x.shape[2:], indices < 0
-        places = np.unravel_index(np.where(outside, 0, indices), spatial)
-        columns_first = np.ravel_multi_index(places[::-1], spatial[::-1]) + _first_pixels(x.shape)
-        indices = np.where(outside, -1, columns_first)
-    return greatest, indices
+        places = np.unravel_index(indices[inside], spatial)
+        indices[inside] = np.ravel_multi_index(places[::-1], spatial[::-1])
+    return greatest, np.where(inside, indices + _first_pixels(x.shape), -1)
 
 
 def _first_pixels(shape: tuple[int, ...]) -> Array:

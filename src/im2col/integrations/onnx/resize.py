@@ -56,6 +56,8 @@ def resize(
         check_choice("nearest_mode", nearest_mode, NEAREST)
     if mode == "nearest" and (antialias or exclude_outside):
         raise ArgumentError("antialias and exclude_outside are for the modes 'linear' and 'cubic'")
+    if not math.isfinite(cubic_coeff_a):
+        raise ArgumentError(f"cubic_coeff_a must be finite, got {cubic_coeff_a}")
     if mode != "nearest" and x.dtype.kind == "b":
         raise DTypeError("X is bool, which has no means; use mode 'nearest'")
     cropped = coordinate_transformation_mode == "tf_crop_and_resize"
