@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 
@@ -11,6 +12,9 @@ import pytest
 pytest.register_assert_rewrite("tests.kit")
 
 from tests.kit import kept  # noqa: E402
+
+# Its module is a part of onnx, and cannot be imported without it.
+collect_ignore = [] if importlib.util.find_spec("onnx") else ["src/im2col/integrations/onnx/evaluator.py"]
 
 # Bytecode is kept whatever the environment says: workers, and the processes that tests start, would compile it anew.
 sys.dont_write_bytecode = False

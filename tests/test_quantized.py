@@ -32,6 +32,7 @@ from im2col.engine.target import host
 
 from .kit.adjoints import by, check_refused
 from .kit.layers import anything
+from .kit.onnx_models import Onnx, by_evaluator, by_onnxruntime, model_of
 from .kit.oracles import Window, activated, named_padding, quantized_sums, requantized, rescaling, shifted_sums, wrapped
 from .kit.outcomes import require
 from .kit.selection import one_in
@@ -545,9 +546,6 @@ def test_empty_results(algorithm: str) -> None:
 
 # ONNX.
 
-Onnx = dict[str, Any]
-"""Attributes of ConvInteger and QLinearConv, as their documentation spells them."""
-
 SAME = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": "valid"}
 ONNX: dict[str, tuple[tuple[int, ...], tuple[int, ...], Onnx]] = {
     "plain": ((2, 3, 5, 6), (4, 3, 3, 3), {}),
@@ -590,32 +588,14 @@ def window_of(x_shape: tuple[int, ...], w_shape: tuple[int, ...], attributes: On
     return Window(sizes, kernel, axes["stride"], pairs, axes["dilation"])
 
 
-def model_of(operator: str, inputs: dict[str, Array], attributes: Onnx, dtype: np.dtype[Any]) -> Any:
-    """Return a model of one operator, whose inputs are in its order."""
-    onnx = require("onnx")
-    make, kind = onnx.helper, onnx.helper.np_dtype_to_tensor_dtype
-    values = [make.make_tensor_value_info(name, kind(a.dtype), a.shape) for name, a in inputs.items()]
-    output = make.make_tensor_value_info("y", kind(dtype), None)
-    graph = make.make_graph([make.make_node(operator, list(inputs), ["y"], **attributes)], "layer", values, [output])
-    return make.make_model(graph, opset_imports=[make.make_opsetid("", 10)], ir_version=8)
-
-
 def by_onnx(operator: str, inputs: dict[str, Array], attributes: Onnx, dtype: np.dtype[Any]) -> Array:
     """Return what the standard's own evaluator gives."""
-    reference = require("onnx.reference")
-    result: Array = reference.ReferenceEvaluator(model_of(operator, inputs, attributes, dtype)).run(None, inputs)[0]
-    return result
+    return by_evaluator(model_of(operator, inputs, attributes, [dtype], 10), inputs)[0]
 
 
-def by_onnxruntime(operator: str, inputs: dict[str, Array], attributes: Onnx, dtype: np.dtype[Any]) -> Array:
+def by_runtime(operator: str, inputs: dict[str, Array], attributes: Onnx, dtype: np.dtype[Any]) -> Array:
     """Return what the runtime gives."""
-    runtime = require("onnxruntime")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 4
-    model = model_of(operator, inputs, attributes, dtype).SerializeToString()
-    session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    result: Array = session.run(None, inputs)[0]
-    return result
+    return by_onnxruntime(model_of(operator, inputs, attributes, [dtype], 10), inputs)[0]
 
 
 @dataclass(frozen=True)
@@ -735,7 +715,7 @@ def test_conv_integer(name: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any])
     case = model(name, (x_dtype, w_dtype))
     expected = case.sums()
     saturates = (x_dtype, w_dtype) == (INT8, UINT8) and not host().has_dot("u1i1")
-    for theirs in (by_onnx,) if saturates else (by_onnxruntime, by_onnx):
+    for theirs in (by_onnx,) if saturates else (by_runtime, by_onnx):
         result = theirs("ConvInteger", case.integer_inputs, case.attributes, np.dtype(np.int32))
         np.testing.assert_array_equal(result, expected, strict=True, err_msg=theirs.__name__)
     ours = conv(case.x, case.w, **case.zero_points, **case.options)
@@ -765,7 +745,7 @@ def test_qlinear_conv_of_the_runtime(name: str, dtypes: tuple[np.dtype[Any], np.
     case = model(name, dtypes, tensors)
     for bias in (True, False):
         inputs = {name: a for name, a in case.inputs.items() if bias or name != "bias"}
-        theirs = by_onnxruntime("QLinearConv", inputs, case.attributes, case.dtype)
+        theirs = by_runtime("QLinearConv", inputs, case.attributes, case.dtype)
         np.testing.assert_array_equal(theirs, case.expected(bias), strict=True)
         np.testing.assert_array_equal(case.ours(bias), theirs, strict=True)
 
@@ -811,7 +791,7 @@ def hard_model(zero_point: int) -> Model:
 def test_roundings_are_those_of_the_runtime(zero_point: int) -> None:
     """Next to halves too, with large sums and with odd zero points."""
     case = hard_model(zero_point)
-    theirs = by_onnxruntime("QLinearConv", case.inputs, {}, INT8)
+    theirs = by_runtime("QLinearConv", case.inputs, {}, INT8)
     np.testing.assert_array_equal(theirs, case.expected(), strict=True)
     np.testing.assert_array_equal(case.ours(), theirs, strict=True)
 
@@ -829,7 +809,7 @@ def test_halves_of_onnx() -> None:
     )
     for zero_point in (-4, 0, 1, 7):
         case = replace(halves, y_zero_point=np.array(zero_point, np.int8))
-        theirs = by_onnxruntime("QLinearConv", case.inputs, {}, INT8)
+        theirs = by_runtime("QLinearConv", case.inputs, {}, INT8)
         np.testing.assert_array_equal(case.ours(), theirs, strict=True)
         evaluated = by_onnx("QLinearConv", case.inputs, {}, INT8)
         assert np.array_equal(evaluated, theirs) is (zero_point % 2 == 0)

@@ -40,6 +40,7 @@ from .kit.adjoints import (
     narrowed,
 )
 from .kit.convolutions import OUTPUTS, bits, result_dtype, stored
+from .kit.onnx_models import Onnx, by_evaluator, by_onnxruntime, model_of
 from .kit.outcomes import require
 from .kit.strategies import (
     BFLOAT16,
@@ -497,9 +498,6 @@ def test_torch_output_padding(torch: Any, stride: int, dilation: int, output_pad
 
 # ONNX.
 
-Onnx = dict[str, Any]
-"""Attributes of ConvTranspose, as its documentation spells them."""
-
 
 def ours(x: Array, w: Array, bias: Array, attributes: Onnx) -> Array:
     """Return what the operator means by our arguments."""
@@ -516,39 +514,6 @@ def ours(x: Array, w: Array, bias: Array, attributes: Onnx) -> Array:
     if auto_pad != "NOTSET":
         options["padding"] = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": "valid"}[auto_pad]
     return conv_transpose(x, w, bias, **options)
-
-
-def model_of(shapes: list[tuple[int, ...]], attributes: Onnx) -> Any:
-    """Return a model of one ConvTranspose of float32."""
-    onnx = require("onnx")
-    node = onnx.helper.make_node("ConvTranspose", ["x", "w", "b"], ["y"], **attributes)
-    inputs = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name, shape in zip("xwb", shapes, strict=True)
-    ]
-    output = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
-    graph = onnx.helper.make_graph([node], "layer", inputs, [output])
-    opset = [onnx.helper.make_opsetid("", 11)]
-    return onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
-
-
-def by_onnx(x: Array, w: Array, bias: Array, attributes: Onnx) -> Array:
-    """Return what the standard's own evaluator gives."""
-    reference = require("onnx.reference")
-    model = model_of([a.shape for a in (x, w, bias)], attributes)
-    result: Array = reference.ReferenceEvaluator(model).run(None, {"x": x, "w": w, "b": bias})[0]
-    return result
-
-
-def by_onnxruntime(x: Array, w: Array, bias: Array, attributes: Onnx) -> Array:
-    """Return what the runtime gives."""
-    runtime = require("onnxruntime")
-    model = model_of([a.shape for a in (x, w, bias)], attributes).SerializeToString()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 4
-    session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    result: Array = session.run(None, {"x": x, "w": w, "b": bias})[0]
-    return result
 
 
 ONNX: dict[str, tuple[tuple[int, ...], tuple[int, ...], Onnx]] = {
@@ -602,7 +567,8 @@ def onnx_case(case: tuple[tuple[int, ...], tuple[int, ...], Onnx]) -> tuple[Arra
 def test_onnxruntime(name: str) -> None:
     """The runtime's ConvTranspose is ours."""
     x, w, bias, attributes = onnx_case((ONNX | GROUPED)[name])
-    theirs = by_onnxruntime(x, w, bias, attributes)
+    inputs = {"x": x, "w": w, "b": bias}
+    theirs = by_onnxruntime(model_of("ConvTranspose", inputs, attributes, [x.dtype], 11), inputs)[0]
     np.testing.assert_array_equal(ours(x, w, bias, attributes), theirs, strict=True)
 
 
@@ -614,7 +580,8 @@ def test_onnx_reference(name: str) -> None:
     It writes one map for each group, and computes no padding from an output_shape without auto_pad.
     """
     x, w, bias, attributes = onnx_case(ONNX[name])
-    theirs = by_onnx(x, w, bias, attributes)
+    inputs = {"x": x, "w": w, "b": bias}
+    theirs = by_evaluator(model_of("ConvTranspose", inputs, attributes, [x.dtype], 11), inputs)[0]
     np.testing.assert_array_equal(ours(x, w, bias, attributes), theirs, strict=True)
 
 

@@ -15,6 +15,7 @@ ORDER = (
     "pictures",
     "photo",
     "matrix_file",
+    "integrations",
     "demo",
     "cli",
 )

@@ -1,0 +1,71 @@
+"""Models of one operator of ONNX, run by the standard's evaluator and by ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .outcomes import require
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+Onnx = dict[str, Any]
+"""Attributes of an operator, as its documentation spells them."""
+
+
+def model_of(
+    operator: str,
+    inputs: Mapping[str, Array | None],
+    attributes: Onnx,
+    dtypes: Sequence[np.dtype[Any]],
+    opset: int,
+    name: str = "layer",
+) -> Any:
+    """Return a model of one operator.
+
+    Parameters
+    ----------
+    operator : str
+    inputs : mapping of str to ndarray
+        In the operator's order; None for one that is left out, which others follow.
+    attributes : mapping
+    dtypes : sequence of dtype
+        Of the results.
+    opset : int
+    name : str
+        The node's.
+    """
+    onnx = require("onnx")
+    make, kind = onnx.helper, onnx.helper.np_dtype_to_tensor_dtype
+    given = [(key, array) for key, array in inputs.items() if array is not None]
+    values = [make.make_tensor_value_info(key, kind(array.dtype), array.shape) for key, array in given]
+    results = [f"y{number}" for number in range(len(dtypes))]
+    outputs = [make.make_tensor_value_info(y, kind(dtype), None) for y, dtype in zip(results, dtypes, strict=True)]
+    names = [key if array is not None else "" for key, array in inputs.items()]
+    node = make.make_node(operator, names, results, name=name, **attributes)
+    graph = make.make_graph([node], "layer", values, outputs)
+    return make.make_model(graph, opset_imports=[make.make_opsetid("", opset)], ir_version=8 if opset < 22 else 10)
+
+
+def by_evaluator(model: Any, inputs: Mapping[str, Array | None], operators: Sequence[type] = ()) -> list[Array]:
+    """Return what the standard's own evaluator gives, by its operators or by others."""
+    reference = require("onnx.reference")
+    feeds = {key: array for key, array in inputs.items() if array is not None}
+    results: list[Array] = reference.ReferenceEvaluator(model, new_ops=list(operators)).run(None, feeds)
+    return results
+
+
+def by_onnxruntime(model: Any, inputs: Mapping[str, Array | None]) -> list[Array]:
+    """Return what the runtime gives."""
+    runtime = require("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feeds = {key: array for key, array in inputs.items() if array is not None}
+    results: list[Array] = session.run(None, feeds)
+    return results
