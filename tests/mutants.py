@@ -54,6 +54,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "algorithms/implicit/tiles/windows.py": ("test_windows.py", *_DIGESTS),
     "algorithms/implicit/tiles/channel_lanes.py": (
         *_DIGESTS,
+        "test_implicit.py::test_channels_of_several_vectors",
         "test_implicit.py::test_channels_along_the_lanes_row_by_row",
         "test_compile_time.py::test_ragged_borders_of_depthwise_layers",
     ),
@@ -226,6 +227,9 @@ EQUIVALENT: dict[str, str] = {
     "algorithms/implicit/tiles/channel_lanes.py _pixels_inside: "
     "pixels = (run.positions - 0) * g.stride[-1] + g.span[-1]": (
         "the bound behind the last pixel that a tile reads may be larger"
+    ),
+    "algorithms/implicit/tiles/channel_lanes.py _run: (run.positions - 0) * g.stride[-1] + g.span[-1],": (
+        "nobody reads what is shown behind the last pixel of a tile"
     ),
     "algorithms/implicit/tiles/channel_lanes.py _pixels_inside: return max((-1), -start), "
     "min(pixels, g.spatial_shape[-1] - start)": "a tile reads no pixel before its first",

@@ -19,6 +19,7 @@ from scipy import signal
 
 from im2col import conv, conv1d, conv2d, conv3d, im2col, plan
 from im2col.algorithms.implicit import decide, view
+from im2col.algorithms.implicit.tiles.channel_lanes import ChannelShape
 from im2col.algorithms.implicit.tiles.positions import PositionShape
 from im2col.engine import compiler
 from im2col.engine.target import NAMED, host
@@ -277,6 +278,26 @@ def test_channels_along_the_lanes_row_by_row(name: str) -> None:
         judge(last(LAYERS[name]))
     with without_whole_windows(), planning_for(host()._replace(caches=(4096, 256, 4096))):
         judge(last(LAYERS[name]))
+
+
+class Wide(ChannelShape):
+    """Tiles of several vectors of channels that loop over the rows of a window, and no others."""
+
+    @classmethod
+    def candidates(cls, *layer: Any) -> Iterator[ChannelShape]:
+        """Yield the tiles that fit a layer."""
+        return (shape for shape in super().candidates(*layer) if shape.vectors > 1)
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+def test_channels_of_several_vectors(mode: str) -> None:
+    """Each vector has sums and weights of its own, and borders of the image's own pixels are as wide as windows."""
+    case = Case((14, 15), (3, 3), padding=1, groups=33, layout="NHWC", mode=mode)
+    with with_kinds(Wide):
+        shape = decide.decide(problem_of(case, "float32"), host()).tile.shape
+        assert isinstance(shape, ChannelShape)
+        assert shape.vectors > 1
+        judge(case)
 
 
 @pytest.mark.parametrize("kernel", [(9, 2), (13, 3)])

@@ -38,13 +38,16 @@ def test_mutants_are_programs_with_one_change(file: str) -> None:
 
 
 def test_what_is_turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Integers of formulas, comparisons and sums; neither messages, defaults and annotations nor what is outside."""
+    """Integers of formulas, comparisons and sums; neither messages, defaults and annotations nor what is outside.
+
+    A comparison beside an integer is turned by that.
+    """
     source = (
         "TUNED = 3 + 4\n"
         "def f(a: int = 5) -> list[int]:\n"
         '    """Return 1 + 1."""\n'
         "    a += 2\n"
-        "    if 0 < a <= 7:\n"
+        "    if 0 < a <= b:\n"
         '        raise ValueError(f"{a + 1} of {3 + 4}")\n'
         "    return [a + (a), max(-1, a), a[3]]\n"
     )
@@ -54,12 +57,9 @@ def test_what_is_turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         "a -= 2",
         "a += 1",
         "a += 3",
-        "if 0 <= a <= 7:",
-        "if 0 < a < 7:",
-        "if (-1) < a <= 7:",
-        "if 1 < a <= 7:",
-        "if 0 < a <= 6:",
-        "if 0 < a <= 8:",
+        "if 0 < a < b:",
+        "if (-1) < a <= b:",
+        "if 1 < a <= b:",
         "return [a - (a), max(-1, a), a[3]]",
         "return [a + (a), max(-0, a), a[3]]",
         "return [a + (a), max(-2, a), a[3]]",
