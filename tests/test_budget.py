@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from im2col import MemoryBudgetError, col2im, im2col, overlap_count, patches, weight_matrix
+from im2col import MemoryBudgetError, col2im, im2col, overlap_count, patches, plan, weight_matrix
 from im2col.engine import host
 
 from .kit.budget import assert_within_budget
@@ -148,3 +148,12 @@ def test_counts_are_divisors_of_any_width(dtype: str) -> None:
     assert_within_budget(
         lambda: col2im(columns, out.shape, (2, 1), reduce="mean", out=out, threads=1, **options), slack=1 << 19
     )
+
+
+@pytest.mark.parametrize("padding", [2**63, 2**40, (2**63, 1)])
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_padding_beyond_all_memory(padding: int | tuple[int, int], dtype: str) -> None:
+    """No algorithm lists tiles or rows of a map that no machine holds."""
+    w = np.ones((6, 4, 3, 3), dtype)
+    with pytest.raises(MemoryBudgetError, match=r"\Aplan: "):
+        plan((1, 4, 8, 8), w, x_dtype=dtype, padding=padding)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Strides = tuple[int, ...]
 _FEW_CHANNELS = 4
 """Side by side, up to which they are copied one by one: a loop over so few numbers costs more than they do."""
+_TOO_LARGE = "pad less, or work on parts of the image"
 _MOST_STEPS = 2048
 """Of a list that copies band by band: it is made in milliseconds, and a call for each list costs nothing beside it."""
 
@@ -54,8 +55,16 @@ class DecidedLayer:
 
     @lazy
     def tables(self) -> Tables:
-        """Return the tables for dense arrays."""
-        return self.decision.tables(self.decision.view)
+        """Return the tables for dense arrays.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If they would not fit: to say what a plan takes, they may be needed before anybody asks.
+        """
+        d = self.decision
+        require_memory(d.table_bytes, _TOO_LARGE, "the tables for windows over {}", d.geometry.padded_shape)
+        return d.tables(d.view)
 
     def kernels(self) -> tuple[Kernel, ...]:
         """Return the kernels that it runs, each once."""
