@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import options as common
+from .clock import told
 from .contestants import Contestant, Role, versions
 from .match import measure
+from .processes import in_fresh_process
 from .rise import memory_table
 from .rounds import rounds, write_csv
 from .tables import machine
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -65,6 +69,52 @@ def introduced(found: Sequence[ContestantT], peers: str, legend: str) -> list[Co
     print(versions(entered))
     print(legend)
     return [c for c in entered if c.version]
+
+
+def play_together(
+    options: argparse.Namespace,
+    found: Sequence[ContestantT],
+    *,
+    legend: str,
+    columns: Mapping[str, Callable[[Any], str]],
+    measured: Callable[..., Mapping[Any, Mapping[str, Sequence[float]]]],
+    report: Callable[[Any, list[ContestantT]], str],
+) -> None:
+    """Let contestants that share a process go on, for each number of threads; print tables, and write every cell.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        As `options.add_arguments` declares them.
+    found : sequence of Contestant
+        All of the contest.
+    legend : str
+        What the numbers mean.
+    columns : mapping of str to callable
+        What the file of cells tells of a work, by the columns' names.
+    measured : callable
+        ``measured(entered, threads, repeats, seconds)`` returns the seconds of each call of each contestant, by works;
+        it can be pickled.
+    report : callable
+        ``report(cells, entered)`` returns the table of what that returned.
+
+    Raises
+    ------
+    WrongResultError
+        If a contestant's result is wrong; nothing has been printed about it then.
+    """
+    ready = introduced(found, options.contestants, legend)
+    options.csv.parent.mkdir(parents=True, exist_ok=True)
+    with options.csv.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["threads", *columns, "contestant", "best_seconds", "median_seconds"])
+        for threads in options.threads:
+            cells = in_fresh_process(threads, partial(measured, ready, threads, options.repeats, options.seconds))
+            print(f"\nthreads: {threads}\n\n{report(cells, ready)}")
+            for work, turns in cells.items():
+                for name, seconds in turns.items():
+                    writer.writerow([threads, *(tell(work) for tell in columns.values()), name, *told(seconds)])
+    print(f"\nEvery cell is in {options.csv}")
 
 
 def play(

@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from im2col import MemoryBudgetError, col2im, im2col, overlap_count, patches, plan, weight_matrix
+from im2col import MemoryBudgetError, col2im, cost, im2col, overlap_count, patches, plan, weight_matrix
 from im2col.engine import host
 
 from .kit.budget import assert_within_budget
@@ -157,3 +157,4 @@ def test_padding_beyond_all_memory(padding: int | tuple[int, int], dtype: str) -
     w = np.ones((6, 4, 3, 3), dtype)
     with pytest.raises(MemoryBudgetError, match=r"\Aplan: "):
         plan((1, 4, 8, 8), w, x_dtype=dtype, padding=padding)
+    assert cost((1, 4, 8, 8), w.shape, dtype=dtype, padding=padding).flops > 2**40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import hypothesis
 import ml_dtypes
@@ -384,6 +384,15 @@ def test_empty_batches() -> None:
         x = np.ones(shape)
         assert average_pool(x, 2).shape == max_pool(x, 2, return_indices=True)[1].shape == (*shape[:2], 4, 4)
         assert global_average_pool(x).shape == (*shape[:2], 1, 1)
+
+
+@pytest.mark.parametrize("numbering", ["spatial", "tensor"])
+def test_indices_of_padding_alone(numbering: Literal["spatial", "tensor"]) -> None:
+    """An image with an empty axis has windows in its padding alone, or none."""
+    greatest, indices = max_pool(np.ones((2, 3, 0, 4)), 1, padding=1, return_indices=numbering)
+    assert greatest.shape == indices.shape == (2, 3, 2, 6)
+    assert (indices == -1).all()
+    assert max_pool(np.ones((0, 3, 0, 4)), 1, padding=1, return_indices=numbering)[1].shape == (0, 3, 2, 6)
 
 
 # What is refused.

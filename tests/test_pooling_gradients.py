@@ -103,6 +103,8 @@ def test_empty_arrays() -> None:
         g, indices = np.ones((*shape, 2, 2)), np.zeros((*shape, 2, 2), int)
         assert max_pool_input_gradient(g, indices, (*shape, 4, 4)).shape == (*shape, 4, 4)
         assert average_pool_input_gradient(g, (*shape, 4, 4), 2).shape == (*shape, 4, 4)
+        with pytest.raises(OutputError, match="out has shape"):
+            average_pool_input_gradient(g, (*shape, 4, 4), 2, out=np.ones((*shape, 4, 5)))
 
 
 def test_errors() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import partial
@@ -14,11 +16,12 @@ from im2col import ArgumentError, conv, plan, plan_input_gradient
 from im2col.algorithms.tiled.cycles import Blocks
 from im2col.algorithms.tiled.decide import Cut, Decision, admitted
 from im2col.algorithms.tiled.prepared import PreparedTiles
-from im2col.algorithms.tiled.tiling import Tiling
+from im2col.algorithms.tiled.tiling import Tiling, tiles_of
 from im2col.algorithms.winograd.along_axes import FAMILY, SIZES, AlongAxes
 from im2col.algorithms.winograd.cook_toom import Transform, transform
 from im2col.algorithms.winograd.linear import instructions, multiplied
 from im2col.engine.target import NAMED
+from im2col.spec.geometry import Geometry
 from im2col.spec.problem import make_problem
 
 from .kit.outcomes import raises_exactly
@@ -168,6 +171,20 @@ def test_maps_that_no_tiles_fill(height: int, width: int) -> None:
     x, w, bias = case.arrays()
     exact, limit = expected(case, (t, t), x, w, bias)
     assert (np.abs(by_size(case, (4, 4), most=3)(x) - exact) <= limit).all()
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("shape", [(3, 3), (12, 9), (35, 18)])
+def test_blocks_are_counted_as_they_are_cut(shape: tuple[int, int], most: int) -> None:
+    """How many blocks have how many tiles, and see how many pixels, is told before there is any."""
+    geometry = Geometry(shape, (3, 3), (1, 1), ((1, 0), (2, 1)), (1, 1))
+    tiling = Tiling(geometry, AlongAxes((transform(4, 3), transform(2, 3))), 3)
+    blocks = tiling.boxes(most)
+    assert tiling.box_sizes(most) == Counter(map(tiles_of, blocks))
+    seen = max(tiles_of(tiling.pixels(block)) for block in blocks)
+    assert seen <= tiling.most_pixels(most) <= math.prod((3, *shape))
+    if most == 1 and min(shape) > 9:
+        assert seen == 6 * 4 == tiling.most_pixels(most)
 
 
 def test_pieces_of_filters() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import statistics
 from functools import partial
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import options as common
-from ..clock import calls_together, take_turns, told
-from ..contest import introduced
+from ..clock import calls_together, take_turns
+from ..contest import play_together
 from ..contestants import Contestant, checked_calls, difference, discover
-from ..processes import in_fresh_process
 from ..tables import NOTHING, table
 from . import contestants, start
 from .problems import CALLS, Problem, make_problem
@@ -58,18 +56,8 @@ def run(options: argparse.Namespace) -> None:
     if not calls:
         raise SystemExit(f"no call matches {options.layers!r}")
     found: list[Contestant[Problem]] = discover(contestants)
-    ready = introduced(found, options.contestants, LEGEND)
-    options.csv.parent.mkdir(parents=True, exist_ok=True)
-    with options.csv.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["threads", "call", "contestant", "best_seconds", "median_seconds"])
-        for threads in options.threads:
-            task = partial(measure, calls, ready, threads, options.repeats, options.seconds)
-            cells = in_fresh_process(threads, task)
-            print(f"\nthreads: {threads}\n\n{_table(cells, [c.name for c in ready])}")
-            for call, turns in cells.items():
-                for name, seconds in turns.items():
-                    writer.writerow([threads, call, name, *told(seconds)])
+    measured = partial(measure, calls)
+    play_together(options, found, legend=LEGEND, columns={"call": str}, measured=measured, report=_table)
     if options.processes:
         rows = start.rows(start.starts(options.processes))
         print(f"\nFresh processes, milliseconds\n\n{table(['what', 'fastest', 'median'], rows)}")
@@ -109,9 +97,10 @@ def _complaint(problem: Problem, _: Contestant[Problem], call: Callable[[], NDAr
     return difference(np.asarray(call()), problem.answer)
 
 
-def _table(cells: Cells, names: Sequence[str]) -> str:
+def _table(cells: Cells, entered: Sequence[Contestant[Problem]]) -> str:
     """Return a table of each contestant's median call, and ours as a multiple of torch's."""
-    rows = []
+    rows: list[list[str]] = []
+    names = [c.name for c in entered]
     for call, turns in cells.items():
         median = {name: 1e6 * statistics.median(seconds) for name, seconds in turns.items()}
         peers = [time for name, time in median.items() if name != "im2col"]

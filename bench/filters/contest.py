@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import options as common
-from ..clock import one_call, take_turns, told
-from ..contest import introduced
+from ..clock import one_call, take_turns
+from ..contest import play_together
 from ..contestants import Contestant, Role, checked_calls, discover
-from ..processes import in_fresh_process
 from ..tables import NOTHING, table
 from . import contestants
 from .problems import KINDS, Problem, make_problem, name_of, names
@@ -59,19 +57,9 @@ def run(options: argparse.Namespace) -> None:
         raise SystemExit(f"no kind of kernel matches {options.layers!r}")
     sizes, sides = ([int(n) for n in each.split(",")] for each in (options.sizes, options.sides))
     found: list[Contestant[Problem]] = discover(contestants)
-    ready = introduced(found, options.contestants, LEGEND)
-    options.csv.parent.mkdir(parents=True, exist_ok=True)
-    with options.csv.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["threads", "filter", "contestant", "best_seconds", "median_seconds"])
-        for threads in options.threads:
-            works = names(kinds, sizes, sides)
-            cells = in_fresh_process(threads, partial(measure, works, ready, threads, options.repeats, options.seconds))
-            print(f"\nthreads: {threads}\n\n{_table(cells, works, ready)}")
-            for name, turns in cells.items():
-                for contestant, seconds in turns.items():
-                    writer.writerow([threads, name, contestant, *told(seconds)])
-    print(f"\nEvery cell is in {options.csv}")
+    works = names(kinds, sizes, sides)
+    measured, told_of = partial(measure, works), partial(_table, works)
+    play_together(options, found, legend=LEGEND, columns={"filter": str}, measured=measured, report=told_of)
 
 
 def measure(
@@ -110,7 +98,7 @@ def _complaint(problem: Problem, _: Contestant[Problem], call: Callable[[], NDAr
     return problem.complaint(np.asarray(call()))
 
 
-def _table(cells: Cells, works: Sequence[tuple[str, int, int]], entered: Sequence[Contestant[Problem]]) -> str:
+def _table(works: Sequence[tuple[str, int, int]], cells: Cells, entered: Sequence[Contestant[Problem]]) -> str:
     """Return a table of each contestant's fastest call, and how many times as fast as the best peer a plan is."""
     rows, contestants_of = [], {role: [c.name for c in entered if c.role is role] for role in Role}
     for work in works:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import options as common
-from ..clock import one_call, take_turns, told
-from ..contest import introduced
+from ..clock import one_call, take_turns
+from ..contest import play_together
 from ..contestants import Contestant, checked_calls, difference, discover
 from ..processes import in_fresh_process
 from ..tables import NOTHING, machine, table
@@ -63,18 +62,9 @@ def run(options: argparse.Namespace) -> None:
     if not signals:
         raise SystemExit(f"no signal's name matches {options.layers!r}")
     found: list[Contestant[Problem]] = discover(contestants)
-    ready = introduced(found, options.contestants, LEGEND)
-    options.csv.parent.mkdir(parents=True, exist_ok=True)
-    with options.csv.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["threads", "signal", "patches_as", "contestant", "best_seconds", "median_seconds"])
-        for threads in options.threads:
-            task = partial(measure, signals, ready, threads, options.repeats, options.seconds)
-            cells = in_fresh_process(threads, task)
-            print(f"\ncol2im, threads: {threads}\n\n{_table(cells, [c.name for c in ready])}")
-            for (signal, orientation), turns in cells.items():
-                for name, seconds in turns.items():
-                    writer.writerow([threads, signal.name, orientation, name, *told(seconds)])
+    columns = {"signal": lambda work: work[0].name, "patches_as": lambda work: work[1]}
+    side_by_side = partial(measure, signals)
+    play_together(options, found, legend=LEGEND, columns=columns, measured=side_by_side, report=_table)
 
 
 def measure(
@@ -114,9 +104,10 @@ def _complaint(problem: Problem, _: Contestant[Problem], call: Callable[[], NDAr
     return difference(call(), problem.answer)
 
 
-def _table(cells: Cells, names: Sequence[str]) -> str:
+def _table(cells: Cells, entered: Sequence[Contestant[Problem]]) -> str:
     """Return a table of each contestant's fastest call, and ours as a multiple of the faster loop."""
-    rows = []
+    rows: list[list[str]] = []
+    names = [c.name for c in entered]
     for (signal, orientation), turns in cells.items():
         best = {name: 1e3 * min(seconds) for name, seconds in turns.items()}
         loops = [best[name] for name in ("frames", "taps") if name in best]

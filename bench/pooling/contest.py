@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import options as common
-from ..clock import many_calls, take_turns, told
-from ..contest import introduced
+from ..clock import many_calls, take_turns
+from ..contest import play_together
 from ..contestants import Contestant, checked_calls, discover
-from ..processes import in_fresh_process
 from ..tables import NOTHING, geometric_mean, table
 from . import contestants
 from .problems import LAYERS, Problem, make_problem
@@ -62,19 +60,8 @@ def run(options: argparse.Namespace) -> None:
     if not layers:
         raise SystemExit(f"no pool matches {options.layers!r}")
     found: list[Contestant[Problem]] = discover(contestants)
-    ready = introduced(found, options.contestants, LEGEND)
-    options.csv.parent.mkdir(parents=True, exist_ok=True)
-    with options.csv.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["threads", "pool", "contestant", "best_seconds", "median_seconds"])
-        for threads in options.threads:
-            task = partial(measure, layers, ready, threads, options.repeats, options.seconds)
-            cells = in_fresh_process(threads, task)
-            print(f"\nthreads: {threads}\n\n{_table(cells, ready)}")
-            for name, turns in cells.items():
-                for contestant, seconds in turns.items():
-                    writer.writerow([threads, name, contestant, *told(seconds)])
-    print(f"\nEvery cell is in {options.csv}")
+    measured = partial(measure, layers)
+    play_together(options, found, legend=LEGEND, columns={"pool": str}, measured=measured, report=_table)
 
 
 def measure(

@@ -77,16 +77,11 @@ class Ordering(Numbers):
 
     def every_one(self, vectors: list[Value], step: int) -> Value:
         """Return lanes 0, step, 2 · step, … of `step` vectors side by side, in one vector."""
-        lanes = vectors[0].type.count
-        found, first = vectors[0], [i * step for i in range(lanes)]
-        for number in range(1, step):
-            # Lanes that are there already stay in their places.
-            order = [
-                i if at < number * lanes else lanes + min(at - number * lanes, lanes - 1) for i, at in enumerate(first)
-            ]
-            if number == 1:
-                order = [at if at < lanes else min(at, 2 * lanes - 1) for at in first]
-            found = self.picked(found, vectors[number], order)
+        lanes, found = vectors[0].type.count, vectors[0]
+        places = [i * step for i in range(lanes)]  # in `found` and the vector behind it, where they come to be in order
+        for following in vectors[1:]:
+            found = self.picked(found, following, [min(at, 2 * lanes - 1) for at in places])
+            places = [i if at < 2 * lanes else at - lanes for i, at in enumerate(places)]
         return found
 
     def zero(self, kind: Value) -> Value:

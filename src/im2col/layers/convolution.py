@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from ..engine import compiler
-from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
 from ..importing import importing
@@ -18,7 +16,7 @@ from ..spec.arrays import as_array, native
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
 from ..spec.quantization import are_small, are_zero, centred, check_bytes, zero_point
 from .again import run_once
-from .operation import WAY_OUT, Work, checked_bias
+from .operation import Work, checked_bias
 from .stages import Convolution
 
 if TYPE_CHECKING:
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
     from ..spec.problem import Precision, Problem
 
     Array = NDArray[Any]
-
-_ADDRESSED = 1 << 47
-"""Bytes that a process can address, on the CPUs that the engine serves."""
 
 
 @named
@@ -385,8 +380,4 @@ def _decided(
 ) -> Convolution:
     """Validate a convolution's arguments, all but the arrays' values, and choose the algorithm."""
     problem = make_problem(x_shape, w_shape, x_dtype, w_dtype, has_bias=has_bias, **options)
-    shape, dtype = problem.output_shape, problem.dtype
-    nbytes = math.prod(shape) * dtype.itemsize
-    if nbytes > _ADDRESSED:  # before anybody lists its tiles; a file may hold less, and be written to by `out`
-        require_memory(nbytes, WAY_OUT, "the result {} of {}", shape, dtype)
     return Convolution.decided(problem, algorithm, threads)

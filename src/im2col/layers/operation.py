@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Weights = tuple[Array | None, ...]
 
-WAY_OUT = "lower workspace_limit, or work on fewer images at a time"
+_WAY_OUT = "lower workspace_limit, or work on fewer images at a time"
 
 
 class Input(NamedTuple):
@@ -150,9 +150,9 @@ class Operation(ABC):
         shape, dtype = self.output_shape, self.dtype
         if out is not None:
             checked = check_output(out, shape, dtype, inputs)
-            require_memory(self.workspace_bytes, WAY_OUT, "the workspace for {}", shape)
+            require_memory(self.workspace_bytes, _WAY_OUT, "the workspace for {}", shape)
             return checked
-        require_memory(self._whole_bytes, WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
+        require_memory(self._whole_bytes, _WAY_OUT, "the result {} of {} with its workspace", shape, dtype)
         return np.empty(shape, dtype)
 
     @lazy
@@ -170,7 +170,7 @@ class Operation(ABC):
         """
         self.require_workspace()
         for shape, dtype in (*((each.shape, each.dtype) for each in self.inputs), (self.output_shape, self.dtype)):
-            require_memory(math.prod(shape) * dtype.itemsize, WAY_OUT, "an array {} of {}", shape, dtype)
+            require_memory(math.prod(shape) * dtype.itemsize, _WAY_OUT, "an array {} of {}", shape, dtype)
 
     def require_workspace(self) -> None:
         """Look at the memory that is taken beside the arrays and the result.
@@ -180,7 +180,7 @@ class Operation(ABC):
         MemoryBudgetError
             If it would not fit the available memory.
         """
-        require_memory(self.workspace_bytes, WAY_OUT, "the workspace for {}", self.output_shape)
+        require_memory(self.workspace_bytes, _WAY_OUT, "the workspace for {}", self.output_shape)
 
     def prepared(self, weights: Weights) -> tuple[Self, Any]:
         """Return an operation that really runs here, and what it needs to: this one, or with other algorithms."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _BAND_BYTES = 256 << 10
 """Of the operand: what a core's second level of cache holds while all phases read it."""
-_PHASE_BYTES = 4 << 10
+_PHASE_BYTES = 9 << 9
 """Of the objects around a phase, which count where there are thousands."""
 
 

@@ -16,7 +16,8 @@ from ..spec import layout as layouts
 from ..spec.arguments import flag
 from ..spec.arrays import check_numbers, check_output, is_registered, native
 from ..spec.padding import image_geometry, window_fields
-from ..spec.pool import Pool
+from ..spec.pool import COMPARED, Pool
+from ..spec.problem import accumulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -240,7 +241,7 @@ def _dtypes(dtype: np.dtype[Any], reduction: Reduction) -> tuple[np.dtype[Any], 
     """
     check_numbers("x", dtype)
     own = native(dtype)
-    if reduction in ("maximum", "place"):
+    if reduction in COMPARED:
         if dtype.kind == "c":
             raise DTypeError(
                 f"x has dtype {dtype}, and complex numbers have no greatest one; pool their real and imaginary parts, "
@@ -251,5 +252,4 @@ def _dtypes(dtype: np.dtype[Any], reduction: Reduction) -> tuple[np.dtype[Any], 
         return work, np.dtype(np.int64) if reduction == "place" else own
     if dtype.kind in "biu":
         return np.dtype(np.float64), np.dtype(np.float64)
-    is_short = is_registered(dtype) or dtype.itemsize < 4
-    return np.dtype(np.float32) if is_short else own, own
+    return accumulator(own), own

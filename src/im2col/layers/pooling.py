@@ -179,10 +179,10 @@ def _count_through(indices: Array, shape: tuple[int, ...], axes: Any) -> None:
     """Turn indices within the spatial axes of a channel into those within the whole image."""
     strides = np.cumprod([1, *shape[:0:-1]], dtype=np.int64)[::-1]
     step = dict(zip(axes.axes, strides.tolist(), strict=True))
-    spatial = axes.spatial_shape(shape)
+    spatial = tuple(max(1, n) for n in axes.spatial_shape(shape))  # of an empty axis there are no indices but -1
     outside = indices < 0
-    places = np.unravel_index(np.where(outside, 0, indices), spatial) if indices.size else ()
-    through = sum((place * step[letter] for place, letter in zip(places, axes.spatial, strict=bool(places))), 0)
+    places = np.unravel_index(np.where(outside, 0, indices), spatial)
+    through = sum(place * step[letter] for place, letter in zip(places, axes.spatial, strict=True))
     for position, letter in enumerate(axes.axes):
         if letter not in axes.spatial:
             along = [1] * indices.ndim

@@ -13,9 +13,10 @@ from ..errors import DTypeError, ShapeError, named
 from ..importing import importing
 from ..spec import layout as layouts
 from ..spec.arguments import checked_shape
-from ..spec.arrays import as_array, check_numbers, check_output, is_registered, native, sum_dtype
+from ..spec.arrays import as_array, check_numbers, check_output, native, sum_dtype
 from ..spec.geometry import Geometry
 from ..spec.pool import Pool, divisors
+from ..spec.problem import accumulator
 from ..spec.strides import row_major
 from .pooled import Window, axes_of
 
@@ -240,10 +241,11 @@ def average_pool_input_gradient(
     workers = resolve_threads(threads)
     own = native(gradient.dtype)
     dtype = np.dtype(np.float64) if own.kind in "biu" else own
-    work = np.dtype(np.float32) if is_registered(own) or dtype.itemsize < 4 else dtype
+    work = accumulator(dtype)
     batch, channels = axes.size(layouts.BATCH, shape), axes.size(layouts.CHANNEL, shape)
     if not math.prod(shape):
-        return _result(out, shape, dtype, [gradient], 0) if out is None else out
+        result = _result(out, shape, dtype, [gradient], 0)
+        return result if out is None else out
     with importing:
         from ..algorithms.pooling import pool, workspace_bytes
 
@@ -330,7 +332,7 @@ def _dtypes(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
     own = native(dtype)
     if own.kind in "biu":
         return (sum_dtype(own),) * 2
-    return np.dtype(np.float32) if is_registered(own) or own.itemsize < 4 else own, own
+    return accumulator(own), own
 
 
 def _result(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: list[Array], beside: int) -> Array:

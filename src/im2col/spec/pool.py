@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Reduction = Literal["maximum", "place", "mean", "sum", "root"]
 """What becomes of a window: its greatest pixel, or where that lies; the pixels' mean or sum; the root of the sum of
 their squares."""
+COMPARED = "maximum", "place"
+"""Those that compare pixels, and do not add them: looked at twice, a pixel changes nothing."""
 
 
 class Pool(NamedTuple):
@@ -34,11 +36,6 @@ class Pool(NamedTuple):
     geometry: Geometry
     ends: tuple[int, ...]
     counts_padding: bool = False
-
-    @property
-    def has_greatest(self) -> bool:
-        """Whether windows are compared, and not summed: a pixel may be looked at twice then."""
-        return self.reduction in ("maximum", "place")
 
     def counts(self, axis: int) -> NDArray[np.int64]:
         """Return by how many taps of an axis a mean is divided, at each position.

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...engine import gather, scratch
 from ...engine.compiler import EngineError, required
-from ...engine.host import require_memory
+from ...engine.host import available_memory, require_memory
 from ...importing import importing
 from ...memory import lazy, recalled
 from ...spec.padded import fill_padded
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 Strides = tuple[int, ...]
 _FEW_CHANNELS = 4
 """Side by side, up to which they are copied one by one: a loop over so few numbers costs more than they do."""
-_TOO_LARGE = "pad less, or work on parts of the image"
 _MOST_STEPS = 2048
 """Of a list that copies band by band: it is made in milliseconds, and a call for each list costs nothing beside it."""
 
@@ -55,16 +54,8 @@ class DecidedLayer:
 
     @lazy
     def tables(self) -> Tables:
-        """Return the tables for dense arrays.
-
-        Raises
-        ------
-        MemoryBudgetError
-            If they would not fit: to say what a plan takes, they may be needed before anybody asks.
-        """
-        d = self.decision
-        require_memory(d.table_bytes, _TOO_LARGE, "the tables for windows over {}", d.geometry.padded_shape)
-        return d.tables(d.view)
+        """Return the tables for dense arrays."""
+        return self.decision.tables(self.decision.view)
 
     def kernels(self) -> tuple[Kernel, ...]:
         """Return the kernels that it runs, each once."""
@@ -95,6 +86,9 @@ class DecidedLayer:
             return 0
         if d.banded is None:
             return (d.copy.images(p.batch) - 1) * d.copy.pitch
+        room = available_memory()
+        if room is not None and d.table_bytes > room:
+            return 0  # bands are cut by tables: those do not fit, which whoever runs this is told
         images = self.banded_images
         flops = p.flops // p.batch * images
         return room_bytes(self.tables, d.target, images, self.threads, flops, d.banded) - d.copy.nbytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...engine.ordering import INFINITIES
+from ...spec.pool import COMPARED
 
 if TYPE_CHECKING:
     from ...engine.builder import Builder
@@ -33,7 +34,7 @@ class Arithmetic:
     def __init__(self, b: Builder, reduction: Reduction, element: str) -> None:
         self.b, self.reduction, self.name = b, reduction, element
         self.joined = joined_name(reduction, element)
-        self.sums = reduction not in ("maximum", "place")
+        self.sums = reduction not in COMPARED
         self.element, self.size = b.bytes_of(element), b.bytes_of(self.joined)
         self.pixel = b.number(element) if self.sums else b.integer(self.element)
         self.number = b.number(self.joined)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...engine.compiler import Kernel
 from ...importing import importing
+from ...spec.pool import COMPARED
 from .arithmetic import Arithmetic, joined_name
 from .passes import passes
 
@@ -84,7 +85,7 @@ class PoolRows(NamedTuple):
     @property
     def ways(self) -> tuple[Passes, Passes]:
         """How taps are joined, down and across."""
-        twice = self.reduction in ("maximum", "place")
+        twice = self.reduction in COMPARED
         return passes(self.down[0], twice=twice), passes(self.across[0], twice=twice)
 
     @property

@@ -76,7 +76,7 @@ def around(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> 
     """Return the cycles of all but the products: transforms, tiles that leave the near caches, weights that arrive."""
     p, size, second = problem, problem.dtype.itemsize, target.caches[1]
     lanes, per = target.vector_bytes // size, target.vector_cycles(target.vector_bytes)
-    tiles, count = math.prod(tiling.counts), tiling.box_count(blocks.tiles)
+    tiles, count = math.prod(tiling.counts), tiling.box_sizes(blocks.tiles).total()
     into, out = tiling.transform.instructions
     vectors = [p.groups * -(-n // lanes) for n in (p.group_channels, p.group_filters)]
     transforms = tiles * (vectors[0] * into + vectors[1] * out) * per * TOUCH

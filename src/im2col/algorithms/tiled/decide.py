@@ -13,7 +13,7 @@ from .cycles import CALL, MARGIN, Blocks, around, estimate, possible_blocks, ste
 from .into_tiles import IntoTiles, into_tiles
 from .out_of_tiles import OutOfTiles, out_of_tiles
 from .product import Product
-from .tiling import Tiling, tiles_of
+from .tiling import Tiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ...engine.target import Target
     from ...spec.problem import Problem
     from ..implicit.tiles.filters import FilterShape
+    from .tiling import Box
     from .transform import Family, Transform
 
 _MOST_GROWTH = {"strict": 1.0, "native": 2.0, "fast": 2.0}
@@ -65,7 +66,8 @@ class Decision:
 
     def __init__(self, problem: Problem, target: Target, cut: Cut) -> None:
         p = problem
-        self.target, self.tiling, self.boxes = target, cut.tiling, cut.tiling.boxes(cut.blocks.tiles)
+        self.target, self.tiling, self._most = target, cut.tiling, cut.blocks.tiles
+        self.box_sizes = cut.tiling.box_sizes(self._most)
         self.dtype: np.dtype[Any] = p.accumulator
         self.groups, self.channels, self.filters = p.groups, p.group_channels, p.group_filters
         size = self.dtype.itemsize
@@ -80,6 +82,16 @@ class Decision:
         self.into = into_tiles(
             IntoTiles(self.epilogue.result, self.lanes, min(self.lanes, self.channels), cut.tiling.transform)
         )
+
+    @lazy
+    def boxes(self) -> list[Box]:
+        """Return all blocks of tiles: for those who run them, as there may be more than memory holds."""
+        return self.tiling.boxes(self._most)
+
+    @property
+    def most_pixels(self) -> int:
+        """Pixels of the images that the windows of a block see, at most."""
+        return self.tiling.most_pixels(self._most)
 
     @property
     def tiles(self) -> int:
@@ -97,7 +109,7 @@ class Decision:
 
         Those with as many filters read packed weights alike, however many tiles there are.
         """
-        most, *fewer = sorted({tiles_of(box) for box in self.boxes}, reverse=True)
+        most, *fewer = sorted(self.box_sizes, reverse=True)
         found = {}
         for filters in {count for _, count in self.pieces}:
             found[most, filters] = best = self._product(most, filters, None)
@@ -107,7 +119,8 @@ class Decision:
     @property
     def products_cycles(self) -> float:
         """The cycles of all products by the engine's model."""
-        return sum(self.products[tiles_of(box), count].cycles for box in self.boxes for _, count in self.pieces)
+        sizes = self.box_sizes.items()
+        return sum(times * self.products[tiles, count].cycles for tiles, times in sizes for _, count in self.pieces)
 
     def packed_as(self, filters: int) -> Product:
         """Return a product whose tables say how a piece of so many filters is packed."""
@@ -139,7 +152,7 @@ class Decision:
     @property
     def reason(self) -> str:
         """Why it was chosen, for people."""
-        fewer, most = saved(self.tiling), max(map(tiles_of, self.boxes))
+        fewer, most = saved(self.tiling), max(self.box_sizes)
         return f"{self.way}, {most} a block: {fewer:.2g} times fewer products"
 
 

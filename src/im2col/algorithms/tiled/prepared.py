@@ -95,17 +95,17 @@ class DecidedTiles:
     def rooms(self) -> Rooms:
         """Return what a task's memory is made of."""
         d = self.decision
-        most = max(map(tiles_of, d.boxes))
+        most = max(d.box_sizes)
         products = _whole_lines(most * d.window_bytes)
         pixels = products + _whole_lines(most * d.product_bytes)
-        seen = max(tiles_of(d.tiling.pixels(box)) for box in d.boxes) if d.copies else 0
+        seen = d.most_pixels if d.copies else 0
         nbytes = pixels + _whole_lines(seen * d.groups * d.channels * d.dtype.itemsize)
         return Rooms(products, pixels, nbytes)
 
     @property
     def flags_at(self) -> int:
         """Bytes before the flags, one a tile, behind the memory of all tasks."""
-        return self.rooms.nbytes * min(self.threads, len(self.decision.boxes))
+        return self.rooms.nbytes * min(self.threads, self.decision.box_sizes.total())
 
     @property
     def room_bytes(self) -> int:
@@ -119,7 +119,7 @@ class DecidedTiles:
         taps = p.filters * p.group_channels
         packed = sum(room_for_weights(d.packed_as(count).tables.places) for _, count in d.pieces)
         weights = 2 * packed * size + taps * (d.tiling.geometry.taps + d.tiling.transform.elements) * (size + 8)
-        tables = 8 * d.tiles * (8 + 2 * p.geometry.ndim) + 2048 * len(d.boxes) * (1 + len(d.pieces))
+        tables = 8 * d.tiles * (8 + 2 * p.geometry.ndim) + 2048 * d.box_sizes.total() * (1 + len(d.pieces))
         padded = 0 if p.pads_zeros else p.batch * p.channels * math.prod(p.geometry.padded_shape) * size
         other = p.output_bytes // max(1, p.batch)
         return weights + tables + padded + self.room_bytes + LINE + self.direct.workspace_bytes + other

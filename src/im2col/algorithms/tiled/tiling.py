@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -59,9 +60,24 @@ class Tiling(NamedTuple):
         ]
         return list(itertools.product(*cuts))  # they are kept: boxes share the slices of an axis
 
-    def box_count(self, most: int) -> int:
-        """Return how many those are."""
-        return math.prod(-(-n // side) for n, side in zip(self.counts, self._sides(most), strict=True))
+    def box_sizes(self, most: int) -> Counter[int]:
+        """Return how many of those hold how many tiles: of maps of any size, since none is looked at by itself."""
+        found = Counter({1: 1})
+        for n, side in zip(self.counts, self._sides(most), strict=True):
+            along = Counter({side: n // side}) + Counter({n % side: 1} if n % side else {})
+            found, before = Counter(), found
+            for (tiles, times), (more, count) in itertools.product(before.items(), along.items()):
+                found[tiles * more] += times * count
+        return found
+
+    def most_pixels(self, most: int) -> int:
+        """Return how many pixels of the images the windows of such a box see, at most."""
+        images, *along = self._sides(most)
+        spans = (
+            (side - 1) * m + size
+            for side, m, size in zip(along, self.transform.results, self.transform.sizes, strict=True)
+        )
+        return images * math.prod(map(min, self.geometry.spatial_shape, spans))
 
     def _sides(self, most: int) -> tuple[int, ...]:
         steps = box_steps(self.counts, most)

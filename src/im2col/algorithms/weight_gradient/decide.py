@@ -21,7 +21,7 @@ from ..implicit.tables import Tables, TileRun, job_table
 from ..implicit.tiles import cycles as model
 from ..implicit.tiles.epilogue import Epilogue
 from ..implicit.tiles.filter_lanes import JOB, FilterTile, filter_lanes
-from ..implicit.view import LINE, GroupShape, memory_order
+from ..implicit.view import GroupShape, memory_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +141,7 @@ class GradientDecision(NamedTuple):
         if apart and positions > model.kept_lines(self.strides[-1] * p.geometry.stride[-1], self.target):
             lines += 1
         if not self.packed and p.filters > width and positions > model.kept_lines(p.filters * size, self.target):
-            lines += width * size / LINE
+            lines += width * size / model.LINE
         tiles = sum(len(piece.starts) for piece in self.pieces) * sum(each.blocks for each in self.blocks)
         return self.group.groups * tiles * positions * lines
 
