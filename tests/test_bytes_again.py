@@ -65,7 +65,6 @@ def arrays_of(case: Case, most: int, seed: int) -> tuple[Array, Array, Array | N
     return x, w, rng.integers(-(2**20), 2**20, filters, np.int32) if case.bias else None
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["channels first", "channels last"])
 @pytest.mark.parametrize("most", [64, 127])
 @pytest.mark.parametrize("x_dtype", ["uint8", "int8"])

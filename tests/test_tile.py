@@ -90,13 +90,12 @@ def test_spills_are_found() -> None:
         assert sum(bool(_SPILL.search(line)) for line in loop) == count
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("part", one_in(3, range(9)))
+@pytest.mark.parametrize("part", one_in(9, range(27)))
 def test_chosen_tiles_stay_in_registers(part: int, target: str, dtype: str) -> None:
     """No tile that a layer is given moves a sum, a weight or a pixel to the stack while it multiplies."""
-    found = list(chosen([*BROAD, *map(last, BROAD)], dtype, NAMED[target]).items())[part::9]
+    found = list(chosen([*BROAD, *map(last, BROAD)], dtype, NAMED[target]).items())[part::27]
     assert [(layer, *kernel.parameters) for kernel, layer in found if spills(kernel, NAMED[target])] == []
 
 
@@ -118,12 +117,11 @@ def for_zen_3(dtype: str) -> list[Kernel]:
     return found
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int32"])
-@pytest.mark.parametrize("part", one_in(3, range(9)))
+@pytest.mark.parametrize("part", one_in(9, range(27)))
 def test_no_store_goes_through_a_mask_where_that_is_microcode(part: int, dtype: str) -> None:
     """Zen 3 takes 14 times as long for it: tiles end in whole stores of powers of two, whatever is left over."""
-    found = for_zen_3(dtype)[part::9]
+    found = for_zen_3(dtype)[part::27]
     assert found
     assert [kernel for kernel in found if MASKED_STORE.search(assembly(kernel, NAMED["zen3"]))] == []
 
@@ -139,20 +137,21 @@ HEADS = [
 ]
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_gradient_tiles_stay_in_registers(target: str, dtype: str) -> None:
+@pytest.mark.parametrize("part", range(4))
+def test_gradient_tiles_stay_in_registers(part: int, target: str, dtype: str) -> None:
     """Nor do the tiles of a gradient of the weights of few filters."""
     found: dict[Kernel, str] = {}
     for case in [*HEADS, *map(last, HEADS)]:
         decision = decide_rows(problem_of(case, dtype, gradient=True), NAMED[target])
         assert decision is not None
         found |= dict.fromkeys(decision.tables(1, adds=False).kernels, f"{case.axes} {case.spatial} {case.kernel}")
-    assert [layer for kernel, layer in found.items() if spills(kernel, NAMED[target])] == []
+    some = list(found.items())[part::4]
+    assert some
+    assert [layer for kernel, layer in some if spills(kernel, NAMED[target])] == []
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int16", "int64"])
 @pytest.mark.parametrize("target", NAMED)
 def test_the_ir_of_every_kind_is_sound(target: str, dtype: str) -> None:
