@@ -65,10 +65,13 @@ def test_layers(channels: str, name: str, mode: str) -> None:
 @pytest.mark.parametrize("name", ["rows of many tiles", "every second pixel", "depthwise", "dense"])
 @pytest.mark.parametrize("mode", ["reflect", "wrap"])
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "int16", "int8", "uint8"])
-def test_dtypes(dtype: str, mode: str, name: str) -> None:
+@pytest.mark.parametrize("channels", ["first", "last"])
+def test_dtypes(channels: str, dtype: str, mode: str, name: str) -> None:
     """Lanes of other widths, bytes that are widened, and several channels in a lane."""
-    judge(replace(LAYERS[name], mode=mode, dtype=dtype, bias=True))
-    judge(replace(last(LAYERS[name]), mode=mode, dtype=dtype, activation="relu"))
+    if channels == "first":
+        judge(replace(LAYERS[name], mode=mode, dtype=dtype, bias=True))
+    else:
+        judge(replace(last(LAYERS[name]), mode=mode, dtype=dtype, activation="relu"))
 
 
 APART = {
