@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # "wide" is for `make test-all`. "fast", for `make mutate`, is content with knowing that something is wrong: it makes no
 # failing case smaller.
 _SHARED_MACHINE = [HealthCheck.too_slow]
-for name, number in (("default", 20), ("wide", 60)):
+for name, number in (("default", 12), ("wide", 60)):
     settings.register_profile(
         name,
         max_examples=number,

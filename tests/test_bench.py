@@ -369,10 +369,13 @@ def measure_planted(
 
 @pytest.mark.parametrize(
     ("prepare", "complaint"),
-    [
-        (prepare_without_a_tap, "360 of 360 elements are off by more than 9.1e-06, the worst by 3.8e+00"),
-        (prepare_nothing, "360 of 360 elements are off by more than 9.1e-06, the worst by nan"),
-    ],
+    one_in(
+        2,
+        [
+            (prepare_without_a_tap, "360 of 360 elements are off by more than 9.1e-06, the worst by 3.8e+00"),
+            (prepare_nothing, "360 of 360 elements are off by more than 9.1e-06, the worst by nan"),
+        ],
+    ),
 )
 def test_a_wrong_convolution_is_caught(
     prepare: Callable[[convolution_problems.Problem], Callable[[], NDArray[np.float32]] | None], complaint: str

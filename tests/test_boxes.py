@@ -338,12 +338,12 @@ def test_the_smallest_boxes_are_not_strict() -> None:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_kernels_for_every_cpu(name: str) -> None:
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_kernels_for_every_cpu(dtype: str, name: str) -> None:
     """LLVM takes and compiles them for CPUs that are not here."""
-    for dtype in ("f4", "f8"):
-        problem = problem_of((40, 41), box((5, 31), 1, dtype=dtype), activation="sigmoid")
-        (kernel,) = DecidedBoxes(problem, decided(problem, NAMED[name]), 1).kernels()
-        assert kernel.name in assembly(kernel, NAMED[name])
+    problem = problem_of((40, 41), box((5, 31), 1, dtype=dtype), activation="sigmoid")
+    (kernel,) = DecidedBoxes(problem, decided(problem, NAMED[name]), 1).kernels()
+    assert kernel.name in assembly(kernel, NAMED[name])
 
 
 def boxes_against_forbidden_pages() -> None:

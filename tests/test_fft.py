@@ -154,7 +154,7 @@ def test_layers(name: str) -> None:
 
 
 @pytest.mark.parametrize(("shape", "layout"), [((1, 8, 41), "NCW"), ((1, 13, 25, 6), "NHWC")], ids=["NCW", "NHWC"])
-@pytest.mark.parametrize("size", [*SIZES, 9, 14])
+@pytest.mark.parametrize("size", one_in(2, [*SIZES, 9, 14]))
 def test_tiles_of_all_sizes(size: int, shape: tuple[int, ...], layout: str) -> None:
     """Maps that no tiles fill; numbers of float64 are as near as theirs."""
     taps = (3,) * (len(shape) - 2)
