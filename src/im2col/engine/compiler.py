@@ -20,6 +20,8 @@ from .target import Target, host
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_PIPELINE = {"vectorize": True}
+"""How IR is optimised; a part of the cache's key."""
 _lock = threading.RLock()
 _loaded: dict[tuple[Kernel, Target | None], Callable[..., None]] = {}
 """By the CPU that was asked for; None where that was the host."""
@@ -42,8 +44,8 @@ class Kernel(NamedTuple):
     arguments : int
         How many arguments it takes, each a 64-bit integer or an address.
     speed_level : int
-        How hard the optimiser tries. A kernel that is written in vectors throughout comes out the same at 1, where
-        LLVM looks for no loops and no sums to vectorise, in a third of the time.
+        How hard the optimiser tries. A kernel that is written in vectors throughout comes out the same at 1, in a
+        third of the time.
     """
 
     name: str
@@ -203,7 +205,7 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
     source = marshal.dumps(kernel.build.__code__, 2)  # later versions write what others refer to in another way
     builder = source, enclosed, _source_digest(kernel.build.__module__)
     description = (kernel.name, kernel.parameters, kernel.speed_level, builder)
-    material = repr((description, target, versions))
+    material = repr((description, target, versions, _PIPELINE))
     key = hashlib.sha256(material.encode()).hexdigest()
     code = None if "asm" in show else store.read(key)
     if code is None or "ir" in show:
@@ -278,7 +280,7 @@ def _optimised(ir: str, target: Target, speed_level: int) -> tuple[Any, Any]:
     )
     module.data_layout = str(machine.target_data)
     options = llvm.create_pipeline_tuning_options(speed_level=speed_level)
-    options.loop_vectorization = options.slp_vectorization = speed_level > 1
+    options.loop_vectorization = options.slp_vectorization = _PIPELINE["vectorize"]
     # A tile that fills 16 registers has none for what LLVM's own unrolling carries from one turn to the next: by its
     # description of Zen 3, and of Alder Lake, it unrolls such loops twice, and sums go to the stack.
     options.loop_unrolling = speed_level > 1 or target.vector_registers > 16
