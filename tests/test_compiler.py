@@ -229,7 +229,7 @@ def run_for(cpu: str, sums_of: int | None) -> None:
         if sums_of is None:
             copies.copy_against_forbidden_pages(OLDER)
         else:
-            sums.sum_against_forbidden_pages([OLDER_SUMS[sums_of]])
+            sums.sum_against_forbidden_pages([OLDER_SUMS[sums_of]], sums.WINDOWS.values())
         assert compiler.failure() is None
 
 

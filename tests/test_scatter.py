@@ -373,4 +373,5 @@ def test_when_threads_are_worth_it(kernels: None, monkeypatch: pytest.MonkeyPatc
 def test_no_page_beside_an_array_is_touched(part: int) -> None:
     """Masked lanes have addresses before and behind the matrix and the image, but are neither read nor written."""
     require("llvmlite")
-    run_alone("kit.sums", f"sum_against_forbidden_pages(list(PAIRS)[{part}::9])")
+    some = f"list(PAIRS)[{part}::9], list(WINDOWS.values())[{part}::9]"
+    run_alone("kit.sums", f"sum_against_forbidden_pages({some})")

@@ -152,8 +152,8 @@ def test_gradient_tiles_stay_in_registers(part: int, target: str, dtype: str) ->
     assert [layer for kernel, layer in some if spills(kernel, NAMED[target])] == []
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int16", "int64"])
-@pytest.mark.parametrize("target", NAMED)
+@pytest.mark.parametrize("dtype", one_in(2, ["float32", "float64", "float16", "int16", "bfloat16", "int64"]))
+@pytest.mark.parametrize("target", one_in(2, NAMED))
 def test_the_ir_of_every_kind_is_sound(target: str, dtype: str) -> None:
     """LLVM verifies what is generated for every kind of layer, dtype and CPU, without running it."""
     llvm = require("llvmlite.binding")
@@ -191,20 +191,21 @@ OLDER = (
 )
 
 
-def run_for(cpu: str) -> None:
-    """Convolve with kernels for an older CPU, against forbidden pages."""
+def run_for(cpu: str, first: int) -> None:
+    """Convolve with kernels for an older CPU, against forbidden pages: half of the layers."""
     older = NAMED[cpu]._replace(triple=host().triple)
     short = [] if cpu == "sse2" else ["dense of float16", "depthwise of float16"]
     names = [*OLDER, *short, "dense of int16", "image 5×5 of float64", "dense of bfloat16", "stride 4 of int8"]
     with planning_for(older):
-        convolve_against_forbidden_pages(names)
+        convolve_against_forbidden_pages(names[first::2])
         assert compiler.failure() is None
 
 
 @pytest.mark.parametrize("cpu", one_in(2, ["sse2", "avx2"]))
-def test_tiles_for_older_cpus_run(cpu: str) -> None:
+@pytest.mark.parametrize("first", one_in(2, range(2)))
+def test_tiles_for_older_cpus_run(first: int, cpu: str) -> None:
     """Shorter vectors, fewer registers, no masks: the results are right and nothing beside the arrays is read."""
     here = host()
     if not here.triple.startswith("x86_64") or (cpu == "avx2" and "+avx2" not in here.features):
         pytest.skip(f"this CPU has no {cpu}")
-    run_alone("test_tile", f"run_for({cpu!r})")
+    run_alone("test_tile", f"run_for({cpu!r}, {first})")
