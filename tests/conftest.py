@@ -16,7 +16,7 @@ from im2col.engine import gather, host, scatter
 from .kit.browser import chromium
 from .kit.copies import THRESHOLDS
 from .kit.outcomes import require
-from .kit.selection import spanning
+from .kit.selection import in_turn, spanning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark as wide what asks a peer or a browser, and of a test's combinations those that its axes do not need.
 
     In `make test` each value of each axis occurs, in `make test-all` each pair of values of two axes: of three axes or
-    more it leaves the other combinations out. A test that is marked ``whole`` has all of them in `make test`.
+    more it leaves the other combinations out, and of the rest all but every so manieth where the environment says so.
+    A test that is marked ``whole`` has all of them in `make test`.
     """
     families: dict[str, list[pytest.Function]] = {}
     for item in items:
@@ -82,10 +83,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         usual = [place for place, item in enumerate(family) if not item.get_closest_marker("wide")]
         values = {usual[place] for place in spanning([axes[place] for place in usual])} if axes[0] else set(usual)
         pairs = spanning(axes, 2, values) if len(axes[0]) > 2 else range(len(family))
+        more = in_turn([place for place in sorted(pairs) if place not in values])
         for place, item in enumerate(family):
             if place not in values and not item.get_closest_marker("wide"):
                 item.add_marker("wide")
-            if place not in pairs:
+            if place not in values and place not in more:
                 left_out.add(item)
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))

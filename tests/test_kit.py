@@ -16,7 +16,7 @@ from im2col.engine import cache
 
 from .kit import kept
 from .kit.processes import HANG_SECONDS, REPOSITORY
-from .kit.selection import one_in, spanning, wide_but
+from .kit.selection import in_turn, one_in, spanning, wide_but
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +46,18 @@ def test_all_pairs_of_values_meet(lengths: list[int]) -> None:
         assert met == set(itertools.product(range(first), range(second)))
     if len(lengths) == 2:
         assert len(found) == len(combinations)
+
+
+def test_what_is_wide_may_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of as many as the step, or more, each has its turn; fewer are always there."""
+    assert in_turn(range(4)) == range(4)
+    monkeypatch.setenv("IM2COL_WIDE_EVERY", "3")
+    turns = []
+    for seed in range(7, 10):
+        monkeypatch.setenv("IM2COL_WIDE_SEED", str(seed))
+        turns.append(list(in_turn(range(4))))
+        assert in_turn(range(2)) == range(2)
+    assert turns == [[1], [2], [0, 3]]
 
 
 def test_one_in_some_is_not_wide() -> None:
@@ -83,12 +95,12 @@ def test_which_combinations_run(tmp_path: Path) -> None:
     """Each value of an axis, fixtures included, in `make test`; each pair in both together; of two axes all."""
     (tmp_path / "test_family.py").write_text(FAMILY)
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["wide", "whole"]\n')
-    found = {}
+    found, paths = {}, (REPOSITORY, REPOSITORY / "src")
     for which in ("not wide", "wide"):
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only", "-m", which],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(["src", str(REPOSITORY), str(REPOSITORY / "src")])},
+            env=os.environ | {"IM2COL_WIDE_EVERY": "1", "PYTHONPATH": os.pathsep.join(map(str, paths))},
             capture_output=True,
             text=True,
             timeout=HANG_SECONDS,

@@ -90,12 +90,18 @@ def test_spills_are_found() -> None:
         assert sum(bool(_SPILL.search(line)) for line in loop) == count
 
 
+@cache
+def of_networks(dtype: str, target: str) -> dict[Kernel, str]:
+    """Return the kernels that are chosen for layers of real networks, channels first and last."""
+    return chosen([*BROAD, *map(last, BROAD)], dtype, NAMED[target])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("part", one_in(9, range(27)))
 def test_chosen_tiles_stay_in_registers(part: int, target: str, dtype: str) -> None:
     """No tile that a layer is given moves a sum, a weight or a pixel to the stack while it multiplies."""
-    found = list(chosen([*BROAD, *map(last, BROAD)], dtype, NAMED[target]).items())[part::27]
+    found = list(of_networks(dtype, target).items())[part::27]
     assert [(layer, *kernel.parameters) for kernel, layer in found if spills(kernel, NAMED[target])] == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +26,15 @@ def one_in(number: int, values: Iterable[Any]) -> list[Any]:
 def wide_but(usual: AbstractSet[Any], values: Iterable[Any]) -> list[Any]:
     """Return the values of a long axis for `parametrize`: all but some are wide."""
     return [value if value in usual else _wide(value) for value in values]
+
+
+def in_turn(wide: Sequence[int]) -> Sequence[int]:
+    """Return all of what is wide of a test, or every so manieth if the environment says so, and there are as many.
+
+    ``IM2COL_WIDE_EVERY=3 IM2COL_WIDE_SEED=7`` takes the numbers 1, 4, 7 and so on.
+    """
+    step, seed = (int(os.environ.get(f"IM2COL_WIDE_{name}", usual)) for name, usual in (("EVERY", "1"), ("SEED", "0")))
+    return wide[seed % step :: step] if len(wide) >= step else wide
 
 
 def _wide(value: Any) -> ParameterSet:
