@@ -1,15 +1,21 @@
-"""Which of a test's many combinations `make test` runs; the others are for `make test-all`."""
+"""Which of a test's many combinations `make test` runs, and which `make test-all`."""
 
 from __future__ import annotations
 
+import itertools
+import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from _pytest.mark import ParameterSet
+
+_GOLDEN = (1 + math.sqrt(5)) / 2
 
 
 def one_in(number: int, values: Iterable[Any]) -> list[Any]:
@@ -17,22 +23,49 @@ def one_in(number: int, values: Iterable[Any]) -> list[Any]:
     return [_wide(value) if i % number else value for i, value in enumerate(values)]
 
 
+def wide_but(usual: AbstractSet[Any], values: Iterable[Any]) -> list[Any]:
+    """Return the values of a long axis for `parametrize`: all but some are wide."""
+    return [value if value in usual else _wide(value) for value in values]
+
+
+def in_turn(wide: Sequence[int]) -> Sequence[int]:
+    """Return all of what is wide of a test, or every so manieth if the environment says so, and there are as many.
+
+    ``IM2COL_WIDE_EVERY=3 IM2COL_WIDE_SEED=7`` takes the numbers 1, 4, 7 and so on.
+    """
+    step, seed = (int(os.environ.get(f"IM2COL_WIDE_{name}", usual)) for name, usual in (("EVERY", "1"), ("SEED", "0")))
+    return wide[seed % step :: step] if len(wide) >= step else wide
+
+
 def _wide(value: Any) -> ParameterSet:
     return pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.wide)
 
 
-def spanning(combinations: Sequence[Sequence[Hashable]]) -> set[int]:
-    """Return the places of few combinations in which each value of each axis occurs.
+def spanning(combinations: Sequence[Sequence[Hashable]], together: int = 1, kept: Iterable[int] = ()) -> set[int]:
+    """Return the places of few combinations in which each value of each axis occurs, or each pair of values.
 
     Parameters
     ----------
     combinations : sequence of sequence
         For each, its value of each axis.
+    together : int
+        Of how many axes values meet: 1 for each value, 2 for each pair of values.
+    kept : iterable of int
+        Places that are kept already.
+
+    Notes
+    -----
+    Greedy: those that bring most that is new are taken first. What one brings only becomes less, so a pass for each
+    number of new things finds what looking through all combinations each time would. Of equals, none is always that
+    with the first value of the other axes: they are passed in the order of multiples of the golden ratio, modulo 1.
     """
-    missing = {pair for each in combinations for pair in enumerate(each)}
-    kept = set()
-    while missing:
-        most = max(range(len(combinations)), key=lambda i: len(missing.intersection(enumerate(combinations[i]))))
-        kept.add(most)
-        missing -= set(enumerate(combinations[most]))
-    return kept
+    brought = [set(itertools.combinations(enumerate(each), together)) for each in combinations]
+    order = sorted(range(len(brought)), key=lambda place: place * _GOLDEN % 1)
+    found = set(kept)
+    seen = set().union(*(brought[place] for place in found))
+    for least in range(max(map(len, brought), default=0), 0, -1):
+        for place in order:
+            if len(brought[place] - seen) >= least:
+                found.add(place)
+                seen |= brought[place]
+    return found
