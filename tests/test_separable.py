@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from im2col import ArgumentError, conv, conv2d, plan
+from im2col import ArgumentError, GeometryError, conv, conv2d, plan
 from im2col.algorithms.separable.factors import Factors, factors, kernel_rank, most_worthwhile
 from im2col.algorithms.separable.passes import decide
 from im2col.algorithms.separable.prepared import DecidedPasses, PreparedPasses
@@ -19,6 +19,7 @@ from im2col.photo.kernels import KERNELS
 from im2col.spec.problem import make_problem
 
 from .kit.memory import PAGE, against_forbidden_pages, in_room
+from .kit.nasty import hostile
 from .kit.outcomes import raises_exactly
 from .kit.processes import run_alone
 from .kit.selection import one_in
@@ -483,6 +484,17 @@ def test_plans_say_the_rank() -> None:
     assert "  → separable  kernels of rank 2: passes of 2 columns and rows" in lines[2]
     full = np.random.default_rng(0).standard_normal((1, 1, 15, 15)).astype("f4")
     assert "    separable  kernels of rank 15 cost more than they save" in str(plan((1, 1, 200, 200), full))
+
+
+def test_groups_of_any_integer() -> None:
+    """One filter a group is that for every kind of integer; what is none is refused as everywhere."""
+    x, w = np.ones((1, 12, 200, 200), "f4"), np.tile(gaussian(15), (4, 3, 1, 1))
+    kinds = 4, np.int64(4), np.array(4), hostile(int, "__eq__")(4)
+    assert {plan(x.shape, w, groups=groups).algorithm for groups in kinds} == {"separable"}
+    others: list[Any] = [hostile(int, "__eq__", "__index__"), 4.0, None]
+    for wrong in others:
+        with pytest.raises(GeometryError, match=r"^conv: groups must be "):
+            conv(x, w, groups=wrong)
 
 
 REFUSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], str, dict[str, Any]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,9 @@ def prepare(problem: Problem) -> Callable[[], NDArray[Any]] | None:
     x_scale, y_scale = float(problem.x_scale), float(problem.y_scale)
     scales, zeros = torch.from_numpy(problem.w_scale).double(), torch.zeros(layer.filters, dtype=torch.long)
     pixels = torch.from_numpy(problem.image).movedim(-1, 1)
-    image = torch._make_per_tensor_quantized_tensor(pixels, x_scale, 0)
-    weight = torch._make_per_channel_quantized_tensor(torch.from_numpy(problem.weight), scales, zeros, 0)
+    with warnings.catch_warnings(action="ignore"):  # torch says that quantized tensors will go
+        image = torch._make_per_tensor_quantized_tensor(pixels, x_scale, 0)
+        weight = torch._make_per_channel_quantized_tensor(torch.from_numpy(problem.weight), scales, zeros, 0)
     window = map(list, (layer.stride, layer.padding, layer.dilation))
     packed = torch.ops.quantized.conv2d_prepack(weight, None, *window, layer.groups)
     run = partial(torch.ops.quantized.conv2d, image, packed, y_scale, 0)

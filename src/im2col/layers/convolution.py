@@ -11,7 +11,7 @@ from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
 from ..importing import importing
 from ..memory import memoized
-from ..spec.arguments import word
+from ..spec.arguments import integer, word
 from ..spec.arrays import as_array, native
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
 from ..spec.quantization import are_small, are_zero, centred, check_bytes, zero_point
@@ -321,7 +321,7 @@ def _may_factor(w: NDArray[Any], groups: object) -> bool:
     """Whether kernels have two axes of several taps, numbers that factors are found of, and no channels in common."""
     if w.ndim != 4 or w.dtype.char not in "fd" or 0 in w.shape or 1 in w.shape[2:]:
         return False
-    return 1 in w.shape[:2] or (isinstance(groups, int) and groups == len(w))
+    return 1 in w.shape[:2] or integer("groups", groups, minimum=1) == len(w)
 
 
 def _looked_at(
