@@ -65,9 +65,8 @@ def axes_of(item: pytest.Function) -> list[tuple[int, ...]]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as wide what asks a peer or a browser, and of a test's combinations those that its axes do not need.
 
-    In `make test` each value of each axis occurs, in `make test-all` each pair of values of two axes: of three axes or
-    more it leaves the other combinations out, and of the rest all but every so manieth where the environment says so.
-    A test that is marked ``whole`` has all of them in `make test`.
+    In `make test` each value of each axis occurs; `make test-all` runs the other combinations too, or every so manieth
+    where the environment says so. A test that is marked ``whole`` has all of them in `make test`.
     """
     families: dict[str, list[pytest.Function]] = {}
     for item in items:
@@ -79,16 +78,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             families.setdefault(item.nodeid.partition("[")[0], []).append(item)
     left_out: set[pytest.Item] = set()
     for family in families.values():
-        axes = [axes_of(item) for item in family]
         usual = [place for place, item in enumerate(family) if not item.get_closest_marker("wide")]
-        values = {usual[place] for place in spanning([axes[place] for place in usual])} if axes[0] else set(usual)
-        pairs = spanning(axes, 2, values) if len(axes[0]) > 2 else range(len(family))
-        more = in_turn([place for place in sorted(pairs) if place not in values])
-        for place, item in enumerate(family):
-            if place not in values and not item.get_closest_marker("wide"):
-                item.add_marker("wide")
-            if place not in values and place not in more:
-                left_out.add(item)
+        axes = [axes_of(family[place]) for place in usual]
+        kept = {usual[place] for place in spanning(axes)} if axes and axes[0] else set(usual)
+        wide = [place for place in range(len(family)) if place not in kept]
+        for place in set(wide).intersection(usual):
+            family[place].add_marker("wide")
+        left_out |= {family[place] for place in set(wide).difference(in_turn(wide))}
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]

@@ -1,8 +1,7 @@
-"""Which of a test's many combinations `make test` runs, and which `make test-all`."""
+"""Which of a test's many combinations `make test` runs, and which CI; `make test-all` runs all."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ def wide_but(usual: AbstractSet[Any], values: Iterable[Any]) -> list[Any]:
 
 
 def in_turn(wide: Sequence[int]) -> Sequence[int]:
-    """Return all of what is wide of a test, or every so manieth if the environment says so, and there are as many.
+    """Return all that is wide of a test, or every so manieth if the environment says so, and there are as many.
 
     ``IM2COL_WIDE_EVERY=3 IM2COL_WIDE_SEED=7`` takes the numbers 1, 4, 7 and so on.
     """
@@ -41,17 +40,13 @@ def _wide(value: Any) -> ParameterSet:
     return pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.wide)
 
 
-def spanning(combinations: Sequence[Sequence[Hashable]], together: int = 1, kept: Iterable[int] = ()) -> set[int]:
-    """Return the places of few combinations in which each value of each axis occurs, or each pair of values.
+def spanning(combinations: Sequence[Sequence[Hashable]]) -> set[int]:
+    """Return the places of few combinations in which each value of each axis occurs.
 
     Parameters
     ----------
     combinations : sequence of sequence
         For each, its value of each axis.
-    together : int
-        Of how many axes values meet: 1 for each value, 2 for each pair of values.
-    kept : iterable of int
-        Places that are kept already.
 
     Notes
     -----
@@ -59,10 +54,10 @@ def spanning(combinations: Sequence[Sequence[Hashable]], together: int = 1, kept
     number of new things finds what looking through all combinations each time would. Of equals, none is always that
     with the first value of the other axes: they are passed in the order of multiples of the golden ratio, modulo 1.
     """
-    brought = [set(itertools.combinations(enumerate(each), together)) for each in combinations]
+    brought = [set(enumerate(each)) for each in combinations]
     order = sorted(range(len(brought)), key=lambda place: place * _GOLDEN % 1)
-    found = set(kept)
-    seen = set().union(*(brought[place] for place in found))
+    found: set[int] = set()
+    seen: set[tuple[int, Hashable]] = set()
     for least in range(max(map(len, brought), default=0), 0, -1):
         for place in order:
             if len(brought[place] - seen) >= least:
