@@ -13,7 +13,21 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from im2col import MemoryBudgetError, col2im, cost, im2col, overlap_count, patches, plan, weight_matrix
+from im2col import (
+    MemoryBudgetError,
+    average_pool,
+    col2im,
+    conv,
+    conv_transpose,
+    cost,
+    im2col,
+    lp_pool,
+    overlap_count,
+    patches,
+    plan,
+    plan_transpose,
+    weight_matrix,
+)
 from im2col.engine import host
 
 from .kit.budget import assert_within_budget
@@ -21,7 +35,7 @@ from .kit.selection import one_in
 from .kit.strategies import ORIENTATIONS, PADDING_MODES, TAP_ORDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "long": ((1 << 20,), (3,), {"padding": 1}),
@@ -156,3 +170,26 @@ def test_padding_beyond_all_memory(padding: int | tuple[int, int], dtype: str) -
     with pytest.raises(MemoryBudgetError, match=r"\Aplan: "):
         plan((1, 4, 8, 8), w, x_dtype=dtype, padding=padding)
     assert cost((1, 4, 8, 8), w.shape, dtype=dtype, padding=padding).flops > 2**40
+
+
+NOTHING, ONES = np.zeros((0, 1, 3, 3), "f4"), np.ones((1, 1, 2, 2), "f4")
+VAST: dict[str, Callable[[int], object]] = {
+    "im2col": lambda most: im2col(NOTHING, 2, padding=most),
+    "patches": lambda most: patches(NOTHING, 2, padding=most),
+    "conv": lambda most: conv(NOTHING, ONES, padding=most),
+    "conv, explicit": lambda most: conv(NOTHING, ONES, padding=most, algorithm="explicit"),
+    "conv, reference": lambda most: conv(NOTHING, ONES, padding=most, algorithm="reference"),
+    "conv_transpose": lambda most: conv_transpose(NOTHING, ONES, stride=most),
+    "average_pool": lambda most: average_pool(NOTHING, 2, padding=most),
+    "lp_pool": lambda most: lp_pool(NOTHING, 2, p=1, padding=most),
+    "plan": lambda most: plan(NOTHING.shape, ONES, padding=most),
+    "plan_transpose": lambda most: plan_transpose(NOTHING.shape, ONES, stride=most),
+}
+
+
+@pytest.mark.parametrize("most", [1 << 62, 1 << 40])
+@pytest.mark.parametrize("name", VAST)
+def test_no_images_of_a_vast_shape(name: str, most: int) -> None:
+    """NumPy describes no array whose axes pass the address space, not even an empty one: there is none to return."""
+    with pytest.raises(MemoryBudgetError, match=rf"^{name.partition(',')[0]}: "):
+        VAST[name](most)

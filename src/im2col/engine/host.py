@@ -7,8 +7,12 @@ import os
 import sys
 import time
 from functools import cache
+from typing import TYPE_CHECKING
 
 from ..errors import MemoryBudgetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _CGROUP_ROOT = "/sys/fs/cgroup"
 _PROC = "/proc"
@@ -90,6 +94,24 @@ def require_memory(nbytes: int, way_out: str, what: str, *details: object, besid
             f"{what.format(*details)} would take {format_bytes(nbytes)}{more} but {format_bytes(available)} are "
             f"available; {way_out}"
         )
+
+
+def array_bytes(shape: Sequence[int], itemsize: int) -> int:
+    """Return how many bytes an array takes, for `require_memory`.
+
+    An empty one takes none, but NumPy describes none whose other axes would pass the address space: it counts as if
+    those of length 0 had length 1.
+
+    Examples
+    --------
+    >>> array_bytes((2, 3), 4), array_bytes((0, 3), 4), array_bytes((0, 1 << 62), 4) == 1 << 64
+    (24, 0, True)
+    """
+    nbytes = math.prod(shape) * itemsize
+    if nbytes:
+        return nbytes
+    others = math.prod(filter(None, shape)) * itemsize
+    return others if others > sys.maxsize else 0
 
 
 def format_bytes(nbytes: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ..engine.compiler import EngineError
-from ..engine.host import require_memory
+from ..engine.host import array_bytes, require_memory
 from ..errors import DTypeError, ShapeError
 from ..memory import lazy
 from ..spec.arrays import as_array, check_output, is_registered, native
@@ -158,7 +157,7 @@ class Operation(ABC):
     @lazy
     def _whole_bytes(self) -> int:
         """Return the bytes of the result and of the workspace."""
-        return self.workspace_bytes + math.prod(self.output_shape) * self.dtype.itemsize
+        return self.workspace_bytes + array_bytes(self.output_shape, self.dtype.itemsize)
 
     def require_call(self) -> None:
         """Look at the memory that the arrays of a call, its result and its workspace take.
@@ -170,7 +169,7 @@ class Operation(ABC):
         """
         self.require_workspace()
         for shape, dtype in (*((each.shape, each.dtype) for each in self.inputs), (self.output_shape, self.dtype)):
-            require_memory(math.prod(shape) * dtype.itemsize, _WAY_OUT, "an array {} of {}", shape, dtype)
+            require_memory(array_bytes(shape, dtype.itemsize), _WAY_OUT, "an array {} of {}", shape, dtype)
 
     def require_workspace(self) -> None:
         """Look at the memory that is taken beside the arrays and the result.

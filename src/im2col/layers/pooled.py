@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..engine.host import require_memory
+from ..engine.host import array_bytes, require_memory
 from ..engine.threads import resolve_threads
 from ..errors import DTypeError
 from ..importing import importing
@@ -121,7 +121,7 @@ class Pooling(NamedTuple):
             if beside is not None:
                 require_memory(beside(), WAY_OUT, "the workspace for {}", self.shape)
             return checked
-        nbytes = math.prod(self.shape) * self.dtype.itemsize
+        nbytes = array_bytes(self.shape, self.dtype.itemsize)
         what = "the result {} of {}", self.shape, self.dtype
         require_memory(nbytes, WAY_OUT, *what)
         if beside is not None:

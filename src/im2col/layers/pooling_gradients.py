@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..engine.host import require_memory
+from ..engine.host import array_bytes, require_memory
 from ..engine.threads import resolve_threads
 from ..errors import DTypeError, ShapeError, named
 from ..importing import importing
@@ -341,5 +341,5 @@ def _result(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: list
         checked = check_output(out, shape, dtype, inputs)
         require_memory(beside, _WAY_OUT, "the workspace for {}", shape)
         return checked
-    require_memory(math.prod(shape) * dtype.itemsize, _WAY_OUT, "the gradient {} of {}", shape, dtype, beside=beside)
+    require_memory(array_bytes(shape, dtype.itemsize), _WAY_OUT, "the gradient {} of {}", shape, dtype, beside=beside)
     return np.empty(shape, dtype)

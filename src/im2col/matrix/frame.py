@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..engine import gather
-from ..engine.host import require_memory
+from ..engine.host import array_bytes, require_memory
 from ..errors import ShapeError, named
 from ..memory import lazy, memoized
 from ..spec import layout as layouts
@@ -52,16 +52,12 @@ class Frame:
 
     def padded_bytes(self, itemsize: int) -> int:
         """Bytes of the padded copy of the image; 0 where there is no padding."""
-        return self._padded_pixels * itemsize if self.geometry.is_padded else 0
+        return array_bytes(self.canonical_shape, itemsize) if self.geometry.is_padded else 0
 
     @lazy
     def canonical_shape(self) -> tuple[int, ...]:
         """Shape of the padded image, (N, C, *spatial)."""
         return (self.batch, self.channels, *self.geometry.padded_shape)
-
-    @lazy
-    def _padded_pixels(self) -> int:
-        return math.prod(self.canonical_shape)
 
     def inside(self, padded: NDArray[Any]) -> NDArray[Any]:
         """Return a view of the image in the padded one, (N, C, *spatial)."""

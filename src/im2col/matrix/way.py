@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
 from ..engine import gather
 from ..engine.compiler import EngineError, in_use
-from ..engine.host import require_memory
+from ..engine.host import array_bytes, require_memory
 from ..engine.threads import resolve_threads
 from ..importing import importing
 from ..memory import NOTHING, keep, recall, told_apart
@@ -216,7 +215,7 @@ def way_of(
     value = fill_value(padding_value, dtype, frame)
     workers = resolve_threads(threads)
     return Way(
-        frame, dtype, mode, value, workers, math.prod(frame.matrix_shape) * dtype.itemsize, _strides(frame, image)
+        frame, dtype, mode, value, workers, array_bytes(frame.matrix_shape, dtype.itemsize), _strides(frame, image)
     )
 
 

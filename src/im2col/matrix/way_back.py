@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine import gather, scatter
 from ..engine.compiler import EngineError
-from ..engine.host import require_memory
+from ..engine.host import array_bytes, require_memory
 from ..engine.threads import resolve_threads
 from ..errors import DTypeError, ShapeError
 from ..importing import importing
@@ -90,7 +90,7 @@ class WayBack(NamedTuple):
         OutputError, MemoryBudgetError
         """
         shape, workspace, result = self.shape, self.workspace, self.fold.result
-        size = 0 if out is not None else math.prod(shape) * result.itemsize
+        size = 0 if out is not None else array_bytes(shape, result.itemsize)
         if size >= workspace:
             require_memory(size, _WAY_OUT, "the image {} of {}", shape, result, beside=workspace)
         else:
