@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import os
 from typing import TYPE_CHECKING, Any
@@ -76,15 +77,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("wide")
         if not item.get_closest_marker("whole"):
             families.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    left_out: set[pytest.Item] = set()
+    wide: list[list[pytest.Function]] = []
     for family in families.values():
-        usual = [place for place, item in enumerate(family) if not item.get_closest_marker("wide")]
-        axes = [axes_of(family[place]) for place in usual]
+        usual = [item for item in family if not item.get_closest_marker("wide")]
+        axes = [axes_of(item) for item in usual]
         kept = {usual[place] for place in spanning(axes)} if axes and axes[0] else set(usual)
-        wide = [place for place in range(len(family)) if place not in kept]
-        for place in set(wide).intersection(usual):
-            family[place].add_marker("wide")
-        left_out |= {family[place] for place in set(wide).difference(in_turn(wide))}
+        for item in set(usual) - kept:
+            item.add_marker("wide")
+        wide.append([item for item in family if item not in kept])
+    left_out = set(itertools.chain(*wide)) - set(in_turn(wide))
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from _pytest.mark import ParameterSet
 
+T = TypeVar("T")
 _GOLDEN = (1 + math.sqrt(5)) / 2
 
 
@@ -27,13 +29,18 @@ def wide_but(usual: AbstractSet[Any], values: Iterable[Any]) -> list[Any]:
     return [value if value in usual else _wide(value) for value in values]
 
 
-def in_turn(wide: Sequence[int]) -> Sequence[int]:
-    """Return all that is wide of a test, or every so manieth if the environment says so, and there are as many.
+def in_turn(families: Iterable[Sequence[T]]) -> Iterator[T]:
+    """Yield what is wide of each test, or every so manieth of all if the environment says so.
 
-    ``IM2COL_WIDE_EVERY=3 IM2COL_WIDE_SEED=7`` takes the numbers 1, 4, 7 and so on.
+    ``IM2COL_WIDE_EVERY=3 IM2COL_WIDE_SEED=7`` takes the numbers 1, 4, 7 and so on. What is the only one of its test is
+    always there.
     """
     step, seed = (int(os.environ.get(f"IM2COL_WIDE_{name}", usual)) for name, usual in (("EVERY", "1"), ("SEED", "0")))
-    return wide[seed % step :: step] if len(wide) >= step else wide
+    number = itertools.count(step - seed % step)
+    for family in families:
+        for each in family:
+            if len(family) == 1 or next(number) % step == 0:
+                yield each
 
 
 def _wide(value: Any) -> ParameterSet:
