@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import os
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from im2col.engine import gather, host, scatter
 from .kit.browser import chromium
 from .kit.copies import THRESHOLDS
 from .kit.outcomes import require
-from .kit.selection import spanning
+from .kit.selection import in_turn, spanning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 # "wide" is for `make test-all`. "fast", for `make mutate`, is content with knowing that something is wrong: it makes no
 # failing case smaller.
 _SHARED_MACHINE = [HealthCheck.too_slow]
-for name, number in (("default", 20), ("wide", 60)):
+for name, number in (("default", 12), ("wide", 60)):
     settings.register_profile(
         name,
         max_examples=number,
@@ -50,30 +51,44 @@ WIDE_FIXTURES = {"torch", "browser", "trained"}
 
 
 def axes_of(item: pytest.Function) -> list[tuple[int, ...]]:
-    """Return which values a test has of each axis: of each `parametrize`, whose values are the same objects for all."""
-    axes = []
+    """Return which values a test has of each axis: of each `parametrize`, whose values are the same objects for all.
+
+    A fixture of several values is an axis, too.
+    """
+    axes, rest = [], dict(item.callspec.params) if hasattr(item, "callspec") else {}
     for mark in item.iter_markers("parametrize"):
         names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
-        axes.append(tuple(id(item.callspec.params[name.strip()]) for name in names))
-    return axes
+        axes.append(tuple(id(rest.pop(name.strip())) for name in names))
+    return axes + [(id(value),) for value in rest.values()]
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as wide what asks a peer or a browser, and all of a spanning test but what spans its axes."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as wide what asks a peer or a browser, and of a test's combinations those that its axes do not need.
+
+    In `make test` each value of each axis occurs; `make test-all` runs the other combinations too, or every so manieth
+    where the environment says so. A test that is marked ``whole`` has all of them in `make test`.
+    """
     families: dict[str, list[pytest.Function]] = {}
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
         if WIDE_FIXTURES.intersection(item.fixturenames):
             item.add_marker("wide")
-        elif item.get_closest_marker("spanning") and not item.get_closest_marker("wide"):
+        if not item.get_closest_marker("whole"):
             families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    wide: list[list[pytest.Function]] = []
     for family in families.values():
-        kept = spanning([axes_of(item) for item in family])
-        for place, item in enumerate(family):
-            if place not in kept:
-                item.add_marker("wide")
+        usual = [item for item in family if not item.get_closest_marker("wide")]
+        axes = [axes_of(item) for item in usual]
+        kept = {usual[place] for place in spanning(axes)} if axes and axes[0] else set(usual)
+        for item in set(usual) - kept:
+            item.add_marker("wide")
+        wide.append([item for item in family if item not in kept])
+    left_out = set(itertools.chain(*wide)) - set(in_turn(wide))
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,6 @@ FORMULAS: dict[Any, Callable[[float], float]] = {
 VALUES = (-700.0, -90.0, -6.5, -3.0, -2.75, -1.0, -0.0, 0.0, 0.5, 2.75, 3.0, 5.75, 6.0, 6.25, 90.0, 700.0)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("activation", FORMULAS, ids=str)
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble", BFLOAT16], ids=str)
@@ -48,7 +47,6 @@ def test_activations_follow_their_formulas(activation: Any, dtype: Any, algorith
         np.testing.assert_allclose(result[bias].astype(float), expected, rtol=tolerance, atol=smallest)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(("activation", "top"), [("relu", None), ("relu6", 6)])
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint16"])

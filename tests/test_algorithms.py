@@ -54,7 +54,6 @@ def extremes(shape: tuple[int, ...], dtype: np.dtype[Any], seed: int) -> Array:
     return np.where(rng.random(shape) < 0.3, anything, ends)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("x_dtype", INTEGERS, ids=str)
 def test_integers_are_exact_and_wrap(x_dtype: np.dtype[Any], algorithm: str) -> None:
@@ -115,7 +114,6 @@ def real_products(x: Array, w: Array) -> list[tuple[NDArray[np.object_], NDArray
     return [(np.append(a, -b), np.append(c, d)), (np.append(a, b), np.append(d, c))]
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("x_dtype", FLOATS, ids=str)
 def test_floats_stay_within_the_bound(x_dtype: np.dtype[Any], algorithm: str) -> None:
@@ -154,7 +152,6 @@ def test_overflow_is_infinite_and_silent(dtype: np.dtype[Any], algorithm: str) -
     assert np.isposinf(conv_by(algorithm, x, w)[0].real)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -102,7 +102,6 @@ def test_the_way_back(name: str, dtype: str, mode: str, orientation: str, tap_or
     assert_within_budget(lambda: col2im(columns, shape, kernel, **options, out=out))
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("mode", PADDING_MODES)
 def test_the_counts(name: str, mode: Any) -> None:
@@ -112,7 +111,6 @@ def test_the_counts(name: str, mode: Any) -> None:
     assert found.kept < 2 * 8 * math.prod(shape[-len(kernel) :]) + (1 << 16)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("tap_order", TAP_ORDERS)
 @pytest.mark.parametrize("order", ["C", "F"])

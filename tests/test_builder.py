@@ -288,7 +288,6 @@ def test_accumulate() -> None:
         assert out.tolist() == [7 + sum(j for i in turns for j in range(i)), 2 ** len(turns)]
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize(("name", "lanes"), [("f4", 8), ("f8", 4), ("i1", 16), ("i2", 8), ("f4", 16)])
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 16, 17])
 def test_lanes_are_stored_apart(name: str, lanes: int, step: int) -> None:

@@ -164,7 +164,6 @@ def test_scipy_signal(shape: tuple[int, ...], kernel: tuple[int, ...], padding: 
 NDIMAGE = {"constant": "constant", "edge": "nearest", "reflect": "mirror", "symmetric": "reflect", "wrap": "grid-wrap"}
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize(
@@ -214,7 +213,6 @@ def test_torch_tensors_are_taken(torch: Any) -> None:
 # Arguments, one at a time.
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", OF_ANY_WINDOW)
 @pytest.mark.parametrize(
     "layout", ["NHWC", "HWC", "NWHC", "CHWN", "HNCW", "NCW", "NWC", "WC", "NCDHW", "NDHWC", "CNDWH"]
@@ -243,7 +241,6 @@ def test_layouts_without_channels(layout: str) -> None:
     np.testing.assert_array_equal(conv(x, w, layout=layout), expected)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHWN"])
 @pytest.mark.parametrize("order", OUTPUTS)
@@ -261,7 +258,6 @@ def test_out_takes_the_result(order: str, layout: str, algorithm: str) -> None:
         assert np.count_nonzero(out.base == 0.5) == out.base.size - out.size
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("x_dtype", "w_dtype", "dtype"),
@@ -340,7 +336,6 @@ def test_no_channels_give_the_bias(algorithm: str) -> None:
     np.testing.assert_array_equal(conv_by(algorithm, x, w), np.zeros((2, 3, 2, 2)))
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("kernel", [(1, 1), (7, 5), (1, 5), (7, 1), (5, 3)])
 @pytest.mark.parametrize("stride", [1, 2, 5])

@@ -23,6 +23,7 @@ from im2col.engine import compiler, gather, gather_kernels, gather_plan
 from .kit.copies import DTYPES, FAMILIES, MATRIX, NESTS, PATTERN, SIDES, THRESHOLDS, Copy, assert_copies, kernel_makers
 from .kit.outcomes import require
 from .kit.processes import REPOSITORY, run_alone
+from .kit.selection import one_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def test_the_matrix_names_every_kernel() -> None:
 
 
 @pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize("name", MATRIX)
+@pytest.mark.parametrize("name", one_in(2, MATRIX))
 def test_every_kernel(name: str) -> None:
     """Every case of the matrix is made by the kernel that it is listed under, as a loop makes it."""
     for case in MATRIX[name]:
@@ -174,7 +175,6 @@ def test_the_column_matrix(used: list[str], line: str) -> None:
 # Nests: remainders, more loops than a kernel has, threads
 
 
-@pytest.mark.spanning
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("name", NESTS)
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -292,10 +292,11 @@ def test_offsets() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")
-def test_no_page_beside_an_array_is_touched() -> None:
+@pytest.mark.parametrize("first", one_in(3, range(3)))
+def test_no_page_beside_an_array_is_touched(first: int) -> None:
     """No kernel reads or writes a byte beside its arrays, not even one that it then ignores."""
     require("llvmlite")
-    run_alone("kit.copies", "copy_against_forbidden_pages()")
+    run_alone("kit.copies", f"copy_against_forbidden_pages(first={first}, step=3)")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX")

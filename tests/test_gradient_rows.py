@@ -125,17 +125,17 @@ def _engine() -> None:
     require("llvmlite")
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["first", "last"])
 @pytest.mark.parametrize("older", [False, True])
 @pytest.mark.parametrize("name", CASES)
-def test_every_tile(name: str, older: bool, layout: str) -> None:
+@pytest.mark.parametrize("first", [0, 1])
+def test_every_tile(first: int, name: str, older: bool, layout: str) -> None:
     """Whichever tile is taken, of those that fit the registers: each weight is its sum, exactly."""
     case = CASES[name]
     problem = asked(case if layout == "first" else last(case))
     x, grad = operands(problem)
     expected = right(problem, x, grad)
-    for decision in some(decided(problem, targets()[-1 if older else 0]), 2):
+    for decision in itertools.islice(some(decided(problem, targets()[-1 if older else 0]), 2), first, None, 2):
         np.testing.assert_array_equal(run(decision, x, grad), expected, err_msg=str(decision.shape))
 
 

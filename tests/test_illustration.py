@@ -95,7 +95,6 @@ def texts(root: ET.Element) -> Iterator[tuple[str, Box]]:
             yield text, Box(x - start, y - 0.74 * size, x - start + width, y + 0.05 * size)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("lang", languages())
 @pytest.mark.parametrize("chapter", CHAPTERS)
 @pytest.mark.parametrize("name", SHAPES)
@@ -146,7 +145,6 @@ def test_nothing_overlaps_in_a_browser(browser: Any, chapter: str, lang: str) ->
     page.close()
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("chapter", CHAPTERS)
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_document(name: str, chapter: str) -> None:

@@ -82,7 +82,6 @@ def test_out_is_filled_and_the_operands_are_not_changed(case: Convolution, memor
         np.testing.assert_array_equal(array, copy)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHWN"])
 @pytest.mark.parametrize("mode", ["constant", "reflect"])
@@ -104,7 +103,6 @@ def test_nothing_beside_out_is_written(order: str, mode: Any, layout: str, algor
         assert np.count_nonzero(out.base == 0.5) == out.base.size - out.size
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("name", PADDING_NAMES)
@@ -122,7 +120,6 @@ def test_named_padding_is_conv_s(name: Any, mode: Any, algorithm: str) -> None:
     np.testing.assert_array_equal(result, sums.astype(int))
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("grad_dtype", "w_dtype", "dtype"),
@@ -150,7 +147,6 @@ def test_dtype_overrides(mode: Any, grad_dtype: Any, w_dtype: Any, dtype: Any, a
     np.testing.assert_array_equal(result, stored(sums, np.dtype(dtype)), strict=True)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("mode", ["constant", "symmetric"])
 @pytest.mark.parametrize("code", "bhilqBHILQ")
@@ -165,7 +161,6 @@ def test_integers_wrap(code: str, mode: Any, algorithm: str) -> None:
     np.testing.assert_array_equal(result, stored(sums, result_dtype(dtype, dtype)), strict=True)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize(
     ("dtype", "mode"),
@@ -220,7 +215,6 @@ def test_it_is_the_adjoint_of_conv(case: Convolution, algorithm: str) -> None:
 # Bits.
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "float16", "longdouble"])
 @pytest.mark.parametrize(("stride", "groups", "mode"), [(1, 1, "constant"), (2, 2, "constant"), (2, 1, "reflect")])
@@ -238,7 +232,6 @@ def test_threads_do_not_change_a_bit(stride: int, groups: int, mode: str, dtype:
         assert len(set(results)) == 1
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ["auto", "implicit", "reference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mode", ["constant", "wrap"])
@@ -258,7 +251,6 @@ def test_the_batch_does_not_change_a_bit(stride: int, groups: int, mode: Any, dt
     np.testing.assert_array_equal(together, np.stack(alone), strict=True)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -315,7 +307,6 @@ def test_torch_complex(torch: Any) -> None:
     np.testing.assert_array_equal(result, theirs.numpy())
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("padding", [((1, 2), (0, 4)), "same", "causal"])
 def test_central_differences(padding: Any, mode: Any) -> None:
@@ -338,7 +329,6 @@ def test_central_differences(padding: Any, mode: Any) -> None:
 # Edges.
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("mode", ["constant", "edge"])
 def test_empty(mode: Any, algorithm: str) -> None:
@@ -365,7 +355,6 @@ def test_pixels_that_no_window_reads_are_zero(algorithm: str) -> None:
     np.testing.assert_array_equal(by(algorithm, conv_input_gradient, grad, w, (1, 6, 7), stride=3, out=out), expected)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("kernel", [(1, 1), (7, 5), (1, 5), (7, 1)])
 @pytest.mark.parametrize("stride", [1, 2, 5])

@@ -16,7 +16,7 @@ from im2col.engine import cache
 
 from .kit import kept
 from .kit.processes import HANG_SECONDS, REPOSITORY
-from .kit.selection import one_in, spanning
+from .kit.selection import in_turn, one_in, spanning, wide_but
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,11 +34,72 @@ def test_few_combinations_span_all_axes(lengths: list[int]) -> None:
     assert max(lengths) <= len(found) <= sum(sorted(lengths)[-2:])
 
 
+def test_what_is_wide_may_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of all tests' has its turn; what is alone is always there."""
+    families = ["abc", "d", "", "ef"]
+    assert "".join(in_turn(families)) == "abcdef"
+    monkeypatch.setenv("IM2COL_WIDE_EVERY", "3")
+    turns = []
+    for seed in range(9, 12):
+        monkeypatch.setenv("IM2COL_WIDE_SEED", str(seed))
+        turns.append("".join(in_turn(families)))
+    assert turns == ["ade", "bdf", "cd"]
+
+
 def test_one_in_some_is_not_wide() -> None:
     """The first of each so many stands as it is; rows of several values stay rows."""
     first, second, third = one_in(2, ["a", ("b", 1), "c"])
     assert (first, third) == ("a", "c")
     assert (second.values, [mark.name for mark in second.marks]) == (("b", 1), ["wide"])
+    usual, other = wide_but({"a"}, "ab")
+    assert (usual, other.values, [mark.name for mark in other.marks]) == ("a", ("b",), ["wide"])
+
+
+FAMILY = """
+import pytest
+pytest_plugins = ["tests.conftest"]
+
+@pytest.fixture(params="pq")
+def both(request): ...
+
+@pytest.mark.parametrize("a", range(3))
+@pytest.mark.parametrize("b", range(2))
+def test_three(a, b, both): ...
+
+@pytest.mark.whole
+@pytest.mark.parametrize("a", range(3))
+@pytest.mark.parametrize("b", range(2))
+def test_all(a, b): ...
+
+@pytest.mark.parametrize("a", [0, pytest.param(1, marks=pytest.mark.wide), 2])
+@pytest.mark.parametrize("b", range(2))
+def test_marked(a, b): ...
+"""
+
+
+def test_which_combinations_run(tmp_path: Path) -> None:
+    """Each value of an axis, fixtures included, in `make test`; all combinations in both together."""
+    (tmp_path / "test_family.py").write_text(FAMILY)
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["wide", "whole"]\n')
+    found, paths = {}, (REPOSITORY, REPOSITORY / "src")
+    for which in ("not wide", "wide"):
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only", "-m", which],
+            cwd=tmp_path,
+            env=os.environ | {"IM2COL_WIDE_EVERY": "1", "PYTHONPATH": os.pathsep.join(map(str, paths))},
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            check=False,
+        )
+        lines = [line.partition("::")[2].partition("[") for line in done.stdout.splitlines() if "::" in line]
+        found[which] = {name: [row for each, _, row in lines if each == name] for name, *_ in lines}
+    usual, wide = found["not wide"], found["wide"]
+    three = [tuple(row.rstrip("]").split("-")) for row in usual["test_three"]]
+    assert [len(set(axis)) for axis in zip(*three, strict=True)] == [2, 2, 3]
+    assert (len(three), len(usual["test_all"]), "test_all" in wide) == (3, 6, False)
+    assert len(usual["test_three"]) + len(wide["test_three"]) == 12
+    assert (usual["test_marked"], len(wide["test_marked"])) == (["0-0]", "1-2]"], 4)
 
 
 def test_kernels_are_kept_in_the_checkout() -> None:

@@ -15,6 +15,7 @@ from im2col.errors import ArgumentError, DTypeError, Im2colError, MemoryBudgetEr
 from im2col.layers.operation import Work
 
 from .kit.outcomes import raises_exactly, require
+from .kit.selection import wide_but
 from .kit.strategies import integers
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def call_of(function: str, name: str) -> Callable[..., Array]:
 
 @pytest.mark.parametrize(
     ("function", "name"),
-    [pair if pair == FIRST[pair[1]] else pytest.param(*pair, marks=pytest.mark.wide) for pair in EVERY],
+    wide_but(set(list(FIRST.values())[::2]), EVERY),
 )
 def test_the_third_call_is_the_first(function: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With other numbers, of arrays that lie elsewhere, into new results and old ones, some in other orders."""

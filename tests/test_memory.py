@@ -148,12 +148,12 @@ def test_nbytes_of_reaches_everything_once() -> None:
 def layers(turn: int) -> None:
     """Ask for a variety of pads, kernels and layers that no other turn asks for."""
     for i in range(2):
-        image = np.ones((2, 20 + i, 24 + turn), np.float32)
+        image = np.ones((2, 20 + 2 * turn + i, 24), np.float32)  # rows as long as before share kernels
         im2col.im2col(image, 3, padding=100 * i + turn, padding_mode="reflect", threads=1)
         im2col.overlap_count(image.shape, 3, padding=50 * i + turn, padding_mode="wrap")
         im2col.conv2d(image, np.ones((4, 2, 3, 3), np.float32), padding=1, padding_mode="edge", threads=1)
-    volume, w = np.ones((1, 2, 48, 48, 16 + turn), np.float32), np.ones((4, 2, 3, 3, 3), np.float32)
-    grad = np.ones((1, 4, 46, 46, 14 + turn), np.float32)
+    volume, w = np.ones((1, 2, 48, 48 + turn, 16), np.float32), np.ones((4, 2, 3, 3, 3), np.float32)
+    grad = np.ones((1, 4, 46, 46 + turn, 14), np.float32)
     im2col.conv3d(volume, w, padding=1, threads=1)
     im2col.conv_weight_gradient(volume, grad, (3, 3, 3), threads=1)
     im2col.conv_input_gradient(grad, w, volume.shape, threads=1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,8 @@ from .mutate import MUTATIONS, Mutation, planted, together
 from .planting import PACKAGE
 
 TESTS = Path(__file__).parent
+mutants_of = cache(mutants)
+"""What is no program is refused there."""
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.why)
@@ -29,10 +31,9 @@ def test_mutations_still_apply(mutation: Mutation) -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_mutants_are_programs_with_one_change(file: str) -> None:
     """Each differs from its file in one line, has a name of its own, and is told from the others by it."""
-    lines, found = (PACKAGE / file).read_text().splitlines(), mutants(file)
+    lines, found = (PACKAGE / file).read_text().splitlines(), mutants_of(file)
     assert len({mutant.text for mutant in found}) == len({mutant.name for mutant in found}) == len(found) > 0
     for mutant in found:
-        ast.parse(mutant.text)
         assert sum(a != b for a, b in zip(lines, mutant.text.splitlines(), strict=True)) == 1
     assert all((TESTS / name.partition("::")[0]).is_file() for name in FILES[file])
 
@@ -68,7 +69,7 @@ def test_what_is_turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_mutants_that_change_nothing_still_exist() -> None:
     """The table names mutants as they are generated today."""
-    assert EQUIVALENT.keys() <= {mutant.name for file in FILES for mutant in mutants(file)}
+    assert EQUIVALENT.keys() <= {mutant.name for file in FILES for mutant in mutants_of(file)}
 
 
 def test_tests_that_are_asked_for_together_run_once() -> None:
@@ -96,6 +97,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.wide
 def test_bugs_are_noticed_and_the_users_cache_is_left_alone(tmp_path: Path) -> None:
     """A wrong formula, a wrong kernel and one that never ends are caught, the library as it is passes."""
     home = tmp_path / "home"

@@ -524,7 +524,6 @@ def resize_inputs(x: Array, kind: str, factors: Sequence[float], roi: Array | No
     return [x, roi, scales, None] if kind == "scales" else [x, roi, None, sizes]
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
 @pytest.mark.parametrize("coordinates", [*COORDINATES, "tf_crop_and_resize"])
 @pytest.mark.parametrize(("kind", "factors"), FACTORS)

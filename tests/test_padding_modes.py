@@ -79,7 +79,6 @@ def test_transforms(modes: tuple[str, ...]) -> None:
         np.testing.assert_allclose(means, x, rtol=1e-6)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ["auto", "explicit", "reference"])
 @pytest.mark.parametrize("modes", FEW, ids=repr)
 def test_convolutions(modes: tuple[str, ...], algorithm: str) -> None:
@@ -95,7 +94,6 @@ def test_convolutions(modes: tuple[str, ...], algorithm: str) -> None:
         assert str(dict(zip("DHW"[-k:], modes, strict=True))) in str(plan)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ["auto", "explicit", "reference"])
 @pytest.mark.parametrize("modes", FEW, ids=repr)
 def test_gradients(modes: tuple[str, ...], algorithm: str) -> None:
@@ -240,7 +238,6 @@ def test_a_value_for_each_channel_in_the_transforms(k: int) -> None:
         np.testing.assert_array_equal(result, im2col.im2col(padded_last, kernel, tap_order=tap_order, **layout))
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ["auto", "explicit", "reference"])
 @pytest.mark.parametrize("groups", [1, 3])
 def test_a_value_for_each_channel_in_convolutions(algorithm: str, groups: int) -> None:

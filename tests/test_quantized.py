@@ -211,7 +211,6 @@ WAYS = (("reference", 1), *itertools.product(("auto", "implicit", "explicit"), (
 """An algorithm with a number of threads."""
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize(("x_dtype", "w_dtype"), PAIRS, ids=NAMES)
 @pytest.mark.parametrize("name", LAYERS)
 def test_zero_points_are_subtracted(name: str, x_dtype: np.dtype[Any], w_dtype: np.dtype[Any]) -> None:
@@ -236,7 +235,6 @@ def test_zero_points_are_subtracted(name: str, x_dtype: np.dtype[Any], w_dtype: 
             np.testing.assert_array_equal(result, expected, strict=True, err_msg=algorithm)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(("x_dtype", "w_dtype"), PAIRS, ids=NAMES)
 def test_every_algorithm_takes_zero_points(x_dtype: np.dtype[Any], w_dtype: np.dtype[Any], algorithm: str) -> None:
@@ -254,7 +252,6 @@ def test_every_algorithm_takes_zero_points(x_dtype: np.dtype[Any], w_dtype: np.d
     np.testing.assert_array_equal(result, requantized(expected, [2.0**-7] * 4, 0, x_dtype, 1), strict=True)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(("x_dtype", "w_dtype"), PAIRS, ids=NAMES)
 def test_padding_is_the_zero_point(x_dtype: np.dtype[Any], w_dtype: np.dtype[Any], algorithm: str) -> None:
@@ -287,7 +284,6 @@ def test_images_of_nothing_but_the_zero_point_give_the_bias(algorithm: str) -> N
         np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("channels", [3, 2048])
 def test_sums_wrap(channels: int, algorithm: str) -> None:
@@ -299,7 +295,6 @@ def test_sums_wrap(channels: int, algorithm: str) -> None:
     np.testing.assert_array_equal(by(algorithm, conv, x, w, bias, w_zero_point=127), expected)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", ["int64", "int16", "uint8", "float32"])
 def test_dtype_overrides(dtype: str, algorithm: str) -> None:
@@ -400,7 +395,6 @@ def test_halves_go_to_the_even_integer(zero_point: int) -> None:
     assert result.tolist() == [max(v + zero_point, -128) for v in rounded]
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", [INT8, UINT8], ids=str)
 def test_results_saturate(dtype: np.dtype[Any], algorithm: str) -> None:
@@ -416,7 +410,6 @@ def test_results_saturate(dtype: np.dtype[Any], algorithm: str) -> None:
         assert result.dtype == dtype
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("zero_point", [-128, -3, 0, 5, 127])
 def test_relu_ends_at_the_zero_point(zero_point: int, algorithm: str) -> None:
@@ -984,7 +977,6 @@ def test_one_value_in_an_array_is_for_all_filters() -> None:
     np.testing.assert_array_equal(result, quantized_conv(x, w, **plain), strict=True)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "uint32", "uint64"])
 @pytest.mark.parametrize("groups", [1, 3])
 def test_zero_points_wrap_in_any_dtype(dtype: str, groups: int) -> None:

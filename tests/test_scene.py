@@ -668,7 +668,6 @@ def test_a_long_signal_shows_its_window() -> None:
 # --- plain data
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("chapter", CHAPTERS)
 @pytest.mark.parametrize(
     "selection",

@@ -72,7 +72,6 @@ def weights(rng: np.random.Generator, shape: tuple[int, ...], most: int) -> Arra
     return rng.choice(np.array([most, most, most, -most, 1, 0], np.int8), shape)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["channels first", "channels last"])
 @pytest.mark.parametrize("most", [63, 64, 65, 127])
 @pytest.mark.parametrize("name", CASES)

@@ -99,6 +99,7 @@ def test_the_first_lanes_are_stored(kind: str, lanes: int, cpu: str) -> None:
         check(x, out, min(max(stop, 0), lanes))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("cpu", ["avx512", "avx2", "zen3"])
 @pytest.mark.parametrize("step", [1, 2, 9])
 def test_lanes_are_stored_apart(step: int, cpu: str) -> None:

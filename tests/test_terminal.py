@@ -392,7 +392,6 @@ LAYERS: tuple[tuple[Any, Any, dict[str, Any]], ...] = (
 )
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("chapter", list(chapters()))
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -108,7 +108,6 @@ def test_patches_match_numpy() -> None:
     np.testing.assert_array_equal(whole, np.lib.stride_tricks.sliding_window_view(x, (2, 2, 3)))
 
 
-@pytest.mark.spanning
 @pytest.mark.usefixtures("every_path")
 @pytest.mark.parametrize("layout", EVERY_2D_LAYOUT)
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -135,7 +134,6 @@ def test_every_layout(layout: str, orientation: Any, tap_order: Any) -> None:
     np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.spanning
 @pytest.mark.usefixtures("every_path")
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

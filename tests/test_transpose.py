@@ -184,7 +184,6 @@ def test_out_is_filled_and_the_operands_are_not_changed(case: Transpose, memory:
     np.testing.assert_array_equal(case.w, before[1])
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHWN"])
 @pytest.mark.parametrize("order", OUTPUTS)
@@ -203,7 +202,6 @@ def test_nothing_beside_out_is_written(order: str, layout: str, algorithm: str) 
         assert np.count_nonzero(out.base == 0.5) == out.base.size - out.size
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("x_dtype", "w_dtype", "dtype"),
@@ -228,7 +226,6 @@ def test_dtype_overrides(x_dtype: Any, w_dtype: Any, dtype: Any, algorithm: str)
     np.testing.assert_array_equal(result, stored(sums, np.dtype(dtype)), strict=True)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("code", "bhilqBHILQ")
 def test_integers_wrap(code: str, algorithm: str) -> None:
@@ -249,7 +246,6 @@ def test_short_floats_accumulate_in_float32(dtype: np.dtype[Any], algorithm: str
     np.testing.assert_array_equal(result, [[1024, 2048, 3072, 4096, 3072, 2048, 1024]])
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("dtype", LAYER_DTYPES, ids=str)
 def test_layers_of_many_channels(dtype: np.dtype[Any], name: str) -> None:
@@ -294,7 +290,6 @@ def test_it_is_the_transpose_exactly(dtype: str, algorithm: str) -> None:
 # Bits.
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "float16", "longdouble"])
 @pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (2, 2), (3, 4)])
@@ -319,7 +314,6 @@ def test_rows_of_whole_tiles(stride: int) -> None:
     np.testing.assert_array_equal(conv_transpose(x, w, stride=(1, stride), algorithm="implicit"), expected)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ["auto", "implicit", "reference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("stride", "groups", "channels"), [(1, 1, 5), (2, 1, 4), (2, 2, 8), (3, 4, 4)])
@@ -335,7 +329,6 @@ def test_the_batch_does_not_change_a_bit(stride: int, groups: int, channels: int
     np.testing.assert_array_equal(by(algorithm, conv_transpose, x, w, **options), np.stack(alone), strict=True)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (3, 2), (1, 3)])
@@ -358,7 +351,6 @@ def test_pixels_do_not_leak(stride: int, dilation: int, bad: float, algorithm: s
 # Edges.
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ["implicit", "explicit", "reference"])
 @pytest.mark.parametrize("activation", [None, "relu", "relu6", ("leaky_relu", 0.1), "sigmoid", "silu", "hardswish"])
 @pytest.mark.parametrize(("stride", "dilation", "output_padding"), [(4, 1, 3), (1, 3, 2)], ids=str)
@@ -405,7 +397,6 @@ def test_padding_crops(algorithm: str) -> None:
         np.testing.assert_array_equal(result, all_of_it[:, top : 13 - bottom, left : 14 - right])
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("stride", [1, 2, 5])
 def test_a_kernel_of_one_tap(stride: int, algorithm: str) -> None:
@@ -697,7 +688,6 @@ def test_large_strides_cost_no_more_than_their_result() -> None:
         conv_transpose(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)), stride=10**5)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHW", "NCW"])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (4, 2, 1), (3, 3, 0), (5, 2, 4)])
 @pytest.mark.parametrize("threads", [1, 2])

@@ -109,7 +109,6 @@ def test_out_is_filled_and_the_operands_are_not_changed(case: Convolution, data:
         np.testing.assert_array_equal(array, copy)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "CHWN"])
 @pytest.mark.parametrize("order", OUTPUTS)
@@ -129,7 +128,6 @@ def test_nothing_beside_out_is_written(order: str, layout: str, algorithm: str) 
         assert np.count_nonzero(out.base == 0.5) == out.base.size - out.size
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("name", PADDING_NAMES)
@@ -147,7 +145,6 @@ def test_named_padding_is_conv_s(name: Any, mode: Any, algorithm: str) -> None:
     np.testing.assert_array_equal(result, sums.astype(int))
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("x_dtype", "grad_dtype", "dtype"),
@@ -173,7 +170,6 @@ def test_dtype_overrides(x_dtype: Any, grad_dtype: Any, dtype: Any, algorithm: s
     np.testing.assert_array_equal(result, stored(sums, np.dtype(dtype)), strict=True)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("code", "bhilqBHILQ")
 def test_integers_wrap(code: str, algorithm: str) -> None:
@@ -187,7 +183,6 @@ def test_integers_wrap(code: str, algorithm: str) -> None:
     np.testing.assert_array_equal(result, stored(sums, result_dtype(dtype, dtype)), strict=True)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("dtype", LAYER_DTYPES, ids=str)
 def test_layers_of_many_channels(dtype: np.dtype[Any], name: str) -> None:
@@ -241,7 +236,6 @@ def test_it_is_the_adjoint_of_conv(case: Convolution, algorithm: str) -> None:
 # Bits.
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "float16", "longdouble"])
 @pytest.mark.parametrize(("stride", "groups", "mode"), [(1, 1, "constant"), (2, 2, "constant"), (2, 1, "reflect")])
@@ -258,7 +252,6 @@ def test_threads_do_not_change_a_bit(stride: int, groups: int, mode: str, dtype:
         assert len(set(results)) == 1
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize(("stride", "dilation", "groups"), [(1, 1, 1), (2, 1, 2), (1, 2, 1)])
@@ -327,7 +320,6 @@ def test_torch_complex(torch: Any) -> None:
     np.testing.assert_array_equal(conv_weight_gradient(x.numpy(), grad.numpy(), 3, stride=2), theirs.numpy())
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("padding", [((1, 2), (0, 4)), "same", "causal"])
 def test_central_differences(padding: Any, mode: Any) -> None:
@@ -380,7 +372,6 @@ def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     forget_choices()
 
 
-@pytest.mark.spanning
 @pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("tiles", ["any tiles", "tiles of filters"], indirect=True)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -556,7 +547,6 @@ def test_unknown_keywords(keyword: str) -> None:
         conv_weight_gradient(X, GRAD, 3, **arguments)
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["CNHW", "CHWN", "HWCN", "HWNC", "NHWC", "NCHW"])
 @pytest.mark.parametrize("filters", [32, 5])
 @pytest.mark.parametrize("memory", ["C", "backwards", "swapped", "rotated"])
@@ -580,7 +570,6 @@ def test_groups_may_be_numpys_integers() -> None:
     )
 
 
-@pytest.mark.spanning
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW", "CHWN"])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_long_sums_of_a_bias_keep_their_digits(layout: str, dtype: str) -> None:
@@ -590,7 +579,6 @@ def test_long_sums_of_a_bias_keep_their_digits(layout: str, dtype: str) -> None:
     np.testing.assert_array_equal(result, np.full(2, 2.0**25, np.float32), strict=True)
 
 
-@pytest.mark.spanning
 @pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("tiles", ["any tiles", "tiles of filters"], indirect=True)
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])

@@ -183,12 +183,11 @@ def draw_case(rng: np.random.Generator) -> Case:
     return Case(name, tuple((parameters[int(i)], int(rng.integers(len(POOL)))) for i in chosen))
 
 
-def every_case() -> Iterator[Case]:
-    """Yield every call with every argument replaced by everything, one at a time."""
-    for name, call in calls().items():
-        for parameter in call.parameters:
-            for number in range(len(POOL)):
-                yield Case(name, ((parameter, number),))
+def every_case(name: str) -> Iterator[Case]:
+    """Yield a call with every argument replaced by everything, one at a time."""
+    for parameter in calls()[name].parameters:
+        for number in range(len(POOL)):
+            yield Case(name, ((parameter, number),))
 
 
 def judge_case(case: Case) -> None:

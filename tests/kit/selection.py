@@ -1,20 +1,46 @@
-"""Which of a test's many combinations `make test` runs; the others are for `make test-all`."""
+"""Which of a test's many combinations `make test` runs, and which CI; `make test-all` runs all."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+import math
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from _pytest.mark import ParameterSet
+
+T = TypeVar("T")
+_GOLDEN = (1 + math.sqrt(5)) / 2
 
 
 def one_in(number: int, values: Iterable[Any]) -> list[Any]:
     """Return the values of a long axis for `parametrize`: all but the first of each `number` are wide."""
     return [_wide(value) if i % number else value for i, value in enumerate(values)]
+
+
+def wide_but(usual: AbstractSet[Any], values: Iterable[Any]) -> list[Any]:
+    """Return the values of a long axis for `parametrize`: all but some are wide."""
+    return [value if value in usual else _wide(value) for value in values]
+
+
+def in_turn(families: Iterable[Sequence[T]]) -> Iterator[T]:
+    """Yield what is wide of each test, or every so manieth of all if the environment says so.
+
+    ``IM2COL_WIDE_EVERY=3 IM2COL_WIDE_SEED=7`` takes the numbers 1, 4, 7 and so on. What is the only one of its test is
+    always there.
+    """
+    step, seed = (int(os.environ.get(f"IM2COL_WIDE_{name}", usual)) for name, usual in (("EVERY", "1"), ("SEED", "0")))
+    number = itertools.count(step - seed % step)
+    for family in families:
+        for each in family:
+            if len(family) == 1 or next(number) % step == 0:
+                yield each
 
 
 def _wide(value: Any) -> ParameterSet:
@@ -28,11 +54,20 @@ def spanning(combinations: Sequence[Sequence[Hashable]]) -> set[int]:
     ----------
     combinations : sequence of sequence
         For each, its value of each axis.
+
+    Notes
+    -----
+    Greedy: those that bring most that is new are taken first. What one brings only becomes less, so a pass for each
+    number of new things finds what looking through all combinations each time would. Of equals, none is always that
+    with the first value of the other axes: they are passed in the order of multiples of the golden ratio, modulo 1.
     """
-    missing = {pair for each in combinations for pair in enumerate(each)}
-    kept = set()
-    while missing:
-        most = max(range(len(combinations)), key=lambda i: len(missing.intersection(enumerate(combinations[i]))))
-        kept.add(most)
-        missing -= set(enumerate(combinations[most]))
-    return kept
+    brought = [set(enumerate(each)) for each in combinations]
+    order = sorted(range(len(brought)), key=lambda place: place * _GOLDEN % 1)
+    found: set[int] = set()
+    seen: set[tuple[int, Hashable]] = set()
+    for least in range(max(map(len, brought), default=0), 0, -1):
+        for place in order:
+            if len(brought[place] - seen) >= least:
+                found.add(place)
+                seen |= brought[place]
+    return found

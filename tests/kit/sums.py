@@ -245,13 +245,13 @@ def engine_fold(columns: Array, shape: Window, dtype: np.dtype[Any], threads: in
     return out
 
 
-def sum_against_forbidden_pages(pairs: Iterable[Element] = PAIRS) -> None:
+def sum_against_forbidden_pages(pairs: Iterable[Element], windows: Iterable[Window]) -> None:
     """Make sums where a byte too much is the end of the process; what is being summed stands on stdout."""
     for threshold in THRESHOLDS:
         setattr(scatter, threshold, 1)
     flags = (True, False)
     every = [case for pair in pairs for case in cases_of(*PAIRS[pair], WIDTHS if pair.value == "f4" else WIDTHS[::5])]
-    every += [Sum(each, "f4", "f4", v, p, batch=2) for each, v, p in itertools.product(WINDOWS.values(), flags, flags)]
+    every += [Sum(each, "f4", "f4", v, p, batch=2) for each, v, p in itertools.product(windows, flags, flags)]
     both_ends = list(pairs_of_rooms(64 * PAGE))
     for case in every:
         sys.stdout.write(f"{case}\n")
