@@ -79,6 +79,7 @@ def equal(result: Array, expected: Array) -> None:
 # What pooling gives.
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.shape} by {case.kernel}")
