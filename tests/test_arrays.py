@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import array
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+from PIL import Image
 
-from im2col.errors import DTypeError, OutputError
+import im2col
+from im2col.errors import DTypeError, LayoutError, MemoryBudgetError, OutputError
 from im2col.spec import arrays
 
 from .kit.outcomes import raises_exactly, require
 from .kit.strategies import DTYPES, MEMORY_ORDERS, numbers
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Tensor:
@@ -92,6 +97,113 @@ def test_masked_arrays_are_refused() -> None:
     message = "x is a masked array, whose mask would be lost; fill it first, as in x.filled(0)"
     with raises_exactly(DTypeError, message):
         arrays.as_array("x", np.ma.masked_array([1, 2], [True, False]))
+
+
+def stored_by(package: str, folder: Path) -> tuple[Any, str]:
+    """Return an array of 2 × 3 that is not in memory, and what it is called."""
+    module, values = require(package), np.arange(6.0).reshape(2, 3)
+    if package == "dask.array":
+        return module.from_array(values, chunks=2), "dask Array"
+    if package == "h5py":
+        return module.File(folder / "x.h5", "w").create_dataset("x", data=values), "h5py Dataset"
+    if package == "zarr":
+        x = module.open(folder / "x.zarr", mode="w", shape=values.shape, dtype=values.dtype, chunks=(1, 3))
+        x[...] = values
+        return x, "zarr Array"
+    return module.DataArray(require("dask.array").from_array(values, chunks=2)), "xarray DataArray"
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("package", ["dask.array", "h5py", "zarr", "xarray"])
+def test_what_is_not_in_memory_is_not_read(package: str, tmp_path: Path) -> None:
+    """Whatever its size: the error says what it is, how large, and how to read it."""
+    x, name = stored_by(package, tmp_path)
+    message = (
+        f"x is the {name} (2, 3) of float64 (48 B), which is not in memory, and is not read or computed whole unasked; "
+        "pass a part of it, or np.asarray(x)"
+    )
+    with raises_exactly(MemoryBudgetError, message):
+        arrays.as_array("x", x)
+    assert arrays.as_array("x", np.asarray(x)).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.wide
+def test_what_is_larger_than_any_memory_is_not_asked_for(tmp_path: Path) -> None:
+    """An array of Zarr of which nothing has been written yet takes no place on the disk."""
+    x = require("zarr").open(tmp_path, mode="w", shape=(1 << 20, 1 << 20), dtype="f4", chunks=(1 << 10, 1 << 10))
+    with pytest.raises(
+        MemoryBudgetError, match=r"^conv2d: x is the zarr Array \(1048576, 1048576\) of float32 \(4.0 TiB\), "
+    ):
+        im2col.conv2d(x, np.ones((3, 3)))
+
+
+@pytest.mark.wide
+def test_labelled_arrays_in_memory_are_taken() -> None:
+    """Those of xarray, and the tables of pandas; no file is behind them."""
+    values = np.arange(6.0).reshape(2, 3)
+    for x in (require("xarray").DataArray(values, dims=("y", "x")), require("pandas").DataFrame(values)):
+        np.testing.assert_array_equal(arrays.as_array("x", x), values)
+    assert arrays.as_array("x", require("pandas").Series([1, 2, None])).shape == (3,)
+
+
+class Stored:
+    """An array that lies elsewhere, and counts how often it is read."""
+
+    dtype = np.dtype("f4")
+
+    def __init__(self, shape: tuple[int, ...], **more: Any) -> None:
+        self.shape, self.reads = shape, 0
+        self.__dict__.update(more)
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray[Any, Any]:
+        self.reads += 1
+        return np.ones(self.shape, self.dtype)
+
+
+@pytest.mark.parametrize("sign", ["chunks", "chunking", "chunk_layout"])
+def test_what_has_chunks_is_not_read(sign: str) -> None:
+    """By all packages that keep arrays in pieces; without them an object is converted, and once."""
+    stored, other = Stored((1 << 30, 1 << 30), **{sign: None}), Stored((3, 3))
+    with pytest.raises(MemoryBudgetError, match=r"^im2col: x is the .* Stored \(1073741824, 1073741824\) of float32 "):
+        im2col.im2col(stored, 2)
+    assert stored.reads == 0
+    assert im2col.conv2d(other, np.ones((2, 2))).shape == (2, 2)
+    assert other.reads == 1
+
+
+@pytest.mark.wide
+def test_units_are_not_lost() -> None:
+    """They would be, without a word."""
+    x = require("pint").UnitRegistry().Quantity(np.ones((3, 3)), "metre")
+    with raises_exactly(DTypeError, "x has the unit 'meter', which would be lost; pass its numbers, as in x.magnitude"):
+        arrays.as_array("x", x)
+    assert arrays.as_array("x", x.magnitude).shape == (3, 3)
+
+
+@pytest.mark.parametrize("mode", ["P", "PA"])
+def test_places_in_a_palette_are_no_colours(mode: str) -> None:
+    """Images of Pillow are arrays; those with a palette hold places in it."""
+    x = Image.new(mode, (4, 3))
+    message = "x is an image with a palette, whose pixels are places in it; pass its colours, as in x.convert('RGB')"
+    with raises_exactly(DTypeError, message):
+        arrays.as_array("x", x)
+    assert arrays.as_array("x", x.convert("RGB")).shape == (3, 4, 3)
+    assert arrays.as_array("x", Image.new("1", (4, 3))).dtype == bool
+
+
+def test_a_photograph_has_its_colours_last() -> None:
+    """Or first: without a name for its axes nothing is guessed. Maps of a few pixels are none."""
+    photo = np.ones((20, 30, 3))
+    message = (
+        "the image (20, 30, 3) may have its channels first, 20 of them, or last, 3 colours; pass layout='CHW' or "
+        "layout='HWC'"
+    )
+    for call in (im2col.im2col, im2col.patches):
+        with raises_exactly(LayoutError, f"{call.__name__}: {message}"):
+            call(photo, 2)
+        assert call(photo, 2, layout="HWC").size == 19 * 29 * 12
+        assert call(photo, 2, layout="CHW").size == 29 * 2 * 80
+        assert call(np.ones((20, 15, 3)), 2).size == 14 * 2 * 80
 
 
 NOT_A_NUMBER = "which is not a number; convert it first, as in"

@@ -25,7 +25,7 @@ from im2col import (
     plan,
     set_threads,
 )
-from im2col.engine.host import format_bytes
+from im2col.errors import format_bytes
 
 from .kit.oracles import Window, entries
 from .kit.outcomes import raises_exactly

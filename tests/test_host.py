@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from im2col.engine import host
-from im2col.errors import MemoryBudgetError
+from im2col.errors import MemoryBudgetError, format_bytes
 
 from .kit.outcomes import raises_exactly
 
@@ -226,4 +226,4 @@ def test_an_answer_that_is_none_holds_as_well(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_format_bytes(nbytes: int, text: str) -> None:
     """Binary units, one decimal."""
-    assert host.format_bytes(nbytes) == text
+    assert format_bytes(nbytes) == text

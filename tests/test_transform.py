@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2col import im2col, output_shape, patches, weight_matrix
+from im2col import col2im, conv2d, im2col, output_shape, patches, weight_matrix
 from im2col.engine import host
 from im2col.errors import (
     ArgumentError,
@@ -539,8 +540,8 @@ def test_output_shape_refuses_shapes(error: type[Exception], image_shape: Any, m
             "x is a masked array, whose mask would be lost; fill it first, as in x.filled(0)",
         ),
         (
-            np.zeros((5, 5), "O"),
-            "x has dtype object, which is not a number; convert it first, as in np.asarray(x, float)",
+            np.zeros((5, 5), "U1"),
+            "x has dtype <U1, which is not a number; convert it first, as in np.asarray(x, float)",
         ),
         (
             np.zeros((5, 5), "i1,i1"),
@@ -728,3 +729,36 @@ def test_a_padded_image_that_would_not_fit_is_refused() -> None:
     out = np.empty((9, 9), np.int8)
     with pytest.raises(MemoryBudgetError, match=r"\Aim2col: "):
         im2col(x, 3, stride=4000, padding=1, out=out)
+
+
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numbers_of_python_are_copied(order: Any, padding_mode: Any) -> None:
+    """Fractions, integers of any size: whatever an array of objects holds stands in the matrix itself."""
+    values = [[Fraction(i, j + 3) for j in range(5)] for i in range(4)]
+    x = np.array([values, [[2**80 + i - j for j in range(5)] for i in range(4)]], object, order=order)
+    constant = {"constant_values": Fraction(1, 2)} if padding_mode == "constant" else {}
+    whole = np.pad(x, ((0, 0), (1, 2), (3, 0)), padding_mode, **constant)
+    taps = [whole[:, i : i + 6, j : j + 7] for i in range(2) for j in range(2)]
+    expected = np.stack(taps, axis=1).reshape(8, 42).T
+    options: dict[str, Any] = {
+        "padding": ((1, 2), (3, 0)),
+        "padding_mode": padding_mode,
+        "padding_value": Fraction(1, 2),
+    }
+    for _ in range(3):  # a call that comes again is remembered
+        matrix = im2col(x, 2, **options)
+        assert matrix.dtype == object
+        assert (matrix == expected).all()
+        out = np.empty_like(matrix)
+        assert im2col(x, 2, **options, out=out) is out
+        assert (out == expected).all()
+    assert (patches(x, 2, **options).reshape(42, 8) == expected).all()
+    np.testing.assert_array_equal(im2col(x[0], 2).astype(float), im2col(x[0].astype(float), 2))
+    nothing: Any = object()
+    with pytest.raises(DTypeError):
+        conv2d(x, np.ones((1, 2, 2, 2)))
+    with pytest.raises(DTypeError):
+        col2im(matrix, x.shape, 2)
+    with pytest.raises(DTypeError):
+        im2col(nothing, 2)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import ml_dtypes
 import numpy as np
 import pytest
+from PIL import Image
 
 import im2col as I  # noqa: N812 (two calls a row stay on a line)
 from im2col import Im2colError
@@ -37,6 +38,27 @@ S: dict[str, Any] = {"x_scale": 1, "w_scale": 1, "y_scale": 1}
 PHOTO = ONES((32, 32, 3))
 HUGE = np.broadcast_to(1.0, (1 << 22, 1 << 22))
 MASKED: Any = np.ma.masked_array([[1.0, 2.0]], [[True, False]])
+
+
+class Metres:
+    """Numbers with a unit, as pint has them."""
+
+    units = "metre"
+    magnitude = ONES((2, 2))
+
+
+class Stored:
+    """An array that lies elsewhere."""
+
+    shape, dtype, chunks = (2, 2), np.dtype(float), (1, 2)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return ONES(self.shape)
+
+
+METRES: Any = Metres()
+STORED: Any = Stored()
+PALETTE: Any = Image.new("P", (2, 2))
 
 
 def any_(value: Any) -> Any:
@@ -82,6 +104,10 @@ ROWS: list[tuple[Call, str, Call]] = [
     # Arrays and dtypes
     (lambda: I.im2col(any_(None), 2), "pass an array", lambda: I.im2col(X, 2)),
     (lambda: I.im2col(MASKED, 1), "as in x.filled(0)", lambda: I.im2col(MASKED.filled(0), 1)),
+    (lambda: I.im2col(METRES, 1), "as in x.magnitude", lambda: I.im2col(METRES.magnitude, 1)),
+    (lambda: I.im2col(PALETTE, 1), "as in x.convert('RGB')", lambda: I.im2col(PALETTE.convert("RGB"), 1)),
+    (lambda: I.im2col(STORED, 1), "or np.asarray(x)", lambda: I.im2col(np.asarray(STORED), 1)),
+    (lambda: I.im2col(PHOTO, 2), "or layout='HWC'", lambda: I.im2col(PHOTO, 2, layout="HWC")),
     (
         lambda: I.im2col([["1", "2"]], 1),
         "as in np.asarray(x, float)",

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .engine.host import format_bytes
-from .errors import FileError, named
+from .errors import FileError, format_bytes, named
 from .files import check_target
 from .layers.costs import cost
 from .layers.plan import plan

@@ -165,6 +165,23 @@ def class_of(value: object) -> str:
     return shortened(_name_of(type(value)))
 
 
+def format_bytes(nbytes: float) -> str:
+    """Return a byte count for people, in binary units.
+
+    Examples
+    --------
+    >>> format_bytes(512), format_bytes(1536), format_bytes(3 << 30), format_bytes(1 << 2000)
+    ('512 B', '1.5 KiB', '3.0 GiB', '2**2000 B')
+    """
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    if nbytes >= 1 << 80:  # there are no units for it, nor does every float hold it
+        return f"2**{int(nbytes).bit_length() - 1} B"
+    size, unit = float(nbytes), 0
+    while size >= 1024 and unit < len(units) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.0f} B" if unit == 0 else f"{size:.1f} {units[unit]}"
+
+
 class naming:  # noqa: N801 (it is read as a statement, and as a decorator)
     """Let errors that leave a block, or a function, name the operation, unless they name one already.
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from .engine import gather
 from .engine.boxes import box_steps
-from .engine.host import format_bytes, require_memory
+from .engine.host import require_memory
 from .engine.threads import resolve_threads
-from .errors import ArgumentError, FileError, named
+from .errors import ArgumentError, FileError, format_bytes, named
 from .files import STANDARD, check_writable, open_npy, permissions, writing
 from .matrix.frame import resolve_frame
 from .photo.image_files import read_photo

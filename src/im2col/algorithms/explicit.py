@@ -12,8 +12,8 @@ import numpy as np
 from ..engine import gather
 from ..engine.blas import single_threaded_blas
 from ..engine.boxes import box_steps, boxes
-from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
+from ..errors import format_bytes
 from ..matrix.frame import patch_view
 from ..spec.padded import pad_image
 from .contract import Offer, at_most, never

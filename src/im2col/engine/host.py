@@ -9,7 +9,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ..errors import MemoryBudgetError
+from ..errors import MemoryBudgetError, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,23 +112,6 @@ def array_bytes(shape: Sequence[int], itemsize: int) -> int:
         return nbytes
     others = math.prod(filter(None, shape)) * itemsize
     return others if others > sys.maxsize else 0
-
-
-def format_bytes(nbytes: float) -> str:
-    """Return a byte count for people, in binary units.
-
-    Examples
-    --------
-    >>> format_bytes(512), format_bytes(1536), format_bytes(3 << 30), format_bytes(1 << 2000)
-    ('512 B', '1.5 KiB', '3.0 GiB', '2**2000 B')
-    """
-    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-    if nbytes >= 1 << 80:  # there are no units for it, nor does every float hold it
-        return f"2**{int(nbytes).bit_length() - 1} B"
-    size, unit = float(nbytes), 0
-    while size >= 1024 and unit < len(units) - 1:
-        size, unit = size / 1024, unit + 1
-    return f"{size:.0f} B" if unit == 0 else f"{size:.1f} {units[unit]}"
 
 
 def _read(path: str) -> str | None:

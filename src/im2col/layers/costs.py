@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..algorithms import offers, registry
-from ..engine.host import format_bytes
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, named, shown
+from ..errors import ArgumentError, format_bytes, named, shown
 from ..spec.arguments import check_choice, checked_shape, is_a
 from ..spec.arrays import as_dtype
 from ..spec.problem import WINDOW_OPTIONS, WORKSPACE_LIMIT, make_problem, refuse_unknown

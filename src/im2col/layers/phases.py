@@ -9,8 +9,8 @@ import numpy as np
 
 from ..algorithms import choose, offer_lines
 from ..algorithms.contract import Banded
-from ..engine.host import format_bytes
 from ..engine.threads import run_parallel
+from ..errors import format_bytes
 from ..importing import importing
 from ..memory import lazy
 from ..spec.padded import fold_padding

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..algorithms import choose, offer_lines
 from ..algorithms.contract import Immediate
-from ..engine.host import format_bytes
+from ..errors import format_bytes
 from ..importing import importing
 from .operation import Input, Operation
 from .words import cost_words, tail_words, window_words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..engine.host import format_bytes
+from ..errors import format_bytes
 
 if TYPE_CHECKING:
     from ..spec.padded import Mode

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine import gather
 from ..engine.host import array_bytes, require_memory
-from ..errors import ShapeError, named
+from ..errors import LayoutError, ShapeError, named
 from ..memory import lazy, memoized
 from ..spec import layout as layouts
 from ..spec.arguments import check_choice, integer
@@ -202,12 +202,18 @@ def resolve_frame(
     Raises
     ------
     GeometryError, LayoutError, ArgumentError
-        If an argument does not fit.
+        If an argument does not fit; or if no layout is named, and the image may be a photograph with its colours last.
     """
     orientation = check_choice("orientation", orientation, ORIENTATIONS)
     tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
     axes = layouts.resolve(layout, len(image_shape), layouts.spatial_ndim(kernel_size, layout, len(image_shape)))
     geometry = image_geometry(axes, layout, image_shape, kernel_size, stride, padding, dilation)
+    last = axes.channels_last if layout is None else None
+    if last is not None and last.suits_a_photograph(image_shape):
+        raise LayoutError(
+            f"the image {image_shape} may have its channels first, {axes.size(layouts.CHANNEL, image_shape)} of them, "
+            f"or last, {image_shape[-1]} colours; pass layout={axes.axes!r} or layout={last.axes!r}"
+        )
     batch, channels = axes.size(layouts.BATCH, image_shape), axes.size(layouts.CHANNEL, image_shape)
     return Frame(axes, geometry, batch, channels, orientation, tap_order)
 
@@ -256,7 +262,7 @@ def weight_matrix(
     >>> (im2col(x, 2) @ weight_matrix(w)).shape
     (16, 4)
     """
-    filters = as_array("w", w)
+    filters = as_array("w", w, objects=True)
     tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
     orientation = check_choice("orientation", orientation, ORIENTATIONS)
     groups = integer("groups", groups, minimum=1)

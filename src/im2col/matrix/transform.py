@@ -43,8 +43,8 @@ def im2col(
     ----------
     x : array_like
         The image: k spatial axes, or (C, *spatial), or (N, C, *spatial), or as `layout` says, which an array with its
-        channels last needs: a photograph of shape (300, 400, 3) is taken for 300 channels of 400×3 pixels without
-        ``layout="HWC"``. Any numeric dtype (docs/dtypes.md), any memory order.
+        channels last needs: what may be a photograph, of shape (300, 400, 3), is refused without ``layout="HWC"`` or
+        ``"CHW"``. Any numeric dtype (docs/dtypes.md), any memory order; objects, such as fractions, are copied.
     kernel_size : int or tuple of int
         Taps along each spatial axis. Its length is k; an int means k = 2, or the spatial axes of `layout`, or the one
         axis of a signal.
@@ -110,7 +110,7 @@ def im2col(
            [3, 4, 6, 7],
            [4, 5, 7, 8]])
     """
-    image = as_array("x", x)
+    image = as_array("x", x, objects=True)
     options = kernel_size, stride, padding, dilation, layout, orientation, tap_order, padding_mode, padding_value
     way = remembered(im2col, image, options, threads, partial(way_of, image, *options, threads))
     matrix = way.matrix(image, out)
@@ -176,7 +176,7 @@ def patches(
     """
     if copy is not None and copy is not False:
         raise ArgumentError(f"copy must be None (copy where padding forces it) or False (never), got {shown(copy)}")
-    image = as_array("x", x)
+    image = as_array("x", x, objects=True)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     mode = check_mode(padding_mode, frame.layout, frame.geometry)
     fill = fill_value(padding_value, native(image.dtype), frame)

@@ -221,7 +221,7 @@ def way_of(
 
 def _strides(frame: Frame, image: NDArray[Any]) -> tuple[int, ...] | None:
     """Return the strides of the patches in a contiguous array, or None where there will be none to be looked into."""
-    if is_registered(image.dtype) or not image.size:  # which NumPy lends to nobody
+    if is_registered(image.dtype) or image.dtype.hasobject or not image.size:  # which NumPy lends to nobody
         return None
     if not frame.geometry.is_padded:
         return frame.patches(frame.layout.to_canonical(image)).strides if image.flags.c_contiguous else None
@@ -254,4 +254,8 @@ def fill_value(value: object, dtype: np.dtype[Any], frame: Frame) -> NDArray[Any
     """
     if not frame.geometry.is_padded and type(value) is int and value == 0:
         return np.zeros((), dtype)
+    if dtype.hasobject:
+        filling = np.empty((), dtype)
+        filling[()] = value
+        return filling
     return constant(value, dtype, frame.channels if frame.layout.has_channels else None)

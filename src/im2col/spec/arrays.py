@@ -22,7 +22,7 @@ _NUMBERS = "biufc"
 """The kinds of NumPy's own dtypes that hold numbers."""
 
 
-def as_array(name: str, value: Any) -> NDArray[Any]:
+def as_array(name: str, value: Any, *, objects: bool = False) -> NDArray[Any]:
     """Return `value` as a NumPy array, without a copy where it holds one.
 
     Parameters
@@ -32,23 +32,31 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
     value : array_like
         An ndarray, or a CPU object that speaks ``__array__`` or DLPack, or nested sequences of numbers. Where ml_dtypes
         is installed, tensors of torch may have dtypes that NumPy lacks: bfloat16 and float8.
+    objects : bool
+        Whether the numbers may be Python's own, or anybody's: they are copied then, and not computed with.
 
     Returns
     -------
     ndarray
-        Of a boolean, integer, float, complex or registered (bfloat16) dtype; any memory order.
+        Of a boolean, integer, float, complex or registered (bfloat16) dtype, or of objects; any memory order.
 
     Raises
     ------
     DTypeError
-        For masked arrays, structured, object, string and time dtypes, and what no array can be made of.
+        For masked arrays, numbers with a unit, images with a palette, structured, object, string and time dtypes, and
+        what no array can be made of.
+    MemoryBudgetError
+        For what is not in memory: `check_whole`.
     """
     if type(value) is np.ndarray and value.dtype.kind in _NUMBERS:  # all but the rare call
         return value
     if value is None:
         raise DTypeError(f"{name} is None; pass an array")
-    if is_a(value, np.ma.MaskedArray):
-        raise DTypeError(f"{name} is a masked array, whose mask would be lost; fill it first, as in {name}.filled(0)")
+    if type(value).__module__ != "builtins":
+        with importing:
+            from .foreign import check_whole
+
+        check_whole(name, value)
     try:
         array = _convert(value)
     except Exception as cause:
@@ -56,7 +64,7 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
             f"{name} of type {class_of(value)} cannot be used as a NumPy array ({words_of(cause)}); pass an "
             "ndarray in CPU memory"
         ) from cause
-    if not _is_numeric(array.dtype):
+    if not (_is_numeric(array.dtype) or (objects and array.dtype.kind == "O" and array.ndim)):
         raise DTypeError(f"{name} {_refusal(name, value, array)}")
     return array
 

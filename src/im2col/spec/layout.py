@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 BATCH, CHANNEL = "N", "C"
 _SPATIAL_LETTERS = "ABEFGIJKLMOPQRSTUVXYZDHW"
 """Names of spatial axes, innermost last: one axis is W, two are HW, three DHW."""
-
-
+_COLOURS = 3, 4
+_LEAST_SIDE = 16
+"""Of a photograph, in pixels: maps of many channels may be three pixels wide, but are then not much higher."""
 _MOST_LAYOUTS = 64
 """For which it is remembered how they become canonical: more than anyone uses in turn."""
 
@@ -67,6 +68,17 @@ class Layout(NamedTuple):
         if not self.has_channels or self.axes != self.canonical:
             return None
         return Layout(self.axes.replace(CHANNEL, "") + CHANNEL)
+
+    def suits_a_photograph(self, shape: Sequence[int]) -> bool:
+        """Whether a shape in this layout looks like that of a photograph: three or four colours of many pixels.
+
+        Examples
+        --------
+        >>> parse("HWC").suits_a_photograph((300, 400, 3)), parse("HWC").suits_a_photograph((512, 3, 3))
+        (True, False)
+        """
+        pixels = self.spatial_shape(shape)
+        return self.size(CHANNEL, shape) in _COLOURS and len(pixels) > 1 and min(pixels) >= _LEAST_SIDE
 
     def spatial_shape(self, shape: Sequence[T]) -> tuple[T, ...]:
         """Return the spatial entries of a shape (or of strides) given in this layout."""

@@ -336,6 +336,8 @@ def _check_channels(x_shape: tuple[int, ...], w_shape: tuple[int, ...], axes: La
         last = axes.channels_last
         if last is not None and x_shape[-1] == per_group * groups:
             hint = f"the last axis would fit: pass layout={last.axes!r} if the channels come last"
+        elif last is not None and last.suits_a_photograph(x_shape):
+            hint += f"; if the channels come last, pass layout={last.axes!r} and filters that read {x_shape[-1]}"
         raise ShapeError(
             f"the image {x_shape} has {channels} channels in layout {axes.axes!r} but the filters {w_shape} with "
             f"groups={groups} read {per_group * groups}; {hint}"

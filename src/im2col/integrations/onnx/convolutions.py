@@ -11,6 +11,7 @@ from ...layers.convolution import conv
 from ...layers.quantized import quantized_conv
 from ...layers.transpose import conv_transpose
 from ...matrix.transform import col2im
+from ...spec.layout import default
 from .node import check_filters, window
 
 if TYPE_CHECKING:
@@ -148,4 +149,5 @@ def fold(_: Node, columns: Array, image_shape: Array, block_shape: Array, **attr
             f"the {columns.shape[1]} rows of a column matrix are no multiple of the {taps} of a block {block}"
         )
     shape = (columns.shape[0], columns.shape[1] // int(taps), *image)
+    options["layout"] = default(len(shape), axes).axes
     return col2im(columns, shape, block, orientation="columns", **options).astype(columns.dtype, copy=False)
