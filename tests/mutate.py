@@ -1185,7 +1185,7 @@ MUTATIONS = [
         "self.size / 2 * (1 - self.length / resized)",
         "self.size / 2 * (1 - resized / self.length)",
         "the symmetric half pixel leans the other way",
-        "test_onnx_operators.py::test_the_evaluator_resizes_alike",
+        "test_onnx_operators.py::test_the_evaluator_finds_the_same_places",
     ),
     Mutation(
         "integrations/onnx/taps.py",
