@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import marshal
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.autograd import forward_ad
 
 from ...errors import ArgumentError, DTypeError, ShapeError, shown
+from ...memory import NOTHING, keep, recall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,17 +57,17 @@ def padding_of(padding: Any, kernel_size: Any, stride: Any, dilation: Any) -> tu
     return tuple(pixels for p in per_axis("padding", padding, count, 0) for pixels in (p, p))
 
 
-@lru_cache
-def _kept(make: Callable[..., tuple[Any, ...]], *arguments: Any) -> tuple[Any, ...]:
-    return make(*arguments)
-
-
 def remembered(make: Callable[..., tuple[Any, ...]], *arguments: Any) -> tuple[Any, ...]:
-    """Return what a pure function makes of plain arguments, from memory where they were met before."""
+    """Return what a pure function makes of plain arguments, from memory where they were met before.
+
+    What `marshal` writes tells valid arguments apart from all others: what is written as mere bytes is none.
+    """
     try:
-        return _kept(make, *arguments)
-    except TypeError:  # of lists, which are not hashable
+        key = make, marshal.dumps(arguments, 2)
+    except ValueError:  # of symbols, say
         return make(*arguments)
+    known: Any = recall(key)
+    return keep(key, make(*arguments)) if known is NOTHING else known
 
 
 def check_axes(name: str, tensor: Any, spatial: int) -> None:

@@ -57,7 +57,7 @@ def unfold(
     kernel = _kernel(kernel_size)
     check_tensor("input", input)
     check_axes("input", input, len(kernel))
-    return UNFOLD(input, kernel, *_window(len(kernel), dilation, padding, stride))
+    return UNFOLD(input, (kernel, *_window(len(kernel), dilation, padding, stride)))
 
 
 @named
@@ -111,7 +111,7 @@ def fold(
             f"tensor of shape {tuple(input.shape)}"
         )
     shape = (*input.shape[:-2], input.shape[-2] // taps, *size)
-    return FOLD(input, shape, kernel, *_window(len(kernel), dilation, padding, stride))
+    return FOLD(input, (shape, kernel, *_window(len(kernel), dilation, padding, stride)))
 
 
 def _kernel(kernel_size: Any, axes: int = 2) -> tuple[Any, ...]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _WINDOW = "SymInt[] kernel_size, SymInt[] stride, SymInt[] padding, SymInt[] dilation"
-_NONE = (None,) * 4
 
 
 def _options(stride: Any, padding: Any, dilation: Any) -> dict[str, Any]:
@@ -30,10 +29,11 @@ def _options(stride: Any, padding: Any, dilation: Any) -> dict[str, Any]:
     }
 
 
-def _run_unfold(x: Tensor, kernel_size: tuple[int, ...], *window: Any) -> Tensor:
+def _run_unfold(x: Tensor, window: tuple[Any, ...]) -> Tensor:
+    kernel_size, *rest = window
     last = has_channels_last(x)
     layout = layout_of(x.ndim, len(kernel_size), last)
-    return tensor_of(im2col(view_of(x, last), kernel_size, layout=layout, **_options(*window)))
+    return tensor_of(im2col(view_of(x, last), kernel_size, layout=layout, **_options(*rest)))
 
 
 def _fake_unfold(x: Tensor, kernel_size: Sequence[Any], *window: Any) -> Tensor:
@@ -43,22 +43,23 @@ def _fake_unfold(x: Tensor, kernel_size: Sequence[Any], *window: Any) -> Tensor:
     return x.new_empty([*x.shape[: -spatial - 1], taps, positions])
 
 
-def _save_shape(ctx: Any, inputs: tuple[Any, ...], _output: Tensor) -> None:
-    ctx.shape, ctx.window = inputs[0].shape, inputs[-4:]
+def _save_shape(ctx: Any, tensors: tuple[Tensor], window: tuple[Any, ...], _output: Tensor) -> None:
+    ctx.shape, ctx.window = tensors[0].shape, window
 
 
 UNFOLD = Operator(
     f"unfold(Tensor x, {_WINDOW}) -> Tensor",
     _run_unfold,
     _fake_unfold,
-    lambda ctx, grad: (FOLD(grad, ctx.shape, *ctx.window), *_NONE),
+    lambda ctx, grad: (FOLD(grad, (ctx.shape, *ctx.window)),),
     _save_shape,
 )
 
 
-def _run_fold(columns: Tensor, image_shape: Sequence[int], kernel_size: tuple[int, ...], *window: Any) -> Tensor:
+def _run_fold(columns: Tensor, window: tuple[Any, ...]) -> Tensor:
+    image_shape, kernel_size, *rest = window
     layout = layout_of(len(image_shape), len(kernel_size))
-    image = col2im(array_of(columns), tuple(image_shape), kernel_size, layout=layout, **_options(*window))
+    image = col2im(array_of(columns), tuple(image_shape), kernel_size, layout=layout, **_options(*rest))
     return tensor_of(image)
 
 
@@ -68,14 +69,14 @@ def _fake_fold(columns: Tensor, image_shape: Sequence[Any], *_: Any) -> Tensor:
     return columns.new_empty(image_shape, dtype=torch_dtype(summed))
 
 
-def _save_window(ctx: Any, inputs: tuple[Any, ...], _output: Tensor) -> None:
-    ctx.window = inputs[-4:]
+def _save_window(ctx: Any, _tensors: tuple[Tensor], window: tuple[Any, ...], _output: Tensor) -> None:
+    ctx.window = window[-4:]
 
 
 FOLD: Operator = Operator(
     f"fold(Tensor columns, SymInt[] image_shape, {_WINDOW}) -> Tensor",
     _run_fold,
     _fake_fold,
-    lambda ctx, grad: (UNFOLD(grad, *ctx.window), None, *_NONE),
+    lambda ctx, grad: (UNFOLD(grad, ctx.window),),
     _save_window,
 )

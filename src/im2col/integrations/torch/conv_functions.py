@@ -157,11 +157,11 @@ def _conv(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    stride: Window,
-    padding: Window | str,
-    dilation: Window,
-    groups: int,
-    padding_mode: str,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    padding_mode: Any,
 ) -> Tensor:
     plain = is_plain(x, weight, bias)
     try:
@@ -169,10 +169,10 @@ def _conv(
             _check_operands(spatial, x, weight, bias)
         # Of the kernel, nothing but padding by name needs to know.
         kernel_size = tuple(weight.shape[2:]) if type(padding) is str else (1,) * spatial
-        window = kernel_size, stride, padding, dilation, groups, padding_mode
+        arguments = kernel_size, stride, padding, dilation, groups, padding_mode
         if plain:
-            return CONV.direct(x, weight, bias, *remembered(_conv_window, *window))
-        return CONV.overload(x, weight, bias, *_conv_window(*window))
+            return CONV.direct(x, weight, bias, remembered(_conv_window, *arguments))
+        return CONV.overload(x, weight, bias, *_conv_window(*arguments))
     except Im2colError as error:
         error.name_operation(f"conv{spatial}d")
         raise
@@ -327,13 +327,12 @@ def conv_transpose3d(
     return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, dilation, groups)
 
 
-def _conv_transpose(spatial: int, x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
-    plain = is_plain(x, weight, bias)
+def _conv_transpose(spatial: int, x: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
     with naming(f"conv_transpose{spatial}d"):
         _check_operands(spatial, x, weight, bias)
-        if plain:
-            return TRANSPOSE.direct(x, weight, bias, *remembered(_transpose_window, spatial, *options))
-        return TRANSPOSE.overload(x, weight, bias, *_transpose_window(spatial, *options))
+        if is_plain(x, weight, bias):
+            return TRANSPOSE.direct(x, weight, bias, remembered(_transpose_window, spatial, *arguments))
+        return TRANSPOSE.overload(x, weight, bias, *_transpose_window(spatial, *arguments))
 
 
 def _transpose_window(

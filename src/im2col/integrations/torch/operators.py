@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 _NAMESPACE = "im2col"
 _library = torch.library.Library(_NAMESPACE, "DEF")
-_NO_MODES = torch._C._dispatch_tls_local_include_set()
-"""Who has a say in every call of this thread, beside those who have one because of a tensor."""
+_KEYS = torch._C.DispatchKey
+_EVERYBODY = torch._C.DispatchKeySet(_KEYS.BackendSelect)
+_PLAIN_KEYS = frozenset((_EVERYBODY.raw_repr(), _EVERYBODY.add(_KEYS.ADInplaceOrView).raw_repr()))
+"""Who has a say in every call of a thread, beside those who have one because of a tensor, where no mode is entered but
+that of inference, which is the first."""
 _PLAIN_TYPES = frozenset((Tensor, torch.nn.Parameter))
+_is_compiling, _keys_of_thread = torch.compiler.is_compiling, torch._C._dispatch_tls_local_include_set
+_records, _any_requires_grad = torch.is_grad_enabled, torch._C._any_requires_grad
 
 
 def is_plain(*tensors: Tensor | None) -> bool:
@@ -28,29 +33,35 @@ def is_plain(*tensors: Tensor | None) -> bool:
 
     They are on the CPU and of no subclass; nothing traces, transforms or differentiates forward; no mode is entered.
     """
-    if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
+    if _is_compiling() or forward_ad._current_level >= 0:
         return False
     for tensor in tensors:
         if tensor is not None and not (type(tensor) in _PLAIN_TYPES and tensor.is_cpu):
             return False
-    return torch._C._dispatch_tls_local_include_set() == _NO_MODES  # type: ignore[no-any-return]  # torch has no types
+    return _keys_of_thread().raw_repr() in _PLAIN_KEYS
 
 
 class Operator:
-    """An operator ``im2col::name`` of torch.
+    """An operator ``im2col::name`` of torch, called as ``operator(*tensors, window)``.
 
     Parameters
     ----------
     signature : str
-        In the language of torch's schemas: ``name(Tensor x, SymInt[] stride) -> Tensor``. Tensors come first.
+        In the language of torch's schemas: ``name(Tensor x, SymInt[] stride) -> Tensor``. Tensors come first; what is
+        behind them is the window, here one tuple.
     kernel : callable
-        On CPU tensors, and tuples for lists; the result has memory of its own.
+        ``kernel(*tensors, window)`` on the CPU, with tuples for lists; the result has memory of its own.
     fake : callable
-        As `kernel`, for shapes and dtypes alone.
-    backward : callable, optional
-        ``backward(ctx, *grads)`` returns a gradient, or None, for each argument.
-    save : callable, optional
-        ``save(ctx, inputs, output)`` keeps what `backward` needs.
+        ``fake(*tensors, *window)`` for shapes and dtypes alone.
+    backward : callable
+        ``backward(ctx, grad)`` returns a gradient, or None, for each tensor.
+    save : callable
+        ``save(ctx, tensors, window, output)`` keeps what `backward` needs.
+
+    Attributes
+    ----------
+    overload : callable
+        ``overload(*tensors, *window)`` runs it by way of the dispatcher.
     """
 
     def __init__(
@@ -58,54 +69,58 @@ class Operator:
         signature: str,
         kernel: Callable[..., Any],
         fake: Callable[..., Any],
-        backward: Callable[..., Any],
-        save: Callable[..., None],
+        backward: Callable[..., tuple[Any, ...]],
+        save: Callable[[Any, tuple[Any, ...], tuple[Any, ...], Any], None],
     ) -> None:
         name = signature.partition("(")[0]
+        arguments = signature[: signature.index("->")]
+        count = arguments.count("Tensor")
+        nothing = (None,) * (arguments.count(",") + 1 - count)
         qualified = f"{_NAMESPACE}::{name}"
         _library.define(signature)
-        _library.impl(name, lambda *args: kernel(*_tuples(args)), "CPU")
+        _library.impl(name, lambda *args: kernel(*args[:count], _tuples(args[count:])), "CPU")
         torch.library.register_fake(qualified, fake, lib=_library)
         torch.library.register_autograd(
             qualified,
-            backward,
-            setup_context=lambda ctx, inputs, output: save(ctx, _tuples(inputs), output),
+            lambda ctx, grad: (*backward(ctx, grad), *nothing),
+            setup_context=lambda ctx, inputs, output: save(ctx, inputs[:count], _tuples(inputs[count:]), output),
             lib=_library,
         )
+        self._kernel = kernel
         self.overload = getattr(getattr(torch.ops, _NAMESPACE), name).default
-        self.kernel = kernel
-        self.tensors = signature.count("Tensor", 0, signature.index("->"))
-        self._recorded = _recorded(name, kernel, backward, save)
+        function = _recorded(name, kernel, backward, save)
+        # Around what `apply` itself asks in Python, which is about transforms.
+        self._record: Callable[..., Any] = super(torch.autograd.Function, function).apply  # type: ignore[misc]  # torch has no types
 
     def __call__(self, *args: Any) -> Any:
         """Run it, by way of the dispatcher where that has something to do."""
-        return self.direct(*args) if is_plain(*args[: self.tensors]) else self.overload(*args)
+        *tensors, window = args
+        return self.direct(*args) if is_plain(*tensors) else self.overload(*tensors, *window)
 
     def direct(self, *args: Any) -> Any:
         """Run it on tensors that are plain."""
-        if torch._C._any_requires_grad(*args) and torch.is_grad_enabled():
-            return self._recorded.apply(*args)
-        return self.kernel(*args)
+        if _records() and _any_requires_grad(*args):
+            return self._record(*args)
+        return self._kernel(*args)
 
 
-def _tuples(args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _tuples(window: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return what the dispatcher hands on, with tuples for lists, as they can be remembered."""
-    return tuple(tuple(each) if type(each) is list else each for each in args)
+    return tuple(tuple(each) if type(each) is list else each for each in window)
 
 
 def _recorded(
-    name: str, kernel: Callable[..., Any], backward: Callable[..., Any], save: Callable[..., None]
+    name: str, kernel: Callable[..., Any], backward: Callable[..., tuple[Any, ...]], save: Callable[..., None]
 ) -> type[torch.autograd.Function]:
     """Return the kernel as a function that autograd records, as `torch.library.register_autograd` makes one."""
 
     def forward(ctx: Any, *args: Any) -> Any:
         result = kernel(*args)
-        save(ctx, args, result)
+        save(ctx, args[:-1], args[-1], result)
         return result
 
-    return type(
-        name, (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward)}
-    )
+    methods = {"forward": forward, "backward": lambda ctx, grad: (*backward(ctx, grad), None)}
+    return type(name, (torch.autograd.Function,), {key: staticmethod(method) for key, method in methods.items()})
 
 
 def core_form(values: tuple[int, ...]) -> int | tuple[int, ...]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from ...errors import named
-from .arguments import check_axes, check_tensor, per_axis
-from .pools import AVERAGE_POOL, MAX_POOL, MAX_POOL_WITH_INDICES
+from ...errors import Im2colError
+from .arguments import check_axes, check_tensor, per_axis, remembered
+from .operators import is_plain
+from .pools import AVERAGE_POOL, MAX_POOL, MAX_POOL_INDICES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
+
+    from .operators import Operator
 
     Window = int | Sequence[int]
 
 
-@named
 def max_pool1d(
     input: Tensor,  # noqa: A002 (torch's name)
     kernel_size: Window,
@@ -63,7 +63,6 @@ def max_pool1d(
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@named
 def max_pool2d(
     input: Tensor,  # noqa: A002 (torch's name)
     kernel_size: Window,
@@ -108,7 +107,6 @@ def max_pool2d(
     return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@named
 def max_pool3d(
     input: Tensor,  # noqa: A002 (torch's name)
     kernel_size: Window,
@@ -153,36 +151,50 @@ def max_pool3d(
     return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def _max_pool(
-    spatial: int,
-    x: Tensor,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    ceil_mode: bool,
-    return_indices: bool,
-) -> Tensor | tuple[Tensor, Tensor]:
-    window = _pool_window(spatial, x, kernel_size, stride, padding)
-    options = *window, per_axis("dilation", dilation, spatial), bool(ceil_mode)
-    if return_indices:
-        greatest, indices = MAX_POOL_WITH_INDICES(x, *options)
-        return greatest, indices
-    if torch.is_grad_enabled() and x.requires_grad:  # which needs the indices
-        return MAX_POOL_WITH_INDICES(x, *options)[0]
-    return MAX_POOL(x, *options)
+def _max_pool(spatial: int, x: Tensor, *arguments: Any) -> Tensor | tuple[Tensor, Tensor]:
+    *rest, return_indices = arguments
+    name = f"max_pool{spatial}d"
+    greatest = _pool(name, MAX_POOL, _max_window, spatial, x, *rest)
+    return (greatest, _pool(name, MAX_POOL_INDICES, _max_window, spatial, x, *rest)) if return_indices else greatest
 
 
-def _pool_window(spatial: int, x: Tensor, kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, ...]:
-    """Return the part of a window that all pools have as their operators take it, after a look at the image."""
-    check_tensor("input", x)
-    check_axes("input", x, spatial)
+def _pool(
+    name: str, operator: Operator, make: Callable[..., tuple[Any, ...]], spatial: int, x: Tensor, *arguments: Any
+) -> Tensor:
+    plain = is_plain(x)
+    try:
+        if not (plain and spatial < x.ndim < spatial + 3):
+            check_tensor("input", x)
+            check_axes("input", x, spatial)
+        if plain:
+            return operator.direct(x, remembered(make, spatial, *arguments))
+        return operator.overload(x, *make(spatial, *arguments))
+    except Im2colError as error:
+        error.name_operation(name)
+        raise
+
+
+def _max_window(
+    spatial: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any
+) -> tuple[Any, ...]:
+    """Return the window of maxima as their operators take it."""
+    common = _common(spatial, kernel_size, stride, padding)
+    return *common, per_axis("dilation", dilation, spatial), bool(ceil_mode)
+
+
+def _average_window(
+    spatial: int, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, count_include_pad: Any
+) -> tuple[Any, ...]:
+    """Return the window of means as their operator takes it."""
+    return *_common(spatial, kernel_size, stride, padding), bool(ceil_mode), bool(count_include_pad)
+
+
+def _common(spatial: int, kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, ...]:
     kernel = per_axis("kernel_size", kernel_size, spatial)
     steps = kernel if stride is None or stride == [] else per_axis("stride", stride, spatial)
     return kernel, steps, per_axis("padding", padding, spatial, 0)
 
 
-@named
 def avg_pool1d(
     input: Tensor,  # noqa: A002 (torch's name)
     kernel_size: Window,
@@ -223,11 +235,10 @@ def avg_pool1d(
     >>> avg_pool1d(torch.ones(1, 2, 6), 2).shape
     torch.Size([1, 2, 3])
     """
-    window = _pool_window(1, input, kernel_size, stride, padding)
-    return AVERAGE_POOL(input, *window, bool(ceil_mode), bool(count_include_pad))
+    arguments = kernel_size, stride, padding, ceil_mode, count_include_pad
+    return _pool("avg_pool1d", AVERAGE_POOL, _average_window, 1, input, *arguments)
 
 
-@named
 def avg_pool2d(
     input: Tensor,  # noqa: A002 (torch's name)
     kernel_size: Window,
@@ -268,11 +279,10 @@ def avg_pool2d(
     >>> avg_pool2d(torch.ones(1, 2, 6, 6), 2).shape
     torch.Size([1, 2, 3, 3])
     """
-    window = _pool_window(2, input, kernel_size, stride, padding)
-    return AVERAGE_POOL(input, *window, bool(ceil_mode), bool(count_include_pad))
+    arguments = kernel_size, stride, padding, ceil_mode, count_include_pad
+    return _pool("avg_pool2d", AVERAGE_POOL, _average_window, 2, input, *arguments)
 
 
-@named
 def avg_pool3d(
     input: Tensor,  # noqa: A002 (torch's name)
     kernel_size: Window,
@@ -313,5 +323,5 @@ def avg_pool3d(
     >>> avg_pool3d(torch.ones(1, 2, 6, 6, 6), 2).shape
     torch.Size([1, 2, 3, 3, 3])
     """
-    window = _pool_window(3, input, kernel_size, stride, padding)
-    return AVERAGE_POOL(input, *window, bool(ceil_mode), bool(count_include_pad))
+    arguments = kernel_size, stride, padding, ceil_mode, count_include_pad
+    return _pool("avg_pool3d", AVERAGE_POOL, _average_window, 3, input, *arguments)

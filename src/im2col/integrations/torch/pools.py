@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...layers.pooling import average_pool, max_pool
+from ...layers.again import run_again
+from ...layers.pooled import Window, first_pooled
 from ...layers.pooling_gradients import average_pool_input_gradient, max_pool_input_gradient
-from .operators import Operator, core_form
-from .tensors import array_of, empty_image, has_channels_last, image_of, layout_of, view_of
+from .operators import Operator
+from .tensors import array_of, empty_image, has_channels_last, image_of, layout_of, turned, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ...layers.again import Look
+    from ...spec.pool import Reduction
+
+    Array = NDArray[Any]
 
 _WINDOW = "SymInt[] kernel_size, SymInt[] stride, SymInt[] padding"
-_MAXIMUM = f"{_WINDOW}, SymInt[] dilation, bool ceil_mode"
-_MEAN = f"{_WINDOW}, bool ceil_mode, bool count_include_pad"
+_MAXIMA = f"{_WINDOW}, SymInt[] dilation, bool ceil_mode"
+_MEANS = f"{_WINDOW}, bool ceil_mode, bool count_include_pad"
 
 
 def _output(x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> list[Any]:
@@ -35,91 +44,87 @@ def _output(x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: An
     return shape
 
 
-def _common(kernel_size: Any, stride: Any, padding: Any) -> dict[str, Any]:
-    """Return a window as the library's functions take it."""
-    return {"kernel_size": kernel_size, "stride": core_form(stride), "padding": core_form(padding)}
+class _Call(NamedTuple):
+    """How an operator is one of the library's ways to pool.
+
+    Parameters
+    ----------
+    reduction : str
+    window : callable
+        It takes the operator's window, and returns the library's `Window`.
+    """
+
+    reduction: Reduction
+    window: Callable[..., Window]
 
 
-def _maximum(x: Tensor, window: tuple[Any, ...], **options: Any) -> Any:
-    *common, dilation, ceil_mode = window
-    last = has_channels_last(x)
-    return max_pool(
-        view_of(x, last),
-        **_common(*common),
-        dilation=core_form(dilation),
-        ceil_mode=ceil_mode,
-        layout=layout_of(x.ndim, len(common[0]), last),
-        threads=torch.get_num_threads(),
-        **options,
-    )
+def _run(call: _Call, x: Tensor, window: tuple[Any, ...]) -> Tensor:
+    """Pool a tensor on the CPU, as calls like it are known to run."""
+    last = not x.is_contiguous() and has_channels_last(x)
+    array, threads = array_of(x), torch.get_num_threads()
+    kind = call, window, threads, array.shape, array.strides, array.dtype
+    return image_of(run_again(kind, (array,), None, threads, _first, call, last, threads, window), last)
 
 
-def _run_max(x: Tensor, *window: Any) -> Tensor:
-    return image_of(_maximum(x, window), has_channels_last(x))
+def _first(
+    arrays: tuple[Array], out: None, call: _Call, last: bool, threads: int, window: tuple[Any, ...]
+) -> tuple[Array, Look]:
+    """Pool a tensor of which nothing is known; see `run_again`."""
+    (x,) = arrays
+    layout = layout_of(x.ndim, len(window[0]), last)
+    return first_pooled((turned(x, last),), out, call.reduction, call.window(*window), layout, threads)
 
 
-def _save_image(ctx: Any, inputs: tuple[Any, ...], _output: Tensor) -> None:
-    x, *ctx.window = inputs
-    ctx.save_for_backward(x)
+def _of_maxima(kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Window:
+    return Window(kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def _of_means(kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, counted: bool) -> Window:
+    return Window(kernel_size, stride, padding, 1, ceil_mode, counted)
+
+
+_MAX, _MEAN, _PLACE = _Call("maximum", _of_maxima), _Call("mean", _of_means), _Call("place", _of_maxima)
+
+
+def _save_image(ctx: Any, tensors: tuple[Tensor], window: tuple[Any, ...], _output: Tensor) -> None:
+    ctx.save_for_backward(*tensors)
+    ctx.window = window
 
 
 def _back_through_max(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     (x,) = ctx.saved_tensors
-    with torch.no_grad():
-        _, indices = MAX_POOL_WITH_INDICES(x, *ctx.window)
-    return MAX_POOL_GRADIENT(grad, indices, x.shape, len(ctx.window[0])), *(None,) * 5
+    indices = MAX_POOL_INDICES(x.detach(), ctx.window)
+    return (MAX_POOL_GRADIENT(grad, indices, (x.shape, len(ctx.window[0]))),)
 
 
 MAX_POOL = Operator(
-    f"max_pool(Tensor x, {_MAXIMUM}) -> Tensor",
-    _run_max,
+    f"max_pool(Tensor x, {_MAXIMA}) -> Tensor",
+    partial(_run, _MAX),
     lambda x, *window: empty_image(x, _output(x, *window), x.dtype),
     _back_through_max,
     _save_image,
 )
 
 
-def _run_max_with_indices(x: Tensor, *window: Any) -> tuple[Tensor, Tensor]:
-    last = has_channels_last(x)
-    greatest, indices = _maximum(x, window, return_indices=True)
-    return image_of(greatest, last), image_of(indices, last)
-
-
-def _fake_max_with_indices(x: Tensor, *window: Any) -> tuple[Tensor, Tensor]:
-    shape = _output(x, *window)
-    return empty_image(x, shape, x.dtype), empty_image(x, shape, torch.int64)
-
-
-def _save_indices(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    indices = output[1]
-    ctx.mark_non_differentiable(indices)
-    ctx.save_for_backward(indices)
-    ctx.shape, ctx.spatial = inputs[0].shape, len(inputs[1])
-
-
-def _back_through_max_with_indices(ctx: Any, grad: Tensor, _: Any) -> tuple[Any, ...]:
-    (indices,) = ctx.saved_tensors
-    return MAX_POOL_GRADIENT(grad, indices, ctx.shape, ctx.spatial), *(None,) * 5
-
-
-MAX_POOL_WITH_INDICES = Operator(
-    f"max_pool_with_indices(Tensor x, {_MAXIMUM}) -> (Tensor, Tensor)",
-    _run_max_with_indices,
-    _fake_max_with_indices,
-    _back_through_max_with_indices,
-    _save_indices,
+MAX_POOL_INDICES = Operator(
+    f"max_pool_indices(Tensor x, {_MAXIMA}) -> Tensor",
+    partial(_run, _PLACE),
+    lambda x, *window: empty_image(x, _output(x, *window), torch.int64),
+    lambda _, __: (None,),
+    lambda ctx, _, __, output: ctx.mark_non_differentiable(output),
 )
 
 
-def _run_max_gradient(grad: Tensor, indices: Tensor, image_shape: Sequence[int], spatial: int) -> Tensor:
+def _run_max_gradient(grad: Tensor, indices: Tensor, window: tuple[Sequence[int], int]) -> Tensor:
+    image_shape, spatial = window
     layout = layout_of(grad.ndim, spatial)
     gradient = max_pool_input_gradient(array_of(grad), array_of(indices), tuple(image_shape), layout=layout)
     return image_of(gradient, False)
 
 
-def _save_places(ctx: Any, inputs: tuple[Any, ...], _output: Tensor) -> None:
-    _, indices, _, ctx.spatial = inputs
-    ctx.save_for_backward(indices)
+def _save_places(ctx: Any, tensors: tuple[Tensor, Tensor], window: tuple[Any, ...], _output: Tensor) -> None:
+    ctx.save_for_backward(tensors[1])
+    ctx.spatial = window[1]
 
 
 def _gather(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
@@ -127,7 +132,7 @@ def _gather(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     (indices,) = ctx.saved_tensors
     places = indices.flatten(-ctx.spatial)
     numbers = grad.flatten(-ctx.spatial).gather(-1, places.clamp(min=0)).where(places >= 0, 0)
-    return numbers.view(indices.shape), None, None, None
+    return numbers.view(indices.shape), None
 
 
 MAX_POOL_GRADIENT = Operator(
@@ -137,20 +142,6 @@ MAX_POOL_GRADIENT = Operator(
     _gather,
     _save_places,
 )
-
-
-def _run_mean(x: Tensor, *window: Any) -> Tensor:
-    *common, ceil_mode, counted = window
-    last = has_channels_last(x)
-    means = average_pool(
-        view_of(x, last),
-        **_common(*common),
-        ceil_mode=ceil_mode,
-        count_include_pad=counted,
-        layout=layout_of(x.ndim, len(common[0]), last),
-        threads=torch.get_num_threads(),
-    )
-    return image_of(means, last)
 
 
 def _mean_dtype(x: Tensor) -> torch.dtype:
@@ -163,38 +154,40 @@ def _fake_mean(x: Tensor, kernel_size: Any, stride: Any, padding: Any, ceil_mode
     return empty_image(x, shape, _mean_dtype(x))
 
 
-def _save_window(ctx: Any, inputs: tuple[Any, ...], _output: Tensor) -> None:
-    ctx.shape, ctx.window = inputs[0].shape, inputs[-5:]
+def _save_window(ctx: Any, tensors: tuple[Tensor], window: tuple[Any, ...], _output: Tensor) -> None:
+    ctx.shape, ctx.window = tensors[0].shape, window[-5:]
 
 
 AVERAGE_POOL = Operator(
-    f"average_pool(Tensor x, {_MEAN}) -> Tensor",
-    _run_mean,
+    f"average_pool(Tensor x, {_MEANS}) -> Tensor",
+    partial(_run, _MEAN),
     _fake_mean,
-    lambda ctx, grad: (AVERAGE_POOL_GRADIENT(grad, ctx.shape, *ctx.window), *(None,) * 5),
+    lambda ctx, grad: (AVERAGE_POOL_GRADIENT(grad, (ctx.shape, *ctx.window)),),
     _save_window,
 )
 
 
-def _run_mean_gradient(grad: Tensor, image_shape: Sequence[int], *window: Any) -> Tensor:
-    *common, ceil_mode, counted = window
+def _run_mean_gradient(grad: Tensor, window: tuple[Any, ...]) -> Tensor:
+    image_shape, kernel_size, stride, padding, ceil_mode, counted = window
     last = has_channels_last(grad)
     gradient = average_pool_input_gradient(
         view_of(grad, last),
         (image_shape[0], *image_shape[2:], image_shape[1]) if last else tuple(image_shape),
-        **_common(*common),
+        kernel_size,
+        stride=stride,
+        padding=padding,
         ceil_mode=ceil_mode,
         count_include_pad=counted,
-        layout=layout_of(grad.ndim, len(common[0]), last),
+        layout=layout_of(grad.ndim, len(kernel_size), last),
         threads=torch.get_num_threads(),
     )
     return image_of(gradient, last)
 
 
 AVERAGE_POOL_GRADIENT: Operator = Operator(
-    f"average_pool_input_gradient(Tensor grad, SymInt[] image_shape, {_MEAN}) -> Tensor",
+    f"average_pool_input_gradient(Tensor grad, SymInt[] image_shape, {_MEANS}) -> Tensor",
     _run_mean_gradient,
     lambda grad, image_shape, *_: empty_image(grad, image_shape, _mean_dtype(grad)),
-    lambda ctx, grad: (AVERAGE_POOL(grad, *ctx.window), None, *(None,) * 5),
+    lambda ctx, grad: (AVERAGE_POOL(grad, ctx.window),),
     _save_window,
 )

@@ -85,6 +85,11 @@ def has_channels_last(tensor: Tensor) -> bool:
     return memory_format is not None and tensor.is_contiguous(memory_format=memory_format)
 
 
+def turned(array: Array, last: bool) -> Array:
+    """Return an image with torch's order of axes as one whose axes are those of its layout."""
+    return array.transpose((0, *range(2, array.ndim), 1)) if last else array
+
+
 @lru_cache
 def layout_of(ndim: int, spatial: int, last: bool = False) -> str:
     """Return the layout of images of so many axes, as the library's functions take it."""
@@ -94,8 +99,7 @@ def layout_of(ndim: int, spatial: int, last: bool = False) -> str:
 
 def view_of(tensor: Tensor, last: bool) -> Array:
     """Return an image as an array whose axes are those of its layout."""
-    array = array_of(tensor)
-    return array.transpose((0, *range(2, array.ndim), 1)) if last else array
+    return turned(array_of(tensor), last)
 
 
 def image_of(array: Array, last: bool) -> Tensor:
