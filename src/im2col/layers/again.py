@@ -135,8 +135,10 @@ def _one_call(
 ) -> OneCall | None:
     """Return how an operation that was run is one call of the engine, or None where it is not."""
     used: Any = (*operands, *work.weights)
-    if used[0] is not given[0] or used[1] is not given[1] or (bias is not None and used[2].dtype != bias.dtype):
+    if used[0] is not given[0] or used[1] is not given[1]:
         return None  # what is computed with is not what was given
+    if bias is not None and (used[2].dtype, used[2].strides) != (bias.dtype, bias.strides):
+        return None  # nor is the copy of a bias like it
     run = work.operation.one_call(operands, work.weights, out)
     operation = work.operation
     return None if run is None else OneCall(operation.result, run, None if run.any_threads else operation.threads)
