@@ -265,6 +265,90 @@ def test_channels_last_stays(lib: Any, ours: Any, monkeypatch: pytest.MonkeyPatc
     assert seen == [([x.data_ptr()], y.data_ptr(), (2, 3, 4, 3))]
 
 
+def test_calls_that_come_again_give_what_the_first_gives(lib: Any, ours: Any) -> None:
+    """What is remembered of a kind holds for other numbers, in other memory formats, with and without gradients."""
+    functional = lib.nn.functional
+    calls: dict[str, Callable[[Any, Any, Any], Any]] = {
+        "conv2d": lambda m, x, w: m.conv2d(x, w, w[:, 0, 0, 0], padding=1, stride=(1, 2)),
+        "no bias": lambda m, x, w: m.conv2d(x, w, padding=(1, 1)),
+        "conv_transpose2d": lambda m, x, w: m.conv_transpose2d(x, w.transpose(0, 1), stride=2),
+        "max_pool2d": lambda m, x, _: m.max_pool2d(x, 2),
+        "indices": lambda m, x, _: m.max_pool2d(x, 2, return_indices=True)[1].double(),
+        "avg_pool2d": lambda m, x, _: m.avg_pool2d(x, 2, padding=1, count_include_pad=False),
+        "unfold": lambda m, x, _: m.unfold(x, 2, dilation=2),
+    }
+    form = {"memory_format": lib.channels_last}
+    for name, call in calls.items():
+        for seed in range(8):
+            x, w = integers(lib, (2, 3, 6, 7), seed=seed), integers(lib, (4, 3, 3, 2), seed=seed + 100)
+            x = x.to(**form) if seed % 2 else x
+            agree(lib, call(ours, x, w), call(functional, x, w))
+            if name != "indices":
+                gradients = []
+                for module in (ours, functional):
+                    leaves = x.detach().requires_grad_(), w.detach().requires_grad_()
+                    y = call(module, *leaves).square().sum()
+                    gradients.append(lib.autograd.grad(y, leaves, allow_unused=True))
+                for mine, theirs in zip(*gradients, strict=True):
+                    assert mine is theirs is None or lib.equal(mine, theirs)
+
+
+def test_bytes_that_come_again_are_read_by_their_values(lib: Any, ours: Any) -> None:
+    """Which instruction multiplies them depends on the weights, which change."""
+    for seed in range(6):
+        x = lib.from_numpy(np.random.default_rng(seed).integers(-128, 128, (1, 8, 6, 6)).astype(np.int8))
+        w = np.random.default_rng(seed + 9).integers(-128, 128, (8, 8, 3, 3)).astype(np.int8)
+        weight = lib.from_numpy(w >> 2 if seed % 3 == 2 else w)
+        expected = lib.nn.functional.conv2d(x.double(), weight.double())
+        agree(lib, ours.conv2d(x, weight), expected.int())
+
+
+def test_memory_changes_no_error(lib: Any, ours: Any) -> None:
+    """What equals a valid argument, but is none, is refused whether the valid one was met or not."""
+    x, w, columns = lib.ones(1, 2, 5, 5), lib.ones(2, 2, 2, 2), lib.ones(4, 16)
+    calls: tuple[Callable[[Any], Any], ...] = (
+        lambda stride: ours.conv2d(x, w, stride=stride),
+        lambda stride: ours.conv_transpose2d(x, w, stride=stride),
+        lambda stride: ours.max_pool2d(x, 2, stride=stride),
+        lambda stride: ours.avg_pool2d(x, 2, stride=stride),
+        lambda stride: ours.unfold(x, 2, stride=stride),
+        lambda stride: ours.fold(columns, (5, 5), 2, stride=stride),
+    )
+    for call in calls * 4:
+        for valid in (1, (1, 1), [1, 1]):
+            call(valid)
+        for wrong in (1.0, True, (1.0, 1), [True, 1], lib.ones(()), np.ones(2, int), b"\1", 1e30):
+            with pytest.raises(ArgumentError, match=r"^\w+: stride must be an integer of at least 1"):
+                call(wrong)
+
+
+def test_modes_that_change_no_number_are_the_plain_way(lib: Any, ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inference, no gradients, weights that are parameters: the dispatcher is not asked; tracing asks it."""
+    from torch.utils._python_dispatch import BaseTorchDispatchMode
+
+    from im2col.integrations.torch.convolutions import CONV
+
+    x, layer = integers(lib, (1, 2, 5, 5)), ours.Conv2d(2, 3, 2, dtype=lib.float64)
+    expected = layer(x)
+    asked: list[int] = []
+    overload = CONV.overload
+
+    def ask(*arguments: Any) -> Any:
+        asked.append(1)
+        return overload(*arguments)
+
+    monkeypatch.setattr(CONV, "overload", ask)
+    for mode in (lib.inference_mode, lib.no_grad, lib.enable_grad):
+        with mode():
+            agree(lib, layer(x), expected)
+    with lib.inference_mode():
+        assert layer(x).is_inference()
+    assert not asked
+    with BaseTorchDispatchMode():  # which hands on what it meets
+        agree(lib, layer(x), expected)
+    assert asked
+
+
 def test_views_and_conjugates_are_read_as_they_are(lib: Any, ours: Any) -> None:
     """Strides, stride 0, and what is conjugated or negated when it is read."""
     x = integers(lib, (4, 2, 9, 9))[::2, :, 1:, ::2]

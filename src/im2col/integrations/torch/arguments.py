@@ -45,6 +45,8 @@ def padding_of(padding: Any, kernel_size: Any, stride: Any, dilation: Any) -> tu
     ArgumentError
     """
     count = len(stride)
+    if not isinstance(padding, str):
+        return tuple(pixels for p in per_axis("padding", padding, count, 0) for pixels in (p, p))
     if padding == "valid":
         return (0,) * (2 * count)
     if padding == "same":
@@ -52,19 +54,19 @@ def padding_of(padding: Any, kernel_size: Any, stride: Any, dilation: Any) -> tu
             raise ArgumentError(f"padding='same' needs a stride of 1, got {stride}; pass the pixels to pad by")
         whole = [d * (k - 1) for k, d in zip(kernel_size, dilation, strict=True)]
         return tuple(pixels for p in whole for pixels in (p // 2, p - p // 2))
-    if isinstance(padding, str):
-        raise ArgumentError(f"padding must be pixels, 'valid' or 'same', got {shown(padding)}")
-    return tuple(pixels for p in per_axis("padding", padding, count, 0) for pixels in (p, p))
+    raise ArgumentError(f"padding must be pixels, 'valid' or 'same', got {shown(padding)}")
 
 
-def remembered(make: Callable[..., tuple[Any, ...]], *arguments: Any) -> tuple[Any, ...]:
-    """Return what a pure function makes of plain arguments, from memory where they were met before.
+def remembered(plain: bool, make: Callable[..., tuple[Any, ...]], *arguments: Any) -> tuple[Any, ...]:
+    """Return what a pure function makes of arguments: of a plain call, from memory where they were met before.
 
     What `marshal` writes tells valid arguments apart from all others: what is written as mere bytes is none.
     """
+    if not plain:  # what is traced stays out of memory
+        return make(*arguments)
     try:
         key = make, marshal.dumps(arguments, 2)
-    except ValueError:  # of symbols, say
+    except ValueError:  # of an object's, which are none
         return make(*arguments)
     known: Any = recall(key)
     return keep(key, make(*arguments)) if known is NOTHING else known

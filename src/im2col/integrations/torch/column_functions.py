@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ShapeError, named
-from .arguments import check_axes, check_tensor, per_axis
+from .arguments import check_axes, check_tensor, per_axis, remembered
 from .columns import FOLD, UNFOLD
+from .operators import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,10 +55,12 @@ def unfold(
             [3, 4, 6, 7],
             [4, 5, 7, 8]])
     """
-    kernel = _kernel(kernel_size)
-    check_tensor("input", input)
-    check_axes("input", input, len(kernel))
-    return UNFOLD(input, (kernel, *_window(len(kernel), dilation, padding, stride)))
+    plain = is_plain(input)
+    if not plain:
+        check_tensor("input", input)
+    window = remembered(plain, _window, kernel_size, 2, dilation, padding, stride)
+    check_axes("input", input, len(window[0]))
+    return UNFOLD.direct(input, window) if plain else UNFOLD.overload(input, *window)
 
 
 @named
@@ -100,28 +103,26 @@ def fold(
              [2., 4., 2.],
              [1., 2., 1.]]])
     """
+    plain = is_plain(input)
+    if not plain:
+        check_tensor("input", input)
     axes = 2 if isinstance(output_size, int) else len(output_size)
-    kernel = _kernel(kernel_size, axes)
-    size = per_axis("output_size", output_size, len(kernel), 0)
-    check_tensor("input", input)
-    taps = math.prod(kernel)
+    window = remembered(plain, _window, kernel_size, axes, dilation, padding, stride)
+    size = per_axis("output_size", output_size, len(window[0]), 0)
+    taps = math.prod(window[0])
     if input.ndim not in (2, 3) or input.shape[-2] % taps:
         raise ShapeError(
-            f"input must be (C·{taps}, positions) or (N, C·{taps}, positions) for kernels {tuple(kernel)}, got a "
+            f"input must be (C·{taps}, positions) or (N, C·{taps}, positions) for kernels {tuple(window[0])}, got a "
             f"tensor of shape {tuple(input.shape)}"
         )
     shape = (*input.shape[:-2], input.shape[-2] // taps, *size)
-    return FOLD(input, (shape, kernel, *_window(len(kernel), dilation, padding, stride)))
+    return FOLD.direct(input, (shape, *window)) if plain else FOLD.overload(input, shape, *window)
 
 
-def _kernel(kernel_size: Any, axes: int = 2) -> tuple[Any, ...]:
-    """Return the taps along each axis, as many as there are values, or `axes`."""
-    count = len(kernel_size) if isinstance(kernel_size, (tuple, list)) else axes
-    return per_axis("kernel_size", kernel_size, count)
-
-
-def _window(spatial: int, dilation: Any, padding: Any, stride: Any) -> tuple[Any, ...]:
-    """Return the window of a column matrix as its operators take it."""
+def _window(kernel_size: Any, axes: int, dilation: Any, padding: Any, stride: Any) -> tuple[Any, ...]:
+    """Return the window of a column matrix as its operators take it; an int of a kernel means so many axes."""
+    spatial = len(kernel_size) if isinstance(kernel_size, (tuple, list)) else axes
     pixels = per_axis("padding", padding, spatial, 0)
     pairs = tuple(each for p in pixels for each in (p, p))
-    return per_axis("stride", stride, spatial), pairs, per_axis("dilation", dilation, spatial)
+    window = per_axis("stride", stride, spatial), pairs, per_axis("dilation", dilation, spatial)
+    return per_axis("kernel_size", kernel_size, spatial), *window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,21 +20,23 @@ if TYPE_CHECKING:
 _WINDOW = "SymInt[] kernel_size, SymInt[] stride, SymInt[] padding, SymInt[] dilation"
 
 
-def _options(stride: Any, padding: Any, dilation: Any) -> dict[str, Any]:
+@lru_cache
+def _options(layout: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> dict[str, Any]:
+    """Return an operator's window as the library's functions take it."""
     return {
+        "kernel_size": core_form(kernel_size),
         "stride": core_form(stride),
         "padding": core_padding(padding),
         "dilation": core_form(dilation),
         "orientation": "columns",
-        "threads": torch.get_num_threads(),
+        "layout": layout,
     }
 
 
 def _run_unfold(x: Tensor, window: tuple[Any, ...]) -> Tensor:
-    kernel_size, *rest = window
     last = has_channels_last(x)
-    layout = layout_of(x.ndim, len(kernel_size), last)
-    return tensor_of(im2col(view_of(x, last), kernel_size, layout=layout, **_options(*rest)))
+    options = _options(layout_of(x.ndim, len(window[0]), last), *window)
+    return tensor_of(im2col(view_of(x, last), threads=torch.get_num_threads(), **options))
 
 
 def _fake_unfold(x: Tensor, kernel_size: Sequence[Any], *window: Any) -> Tensor:
@@ -57,10 +60,9 @@ UNFOLD = Operator(
 
 
 def _run_fold(columns: Tensor, window: tuple[Any, ...]) -> Tensor:
-    image_shape, kernel_size, *rest = window
-    layout = layout_of(len(image_shape), len(kernel_size))
-    image = col2im(array_of(columns), tuple(image_shape), kernel_size, layout=layout, **_options(*rest))
-    return tensor_of(image)
+    image_shape, *rest = window
+    options = _options(layout_of(len(image_shape), len(rest[0])), *rest)
+    return tensor_of(col2im(array_of(columns), tuple(image_shape), threads=torch.get_num_threads(), **options))
 
 
 def _fake_fold(columns: Tensor, image_shape: Sequence[Any], *_: Any) -> Tensor:

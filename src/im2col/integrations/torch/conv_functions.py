@@ -169,10 +169,8 @@ def _conv(
             _check_operands(spatial, x, weight, bias)
         # Of the kernel, nothing but padding by name needs to know.
         kernel_size = tuple(weight.shape[2:]) if type(padding) is str else (1,) * spatial
-        arguments = kernel_size, stride, padding, dilation, groups, padding_mode
-        if plain:
-            return CONV.direct(x, weight, bias, remembered(_conv_window, *arguments))
-        return CONV.overload(x, weight, bias, *_conv_window(*arguments))
+        window = remembered(plain, _conv_window, kernel_size, stride, padding, dilation, groups, padding_mode)
+        return CONV.direct(x, weight, bias, window) if plain else CONV.overload(x, weight, bias, *window)
     except Im2colError as error:
         error.name_operation(f"conv{spatial}d")
         raise
@@ -330,9 +328,9 @@ def conv_transpose3d(
 def _conv_transpose(spatial: int, x: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
     with naming(f"conv_transpose{spatial}d"):
         _check_operands(spatial, x, weight, bias)
-        if is_plain(x, weight, bias):
-            return TRANSPOSE.direct(x, weight, bias, remembered(_transpose_window, spatial, *arguments))
-        return TRANSPOSE.overload(x, weight, bias, *_transpose_window(spatial, *arguments))
+        plain = is_plain(x, weight, bias)
+        window = remembered(plain, _transpose_window, spatial, *arguments)
+        return TRANSPOSE.direct(x, weight, bias, window) if plain else TRANSPOSE.overload(x, weight, bias, *window)
 
 
 def _transpose_window(

@@ -166,9 +166,8 @@ def _pool(
         if not (plain and spatial < x.ndim < spatial + 3):
             check_tensor("input", x)
             check_axes("input", x, spatial)
-        if plain:
-            return operator.direct(x, remembered(make, spatial, *arguments))
-        return operator.overload(x, *make(spatial, *arguments))
+        window = remembered(plain, make, spatial, *arguments)
+        return operator.direct(x, window) if plain else operator.overload(x, *window)
     except Im2colError as error:
         error.name_operation(name)
         raise
@@ -191,7 +190,11 @@ def _average_window(
 
 def _common(spatial: int, kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, ...]:
     kernel = per_axis("kernel_size", kernel_size, spatial)
-    steps = kernel if stride is None or stride == [] else per_axis("stride", stride, spatial)
+    steps = (
+        kernel
+        if stride is None or (isinstance(stride, (list, tuple)) and not stride)
+        else per_axis("stride", stride, spatial)
+    )
     return kernel, steps, per_axis("padding", padding, spatial, 0)
 
 
