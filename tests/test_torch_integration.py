@@ -67,6 +67,7 @@ def test_convolutions_are_torchs(lib: Any, ours: Any, k: int, batch: bool) -> No
         {"stride": 2, "padding": 1, "groups": 2},
         {"padding": "same", "dilation": 2},
         {"padding": (1,) * k, "stride": [2] + [1] * (k - 1), "dilation": 1},
+        {"padding": (2, 0, 1)[:k]},
         {"padding": "valid", "groups": 4},
     )
     for window in options:
@@ -531,6 +532,32 @@ def test_without_memory_there_are_shapes(lib: Any, ours: Any) -> None:
     x, w = lib.empty(2, 3, 8, 8, device="meta"), lib.empty(4, 3, 3, 3, device="meta")
     y = ours.conv2d(x, w, stride=2)
     assert (y.device.type, y.shape) == ("meta", (2, 4, 3, 3))
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_shapes_without_memory_are_torchs(lib: Any, ours: Any) -> None:
+    """Of every function: what the compilers ask for is what torch's own functions give."""
+
+    def check(name: str, operands: tuple[Any, ...], *more: Any, **window: Any) -> None:
+        expected = getattr(lib.nn.functional, name)(*operands, *more, **window)
+        fake = getattr(ours, name)(*(each.to("meta") for each in operands), *more, **window)
+        assert fake.device.type == "meta"
+        assert (fake.shape, fake.dtype) == (expected.shape, expected.dtype), (name, window)
+
+    for k, sizes in SIZES.items():
+        x, w = lib.ones(2, 4, *sizes), lib.ones(6, 2, *(3, 2, 2)[:k])
+        for window in ({}, {"padding": "same"}, {"padding": 2, "stride": 3}, {"padding": 1, "dilation": 2}):
+            check(f"conv{k}d", (x, w), **window, groups=2)
+        for window in ({}, {"padding": 1, "stride": 2}, {"dilation": 3, "stride": 3, "output_padding": 2}):
+            check(f"conv_transpose{k}d", (lib.ones(2, 6, *sizes), w), **window, groups=3)
+        for stride, padding, ceil_mode in itertools.product((1, 2, 3, 4), (0, 1), (False, True)):
+            window = {"stride": stride, "padding": padding, "ceil_mode": ceil_mode}
+            check(f"avg_pool{k}d", (x,), 3, **window)
+            for dilation in (1, 1 + (k < 3)):
+                check(f"max_pool{k}d", (x,), 2, dilation=dilation, **window)
+    x, columns = lib.ones(2, 4, 7, 8), {"kernel_size": (3, 2), "dilation": (1, 2), "padding": (1, 2), "stride": 2}
+    check("unfold", (x,), **columns)
+    check("fold", (lib.nn.functional.unfold(x, **columns),), output_size=(7, 8), **columns)
 
 
 def test_empty_batches(lib: Any, ours: Any) -> None:
