@@ -24,7 +24,7 @@ _PLAIN_KEYS = frozenset((_EVERYBODY.raw_repr(), _EVERYBODY.add(_KEYS.ADInplaceOr
 """Who has a say in every call of a thread, beside those who have one because of a tensor, where no mode is entered but
 that of inference, which is the first."""
 _PLAIN_TYPES = frozenset((Tensor, torch.nn.Parameter))
-_is_compiling, _keys_of_thread = torch.compiler.is_compiling, torch._C._dispatch_tls_local_include_set
+_is_traced, _keys_of_thread = torch.compiler.is_dynamo_compiling, torch._C._dispatch_tls_local_include_set
 _records, _any_requires_grad = torch.is_grad_enabled, torch._C._any_requires_grad
 
 
@@ -33,7 +33,7 @@ def is_plain(*tensors: Tensor | None) -> bool:
 
     They are on the CPU and of no subclass; nothing traces, transforms or differentiates forward; no mode is entered.
     """
-    if _is_compiling() or forward_ad._current_level >= 0:
+    if _is_traced() or forward_ad._current_level >= 0:
         return False
     for tensor in tensors:
         if tensor is not None and not (type(tensor) in _PLAIN_TYPES and tensor.is_cpu):
