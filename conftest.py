@@ -14,7 +14,7 @@ pytest.register_assert_rewrite("tests.kit")
 from tests.kit import kept  # noqa: E402
 
 # These are parts of other libraries, and cannot be imported without them.
-_PARTS = {"onnx": "onnx/evaluator.py", "torch": "torch"}
+_PARTS = {"keras": "keras.py", "onnx": "onnx/evaluator.py", "torch": "torch"}
 collect_ignore = [
     f"src/im2col/integrations/{part}" for name, part in _PARTS.items() if importlib.util.find_spec(name) is None
 ]

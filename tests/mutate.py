@@ -1363,6 +1363,46 @@ MUTATIONS = [
         "test_torch_integration.py::test_calls_that_come_again_give_what_the_first_gives",
         needs="torch",
     ),
+    Mutation(
+        "integrations/keras.py",
+        "d * (k - 1) for k, d in zip(w.shape",
+        "k - 1 for k, d in zip(w.shape",
+        "a transpose is cut as if its kernel had no gaps",
+        "test_keras_integration.py::test_operations_give_what_jax_gives",
+        needs="keras",
+    ),
+    Mutation(
+        "integrations/keras.py",
+        "max(0, -after) for _, after in cut",
+        "max(0, after) for _, after in cut",
+        "zeros are added where pixels are cut off",
+        "test_keras_integration.py::test_operations_give_what_jax_gives",
+        needs="keras",
+    ),
+    Mutation(
+        "integrations/keras.py",
+        "kernel.transpose(-1, -2, *range",
+        "kernel.transpose(-2, -1, *range",
+        "filters and channels of a kernel are exchanged",
+        "test_keras_integration.py::test_operations_give_what_jax_gives",
+        needs="keras",
+    ),
+    Mutation(
+        "integrations/keras.py",
+        "w.reshape(*w.shape[:-2], 1, w.shape[-2] * w.shape[-1])",
+        "w.swapaxes(-1, -2).reshape(*w.shape[:-2], 1, w.shape[-2] * w.shape[-1])",
+        "the filters of each channel lie a channel apart",
+        "test_keras_integration.py::test_operations_give_what_jax_gives",
+        needs="keras",
+    ),
+    Mutation(
+        "integrations/keras.py",
+        "count_include_pad=False",
+        "count_include_pad=True",
+        "the padding's zeros belong to a mean",
+        "test_keras_integration.py::test_operations_give_what_jax_gives",
+        needs="keras",
+    ),
 ]
 
 
