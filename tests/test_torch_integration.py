@@ -294,6 +294,25 @@ def test_calls_that_come_again_give_what_the_first_gives(lib: Any, ours: Any) ->
                     assert mine is theirs is None or lib.equal(mine, theirs)
 
 
+def test_numbers_of_any_dtype_come_again(lib: Any, ours: Any) -> None:
+    """A kind tells dtypes apart, those that only ml_dtypes has as well; small integers are exact in each."""
+    functional = lib.nn.functional
+    for seed in range(5):
+        for dtype in ("float32", "bfloat16", "float64", "float16", "int16", "complex64"):
+            x, w = integers(lib, (1, 4, 6, 6), dtype, seed), integers(lib, (2, 4, 2, 2), dtype, seed + 9)
+            wide = [each.to(lib.complex128 if each.is_complex() else lib.float64) for each in (x, w)]
+            assert lib.equal(ours.conv2d(x, w).to(wide[0].dtype), functional.conv2d(*wide))
+            if not x.is_complex():
+                assert lib.equal(ours.max_pool2d(x, 2).double(), functional.max_pool2d(wide[0], 2))
+            if dtype != "int16":
+                assert lib.equal(ours.avg_pool2d(4 * x, 2).to(wide[0].dtype), _means(lib, 4 * wide[0]))
+
+
+def _means(lib: Any, x: Any) -> Any:
+    """Return the means of 2×2 windows, which torch has none of for complex numbers."""
+    return lib.stack([x[..., i::2, j::2] for i in (0, 1) for j in (0, 1)]).sum(0) / 4
+
+
 def test_bytes_that_come_again_are_read_by_their_values(lib: Any, ours: Any) -> None:
     """Which instruction multiplies them depends on the weights, which change."""
     for seed in range(6):

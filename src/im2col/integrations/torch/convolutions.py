@@ -87,7 +87,7 @@ def _run(call: _Call, x: Tensor, w: Tensor, bias: Tensor | None, window: tuple[A
     last = not x.is_contiguous() and has_channels_last(x)
     arrays = array_of(x), array_of(w), None if bias is None else array_of(bias)
     threads = torch.get_num_threads()
-    kind = call, window, threads, *kind_of(*arrays)
+    kind = call, window, last, threads, *kind_of(*arrays)
     return image_of(
         run_again(kind, arrays, None, threads, _first, call, last, threads, window), last and not call.of_weights
     )

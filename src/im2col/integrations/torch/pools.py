@@ -62,7 +62,7 @@ def _run(call: _Call, x: Tensor, window: tuple[Any, ...]) -> Tensor:
     """Pool a tensor on the CPU, as calls like it are known to run."""
     last = not x.is_contiguous() and has_channels_last(x)
     array, threads = array_of(x), torch.get_num_threads()
-    kind = call, window, threads, array.shape, array.strides, array.dtype
+    kind = call, window, last, threads, array.shape, array.strides, array.dtype
     return image_of(run_again(kind, (array,), None, threads, _first, call, last, threads, window), last)
 
 
