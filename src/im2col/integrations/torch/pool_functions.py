@@ -60,7 +60,8 @@ def max_pool1d(
     >>> max_pool1d(torch.ones(1, 2, 6), 2).shape
     torch.Size([1, 2, 3])
     """
-    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    window = kernel_size, stride, padding, dilation, ceil_mode
+    return _max_pool("max_pool1d", 1, input, return_indices, *window)
 
 
 def max_pool2d(
@@ -104,7 +105,8 @@ def max_pool2d(
     >>> max_pool2d(torch.ones(1, 2, 6, 6), 2).shape
     torch.Size([1, 2, 3, 3])
     """
-    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    window = kernel_size, stride, padding, dilation, ceil_mode
+    return _max_pool("max_pool2d", 2, input, return_indices, *window)
 
 
 def max_pool3d(
@@ -148,26 +150,25 @@ def max_pool3d(
     >>> max_pool3d(torch.ones(1, 2, 6, 6, 6), 2).shape
     torch.Size([1, 2, 3, 3, 3])
     """
-    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    window = kernel_size, stride, padding, dilation, ceil_mode
+    return _max_pool("max_pool3d", 3, input, return_indices, *window)
 
 
-def _max_pool(spatial: int, x: Tensor, *arguments: Any) -> Tensor | tuple[Tensor, Tensor]:
-    *rest, return_indices = arguments
-    name = f"max_pool{spatial}d"
-    greatest = _pool(name, MAX_POOL, _max_window, spatial, x, *rest)
-    return (greatest, _pool(name, MAX_POOL_INDICES, _max_window, spatial, x, *rest)) if return_indices else greatest
+def _max_pool(name: str, spatial: int, x: Tensor, return_indices: bool, *window: Any) -> Tensor | tuple[Tensor, Tensor]:
+    greatest = _pool(name, MAX_POOL, _max_window, spatial, x, *window)
+    return (greatest, _pool(name, MAX_POOL_INDICES, _max_window, spatial, x, *window)) if return_indices else greatest
 
 
 def _pool(
-    name: str, operator: Operator, make: Callable[..., tuple[Any, ...]], spatial: int, x: Tensor, *arguments: Any
+    name: str, operator: Operator, make: Callable[..., tuple[Any, ...]], spatial: int, x: Tensor, *window: Any
 ) -> Tensor:
     plain = is_plain(x)
     try:
         if not (plain and spatial < x.ndim < spatial + 3):
             check_tensor("input", x)
             check_axes("input", x, spatial)
-        window = remembered(plain, make, spatial, *arguments)
-        return operator.direct(x, window) if plain else operator.overload(x, *window)
+        made = remembered(plain, make, spatial, *window)
+        return operator.direct(x, made) if plain else operator.overload(x, *made)
     except Im2colError as error:
         error.name_operation(name)
         raise
@@ -238,8 +239,8 @@ def avg_pool1d(
     >>> avg_pool1d(torch.ones(1, 2, 6), 2).shape
     torch.Size([1, 2, 3])
     """
-    arguments = kernel_size, stride, padding, ceil_mode, count_include_pad
-    return _pool("avg_pool1d", AVERAGE_POOL, _average_window, 1, input, *arguments)
+    window = kernel_size, stride, padding, ceil_mode, count_include_pad
+    return _pool("avg_pool1d", AVERAGE_POOL, _average_window, 1, input, *window)
 
 
 def avg_pool2d(
@@ -282,8 +283,8 @@ def avg_pool2d(
     >>> avg_pool2d(torch.ones(1, 2, 6, 6), 2).shape
     torch.Size([1, 2, 3, 3])
     """
-    arguments = kernel_size, stride, padding, ceil_mode, count_include_pad
-    return _pool("avg_pool2d", AVERAGE_POOL, _average_window, 2, input, *arguments)
+    window = kernel_size, stride, padding, ceil_mode, count_include_pad
+    return _pool("avg_pool2d", AVERAGE_POOL, _average_window, 2, input, *window)
 
 
 def avg_pool3d(
@@ -326,5 +327,5 @@ def avg_pool3d(
     >>> avg_pool3d(torch.ones(1, 2, 6, 6, 6), 2).shape
     torch.Size([1, 2, 3, 3, 3])
     """
-    arguments = kernel_size, stride, padding, ceil_mode, count_include_pad
-    return _pool("avg_pool3d", AVERAGE_POOL, _average_window, 3, input, *arguments)
+    window = kernel_size, stride, padding, ceil_mode, count_include_pad
+    return _pool("avg_pool3d", AVERAGE_POOL, _average_window, 3, input, *window)
