@@ -13,8 +13,11 @@ pytest.register_assert_rewrite("tests.kit")
 
 from tests.kit import kept  # noqa: E402
 
-# Its module is a part of onnx, and cannot be imported without it.
-collect_ignore = [] if importlib.util.find_spec("onnx") else ["src/im2col/integrations/onnx/evaluator.py"]
+# These are parts of other libraries, and cannot be imported without them.
+_PARTS = {"keras": "keras.py", "onnx": "onnx/evaluator.py", "torch": "torch"}
+collect_ignore = [
+    f"src/im2col/integrations/{part}" for name, part in _PARTS.items() if importlib.util.find_spec(name) is None
+]
 
 # Bytecode is kept whatever the environment says: workers, and the processes that tests start, would compile it anew.
 sys.dont_write_bytecode = False

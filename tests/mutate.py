@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
 
 from .mutants import EQUIVALENT, FILES, mutants
@@ -38,6 +39,8 @@ class Mutation:
         The test files that must notice, in ``tests``, separated by spaces.
     dot : str
         The dot product that a CPU must have to run the line, as `Target.has_dot` calls it; elsewhere it is left out.
+    needs : str
+        The package without which its tests are skipped; there it is left out.
     """
 
     file: str
@@ -46,6 +49,7 @@ class Mutation:
     why: str
     tests: str
     dot: str = ""
+    needs: str = ""
 
 
 MUTATIONS = [
@@ -1271,6 +1275,134 @@ MUTATIONS = [
         "running statistics forget too fast",
         "test_onnx_operators.py::test_a_model_in_training_uses_those_of_the_batch",
     ),
+    Mutation(
+        "integrations/torch/pools.py",
+        "n + 2 * p - d * (k - 1) - 1",
+        "n + p - d * (k - 1) - 1",
+        "a pooled image is told to have no padding behind",
+        "test_torch_integration.py::test_shapes_without_memory_are_torchs",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/torch/pools.py",
+        "(room + s - 1) // s + 1",
+        "room // s + 1",
+        "a last window of ceil_mode is not told of",
+        "test_torch_integration.py::test_shapes_without_memory_are_torchs",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/torch/pools.py",
+        ">= n + p else count",
+        "> n + p else count",
+        "a last window that begins behind the image is told of",
+        "test_torch_integration.py::test_shapes_without_memory_are_torchs",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/torch/operators.py",
+        "(n + b + a - d * (k - 1) - 1)",
+        "(n + 2 * b - d * (k - 1) - 1)",
+        "the padding behind is taken for that before",
+        "test_torch_integration.py::test_shapes_without_memory_are_torchs",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/torch/convolutions.py",
+        "(n - 1) * s - 2 * p + d * (k - 1) + 1 + more",
+        "(n - 1) * s - 2 * p + k + more",
+        "a transpose is told to have no dilation",
+        "test_torch_integration.py::test_shapes_without_memory_are_torchs",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/torch/columns.py",
+        "x.shape[-spatial - 1] * math.prod(kernel_size)",
+        "math.prod(kernel_size)",
+        "columns are told to have one channel",
+        "test_torch_integration.py::test_shapes_without_memory_are_torchs",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/torch/arguments.py",
+        "(p // 2, p - p // 2)",
+        "(p - p // 2, p // 2)",
+        "of an odd padding by name the larger part lies before",
+        "test_torch_integration.py::test_padding_modes_are_those_of_torchs_modules",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/torch/convolutions.py",
+        "more // s for more, s in zip",
+        "0 * s for more, s in zip",
+        "windows that begin in the output padding are forgotten",
+        "test_torch_integration.py::test_transposes_are_torchs",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/torch/arguments.py",
+        'for p in per_axis("padding", padding, count, 0) for pixels in (p, p)',
+        'for p in reversed(per_axis("padding", padding, count, 0)) for pixels in (p, p)',
+        "paddings belong to the axes in reverse",
+        "test_torch_integration.py::test_convolutions_are_torchs",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/torch/convolutions.py",
+        "kind = call, window, last, threads, *kind_of(*arrays)",
+        "kind = call, window, last, threads, x.shape, w.shape",
+        "a call is known by its shapes alone",
+        "test_torch_integration.py::test_numbers_of_any_dtype_come_again",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/torch/pools.py",
+        "kind = call, window, last, threads, array.shape, array.strides, array.dtype",
+        "kind = call, window, threads, array.shape, array.dtype",
+        "a pool is known whatever its strides",
+        "test_torch_integration.py::test_calls_that_come_again_give_what_the_first_gives",
+        needs="torch",
+    ),
+    Mutation(
+        "integrations/keras.py",
+        "d * (k - 1) for k, d in zip(w.shape",
+        "k - 1 for k, d in zip(w.shape",
+        "a transpose is cut as if its kernel had no gaps",
+        "test_keras_integration.py::test_operations_give_what_jax_gives",
+        needs="keras",
+    ),
+    Mutation(
+        "integrations/keras.py",
+        "max(0, -after) for _, after in cut",
+        "max(0, after) for _, after in cut",
+        "zeros are added where pixels are cut off",
+        "test_keras_integration.py::test_operations_give_what_jax_gives",
+        needs="keras",
+    ),
+    Mutation(
+        "integrations/keras.py",
+        "kernel.transpose(-1, -2, *range",
+        "kernel.transpose(-2, -1, *range",
+        "filters and channels of a kernel are exchanged",
+        "test_keras_integration.py::test_operations_give_what_jax_gives",
+        needs="keras",
+    ),
+    Mutation(
+        "integrations/keras.py",
+        "w.reshape(*w.shape[:-2], 1, w.shape[-2] * w.shape[-1])",
+        "w.swapaxes(-1, -2).reshape(*w.shape[:-2], 1, w.shape[-2] * w.shape[-1])",
+        "the filters of each channel lie a channel apart",
+        "test_keras_integration.py::test_operations_give_what_jax_gives",
+        needs="keras",
+    ),
+    Mutation(
+        "integrations/keras.py",
+        "count_include_pad=False",
+        "count_include_pad=True",
+        "the padding's zeros belong to a mean",
+        "test_keras_integration.py::test_operations_give_what_jax_gives",
+        needs="keras",
+    ),
 ]
 
 
@@ -1292,12 +1424,13 @@ def one_in(every: Sequence[T]) -> Sequence[T]:
 
 
 def by_hand() -> dict[str, Plant]:
-    """Return the mutations of the table that this CPU can run, by what is wrong with them."""
+    """Return the mutations of the table that this CPU, and what is installed, can run, by what is wrong with them."""
     code = "import sys; from im2col.engine.target import host; print(*filter(host().has_dot, sys.argv[1:]))"
     asked = [sys.executable, "-c", code, *{m.dot for m in MUTATIONS if m.dot}]
     paths = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
     dots = {"", *subprocess.run(asked, env=paths, capture_output=True, text=True, check=True).stdout.split()}
-    return {f"{m.file}: {m.why}": planted(m) for m in one_in(MUTATIONS) if m.dot in dots}
+    there = [m for m in one_in(MUTATIONS) if m.dot in dots and (not m.needs or find_spec(m.needs))]
+    return {f"{m.file}: {m.why}": planted(m) for m in there}
 
 
 def generated() -> tuple[dict[str, Plant], list[str]]:

@@ -785,16 +785,25 @@ def test_the_command_of_frames_prints_a_table_and_writes_the_csv(
 
 def test_every_file_of_calls_is_a_contestant() -> None:
     """Ours stands first."""
-    assert [c.name for c in discover(calls_contestants)] == ["im2col", "torch", "torch inference"]
+    names = ["im2col", "im2col, tensors", "torch", "torch inference"]
+    assert [c.name for c in discover(calls_contestants)] == names
 
 
 @pytest.mark.parametrize("contestant", installed(calls_contestants))
 @pytest.mark.parametrize("padding", calls_contest.PADDINGS)
 def test_an_installed_contestant_makes_every_call(contestant: Contestant[Any], padding: int) -> None:
-    """In small integers, exactly."""
+    """In small integers, exactly; gradients and plans of tensors are torch's affair, and arrays record nothing."""
+    missing = {
+        "im2col": {calls_problems.RECORDED},
+        "im2col, tensors": {calls_problems.PLAN, calls_problems.IMAGE_GRADIENT, calls_problems.WEIGHT_GRADIENT},
+        "torch inference": {calls_problems.RECORDED},
+    }
     for call in calls_problems.CALLS:
         problem = calls_problems.make_problem(call, padding, 1)
-        np.testing.assert_array_equal(np.asarray(contestant.prepare(problem)()), problem.answer)  # type: ignore[misc]  # a field, no method
+        made = contestant.prepare(problem)
+        assert (made is None) == (call in missing.get(contestant.name, ()))
+        if made is not None:
+            np.testing.assert_array_equal(np.asarray(made()), problem.answer)
 
 
 @pytest.mark.parametrize("padding", calls_contest.PADDINGS)
@@ -825,7 +834,7 @@ def test_the_command_of_calls_prints_tables_and_writes_the_csv(
     ]
     with path.open(encoding="utf-8") as file:
         cells = list(csv.DictReader(file))
-    assert [cell["call"] for cell in cells] == [
+    assert list(dict.fromkeys(cell["call"] for cell in cells)) == [
         f"{call}, padding {padding}" for call in ("conv2d", "im2col") for padding in (0, 1)
     ]
     assert min(float(cell["best_seconds"]) for cell in cells) > 0

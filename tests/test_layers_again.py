@@ -167,6 +167,17 @@ def test_a_small_call_that_comes_again_is_one_call_of_the_engine(
     np.testing.assert_array_equal(call(0), expected)
 
 
+@pytest.mark.parametrize("name", ["conv", "conv2d", "conv_transpose"])
+def test_a_bias_of_any_strides_comes_again(name: str) -> None:
+    """It is read where its values lie, not where those of a copy of it would."""
+    x, w, wide = integers(0, 1, 8, 8, 8), integers(1, 8, 8, 3, 3), integers(2, 64)
+    without = getattr(im2col, name)(x, w)
+    for bias in (wide[::8], wide[::-8], np.broadcast_to(wide[3], 8), wide[:8]):
+        for _ in range(4):
+            result = getattr(im2col, name)(x, w, bias)
+            np.testing.assert_array_equal(result, without + bias[:, None, None])
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_what_is_wrong_is_said_as_before(function: str) -> None:
     """After good calls, the error is that of a process which made none."""

@@ -12,7 +12,7 @@ import numpy as np
 from .. import options as common
 from ..clock import calls_together, take_turns
 from ..contest import play_together
-from ..contestants import Contestant, checked_calls, difference, discover
+from ..contestants import Contestant, Role, checked_calls, difference, discover
 from ..tables import NOTHING, table
 from . import contestants, start
 from .problems import CALLS, Problem, make_problem
@@ -98,12 +98,13 @@ def _complaint(problem: Problem, _: Contestant[Problem], call: Callable[[], NDAr
 
 
 def _table(cells: Cells, entered: Sequence[Contestant[Problem]]) -> str:
-    """Return a table of each contestant's median call, and ours as a multiple of torch's."""
+    """Return a table of each contestant's median call, and ours as multiples of the fastest peer's."""
     rows: list[list[str]] = []
-    names = [c.name for c in entered]
+    names, ours = [c.name for c in entered], [c.name for c in entered if c.role == Role.OURS]
     for call, turns in cells.items():
         median = {name: 1e6 * statistics.median(seconds) for name, seconds in turns.items()}
-        peers = [time for name, time in median.items() if name != "im2col"]
-        ratio = f"{median['im2col'] / min(peers):.2f}" if peers else NOTHING
-        rows.append([call, *(f"{median[name]:.1f}" if name in median else NOTHING for name in names), ratio])
-    return table(["call", *names, "im2col / the fastest peer"], rows)
+        peers = [time for name, time in median.items() if name not in ours]
+        row = [call, *(f"{median[name]:.1f}" if name in median else NOTHING for name in names)]
+        row += (f"{median[name] / min(peers):.2f}" if peers and name in median else NOTHING for name in ours)
+        rows.append(row)
+    return table(["call", *names, *(f"{name} / the fastest peer" for name in ours)], rows)

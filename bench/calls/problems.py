@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 KERNEL = 3
 CONVOLUTION, PLAN, COLUMNS, FOLD = "conv2d", "plan, out=", "im2col", "col2im"
 TRANSPOSE, IMAGE_GRADIENT, WEIGHT_GRADIENT = "conv_transpose", "conv_input_gradient", "conv_weight_gradient"
-CALLS = (CONVOLUTION, PLAN, COLUMNS, FOLD, TRANSPOSE, IMAGE_GRADIENT, WEIGHT_GRADIENT)
-"""By the names of our functions; a plan has its weights prepared and is told where to write."""
+MAXIMA, MEANS, RECORDED = "max_pool", "average_pool", "recorded"
+CALLS = (CONVOLUTION, PLAN, COLUMNS, FOLD, TRANSPOSE, IMAGE_GRADIENT, WEIGHT_GRADIENT, MAXIMA, MEANS, RECORDED)
+"""By the names of our functions; a plan has its weights prepared and is told where to write. What is recorded is a
+convolution whose gradients are wanted."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def make_problem(call: str, padding: int, threads: int) -> Problem:
     columns = rng.integers(-4, 5, (1, 8, KERNEL, KERNEL, side, side)).astype(np.float32)
     padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     seen = np.lib.stride_tricks.sliding_window_view(padded, (KERNEL, KERNEL), (2, 3))  # (1, C, *positions, *taps)
+    inside = np.pad(np.ones((8, 8), bool), padding)
+    there = np.lib.stride_tricks.sliding_window_view(inside, (KERNEL, KERNEL))
     answers: dict[str, Callable[[], Array]] = {
         CONVOLUTION: lambda: np.einsum("nchwij,fcij->nfhw", seen, w),
         PLAN: lambda: np.einsum("nchwij,fcij->nfhw", seen, w),
@@ -73,6 +77,9 @@ def make_problem(call: str, padding: int, threads: int) -> Problem:
         TRANSPOSE: lambda: _folded(np.einsum("nfhw,fcij->ncijhw", x, w), padding),
         IMAGE_GRADIENT: lambda: _folded(np.einsum("nfhw,fcij->ncijhw", grad, w), padding),
         WEIGHT_GRADIENT: lambda: np.einsum("nchwij,nfhw->fcij", seen, grad),
+        MAXIMA: lambda: np.where(there, seen, -np.inf).max((4, 5)).astype(np.float32),
+        MEANS: lambda: seen.sum((4, 5)) / np.float32(KERNEL**2),
+        RECORDED: lambda: np.einsum("nchwij,fcij->nfhw", seen, w),
     }
     return Problem(call, padding, x, w, grad, columns.reshape(1, -1, side**2), answers[call](), threads)
 

@@ -10,7 +10,18 @@ import numpy as np
 import im2col
 
 from ...contestants import Contestant, Role
-from ..problems import COLUMNS, CONVOLUTION, FOLD, IMAGE_GRADIENT, KERNEL, PLAN, TRANSPOSE
+from ..problems import (
+    COLUMNS,
+    CONVOLUTION,
+    FOLD,
+    IMAGE_GRADIENT,
+    KERNEL,
+    MAXIMA,
+    MEANS,
+    PLAN,
+    TRANSPOSE,
+    WEIGHT_GRADIENT,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +31,7 @@ if TYPE_CHECKING:
     from ..problems import Problem
 
 
-def prepare(problem: Problem) -> Callable[[], NDArray[Any]]:
+def prepare(problem: Problem) -> Callable[[], NDArray[Any]] | None:
     """Call the public functions, and leave the threads to them as users do."""
     p, x, w = problem, problem.x, problem.w
     im2col.set_threads(p.threads)
@@ -37,7 +48,13 @@ def prepare(problem: Problem) -> Callable[[], NDArray[Any]]:
         return lambda: im2col.conv_transpose(x, w, padding=p.padding)
     if p.call == IMAGE_GRADIENT:
         return lambda: im2col.conv_input_gradient(p.grad, w, x.shape, padding=p.padding)
-    return lambda: im2col.conv_weight_gradient(x, p.grad, KERNEL, padding=p.padding)
+    if p.call == WEIGHT_GRADIENT:
+        return lambda: im2col.conv_weight_gradient(x, p.grad, KERNEL, padding=p.padding)
+    if p.call == MAXIMA:
+        return lambda: im2col.max_pool(x, KERNEL, stride=1, padding=p.padding)
+    if p.call == MEANS:
+        return lambda: im2col.average_pool(x, KERNEL, stride=1, padding=p.padding)
+    return None  # arrays record nothing
 
 
 CONTESTANT = Contestant("im2col", "im2col", prepare, Role.OURS)

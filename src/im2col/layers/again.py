@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,24 +14,71 @@ from ..memory import NOTHING, keep, recall, told_apart
 from ..spec.quantization import are_small
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Hashable, Sequence
 
     from numpy.typing import NDArray
 
-    from ..algorithms.contract import AtOnce
-    from .operation import Operation, Work
+    from .operation import Work
 
     Array = NDArray[Any]
+    Check = Callable[[Any, Any, Any, Any, dict[str, Any]], tuple[Work, Sequence[Array]]]
 
 _SEEN = object()
 """Stands for a call that was made once."""
 
 
-class _OneCall(NamedTuple):
-    """How a kind of call is one call of the engine; see `Operation.one_call`."""
+class OneCall(NamedTuple):
+    """How a kind of call is one call of the engine.
 
-    operation: Operation
-    run: AtOnce
+    Parameters
+    ----------
+    result : callable
+        ``result(out, inputs)`` returns where the result goes, after a look at the memory.
+    run : callable
+        ``run(out, *arrays)`` overwrites `out`.
+    threads : int or None
+        How many it is for; None where any number will do, or where the kind tells.
+    """
+
+    result: Callable[[Array | None, Sequence[Array]], Array]
+    run: Callable[..., None]
+    threads: int | None
+
+
+Look = Callable[[], "OneCall | None"]
+"""A longer look at a call that was made, which is worth its time if such calls come again."""
+
+
+def run_again(
+    kind: Hashable | None,
+    arrays: tuple[Any, ...],
+    out: Any,
+    threads: int | None,
+    first: Callable[..., tuple[Array, Look]],
+    *arguments: Any,
+) -> Array:
+    """Run a call as those of its kind are known to run.
+
+    Parameters
+    ----------
+    kind : hashable or None
+        All that its way depends on, beside the number of threads; None where that is not plain to see.
+    arrays : tuple
+        What `OneCall.run` takes; the first two, or the only one, are inputs that the result must not overwrite.
+    out : ndarray or None
+    threads : int or None
+    first : callable
+        ``first(arrays, out, *arguments)`` runs it with all arguments checked, for calls of which nothing is known.
+    """
+    known = NOTHING if kind is None else recall(kind)
+    if type(known) is OneCall and (known.threads is None or known.threads == resolve_threads(threads)):
+        result = known.result(out, arrays[:2])
+        known.run(result, *arrays)
+        return result if out is None else out
+    result, look = first(arrays, out, *arguments)
+    if kind is not None and known is not None:
+        keep(kind, _SEEN if known is NOTHING else look())
+    return result
 
 
 def run_once(
@@ -39,7 +88,7 @@ def run_once(
     bias: Any,
     out: Any,
     options: dict[str, Any],
-    check: Callable[..., tuple[Work, Sequence[Array]]],
+    check: Check,
 ) -> Array:
     """Run an operation on the arrays of a public call, with all arguments checked unless this kind of call is known.
 
@@ -57,40 +106,39 @@ def run_once(
     """
     kind: Any = None
     if type(x) is type(w) is np.ndarray and (out is None or type(out) is np.ndarray):
-        kind = _kind(what, x, w, bias, out, options)
-    known = NOTHING if kind is None else recall(kind)
-    if type(known) is _OneCall:
-        operation, run = known
-        if run.any_threads or operation.threads == resolve_threads(options.get("threads")):
-            result = operation.result(out, (x, w))
-            run(result, x, w, bias)
-            return result if out is None else out
-    work, operands = check(what, x, w, bias, options)
-    result = work.run(operands, out)
-    if kind is not None and known is not None:
-        # A call that comes again is worth a longer look.
-        keep(kind, _SEEN if known is NOTHING else _one_call(work, (x, w), bias, operands, result))
-    return result
+        plain = told_apart(tuple(options.values()))
+        if plain is not None and (bias is None or type(bias) is np.ndarray):
+            kind = what, *kind_of(x, w, bias), out is not None and out.strides, plain, *options
+    return run_again(kind, (x, w, bias), out, options.get("threads"), first_run, what, options, check)
 
 
-def _kind(what: Hashable, x: Array, w: Array, bias: Any, out: Array | None, options: dict[str, Any]) -> Hashable | None:
-    """Return what the way of a call depends on, beside the number of threads; None where that is not plain to see."""
-    plain = told_apart(tuple(options.values()))
-    if plain is None or not (bias is None or type(bias) is np.ndarray):
-        return None
-    arrays = x.shape, x.strides, x.dtype, w.shape, w.strides, w.dtype
+def kind_of(x: Array, w: Array, bias: Array | None) -> tuple[Hashable, ...]:
+    """Return all of an operation's arrays that its way depends on, and the engine's state."""
     # Which instruction multiplies bytes depends on the weights' values.
     small = x.dtype.itemsize == w.dtype.itemsize == 1 and are_small(w)
-    given = bias is not None and (bias.shape, bias.strides, bias.dtype), out is not None and out.strides
-    return what, *arrays, small, *given, compiler.condition(), plain, *options
+    given = bias is not None and (bias.shape, bias.strides, bias.dtype)
+    return x.shape, x.strides, x.dtype, w.shape, w.strides, w.dtype, small, given, compiler.condition()
+
+
+def first_run(
+    arrays: tuple[Any, Any, Any], out: Any, what: Hashable, options: dict[str, Any], check: Check
+) -> tuple[Array, Look]:
+    """Run an operation that is not known, and return the result and what would be known of it; arguments as above."""
+    x, w, bias = arrays
+    work, operands = check(what, x, w, bias, options)
+    result = work.run(operands, out)
+    return result, partial(_one_call, work, (x, w), bias, operands, result)
 
 
 def _one_call(
     work: Work, given: tuple[Array, Array], bias: Array | None, operands: Sequence[Array], out: Array
-) -> _OneCall | None:
+) -> OneCall | None:
     """Return how an operation that was run is one call of the engine, or None where it is not."""
     used: Any = (*operands, *work.weights)
-    if used[0] is not given[0] or used[1] is not given[1] or (bias is not None and used[2].dtype != bias.dtype):
+    if used[0] is not given[0] or used[1] is not given[1]:
         return None  # what is computed with is not what was given
+    if bias is not None and (used[2].dtype, used[2].strides) != (bias.dtype, bias.strides):
+        return None  # nor is the copy of a bias like it
     run = work.operation.one_call(operands, work.weights, out)
-    return None if run is None else _OneCall(work.operation, run)
+    operation = work.operation
+    return None if run is None else OneCall(operation.result, run, None if run.any_threads else operation.threads)

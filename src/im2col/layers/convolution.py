@@ -144,7 +144,7 @@ def conv(
     """
     options = locals()  # every argument, by its name
     arrays = options.pop("x"), options.pop("w"), options.pop("bias"), options.pop("out")
-    return run_once(None, *arrays, options, _checked)
+    return run_once(None, *arrays, options, checked)
 
 
 @named
@@ -178,7 +178,7 @@ def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     >>> conv1d([1, 2, 4, 8], [-1, 1])
     array([1, 2, 4])
     """
-    return run_once(1, x, w, bias, options.pop("out", None), options, _checked)  # type: ignore[arg-type]  # a mapping
+    return run_once(1, x, w, bias, options.pop("out", None), options, checked)  # type: ignore[arg-type]  # a mapping
 
 
 @named
@@ -214,7 +214,7 @@ def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     array([[ 4,  6],
            [10, 12]])
     """
-    return run_once(2, x, w, bias, options.pop("out", None), options, _checked)  # type: ignore[arg-type]  # a mapping
+    return run_once(2, x, w, bias, options.pop("out", None), options, checked)  # type: ignore[arg-type]  # a mapping
 
 
 @named
@@ -249,10 +249,10 @@ def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     >>> conv3d(np.ones((3, 3, 3)), np.ones((2, 2, 2))).shape
     (2, 2, 2)
     """
-    return run_once(3, x, w, bias, options.pop("out", None), options, _checked)  # type: ignore[arg-type]  # a mapping
+    return run_once(3, x, w, bias, options.pop("out", None), options, checked)  # type: ignore[arg-type]  # a mapping
 
 
-def _checked(
+def checked(
     spatial: int | None, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, options: dict[str, Any]
 ) -> tuple[Work, tuple[Array]]:
     """Return a convolution with its weights, and its image."""

@@ -102,7 +102,7 @@ def conv_input_gradient(
     """
     options = locals()  # every argument, by its name
     arrays = options.pop("grad"), options.pop("w"), None, options.pop("out")
-    return run_once("conv_input_gradient", *arrays, options, _checked)
+    return run_once("conv_input_gradient", *arrays, options, checked)
 
 
 @named
@@ -149,7 +149,7 @@ def plan_input_gradient(
     return TransposedPlan(work.operation, work.weights, "plan_input_gradient")
 
 
-def _checked(
+def checked(
     _: str, grad: ArrayLike, w: ArrayLike, _bias: None, options: dict[str, Any]
 ) -> tuple[Work, tuple[NDArray[Any]]]:
     """Return the gradient of an image with its weights, and its operand."""

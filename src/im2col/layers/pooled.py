@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..spec.arrays import check_numbers, check_output, is_registered, native
 from ..spec.padding import image_geometry, window_fields
 from ..spec.pool import COMPARED, Pool
 from ..spec.problem import accumulator
+from .again import OneCall, run_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,11 +28,10 @@ if TYPE_CHECKING:
 
     from ..spec.layout import Layout
     from ..spec.pool import Reduction
+    from .again import Look
 
     Array = NDArray[Any]
 
-_SEEN = object()
-"""Stands for a call that was made once."""
 WAY_OUT = "pool fewer images at a time"
 
 
@@ -102,13 +103,14 @@ class Pooling(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def result(self, x: Array, out: Any, beside: Callable[[], int] | None = None) -> Array:
+    def result(self, out: Any, inputs: Sequence[Array], beside: Callable[[], int] | None = None) -> Array:
         """Return where the result goes, a plain array, after a look at the memory that it takes.
 
         Parameters
         ----------
-        x : ndarray
         out : ndarray or None
+        inputs : sequence of ndarray
+            That it must not overwrite.
         beside : callable, optional
             Returns the bytes that are taken beside image and result.
 
@@ -117,7 +119,7 @@ class Pooling(NamedTuple):
         OutputError, MemoryBudgetError
         """
         if out is not None:
-            checked = check_output(out, self.shape, self.dtype, (x,))
+            checked = check_output(out, self.shape, self.dtype, inputs)
             if beside is not None:
                 require_memory(beside(), WAY_OUT, "the workspace for {}", self.shape)
             return checked
@@ -165,22 +167,16 @@ class Pooling(NamedTuple):
             with np.errstate(all="ignore"):
                 result[...] = wide
 
-    def one_call(self, x: Array, result: Array, threads: int) -> Callable[[Array, Array], None] | None:
-        """Return `fill` as one call of the engine, for arrays like these; None where it is not."""
+    def one_call(self, x: Array, result: Array, threads: int) -> OneCall | None:
+        """Return how images like these are pooled by one call of the engine; None where they are not."""
         if x.dtype != self.work or result.dtype != self.made or not result.dtype.isnative:
             return None
         with importing:
             from ..algorithms.pooling import engine_call
 
         image, out = self.axes.to_canonical(x), self.axes.to_canonical(result)
-        return engine_call(self.pool, image.shape, image.dtype, image.strides, out.strides, threads)
-
-
-class _OneCall(NamedTuple):
-    """How a kind of call is one call of the engine."""
-
-    pooling: Pooling
-    call: Callable[[Array, Array], None]
+        run = engine_call(self.pool, image.shape, image.dtype, image.strides, out.strides, threads)
+        return run and OneCall(self.result, run, None)
 
 
 def pooled(x: Array, reduction: Reduction, window: Window, layout: str | None, out: Any, threads: int | None) -> Array:
@@ -190,25 +186,23 @@ def pooled(x: Array, reduction: Reduction, window: Window, layout: str | None, o
     ------
     GeometryError, LayoutError, ArgumentError, DTypeError, OutputError, MemoryBudgetError
     """
-    kind: Any = None
-    known: Any = None
     workers = resolve_threads(threads)
     plain = told_apart((reduction, layout, *window))
+    kind: Any = None
     if plain is not None and (out is None or type(out) is np.ndarray):
         kind = pooled, x.shape, x.strides, x.dtype, out is None or out.strides, workers, plain
-        known = recall(kind)
-        if type(known) is _OneCall:
-            result = known.pooling.result(x, out)
-            known.call(x, result)
-            return result if out is None else out
+    return run_again(kind, (x,), out, workers, first_pooled, reduction, window, layout, workers)
+
+
+def first_pooled(
+    arrays: tuple[Array], out: Any, reduction: Reduction, window: Window, layout: str | None, threads: int
+) -> tuple[Array, Look]:
+    """Pool images that are not known, and return the result and what would be known of it; see `run_again`."""
+    (x,) = arrays
     pooling = pooling_of(x, reduction, window, layout)
-    result = pooling.result(x, out, lambda: pooling.workspace_bytes(x, workers))
-    pooling.fill(x, result, workers)
-    if kind is not None and known is not None:
-        # A call that comes again is worth a longer look.
-        call = None if known is NOTHING else pooling.one_call(x, result, workers)
-        keep(kind, _SEEN if known is NOTHING else call and _OneCall(pooling, call))
-    return result if out is None else out
+    result = pooling.result(out, arrays, lambda: pooling.workspace_bytes(x, threads))
+    pooling.fill(x, result, threads)
+    return result if out is None else out, partial(pooling.one_call, x, result, threads)
 
 
 def pooling_of(x: Array, reduction: Reduction, window: Window, layout: str | None) -> Pooling:

@@ -318,7 +318,7 @@ def norms(image: Array, p: float, window: Window, layout: str | None, out: Array
     workers = resolve_threads(threads)
     copies = 2 * image.size * summed.work.itemsize + math.prod(summed.shape) * work.itemsize
     summed = summed._replace(dtype=real, work=work)
-    result = summed.result(image, out, lambda: copies + summed.workspace_bytes(image, workers))
+    result = summed.result(out, (image,), lambda: copies + summed.workspace_bytes(image, workers))
     with np.errstate(all="ignore"):
         powers = np.abs(image.astype(summed.work if image.dtype.kind != "c" else image.dtype))
         if order == math.inf:

@@ -11,6 +11,7 @@ from ..engine.host import array_bytes, require_memory
 from ..engine.threads import resolve_threads
 from ..errors import DTypeError, ShapeError, named
 from ..importing import importing
+from ..memory import memoized
 from ..spec import layout as layouts
 from ..spec.arguments import checked_shape
 from ..spec.arrays import as_array, check_numbers, check_output, native, sum_dtype
@@ -233,41 +234,90 @@ def average_pool_input_gradient(
            [1., 3., 2.]])
     """
     gradient = as_array("grad", grad)
-    shape = checked_shape("image_shape", image_shape)
     window = Window(kernel_size, stride, padding, dilation, ceil_mode, count_include_pad)
-    axes, what = window.over(shape, layout, "mean")
-    check_numbers("grad", gradient.dtype)
-    _check_shape("grad", gradient.shape, axes, shape, what.geometry.output_shape)
     workers = resolve_threads(threads)
-    own = native(gradient.dtype)
-    dtype = np.dtype(np.float64) if own.kind in "biu" else own
-    work = accumulator(dtype)
-    batch, channels = axes.size(layouts.BATCH, shape), axes.size(layouts.CHANNEL, shape)
-    if not math.prod(shape):
-        result = _result(out, shape, dtype, [gradient], 0)
+    way = _way_back(gradient.shape, gradient.dtype, image_shape, layout, workers, *window)
+    result = _result(out, way.shape, way.dtype, [gradient], way.nbytes)
+    if not result.size:
         return result if out is None else out
     with importing:
-        from ..algorithms.pooling import pool, workspace_bytes
+        from ..algorithms.pooling import pool
 
-    sums, numbers, places = _spread(what.geometry)
-    spread_shape = batch, channels, *sums.geometry.spatial_shape
-    nbytes = math.prod(spread_shape) * work.itemsize
-    strides = row_major(spread_shape, work.itemsize)
-    out_strides = axes.strides(batch, channels, what.geometry.spatial_shape, work.itemsize)
-    nbytes += workspace_bytes(sums, spread_shape, work, strides, out_strides, workers)
-    # And copies of gradient and result, if they are made.
-    nbytes += 2 * (gradient.size + math.prod(shape)) * work.itemsize
-    result = _result(out, shape, dtype, [gradient], nbytes)
+    sums, numbers, places = way.spread
     with np.errstate(all="ignore"):
-        spread = np.zeros(spread_shape, work)
-        parts = axes.to_canonical(gradient)[(..., *numbers)].astype(work)
-        spread[(..., *places)] = parts / divisors(what, work)[numbers]
-        direct = result.dtype == work and result.dtype.isnative
-        image = result if direct else np.empty(result.shape, work)
-        pool(sums, spread, axes.to_canonical(image), workers)
+        spread = np.zeros(way.spread_shape, way.work)
+        parts = way.axes.to_canonical(gradient)[(..., *numbers)].astype(way.work)
+        spread[(..., *places)] = parts / way.divisors
+        direct = result.dtype == way.work and result.dtype.isnative
+        image = result if direct else np.empty(result.shape, way.work)
+        pool(sums, spread, way.axes.to_canonical(image), workers)
         if not direct:
             result[...] = image
     return result if out is None else out
+
+
+class _WayBack(NamedTuple):
+    """How gradients of one kind of means become those of an image.
+
+    Parameters
+    ----------
+    axes : Layout
+    shape, dtype
+        Of the result.
+    work : dtype
+        That is computed in.
+    nbytes : int
+        That are taken beside gradient and result.
+    spread : _Spread
+    spread_shape : tuple of int
+        Of the gradient with what is put between its numbers.
+    divisors : ndarray
+        By which those numbers are divided.
+    """
+
+    axes: Layout
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    work: np.dtype[Any]
+    nbytes: int
+    spread: _Spread
+    spread_shape: tuple[int, ...]
+    divisors: Array
+
+
+@memoized
+def _way_back(
+    grad_shape: tuple[int, ...],
+    grad_dtype: np.dtype[Any],
+    image_shape: Any,
+    layout: str | None,
+    workers: int,
+    *window: Any,
+) -> _WayBack:
+    """Return the way back, all arguments checked."""
+    shape = checked_shape("image_shape", image_shape)
+    axes, what = Window(*window).over(shape, layout, "mean")
+    check_numbers("grad", grad_dtype)
+    _check_shape("grad", grad_shape, axes, shape, what.geometry.output_shape)
+    own = native(grad_dtype)
+    dtype = np.dtype(np.float64) if own.kind in "biu" else own
+    work = accumulator(dtype)
+    batch, channels = axes.size(layouts.BATCH, shape), axes.size(layouts.CHANNEL, shape)
+    spread = _spread(what.geometry)
+    spread_shape = batch, channels, *spread.sums.geometry.spatial_shape
+    nbytes = 0
+    if math.prod(shape):
+        with importing:
+            from ..algorithms.pooling import workspace_bytes
+
+        strides = row_major(spread_shape, work.itemsize)
+        out_strides = axes.strides(batch, channels, what.geometry.spatial_shape, work.itemsize)
+        nbytes = math.prod(spread_shape) * work.itemsize
+        nbytes += workspace_bytes(spread.sums, spread_shape, work, strides, out_strides, workers)
+        # And copies of gradient and result, if they are made.
+        nbytes += 2 * (math.prod(grad_shape) + math.prod(shape)) * work.itemsize
+    shared = divisors(what, work)[spread.numbers]
+    return _WayBack(axes, shape, dtype, work, nbytes, spread, spread_shape, shared)
 
 
 class _Spread(NamedTuple):

@@ -128,7 +128,7 @@ def conv_transpose(
     """
     options = locals()  # every argument, by its name
     arrays = options.pop("x"), options.pop("w"), options.pop("bias"), options.pop("out")
-    return run_once("conv_transpose", *arrays, options, _checked)
+    return run_once("conv_transpose", *arrays, options, checked)
 
 
 @named
@@ -182,7 +182,7 @@ def plan_transpose(
     return TransposedPlan(work.operation, work.weights, "plan_transpose")
 
 
-def _checked(
+def checked(
     _: str, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, options: dict[str, Any]
 ) -> tuple[Work, tuple[NDArray[Any]]]:
     """Return a transposed convolution with its weights, and its operand."""

@@ -101,7 +101,7 @@ def conv_weight_gradient(
     """
     options = locals()  # every argument, by its name
     arrays = options.pop("x"), options.pop("grad"), None, options.pop("out")
-    return run_once("conv_weight_gradient", *arrays, options, _checked)
+    return run_once("conv_weight_gradient", *arrays, options, checked)
 
 
 @named
@@ -233,7 +233,7 @@ def plan_weight_gradient(
     return WeightGradientPlan(work.operation, work.weights, "plan_weight_gradient")
 
 
-def _checked(
+def checked(
     _: str, x: ArrayLike, grad: ArrayLike, _bias: None, options: dict[str, Any]
 ) -> tuple[Work, tuple[NDArray[Any], NDArray[Any]]]:
     """Return the gradient of the weights, and its operands."""

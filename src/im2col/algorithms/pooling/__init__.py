@@ -48,7 +48,7 @@ def pool(what: Pool, x: Array, out: Array, threads: int) -> None:
     kind = x.shape, x.dtype
     call = engine_call(what, *kind, x.strides, out.strides, threads)
     if call is not None:
-        call(x, out)
+        call(out, x)
         return
     dense, result = np.empty(x.shape, x.dtype), np.empty(out.shape, out.dtype)
     call = engine_call(what, *kind, dense.strides, result.strides, threads)
@@ -59,7 +59,7 @@ def pool(what: Pool, x: Array, out: Array, threads: int) -> None:
         pool_plainly(what, x, out)
         return
     gather.copy(dense, x, threads)
-    call(dense, result)
+    call(result, dense)
     gather.copy(out, result, threads)
 
 
@@ -99,7 +99,7 @@ def engine_call(
     Returns
     -------
     callable or None
-        It takes arrays whose first numbers are those of the image and of the result, whatever their axes.
+        It takes arrays whose first numbers are those of the result and of the image, whatever their axes.
     """
     element = _element(dtype)
     if element is None or not math.prod(shape) or (what.reduction == "place" and element[1] == "8"):
@@ -157,5 +157,5 @@ def _made(
             calls = RowCalls(what, images, found, target)
     except compiler.EngineError:  # it has warned
         return None
-    room, nbytes = OwnRoom(), calls.room_bytes
-    return lambda x, out: calls.run_ids(id(room.of(nbytes)), id(x), id(out))
+    room, nbytes, run = OwnRoom(), calls.room_bytes, calls.run_ids
+    return lambda out, x: run(id(room.of(nbytes)), id(x), id(out))
