@@ -83,11 +83,15 @@ COPIES: dict[str, Callable[[np.dtype[Any]], Any]] = {
     "im2col": lambda d: im2col.im2col(array((3, 3), d), 2),
     "patches": lambda d: im2col.patches(array((3, 3), d), 2),
     "weight_matrix": lambda d: im2col.weight_matrix(array((2, 2, 2, 2), d)),
+    "iter_tiles": lambda d: next(im2col.iter_tiles(array((3, 3), d), 2)).pixels,
 }
 SUMS: dict[str, Callable[[np.dtype[Any]], Any]] = {
     "col2im, sum": lambda d: im2col.col2im(array((4, 4), d), (3, 3), 2),
     "col2im, mean": _mean,
     "im2col, padded": _padded,
+    "blend_tiles": lambda d: im2col.blend_tiles(
+        (tile, array((2, 2), d)) for tile in im2col.iter_tiles(np.zeros((3, 3)), 2, overlap=1)
+    ),
 }
 CONVOLUTIONS: dict[str, Callable[[np.dtype[Any]], Any]] = {
     "conv": lambda d: im2col.conv(array((1, 2, 3, 3), d), array((2, 2, 2, 2), d)),

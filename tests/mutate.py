@@ -54,6 +54,34 @@ class Mutation:
 
 MUTATIONS = [
     Mutation(
+        "matrix/image_tiles.py",
+        "first + size <= n",
+        "first + size < n",
+        "a tile that ends with the image is copied",
+        "test_image_tiles.py::test_tiles_within_the_image_are_views",
+    ),
+    Mutation(
+        "matrix/image_tiles.py",
+        "fall if i < count - 1 else ones",
+        "fall if i < count else ones",
+        "the last tile fades out, and its margin is left out, where the image ends",
+        "test_image_tiles.py::test_a_neighbourhood_sees_no_seam",
+    ),
+    Mutation(
+        "matrix/image_tiles.py",
+        "size - step - 2 * margin",
+        "size - step - margin",
+        "a ramp goes on into one of the margins",
+        "test_image_tiles.py::test_weights_rise_and_fall_evenly",
+    ),
+    Mutation(
+        "matrix/image_tiles.py",
+        "math.ceil(n * factor)",
+        "math.floor(n * factor)",
+        "the last of the results is cut off where the factor does not divide the image",
+        "test_image_tiles.py::test_results_may_be_longer_or_shorter",
+    ),
+    Mutation(
         "spec/padding.py",
         "(size - 1) // s)  # the number",
         "size // s)  # the number",

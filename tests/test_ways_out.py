@@ -56,6 +56,9 @@ class Stored:
         return ONES(self.shape)
 
 
+TILES = [(tile, tile.pixels) for tile in I.iter_tiles(PLAIN, 2)]
+OTHER_TILES = [(tile, tile.pixels) for tile in I.iter_tiles(KERNEL, 2, overlap=1)]
+WIDER = [(tile, tile.pixels) for tile in I.iter_tiles(KERNEL, 3, overlap=2)]
 METRES: Any = Metres()
 STORED: Any = Stored()
 PALETTE: Any = Image.new("P", (2, 2))
@@ -176,6 +179,34 @@ ROWS: list[tuple[Call, str, Call]] = [
         "ask for np.int8 and convert the result",
         lambda: I.conv(B, K, dtype=np.int8).astype(ml_dtypes.int4),
     ),
+    # Tiles
+    (
+        lambda: I.iter_tiles(PLAIN, 2, overlap=2),
+        "use larger tiles",
+        lambda: I.iter_tiles(PLAIN, 3, overlap=2),
+    ),
+    (lambda: I.blend_tiles(any_(5)), "pass an iterable of them", lambda: I.blend_tiles(TILES)),
+    (lambda: I.blend_tiles([]), "for every tile", lambda: I.blend_tiles(TILES)),
+    (lambda: I.blend_tiles(any_([5])), "pass (tile, result)", lambda: I.blend_tiles(TILES)),
+    (lambda: I.blend_tiles(TILES[1:]), "for every tile", lambda: I.blend_tiles(TILES)),
+    (lambda: I.blend_tiles(TILES * 2), "pass each once", lambda: I.blend_tiles(TILES)),
+    (lambda: I.blend_tiles([*TILES[:1], *OTHER_TILES]), "one call", lambda: I.blend_tiles(OTHER_TILES)),
+    (
+        lambda: I.blend_tiles([(tile, pixels[0]) for tile, pixels in TILES]),
+        "as in result[None]",
+        lambda: I.blend_tiles([(tile, pixels[0][None]) for tile, pixels in TILES]),
+    ),
+    (
+        lambda: I.blend_tiles([(tile, pixels[: 1 + i % 2]) for i, (tile, pixels) in enumerate(TILES)]),
+        "blend tiles of one size",
+        lambda: I.blend_tiles(TILES),
+    ),
+    (
+        lambda: I.blend_tiles([(tile, pixels[::2]) for tile, pixels in OTHER_TILES]),
+        "choose a size and an overlap",
+        lambda: I.blend_tiles([(tile, tile.pixels[::2]) for tile in I.iter_tiles(PHOTO[0], 4, overlap=2)]),
+    ),
+    (lambda: I.blend_tiles(OTHER_TILES, margin=1), "let tiles overlap more", lambda: I.blend_tiles(WIDER, margin=1)),
     # Layouts
     (lambda: I.im2col(X, 2, layout="nchw"), "distinct capital letters", lambda: I.im2col(X, 2, layout="NCHW")),
     (lambda: I.im2col(ONES((1,) * 25), (1,) * 25), "work on its slices", lambda: I.im2col(ONES((1,) * 24), (1,) * 24)),

@@ -38,6 +38,7 @@ if typing.TYPE_CHECKING:
     from .layers.transpose import conv_transpose, plan_transpose
     from .layers.weight_gradient import conv_bias_gradient, conv_weight_gradient, plan_weight_gradient
     from .matrix.frame import weight_matrix
+    from .matrix.image_tiles import Tile, blend_tiles, iter_tiles
     from .matrix.shapes import output_shape, overlap_count
     from .matrix.transform import col2im, im2col, patches
     from .pictures.illustration import Illustration, illustrate
@@ -62,10 +63,12 @@ __all__ = [
     "PhotoError",
     "Plan",
     "ShapeError",
+    "Tile",
     "TransposedPlan",
     "WeightGradientPlan",
     "average_pool",
     "average_pool_input_gradient",
+    "blend_tiles",
     "clear_cache",
     "col2im",
     "conv",
@@ -84,6 +87,7 @@ __all__ = [
     "global_max_pool",
     "illustrate",
     "im2col",
+    "iter_tiles",
     "lp_pool",
     "max_pool",
     "max_pool_input_gradient",
@@ -175,6 +179,11 @@ _HOMES = {
         "plan_weight_gradient",
     ),
     "matrix.frame": ("weight_matrix",),
+    "matrix.image_tiles": (
+        "Tile",
+        "blend_tiles",
+        "iter_tiles",
+    ),
     "matrix.shapes": (
         "output_shape",
         "overlap_count",

@@ -1,0 +1,354 @@
+"""Overlapping tiles of an image, for any function, and one image of the results: a weighted fold of large windows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..engine.host import array_bytes, require_memory
+from ..errors import ArgumentError, GeometryError, ShapeError, named, shown
+from ..spec import layout as layouts
+from ..spec.arguments import is_a, per_axis
+from ..spec.arrays import as_array, check_numbers, check_output
+from ..spec.padded import modes_along, shown_at
+from ..spec.padding import check_mode
+from .frame import resolve_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from ..spec.geometry import Geometry, Window
+    from ..spec.layout import Layout
+    from ..spec.padding import PaddingMode
+
+    Array = NDArray[Any]
+
+
+class TileGrid(NamedTuple):
+    """How an image is cut: the windows of a geometry, whose stride is a tile without its overlap.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the image.
+    geometry : Geometry
+        Padded behind the image, up to a whole number of tiles.
+    """
+
+    layout: Layout
+    geometry: Geometry
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many tiles there are along each spatial axis."""
+        return self.geometry.output_shape
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The numbers of the spatial axes in an array."""
+        return tuple(map(self.layout.axes.index, self.layout.spatial))
+
+
+class Tile(NamedTuple):
+    """A piece of an image.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        The image's axes, those of space as long as the tile: a read-only view, or a padded copy at the image's end.
+    place : tuple of int
+        The number of the tile along each spatial axis.
+    grid : TileGrid
+    """
+
+    pixels: Array
+    place: tuple[int, ...]
+    grid: TileGrid
+
+
+@named
+def iter_tiles(
+    x: ArrayLike,
+    size: Window,
+    *,
+    overlap: Window = 0,
+    padding_mode: PaddingMode = "reflect",
+    layout: str | None = None,
+) -> Iterator[Tile]:
+    """Cut an image into overlapping tiles of one size, row by row.
+
+    They are the windows of ``im2col(x, size, stride=size - overlap, padding="multiple")``, one after the other.
+
+    Parameters
+    ----------
+    x : array_like
+        The image, as for `im2col`.
+    size : int or tuple of int
+        Of a tile, along each spatial axis.
+    overlap : int or tuple of int
+        Pixels that neighbours share, less than `size`.
+    padding_mode : str or mapping of str to str
+        What the last tiles show behind the image, where they reach beyond it: as for `im2col`, zeros if it is
+        ``"constant"``.
+    layout : str, optional
+        The axes of `x`, as for `im2col`.
+
+    Returns
+    -------
+    iterator of Tile
+        The ``pixels`` of each are a read-only view of the image, or a copy where it reaches beyond the image's end.
+
+    Raises
+    ------
+    GeometryError, LayoutError, ArgumentError, DTypeError
+        If an argument does not fit, before the first tile.
+
+    See Also
+    --------
+    blend_tiles : one image of the results.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from im2col import iter_tiles
+    >>> [tile.pixels.tolist() for tile in iter_tiles(np.arange(5), (3,), overlap=1)]
+    [[0, 1, 2], [2, 3, 4]]
+    """
+    image = as_array("x", x, objects=True)
+    spatial = layouts.spatial_ndim(size, layout, image.ndim)
+    sizes, overlaps = per_axis("size", size, spatial, 1), per_axis("overlap", overlap, spatial, 0)
+    if any(o >= s for s, o in zip(sizes, overlaps, strict=True)):
+        raise GeometryError(f"overlap must be less than the size of a tile, {sizes}, got {overlaps}; use larger tiles")
+    steps = tuple(s - o for s, o in zip(sizes, overlaps, strict=True))
+    frame = resolve_frame(image.shape, sizes, steps, "multiple", 1, layout)
+    mode = modes_along(check_mode(padding_mode, frame.layout, frame.geometry), spatial)
+    return _tiles(image, TileGrid(frame.layout, frame.geometry), mode)
+
+
+def _tiles(image: Array, grid: TileGrid, mode: tuple[str, ...]) -> Iterator[Tile]:
+    source = image.view()
+    source.flags.writeable = False
+    for place in itertools.product(*map(range, grid.shape)):
+        yield Tile(_pixels(source, grid, place, mode), place, grid)
+
+
+def _pixels(image: Array, grid: TileGrid, place: tuple[int, ...], mode: tuple[str, ...]) -> Array:
+    """Return the pixels of a tile."""
+    g, pixels = grid.geometry, image
+    for along, number, size, step, n, name in zip(
+        grid.axes, place, g.kernel_size, g.stride, g.spatial_shape, mode, strict=True
+    ):
+        first, before = number * step, (slice(None),) * along
+        if first + size <= n:
+            pixels = pixels[(*before, slice(first, first + size))]
+        else:
+            places = shown_at(np.arange(first, first + size), n, name)
+            pixels = np.take(pixels, places, axis=along)
+            pixels[(*before, places < 0)] = 0
+    return pixels
+
+
+def _ramps(size: int, step: int, count: int, margin: float) -> list[Array]:
+    """Return the weights of tiles along an axis: they rise and fall evenly where two overlap, but for a margin."""
+    places, shared = np.arange(size) + 0.5, max(size - step - 2 * margin, 1)
+    rise, fall = (np.clip((distance - margin) / shared, 0, 1) for distance in (places, size - places))
+    ones = np.ones(size)
+    ramps = [np.minimum(rise if i else ones, fall if i < count - 1 else ones) for i in range(count)]
+    total = np.zeros(step * (count - 1) + size)
+    for i, ramp in enumerate(ramps):
+        total[i * step : i * step + size] += ramp
+    return [ramp / total[i * step : i * step + size] for i, ramp in enumerate(ramps)]
+
+
+@named
+def blend_tiles(results: Iterable[tuple[Tile, ArrayLike]], *, margin: Window = 0, out: Array | None = None) -> Array:
+    """Put the results of all tiles of an image together: where tiles overlap, one fades into the next.
+
+    Parameters
+    ----------
+    results : iterable of (Tile, array_like)
+        Each tile of `iter_tiles`, in any order, and what a function made of its pixels: the same axes, of which those
+        of space may be longer or shorter by a factor, and the channels as many as they like.
+    margin : int or tuple of int
+        Pixels of the image, along each spatial axis, that are left out where a tile ends within the image: those for
+        which the function would have seen more. With half the overlap, at most, a function of the neighbourhood gives
+        what it gives for the whole image.
+    out : ndarray, optional
+        Where to write; of the result's shape and dtype.
+
+    Returns
+    -------
+    ndarray
+        A new array (or `out`) in the layout of the image, its spatial axes longer or shorter by the same factor. Sums
+        of the results, with weights that rise and fall evenly within the overlap and add up to 1: of floats in their
+        own dtype, of integers in the float that holds them.
+
+    Raises
+    ------
+    ArgumentError, GeometryError, ShapeError, DTypeError, OutputError
+        If tiles are missing, come twice or belong to several images, results differ in their shapes, or margins are
+        more than tiles share.
+    MemoryBudgetError
+        If the result would not fit the available memory.
+
+    See Also
+    --------
+    iter_tiles : the tiles.
+    col2im : the sum without weights.
+
+    Notes
+    -----
+    Along each axis a tile's weights rise and fall evenly between the margins, and are divided by the sum of all tiles':
+    the image's borders, and what one tile alone covers, come out as they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from im2col import blend_tiles, iter_tiles
+    >>> x = np.arange(12.0).reshape(3, 4)
+    >>> blend_tiles((tile, 2 * tile.pixels) for tile in iter_tiles(x, 2, overlap=1))
+    array([[ 0.,  2.,  4.,  6.],
+           [ 8., 10., 12., 14.],
+           [16., 18., 20., 22.]])
+    """
+    blend: _Blend | None = None
+    for each in _iterator(results):
+        tile, result = _checked(each)
+        if blend is None:
+            blend = _Blend(tile.grid, result, margin, out)
+        blend.add(tile, result)
+    if blend is None:
+        raise ArgumentError("results is empty; pass (tile, result) for every tile of iter_tiles")
+    blend.check_all()
+    return blend.image if out is None else out
+
+
+def _iterator(results: Any) -> Iterator[Any]:
+    """Return an iterator over what a user passed.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    try:
+        return iter(results)
+    except Exception:  # no iterable, or one that fails
+        raise ArgumentError(
+            f"results must be pairs of a Tile and an array, got {shown(results)}; pass an iterable of them"
+        ) from None
+
+
+def _checked(each: Any) -> tuple[Tile, Array]:
+    """Return a tile and its result.
+
+    Raises
+    ------
+    ArgumentError, DTypeError
+    """
+    if not is_a(each, tuple) or len(each) != 2 or not is_a(each[0], Tile):
+        raise ArgumentError(
+            f"results must be pairs of a Tile and an array, got {shown(each)} among them; pass (tile, result)"
+        )
+    result = as_array("result", each[1])
+    check_numbers("result", result.dtype)
+    return each[0], result
+
+
+class _Blend:
+    """The image of results, while they come in.
+
+    Parameters
+    ----------
+    grid : TileGrid
+    first : ndarray
+        A result: all others have its shape.
+    margin, out
+        As for `blend_tiles`.
+    """
+
+    def __init__(self, grid: TileGrid, first: Array, margin: Window, out: Any) -> None:
+        if first.ndim != len(grid.layout.axes):
+            raise ShapeError(
+                f"results must have the axes {grid.layout.axes!r} of the image, got one of shape {first.shape}; keep "
+                "the axes that a function drops, as in result[None]"
+            )
+        self.grid, self.shape, self.seen = grid, first.shape, np.zeros(grid.shape, bool)
+        g, sizes = grid.geometry, grid.layout.spatial_shape(first.shape)
+        factors = [Fraction(n, size) for n, size in zip(sizes, g.kernel_size, strict=True)]
+        steps = [step * factor for step, factor in zip(g.stride, factors, strict=True)]
+        if any(step.denominator > 1 or step == 0 for step in steps):
+            raise ShapeError(
+                f"results of shape {first.shape} of tiles of {g.kernel_size} pixels {g.stride} apart would lie "
+                f"({', '.join(map(str, steps))}) apart; choose a size and an overlap that make that whole numbers"
+            )
+        self.steps = [int(step) for step in steps]
+        margins = per_axis("margin", margin, g.ndim, 0)
+        overlaps = [size - step for size, step in zip(g.kernel_size, g.stride, strict=True)]
+        if any(2 * m > overlap for m, overlap in zip(margins, overlaps, strict=True)):
+            raise GeometryError(
+                f"margin must be at most half of the overlap, {tuple(overlaps)}, got {margins}; let tiles overlap more"
+            )
+        scaled = [float(m * factor) for m, factor in zip(margins, factors, strict=True)]
+        self.ramps = [_ramps(*each) for each in zip(sizes, self.steps, grid.shape, scaled, strict=True)]
+        shape = list(first.shape)
+        for along, n, factor in zip(grid.axes, g.spatial_shape, factors, strict=True):
+            shape[along] = math.ceil(n * factor)
+        dtype = first.dtype
+        if dtype.kind in "biu":
+            dtype = np.result_type(dtype, np.float32)
+        if out is None:
+            size, way_out = array_bytes(shape, dtype.itemsize), "pass out="
+            require_memory(size, way_out, "the image {} of {}", tuple(shape), dtype)
+            self.image: Array = np.zeros(shape, dtype)
+        else:
+            self.image = check_output(out, tuple(shape), dtype, ())
+            self.image[...] = 0
+
+    def add(self, tile: Tile, result: Array) -> None:
+        """Add a result with its weights.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+        """
+        if tile.grid != self.grid:
+            raise ArgumentError("the tiles are of several images; blend those of one call of iter_tiles")
+        if self.seen[tile.place]:
+            raise ArgumentError(f"the tile at {tile.place} came twice; pass each once")
+        if result.shape != self.shape:
+            raise ShapeError(
+                f"all results must have the shape of the first, {self.shape}, got {result.shape}; blend tiles of one "
+                "size"
+            )
+        self.seen[tile.place] = True
+        inside: list[slice] = [slice(None)] * result.ndim
+        for along, number, step, ramps in zip(self.grid.axes, tile.place, self.steps, self.ramps, strict=True):
+            first = number * step
+            length = min(result.shape[along], self.image.shape[along] - first)
+            inside[along] = slice(first, first + length)
+            result = result[(slice(None),) * along + (slice(length),)]
+            weights = ramps[number][:length]
+            if not (weights == 1).all():
+                lengths = [length if axis == along else 1 for axis in range(result.ndim)]
+                result = result * weights.reshape(lengths).astype(self.image.dtype)
+        self.image[tuple(inside)] += result
+
+    def check_all(self) -> None:
+        """Refuse an image with holes.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        missing = np.argwhere(~self.seen)
+        if len(missing):
+            raise ArgumentError(
+                f"{len(missing)} of {self.seen.size} tiles are missing, the first of them at "
+                f"{tuple(missing[0].tolist())}; pass a result for every tile of iter_tiles"
+            )
