@@ -62,16 +62,16 @@ MUTATIONS = [
     ),
     Mutation(
         "matrix/image_tiles.py",
-        "fall if i < count - 1 else ones",
-        "fall if i < count else ones",
+        "fall if i < count - 1 else most",
+        "fall if i < count else most",
         "the last tile fades out, and its margin is left out, where the image ends",
         "test_image_tiles.py::test_a_neighbourhood_sees_no_seam",
     ),
     Mutation(
         "matrix/image_tiles.py",
-        "size - step - 2 * margin",
-        "size - step - margin",
-        "a ramp goes on into one of the margins",
+        "np.maximum(distance - margin, 0)",
+        "distance",
+        "margins weigh something",
         "test_image_tiles.py::test_weights_rise_and_fall_evenly",
     ),
     Mutation(

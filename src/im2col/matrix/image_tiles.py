@@ -156,10 +156,9 @@ def _pixels(image: Array, grid: TileGrid, place: tuple[int, ...], mode: tuple[st
 
 def _ramps(size: int, step: int, count: int, margin: float) -> list[Array]:
     """Return the weights of tiles along an axis: they rise and fall evenly where two overlap, but for a margin."""
-    places, shared = np.arange(size) + 0.5, max(size - step - 2 * margin, 1)
-    rise, fall = (np.clip((distance - margin) / shared, 0, 1) for distance in (places, size - places))
-    ones = np.ones(size)
-    ramps = [np.minimum(rise if i else ones, fall if i < count - 1 else ones) for i in range(count)]
+    places, most = np.arange(size) + 0.5, np.full(size, float(size))
+    rise, fall = (np.maximum(distance - margin, 0) for distance in (places, size - places))
+    ramps = [np.minimum(rise if i else most, fall if i < count - 1 else most) for i in range(count)]
     total = np.zeros(step * (count - 1) + size)
     for i, ramp in enumerate(ramps):
         total[i * step : i * step + size] += ramp
