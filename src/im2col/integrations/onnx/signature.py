@@ -43,6 +43,9 @@ class Signature:
     ----------
     version : int
         The opset that last changed it, up to the model's.
+    most_outputs : int
+    schema
+        As given.
     """
 
     def __init__(self, schema: Any) -> None:
@@ -59,6 +62,7 @@ class Signature:
             )
             for each in schema.inputs
         ]
+        self.most_outputs: int = schema.max_output
         self._variadic = bool(schema.inputs) and schema.inputs[-1].option == kinds.Variadic
         self._mixed = self._variadic and not schema.inputs[-1].is_homogeneous
 

@@ -1,0 +1,233 @@
+"""A graph, ready to run: a kernel for each step, and when each value is read for the last time."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ....engine.host import require_memory
+from ....errors import ArgumentError, Im2colError, MemoryBudgetError, class_of, naming, words_of
+from ..order import empty
+from .kernels import kernel_of
+from .layers import Layer, is_planned
+from .memory import Buffers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ..order import Order
+    from .graph import Graph, Step
+    from .kernels import Kernel
+
+    Array = NDArray[Any]
+    Watch = Callable[[int, float], None]
+
+
+class Task(NamedTuple):
+    """A step with its kernel.
+
+    Parameters
+    ----------
+    step : Step
+    kernel : Kernel
+    reads : tuple of int
+        Places of its inputs among the values; -1 for one that is left out.
+    writes : tuple of int
+        Of its results; -1 for one that nobody asked for.
+    group : int
+        Of its first result: values that may share memory are one group.
+    spent : tuple of (int, int)
+        Inputs, by their number, that no other value shares memory with and that no later step reads; and their groups.
+    done : tuple of int
+        Groups that no later step reads.
+    forgotten : tuple of int
+        The places of their values.
+    """
+
+    step: Step
+    kernel: Kernel
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    group: int
+    spent: tuple[tuple[int, int], ...]
+    done: tuple[int, ...]
+    forgotten: tuple[int, ...]
+
+
+class Program:
+    """What a graph runs as.
+
+    Parameters
+    ----------
+    graph : Graph
+        Its steps are folded already.
+    last : bool
+        Whether images between layers have their channels last in memory.
+    """
+
+    def __init__(self, graph: Graph, last: bool) -> None:
+        kernels: list[Kernel] = []
+        for step in graph.steps:
+            with naming(step.label):
+                planned = is_planned(step, graph.constants)
+                kernels.append(Layer(step, graph.constants, last) if planned else kernel_of(step))
+        names = dict.fromkeys([*graph.constants, *(each.name for each in graph.inputs)])
+        names |= dict.fromkeys(name for step in graph.steps for name in step.writes)
+        self._places = {name: place for place, name in enumerate(names)}
+        self._values = [graph.constants.get(name) for name in names]
+        self._inputs = [self._places[each.name] for each in graph.inputs]
+        self._outputs = [self._places[name] for name in graph.outputs]
+        self._known = {self._places[name] for name in graph.constants} | set(self._inputs)
+        self._constants = {id(each) for each in graph.constants.values()}
+        self._idle: list[Buffers] = []
+        self.tasks = self._scheduled(graph.steps, kernels)
+
+    def _scheduled(self, steps: Sequence[Step], kernels: Sequence[Kernel]) -> list[Task]:
+        """Return the tasks, which know what each of them is the last to read."""
+        group_of = list(range(len(self._places)))
+
+        def group(place: int) -> int:
+            while group_of[place] != place:
+                place = group_of[place]
+            return place
+
+        reads = [[self._places.get(name, -1) for name in (*step.inputs, *step.captured)] for step in steps]
+        writes = [[self._places.get(name, -1) for name in step.outputs] for step in steps]
+        for kernel, ins, outs in zip(kernels, reads, writes, strict=True):
+            if kernel.shows:
+                shared = [place for place in (*ins, *outs) if place >= 0]
+                for place in shared[1:]:
+                    group_of[group(place)] = group(shared[0])
+        groups = [group(place) for place in range(len(group_of))]
+        self._kept = {groups[place] for place in (*self._outputs, *self._known)}
+        members: dict[int, list[int]] = {}
+        for place, number in enumerate(groups):
+            members.setdefault(number, []).append(place)
+        last: dict[int, int] = {}
+        for number, (ins, outs) in enumerate(zip(reads, writes, strict=True)):
+            last.update((groups[place], number) for place in (*ins, *outs) if place >= 0)
+        tasks = []
+        for number, (step, kernel, ins, outs) in enumerate(zip(steps, kernels, reads, writes, strict=True)):
+            touched = dict.fromkeys(groups[place] for place in (*ins, *outs) if place >= 0)
+            done = tuple(each for each in touched if last[each] == number and each not in self._kept)
+            spent = tuple(
+                (n, groups[place])
+                for n, place in enumerate(ins)
+                if place >= 0 and groups[place] in done and len(members[groups[place]]) == 1
+            )
+            forgotten = tuple(place for each in done for place in members[each])
+            first = next((groups[place] for place in outs if place >= 0), -1)
+            tasks.append(Task(step, kernel, tuple(ins), tuple(outs), first, spent, done, forgotten))
+        return tasks
+
+    def run(self, inputs: Sequence[Any], watch: Watch | None = None) -> list[Any]:
+        """Return the outputs.
+
+        Parameters
+        ----------
+        inputs : sequence
+            In the graph's order.
+        watch : callable, optional
+            Told the number of each task and its seconds, when it is done.
+
+        Raises
+        ------
+        Im2colError
+            That names the node.
+        """
+        values = list(self._values)
+        for place, value in zip(self._inputs, inputs, strict=True):
+            values[place] = value
+        try:
+            buffers = self._idle.pop()
+        except IndexError:
+            buffers = Buffers()
+        room = _Room(buffers, self._kept)
+        number = 0
+        try:
+            with np.errstate(all="ignore"):
+                for number, task in enumerate(self.tasks):
+                    began = time.perf_counter()
+                    room.task = task
+                    results = task.kernel([values[place] if place >= 0 else None for place in task.reads], room)
+                    for place, result in zip(task.writes, results, strict=False):
+                        if place >= 0:
+                            values[place] = result
+                    for place in task.forgotten:
+                        values[place] = None
+                    for group in task.done:
+                        room.leave(group)
+                    if watch is not None:
+                        watch(number, time.perf_counter() - began)
+        except Exception as error:
+            raise error_of(error, self.tasks[number].step.label) from error
+        outputs = [self._own(values[place], inputs) for place in self._outputs]
+        buffers.end_call()
+        self._idle.append(buffers)
+        return outputs
+
+    def _own(self, value: Any, inputs: Sequence[Any]) -> Any:
+        """Return an output in the order of its axes, and no view of an input, of a constant or of a buffer."""
+        if not isinstance(value, np.ndarray):
+            return value
+        shared = value.base is not None or id(value) in self._constants or any(value is each for each in inputs)
+        return np.array(value, order="C") if shared or not value.flags.c_contiguous else value
+
+
+class _Room:
+    """Where the results of a call go.
+
+    Parameters
+    ----------
+    buffers : Buffers
+    kept : set of int
+        Groups whose values outlive the call.
+    """
+
+    def __init__(self, buffers: Buffers, kept: set[int]) -> None:
+        self.task: Task
+        self._buffers = buffers
+        self._kept = kept
+        self._lent: dict[int, list[Array]] = {}
+
+    def new(self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order) -> Array:
+        """Return room for the first result of the running task; for an output, in the order of its axes."""
+        nbytes = math.prod(shape) * dtype.itemsize
+        if self.task.group in self._kept:
+            require_memory(nbytes, "use a smaller input", "an output of shape {}", shape)
+            return np.empty(shape, dtype)
+        flat = self._buffers.take(nbytes)
+        self._lent.setdefault(self.task.group, []).append(flat)
+        return empty(shape, dtype, order, flat)
+
+    def over(self, inputs: Sequence[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+        """Return an input of the running task that may be overwritten, whose buffer is the result's from now on."""
+        if self.task.group in self._kept:
+            return None
+        for number, group in self.task.spent:
+            x: Array = inputs[number]
+            if group in self._lent and x.shape == shape and x.dtype == dtype:
+                self._lent[self.task.group] = self._lent.pop(group)
+                return x
+        return None
+
+    def leave(self, group: int) -> None:
+        """Take back what a group has."""
+        self._buffers.give_back(self._lent.pop(group, ()))
+
+
+def error_of(error: Exception, label: str) -> Im2colError:
+    """Return an error of this library that names a node."""
+    if isinstance(error, Im2colError):  # which may name a function of this library that the operator called
+        named = type(error)(error.message)
+    elif isinstance(error, MemoryError):
+        named = MemoryBudgetError("its result does not fit the memory; use a smaller input")
+    else:
+        named = ArgumentError(words_of(error) or class_of(error))
+    named.name_operation(label)
+    return named
