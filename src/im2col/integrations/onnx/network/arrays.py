@@ -90,7 +90,7 @@ def flatten(_: Node, x: Array, *, axis: int) -> Array:
 
 def squeeze(_: Node, x: Array, axes: Array | Sequence[int] | None = None) -> Array:
     """Squeeze."""
-    chosen = tuple(a for a, n in enumerate(x.shape) if n == 1) if axes is None else axes_of(axes, x.ndim)
+    chosen = tuple(a for a, n in enumerate(x.shape) if n == 1) if axes is None else axes_of(np.atleast_1d(axes), x.ndim)
     if any(x.shape[axis] != 1 for axis in chosen):
         raise ShapeError(f"axes {list(chosen)} of an input of shape {x.shape} are not all of length 1")
     return x.squeeze(chosen)
@@ -98,6 +98,7 @@ def squeeze(_: Node, x: Array, axes: Array | Sequence[int] | None = None) -> Arr
 
 def unsqueeze(_: Node, x: Array, axes: Array | Sequence[int]) -> Array:
     """Unsqueeze."""
+    axes = np.atleast_1d(axes)
     return np.expand_dims(x, axes_of(axes, x.ndim + len(axes)))
 
 
@@ -139,17 +140,14 @@ def split(
 
 
 def cut(
-    node: Node,
+    _: Node,
     x: Array,
-    starts: Any = None,
-    ends: Any = None,
+    starts: Any,
+    ends: Any,
     axes: Any = None,
     steps: Any = None,
-    **attributes: Any,
 ) -> Array:
-    """Slice: what is told were attributes before opset 10."""
-    if node.version < 10:
-        starts, ends, axes = attributes["starts"], attributes["ends"], attributes.get("axes")
+    """Slice: what is told beside `x` were attributes before opset 10."""
     starts, ends = [int(n) for n in starts], [int(n) for n in ends]
     chosen = axes_of(range(len(starts)) if axes is None else axes, x.ndim)
     strides = [1] * len(starts) if steps is None else [int(n) for n in steps]
@@ -226,7 +224,7 @@ def fill(_: Node, shape: Array, *, value: Any = None) -> Array:
     return np.full(wanted, one.reshape(()), one.dtype)
 
 
-def count(_: Node, start: Array, limit: Array, delta: Array) -> Array:
+def count(_: Node, start: Array, limit: Array, delta: Array, *, stash_type: int = 1) -> Array:  # noqa: ARG001
     """Range."""
     if start.size != 1 or limit.size != 1 or delta.size != 1 or not delta:
         raise ArgumentError("start, limit and delta must be one number each, and delta not 0")
@@ -238,18 +236,15 @@ def count(_: Node, start: Array, limit: Array, delta: Array) -> Array:
 
 
 def pad(
-    node: Node,
+    _: Node,
     x: Array,
-    pads: Any = None,
+    pads: Any,
     value: Any = None,
     axes: Array | None = None,
     *,
     mode: str,
-    **attributes: Any,
 ) -> Array:
-    """Pad: what is told were attributes before opset 11. Negative pads cut off."""
-    if node.version < 11:
-        pads, value = attributes["pads"], attributes["value"]
+    """Pad: what is told beside `x` were attributes before opset 11. Negative pads cut off."""
     chosen = axes_of(range(x.ndim) if axes is None else axes, x.ndim)
     told = [int(n) for n in pads]
     if len(told) != 2 * len(chosen):
@@ -289,12 +284,13 @@ def depth_to_space(_: Node, x: Array, *, blocksize: int, mode: str = "DCR") -> A
     return blocks.reshape(n, c // blocksize**2, h * blocksize, w * blocksize)
 
 
-def space_to_depth(_: Node, x: Array, *, blocksize: int) -> Array:
+def space_to_depth(_: Node, x: Array, *, blocksize: int, mode: str = "DCR") -> Array:
     """SpaceToDepth."""
     if x.ndim != 4 or blocksize < 1 or x.shape[2] % blocksize or x.shape[3] % blocksize:
         raise ShapeError(f"an input of shape {x.shape} is not made of blocks of {blocksize} x {blocksize}")
     n, c, h, w = x.shape
-    blocks = x.reshape(n, c, h // blocksize, blocksize, w // blocksize, blocksize).transpose(0, 3, 5, 1, 2, 4)
+    blocks = x.reshape(n, c, h // blocksize, blocksize, w // blocksize, blocksize)
+    blocks = blocks.transpose((0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4))
     return blocks.reshape(n, c * blocksize**2, h // blocksize, w // blocksize)
 
 

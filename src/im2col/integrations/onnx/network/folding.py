@@ -8,8 +8,7 @@ import numpy as np
 
 from ....errors import ArgumentError, FileError, naming
 from ..order import empty
-from .kernels import kernel_of
-from .program import error_of
+from .kernels import error_of, kernel_of
 from .reading import dense, tensor
 
 if TYPE_CHECKING:
@@ -50,14 +49,15 @@ def fold_constants(graph: Graph, folder: Path | None) -> None:
     """Compute the steps of a graph that read constants alone; take out what passes a value on, or what nobody reads."""
     known, rest = graph.constants, []
     same: dict[str, str] = {}
+    told = {*graph.outputs, *(name for step in graph.steps for name in step.captured)}
     for each in graph.steps:
         step = each.with_inputs(same)
-        if passed := _passed_on(step, graph.outputs):
+        if passed := _passed_on(step, told):
             same[step.outputs[0]] = passed
         elif step.operator == "Constant" and not step.domain:
             with naming(step.label):
                 known[step.outputs[0]] = _constant(step, folder)
-        elif step.operator not in RANDOM and all(name in known for name in step.reads):
+        elif not step.graphs and step.operator not in RANDOM and all(name in known for name in step.reads):
             _compute(step, known)
         else:
             rest.append(step)
@@ -71,9 +71,9 @@ def fold_constants(graph: Graph, folder: Path | None) -> None:
     graph.constants = {name: value for name, value in known.items() if name in wanted}
 
 
-def _passed_on(step: Step, outputs: Sequence[str]) -> str:
-    """Return the value that a step passes on as it is; none if it does more, or the network gives it out."""
-    if step.domain or step.outputs[0] in outputs or len(step.writes) > 1:
+def _passed_on(step: Step, told: set[str]) -> str:
+    """Return the value that a step passes on as it is; none if it does more, or the name of its result is told."""
+    if step.domain or step.outputs[0] in told or len(step.writes) > 1:
         return ""
     if step.operator == "Identity" or (step.operator == "Dropout" and len(step.inputs) < 3):
         return step.inputs[0]

@@ -15,7 +15,7 @@ from ..signature import Signature
 from .reading import dense, tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -90,6 +90,8 @@ class Step:
         Of the model: the opset of each domain.
     version : int
         The opset that last changed the operator, up to the model's.
+    graphs : mapping of str to Graph
+        Its subgraphs, by the attributes that they are.
     captured : tuple of str
         What its subgraphs read of the graph around them.
     folded : tuple of str
@@ -107,12 +109,13 @@ class Step:
     proto: Any
     opsets: Mapping[str, int]
     version: int
+    graphs: Mapping[str, Graph] = field(default_factory=dict)
     captured: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     activation: Any = None
 
     @classmethod
-    def of(cls, node: Any, opsets: Mapping[str, int]) -> Self:
+    def of(cls, node: Any, opsets: Mapping[str, int], folder: Path | None) -> Self:
         """Return a node of a model, checked against the schema of the model's opset."""
         named = label(node)
         domain = "" if node.domain in MAIN else node.domain
@@ -126,8 +129,12 @@ class Step:
                 raise ShapeError("it has no outputs")
             if len(node.output) > signature.most_outputs:
                 raise ShapeError(f"it has {len(node.output)} outputs, but gives at most {signature.most_outputs}")
-        graphs = list(_graphs(node))
-        captured = dict.fromkeys(name for graph in graphs for name in _captured(graph))
+        graphs = {
+            each.name: graph_of(each.g, opsets, folder, inner=True)
+            for each in node.attribute
+            if each.type == AttributeProto.GRAPH
+        }
+        captured = dict.fromkeys(name for graph in graphs.values() for name in graph.captured)
         return cls(
             node.op_type,
             domain,
@@ -138,6 +145,7 @@ class Step:
             node,
             opsets,
             signature.version,
+            graphs,
             tuple(captured),
         )
 
@@ -168,27 +176,6 @@ class Step:
         return replace(self, inputs=tuple(same.get(name, name) for name in self.inputs))
 
 
-def _graphs(node: Any) -> Iterator[Any]:
-    """Yield the subgraphs of a node."""
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.g
-        elif attribute.type == AttributeProto.GRAPHS:
-            yield from attribute.graphs
-
-
-def _captured(graph: Any) -> Iterator[str]:
-    """Yield what a subgraph reads of the graph around it."""
-    known = {""} | {each.name for each in (*graph.input, *graph.initializer)}
-    known |= {each.values.name for each in graph.sparse_initializer}
-    for node in graph.node:
-        yield from (name for name in node.input if name not in known)
-        for inner in _graphs(node):
-            yield from (name for name in _captured(inner) if name not in known)
-        known.update(node.output)
-    yield from (each.name for each in graph.output if each.name not in known)
-
-
 @dataclass
 class Graph:
     """A network as it runs.
@@ -196,22 +183,26 @@ class Graph:
     Parameters
     ----------
     inputs : list of Input
-    outputs : list of str
-        Names of values.
+    results : list of Input
+        Its outputs, as the model describes them.
     constants : dict of str to ndarray
         Values that are known before it runs.
     steps : list of Step
         Each after those that it reads of.
+    captured : tuple of str
+        What it reads of a graph around it.
     """
 
     inputs: list[Input]
-    outputs: list[str]
+    results: list[Input]
     constants: dict[str, Array]
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step]
+    captured: tuple[str, ...] = ()
 
-    def producers(self) -> dict[str, Step]:
-        """Return the step that makes each value."""
-        return {name: step for step in self.steps for name in step.writes}
+    @property
+    def outputs(self) -> list[str]:
+        """The names of its outputs."""
+        return [each.name for each in self.results]
 
     def readers(self) -> dict[str, list[Step]]:
         """Return the steps that read each value, each once."""
@@ -221,16 +212,25 @@ class Graph:
                 found.setdefault(name, []).append(step)
         return found
 
+    def inside(self, constants: Mapping[str, Array]) -> Graph:
+        """Return it with what it captures as constants, where they are known, or as further inputs."""
+        more = [Input(name, None, None) for name in self.captured if name not in constants]
+        return replace(self, inputs=[*self.inputs, *more], constants={**self.constants, **constants}, captured=())
 
-def graph_of(model: Any, folder: Path | None) -> Graph:
-    """Return the graph of a model.
+
+def graph_of(proto: Any, opsets: Mapping[str, int], folder: Path | None, *, inner: bool = False) -> Graph:
+    """Return the graph of a model, or one of a node.
 
     Parameters
     ----------
-    model : onnx.ModelProto
+    proto : onnx.GraphProto
         Without functions of its own.
+    opsets : mapping of str to int
+        The opset of each domain.
     folder : Path or None
-        Where its external data lie.
+        Where external data lie.
+    inner : bool
+        Whether it may read of a graph around it.
 
     Raises
     ------
@@ -239,28 +239,27 @@ def graph_of(model: Any, folder: Path | None) -> Graph:
     ArgumentError
         If a node is of an operator, or has attributes, that its opset does not know.
     """
-    proto = model.graph
-    opsets = {"" if each.domain in MAIN else each.domain: each.version for each in model.opset_import}
     constants = {each.name: tensor(each, folder) for each in proto.initializer}
     constants |= {each.values.name: dense(each, folder) for each in proto.sparse_initializer}
     inputs = [_input(each) for each in proto.input if each.name not in constants]
-    steps = [Step.of(node, opsets) for node in proto.node]
+    steps = [Step.of(node, opsets, folder) for node in proto.node]
+    results = [_input(each) for each in proto.output]
     known = {*constants, *(each.name for each in inputs)}
-    made: dict[str, Step] = {}
+    made: set[str] = set()
     for step in steps:
         for name in step.writes:
             if name in known or name in made:
                 raise FileError(f"{step.label}: the model makes the value {shown(name)} twice")
-            made[name] = step
-    for step in steps:
-        for name in step.reads:
+            made.add(name)
+    captured: dict[str, None] = {}
+    for who, names in (*((f"{step.label}: ", step.reads) for step in steps), ("", [each.name for each in results])):
+        for name in names:
             if name not in known and name not in made:
-                raise FileError(f"{step.label}: nothing makes its input {shown(name)}")
-    outputs = [each.name for each in proto.output]
-    for name in outputs:
-        if name not in known and name not in made:
-            raise FileError(f"nothing makes the output {shown(name)}")
-    return Graph(inputs, outputs, constants, _sorted(steps, known))
+                if not inner:
+                    what = "its input" if who else "the output"
+                    raise FileError(f"{who}nothing makes {what} {shown(name)}")
+                captured[name] = None
+    return Graph(inputs, results, constants, _sorted(steps, known | captured.keys()), tuple(captured))
 
 
 def _sorted(steps: list[Step], known: set[str]) -> list[Step]:
@@ -289,15 +288,15 @@ def _sorted(steps: list[Step], known: set[str]) -> list[Step]:
 
 
 def _input(value: Any) -> Input:
-    """Return an input as a model tells of it."""
+    """Return an input, or an output, as a model tells of it."""
     kind = value.type.WhichOneof("value")
-    if kind != "tensor_type":
+    if kind != "tensor_type" or not value.type.tensor_type.elem_type:
         return Input(value.name, None, None)
     described = value.type.tensor_type
     try:
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(described.elem_type))
     except (KeyError, ValueError, TypeError) as cause:
-        raise FileError(f"input {shown(value.name)} has a type that there is not: {described.elem_type}") from cause
+        raise FileError(f"{shown(value.name)} has a type that there is not: {described.elem_type}") from cause
     if not described.HasField("shape"):
         return Input(value.name, dtype, None)
     axes = []

@@ -9,7 +9,8 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from ....errors import ArgumentError
+from ....errors import ArgumentError, Im2colError, MemoryBudgetError, class_of, words_of
+from ....spec.arrays import is_registered
 from ..evaluator import classes
 from ..node import Node
 from ..order import order_of
@@ -51,7 +52,7 @@ class Kernel(Protocol):
     shows : bool
         Whether a result may be a view of an input.
     kind : str
-        Who computes: ``"plan"``, ``"im2col"``, ``"numpy"`` or ``"onnx"``.
+        Who computes: ``"plan"``, ``"im2col"``, ``"numpy"``, ``"graph"`` or ``"onnx"``.
     """
 
     shows: bool
@@ -84,8 +85,13 @@ class Evaluated:
         given = [helper.make_empty_tensor_value_info(name) for name in step.reads]
         results = [helper.make_empty_tensor_value_info(name) for name in step.writes]
         opsets = {"": onnx.defs.onnx_opset_version(), **step.opsets}
+        node = onnx.NodeProto()
+        node.CopyFrom(step.proto)
+        node.input[:] = step.inputs
+        if step.operator == "Scatter":  # as it was called before opset 11, from which on the evaluator knows it
+            node.op_type, opsets[""] = "ScatterElements", 11
         model = helper.make_model(
-            helper.make_graph([step.proto], "step", given, results),
+            helper.make_graph([node], "step", given, results),
             opset_imports=[helper.make_opsetid(*each) for each in opsets.items()],
         )
         try:
@@ -189,7 +195,7 @@ class _Cast(_Numeric):
 
     def _run(self, inputs: Sequence[Any], memory: Memory, /) -> Sequence[Any]:
         (x,) = inputs
-        if x.dtype.kind not in "biuf" or self._dtype.kind not in "biuf":
+        if any(each.kind not in "biuf" or is_registered(each) for each in (x.dtype, self._dtype)):
             self._evaluated = self._evaluated or Evaluated(self._step)
             return self._evaluated(inputs, memory)
         return (x.astype(self._dtype, copy=False),)
@@ -207,3 +213,15 @@ class _Dropout(_Numeric):
 
 
 _OTHERS: dict[str, Callable[[Step], Kernel]] = {"Cast": _Cast, "Dropout": _Dropout}
+
+
+def error_of(error: Exception, label: str) -> Im2colError:
+    """Return an error of this library that names a node."""
+    if isinstance(error, Im2colError):  # which may name a function of this library that the operator called
+        named = type(error)(error.message)
+    elif isinstance(error, MemoryError):
+        named = MemoryBudgetError("its result does not fit the memory; use a smaller input")
+    else:
+        named = ArgumentError(words_of(error) or class_of(error))
+    named.name_operation(label)
+    return named

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ....errors import ArgumentError, named, naming, shown
-from .folding import fold_constants
-from .fusing import fuse
-from .graph import graph_of
-from .program import Program
+from .graph import MAIN, graph_of
+from .preparing import prepare
 from .reading import read
 
 if TYPE_CHECKING:
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from .graph import Graph
+    from .program import Program
 
     Array = NDArray[Any]
 
@@ -38,12 +37,12 @@ class Network:
         The names of what it gives.
     """
 
-    def __init__(self, name: str, graph: Graph, nodes: int) -> None:
+    def __init__(self, name: str, graph: Graph, nodes: int, program: Program) -> None:
         self.name = name
         self.inputs = tuple(graph.inputs)
         self.outputs = tuple(graph.outputs)
         self._nodes = nodes
-        self._program = Program(graph, last=True)
+        self._program = program
 
     def __call__(self, *inputs: Any, **named_inputs: Any) -> Any:
         """Run it.
@@ -117,8 +116,7 @@ def load(model: str | os.PathLike[str] | ModelProto) -> Network:
         If onnx is not installed.
     """
     proto, name, folder = read(model)
-    graph = graph_of(proto, folder)
+    opsets = {"" if each.domain in MAIN else each.domain: each.version for each in proto.opset_import}
+    graph = graph_of(proto.graph, opsets, folder)
     nodes = len(graph.steps)
-    fold_constants(graph, folder)
-    fuse(graph)
-    return Network(name, graph, nodes)
+    return Network(name, graph, nodes, prepare(graph, folder, last=True))

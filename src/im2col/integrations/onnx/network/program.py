@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ....engine.host import require_memory
-from ....errors import ArgumentError, Im2colError, MemoryBudgetError, class_of, naming, words_of
+from ....errors import naming
 from ..order import empty
-from .kernels import kernel_of
+from .control import CONTROL
+from .kernels import error_of, kernel_of
 from .layers import Layer, is_planned
 from .memory import Buffers
 
@@ -66,16 +67,22 @@ class Program:
     ----------
     graph : Graph
         Its steps are folded already.
+    prepare : callable
+        Makes a graph within it ready to run.
     last : bool
         Whether images between layers have their channels last in memory.
     """
 
-    def __init__(self, graph: Graph, last: bool) -> None:
+    def __init__(self, graph: Graph, prepare: Callable[[Graph], Program], *, last: bool) -> None:
         kernels: list[Kernel] = []
         for step in graph.steps:
             with naming(step.label):
-                planned = is_planned(step, graph.constants)
-                kernels.append(Layer(step, graph.constants, last) if planned else kernel_of(step))
+                if is_planned(step, graph.constants):
+                    kernels.append(Layer(step, graph.constants, last))
+                elif step.operator in CONTROL and step.graphs and not step.domain:
+                    kernels.append(CONTROL[step.operator](step, graph.constants, lambda inner: prepare(inner).run))
+                else:
+                    kernels.append(kernel_of(step))
         names = dict.fromkeys([*graph.constants, *(each.name for each in graph.inputs)])
         names |= dict.fromkeys(name for step in graph.steps for name in step.writes)
         self._places = {name: place for place, name in enumerate(names)}
@@ -219,15 +226,3 @@ class _Room:
     def leave(self, group: int) -> None:
         """Take back what a group has."""
         self._buffers.give_back(self._lent.pop(group, ()))
-
-
-def error_of(error: Exception, label: str) -> Im2colError:
-    """Return an error of this library that names a node."""
-    if isinstance(error, Im2colError):  # which may name a function of this library that the operator called
-        named = type(error)(error.message)
-    elif isinstance(error, MemoryError):
-        named = MemoryBudgetError("its result does not fit the memory; use a smaller input")
-    else:
-        named = ArgumentError(words_of(error) or class_of(error))
-    named.name_operation(label)
-    return named

@@ -17,6 +17,8 @@ from ....errors import ArgumentError, FileError, ShapeError, class_of, shown, wo
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+OLDEST = 7
+"""The first opset whose arithmetic broadcasts as NumPy's does."""
 NEWEST = onnx.defs.onnx_opset_version()
 """The newest opset that the installed onnx knows."""
 
@@ -83,8 +85,9 @@ def _check_opsets(model: Any, name: str) -> None:
     if opset is None:
         if any(node.domain in ("", "ai.onnx") for node in model.graph.node):
             raise FileError(f"{name} does not say which opset it is of (opset_import)")
-    elif not 1 <= opset <= NEWEST:
-        raise ArgumentError(f"{name} is of opset {opset}, but onnx {onnx.__version__} knows 1 to {NEWEST}; update onnx")
+    elif not OLDEST <= opset <= NEWEST:
+        way_out = "update onnx" if opset > NEWEST else "convert it with onnx.version_converter"
+        raise ArgumentError(f"{name} is of opset {opset}, but {OLDEST} to {NEWEST} are served; {way_out}")
 
 
 def tensor(proto: Any, folder: Path | None) -> NDArray[Any]:

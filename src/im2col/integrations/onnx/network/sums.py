@@ -155,6 +155,28 @@ def normalize_instance(_: Node, x: Array, scale: Array, bias: Array, *, epsilon:
     return centred.astype(x.dtype, copy=False)
 
 
+def normalize_groups(
+    node: Node, x: Array, scale: Array, bias: Array, *, num_groups: int, epsilon: float, stash_type: int = 1
+) -> Array:
+    """GroupNormalization: before opset 21 with a scale and a bias for each group, not each channel."""
+    count = num_groups if node.version < 21 or x.ndim < 2 else x.shape[1]
+    if x.ndim < 3 or num_groups < 1 or x.shape[1] % num_groups or scale.shape != (count,) or bias.shape != (count,):
+        raise ShapeError(
+            f"x of shape {x.shape} with num_groups {num_groups} needs scale and bias of shape ({count},), got "
+            f"{scale.shape} and {bias.shape}"
+        )
+    wide = x.astype(np.result_type(x.dtype, np.float64 if stash_type == 11 else np.float32), copy=False)
+    groups = wide.reshape(x.shape[0], num_groups, -1)
+    centred = groups - groups.mean(2, keepdims=True)
+    centred /= np.sqrt(np.mean(centred * centred, 2, keepdims=True) + epsilon)
+    result: Array = centred.reshape(x.shape).astype(x.dtype, copy=False)
+    broadcast = (-1, *[1] * (x.ndim - 2))
+    each = x.shape[1] // count
+    result = result * np.repeat(scale, each).reshape(broadcast)
+    result += np.repeat(bias, each).reshape(broadcast)
+    return result
+
+
 def normalize_response(_: Node, x: Array, *, size: int, alpha: float, beta: float, bias: float) -> Array:
     """LRN: by the squares of the channels around each."""
     if x.ndim < 2 or size < 1:
@@ -181,6 +203,7 @@ SUMS: dict[str, Callable[..., Any]] = {
     "ArgMax": place(np.argmax),
     "ArgMin": place(np.argmin),
     "Gemm": product,
+    "GroupNormalization": normalize_groups,
     "InstanceNormalization": normalize_instance,
     "LRN": normalize_response,
     "LayerNormalization": normalize_layer,
