@@ -46,6 +46,19 @@ class Input(NamedTuple):
         axes = "?" if self.shape is None else ", ".join("?" if axis is None else str(axis) for axis in self.shape)
         return f"{self.name}: {self.dtype or 'no array'} ({axes})"
 
+    def sample(self) -> Array:
+        """Return random numbers that it takes, from 0 to 1.
+
+        Raises
+        ------
+        ArgumentError
+            If the model does not tell its shape.
+        """
+        shape = [n for n in self.shape or () if isinstance(n, int)]
+        if self.dtype is None or self.shape is None or len(shape) < len(self.shape):
+            raise ArgumentError(f"the model does not tell the shape of its input {self}; pass an array")
+        return np.asarray(np.random.default_rng(0).random(shape), self.dtype)
+
     def check(self, value: Any) -> Any:
         """Return a value as what this input takes.
 

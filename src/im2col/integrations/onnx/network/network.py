@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ....errors import ArgumentError, named, naming, shown
+from ....spec.arguments import integer
 from .graph import MAIN, graph_of
 from .preparing import prepare
+from .profile import RUNS, profiled
 from .reading import read
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from .graph import Graph
-    from .program import Program
+    from .profile import Profile
+    from .program import Program, Watch
 
     Array = NDArray[Any]
 
@@ -70,6 +73,76 @@ class Network:
         """
         results = self._program.run(self._given(inputs, named_inputs))
         return results[0] if len(results) == 1 else tuple(results)
+
+    def run(self, inputs: Mapping[str, Any], *, watch: Watch | None = None) -> dict[str, Any]:
+        """Run it on inputs by name, and return the outputs by name.
+
+        Parameters
+        ----------
+        inputs : mapping of str to array_like
+        watch : callable, optional
+            ``watch(step, seconds)`` is called as each step is done.
+
+        Returns
+        -------
+        dict of str to ndarray
+
+        Raises
+        ------
+        Im2colError
+            As a call.
+        """
+        return dict(zip(self.outputs, self._program.run(self._given((), inputs), watch), strict=True))
+
+    def profile(self, *inputs: Any, runs: int = RUNS, watch: Watch | None = None, **named_inputs: Any) -> Profile:
+        """Run it some times, and tell where the time goes.
+
+        Parameters
+        ----------
+        *inputs, **named_inputs : array_like
+            As for a call; without any, random numbers, if the model knows the shapes of its inputs.
+        runs : int
+            After one that does not count.
+        watch : callable, optional
+            ``watch(step, seconds)`` is called as each step of each run is done.
+
+        Returns
+        -------
+        Profile
+            The fastest time of each step; ``print`` shows a table and a chart.
+
+        Raises
+        ------
+        Im2colError
+            As a call.
+        """
+        with naming(self.name):
+            runs = integer("runs", runs, 1)
+            given = [] if inputs or named_inputs else [each.sample() for each in self.inputs]
+        return profiled(self._program, self._given((*inputs, *given), named_inputs), runs, watch)
+
+    def __len__(self) -> int:
+        """Return how many steps it runs."""
+        return len(self._program.tasks)
+
+    def __repr__(self) -> str:
+        return f"<im2col.Network {self.name}, {len(self)} steps>"
+
+    def __str__(self) -> str:
+        tasks = self._program.tasks
+        planned = [task for task in tasks if task.kernel.kind == "plan"]
+        folded = sum(len(task.step.folded) for task in planned)
+        lines = [
+            f"{self.name}: {self._nodes} nodes run as {len(tasks)} steps; {len(planned)} convolutions have plans, with "
+            f"{folded} other nodes folded into them",
+            *(f"takes {each}" for each in self.inputs),
+            f"gives {', '.join(self.outputs)}",
+        ]
+        width = max((len(task.step.label) for task in tasks), default=0)
+        for number, task in enumerate(tasks):
+            rest = " + ".join(("", *task.step.folded)).strip()
+            lines.append(f"{number:>4}  {task.kernel.kind:<6}  {task.step.label:<{width}}  {rest}".rstrip())
+        return "\n".join(lines)
 
     def _given(self, inputs: tuple[Any, ...], named_inputs: Mapping[str, Any]) -> list[Any]:
         """Return the inputs in order, as the model takes them."""
