@@ -11,7 +11,7 @@ import typer
 from ..engine.threads import set_threads
 from ..errors import ArgumentError, ShapeError
 from ..files import open_npy, writing
-from ..integrations.onnx import load
+from ..integrations import onnx
 from ..photo.libraries import pillow
 from ..photo.scaled import photo_image
 from .parameters import Force, Json, Large, Threads  # noqa: TC001 (typer reads them)
@@ -60,7 +60,7 @@ def network_command(
     """Run an ONNX model, or, without --input, tell how it would run."""
     if threads is not None:
         set_threads(threads)
-    network = load(model)
+    network = onnx.load(model)
     if not input_ and network.inputs and not profile:
         typer.echo(json.dumps(_described(network)) if as_json else str(network))
         return

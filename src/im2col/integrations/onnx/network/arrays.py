@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import numpy_helper
 
 from ....engine.host import require_memory
 from ....errors import ArgumentError, ShapeError, shown
@@ -214,8 +215,6 @@ def tile(_: Node, x: Array, repeats: Array) -> Array:
 
 def fill(_: Node, shape: Array, *, value: Any = None) -> Array:
     """ConstantOfShape."""
-    from onnx import numpy_helper
-
     one = np.zeros(1, np.float32) if value is None else numpy_helper.to_array(value)
     wanted = tuple(int(n) for n in shape)
     if one.size != 1:
