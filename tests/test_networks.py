@@ -82,7 +82,9 @@ def test_what_follows_a_convolution_is_folded_into_it(layer: str, rest: str, exp
     network = load(model)
     assert steps_of(network) == [expected]
     x = numbers(2, 4, 5, 6, seed=9) * 3
-    np.testing.assert_allclose(network(x), by_evaluator(model, {"x": x})[0], rtol=1e-4, atol=1e-4)
+    from im2col.integrations.onnx import OPS  # a transposed convolution with groups is wrong in onnx's own
+
+    np.testing.assert_allclose(network(x), by_evaluator(model, {"x": x}, OPS)[0], rtol=1e-4, atol=1e-4)
 
 
 KEPT = {
@@ -256,11 +258,11 @@ def test_inputs_by_position_by_name_and_in_a_mapping() -> None:
             lambda: network(a, b[None]),
         ),
         (errors.ShapeError, "input 'a' has shape (3, 1), but must fit a: float32 (N, 2)", lambda: network(a[:, 1:], b)),
-        (errors.ArgumentError, "runs must be an integer of at least 1, got 0", lambda: network.profile(a, b, runs=0)),
+        (errors.GeometryError, "runs must be at least 1, got 0", lambda: network.profile(a, b, runs=0)),
         (
             errors.ArgumentError,
             "the model does not tell the shape of its input a: float32 (N, 2); pass an array",
-            lambda: network.profile(),
+            network.profile,
         ),
     ):
         with raises_exactly(error, f"net: {message}"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ....errors import ShapeError
 from ..order import order_of
 from .errorfunction import erf
 
@@ -304,8 +305,17 @@ ELEMENTWISE: dict[str, Elementwise] = {
 
 
 def result_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """Return the shape of inputs that are broadcast."""
+    """Return the shape of inputs that are broadcast.
+
+    Raises
+    ------
+    ShapeError
+        If they do not go together.
+    """
     first = shapes[0]
     if all(shape == first or not shape for shape in shapes):
         return first
-    return np.broadcast_shapes(*shapes)
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(f"inputs of shapes {' and '.join(map(str, shapes))} do not go together") from None
