@@ -72,7 +72,7 @@ def by_onnxruntime(model: Any, inputs: Mapping[str, Array | None]) -> list[Array
     return results
 
 
-def parsed(text: str, opset: int = 17, **values: Array) -> Any:
+def parsed(text: str, opset: int = 17, /, **values: Array) -> Any:
     """Return the model of a graph in ONNX's text, such as ``net (float[N] x) => (float[N] y) { y = Relu (x) }``.
 
     Parameters

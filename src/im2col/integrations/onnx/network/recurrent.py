@@ -84,6 +84,7 @@ def lstm(
 
     def cell(functions: list[Function], direction: int) -> Any:
         f, g, h = functions
+        h = partial(h, clip=None)  # as ONNX Runtime has it, of whose layers models are made
         p_i, p_o, p_f = np.split(np.zeros(3 * r.shape[2], x.dtype) if peepholes is None else peepholes[direction], 3)
 
         def step(gates: Array, states: tuple[Array, ...], recurrent: Array, _: Array) -> tuple[Array, ...]:
