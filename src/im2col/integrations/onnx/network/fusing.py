@@ -29,7 +29,8 @@ _NONE: _Found = ([], "", "")
 
 def fuse(graph: Graph) -> None:
     """Make one step of several, where a graph has such."""
-    _Fusing(graph).run()
+    with np.errstate(all="ignore"):  # what is not finite is not folded
+        _Fusing(graph).run()
 
 
 class _Fusing:
@@ -204,11 +205,10 @@ class _Fusing:
         """Return scale and shift of each map, if a step is such a change of a value, and both are finite."""
         if step.operator not in _AFFINE:
             return None
-        with np.errstate(all="ignore"):
-            if step.operator == "BatchNormalization":
-                change = self._normalization(step, x, maps)
-            else:
-                change = self._arithmetic(step, x, maps, axes)
+        if step.operator == "BatchNormalization":
+            change = self._normalization(step, x, maps)
+        else:
+            change = self._arithmetic(step, x, maps, axes)
         if change is None or not (np.isfinite(change[0]).all() and np.isfinite(change[1]).all()):
             return None
         return change

@@ -10,6 +10,7 @@ import numpy as np
 from onnx import AttributeProto, helper
 
 from ....errors import ArgumentError, DTypeError, FileError, ShapeError, naming, shown
+from ....spec.arrays import as_array
 from ..node import label
 from ..signature import Signature
 from .reading import dense, tensor
@@ -69,7 +70,7 @@ class Input(NamedTuple):
         """
         if self.dtype is None:
             return value
-        array = np.asarray(value)
+        array = np.asarray(value) if self.dtype.kind in "OSU" else as_array(f"input {shown(self.name)}", value)
         if array.dtype != self.dtype:
             raise DTypeError(f"input {shown(self.name)} is {array.dtype}, but must be {self.dtype}")
         if self.shape is None:

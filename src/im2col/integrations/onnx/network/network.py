@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ....errors import ArgumentError, named, naming, shown
+from ....errors import ArgumentError, FileError, Im2colError, named, naming, shown, words_of
 from ....spec.arguments import integer
 from .graph import MAIN, graph_of
 from .preparing import prepare
@@ -189,7 +189,12 @@ def load(model: str | os.PathLike[str] | ModelProto) -> Network:
         If onnx is not installed.
     """
     proto, name, folder = read(model)
-    opsets = {"" if each.domain in MAIN else each.domain: each.version for each in proto.opset_import}
-    graph = graph_of(proto.graph, opsets, folder)
-    nodes = len(graph.steps)
-    return Network(name, graph, nodes, prepare(graph, folder, last=True))
+    try:
+        opsets = {"" if each.domain in MAIN else each.domain: each.version for each in proto.opset_import}
+        graph = graph_of(proto.graph, opsets, folder)
+        nodes = len(graph.steps)
+        return Network(name, graph, nodes, prepare(graph, folder, last=True))
+    except (Im2colError, MemoryError):
+        raise
+    except Exception as cause:  # of a file whose every byte may be another one, such as a name that is no text
+        raise FileError(f"{name} is broken: {words_of(cause)}") from cause

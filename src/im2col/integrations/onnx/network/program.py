@@ -183,7 +183,10 @@ class Program:
         if not isinstance(value, np.ndarray):
             return value
         shared = value.base is not None or id(value) in self._constants or any(value is each for each in inputs)
-        return np.array(value, order="C") if shared or not value.flags.c_contiguous else value
+        if not shared and value.flags.c_contiguous:
+            return value
+        require_memory(value.size * value.itemsize, "use a smaller input", "an output of shape {}", value.shape)
+        return np.array(value, order="C")
 
 
 class _Room:

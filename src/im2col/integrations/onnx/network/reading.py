@@ -101,6 +101,8 @@ def tensor(proto: Any, folder: Path | None) -> NDArray[Any]:
         If they would not fit the memory.
     """
     what = f"the tensor {shown(proto.name)}"
+    if min(proto.dims, default=0) < 0:
+        raise FileError(f"{what} has the shape {shown(list(proto.dims))}")
     if external_data_helper.uses_external_data(proto):
         proto = _with_data(proto, folder, what)
     try:
@@ -121,13 +123,13 @@ def _with_data(proto: Any, folder: Path | None, what: str) -> Any:
     if not location or Path(location).is_absolute() or not path.is_relative_to(base):
         raise FileError(f"{what} lies in {shown(location)}, which is not in the model's folder")
     try:
-        offset, length = int(entries.get("offset") or 0), int(entries.get("length") or -1)
-        if offset < 0 or not path.is_file():
-            raise FileError(f"{what} lies in {shown(location)}, which is no file that could hold it")
+        if not path.is_file():
+            raise FileError(f"{what} lies in {shown(location)}, which is no file")
+        offset = int(entries.get("offset") or 0)
         size = path.stat().st_size - offset
-        length = size if length < 0 else length
-        if length > size:
-            raise FileError(f"{what} has {length} bytes from {offset} on, but {shown(location)} ends after {size}")
+        length = int(entries.get("length") or size)
+        if min(offset, length) < 0 or length > size:
+            raise FileError(f"{what} has {length} bytes from {offset} on, which {shown(location)} has not")
         require_memory(length, "use a smaller model", "{} of {}", what, location)
         with path.open("rb") as file:
             file.seek(offset)

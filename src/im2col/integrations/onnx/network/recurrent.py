@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..node import Node
 
     Array = NDArray[Any]
-    Function = Callable[[Array], Array]
+    Function = Callable[..., Array]
 
 DIRECTIONS = {"forward": (1,), "reverse": (-1,), "bidirectional": (1, -1)}
 

@@ -26,7 +26,7 @@ def _precise(x: Array) -> Array:
 
 def multiply(_: Node, a: Array, b: Array) -> Array:
     """MatMul."""
-    if not a.ndim or not b.ndim:
+    if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ShapeError(f"inputs of shapes {a.shape} and {b.shape} have no matrix product")
     return np.asarray(np.matmul(_precise(a), _precise(b))).astype(a.dtype, copy=False)
 
