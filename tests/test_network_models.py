@@ -118,7 +118,7 @@ LIGHT = [
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.parametrize("name", ["bvlc_alexnet", *LIGHT])
 def test_the_light_classifiers(name: str) -> None:
     """Those that onnx brings along, whose weights are made up when they run."""
     require("onnx")

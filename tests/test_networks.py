@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -298,3 +300,12 @@ def test_a_network_tells_of_itself() -> None:
     assert set(profile.as_dict()["by_operator"]) == {"Conv (plan)", "Add (numpy)"}
     assert "Conv (node with output 'a')" in str(profile)
     assert "█" * 30 in str(profile)
+
+
+def test_the_page_runs() -> None:
+    """Every example of docs/networks.md gives what it prints."""
+    require("onnx")
+    page = Path(__file__).parents[1] / "docs/networks.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+    assert tried >= 10

@@ -38,12 +38,15 @@ class Network:
         What it takes: each has a `name`, a `dtype` and a `shape`.
     outputs : tuple of str
         The names of what it gives.
+    metadata : dict of str to str
+        What the model's makers wrote into it, such as the letters that a reader knows.
     """
 
-    def __init__(self, name: str, graph: Graph, nodes: int, program: Program) -> None:
+    def __init__(self, name: str, graph: Graph, nodes: int, program: Program, metadata: dict[str, str]) -> None:
         self.name = name
         self.inputs = tuple(graph.inputs)
         self.outputs = tuple(graph.outputs)
+        self.metadata = metadata
         self._nodes = nodes
         self._program = program
 
@@ -193,7 +196,8 @@ def load(model: str | os.PathLike[str] | ModelProto) -> Network:
         opsets = {"" if each.domain in MAIN else each.domain: each.version for each in proto.opset_import}
         graph = graph_of(proto.graph, opsets, folder)
         nodes = len(graph.steps)
-        return Network(name, graph, nodes, prepare(graph, folder, last=True))
+        metadata = {each.key: each.value for each in proto.metadata_props}
+        return Network(name, graph, nodes, prepare(graph, folder, last=True), metadata)
     except (Im2colError, MemoryError):
         raise
     except Exception as cause:  # of a file whose every byte may be another one, such as a name that is no text
