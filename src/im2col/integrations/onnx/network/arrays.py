@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,26 @@ def reshape(_: Node, x: Array, shape: Array, *, allowzero: int = 0) -> Array:
         wanted[wanted.index(-1)] = x.size // known
     elif known != x.size:
         raise ShapeError(f"an input of shape {x.shape} has no shape {wanted}")
-    return x.reshape(wanted)
+    return _reshaped(x, tuple(wanted))
+
+
+def _reshaped(x: Array, shape: tuple[int, ...]) -> Array:
+    """Return an array in another shape: its last axes stay outside in memory, if they are and keep their lengths.
+
+    Channels that lie last there, and are parted or joined, still do.
+    """
+    if x.flags.c_contiguous or not x.size:
+        return x.reshape(shape)
+    pairs = zip(reversed(x.shape[1:]), reversed(shape[1:]), strict=False)
+    tail = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    parts, whole = x.ndim - tail, len(shape) - tail
+    outside = [x.strides[axis] for axis in range(parts, x.ndim) if x.shape[axis] > 1]
+    inside = [x.strides[axis] for axis in range(1, parts) if x.shape[axis] > 1]
+    if x.shape[0] != shape[0] or not outside or not inside or min(outside) < max(inside):
+        return x.reshape(shape)
+    moved = x.transpose(0, *range(parts, x.ndim), *range(1, parts))
+    changed = moved.reshape(shape[0], *shape[whole:], *shape[1:whole])
+    return changed.transpose(0, *range(1 + tail, changed.ndim), *range(1, 1 + tail))
 
 
 def transpose(_: Node, x: Array, *, perm: Sequence[int] | None = None) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ....errors import ArgumentError, ShapeError, shown
 from .arrays import axes_of, axis_of
+from .kernels import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +53,7 @@ class _Body:
 class If:
     """If."""
 
-    shows = True
+    shows = ALL
     kind = "graph"
 
     def __init__(self, step: Step, constants: Mapping[str, Array], prepare: Prepare) -> None:
@@ -72,7 +73,7 @@ class If:
 class Loop:
     """Loop."""
 
-    shows = True
+    shows = ALL
     kind = "graph"
 
     def __init__(self, step: Step, constants: Mapping[str, Array], prepare: Prepare) -> None:
@@ -117,7 +118,7 @@ def _stacked(values: list[Any], described: Input, axis: int = 0) -> Array:
 class Scan:
     """Scan, from opset 9 on."""
 
-    shows = True
+    shows = ALL
     kind = "graph"
 
     def __init__(self, step: Step, constants: Mapping[str, Array], prepare: Prepare) -> None:

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 FUNCTIONS: dict[str, Callable[..., Any]] = {**OPERATORS, **ARRAYS, **SUMS, **RECURRENT, **VIEWS}
 
 
+ALL = 1 << 30
+"""Inputs of which a result may be a view: more than there are."""
+
+
 class Memory(Protocol):
     """Where a kernel gets room for its results."""
 
@@ -49,13 +53,13 @@ class Kernel(Protocol):
 
     Attributes
     ----------
-    shows : bool
-        Whether a result may be a view of an input.
+    shows : int
+        A result may be a view of so many of its inputs, the first ones.
     kind : str
         Who computes: ``"plan"``, ``"im2col"``, ``"numpy"``, ``"graph"`` or ``"onnx"``.
     """
 
-    shows: bool
+    shows: int
     kind: str
 
     def __call__(self, inputs: Sequence[Any], memory: Memory, /) -> Sequence[Any]:
@@ -77,7 +81,7 @@ def kernel_of(step: Step) -> Kernel:
 class Evaluated:
     """Any operator: onnx's evaluator runs it, with the operators of this library in its subgraphs."""
 
-    shows = True
+    shows = ALL
     kind = "onnx"
 
     def __init__(self, step: Step) -> None:
@@ -119,7 +123,7 @@ _NO_NUMBERS = np.dtype(object)
 class _Numeric:
     """An operator of arrays of numbers; texts, sequences and what is left out of an optional go to onnx's evaluator."""
 
-    shows = False
+    shows = 0
     kind = "numpy"
 
     def __init__(self, step: Step) -> None:
@@ -171,7 +175,7 @@ class _Function(_Numeric):
 
     def __init__(self, step: Step) -> None:
         super().__init__(step)
-        self.shows = step.operator in VIEWS
+        self.shows = int(step.operator in VIEWS)
         self.kind = "im2col" if step.operator in OPERATORS else "numpy"
         self._function = FUNCTIONS[step.operator]
         self._node = Node(step.version, len(step.outputs))
@@ -184,7 +188,7 @@ class _Function(_Numeric):
 class _Cast(_Numeric):
     """Cast: numbers to numbers that NumPy has; others go to onnx's evaluator."""
 
-    shows = True
+    shows = 1
 
     def __init__(self, step: Step) -> None:
         super().__init__(step)
@@ -204,7 +208,7 @@ class _Cast(_Numeric):
 class _Dropout(_Numeric):
     """Dropout: at inference nothing is dropped."""
 
-    shows = True
+    shows = 1
 
     def _run(self, inputs: Sequence[Any], _: Memory, /) -> Sequence[Any]:
         if len(inputs) > 2 and inputs[2] is not None and inputs[2].any():

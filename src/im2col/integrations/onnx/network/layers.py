@@ -45,7 +45,7 @@ class Layer:
         Whether its images have their channels last in memory.
     """
 
-    shows = False
+    shows = 0
     kind = "plan"
 
     def __init__(self, step: Step, constants: Mapping[str, Array], last: bool) -> None:

@@ -107,7 +107,7 @@ class Program:
         writes = [[self._places.get(name, -1) for name in step.outputs] for step in steps]
         for kernel, ins, outs in zip(kernels, reads, writes, strict=True):
             if kernel.shows:
-                shared = [place for place in (*ins, *outs) if place >= 0]
+                shared = [place for place in (*ins[: kernel.shows], *outs) if place >= 0]
                 for place in shared[1:]:
                     group_of[group(place)] = group(shared[0])
         groups = [group(place) for place in range(len(group_of))]
