@@ -14,7 +14,7 @@ from ...layers.pooling import average_pool, lp_pool, max_pool
 from ...layers.pooling_gradients import max_unpool
 from ...spec import layout
 from .node import window
-from .order import channels_last, order_of
+from .order import back, channels_last, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,10 +101,11 @@ def _layout(x: Array) -> str:
 def _as_it_lies(function: Callable[..., Array], x: Array, **options: Any) -> Array:
     """Return what a pooling makes of an image, in the layout in which that lies in memory."""
     axes = _layout(x)
-    if order_of(x) != channels_last(x.ndim):
+    last = channels_last(x.ndim)
+    if order_of(x) != last:
         return function(x, layout=axes, **options)
-    last = axes.replace("C", "") + "C"
-    return np.moveaxis(function(np.moveaxis(x, 1, -1), layout=last, **options), -1, 1)
+    result = function(x.transpose(last), layout=axes.replace("C", "") + "C", **options)
+    return result.transpose(back(last))
 
 
 def unpool(

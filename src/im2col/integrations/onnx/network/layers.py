@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ....layers.convolution import convolution
 from ....layers.plan import plan
 from ....layers.transpose import plan_transpose
 from ....spec import layout
 from ..convolutions import options, transposed_options
-from ..order import channels_last
+from ..order import back, channels_last
 from ..signature import Signature
 
 if TYPE_CHECKING:
@@ -41,14 +45,12 @@ class Layer:
     step : Step
     constants : mapping of str to ndarray
         Its weights and bias among them.
-    last : bool
-        Whether its images have their channels last in memory.
     """
 
     shows = 0
     kind = "plan"
 
-    def __init__(self, step: Step, constants: Mapping[str, Array], last: bool) -> None:
+    def __init__(self, step: Step, constants: Mapping[str, Array]) -> None:
         self._signature = Signature.of(step.operator, step.opset)
         _, w, *bias = step.inputs
         self._weights = constants[w]
@@ -56,7 +58,7 @@ class Layer:
         self._transposed = step.operator == "ConvTranspose"
         self._attributes = {name: value for name, value in step.attributes.items() if value is not None}
         self._activation = step.activation
-        self._last = last
+        self._last = True
         self._plans: dict[Any, Any] = {}
 
     def __call__(self, inputs: Sequence[Any], memory: Memory, /) -> Sequence[Any]:
@@ -69,37 +71,52 @@ class Layer:
             while len(self._plans) >= _MOST_PLANS:
                 self._plans.pop(next(iter(self._plans)), None)
             self._plans[key] = found
-        ready, shape, dtype, order = found
-        y = memory.new(shape, dtype, order)
-        if order is None:
+        ready, there, again = found
+        y = memory.new(ready.y_shape, x.dtype, None)
+        if there is None:
             ready(x, out=y)
-        else:
-            ready(x.transpose(order), out=y.transpose(order))
-        return (y,)
+            return (y,)
+        ready(x.transpose(there), out=y)
+        return (y.transpose(again),)
 
-    def _planned(self, x: Array) -> tuple[Any, tuple[int, ...], Any, tuple[int, ...] | None]:
-        """Return the plan for an image, and the shape, dtype and order in memory of its result."""
+    def _planned(self, x: Array) -> tuple[Any, tuple[int, ...] | None, Any]:
+        """Return the plan for an image, and how its axes become the plan's, and back."""
         self._signature.arrays([x, self._weights, self._bias])
         chosen = (transposed_options if self._transposed else options)(x, self._weights, **self._attributes)
-        axes = layout.default(x.ndim, x.ndim - 2)
-        order = None
-        if self._last and axes.channels_last is not None:
-            axes, order = axes.channels_last, channels_last(x.ndim)
+        chosen |= {"activation": self._activation, "x_dtype": x.dtype}
         make: Callable[..., Any] = plan_transpose if self._transposed else plan
-        shape = x.shape if order is None else tuple(x.shape[axis] for axis in order)
-        ready = make(
-            shape,
-            self._weights,
-            self._bias,
-            x_dtype=x.dtype,
-            layout=axes.axes,
-            activation=self._activation,
-            **chosen,
-        )
-        result = ready.y_shape
-        if order is not None:
-            result = (result[0], result[-1], *result[1:-1])
-        return ready, result, x.dtype, order
+        axes = layout.default(x.ndim, x.ndim - 2)
+        last = axes.channels_last
+        if not self._last or last is None:
+            return make(x.shape, self._weights, self._bias, layout=axes.axes, **chosen), None, None
+        there = channels_last(x.ndim)
+        shape = tuple(x.shape[axis] for axis in there)
+        return make(shape, self._weights, self._bias, layout=last.axes, **chosen), there, back(there)
+
+    def cycles(self) -> tuple[float, float]:
+        """Return what the cost model says of its newest plan, with channels first and last; nothing of the transposed.
+
+        A layer whose algorithm has no costs, such as one without kernels, has none in either.
+        """
+        if self._transposed or not self._plans:
+            return 0.0, 0.0
+        (shape, dtype), _ = list(self._plans.items())[-1]
+        x = np.broadcast_to(np.zeros((), dtype), shape)
+        chosen = options(x, self._weights, **self._attributes)
+        costs = []
+        axes = layout.default(x.ndim, x.ndim - 2)
+        for each in (axes, axes.channels_last or axes):
+            lengths = tuple(shape[axes.axes.index(letter)] for letter in each.axes)
+            work = convolution(
+                lengths, dtype, self._weights, self._bias, layout=each.axes, activation=self._activation, **chosen
+            )
+            costs.append(sum(choice.offer.cycles for choice in work.operation.choices))
+        return (costs[0], costs[1]) if all(map(math.isfinite, costs)) else (0.0, 0.0)
+
+    def put_channels_first(self) -> None:
+        """Have other plans from now on, for images whose channels lie first in memory, and not last."""
+        self._last = False
+        self._plans.clear()
 
     def plans(self) -> list[Any]:
         """Return the plans that it has, the newest last."""

@@ -197,7 +197,7 @@ def load(model: str | os.PathLike[str] | ModelProto) -> Network:
         graph = graph_of(proto.graph, opsets, folder)
         nodes = len(graph.steps)
         metadata = {each.key: each.value for each in proto.metadata_props}
-        return Network(name, graph, nodes, prepare(graph, folder, last=True), metadata)
+        return Network(name, graph, nodes, prepare(graph, folder), metadata)
     except (Im2colError, MemoryError):
         raise
     except Exception as cause:  # of a file whose every byte may be another one, such as a name that is no text

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 
-def prepare(graph: Graph, folder: Path | None, *, last: bool) -> Program:
+def prepare(graph: Graph, folder: Path | None) -> Program:
     """Return a graph as it runs: what is known is computed, what can be one step is one.
 
     Parameters
@@ -24,9 +24,7 @@ def prepare(graph: Graph, folder: Path | None, *, last: bool) -> Program:
         Is changed.
     folder : Path or None
         Where the model's external data lie.
-    last : bool
-        Whether images between layers have their channels last in memory.
     """
     fold_constants(graph, folder)
     fuse(graph)
-    return Program(graph, partial(prepare, folder=folder, last=last), last=last)
+    return Program(graph, partial(prepare, folder=folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +11,6 @@ import numpy as np
 
 from ....engine.host import require_memory
 from ....errors import naming
-from ..order import empty
 from .control import CONTROL
 from .kernels import error_of, kernel_of
 from .layers import Layer, is_planned
@@ -69,16 +69,14 @@ class Program:
         Its steps are folded already.
     prepare : callable
         Makes a graph within it ready to run.
-    last : bool
-        Whether images between layers have their channels last in memory.
     """
 
-    def __init__(self, graph: Graph, prepare: Callable[[Graph], Program], *, last: bool) -> None:
+    def __init__(self, graph: Graph, prepare: Callable[[Graph], Program]) -> None:
         kernels: list[Kernel] = []
         for step in graph.steps:
             with naming(step.label):
                 if is_planned(step, graph.constants):
-                    kernels.append(Layer(step, graph.constants, last))
+                    kernels.append(Layer(step, graph.constants))
                 elif step.operator in CONTROL and step.graphs and not step.domain:
                     kernels.append(CONTROL[step.operator](step, graph.constants, lambda inner: prepare(inner).run))
                 else:
@@ -92,6 +90,8 @@ class Program:
         self._known = {self._places[name] for name in graph.constants} | set(self._inputs)
         self._constants = {id(each) for each in graph.constants.values()}
         self._idle: list[Buffers] = []
+        self._deciding = threading.Lock()
+        self._decided = False
         self.tasks = self._scheduled(graph.steps, kernels)
 
     def _scheduled(self, steps: Sequence[Step], kernels: Sequence[Kernel]) -> list[Task]:
@@ -133,7 +133,7 @@ class Program:
         return tasks
 
     def run(self, inputs: Sequence[Any], watch: Watch | None = None) -> list[Any]:
-        """Return the outputs.
+        """Return the outputs. The first call decides, for good, how images lie in memory between layers.
 
         Parameters
         ----------
@@ -147,6 +147,27 @@ class Program:
         Im2colError
             That names the node.
         """
+        if self._decided:
+            return self._run(inputs, watch)
+        with self._deciding:
+            outputs = self._run(inputs, watch)
+            if not self._decided and self._channels_first():
+                outputs = self._run(inputs, None)  # with the bits of the calls to come
+            self._decided = True
+        return outputs
+
+    def _channels_first(self) -> bool:
+        """Have channels first in memory where the layers, by the cost model, take less time so; say whether they do."""
+        layers = [task.kernel for task in self.tasks if isinstance(task.kernel, Layer)]
+        first, last = (sum(each) for each in zip((0.0, 0.0), *(layer.cycles() for layer in layers), strict=True))
+        if first >= last:
+            return False
+        for layer in layers:
+            layer.put_channels_first()
+        return True
+
+    def _run(self, inputs: Sequence[Any], watch: Watch | None) -> list[Any]:
+        """Run the tasks."""
         values = list(self._values)
         for place, value in zip(self._inputs, inputs, strict=True):
             values[place] = value
@@ -207,13 +228,14 @@ class _Room:
 
     def new(self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order) -> Array:
         """Return room for the first result of the running task; for an output, in the order of its axes."""
-        nbytes = math.prod(shape) * dtype.itemsize
-        if self.task.group in self._kept:
+        group = self.task.group
+        if group in self._kept:
+            nbytes = math.prod(shape) * dtype.itemsize
             require_memory(nbytes, "use a smaller input", "an output of shape {}", shape)
             return np.empty(shape, dtype)
-        flat = self._buffers.take(nbytes)
-        self._lent.setdefault(self.task.group, []).append(flat)
-        return empty(shape, dtype, order, flat)
+        buffer, view = self._buffers.take(shape, dtype, order)
+        self._lent.setdefault(group, []).append(buffer)
+        return view
 
     def over(self, inputs: Sequence[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
         """Return an input of the running task that may be overwritten, whose buffer is the result's from now on."""
