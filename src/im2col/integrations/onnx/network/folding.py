@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....engine.host import require_memory
 from ....errors import ArgumentError, FileError, naming
 from ..order import empty
 from .kernels import error_of, kernel_of
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..order import Order
     from .graph import Graph, Step
+    from .memory import Want
 
     Array = NDArray[Any]
 
@@ -36,9 +37,10 @@ _TYPES: dict[str, Any] = {
 class _Anew:
     """Room for results that stay."""
 
-    def new(self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order) -> Array:
+    def new(self, want: Want) -> Array:
         """Return a new array."""
-        return empty(shape, dtype, order)
+        require_memory(want.sizes[0], "use a smaller model", "a constant of shape {}", want.shape)
+        return empty(want.shape, want.dtype, want.order)
 
     def over(self, _: Sequence[Any], __: tuple[int, ...], ___: np.dtype[Any]) -> Array | None:
         """Return none: a constant is not overwritten."""

@@ -18,6 +18,7 @@ from ..signature import Signature
 from ..table import OPERATORS
 from .arrays import ARRAYS, VIEWS
 from .elementwise import ELEMENTWISE, result_shape
+from .memory import wanted
 from .recurrent import RECURRENT
 from .sums import SUMS
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..order import Order
     from .graph import Step
+    from .memory import Want
 
     Array = NDArray[Any]
 
@@ -41,8 +42,8 @@ ALL = 1 << 30
 class Memory(Protocol):
     """Where a kernel gets room for its results."""
 
-    def new(self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order) -> Array:
-        """Return room for the step's first result, with its axes in that order in memory."""
+    def new(self, want: Want) -> Array:
+        """Return room for the step's first result."""
 
     def over(self, inputs: Sequence[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
         """Return an input that nothing else reads and that has that shape and dtype, to be overwritten; or None."""
@@ -165,7 +166,7 @@ class _Elementwise(_Numeric):
         out = memory.over(inputs, shape, dtype) if operator.over else None
         if out is None:
             orders = [order_of(x) for x in arrays if x.shape == shape]
-            out = memory.new(shape, dtype, next((order for order in orders if order), None))
+            out = memory.new(wanted(shape, dtype, next((order for order in orders if order), None)))
         operator.compute(*inputs, out=out, **self._attributes)
         return (out,)
 

@@ -14,6 +14,7 @@ from ....spec import layout
 from ..convolutions import options, transposed_options
 from ..order import back, channels_last
 from ..signature import Signature
+from .memory import Want
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,27 +72,29 @@ class Layer:
             while len(self._plans) >= _MOST_PLANS:
                 self._plans.pop(next(iter(self._plans)), None)
             self._plans[key] = found
-        ready, there, again = found
-        y = memory.new(ready.y_shape, x.dtype, None)
+        ready, want, there, again = found
+        y = memory.new(want)
         if there is None:
             ready(x, out=y)
             return (y,)
         ready(x.transpose(there), out=y)
         return (y.transpose(again),)
 
-    def _planned(self, x: Array) -> tuple[Any, tuple[int, ...] | None, Any]:
-        """Return the plan for an image, and how its axes become the plan's, and back."""
+    def _planned(self, x: Array) -> tuple[Any, Want, tuple[int, ...] | None, Any]:
+        """Return the plan for an image, what its result is, and how axes become the plan's, and back."""
         self._signature.arrays([x, self._weights, self._bias])
         chosen = (transposed_options if self._transposed else options)(x, self._weights, **self._attributes)
         chosen |= {"activation": self._activation, "x_dtype": x.dtype}
         make: Callable[..., Any] = plan_transpose if self._transposed else plan
         axes = layout.default(x.ndim, x.ndim - 2)
         last = axes.channels_last
-        if not self._last or last is None:
-            return make(x.shape, self._weights, self._bias, layout=axes.axes, **chosen), None, None
-        there = channels_last(x.ndim)
-        shape = tuple(x.shape[axis] for axis in there)
-        return make(shape, self._weights, self._bias, layout=last.axes, **chosen), there, back(there)
+        there = channels_last(x.ndim) if self._last and last is not None else None
+        if there is None or last is None:
+            ready = make(x.shape, self._weights, self._bias, layout=axes.axes, **chosen)
+        else:
+            shape = tuple(x.shape[axis] for axis in there)
+            ready = make(shape, self._weights, self._bias, layout=last.axes, **chosen)
+        return ready, Want(ready.y_shape, x.dtype, None), there, there and back(there)
 
     def cycles(self) -> tuple[float, float]:
         """Return what the cost model says of its newest plan, with channels first and last; nothing of the transposed.

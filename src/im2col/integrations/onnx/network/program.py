@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,14 +13,13 @@ from ....errors import naming
 from .control import CONTROL
 from .kernels import error_of, kernel_of
 from .layers import Layer, is_planned
-from .memory import Buffers
+from .memory import Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from ..order import Order
     from .graph import Graph, Step
     from .kernels import Kernel
 
@@ -89,7 +87,7 @@ class Program:
         self._outputs = [self._places[name] for name in graph.outputs]
         self._known = {self._places[name] for name in graph.constants} | set(self._inputs)
         self._constants = {id(each) for each in graph.constants.values()}
-        self._idle: list[Buffers] = []
+        self._idle: list[Room] = []
         self._deciding = threading.Lock()
         self._decided = False
         self.tasks = self._scheduled(graph.steps, kernels)
@@ -171,21 +169,22 @@ class Program:
         values = list(self._values)
         for place, value in zip(self._inputs, inputs, strict=True):
             values[place] = value
+        values.append(None)  # which is at place -1
         try:
-            buffers = self._idle.pop()
+            room = self._idle.pop()
         except IndexError:
-            buffers = Buffers()
-        room = _Room(buffers, self._kept)
-        number = 0
+            room = Room(self._kept)
+        number, began = 0, 0.0
         try:
             with np.errstate(all="ignore"):
                 for number, task in enumerate(self.tasks):
-                    began = time.perf_counter()
-                    room.task = task
-                    results = task.kernel([values[place] if place >= 0 else None for place in task.reads], room)
+                    if watch is not None:
+                        began = time.perf_counter()
+                    room.group, room.spent = task.group, task.spent
+                    results = task.kernel([values[place] for place in task.reads], room)
                     for place, result in zip(task.writes, results, strict=False):
-                        if place >= 0:
-                            values[place] = result
+                        values[place] = result
+                    values[-1] = None  # where results go that nobody asked for
                     for place in task.forgotten:
                         values[place] = None
                     for group in task.done:
@@ -195,8 +194,8 @@ class Program:
         except Exception as error:
             raise error_of(error, self.tasks[number].step.label) from error
         outputs = [self._own(values[place], inputs) for place in self._outputs]
-        buffers.end_call()
-        self._idle.append(buffers)
+        room.end()
+        self._idle.append(room)
         return outputs
 
     def _own(self, value: Any, inputs: Sequence[Any]) -> Any:
@@ -208,46 +207,3 @@ class Program:
             return value
         require_memory(value.size * value.itemsize, "use a smaller input", "an output of shape {}", value.shape)
         return np.array(value, order="C")
-
-
-class _Room:
-    """Where the results of a call go.
-
-    Parameters
-    ----------
-    buffers : Buffers
-    kept : set of int
-        Groups whose values outlive the call.
-    """
-
-    def __init__(self, buffers: Buffers, kept: set[int]) -> None:
-        self.task: Task
-        self._buffers = buffers
-        self._kept = kept
-        self._lent: dict[int, list[Array]] = {}
-
-    def new(self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order) -> Array:
-        """Return room for the first result of the running task; for an output, in the order of its axes."""
-        group = self.task.group
-        if group in self._kept:
-            nbytes = math.prod(shape) * dtype.itemsize
-            require_memory(nbytes, "use a smaller input", "an output of shape {}", shape)
-            return np.empty(shape, dtype)
-        buffer, view = self._buffers.take(shape, dtype, order)
-        self._lent.setdefault(group, []).append(buffer)
-        return view
-
-    def over(self, inputs: Sequence[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
-        """Return an input of the running task that may be overwritten, whose buffer is the result's from now on."""
-        if self.task.group in self._kept:
-            return None
-        for number, group in self.task.spent:
-            x: Array = inputs[number]
-            if group in self._lent and x.shape == shape and x.dtype == dtype:
-                self._lent[self.task.group] = self._lent.pop(group)
-                return x
-        return None
-
-    def leave(self, group: int) -> None:
-        """Take back what a group has."""
-        self._buffers.give_back(self._lent.pop(group, ()))
