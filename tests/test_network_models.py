@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,17 +105,19 @@ def test_the_listener_to_music() -> None:
     assert max(each.max() for each in notes) > 0.3
 
 
-LIGHT = [
-    "bvlc_alexnet",
-    "densenet121",
-    "inception_v1",
-    "inception_v2",
-    "resnet50",
-    "shufflenet",
-    "squeezenet",
-    "vgg19",
-    "zfnet512",
-]
+def test_the_page_that_reads_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The networks, and what stands between them, read the lines on a photograph."""
+    path_of(RAPIDOCR)
+    image = require("PIL.Image")
+    monkeypatch.chdir(tmp_path)
+    image.fromarray(page(640, 384)).save("photo.png")
+    file = Path(__file__).parents[1] / "docs/reading-text.md"
+    failed, tried = doctest.testfile(str(file), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+    assert tried >= 15
+
+
+LIGHT = ("densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19", "zfnet512")
 
 
 @pytest.mark.wide

@@ -94,6 +94,7 @@ KEPT = {
     "given out": ("z = Identity (a) y = Relu (a)", ["Conv", "Identity", "Relu"]),
     "two activations": ("d = Relu (a) y = Sigmoid (d) z = Neg (y)", ["Conv+Relu", "Sigmoid", "Neg"]),
     "rows": ("y = Mul (a, r) z = Neg (y)", ["Conv", "Mul", "Neg"]),
+    "columns": ("y = Mul (a, columns) z = Neg (y)", ["Conv", "Mul", "Neg"]),
     "more axes": ("y = Mul (a, more) z = Neg (y)", ["Conv", "Mul", "Neg"]),
     "infinite": ("y = Mul (a, inf) z = Neg (y)", ["Conv", "Mul", "Neg"]),
     "by itself": ("y = Mul (a, a) z = Neg (y)", ["Conv", "Mul", "Neg"]),
@@ -110,7 +111,7 @@ KEPT = {
 @pytest.mark.parametrize(("rest", "expected"), KEPT.values(), ids=KEPT)
 def test_what_cannot_be_folded_is_not(rest: str, expected: list[str]) -> None:
     """Other readers, other shapes, other numbers: each step stays, and the results are the evaluator's."""
-    values = {"r": numbers(5, 1), "more": numbers(1, 1, 1, 1, 1), "inf": np.array(np.inf, F4)}
+    values = {"r": numbers(5, 1), "columns": numbers(6), "more": numbers(1, 1, 1, 1, 1), "inf": np.array(np.inf, F4)}
     types = "float[2, 4, 5, 6] x) => (float[2, 6, 5, 6] y, float[2, 6, 5, 6] z"
     model = parsed(f"net ({types}) {{ {CONV} {rest} }}", **WEIGHTS, **NUMBERS, **values)
     network = load(model)
@@ -120,6 +121,39 @@ def test_what_cannot_be_folded_is_not(rest: str, expected: list[str]) -> None:
     x = numbers(2, 4, 5, 6, seed=9)
     for mine, theirs in zip(network(x), by_evaluator(model, {"x": x}), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_given_out_is_not_folded_away() -> None:
+    """A value that one node reads, and that the network gives out too, is made."""
+    model = parsed(
+        f"net (float[2, 4, 5, 6] x) => (float[2, 6, 5, 6] a, float[2, 6, 5, 6] y) {{ {CONV} y = Relu (a) }}", **WEIGHTS
+    )
+    network = load(model)
+    assert steps_of(network) == ["Conv", "Relu"]
+    before, after = network(numbers(2, 4, 5, 6))
+    np.testing.assert_array_equal(np.maximum(before, 0), after, strict=True)
+    assert before.min() < 0
+
+
+VIEWED = {
+    "turned": "v = Transpose (a) b = Tanh (x) c = Exp (b) w = Transpose (v) y = Add (w, c)",
+    "turned twice": "v = Transpose (a) w = Transpose (v) b = Tanh (x) c = Exp (a) d = Sub (b, c) y = Add (w, d)",
+    "spread": "v = Expand (a, shape) b = Exp (v) y = Tanh (b)",
+    "both": "v = Transpose (a) w = Reshape (v, plain) u = Reshape (w, turned) t = Transpose (u) y = Sub (a, t)",
+    "cut": "v = Slice (a, zero, one) w = Exp (v) b = Tanh (x) y = Add (w, b)",
+}
+
+
+@pytest.mark.parametrize("nodes", VIEWED.values(), ids=VIEWED)
+def test_what_shows_a_buffer_keeps_it(nodes: str) -> None:
+    """Views are read long after the value that they show has been."""
+    values = {"shape": np.array([2, 3, 4]), "plain": np.array([12]), "turned": np.array([4, 3])}
+    values |= {"zero": np.array([0]), "one": np.array([1])}
+    model = parsed(f"net (float[3, 4] x) => (float[A, B] out) {{ a = Sin (x) {nodes} out = Identity (y) }}", **values)
+    network = load(model)
+    for seed in range(3):
+        x = numbers(3, 4, seed=seed)
+        np.testing.assert_allclose(network(x), by_evaluator(model, {"x": x})[0], rtol=1e-5, atol=1e-6)
 
 
 def test_what_is_made_of_constants_is_computed_once() -> None:

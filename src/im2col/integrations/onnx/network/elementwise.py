@@ -189,12 +189,10 @@ def _clip(x: Array, least: Array | None = None, most: Array | None = None, *, ou
     """Clip: its bounds were attributes before opset 11."""
     low: Any = bounds.get("min") if least is None else least
     high: Any = bounds.get("max") if most is None else most
-    if low is not None:
-        x = np.maximum(x, low, out=out)
-    if high is not None:
-        x = np.minimum(x, high, out=out)
-    if x is not out:
+    if low is None and high is None:
         np.copyto(out, x)
+    else:
+        np.clip(x, low, high, out=out)  # at once: a bound may be what is written over
 
 
 def _slopes(x: Array, slope: Array, *, out: Array) -> None:
