@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,12 +101,17 @@ def _layout(x: Array) -> str:
 
 def _as_it_lies(function: Callable[..., Array], x: Array, **options: Any) -> Array:
     """Return what a pooling makes of an image, in the layout in which that lies in memory."""
-    axes = _layout(x)
-    last = channels_last(x.ndim)
-    if order_of(x) != last:
-        return function(x, layout=axes, **options)
-    result = function(x.transpose(last), layout=axes.replace("C", "") + "C", **options)
-    return result.transpose(back(last))
+    first, last, there, again = _layouts(x.ndim, _spatial_axes(x))
+    if x.flags.c_contiguous or order_of(x) != there:
+        return function(x, layout=first, **options)
+    return function(x.transpose(there), layout=last, **options).transpose(again)
+
+
+@cache
+def _layouts(ndim: int, axes: int) -> tuple[str, str, tuple[int, ...], list[int]]:
+    """Return the layouts with channels first and last, and how axes become those of the second, and back."""
+    first, there = layout.default(ndim, axes).axes, channels_last(ndim)
+    return first, first.replace("C", "") + "C", there, back(there)
 
 
 def unpool(

@@ -81,7 +81,8 @@ class Signature:
         except defs.SchemaError:
             schema = None
         if schema is None or schema.deprecated:
-            raise ArgumentError(f"opset {opset} has no operator {operator}")
+            of = f" of the domain {domain!r}" if domain else ""
+            raise ArgumentError(f"opset {opset}{of} has no operator {operator}")
         if opset < OLDEST and not domain:
             raise ArgumentError(f"opset {opset} is older than {OLDEST}, the oldest that is served; convert the model")
         return cls(schema)

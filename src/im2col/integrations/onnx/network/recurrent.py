@@ -219,7 +219,7 @@ def _run(
         entering = x.reshape(-1, size) @ w[number].T + before
         entering = entering.reshape(time, batch, many)
         states = tuple(np.zeros((batch, hidden), x.dtype) if each is None else each[number] for each in initial)
-        recurrent = np.ascontiguousarray(r[number].T)
+        recurrent = r[number].T  # no copy: it takes as long as sixty steps
         for t in range(time)[::way]:
             new = step(entering[t], states, recurrent, after)
             alive = (t < ends)[:, None]  # backwards, a short sequence starts at its own end
