@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 HELP = "Compare whole networks with ONNX Runtime: calls, and the convolutions in them."
 LEGEND = (
-    "Milliseconds of the fastest call, in turns, of one thread those of its processor; the convolutions' are those of each node's fastest run, as both "
-    "profile themselves. ONNX Runtime's changes of layout between them are not among its convolutions."
+    "Milliseconds of the fastest call, in turns; of one thread, those that the processor gave it. Convolutions' are "
+    "those of each node's fastest run, as both profile themselves; the runtime's changes of layout are none of them."
 )
 TOLERANCE = 1e-4
 LIGHT = "onnx/backend/test/data/light/light_"

@@ -89,6 +89,38 @@ def test_what_follows_a_convolution_is_folded_into_it(layer: str, rest: str, exp
     np.testing.assert_allclose(network(x), by_evaluator(model, {"x": x}, OPS)[0], rtol=1e-4, atol=1e-4)
 
 
+SCALED = {
+    "normal": (
+        f"p = MaxPool <kernel_shape = [1, 1]> (x) a = Concat <axis = 1> (p, two) y = {NORMALIZED}",
+        "BatchNormalization",
+    ),
+    "relu": (f"a = Concat <axis = 1> (x, two) d = {NORMALIZED} y = Relu (d)", "BatchNormalization+Relu"),
+    "numbers": (f"{CONV} d = Sigmoid (a) e = Mul (d, number) f = Add (number, e) y = Relu (f)", "Mul+Add+Relu"),
+    "reversed": (f"{CONV} d = Relu (a) e = Sub (number, d) y = Div (e, number)", "Sub+Div"),
+}
+
+
+@pytest.mark.parametrize("channels", ["first", "last"])
+@pytest.mark.parametrize(("nodes", "expected"), SCALED.values(), ids=SCALED)
+def test_what_is_scaled_is_one_step(nodes: str, expected: str, channels: str) -> None:
+    """A normalisation without a convolution, arithmetic behind an activation, and a Relu behind them: in blocks."""
+    two = numbers(2, 2, 70, 80)
+    types = "float[2, 4, 70, 80] z) => (float[2, 6, 70, 80] y"
+    turn = "x = Conv (z, unit)" if channels == "last" else "x = Identity (z)"
+    values = {
+        **WEIGHTS,
+        **NORMAL,
+        "number": np.array([0.3], F4),
+        "two": two,
+        "unit": np.eye(4, dtype=F4)[..., None, None],
+    }
+    model = parsed(f"net ({types}) {{ {turn} {nodes} }}", **values)
+    network = load(model)
+    assert f"Affine+{expected}" in steps_of(network)
+    z = numbers(2, 4, 70, 80, seed=3)
+    np.testing.assert_allclose(network(z), by_evaluator(model, {"z": z})[0], rtol=1e-4, atol=1e-4)
+
+
 KEPT = {
     "read twice": ("y = Relu (a) z = Neg (a)", ["Conv", "Relu", "Neg"]),
     "given out": ("z = Identity (a) y = Relu (a)", ["Conv", "Identity", "Relu"]),

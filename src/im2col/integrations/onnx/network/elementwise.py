@@ -10,6 +10,7 @@ import numpy as np
 
 from ....errors import ShapeError
 from ..order import order_of
+from .affine import AFFINE, scale_and_shift
 from .errorfunction import erf
 
 if TYPE_CHECKING:
@@ -286,6 +287,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
         }.items()
     },
     **{name: _expression(function) for name, function in _EXPRESSIONS.items()},
+    AFFINE: Elementwise(scale_and_shift),
     "BitShift": Elementwise(_shift),
     "Clip": Elementwise(_clip),
     "Div": Elementwise(_divide),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import defs
 
+from .affine import AFFINE
 from .layers import is_planned
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class _Fusing:
             current = self._steps.get(step.first)
             if current is step and is_planned(current, graph.constants):
                 self._layer(current)
+        for name in list(self._steps):
+            if name in self._steps and not self._steps[name].domain:
+                self._scaled(self._steps[name])
         graph.steps = list(self._steps.values())
 
     # What a step is beside constants.
@@ -201,6 +205,41 @@ class _Fusing:
         )
         self._replace(gone, joined)
 
+    # What is scaled and shifted for itself.
+
+    def _scaled(self, step: Step) -> None:
+        """Make a normalisation, or arithmetic with numbers behind a convolution, one step, and a Relu behind it too."""
+        constants = self._graph.constants
+        x = next((name for name in step.inputs if name not in constants), "")
+        scales = constants.get(step.inputs[1]) if step.operator == "BatchNormalization" else None
+        maker = self._steps.get(x)
+        if scales is None and (maker is None or not is_planned(maker, constants)):
+            return  # the number of axes is not known, and a constant may have more of them
+        maps = 1 if scales is None else scales.size
+        factor, term = np.ones(maps), np.zeros(maps)
+        gone: list[Step] = []
+        following: Step | None = step
+        while following is not None and (scales is None or not gone):
+            change = self._scale(following, gone[-1].first if gone else x, maps, _FEWEST_AXES)
+            if change is None:
+                break
+            factor, term = factor * change[0], term * change[0] + change[1]
+            gone.append(following)
+            following = self._only_reader(following.first)
+        relu = following is not None and following.operator == "Relu"
+        if not gone or (len(gone) + relu < 2 and scales is None):
+            return
+        if following is not None and relu:
+            gone.append(following)
+        dtype = next(constants[name].dtype for name in step.inputs if name in constants)
+        if dtype not in _FOLDED:
+            return
+        attributes = {"scale": factor.astype(dtype), "shift": term.astype(dtype), "relu": relu}
+        folded = tuple(each.operator for each in gone)
+        outputs = gone[-1].outputs
+        joined = replace(step, operator=AFFINE, inputs=(x,), outputs=outputs, attributes=attributes, folded=folded)
+        self._replace(gone, joined)
+
     def _scale(self, step: Step, x: str, maps: int, axes: int) -> tuple[Array, Array] | None:
         """Return scale and shift of each map, if a step is such a change of a value, and both are finite."""
         if step.operator not in _AFFINE:
@@ -254,6 +293,10 @@ class _Fusing:
         if step.operator == "Swish" and step.attributes["alpha"] != 1:
             return None
         return {"Relu": "relu", "Sigmoid": "sigmoid", "Swish": "silu", "HardSwish": "hardswish"}.get(step.operator)
+
+
+_FEWEST_AXES = 3
+"""Of what a convolution gives."""
 
 
 def _is_sixth(attributes: dict[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from ..node import Node
 from ..order import order_of
 from ..signature import Signature
 from ..table import OPERATORS
+from .affine import AFFINE
 from .arrays import ARRAYS, VIEWS
 from .elementwise import ELEMENTWISE, result_shape
 from .memory import wanted
@@ -129,7 +130,7 @@ class _Numeric:
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        self._signature = Signature.of(step.operator, step.opset)
+        self._signature = None if step.operator == AFFINE else Signature.of(step.operator, step.opset)
         self._attributes = {name: value for name, value in step.attributes.items() if value is not None}
         self._types: list[Any] | None = None
         self._evaluated: Evaluated | None = None
@@ -142,7 +143,8 @@ class _Numeric:
                 if self._evaluated is None:
                     self._evaluated = Evaluated(self._step)
                 return self._evaluated(inputs, memory)
-            self._signature.arrays(inputs)
+            if self._signature is not None:
+                self._signature.arrays(inputs)
             self._types = types
         return self._run(inputs, memory)
 
