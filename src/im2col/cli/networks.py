@@ -96,7 +96,7 @@ def _inputs(network: Network, told: Sequence[str], *, large: bool) -> dict[str, 
     by_name = {each.name: each for each in network.inputs}
     given: dict[str, Array] = {}
     for number, text in enumerate(told):
-        name, _, path = text.rpartition("=")
+        name, _, path = text.partition("=")
         if name not in by_name:  # no name, but a file's that has a = in it
             if number >= len(network.inputs):
                 raise ArgumentError(f"the model takes {len(network.inputs)} inputs, got {len(told)}")
