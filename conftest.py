@@ -14,9 +14,15 @@ pytest.register_assert_rewrite("tests.kit")
 from tests.kit import kept  # noqa: E402
 
 # These are parts of other libraries, and cannot be imported without them.
-_PARTS = {"keras": "keras.py", "onnx": "onnx/evaluator.py", "torch": "torch"}
+_PARTS = {
+    "keras.py": "keras",
+    "onnx/evaluator.py": "onnx",
+    "onnx/network": "onnx",
+    "onnx/signature.py": "onnx",
+    "torch": "torch",
+}
 collect_ignore = [
-    f"src/im2col/integrations/{part}" for name, part in _PARTS.items() if importlib.util.find_spec(name) is None
+    f"src/im2col/integrations/{part}" for part, name in _PARTS.items() if importlib.util.find_spec(name) is None
 ]
 
 # Bytecode is kept whatever the environment says: workers, and the processes that tests start, would compile it anew.

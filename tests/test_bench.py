@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from bench import choice, match, model, seat
+from bench import choice, match, model, networks, seat
 from bench.__main__ import main
 from bench.calls import contest as calls_contest
 from bench.calls import contestants as calls_contestants
@@ -61,6 +61,7 @@ from bench.transforms.report import report
 
 import im2col
 
+from .kit.onnx_models import parsed
 from .kit.outcomes import require
 from .kit.selection import one_in
 
@@ -900,6 +901,33 @@ def test_the_command_of_filters_prints_a_table_and_writes_the_csv(
     wrong = Contestant("planted", "numpy", prepare_wrong)
     with pytest.raises(WrongResultError, match=r"^planted: wrong result of random 3×3, 9²: off by .* of the greatest"):
         filters_contest.measure([("random", 3, 9)], [wrong], 1, 1, 1)
+
+
+def test_the_command_of_networks_prints_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line for each model that is installed; a wrong result is an error, and so is a model that there is not."""
+    onnx = require("onnx")
+    require("onnxruntime")
+    (tmp_path / "tiny_models").mkdir()
+    weights = {"w": np.ones((4, 3, 3, 3), np.float32)}
+    model = parsed("net (float[1, 3, H, W] x) => (float[N, 4, A, B] y) { c = Conv (x, w) y = Relu (c) }", **weights)
+    onnx.save(model, tmp_path / "tiny_models" / "tiny.onnx")
+    monkeypatch.syspath_prepend(tmp_path)
+    models = [
+        networks.Model("tiny", "tiny_models/tiny.onnx", (1, 3, 8, 9)),
+        networks.Model("lost", "no_such/a.onnx", ()),
+    ]
+    monkeypatch.setattr(networks, "MODELS", models)
+    assert main(["networks", "--runs", "2"]) == 0
+    assert re.findall(r"^(tiny|lost) .*[\d.]+$", capsys.readouterr().out, re.MULTILINE) == ["tiny"]
+    with pytest.raises(SystemExit, match=r"^no model that is installed matches 'lost'$"):
+        main(["networks", "--models", "lost"])
+    with pytest.raises(SystemExit, match=r"^this process may use 1 to \d+ CPUs$"):
+        main(["networks", "--threads", "0"])
+    monkeypatch.setattr(networks, "TOLERANCE", -1)
+    assert main(["networks", "--runs", "1"]) == 1
+    assert capsys.readouterr().err == "bench: tiny: the result differs from the runtime's\n"
 
 
 def test_contestants_pool_alike() -> None:

@@ -593,7 +593,7 @@ def test_long_work_shows_its_progress_on_a_terminal(
     """On standard error; short work shows none."""
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes that for a terminal
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("im2col.cli.commands._LONG", seconds)
+    monkeypatch.setattr("im2col.cli.progress._LONG", seconds)
     monkeypatch.setattr("im2col.photo.bands.BAND_SAMPLES", 1)
     done = run("filter", photo, "--kernel", "blur", "-o", "b.png")
     assert done.status == 0

@@ -23,6 +23,7 @@ from im2col.photo.writing import FORMATS
 from im2col.spec.padding import PaddingName
 
 from .kit.command_line import COMMANDS, Result, broken_off, runner
+from .kit.onnx_models import parsed
 from .kit.outcomes import require
 from .kit.processes import HANG_SECONDS
 
@@ -72,6 +73,9 @@ def test_the_example_of_every_command_runs(
 ) -> None:
     """It stands at the end of the help, and it works."""
     monkeypatch.setattr("im2col.cli.commands.run_demo", lambda *_, **__: SimpleNamespace(passed=True))
+    if command == "onnx":
+        model = parsed("net (float[1, 3, H, W] x) => (float[1, 3, H, W] y) { y = Relu (x) }")
+        require("onnx").save(model, "model.onnx")
     line = run(command, "--help").out.strip().splitlines()[-1].strip()
     assert line.startswith("Example: im2col ")
     program, *arguments = shlex.split(line.removeprefix("Example: "))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .outcomes import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
@@ -69,3 +70,19 @@ def by_onnxruntime(model: Any, inputs: Mapping[str, Array | None]) -> list[Array
     feeds = {key: array for key, array in inputs.items() if array is not None}
     results: list[Array] = session.run(None, feeds)
     return results
+
+
+def parsed(text: str, opset: int = 17, /, **values: Array) -> Any:
+    """Return the model of a graph in ONNX's text, such as ``net (float[N] x) => (float[N] y) { y = Relu (x) }``.
+
+    Parameters
+    ----------
+    text : str
+    opset : int
+    **values : ndarray
+        Initialisers by name.
+    """
+    onnx = require("onnx")
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]>\n{text}')
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(v), name) for name, v in values.items())
+    return model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +18,7 @@ from ..matrix_file import describe, write_matrix
 from ..photo.filtering import filter_file
 from ..photo.kernels import KERNELS
 from ..version import __version__
+from .networks import network_command
 from .options import LAYER_COLUMNS, parse_dtype, parse_shape, parse_window, read_layers, window_options
 from .parameters import (  # noqa: TC001 (typer reads them)
     Dilation,
@@ -40,15 +40,11 @@ from .parameters import (  # noqa: TC001 (typer reads them)
 )
 from .pictures import add_commands
 from .planning import plan_of
+from .progress import progress_bar
 from .words import example, in_words_of_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from ..files import Progress
-
-_LONG = 1.0
-"""Seconds after which work is long enough for a progress bar."""
+    from collections.abc import Iterable
 
 
 class _Commands(TyperGroup):
@@ -123,7 +119,7 @@ def filter_command(
     """Filter a photograph with a kernel, each colour by itself."""
     window: dict[str, Any] = window_options(stride, padding, dilation) | {"padding_mode": padding_mode}
     start = time.perf_counter()
-    with _progress_bar("filtering") as progress:
+    with progress_bar("filtering") as progress:
         done = filter_file(
             photo,
             kernel,
@@ -167,7 +163,7 @@ def matrix_command(
     choices: dict[str, Any] = {"padding_mode": padding_mode, "orientation": orientation, "tap_order": tap_order}
     notes: list[str] = []
     start = time.perf_counter()
-    with _progress_bar("writing") as progress:
+    with progress_bar("writing") as progress:
         written = write_matrix(
             source,
             out,
@@ -332,29 +328,5 @@ def _listed(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-@contextmanager
-def _progress_bar(label: str) -> Iterator[Progress | None]:
-    """Yield what shows the progress of long work on a terminal; None where standard error is none."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    bar = Bar(console=console, transient=True)
-    task = bar.add_task(label)
-    start = time.perf_counter()
-
-    def progress(done: int, total: int) -> None:
-        if time.perf_counter() - start > _LONG:
-            bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield progress
-    finally:
-        bar.stop()
-
-
 add_commands(app)
+app.command("onnx", epilog=example("im2col onnx model.onnx --input photo.jpg --profile"))(network_command)

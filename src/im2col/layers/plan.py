@@ -83,6 +83,11 @@ class BasePlan:
         """Bytes that any algorithm must move: everything read once, the result written once."""
         return self._operation.bytes_moved
 
+    @property
+    def y_shape(self) -> tuple[int, ...]:
+        """Shape of the result, in its layout."""
+        return self._operation.output_shape
+
     def _called(self, values: Sequence[Any], out: Array | None) -> Array:
         """Check the arrays of a call, and run it."""
         operation = self._operation

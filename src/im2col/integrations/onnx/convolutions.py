@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-def _options(
+def options(
     x: Array, w: Array, *, group: int, kernel_shape: Sequence[int] | None = None, **attributes: Any
 ) -> dict[str, Any]:
     """Return the attributes of a convolution as keywords of `conv`; image and filters must fit each other."""
@@ -34,7 +34,7 @@ def _options(
 
 def convolve(_: Node, x: Array, w: Array, bias: Array | None = None, **attributes: Any) -> Array:
     """Conv."""
-    return conv(x, w, bias, **_options(x, w, **attributes))
+    return conv(x, w, bias, **options(x, w, **attributes))
 
 
 def convolve_integers(
@@ -46,8 +46,8 @@ def convolve_integers(
     **attributes: Any,
 ) -> Array:
     """ConvInteger: the int32 sums of bytes less their zero points."""
-    options = _options(x, w, **attributes)
-    return conv(x, w, x_zero_point=_scalar(x_zero_point, 0), w_zero_point=_scalar(w_zero_point, 0), **options)
+    zeros = {"x_zero_point": _scalar(x_zero_point, 0), "w_zero_point": _scalar(w_zero_point, 0)}
+    return conv(x, w, **zeros, **options(x, w, **attributes))
 
 
 def convolve_quantized(
@@ -75,7 +75,7 @@ def convolve_quantized(
         w_zero_point=_scalar(w_zero_point),
         y_zero_point=_scalar(y_zero_point),
         dtype=y_zero_point.dtype,
-        **_options(x, w, **attributes),
+        **options(x, w, **attributes),
     )
 
 
@@ -86,11 +86,14 @@ def _scalar(value: Array | None, default: Any = None) -> Any:
     return value.item() if value.size == 1 and value.ndim < 2 else value
 
 
-def transpose(
-    _: Node,
+def transpose(_: Node, x: Array, w: Array, bias: Array | None = None, **attributes: Any) -> Array:
+    """ConvTranspose."""
+    return conv_transpose(x, w, bias, **transposed_options(x, w, **attributes))
+
+
+def transposed_options(
     x: Array,
     w: Array,
-    bias: Array | None = None,
     *,
     group: int,
     kernel_shape: Sequence[int] | None = None,
@@ -99,14 +102,17 @@ def transpose(
     output_padding: Sequence[int] | None = None,
     output_shape: Sequence[int] | None = None,
     **attributes: Any,
-) -> Array:
-    """ConvTranspose; `output_shape` sets the padding, whatever `pads` says."""
+) -> dict[str, Any]:
+    """Return the attributes of a transposed convolution as keywords of `conv_transpose`.
+
+    `output_shape` sets the padding, whatever `pads` says.
+    """
     axes = check_filters(x, w, w.shape[0] if w.ndim else 0, group, kernel_shape)
-    options = window(axes, auto_pad=auto_pad, pads=None if output_shape else pads, **attributes)
+    found = window(axes, auto_pad=auto_pad, pads=None if output_shape else pads, **attributes)
     if output_shape:
-        options["output_size"] = tuple(output_shape)
-        options["padding"] = "same" if auto_pad == "SAME_UPPER" else "same_lower"
-    return conv_transpose(x, w, bias, groups=group, output_padding=tuple(output_padding or [0] * axes), **options)
+        found["output_size"] = tuple(output_shape)
+        found["padding"] = "same" if auto_pad == "SAME_UPPER" else "same_lower"
+    return {"groups": group, "output_padding": tuple(output_padding or [0] * axes), **found}
 
 
 def convolve_causally(
@@ -142,12 +148,12 @@ def fold(_: Node, columns: Array, image_shape: Array, block_shape: Array, **attr
             f"got shapes {columns.shape}, {image_shape.shape} and {block_shape.shape}"
         )
     image, block = tuple(image_shape.tolist()), tuple(block_shape.tolist())
-    options = window(axes, **attributes)
+    places = window(axes, **attributes)
     taps = np.prod(block, dtype=object)
     if taps < 1 or columns.shape[1] % taps:
         raise ShapeError(
             f"the {columns.shape[1]} rows of a column matrix are no multiple of the {taps} of a block {block}"
         )
     shape = (columns.shape[0], columns.shape[1] // int(taps), *image)
-    options["layout"] = default(len(shape), axes).axes
-    return col2im(columns, shape, block, orientation="columns", **options).astype(columns.dtype, copy=False)
+    places["layout"] = default(len(shape), axes).axes
+    return col2im(columns, shape, block, orientation="columns", **places).astype(columns.dtype, copy=False)

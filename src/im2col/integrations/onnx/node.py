@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from onnx import NodeProto
 
 AUTO_PAD = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": "valid"}
 """Padding by name, there and here."""
@@ -28,6 +29,12 @@ class Node(NamedTuple):
 
     version: int
     outputs: int
+
+
+def label(node: NodeProto) -> str:
+    """Return what errors call a node: its operator and its name, or its first output's where it has none."""
+    where = repr(node.name) if node.name else f"with output {next(iter(node.output), '')!r}"
+    return f"{node.op_type} (node {where})"
 
 
 def window(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from ...layers.pooling import average_pool, lp_pool, max_pool
 from ...layers.pooling_gradients import max_unpool
 from ...spec import layout
 from .node import window
+from .order import back, channels_last, order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,8 +51,7 @@ def pool_greatest(
     """MaxPool, with indices if they are asked for; `storage_order` 1 counts the pixels of a channel columns first."""
     options = _options(x, kernel_shape, **attributes)
     if node.outputs < 2:
-        greatest: Array = max_pool(x, **options)
-        return greatest
+        return _as_it_lies(max_pool, x, **options)
     greatest, indices = max_pool(x, return_indices=True, **options)
     inside, spatial = indices >= 0, x.shape[2:]
     if storage_order:
@@ -69,31 +70,48 @@ def pool_mean(
     _: Node, x: Array, *, kernel_shape: Sequence[int], count_include_pad: int = 0, **attributes: Any
 ) -> Array:
     """AveragePool."""
-    return average_pool(x, count_include_pad=bool(count_include_pad), **_options(x, kernel_shape, **attributes))
+    return _as_it_lies(
+        average_pool, x, count_include_pad=bool(count_include_pad), **_options(x, kernel_shape, **attributes)
+    )
 
 
 def pool_norm(_: Node, x: Array, *, kernel_shape: Sequence[int], p: float, **attributes: Any) -> Array:
     """LpPool."""
-    return lp_pool(x, p=p, **_options(x, kernel_shape, **attributes))
+    return _as_it_lies(lp_pool, x, p=p, **_options(x, kernel_shape, **attributes))
 
 
 def pool_greatest_of_all(_: Node, x: Array) -> Array:
     """GlobalMaxPool."""
-    return global_max_pool(x, layout=_layout(x))
+    return _as_it_lies(global_max_pool, x)
 
 
 def pool_mean_of_all(_: Node, x: Array) -> Array:
     """GlobalAveragePool."""
-    return global_average_pool(x, layout=_layout(x))
+    return _as_it_lies(global_average_pool, x)
 
 
 def pool_norm_of_all(_: Node, x: Array, *, p: float) -> Array:
     """GlobalLpPool."""
-    return global_lp_pool(x, p=p, layout=_layout(x))
+    return _as_it_lies(global_lp_pool, x, p=p)
 
 
 def _layout(x: Array) -> str:
     return layout.default(x.ndim, _spatial_axes(x)).axes
+
+
+def _as_it_lies(function: Callable[..., Array], x: Array, **options: Any) -> Array:
+    """Return what a pooling makes of an image, in the layout in which that lies in memory."""
+    first, last, there, again = _layouts(x.ndim, _spatial_axes(x))
+    if x.flags.c_contiguous or order_of(x) != there:
+        return function(x, layout=first, **options)
+    return function(x.transpose(there), layout=last, **options).transpose(again)
+
+
+@cache
+def _layouts(ndim: int, axes: int) -> tuple[str, str, tuple[int, ...], list[int]]:
+    """Return the layouts with channels first and last, and how axes become those of the second, and back."""
+    first, there = layout.default(ndim, axes).axes, channels_last(ndim)
+    return first, first.replace("C", "") + "C", there, back(there)
 
 
 def unpool(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .order import back, order_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -75,7 +77,10 @@ class Taps:
     weights: Array | None
 
     def apply(self, x: Array, axis: int) -> Array:
-        """Return the weighted sums of an array; no pixel of weight 0 is read."""
+        """Return the weighted sums of an array, as it lies in memory; no pixel of weight 0 is read."""
+        order = order_of(x)
+        if order is not None:
+            return self.apply(x.transpose(order), order.index(axis)).transpose(back(order))
         if self.weights is None:
             return x.take(self.indices[:, 0], axis)
         shape = [1] * x.ndim

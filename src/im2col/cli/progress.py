@@ -1,0 +1,40 @@
+"""The progress bar of the commands that may take long."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..files import Progress
+
+_LONG = 1.0
+"""Seconds after which work is long enough for a progress bar."""
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress | None]:
+    """Yield what shows the progress of long work on a terminal; None where standard error is none."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    bar = Bar(console=console, transient=True)
+    task = bar.add_task(label)
+    start = time.perf_counter()
+
+    def progress(done: int, total: int) -> None:
+        if time.perf_counter() - start > _LONG:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield progress
+    finally:
+        bar.stop()

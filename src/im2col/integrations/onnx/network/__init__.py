@@ -1,0 +1,1 @@
+"""Whole models, run by this library: read, folded, planned, and run node by node."""
