@@ -302,6 +302,37 @@ def test_integers(nodes: str, expected: Array) -> None:
     np.testing.assert_array_equal(result, expected, strict=True)
 
 
+@pytest.mark.parametrize("opset", [10, 13, 17, 21])
+@pytest.mark.parametrize("each", [False, True])
+def test_quantised_networks(opset: int, each: bool) -> None:
+    """Integers between floats, of all channels or each, give the runtime's numbers."""
+    if each and opset < 13:
+        pytest.skip("scales for each channel came with opset 13")
+    rng = np.random.default_rng(0)
+    scale = rng.uniform(0.01, 0.02, 8).astype(F4) if each else np.array(0.015, F4)
+    values: dict[str, Array] = {
+        "s": np.array(0.02, F4),
+        "z": np.array(128, np.uint8),
+        "t": np.array(0.05, F4),
+        "u": np.array(-7, np.int8),
+        "f": rng.integers(-90, 90, (8, 3, 3, 3)).astype(np.int8),
+        "fs": scale,
+        "fz": np.zeros(scale.shape, np.int8),
+    }
+    axis = "<axis = 0>" if each else ""
+    nodes = f"""q = QuantizeLinear (x, s, z) d = DequantizeLinear (q, s, z) w = DequantizeLinear {axis} (f, fs, fz)
+        c = Conv <pads = [1, 1, 1, 1]> (d, w) r = Relu (c) p = QuantizeLinear (r, t, u)
+        y = DequantizeLinear (p, t, u)"""
+    types = "float[N, 3, H, W] x) => (float[N, 8, A, B] y, int8[N, 8, A, B] p"
+    model = parsed(f"net ({types}) {{ {nodes} }}", opset, **values)
+    inputs: dict[str, Array | None] = {"x": rng.standard_normal((2, 3, 9, 11)).astype(F4)}
+    mine, theirs = results_of(load(model), inputs), by_onnxruntime(model, inputs)
+    assert [x.dtype for x in mine] == [x.dtype for x in theirs]
+    ties = np.abs(mine[1].astype(int) - theirs[1]) > 0
+    assert ties.mean() < 1e-3
+    assert np.abs(mine[0] - theirs[0])[~ties].max() < 1e-6
+
+
 # Random graphs.
 
 UNARY = (

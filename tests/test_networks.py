@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from im2col import errors
+from im2col import errors, set_threads
 
 from .kit.onnx_models import by_evaluator, by_onnxruntime, parsed
 from .kit.outcomes import raises_exactly, require
@@ -269,6 +269,28 @@ def test_the_buffers_of_a_chain_are_few() -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert max(peaks) < 3 * x.nbytes
+
+
+def test_the_bits_do_not_depend_on_threads_or_batch() -> None:
+    """Layers, products of matrices and all: one thread or three, one image or several."""
+    nodes = (
+        "a = Conv <pads = [1, 1, 1, 1]> (x, w) r = Relu (a) p = GlobalAveragePool (r) f = Flatten (p) y = MatMul (f, m)"
+    )
+    model = parsed(
+        f"net (float[N, 8, H, W] x) => (float[N, 500] y) {{ {nodes} }}", w=numbers(64, 8, 3, 3), m=numbers(64, 500)
+    )
+    x = numbers(4, 8, 40, 41)
+    found = []
+    try:
+        for threads in (1, 3):
+            set_threads(threads)
+            network = load(model)
+            found.append(network(x))
+            found.append(network(x))
+    finally:
+        set_threads(None)
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other, strict=True)
 
 
 def test_threads_share_a_network() -> None:

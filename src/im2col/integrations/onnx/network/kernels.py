@@ -20,6 +20,7 @@ from .affine import AFFINE
 from .arrays import ARRAYS, VIEWS
 from .elementwise import ELEMENTWISE, result_shape
 from .memory import wanted
+from .quantization import INTEGERS, dequantize, quantize
 from .recurrent import RECURRENT
 from .sums import SUMS
 
@@ -219,7 +220,26 @@ class _Dropout(_Numeric):
         return (inputs[0], np.ones(inputs[0].shape, bool))[: len(self._step.outputs)]
 
 
-_OTHERS: dict[str, Callable[[Step], Kernel]] = {"Cast": _Cast, "Dropout": _Dropout}
+class _Quantization(_Numeric):
+    """QuantizeLinear and DequantizeLinear: integers that NumPy has; others, and blocks, go to onnx's evaluator."""
+
+    def _run(self, inputs: Sequence[Any], memory: Memory, /) -> Sequence[Any]:
+        x, scale, zero = (*inputs, None)[:3]
+        given, there = self._attributes, self._step.operator == "QuantizeLinear"
+        integers = (np.dtype(np.uint8) if zero is None else zero.dtype) if there else x.dtype
+        told = given.get("output_dtype", 0) or given.get("precision", 0) or given.get("block_size", 0)
+        if integers not in INTEGERS or told:
+            self._evaluated = self._evaluated or Evaluated(self._step)
+            return self._evaluated(inputs, memory)
+        return ((quantize if there else dequantize)(x, scale, zero, given.get("axis", 1)),)
+
+
+_OTHERS: dict[str, Callable[[Step], Kernel]] = {
+    "Cast": _Cast,
+    "DequantizeLinear": _Quantization,
+    "Dropout": _Dropout,
+    "QuantizeLinear": _Quantization,
+}
 
 
 def error_of(error: Exception, label: str) -> Im2colError:

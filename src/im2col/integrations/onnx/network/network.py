@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ....engine.blas import single_threaded_blas
 from ....errors import ArgumentError, FileError, Im2colError, named, naming, shown, words_of
 from ....spec.arguments import integer
 from .graph import MAIN, graph_of
 from .preparing import prepare
 from .profile import RUNS, profiled
 from .reading import read
+from .sums import PRODUCTS
 
 if TYPE_CHECKING:
     import os
@@ -49,6 +52,9 @@ class Network:
         self.metadata = metadata
         self._nodes = nodes
         self._program = program
+        self._multiplies = any(
+            task.step.operator in PRODUCTS or task.kernel.kind in ("graph", "onnx") for task in program.tasks
+        )
 
     def __call__(self, *inputs: Any, **named_inputs: Any) -> Any:
         """Run it.
@@ -74,7 +80,8 @@ class Network:
         Im2colError
             If a node cannot run; it is named.
         """
-        results = self._program.run(self._given(inputs, named_inputs))
+        with self._alone():
+            results = self._program.run(self._given(inputs, named_inputs))
         return results[0] if len(results) == 1 else tuple(results)
 
     def run(self, inputs: Mapping[str, Any], *, watch: Watch | None = None) -> dict[str, Any]:
@@ -95,7 +102,8 @@ class Network:
         Im2colError
             As a call.
         """
-        return dict(zip(self.outputs, self._program.run(self._given((), inputs), watch), strict=True))
+        with self._alone():
+            return dict(zip(self.outputs, self._program.run(self._given((), inputs), watch), strict=True))
 
     def profile(self, *inputs: Any, runs: int = RUNS, watch: Watch | None = None, **named_inputs: Any) -> Profile:
         """Run it some times, and tell where the time goes.
@@ -122,7 +130,8 @@ class Network:
         with naming(self.name):
             runs = integer("runs", runs, 1)
             given = [] if inputs or named_inputs else [each.sample() for each in self.inputs]
-        return profiled(self._program, self._given((*inputs, *given), named_inputs), runs, watch)
+        with self._alone():
+            return profiled(self._program, self._given((*inputs, *given), named_inputs), runs, watch)
 
     def __len__(self) -> int:
         """Return how many steps it runs."""
@@ -146,6 +155,10 @@ class Network:
             rest = " + ".join(("", *task.step.folded)).strip()
             lines.append(f"{number:>4}  {task.kernel.kind:<6}  {task.step.label:<{width}}  {rest}".rstrip())
         return "\n".join(lines)
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Hold BLAS to one thread, if it has work: its bits depend on its threads, and small products wait for them."""
+        return single_threaded_blas() if self._multiplies else nullcontext()
 
     def _given(self, inputs: tuple[Any, ...], named_inputs: Mapping[str, Any]) -> list[Any]:
         """Return the inputs in order, as the model takes them."""

@@ -199,6 +199,9 @@ def normalize_response(_: Node, x: Array, *, size: int, alpha: float, beta: floa
     return (wide / sums).astype(x.dtype, copy=False)
 
 
+PRODUCTS = {"GRU", "Gemm", "LSTM", "MatMul", "RNN"}
+"""Operators that ask BLAS for products of matrices."""
+
 SUMS: dict[str, Callable[..., Any]] = {
     "ArgMax": place(np.argmax),
     "ArgMin": place(np.argmin),
