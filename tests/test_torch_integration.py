@@ -266,6 +266,36 @@ def test_channels_last_stays(lib: Any, ours: Any, monkeypatch: pytest.MonkeyPatc
     assert seen == [([x.data_ptr()], y.data_ptr(), (2, 3, 4, 3))]
 
 
+@pytest.mark.parametrize("k", [2, 3])
+def test_formats_of_memory_change_no_result(lib: Any, ours: Any, k: int) -> None:
+    """One volume has as many axes as a batch of images, for which torch's formats are: in any, any call is torch's."""
+    functional = lib.nn.functional
+    w, transposed = integers(lib, (4, 2, *(2,) * k), seed=1), integers(lib, (2, 4, *(2,) * k), seed=1)
+    calls: dict[str, Callable[[Any, Any], Any]] = {
+        "conv": lambda m, x: getattr(m, f"conv{k}d")(x, w, stride=2),
+        "conv_transpose": lambda m, x: getattr(m, f"conv_transpose{k}d")(x, transposed),
+        "max_pool": lambda m, x: getattr(m, f"max_pool{k}d")(x, 2),
+        "avg_pool": lambda m, x: getattr(m, f"avg_pool{k}d")(x, 2),
+    }
+    for batched, (name, call) in itertools.product((True, False), calls.items()):
+        x = integers(lib, (2, 2, *SIZES[k])[not batched :])
+        axes = tuple(range(x.ndim))
+        expected = call(functional, x)
+        grad = integers(lib, expected.shape, seed=3)
+        for order in ((*axes[:1], *axes[2:], 1), axes[::-1]):  # the former is torch's, of so many axes
+            inverse = np.argsort(order).tolist()
+            leaf = x.permute(order).contiguous().permute(inverse).requires_grad_()
+            y = call(ours, leaf)
+            assert lib.equal(y, expected), (name, order)
+            # Its gradient may have any order, too.
+            (mine,) = lib.autograd.grad(y, [leaf], grad.permute(order).contiguous().permute(inverse))
+            twin = x.clone().requires_grad_()
+            (theirs,) = lib.autograd.grad(call(functional, twin), [twin], grad)
+            assert lib.equal(mine, theirs), (name, order)
+    volume = integers(lib, (2, 3, 4, 5)).to(memory_format=lib.channels_last)
+    assert lib.equal(ours.unfold(volume, (2, 2, 2)), ours.unfold(volume.contiguous(), (2, 2, 2)))
+
+
 def test_calls_that_come_again_give_what_the_first_gives(lib: Any, ours: Any) -> None:
     """What is remembered of a kind holds for other numbers, in other memory formats, with and without gradients."""
     functional = lib.nn.functional

@@ -84,7 +84,7 @@ class _Call(NamedTuple):
 
 def _run(call: _Call, x: Tensor, w: Tensor, bias: Tensor | None, window: tuple[Any, ...]) -> Tensor:
     """Run an operation on tensors on the CPU, as calls like it are known to run."""
-    last = not x.is_contiguous() and has_channels_last(x)
+    last = not x.is_contiguous() and has_channels_last(x, len(window[-5]))
     arrays = array_of(x), array_of(w), None if bias is None else array_of(bias)
     threads = torch.get_num_threads()
     kind = call, window, last, threads, *kind_of(*arrays)
@@ -123,7 +123,7 @@ def _fake_conv(
 ) -> Tensor:
     spatial = w.ndim - 2
     output = stops_of(x.shape[-spatial:], w.shape[2:], stride, padding, dilation)
-    return empty_image(x, [*x.shape[: -spatial - 1], w.shape[0], *output], _common(x, w))
+    return empty_image(x, spatial, [*x.shape[: -spatial - 1], w.shape[0], *output], _common(x, w))
 
 
 def _common(x: Tensor, w: Tensor) -> torch.dtype:
@@ -176,7 +176,7 @@ def _back_through_input_gradient(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 INPUT_GRADIENT = Operator(
     f"conv_input_gradient(Tensor grad, Tensor w, SymInt[] image_shape, {_WINDOW}) -> Tensor",
     lambda grad, w, window: _run(_INPUT_GRADIENT, grad, w, None, window),
-    lambda grad, w, image_shape, *_: empty_image(grad, image_shape, _common(grad, w)),
+    lambda grad, w, image_shape, *_: empty_image(grad, w.ndim - 2, image_shape, _common(grad, w)),
     _back_through_input_gradient,
     _save_operands,
 )
@@ -214,7 +214,7 @@ WEIGHT_GRADIENT = Operator(
 
 
 def _run_bias_gradient(grad: Tensor, window: tuple[int]) -> Tensor:
-    last = has_channels_last(grad)
+    last = has_channels_last(grad, window[0])
     return tensor_of(conv_bias_gradient(view_of(grad, last), layout=layout_of(grad.ndim, window[0], last)))
 
 
@@ -266,7 +266,7 @@ def _fake_transpose(
     spatial = w.ndim - 2
     fields = x.shape[-spatial:], w.shape[2:], stride, padding, output_padding, dilation
     output = [(n - 1) * s - 2 * p + d * (k - 1) + 1 + more for n, k, s, p, more, d in zip(*fields, strict=True)]
-    return empty_image(x, [*x.shape[: -spatial - 1], w.shape[1] * groups, *output], _common(x, w))
+    return empty_image(x, spatial, [*x.shape[: -spatial - 1], w.shape[1] * groups, *output], _common(x, w))
 
 
 def _save_transpose(ctx: Any, tensors: tuple[Any, ...], window: tuple[Any, ...], _output: Tensor) -> None:

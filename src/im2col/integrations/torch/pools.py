@@ -60,7 +60,7 @@ class _Call(NamedTuple):
 
 def _run(call: _Call, x: Tensor, window: tuple[Any, ...]) -> Tensor:
     """Pool a tensor on the CPU, as calls like it are known to run."""
-    last = not x.is_contiguous() and has_channels_last(x)
+    last = not x.is_contiguous() and has_channels_last(x, len(window[0]))
     array, threads = array_of(x), torch.get_num_threads()
     kind = call, window, last, threads, array.shape, array.strides, array.dtype
     return image_of(run_again(kind, (array,), None, threads, _first, call, last, threads, window), last)
@@ -100,7 +100,7 @@ def _back_through_max(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 MAX_POOL = Operator(
     f"max_pool(Tensor x, {_MAXIMA}) -> Tensor",
     partial(_run, _MAX),
-    lambda x, *window: empty_image(x, _output(x, *window), x.dtype),
+    lambda x, *window: empty_image(x, len(window[0]), _output(x, *window), x.dtype),
     _back_through_max,
     _save_image,
 )
@@ -109,7 +109,7 @@ MAX_POOL = Operator(
 MAX_POOL_INDICES = Operator(
     f"max_pool_indices(Tensor x, {_MAXIMA}) -> Tensor",
     partial(_run, _PLACE),
-    lambda x, *window: empty_image(x, _output(x, *window), torch.int64),
+    lambda x, *window: empty_image(x, len(window[0]), _output(x, *window), torch.int64),
     lambda _, __: (None,),
     lambda ctx, _, __, output: ctx.mark_non_differentiable(output),
 )
@@ -151,7 +151,7 @@ def _mean_dtype(x: Tensor) -> torch.dtype:
 
 def _fake_mean(x: Tensor, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, _: bool) -> Tensor:
     shape = _output(x, kernel_size, stride, padding, (1,) * len(kernel_size), ceil_mode)
-    return empty_image(x, shape, _mean_dtype(x))
+    return empty_image(x, len(kernel_size), shape, _mean_dtype(x))
 
 
 def _save_window(ctx: Any, tensors: tuple[Tensor], window: tuple[Any, ...], _output: Tensor) -> None:
@@ -169,7 +169,7 @@ AVERAGE_POOL = Operator(
 
 def _run_mean_gradient(grad: Tensor, window: tuple[Any, ...]) -> Tensor:
     image_shape, kernel_size, stride, padding, ceil_mode, counted = window
-    last = has_channels_last(grad)
+    last = has_channels_last(grad, len(kernel_size))
     gradient = average_pool_input_gradient(
         view_of(grad, last),
         (image_shape[0], *image_shape[2:], image_shape[1]) if last else tuple(image_shape),
@@ -187,7 +187,7 @@ def _run_mean_gradient(grad: Tensor, window: tuple[Any, ...]) -> Tensor:
 AVERAGE_POOL_GRADIENT: Operator = Operator(
     f"average_pool_input_gradient(Tensor grad, SymInt[] image_shape, {_MEANS}) -> Tensor",
     _run_mean_gradient,
-    lambda grad, image_shape, *_: empty_image(grad, image_shape, _mean_dtype(grad)),
+    lambda grad, image_shape, kernel_size, *_: empty_image(grad, len(kernel_size), image_shape, _mean_dtype(grad)),
     lambda ctx, grad: (AVERAGE_POOL(grad, ctx.window),),
     _save_window,
 )
