@@ -6,6 +6,7 @@ import doctest
 import itertools
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,16 @@ def test_padding_modes_are_those_of_torchs_modules(lib: Any, ours: Any, mode: st
             results.append([y, *lib.autograd.grad(y.square().sum(), [x, module.weight, module.bias])])
         for one, other in zip(*results, strict=True):
             agree(lib, one, other)
+
+
+def test_words_are_words_whatever_their_class(lib: Any, ours: Any) -> None:
+    """Padding that an enumeration names is the padding of that name."""
+
+    class Named(StrEnum):
+        SAME = "same"
+
+    x, w = lib.ones(1, 2, 5, 5), lib.ones(3, 2, 3, 3)
+    assert lib.equal(ours.conv2d(x, w, padding=Named.SAME), lib.nn.functional.conv2d(x, w, padding="same"))
 
 
 def test_unfold_and_fold_are_torchs(lib: Any, ours: Any) -> None:
@@ -367,7 +378,10 @@ def test_memory_changes_no_error(lib: Any, ours: Any) -> None:
     for call in calls * 4:
         for valid in (1, (1, 1), [1, 1]):
             call(valid)
-        for wrong in (1.0, True, (1.0, 1), [True, 1], lib.ones(()), np.ones(2, int), b"\1", 1e30):
+        call((np.int64(1), np.int32(1)))
+        call(np.int64(1))
+        bits = np.int64(1).tobytes()  # as which marshal writes that
+        for wrong in (1.0, True, (1.0, 1), [True, 1], lib.ones(()), np.ones(2, int), b"\1", bits, 1e30):
             with pytest.raises(ArgumentError, match=r"^\w+: stride must be an integer of at least 1"):
                 call(wrong)
 
@@ -516,6 +530,24 @@ def network(ours: Any, x: Any, w: Any, v: Any) -> Any:
 
 
 @pytest.mark.wide
+@pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d"])
+def test_real_operands_of_complex_results_have_real_gradients(lib: Any, ours: Any, name: str) -> None:
+    """Beside finite differences, and gradients of gradients too, whichever of the operands is real."""
+    shapes = (1, 2, 4, 3), (2, 2, 2, 2), (2,)
+    for real in ((0,), (1,), (2,), (0, 2), (1, 2)):
+        operands = []
+        for i, shape in enumerate(shapes):
+            parts = integers(lib, (*shape, 2), seed=i)
+            operands.append(parts[..., 0].clone() if i in real else lib.view_as_complex(parts))
+        leaves = [each.requires_grad_() for each in operands]
+
+        def call(*tensors: Any) -> Any:
+            return getattr(ours, name)(*tensors, padding=1, stride=2)
+
+        assert lib.autograd.gradcheck(call, leaves)
+        assert lib.autograd.gradgradcheck(call, leaves)
+
+
 def test_compiles_in_one_graph(lib: Any, ours: Any) -> None:
     """``torch.compile(fullgraph=True)``, with sizes that change, gives the numbers and gradients of eager calls."""
 
@@ -656,6 +688,26 @@ def test_errors_name_operation_and_rule(lib: Any, ours: Any) -> None:
         "fold: input must be (C·4, positions) or (N, C·4, positions) for kernels (2, 2), got a tensor of shape (6, 9)",
     ):
         ours.fold(lib.ones(6, 9), 4, 2)
+    calls: tuple[tuple[Callable[[], Any], str, str], ...] = (
+        (lambda: ours.conv2d(None, w), "conv2d", "input"),
+        (lambda: ours.conv2d(x, None), "conv2d", "weight"),
+        (lambda: ours.conv_transpose2d(x, None), "conv_transpose2d", "weight"),
+        (lambda: ours.max_pool2d(None, 2), "max_pool2d", "input"),
+        (lambda: ours.unfold(None, 2), "unfold", "input"),
+        (lambda: ours.fold(None, 4, 2), "fold", "input"),
+    )
+    for call, name, operand in calls:
+        message = f"{name}: {operand} must be a tensor of torch, got NoneType; arrays go to im2col's own"
+        with raises_exactly(DTypeError, message):
+            call()
+    with raises_exactly(ArgumentError, "max_pool2d: ceil_mode must be True or False, got 'no'"):
+        ours.max_pool2d(x, 2, ceil_mode="no")
+    with raises_exactly(ArgumentError, "avg_pool2d: count_include_pad must be True or False, got None"):
+        ours.avg_pool2d(x, 2, count_include_pad=None)
+    with pytest.raises(ArgumentError, match=r"^fold: output_size must be an integer .*got None"):
+        ours.fold(lib.ones(4, 9), None, 2)
+    with pytest.raises(ArgumentError, match=r"^conv2d: padding_mode must be one of .*got \['zeros'\]"):
+        ours.conv2d(x, w, padding_mode=["zeros"])
     with pytest.raises(DTypeError, match=r"^conv2d: a tensor has the layout torch.sparse_coo; pass a dense one"):
         ours.conv2d(x.to_sparse(), w)
     with pytest.raises(DTypeError, match=r"^conv2d: a tensor of type Tensor cannot be used .*ComplexHalf"):

@@ -10,6 +10,7 @@ import ast
 import io
 import pathlib
 import tempfile
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -62,6 +63,7 @@ WIDER = [(tile, tile.pixels) for tile in I.iter_tiles(KERNEL, 3, overlap=2)]
 METRES: Any = Metres()
 STORED: Any = Stored()
 PALETTE: Any = Image.new("P", (2, 2))
+GROUP: Any = OrderedDict(a=PLAIN)
 
 
 def any_(value: Any) -> Any:
@@ -109,6 +111,7 @@ ROWS: list[tuple[Call, str, Call]] = [
     (lambda: I.im2col(MASKED, 1), "as in x.filled(0)", lambda: I.im2col(MASKED.filled(0), 1)),
     (lambda: I.im2col(METRES, 1), "as in x.magnitude", lambda: I.im2col(METRES.magnitude, 1)),
     (lambda: I.im2col(PALETTE, 1), "as in x.convert('RGB')", lambda: I.im2col(PALETTE.convert("RGB"), 1)),
+    (lambda: I.im2col(GROUP, 1), "pass one of them", lambda: I.im2col(GROUP["a"], 1)),
     (lambda: I.im2col(STORED, 1), "or np.asarray(x)", lambda: I.im2col(np.asarray(STORED), 1)),
     (lambda: I.im2col(PHOTO, 2), "or layout='HWC'", lambda: I.im2col(PHOTO, 2, layout="HWC")),
     (
