@@ -641,6 +641,29 @@ def test_shapes_without_memory_are_torchs(lib: Any, ours: Any) -> None:
     check("fold", (lib.nn.functional.unfold(x, **columns),), output_size=(7, 8), **columns)
 
 
+def test_what_does_not_fit_without_memory_is_refused(lib: Any, ours: Any) -> None:
+    """As it is with memory: other channels, and windows that do not fit."""
+    calls: tuple[tuple[str, tuple[tuple[int, ...], ...], tuple[Any, ...], str], ...] = (
+        ("conv2d", ((2, 3, 8, 8), (4, 5, 3, 3)), (), "the image has 3 channels but the weights take 5"),
+        (
+            "conv2d",
+            ((2, 3, 8, 8), (4, 3, 9, 3)),
+            (),
+            r"no window of a kernel \(9, 3\) fits an image of \(8, 8\) pixels",
+        ),
+        ("conv1d", ((3, 1), (4, 3, 3)), (), r"no window of a kernel \(3,\) fits an image of \(1,\) pixels"),
+        ("conv_transpose2d", ((2, 3, 8, 8), (4, 5, 3, 3)), (), "the image has 3 channels but the weights take 4"),
+        ("max_pool2d", ((2, 3, 8, 8),), (9,), r"no window of a kernel \(9, 9\) fits"),
+        ("avg_pool2d", ((2, 3, 8, 8),), (20,), r"no window of a kernel \(20, 20\) fits"),
+        ("unfold", ((2, 3, 8, 8),), (9,), r"no window of a kernel \(9, 9\) fits"),
+    )
+    for name, shapes, more, message in calls:
+        for device in ("meta", "cpu"):
+            operands = [lib.empty(shape, device=device) for shape in shapes]
+            with pytest.raises(ValueError, match=rf"^{name}: {message}" if device == "meta" else f"^({name}|im2col): "):
+                getattr(ours, name)(*operands, *more)
+
+
 def test_empty_batches(lib: Any, ours: Any) -> None:
     """They give empty results with gradients; an image without pixels is refused."""
     x = lib.empty(0, 2, 5, 5, dtype=lib.float64, requires_grad=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ...errors import ShapeError
 from ...layers.again import first_run, kind_of, run_again
 from ...layers.convolution import checked as check_conv
 from ...layers.input_gradient import checked as check_input_gradient
@@ -118,12 +119,19 @@ def _fake_conv(
     stride: list[Any],
     padding: list[Any],
     dilation: list[Any],
-    _groups: int,
+    groups: int,
     _mode: str,
 ) -> Tensor:
     spatial = w.ndim - 2
+    _check_channels(x.shape[-spatial - 1], w.shape[1] * groups)
     output = stops_of(x.shape[-spatial:], w.shape[2:], stride, padding, dilation)
     return empty_image(x, spatial, [*x.shape[: -spatial - 1], w.shape[0], *output], _common(x, w))
+
+
+def _check_channels(channels: Any, read: Any) -> None:
+    """Refuse other channels than those that weights are for, of tensors without memory; nothing is asked of symbols."""
+    if type(channels) is type(read) is int and channels != read:
+        raise ShapeError(f"the image has {channels} channels but the weights take {read}")
 
 
 def _common(x: Tensor, w: Tensor) -> torch.dtype:
@@ -264,6 +272,7 @@ def _fake_transpose(
     groups: int,
 ) -> Tensor:
     spatial = w.ndim - 2
+    _check_channels(x.shape[-spatial - 1], w.shape[0])
     fields = x.shape[-spatial:], w.shape[2:], stride, padding, output_padding, dilation
     output = [(n - 1) * s - 2 * p + d * (k - 1) + 1 + more for n, k, s, p, more, d in zip(*fields, strict=True)]
     return empty_image(x, spatial, [*x.shape[: -spatial - 1], w.shape[1] * groups, *output], _common(x, w))

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from ...errors import GeometryError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -153,6 +155,24 @@ def stops_of(sizes: Any, kernel_size: Any, stride: Any, padding: Any, dilation: 
     """Return how many windows fit along each axis, with padding as (before, after) pairs one after the other.
 
     It is the library's rule for sizes that are symbols, too, of which its geometry knows nothing.
+
+    Raises
+    ------
+    GeometryError
     """
     fields = sizes, kernel_size, stride, padding[::2], padding[1::2], dilation
-    return [(n + b + a - d * (k - 1) - 1) // s + 1 for n, k, s, b, a, d in zip(*fields, strict=True)]
+    return checked_stops(
+        [(n + b + a - d * (k - 1) - 1) // s + 1 for n, k, s, b, a, d in zip(*fields, strict=True)], sizes, kernel_size
+    )
+
+
+def checked_stops(stops: list[Any], sizes: Any, kernel_size: Any) -> list[Any]:
+    """Return how many windows fit along each axis of a tensor without memory, if some do; nothing is asked of symbols.
+
+    Raises
+    ------
+    GeometryError
+    """
+    if any(type(each) is int and each < 1 for each in stops):
+        raise GeometryError(f"no window of a kernel {tuple(kernel_size)} fits an image of {tuple(sizes)} pixels")
+    return stops

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...layers.again import run_again
 from ...layers.pooled import Window, first_pooled
 from ...layers.pooling_gradients import average_pool_input_gradient, max_pool_input_gradient
-from .operators import Operator
+from .operators import Operator, checked_stops
 from .tensors import array_of, empty_image, has_channels_last, image_of, layout_of, turned, view_of
 
 if TYPE_CHECKING:
@@ -31,17 +31,16 @@ _MEANS = f"{_WINDOW}, bool ceil_mode, bool count_include_pad"
 
 def _output(x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> list[Any]:
     """Return the shape of an image that was pooled, of which sizes may be symbols."""
-    spatial = len(kernel_size)
-    shape = list(x.shape[:-spatial])
+    spatial, stops = len(kernel_size), []
     for n, k, s, p, d in zip(x.shape[-spatial:], kernel_size, stride, padding, dilation, strict=True):
         room = n + 2 * p - d * (k - 1) - 1
         if not ceil_mode:
-            shape.append(room // s + 1)
+            stops.append(room // s + 1)
             continue
         count = (room + s - 1) // s + 1
         # The last window begins in the image, or in the padding before it.
-        shape.append(count - 1 if (count - 1) * s >= n + p else count)
-    return shape
+        stops.append(count - 1 if (count - 1) * s >= n + p else count)
+    return [*x.shape[:-spatial], *checked_stops(stops, x.shape[-spatial:], kernel_size)]
 
 
 class _Call(NamedTuple):
