@@ -38,6 +38,7 @@ B, K = X.astype(np.uint8), W.astype(np.int8)
 S: dict[str, Any] = {"x_scale": 1, "w_scale": 1, "y_scale": 1}
 PHOTO = ONES((32, 32, 3))
 HUGE = np.broadcast_to(1.0, (1 << 22, 1 << 22))
+VAST = np.broadcast_to(np.int8(1), (1 << 30, 1 << 30))
 MASKED: Any = np.ma.masked_array([[1.0, 2.0]], [[True, False]])
 
 
@@ -331,6 +332,7 @@ ROWS: list[tuple[Call, str, Call]] = [
         "not a value of the image's dtype uint8",
         lambda: I.im2col(B, 3, padding=1, padding_value=1),
     ),
+    (lambda: I.patches(VAST, 3), "pass a part of the image", lambda: I.patches(VAST[: 1 << 20], 3)),
     (lambda: I.patches(X, 3, copy=any_(True)), "must be None", lambda: I.patches(X, 3, copy=None)),
     (lambda: I.patches(X, 3, padding=1, copy=False), "pass copy=None", lambda: I.patches(X, 3, padding=1, copy=None)),
     # Matrices
