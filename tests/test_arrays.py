@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import re
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -178,6 +179,56 @@ def test_units_are_not_lost() -> None:
     with raises_exactly(DTypeError, "x has the unit 'meter', which would be lost; pass its numbers, as in x.magnitude"):
         arrays.as_array("x", x)
     assert arrays.as_array("x", x.magnitude).shape == (3, 3)
+
+
+class Measured:
+    """Numbers of which a column of a table, as astropy has them, may know a unit."""
+
+    value = np.ones((3, 3))
+
+    def __init__(self, unit: Any) -> None:
+        self._unit = unit
+
+    @property
+    def unit(self) -> Any:
+        if isinstance(self._unit, Exception):
+            raise self._unit
+        return self._unit
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray[Any, Any]:
+        return self.value
+
+
+@pytest.mark.parametrize("unit", [None, ValueError("no unit")])
+def test_what_has_no_unit_loses_none(unit: Any) -> None:
+    """An array that could have one is taken; an error of its own is nobody's here."""
+    assert arrays.as_array("x", Measured(unit)).shape == (3, 3)
+    with raises_exactly(DTypeError, "x has the unit 'm', which would be lost; pass its numbers, as in x.value"):
+        arrays.as_array("x", Measured("m"))
+
+
+def test_groups_of_arrays_are_no_arrays(tmp_path: Path) -> None:
+    """NumPy would take the names for numbers, or an object: archives of NumPy, and what maps names to arrays."""
+    np.savez(tmp_path / "x.npz", a=np.ones((3, 3)))
+    with np.load(tmp_path / "x.npz") as archive:
+        message = "x is the numpy NpzFile, which holds arrays by their names; pass one of them"
+        with raises_exactly(DTypeError, message):
+            arrays.as_array("x", archive)
+        assert arrays.as_array("x", archive["a"]).shape == (3, 3)
+    with raises_exactly(
+        DTypeError, "w is the collections OrderedDict, which holds arrays by their names; pass one of them"
+    ):
+        arrays.as_array("w", OrderedDict(a=np.ones((3, 3))))
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("package", ["h5py", "zarr"])
+def test_groups_of_stores_are_no_arrays(package: str, tmp_path: Path) -> None:
+    """Files that hold several."""
+    module = require(package)
+    group = module.File(tmp_path / "x.h5", "w") if package == "h5py" else module.group()
+    with pytest.raises(DTypeError, match=rf"^x is the {package} \w+, which holds arrays by their names; pass one"):
+        arrays.as_array("x", group)
 
 
 @pytest.mark.parametrize("mode", ["P", "PA"])

@@ -170,6 +170,17 @@ def test_padding_beyond_all_memory(padding: int | tuple[int, int], dtype: str) -
     with pytest.raises(MemoryBudgetError, match=r"\Aplan: "):
         plan((1, 4, 8, 8), w, x_dtype=dtype, padding=padding)
     assert cost((1, 4, 8, 8), w.shape, dtype=dtype, padding=padding).flops > 2**40
+    for separable in (np.ones((3, 3), dtype), np.ones((5, 5), dtype)):
+        with pytest.raises(MemoryBudgetError, match=r"\Aplan: "):
+            plan((8, 8), separable[None, None], x_dtype=dtype, padding=padding)
+
+
+def test_images_beyond_all_memory() -> None:
+    """Nor strips of their rows."""
+    for sizes in ((8, 2**50), (2**50, 8)):
+        assert cost((1, 1, *sizes), (1, 1, 5, 5), dtype="float32").flops > 2**40
+        with pytest.raises(MemoryBudgetError, match=r"\Aplan: "):
+            plan((1, 1, *sizes), np.ones((1, 1, 5, 5), np.float32))
 
 
 NOTHING, ONES = np.zeros((0, 1, 3, 3), "f4"), np.ones((1, 1, 2, 2), "f4")

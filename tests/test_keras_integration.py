@@ -87,6 +87,14 @@ def test_errors_are_this_librarys(keras: Any) -> None:
         keras.ops.conv(x, keras_predictions.integers(5, 5, 3, 2))
     with pytest.raises(ValueError, match=r"^conv: .*groups"):
         keras.ops.conv(x, keras_predictions.integers(2, 2, 2, 2))
+    with pytest.raises(ValueError, match=r"^conv: .*groups"):
+        keras.ops.conv(x, np.ones((2, 2, 0, 2), np.float32))
+    for function in (keras.ops.max_pool, keras.ops.average_pool):
+        with pytest.raises(ValueError, match=r"inputs must have a batch, spatial axes and channels, got .* \(4, 3\)$"):
+            function(x[0, 0], 2)
+    for function in (keras.ops.conv, keras.ops.conv_transpose):
+        with pytest.raises(ValueError, match=r"inputs must have a batch, spatial axes and channels, got .* \(4, 3\)$"):
+            function(x[0, 0], keras_predictions.integers(2, 3, 3))
     with pytest.raises(ValueError, match=r"^average_pool: padding"):
         keras.ops.average_pool(x, 2, padding="causes")
 

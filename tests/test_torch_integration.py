@@ -6,6 +6,7 @@ import doctest
 import itertools
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,16 @@ def test_padding_modes_are_those_of_torchs_modules(lib: Any, ours: Any, mode: st
             results.append([y, *lib.autograd.grad(y.square().sum(), [x, module.weight, module.bias])])
         for one, other in zip(*results, strict=True):
             agree(lib, one, other)
+
+
+def test_words_are_words_whatever_their_class(lib: Any, ours: Any) -> None:
+    """Padding that an enumeration names is the padding of that name."""
+
+    class Named(StrEnum):
+        SAME = "same"
+
+    x, w = lib.ones(1, 2, 5, 5), lib.ones(3, 2, 3, 3)
+    assert lib.equal(ours.conv2d(x, w, padding=Named.SAME), lib.nn.functional.conv2d(x, w, padding="same"))
 
 
 def test_unfold_and_fold_are_torchs(lib: Any, ours: Any) -> None:
@@ -266,6 +277,36 @@ def test_channels_last_stays(lib: Any, ours: Any, monkeypatch: pytest.MonkeyPatc
     assert seen == [([x.data_ptr()], y.data_ptr(), (2, 3, 4, 3))]
 
 
+@pytest.mark.parametrize("k", [2, 3])
+def test_formats_of_memory_change_no_result(lib: Any, ours: Any, k: int) -> None:
+    """One volume has as many axes as a batch of images, for which torch's formats are: in any, any call is torch's."""
+    functional = lib.nn.functional
+    w, transposed = integers(lib, (4, 2, *(2,) * k), seed=1), integers(lib, (2, 4, *(2,) * k), seed=1)
+    calls: dict[str, Callable[[Any, Any], Any]] = {
+        "conv": lambda m, x: getattr(m, f"conv{k}d")(x, w, stride=2),
+        "conv_transpose": lambda m, x: getattr(m, f"conv_transpose{k}d")(x, transposed),
+        "max_pool": lambda m, x: getattr(m, f"max_pool{k}d")(x, 2),
+        "avg_pool": lambda m, x: getattr(m, f"avg_pool{k}d")(x, 2),
+    }
+    for batched, (name, call) in itertools.product((True, False), calls.items()):
+        x = integers(lib, (2, 2, *SIZES[k])[not batched :])
+        axes = tuple(range(x.ndim))
+        expected = call(functional, x)
+        grad = integers(lib, expected.shape, seed=3)
+        for order in ((*axes[:1], *axes[2:], 1), axes[::-1]):  # the former is torch's, of so many axes
+            inverse = np.argsort(order).tolist()
+            leaf = x.permute(order).contiguous().permute(inverse).requires_grad_()
+            y = call(ours, leaf)
+            assert lib.equal(y, expected), (name, order)
+            # Its gradient may have any order, too.
+            (mine,) = lib.autograd.grad(y, [leaf], grad.permute(order).contiguous().permute(inverse))
+            twin = x.clone().requires_grad_()
+            (theirs,) = lib.autograd.grad(call(functional, twin), [twin], grad)
+            assert lib.equal(mine, theirs), (name, order)
+    volume = integers(lib, (2, 3, 4, 5)).to(memory_format=lib.channels_last)
+    assert lib.equal(ours.unfold(volume, (2, 2, 2)), ours.unfold(volume.contiguous(), (2, 2, 2)))
+
+
 def test_calls_that_come_again_give_what_the_first_gives(lib: Any, ours: Any) -> None:
     """What is remembered of a kind holds for other numbers, in other memory formats, with and without gradients."""
     functional = lib.nn.functional
@@ -337,7 +378,10 @@ def test_memory_changes_no_error(lib: Any, ours: Any) -> None:
     for call in calls * 4:
         for valid in (1, (1, 1), [1, 1]):
             call(valid)
-        for wrong in (1.0, True, (1.0, 1), [True, 1], lib.ones(()), np.ones(2, int), b"\1", 1e30):
+        call((np.int64(1), np.int32(1)))
+        call(np.int64(1))
+        bits = np.int64(1).tobytes()  # as which marshal writes that
+        for wrong in (1.0, True, (1.0, 1), [True, 1], lib.ones(()), np.ones(2, int), b"\1", bits, 1e30):
             with pytest.raises(ArgumentError, match=r"^\w+: stride must be an integer of at least 1"):
                 call(wrong)
 
@@ -486,6 +530,24 @@ def network(ours: Any, x: Any, w: Any, v: Any) -> Any:
 
 
 @pytest.mark.wide
+@pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d"])
+def test_real_operands_of_complex_results_have_real_gradients(lib: Any, ours: Any, name: str) -> None:
+    """Beside finite differences, and gradients of gradients too, whichever of the operands is real."""
+    shapes = (1, 2, 4, 3), (2, 2, 2, 2), (2,)
+    for real in ((0,), (1,), (2,), (0, 2), (1, 2)):
+        operands = []
+        for i, shape in enumerate(shapes):
+            parts = integers(lib, (*shape, 2), seed=i)
+            operands.append(parts[..., 0].clone() if i in real else lib.view_as_complex(parts))
+        leaves = [each.requires_grad_() for each in operands]
+
+        def call(*tensors: Any) -> Any:
+            return getattr(ours, name)(*tensors, padding=1, stride=2)
+
+        assert lib.autograd.gradcheck(call, leaves)
+        assert lib.autograd.gradgradcheck(call, leaves)
+
+
 def test_compiles_in_one_graph(lib: Any, ours: Any) -> None:
     """``torch.compile(fullgraph=True)``, with sizes that change, gives the numbers and gradients of eager calls."""
 
@@ -579,6 +641,29 @@ def test_shapes_without_memory_are_torchs(lib: Any, ours: Any) -> None:
     check("fold", (lib.nn.functional.unfold(x, **columns),), output_size=(7, 8), **columns)
 
 
+def test_what_does_not_fit_without_memory_is_refused(lib: Any, ours: Any) -> None:
+    """As it is with memory: other channels, and windows that do not fit."""
+    calls: tuple[tuple[str, tuple[tuple[int, ...], ...], tuple[Any, ...], str], ...] = (
+        ("conv2d", ((2, 3, 8, 8), (4, 5, 3, 3)), (), "the image has 3 channels but the weights take 5"),
+        (
+            "conv2d",
+            ((2, 3, 8, 8), (4, 3, 9, 3)),
+            (),
+            r"no window of a kernel \(9, 3\) fits an image of \(8, 8\) pixels",
+        ),
+        ("conv1d", ((3, 1), (4, 3, 3)), (), r"no window of a kernel \(3,\) fits an image of \(1,\) pixels"),
+        ("conv_transpose2d", ((2, 3, 8, 8), (4, 5, 3, 3)), (), "the image has 3 channels but the weights take 4"),
+        ("max_pool2d", ((2, 3, 8, 8),), (9,), r"no window of a kernel \(9, 9\) fits"),
+        ("avg_pool2d", ((2, 3, 8, 8),), (20,), r"no window of a kernel \(20, 20\) fits"),
+        ("unfold", ((2, 3, 8, 8),), (9,), r"no window of a kernel \(9, 9\) fits"),
+    )
+    for name, shapes, more, message in calls:
+        for device in ("meta", "cpu"):
+            operands = [lib.empty(shape, device=device) for shape in shapes]
+            with pytest.raises(ValueError, match=rf"^{name}: {message}" if device == "meta" else f"^({name}|im2col): "):
+                getattr(ours, name)(*operands, *more)
+
+
 def test_empty_batches(lib: Any, ours: Any) -> None:
     """They give empty results with gradients; an image without pixels is refused."""
     x = lib.empty(0, 2, 5, 5, dtype=lib.float64, requires_grad=True)
@@ -626,6 +711,26 @@ def test_errors_name_operation_and_rule(lib: Any, ours: Any) -> None:
         "fold: input must be (C·4, positions) or (N, C·4, positions) for kernels (2, 2), got a tensor of shape (6, 9)",
     ):
         ours.fold(lib.ones(6, 9), 4, 2)
+    calls: tuple[tuple[Callable[[], Any], str, str], ...] = (
+        (lambda: ours.conv2d(None, w), "conv2d", "input"),
+        (lambda: ours.conv2d(x, None), "conv2d", "weight"),
+        (lambda: ours.conv_transpose2d(x, None), "conv_transpose2d", "weight"),
+        (lambda: ours.max_pool2d(None, 2), "max_pool2d", "input"),
+        (lambda: ours.unfold(None, 2), "unfold", "input"),
+        (lambda: ours.fold(None, 4, 2), "fold", "input"),
+    )
+    for call, name, operand in calls:
+        message = f"{name}: {operand} must be a tensor of torch, got NoneType; arrays go to im2col's own"
+        with raises_exactly(DTypeError, message):
+            call()
+    with raises_exactly(ArgumentError, "max_pool2d: ceil_mode must be True or False, got 'no'"):
+        ours.max_pool2d(x, 2, ceil_mode="no")
+    with raises_exactly(ArgumentError, "avg_pool2d: count_include_pad must be True or False, got None"):
+        ours.avg_pool2d(x, 2, count_include_pad=None)
+    with pytest.raises(ArgumentError, match=r"^fold: output_size must be an integer .*got None"):
+        ours.fold(lib.ones(4, 9), None, 2)
+    with pytest.raises(ArgumentError, match=r"^conv2d: padding_mode must be one of .*got \['zeros'\]"):
+        ours.conv2d(x, w, padding_mode=["zeros"])
     with pytest.raises(DTypeError, match=r"^conv2d: a tensor has the layout torch.sparse_coo; pass a dense one"):
         ours.conv2d(x.to_sparse(), w)
     with pytest.raises(DTypeError, match=r"^conv2d: a tensor of type Tensor cannot be used .*ComplexHalf"):

@@ -10,6 +10,7 @@ import ast
 import io
 import pathlib
 import tempfile
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -37,6 +38,7 @@ B, K = X.astype(np.uint8), W.astype(np.int8)
 S: dict[str, Any] = {"x_scale": 1, "w_scale": 1, "y_scale": 1}
 PHOTO = ONES((32, 32, 3))
 HUGE = np.broadcast_to(1.0, (1 << 22, 1 << 22))
+VAST = np.broadcast_to(np.int8(1), (1 << 30, 1 << 30))
 MASKED: Any = np.ma.masked_array([[1.0, 2.0]], [[True, False]])
 
 
@@ -62,6 +64,7 @@ WIDER = [(tile, tile.pixels) for tile in I.iter_tiles(KERNEL, 3, overlap=2)]
 METRES: Any = Metres()
 STORED: Any = Stored()
 PALETTE: Any = Image.new("P", (2, 2))
+GROUP: Any = OrderedDict(a=PLAIN)
 
 
 def any_(value: Any) -> Any:
@@ -109,6 +112,7 @@ ROWS: list[tuple[Call, str, Call]] = [
     (lambda: I.im2col(MASKED, 1), "as in x.filled(0)", lambda: I.im2col(MASKED.filled(0), 1)),
     (lambda: I.im2col(METRES, 1), "as in x.magnitude", lambda: I.im2col(METRES.magnitude, 1)),
     (lambda: I.im2col(PALETTE, 1), "as in x.convert('RGB')", lambda: I.im2col(PALETTE.convert("RGB"), 1)),
+    (lambda: I.im2col(GROUP, 1), "pass one of them", lambda: I.im2col(GROUP["a"], 1)),
     (lambda: I.im2col(STORED, 1), "or np.asarray(x)", lambda: I.im2col(np.asarray(STORED), 1)),
     (lambda: I.im2col(PHOTO, 2), "or layout='HWC'", lambda: I.im2col(PHOTO, 2, layout="HWC")),
     (
@@ -328,6 +332,7 @@ ROWS: list[tuple[Call, str, Call]] = [
         "not a value of the image's dtype uint8",
         lambda: I.im2col(B, 3, padding=1, padding_value=1),
     ),
+    (lambda: I.patches(VAST, 3), "pass a part of the image", lambda: I.patches(VAST[: 1 << 20], 3)),
     (lambda: I.patches(X, 3, copy=any_(True)), "must be None", lambda: I.patches(X, 3, copy=None)),
     (lambda: I.patches(X, 3, padding=1, copy=False), "pass copy=None", lambda: I.patches(X, 3, padding=1, copy=None)),
     # Matrices

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, MissingExtraError, words_of
+from ..errors import ArgumentError, MissingExtraError, ShapeError, words_of
 from ..importing import importing
 from ..layers.convolution import conv as _conv
 from ..layers.pooling import average_pool as _average_pool
@@ -145,6 +145,8 @@ def _arguments(*tensors: Any, data_format: str | None) -> tuple[Any, ...]:
         from keras.src import backend
 
     arrays = [np.asarray(backend.convert_to_tensor(each)) for each in tensors]
+    if arrays[0].ndim < 3:
+        raise ShapeError(f"inputs must have a batch, spatial axes and channels, got the shape {arrays[0].shape}")
     spatial = "ABCDHW"[-(arrays[0].ndim - 2) :]
     first = backend.standardize_data_format(data_format) == "channels_first"
     return *arrays, f"NC{spatial}" if first else f"N{spatial}C"
@@ -165,7 +167,7 @@ def _convolve(
 ) -> Array:
     """Convolve; a kernel is (*spatial, channels of a group, filters)."""
     x, w, layout = _arguments(inputs, kernel, data_format=data_format)
-    groups = x.shape[layout.index("C")] // w.shape[-2]
+    groups = x.shape[layout.index("C")] // max(1, w.shape[-2])
     window = {"stride": strides, "padding": padding.lower(), "dilation": dilation_rate}
     return _conv(x, _filters(w), **window, groups=groups, layout=layout)  # type: ignore[arg-type]  # a mapping
 

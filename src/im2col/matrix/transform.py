@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import ArgumentError, named, shown
+from ..engine.host import array_bytes
+from ..errors import ArgumentError, MemoryBudgetError, format_bytes, named, shown
 from ..spec.arrays import as_array, native
 from ..spec.padding import check_mode
 from .frame import resolve_frame
@@ -154,7 +156,7 @@ def patches(
     GeometryError, LayoutError, ArgumentError, DTypeError
         If an argument does not fit, or padding needs a copy that `copy` refuses.
     MemoryBudgetError
-        If the padded copy would not fit the available memory.
+        If the padded copy would not fit the available memory, or NumPy describes no array as large as the view.
 
     See Also
     --------
@@ -186,6 +188,12 @@ def patches(
             "first, or pass copy=None"
         )
     require_padded(frame, native(image.dtype))
+    nbytes = array_bytes(frame.patches_shape, image.itemsize)
+    if nbytes > sys.maxsize:
+        raise MemoryBudgetError(
+            f"the view {frame.patches_shape} of {image.dtype} would show {format_bytes(nbytes)}, more than NumPy "
+            "describes; pass a part of the image"
+        )
     view = frame.patches(frame.padded(image, mode, fill))
     return view.reshape(frame.patches_shape, copy=False)
 

@@ -34,15 +34,20 @@ def check_whole(name: str, value: Any) -> None:
     MemoryBudgetError
         For what lies on a disk, or is computed when it is asked for, of whatever size.
     DTypeError
-        For masked arrays, numbers with a unit, and images whose pixels are places in a palette.
+        For masked arrays, groups of arrays, numbers with a unit, and images whose pixels are places in a palette.
     """
     if is_a(value, np.ma.MaskedArray):
         raise DTypeError(f"{name} is a masked array, whose mask would be lost; fill it first, as in {name}.filled(0)")
+    kind = type(value)
+    if hasattr(kind, "keys") and not hasattr(kind, "shape"):  # what is read of a group, or of an .npz, are its names
+        package = kind.__module__.partition(".")[0]
+        raise DTypeError(
+            f"{name} is the {package} {class_of(value)}, which holds arrays by their names; pass one of them"
+        )
     for unit, numbers in _UNITS:
-        if hasattr(type(value), unit) and hasattr(type(value), numbers):
+        if hasattr(kind, unit) and hasattr(kind, numbers) and (told := _unit(value, unit)) is not None:
             raise DTypeError(
-                f"{name} has the unit {shown(str(getattr(value, unit)))}, which would be lost; pass its numbers, as in "
-                f"{name}.{numbers}"
+                f"{name} has the unit {shown(told)}, which would be lost; pass its numbers, as in {name}.{numbers}"
             )
     pillow = sys.modules.get("PIL.Image")  # whose images these may be only where it has been imported
     if pillow is not None and is_a(value, pillow.Image) and value.mode in ("P", "PA"):
@@ -55,6 +60,15 @@ def check_whole(name: str, value: Any) -> None:
             f"{name} is the {_told(value)}, which is not in memory, and is not read or computed whole unasked; pass a "
             f"part of it, or np.asarray({name})"
         )
+
+
+def _unit(value: Any, attribute: str) -> str | None:
+    """Return an array's unit, in words; None where it has none, as most columns of astropy's tables."""
+    try:
+        unit = getattr(value, attribute)
+        return None if unit is None else str(unit)
+    except Exception:  # an object's own error; whoever converts it is told
+        return None
 
 
 def _is_in_memory(value: Any) -> bool:

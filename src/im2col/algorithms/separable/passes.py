@@ -45,6 +45,8 @@ _MARGIN = 1.1
 """Times the model's cycles: what rounds otherwise is to be faster beyond the model's doubt."""
 _FEWEST_POSITIONS = 1 << 12
 """Of a plan: smaller maps take no longer than a few calls."""
+_MOST_POSITIONS = 1 << 34
+"""Of a map: strips of those that no machine holds, which are millions, take longer to list than an error may."""
 _FEWEST_PRODUCTS = 1 << 23
 """Of a filter that is used once: with fewer, factors take longer to find than they save."""
 
@@ -159,6 +161,8 @@ def obstacle(problem: Problem) -> str | None:
         return f"two passes are for kernels of two axes of several taps each, not of {g.kernel_size}"
     if 1 not in (p.group_channels, p.group_filters):
         return "filters that share several channels share no passes"
+    if g.positions > _MOST_POSITIONS:
+        return "the strips of a map so large are not listed"
     return None
 
 

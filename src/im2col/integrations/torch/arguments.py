@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import marshal
+import operator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.autograd import forward_ad
 
 from ...errors import ArgumentError, DTypeError, ShapeError, shown
-from ...memory import NOTHING, keep, recall
+from ...memory import NOTHING, keep, recall, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,17 +25,23 @@ def per_axis(name: str, value: Any, count: int, least: int = 1) -> tuple[Any, ..
     ------
     ArgumentError
     """
-    if isinstance(value, _INTEGERS) and not isinstance(value, bool):
-        values: tuple[Any, ...] = (value,) * count
-    else:
-        values = tuple(value) if isinstance(value, (tuple, list)) else ()
-        if len(values) == 1:
-            values *= count
-    if len(values) != count or any(not isinstance(v, _INTEGERS) or isinstance(v, bool) or v < least for v in values):
+    given = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    values = tuple(map(_integer, given if len(given) > 1 else given * count))
+    if len(values) != count or any(v is None or v < least for v in values):
         raise ArgumentError(
             f"{name} must be an integer of at least {least}, or {count} of them, one for each axis; got {shown(value)}"
         )
     return values
+
+
+def _integer(value: Any) -> Any:
+    """Return what Python can use as an index, but a bool, as an int or as a symbol of torch; None for all else."""
+    if isinstance(value, _INTEGERS):
+        return None if isinstance(value, bool) else value
+    try:
+        return None if isinstance(value, torch.Tensor) else operator.index(value)
+    except Exception:  # no index, or one that fails
+        return None
 
 
 def padding_of(padding: Any, kernel_size: Any, stride: Any, dilation: Any) -> tuple[Any, ...]:
@@ -60,7 +67,8 @@ def padding_of(padding: Any, kernel_size: Any, stride: Any, dilation: Any) -> tu
 def remembered(plain: bool, make: Callable[..., tuple[Any, ...]], *arguments: Any) -> tuple[Any, ...]:
     """Return what a pure function makes of arguments: of a plain call, from memory where they were met before.
 
-    What `marshal` writes tells valid arguments apart from all others: what is written as mere bytes is none.
+    What `marshal` writes tells plain arguments apart from all others. What it writes as mere bytes, such as NumPy's
+    integers, may equal another's, and is not kept.
     """
     if not plain:  # what is traced stays out of memory
         return make(*arguments)
@@ -69,7 +77,10 @@ def remembered(plain: bool, make: Callable[..., tuple[Any, ...]], *arguments: An
     except ValueError:  # of an object's, which are none
         return make(*arguments)
     known: Any = recall(key)
-    return keep(key, make(*arguments)) if known is NOTHING else known
+    if known is not NOTHING:
+        return known  # type: ignore[no-any-return]  # what was kept below
+    made = make(*arguments)
+    return made if told_apart(arguments) is None else keep(key, made)
 
 
 def check_axes(name: str, tensor: Any, spatial: int) -> None:

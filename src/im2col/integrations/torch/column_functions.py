@@ -106,7 +106,7 @@ def fold(
     plain = is_plain(input)
     if not plain:
         check_tensor("input", input)
-    axes = 2 if isinstance(output_size, int) else len(output_size)
+    axes = len(output_size) if isinstance(output_size, (tuple, list)) else 2
     window = remembered(plain, _window, kernel_size, axes, dilation, padding, stride)
     size = per_axis("output_size", output_size, len(window[0]), 0)
     taps = math.prod(window[0])

@@ -34,7 +34,7 @@ def _options(layout: str, kernel_size: Any, stride: Any, padding: Any, dilation:
 
 
 def _run_unfold(x: Tensor, window: tuple[Any, ...]) -> Tensor:
-    last = has_channels_last(x)
+    last = has_channels_last(x, len(window[0]))
     options = _options(layout_of(x.ndim, len(window[0]), last), *window)
     return tensor_of(im2col(view_of(x, last), threads=torch.get_num_threads(), **options))
 

@@ -163,12 +163,12 @@ def _conv(
     groups: Any,
     padding_mode: Any,
 ) -> Tensor:
-    plain = is_plain(x, weight, bias)
+    plain = is_plain(x, weight) if bias is None else is_plain(x, weight, bias)
     try:
         if not (plain and weight.ndim == spatial + 2 and spatial < x.ndim < spatial + 3):
             _check_operands(spatial, x, weight, bias)
         # Of the kernel, nothing but padding by name needs to know.
-        kernel_size = tuple(weight.shape[2:]) if type(padding) is str else (1,) * spatial
+        kernel_size = tuple(weight.shape[2:]) if isinstance(padding, str) else (1,) * spatial
         window = remembered(plain, _conv_window, kernel_size, stride, padding, dilation, groups, padding_mode)
         return CONV.direct(x, weight, bias, window) if plain else CONV.overload(x, weight, bias, *window)
     except Im2colError as error:
@@ -196,7 +196,7 @@ def _conv_window(
     """Return the window of a convolution as its operator takes it."""
     spatial = len(kernel_size)
     steps, spread = per_axis("stride", stride, spatial), per_axis("dilation", dilation, spatial)
-    if padding_mode not in MODES:
+    if not (isinstance(padding_mode, str) and padding_mode in MODES):
         raise ArgumentError(f"padding_mode must be one of {tuple(MODES)}, got {shown(padding_mode)}")
     (count,) = per_axis("groups", groups, 1)
     return steps, padding_of(padding, kernel_size, steps, spread), spread, count, padding_mode
@@ -328,7 +328,7 @@ def conv_transpose3d(
 def _conv_transpose(spatial: int, x: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
     with naming(f"conv_transpose{spatial}d"):
         _check_operands(spatial, x, weight, bias)
-        plain = is_plain(x, weight, bias)
+        plain = is_plain(x, weight) if bias is None else is_plain(x, weight, bias)
         window = remembered(plain, _transpose_window, spatial, *arguments)
         return TRANSPOSE.direct(x, weight, bias, window) if plain else TRANSPOSE.overload(x, weight, bias, *window)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ...errors import ShapeError
 from ...layers.again import first_run, kind_of, run_again
 from ...layers.convolution import checked as check_conv
 from ...layers.input_gradient import checked as check_input_gradient
@@ -84,7 +85,7 @@ class _Call(NamedTuple):
 
 def _run(call: _Call, x: Tensor, w: Tensor, bias: Tensor | None, window: tuple[Any, ...]) -> Tensor:
     """Run an operation on tensors on the CPU, as calls like it are known to run."""
-    last = not x.is_contiguous() and has_channels_last(x)
+    last = not x.is_contiguous() and has_channels_last(x, len(window[-5]))
     arrays = array_of(x), array_of(w), None if bias is None else array_of(bias)
     threads = torch.get_num_threads()
     kind = call, window, last, threads, *kind_of(*arrays)
@@ -118,12 +119,19 @@ def _fake_conv(
     stride: list[Any],
     padding: list[Any],
     dilation: list[Any],
-    _groups: int,
+    groups: int,
     _mode: str,
 ) -> Tensor:
     spatial = w.ndim - 2
+    _check_channels(x.shape[-spatial - 1], w.shape[1] * groups)
     output = stops_of(x.shape[-spatial:], w.shape[2:], stride, padding, dilation)
-    return empty_image(x, [*x.shape[: -spatial - 1], w.shape[0], *output], _common(x, w))
+    return empty_image(x, spatial, [*x.shape[: -spatial - 1], w.shape[0], *output], _common(x, w))
+
+
+def _check_channels(channels: Any, read: Any) -> None:
+    """Refuse other channels than those that weights are for, of tensors without memory; nothing is asked of symbols."""
+    if type(channels) is type(read) is int and channels != read:
+        raise ShapeError(f"the image has {channels} channels but the weights take {read}")
 
 
 def _common(x: Tensor, w: Tensor) -> torch.dtype:
@@ -176,7 +184,7 @@ def _back_through_input_gradient(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 INPUT_GRADIENT = Operator(
     f"conv_input_gradient(Tensor grad, Tensor w, SymInt[] image_shape, {_WINDOW}) -> Tensor",
     lambda grad, w, window: _run(_INPUT_GRADIENT, grad, w, None, window),
-    lambda grad, w, image_shape, *_: empty_image(grad, image_shape, _common(grad, w)),
+    lambda grad, w, image_shape, *_: empty_image(grad, w.ndim - 2, image_shape, _common(grad, w)),
     _back_through_input_gradient,
     _save_operands,
 )
@@ -214,7 +222,7 @@ WEIGHT_GRADIENT = Operator(
 
 
 def _run_bias_gradient(grad: Tensor, window: tuple[int]) -> Tensor:
-    last = has_channels_last(grad)
+    last = has_channels_last(grad, window[0])
     return tensor_of(conv_bias_gradient(view_of(grad, last), layout=layout_of(grad.ndim, window[0], last)))
 
 
@@ -264,9 +272,10 @@ def _fake_transpose(
     groups: int,
 ) -> Tensor:
     spatial = w.ndim - 2
+    _check_channels(x.shape[-spatial - 1], w.shape[0])
     fields = x.shape[-spatial:], w.shape[2:], stride, padding, output_padding, dilation
     output = [(n - 1) * s - 2 * p + d * (k - 1) + 1 + more for n, k, s, p, more, d in zip(*fields, strict=True)]
-    return empty_image(x, [*x.shape[: -spatial - 1], w.shape[1] * groups, *output], _common(x, w))
+    return empty_image(x, spatial, [*x.shape[: -spatial - 1], w.shape[1] * groups, *output], _common(x, w))
 
 
 def _save_transpose(ctx: Any, tensors: tuple[Any, ...], window: tuple[Any, ...], _output: Tensor) -> None:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from ...errors import GeometryError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,7 +30,7 @@ _is_traced, _keys_of_thread = torch.compiler.is_dynamo_compiling, torch._C._disp
 _records, _any_requires_grad = torch.is_grad_enabled, torch._C._any_requires_grad
 
 
-def is_plain(*tensors: Tensor | None) -> bool:
+def is_plain(*tensors: Tensor) -> bool:
     """Whether the dispatcher has nothing to do for a call with these tensors but what autograd does.
 
     They are on the CPU and of no subclass; nothing traces, transforms or differentiates forward; no mode is entered.
@@ -36,7 +38,7 @@ def is_plain(*tensors: Tensor | None) -> bool:
     if _is_traced() or forward_ad._current_level >= 0:
         return False
     for tensor in tensors:
-        if tensor is not None and not (type(tensor) in _PLAIN_TYPES and tensor.is_cpu):
+        if not (type(tensor) in _PLAIN_TYPES and tensor.is_cpu):
             return False
     return _keys_of_thread().raw_repr() in _PLAIN_KEYS
 
@@ -82,8 +84,8 @@ class Operator:
         torch.library.register_fake(qualified, fake, lib=_library)
         torch.library.register_autograd(
             qualified,
-            lambda ctx, grad: (*backward(ctx, grad), *nothing),
-            setup_context=lambda ctx, inputs, output: save(ctx, inputs[:count], _tuples(inputs[count:]), output),
+            lambda ctx, grad: (*_gradients(backward, ctx, grad), *nothing),
+            setup_context=lambda ctx, inputs, output: _save(save, ctx, inputs[:count], _tuples(inputs[count:]), output),
             lib=_library,
         )
         self._kernel = kernel
@@ -95,7 +97,8 @@ class Operator:
     def __call__(self, *args: Any) -> Any:
         """Run it, by way of the dispatcher where that has something to do."""
         *tensors, window = args
-        return self.direct(*args) if is_plain(*tensors) else self.overload(*tensors, *window)
+        given = [each for each in tensors if each is not None]
+        return self.direct(*args) if is_plain(*given) else self.overload(*tensors, *window)
 
     def direct(self, *args: Any) -> Any:
         """Run it on tensors that are plain."""
@@ -116,11 +119,26 @@ def _recorded(
 
     def forward(ctx: Any, *args: Any) -> Any:
         result = kernel(*args)
-        save(ctx, args[:-1], args[-1], result)
+        _save(save, ctx, args[:-1], args[-1], result)
         return result
 
-    methods = {"forward": forward, "backward": lambda ctx, grad: (*backward(ctx, grad), None)}
+    methods = {"forward": forward, "backward": lambda ctx, grad: (*_gradients(backward, ctx, grad), None)}
     return type(name, (torch.autograd.Function,), {key: staticmethod(method) for key, method in methods.items()})
+
+
+def _save(save: Callable[..., None], ctx: Any, tensors: tuple[Any, ...], window: Any, output: Tensor) -> None:
+    """Keep what a gradient needs, and which tensors are real where the result is complex."""
+    ctx.real = [not (each is None or each.is_complex()) for each in tensors] if output.is_complex() else None
+    save(ctx, tensors, window, output)
+
+
+def _gradients(backward: Callable[..., tuple[Any, ...]], ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    """Return a gradient for each tensor: of a real one the real part, as autograd wants it."""
+    found = backward(ctx, grad)
+    if ctx.real is None:
+        return found
+    pairs = zip(found, ctx.real, strict=True)
+    return tuple(each.real if real and each is not None else each for each, real in pairs)
 
 
 def core_form(values: tuple[int, ...]) -> int | tuple[int, ...]:
@@ -137,6 +155,24 @@ def stops_of(sizes: Any, kernel_size: Any, stride: Any, padding: Any, dilation: 
     """Return how many windows fit along each axis, with padding as (before, after) pairs one after the other.
 
     It is the library's rule for sizes that are symbols, too, of which its geometry knows nothing.
+
+    Raises
+    ------
+    GeometryError
     """
     fields = sizes, kernel_size, stride, padding[::2], padding[1::2], dilation
-    return [(n + b + a - d * (k - 1) - 1) // s + 1 for n, k, s, b, a, d in zip(*fields, strict=True)]
+    return checked_stops(
+        [(n + b + a - d * (k - 1) - 1) // s + 1 for n, k, s, b, a, d in zip(*fields, strict=True)], sizes, kernel_size
+    )
+
+
+def checked_stops(stops: list[Any], sizes: Any, kernel_size: Any) -> list[Any]:
+    """Return how many windows fit along each axis of a tensor without memory, if some do; nothing is asked of symbols.
+
+    Raises
+    ------
+    GeometryError
+    """
+    if any(type(each) is int and each < 1 for each in stops):
+        raise GeometryError(f"no window of a kernel {tuple(kernel_size)} fits an image of {tuple(sizes)} pixels")
+    return stops

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Im2colError
+from ...spec.arguments import flag
 from .arguments import check_axes, check_tensor, per_axis, remembered
 from .operators import is_plain
 from .pools import AVERAGE_POOL, MAX_POOL, MAX_POOL_INDICES
@@ -179,14 +180,15 @@ def _max_window(
 ) -> tuple[Any, ...]:
     """Return the window of maxima as their operators take it."""
     common = _common(spatial, kernel_size, stride, padding)
-    return *common, per_axis("dilation", dilation, spatial), bool(ceil_mode)
+    return *common, per_axis("dilation", dilation, spatial), flag("ceil_mode", ceil_mode)
 
 
 def _average_window(
     spatial: int, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, count_include_pad: Any
 ) -> tuple[Any, ...]:
     """Return the window of means as their operator takes it."""
-    return *_common(spatial, kernel_size, stride, padding), bool(ceil_mode), bool(count_include_pad)
+    flags = flag("ceil_mode", ceil_mode), flag("count_include_pad", count_include_pad)
+    return *_common(spatial, kernel_size, stride, padding), *flags
 
 
 def _common(spatial: int, kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...layers.again import run_again
 from ...layers.pooled import Window, first_pooled
 from ...layers.pooling_gradients import average_pool_input_gradient, max_pool_input_gradient
-from .operators import Operator
+from .operators import Operator, checked_stops
 from .tensors import array_of, empty_image, has_channels_last, image_of, layout_of, turned, view_of
 
 if TYPE_CHECKING:
@@ -31,17 +31,16 @@ _MEANS = f"{_WINDOW}, bool ceil_mode, bool count_include_pad"
 
 def _output(x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> list[Any]:
     """Return the shape of an image that was pooled, of which sizes may be symbols."""
-    spatial = len(kernel_size)
-    shape = list(x.shape[:-spatial])
+    spatial, stops = len(kernel_size), []
     for n, k, s, p, d in zip(x.shape[-spatial:], kernel_size, stride, padding, dilation, strict=True):
         room = n + 2 * p - d * (k - 1) - 1
         if not ceil_mode:
-            shape.append(room // s + 1)
+            stops.append(room // s + 1)
             continue
         count = (room + s - 1) // s + 1
         # The last window begins in the image, or in the padding before it.
-        shape.append(count - 1 if (count - 1) * s >= n + p else count)
-    return shape
+        stops.append(count - 1 if (count - 1) * s >= n + p else count)
+    return [*x.shape[:-spatial], *checked_stops(stops, x.shape[-spatial:], kernel_size)]
 
 
 class _Call(NamedTuple):
@@ -60,7 +59,7 @@ class _Call(NamedTuple):
 
 def _run(call: _Call, x: Tensor, window: tuple[Any, ...]) -> Tensor:
     """Pool a tensor on the CPU, as calls like it are known to run."""
-    last = not x.is_contiguous() and has_channels_last(x)
+    last = not x.is_contiguous() and has_channels_last(x, len(window[0]))
     array, threads = array_of(x), torch.get_num_threads()
     kind = call, window, last, threads, array.shape, array.strides, array.dtype
     return image_of(run_again(kind, (array,), None, threads, _first, call, last, threads, window), last)
@@ -100,7 +99,7 @@ def _back_through_max(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 MAX_POOL = Operator(
     f"max_pool(Tensor x, {_MAXIMA}) -> Tensor",
     partial(_run, _MAX),
-    lambda x, *window: empty_image(x, _output(x, *window), x.dtype),
+    lambda x, *window: empty_image(x, len(window[0]), _output(x, *window), x.dtype),
     _back_through_max,
     _save_image,
 )
@@ -109,7 +108,7 @@ MAX_POOL = Operator(
 MAX_POOL_INDICES = Operator(
     f"max_pool_indices(Tensor x, {_MAXIMA}) -> Tensor",
     partial(_run, _PLACE),
-    lambda x, *window: empty_image(x, _output(x, *window), torch.int64),
+    lambda x, *window: empty_image(x, len(window[0]), _output(x, *window), torch.int64),
     lambda _, __: (None,),
     lambda ctx, _, __, output: ctx.mark_non_differentiable(output),
 )
@@ -151,7 +150,7 @@ def _mean_dtype(x: Tensor) -> torch.dtype:
 
 def _fake_mean(x: Tensor, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, _: bool) -> Tensor:
     shape = _output(x, kernel_size, stride, padding, (1,) * len(kernel_size), ceil_mode)
-    return empty_image(x, shape, _mean_dtype(x))
+    return empty_image(x, len(kernel_size), shape, _mean_dtype(x))
 
 
 def _save_window(ctx: Any, tensors: tuple[Tensor], window: tuple[Any, ...], _output: Tensor) -> None:
@@ -169,7 +168,7 @@ AVERAGE_POOL = Operator(
 
 def _run_mean_gradient(grad: Tensor, window: tuple[Any, ...]) -> Tensor:
     image_shape, kernel_size, stride, padding, ceil_mode, counted = window
-    last = has_channels_last(grad)
+    last = has_channels_last(grad, len(kernel_size))
     gradient = average_pool_input_gradient(
         view_of(grad, last),
         (image_shape[0], *image_shape[2:], image_shape[1]) if last else tuple(image_shape),
@@ -187,7 +186,7 @@ def _run_mean_gradient(grad: Tensor, window: tuple[Any, ...]) -> Tensor:
 AVERAGE_POOL_GRADIENT: Operator = Operator(
     f"average_pool_input_gradient(Tensor grad, SymInt[] image_shape, {_MEANS}) -> Tensor",
     _run_mean_gradient,
-    lambda grad, image_shape, *_: empty_image(grad, image_shape, _mean_dtype(grad)),
+    lambda grad, image_shape, kernel_size, *_: empty_image(grad, len(kernel_size), image_shape, _mean_dtype(grad)),
     lambda ctx, grad: (AVERAGE_POOL(grad, ctx.window),),
     _save_window,
 )

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
-"""The memory format with the channels innermost, by the number of axes."""
+_CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+"""The memory format of batches with the channels innermost, by the number of spatial axes."""
 _SPATIAL = "ABEFGIJKLMOPQRSTUVXYZDHW"
 """Letters of spatial axes: the last k of them are the k axes that the library takes by default."""
 
@@ -77,12 +77,15 @@ def torch_dtype(dtype: np.dtype[Any]) -> torch.dtype:
     return getattr(torch, dtype.name)
 
 
-def has_channels_last(tensor: Tensor) -> bool:
-    """Whether a tensor lies in memory with its channels innermost, and not in the order of its axes, too."""
-    if tensor.is_contiguous():
+def has_channels_last(image: Tensor, spatial: int) -> bool:
+    """Whether a batch of images lies in memory with its channels innermost, and not in the order of its axes, too.
+
+    One volume has as many axes as a batch of images: for torch, what lies innermost is its depth then.
+    """
+    if image.is_contiguous() or image.ndim != spatial + 2:
         return False
-    memory_format = _CHANNELS_LAST.get(tensor.ndim)
-    return memory_format is not None and tensor.is_contiguous(memory_format=memory_format)
+    memory_format = _CHANNELS_LAST.get(spatial)
+    return memory_format is not None and image.is_contiguous(memory_format=memory_format)
 
 
 def turned(array: Array, last: bool) -> Array:
@@ -107,7 +110,7 @@ def image_of(array: Array, last: bool) -> Tensor:
     return tensor_of(array.transpose((0, array.ndim - 1, *range(1, array.ndim - 1))) if last else array)
 
 
-def empty_image(like: Tensor, shape: list[Any], dtype: torch.dtype) -> Tensor:
+def empty_image(like: Tensor, spatial: int, shape: list[Any], dtype: torch.dtype) -> Tensor:
     """Return an empty image as the library would return it for an image `like`: in its memory format."""
-    memory_format = _CHANNELS_LAST[like.ndim] if has_channels_last(like) else torch.contiguous_format
+    memory_format = _CHANNELS_LAST[spatial] if has_channels_last(like, spatial) else torch.contiguous_format
     return torch.empty(shape, dtype=dtype, device=like.device, memory_format=memory_format)
