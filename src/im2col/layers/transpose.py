@@ -44,6 +44,7 @@ def conv_transpose(
     flip: bool = False,
     dtype: DTypeLike | None = None,
     precision: Precision = "native",
+    chunked: bool = False,
     algorithm: str = "auto",
     workspace_limit: int = WORKSPACE_LIMIT,
     out: NDArray[Any] | None = None,
@@ -78,7 +79,7 @@ def conv_transpose(
         Into how many groups channels and filters are divided.
     layout : str, optional
         The axes of `x` and of the result, such as ``"NHWC"``.
-    activation, dtype, precision, algorithm, workspace_limit, threads
+    activation, dtype, precision, chunked, algorithm, workspace_limit, threads
         As for `conv`.
     flip : bool
         Flip the kernel along its spatial axes, as ``conv(flip=True)`` does.

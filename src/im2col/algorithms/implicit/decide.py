@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...engine.pace import TURNING
+from ...memory import recalled
 from ...spec.geometry import Geometry
 from ...spec.strides import dense_strides
 from .bands import BandedCopy
 from .dots import dot_of
 from .numbers import converts, kernel_dtype, stored_as
+from .orders import InOrder, typical
 from .packing import Parts, packed_at
 from .tables import Tables
 from .tiles.channel_lanes import ChannelShape
@@ -77,6 +80,8 @@ class Decision(NamedTuple):
         problem's layout, or of parts of such arrays.
     cycles : float
         By the model, with the copy, where it was chosen by them.
+    order : InOrder, optional
+        In which order its sums take their taps, where that is fixed.
     """
 
     target: Target
@@ -94,6 +99,7 @@ class Decision(NamedTuple):
     strides: tuple[int, ...]
     out_strides: tuple[int, ...]
     cycles: float = math.inf
+    order: InOrder | None = None
 
     @property
     def reason(self) -> str:
@@ -152,7 +158,8 @@ class Decision(NamedTuple):
         lanes = _lane_strides(strides, self.dot)
         if lanes is None:
             return None
-        view = view_of(self.geometry, self.view.size, lanes, self.view.out_size, out_strides, self.modes)
+        view, fixed = self.view, self.view.fixed
+        view = view_of(self.geometry, view.size, lanes, view.out_size, out_strides, self.modes, fixed=fixed)
         return view if view.geometry == self.view.geometry and self.tile.shape.walks(view) else None
 
     def making_bytes(self, given: np.dtype[Any]) -> int:
@@ -228,20 +235,38 @@ class _Way(NamedTuple):
     def padded(self, problem: Problem) -> bool:
         """Whether padding has to be part of a copy, as taps there do contribute something."""
         pads = self.planes or not problem.pads_zeros or bool(self.dot and self.dot.zero)
-        return problem.geometry.is_padded and pads
+        return problem.geometry.is_padded and (pads or problem.fixes_sums)
 
     def maps(self, problem: Problem) -> bool:
         """Whether all padding but that of zeros is of the image's own pixels."""
         modes, pads = problem.padding_modes, problem.geometry.padding
         zeros = problem.zeros_pad and not (self.dot and self.dot.zero)
-        return any(map(any, pads)) and all(
-            zeros or mode != "constant" or not any(pair) for mode, pair in zip(modes, pads, strict=True)
+        # Tiles at a border take their taps in another order: where that is fixed, there is none, but in a copy.
+        return (
+            any(map(any, pads))
+            and not problem.fixes_sums
+            and all(zeros or mode != "constant" or not any(pair) for mode, pair in zip(modes, pads, strict=True))
         )
 
 
 def candidates(problem: Problem, target: Target, kinds: Sequence[Any] | None = None) -> list[tuple[Decision, float]]:
     """Return decisions with the cycles of their tiles and copies; `kinds` are those of tiles, all by default."""
     kinds = KINDS if kinds is None else kinds
+    if not problem.fixes_sums:
+        return _candidates(problem, target, kinds)
+    order = recalled((typical(problem), target, tuple(kinds)), partial(_typical_order, problem, target, kinds))
+    found = _candidates(problem, target, order.of(kinds))
+    return [(made._replace(order=order), cycles) for made, cycles in found]
+
+
+def _typical_order(problem: Problem, target: Target, kinds: Sequence[Any]) -> InOrder:
+    """Return the order of sums of the fastest tile for a typical map."""
+    found = _candidates(typical(problem), target, InOrder().of(kinds))
+    made, _ = min(found, key=lambda pair: pair[1])
+    return InOrder(made.dot and made.dot.name, made.tile.shape.order(made.view, made.group, target))
+
+
+def _candidates(problem: Problem, target: Target, kinds: Sequence[Any]) -> list[tuple[Decision, float]]:
     dtype = kernel_dtype(problem)
     if dtype is None or stored_as(problem, target) is None:
         raise RuntimeError("the engine was given a problem that it does not take")
@@ -261,7 +286,7 @@ def every_tile(ways: Sequence[tuple[Decision, float]]) -> list[tuple[Decision, f
     found = []
     for best, cycles in ways:
         view, group, target, dot = best.view, best.group, best.target, best.dot and best.dot.name
-        for kind in best.kinds:
+        for kind in best.kinds if best.order is None else best.order.of(best.kinds):
             for tile in kind.candidates(view, group, target, dot):
                 own = tile.cycles(view, group, target)
                 found.append((best._replace(tile=BestTile(tile, own)), cycles - best.tile.cycles + own))
@@ -293,7 +318,8 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
         lanes = _lane_strides(strides, dot)
         if lanes is None:
             return None
-        view = view_of(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides, modes)
+        sizes = 4 if dot else size, problem.dtype.itemsize
+        view = view_of(geometry, sizes[0], lanes, sizes[1], out_strides, modes, fixed=problem.fixes_sums)
         tile = best_tile(view, group, target, dot.name if dot else None, kinds)
         if tile is None:
             return None
