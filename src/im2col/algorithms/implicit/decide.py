@@ -25,6 +25,7 @@ from .tiles.positions import PositionShape
 from .tiles.tile_shape import Tiling
 from .tiles.windows import WindowShape
 from .view import LINE, Copy, GroupShape, memory_order, pitched, view_of, without
+from .ways import Way, widens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -215,40 +216,6 @@ def decide(problem: Problem, target: Target) -> Decision:
     return made._replace(cycles=cycles)
 
 
-class _Way(NamedTuple):
-    """A way to read pixels: as numbers of the sums' dtype, several at a time for a dot product, or bytes one by one.
-
-    Or as float32s that bytes become, plane by plane, where sums of their products are exact.
-    """
-
-    dtype: np.dtype[Any]
-    dot: Dot | None
-    offset: int
-    widened: bool = False
-    planes: bool = False
-
-    @property
-    def packed_dtype(self) -> np.dtype[Any]:
-        """Of the packed weights."""
-        return np.dtype(np.int32) if self.dot else np.dtype(np.float32) if self.widened else self.dtype
-
-    def padded(self, problem: Problem) -> bool:
-        """Whether padding has to be part of a copy, as taps there do contribute something."""
-        pads = self.planes or not problem.pads_zeros or bool(self.dot and self.dot.zero)
-        return problem.geometry.is_padded and (pads or problem.fixes_sums)
-
-    def maps(self, problem: Problem) -> bool:
-        """Whether all padding but that of zeros is of the image's own pixels."""
-        modes, pads = problem.padding_modes, problem.geometry.padding
-        zeros = problem.zeros_pad and not (self.dot and self.dot.zero)
-        # Tiles at a border take their taps in another order: where that is fixed, there is none, but in a copy.
-        return (
-            any(map(any, pads))
-            and not problem.fixes_sums
-            and all(zeros or mode != "constant" or not any(pair) for mode, pair in zip(modes, pads, strict=True))
-        )
-
-
 def candidates(problem: Problem, target: Target, kinds: Sequence[Any] | None = None) -> list[tuple[Decision, float]]:
     """Return decisions with the cycles of their tiles and copies; `kinds` are those of tiles, all by default."""
     kinds = KINDS if kinds is None else kinds
@@ -270,14 +237,14 @@ def _candidates(problem: Problem, target: Target, kinds: Sequence[Any]) -> list[
     dtype = kernel_dtype(problem)
     if dtype is None or stored_as(problem, target) is None:
         raise RuntimeError("the engine was given a problem that it does not take")
-    found = _read_as(problem, target, _Way(dtype, None, -problem.x_zero_point), kinds)
+    found = _read_as(problem, target, Way(dtype, None, -problem.x_zero_point), kinds)
     dot = dot_of(problem, target) if problem.x_dtype.itemsize <= 2 else None
-    found += _read_as(problem, target, _Way(dot.dtype, dot, dot.offset), kinds) if dot else []
-    if _widens(problem):
+    found += _read_as(problem, target, Way(dot.dtype, dot, dot.offset), kinds) if dot else []
+    if widens(problem):
         point = -problem.x_zero_point
-        found += _read_as(problem, target, _Way(problem.x_dtype, None, point, widened=True), kinds)
+        found += _read_as(problem, target, Way(problem.x_dtype, None, point, widened=True), kinds)
         if problem.groups > 1 and PositionShape in kinds:
-            found += _read_as(problem, target, _Way(np.dtype(np.float32), None, point, planes=True), (PositionShape,))
+            found += _read_as(problem, target, Way(np.dtype(np.float32), None, point, planes=True), (PositionShape,))
     return found
 
 
@@ -293,14 +260,7 @@ def every_tile(ways: Sequence[tuple[Decision, float]]) -> list[tuple[Decision, f
     return sorted(found, key=lambda pair: pair[1])
 
 
-def _widens(problem: Problem) -> bool:
-    """Whether pixels are bytes that lie as kernels read them, and sums of products of bytes are exact in float32."""
-    bytes_in = all(dtype.kind in "iu" and dtype.itemsize == 1 for dtype in (problem.x_dtype, problem.w_dtype))
-    exact = problem.group_channels * problem.geometry.taps << 16 <= 1 << 24
-    return bytes_in and problem.accumulator in (np.int32, np.uint32) and exact and problem.pads_zeros
-
-
-def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) -> list[tuple[Decision, float]]:
+def _read_as(problem: Problem, target: Target, way: Way, kinds: Sequence[Any]) -> list[tuple[Decision, float]]:
     """Return the decisions that read pixels in one way: where they lie, or from a copy."""
     g, dot, size = problem.geometry, way.dot, way.dtype.itemsize
     order = memory_order(problem)
