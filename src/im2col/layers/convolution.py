@@ -337,6 +337,8 @@ def _looked_at(
     if named not in ("auto", "separable"):
         return {}
     problem = _validated(*given_as, **options)
+    if problem.fixes_sums:
+        return {}
     with importing:
         from ..algorithms.separable.passes import obstacle, worth_a_look
 

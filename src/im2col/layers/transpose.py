@@ -179,7 +179,7 @@ def plan_transpose(
     refuse_unknown("plan_transpose", options, keywords(conv_transpose) - {"out"})
     weights = own_copy("w", w)
     dtype = weights.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
-    work = _work(x_shape, dtype, weights, bias, prepared=True, **options)
+    work = transposition(x_shape, dtype, weights, bias, prepared=True, **options)
     return TransposedPlan(work.operation, work.weights, "plan_transpose")
 
 
@@ -188,10 +188,10 @@ def checked(
 ) -> tuple[Work, tuple[NDArray[Any]]]:
     """Return a transposed convolution with its weights, and its operand."""
     operand, weights = as_array("x", x), as_array("w", w)
-    return _work(operand.shape, operand.dtype, weights, bias, **options), (operand,)
+    return transposition(operand.shape, operand.dtype, weights, bias, **options), (operand,)
 
 
-def _work(
+def transposition(
     x_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
     w: NDArray[Any],

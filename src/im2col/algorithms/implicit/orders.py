@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _ROWS, _COLUMNS = 96, 1008
 """Of a typical map: whole tiles of nearly any size."""
+_CHANNELS = 64
+"""Of a typical depthwise layer, so that some of its channels, more than one, are a chunk, too."""
 
 
 class InOrder(NamedTuple):
@@ -58,10 +60,15 @@ def typical(problem: Problem) -> Problem:
     output = (_ROWS,) * (g.ndim - 1) + (_COLUMNS,)
     sizes = tuple((n - 1) * s + span for n, s, span in zip(output, g.stride, g.span, strict=True))
     geometry = Geometry(sizes, g.kernel_size, g.stride, ((0, 0),) * g.ndim, g.dilation)
+    depthwise = problem.groups == problem.channels == problem.filters > 1
+    channels, filters, groups = (_CHANNELS,) * 3 if depthwise else (problem.channels, problem.filters, problem.groups)
     return replace(
         problem,
         geometry=geometry,
         batch=1,
+        channels=channels,
+        filters=filters,
+        groups=groups,
         padding_mode="constant",
         padding_bytes=bytes(problem.x_dtype.itemsize),
         strides=None,
