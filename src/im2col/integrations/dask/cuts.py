@@ -44,8 +44,7 @@ class Cut(NamedTuple):
 
     Parameters
     ----------
-    count : int
-        Its length.
+    length : int
     size : int
         Of the block.
     parts : tuple of Part
@@ -56,7 +55,7 @@ class Cut(NamedTuple):
         behind it, if pixels follow that no tap reaches.
     """
 
-    count: int
+    length: int
     size: int
     parts: tuple[Part, ...]
     first: int = 0

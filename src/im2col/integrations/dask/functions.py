@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ...spec.geometry import Geometry
     from ...spec.layout import Layout
     from ...spec.padded import Mode
+    from ...spec.transposed import Transposed
     from .cuts import Cut
 
     Array = NDArray[Any]
@@ -84,7 +85,7 @@ def conv(x: Any, w: ArrayLike, bias: ArrayLike | None = None, **options: Any) ->
     _check(x)
     filters, terms = as_array("w", w), None if bias is None else as_array("bias", bias)
     given = {"threads": 1, "chunked": _may_fix(x, filters, options), **options}
-    problem = convolution(x.shape, x.dtype, filters, terms, **given).operation.problem
+    problem = convolution(x.shape, x.dtype, filters, terms, **given).operation.choices[0].problem
     g, axes = problem.geometry, problem.layout
     one_each = not (np.ndim(given.get("padding_value", 0)) or np.ndim(given.get("w_zero_point", 0)))
     apart = one_each and _is_depthwise(problem)
@@ -122,7 +123,7 @@ def conv_transpose(x: Any, w: ArrayLike, bias: ArrayLike | None = None, **option
     _check(x)
     weights, terms = as_array("w", w), None if bias is None else as_array("bias", bias)
     given = {"threads": 1, "chunked": _may_fix(x, weights, options), **options}
-    t = transposition(x.shape, x.dtype, weights, terms, **given).operation.transposed
+    t: Transposed = transposition(x.shape, x.dtype, weights, terms, **given).operation.spec[0]
     apart = _is_depthwise(t)
     along = {"C": channel_cuts(_channels(x, t.layout), t.channels, apart=apart)}
     for letter, i in _places(t.layout).items():
@@ -221,7 +222,7 @@ def patches(x: Any, kernel_size: Any, **options: Any) -> Any:
     _check(x)
     defaults = {"stride": 1, "padding": 0, "dilation": 1, "layout": None}
     more = {"orientation": "rows", "tap_order": "channel-first"}
-    arguments = [options.get(name, value) for name, value in (defaults | more).items()]
+    arguments: Any = [options.get(name, value) for name, value in (defaults | more).items()]
     frame = resolve_frame(x.shape, kernel_size, *arguments)
     g, axes = frame.geometry, frame.layout
     mode = check_mode(options.get("padding_mode", "constant"), axes, g)
@@ -233,7 +234,8 @@ def patches(x: Any, kernel_size: Any, **options: Any) -> Any:
     order = windows + taps if frame.orientation == "rows" else taps + windows
     one_each = np.ndim(options.get("padding_value", 0)) > 0
     cuts = _cuts(x, axes, g, mode, channel_cuts(_channels(x, axes), frame.channels, apart=False) if one_each else None)
-    return over_chunks("patches", x, step, cuts, [place["N"]] * axes.has_batch + order, x.dtype)
+    lead = [place["N"]] if axes.has_batch else []
+    return over_chunks("patches", x, step, cuts, lead + order, x.dtype)
 
 
 class _Convolution(NamedTuple):
@@ -294,7 +296,7 @@ class _Pool(NamedTuple):
             most = max(0, end - (cut.first + cut.size))
             pads.append((before, min(after, most)))
             sticks = sticks or after > most
-        windows = self.layout.spatial_shape([cut.count for cut in cuts])
+        windows = self.layout.spatial_shape([cut.length for cut in cuts])
         alone = self.name == "average_pool" and set(windows) == {1} and not self.single
         if alone:  # an image that is one window is summed in another order: there is another one before it
             pads[-1] = pads[-1][0] + self.options["stride"][-1], pads[-1][1]

@@ -74,7 +74,7 @@ def over_chunks(
         where = tuple(0 if each.axis is None else numbers[each.axis] for each in axes)
         graph[(token, *where)] = (partial(_made, bare, places), kept, sources)
     chunks = tuple(
-        (each.length,) if each.axis is None else tuple(cut.count for cut in cuts[each.axis]) for each in axes
+        (each.length,) if each.axis is None else tuple(cut.length for cut in cuts[each.axis]) for each in axes
     )
     meta = np.empty((0,) * len(axes), dtype)
     return da.Array(HighLevelGraph.from_collections(token, graph, dependencies=[x]), token, chunks, meta=meta)
