@@ -152,17 +152,22 @@ def _edges(chunks: Sequence[int]) -> list[int]:
     return [0, *np.cumsum(chunks).tolist()]
 
 
-def _cut(chunks: Sequence[int], pixels: NDArray[np.int64], count: int) -> Cut:
+def _cut(chunks: Sequence[int], pixels: NDArray[np.int64], length: int) -> Cut:
     """Return a cut whose block shows these pixels of the axis."""
-    return Cut(count, len(pixels), tuple(_parts(chunks, pixels)))
+    return Cut(length, len(pixels), tuple(_parts(chunks, pixels)))
 
 
 def _parts(chunks: Sequence[int], pixels: NDArray[np.int64]) -> Iterator[Part]:
-    """Yield what the chunks give to a block that shows these pixels."""
+    """Yield what the chunks give to a block that shows these pixels: in one piece what lies in one piece."""
     edges = np.array(_edges(chunks))
     numbers = np.searchsorted(edges[1:], pixels, side="right")
-    for number in np.unique(numbers).tolist():
-        place = np.flatnonzero(numbers == number)
+    # Most are the image's own and follow one another; what pads them is short, and may have any order.
+    runs = [0, *(np.flatnonzero(np.diff(pixels) != 1) + 1).tolist(), len(pixels)]
+    first, stop = max(pairwise(runs), key=lambda run: run[1] - run[0])
+    apart = np.zeros(len(pixels), np.int64)
+    apart[:first], apart[stop:] = 1, 2
+    for kind, number in np.unique(np.stack([apart, numbers], axis=1), axis=0).tolist():
+        place = np.flatnonzero((numbers == number) & (apart == kind))
         local = pixels[place] - edges[number]
         first, stop = int(local.min()), int(local.max()) + 1
         taken = None if (first, stop) == (0, chunks[number]) else slice(first, stop)

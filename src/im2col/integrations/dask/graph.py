@@ -11,6 +11,8 @@ import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
+from ...engine import scratch
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -61,13 +63,12 @@ def over_chunks(
     for numbers in itertools.product(*(range(len(each)) for each in cuts)):
         here = [each[i] for each, i in zip(cuts, numbers, strict=True)]
         sources, places = [], []
-        for parts in itertools.product(*(cut.parts for cut in here)):
+        for i, parts in enumerate(itertools.product(*(cut.parts for cut in here))):
             source: Any = (x.name, *(each.chunk for each in parts))
             if any(each.taken is not None for each in parts):
                 taken = tuple(slice(None) if each.taken is None else each.taken for each in parts)
-                of_chunk = (part, *numbers, *(each.chunk for each in parts))
-                graph[of_chunk] = (partial(_taken, taken), source)
-                source = of_chunk
+                graph[(part, *numbers, i)] = (partial(_taken, taken), source)
+                source = (part, *numbers, i)
             sources.append(source)
             places.append((tuple(each.place for each in parts), tuple(each.index for each in parts)))
         bare = [cut._replace(parts=()) for cut in here]
@@ -90,7 +91,7 @@ def _made(cuts: list[Cut], places: list[tuple[Any, Any]], step: Step, parts: lis
     shape = tuple(cut.size for cut in cuts)
     if len(parts) == 1 and parts[0].shape == shape and all(isinstance(each, slice) for each in places[0][1]):
         return step(parts[0], cuts)
-    block = np.empty(shape, parts[0].dtype)
+    block = scratch.empty(shape, parts[0].dtype)
     for (place, index), part in zip(places, parts, strict=True):
         block[_open(place)] = part[_open(index)]
     return step(block, cuts)
