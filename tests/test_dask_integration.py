@@ -278,3 +278,19 @@ def test_the_page_runs(dask: Any) -> None:
     failed, tried = doctest.testfile(str(PAGE), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert failed == 0
     assert tried > 5
+
+
+@pytest.mark.wide
+def test_a_cluster_that_loses_a_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The demonstration, on a smaller image: a process is killed on the way, and every pixel is right."""
+    for name in ("distributed", "zarr"):
+        require(name)
+    from examples import cluster_demo
+
+    source, target = tmp_path / "image.zarr", tmp_path / "filtered.zarr"
+    cluster_demo.make_image(source, 3001, 500)
+    peaks = cluster_demo.filtered(source, target, 2, "600MB", kill=True)
+    assert len(peaks) == 3
+    assert max(peaks.values()) < 600e6
+    assert cluster_demo.differences(source, target) == 0
+    assert "killed process" in capsys.readouterr().out
