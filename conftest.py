@@ -14,17 +14,14 @@ pytest.register_assert_rewrite("tests.kit")
 from tests.kit import kept  # noqa: E402
 
 # These are parts of other libraries, and cannot be imported without them.
-<<<<<<< HEAD
 _PARTS = {
+    "dask": "dask",
     "keras.py": "keras",
     "onnx/evaluator.py": "onnx",
     "onnx/network": "onnx",
     "onnx/signature.py": "onnx",
     "torch": "torch",
 }
-=======
-_PARTS = {"dask": "dask", "keras": "keras.py", "onnx": "onnx/evaluator.py", "torch": "torch"}
->>>>>>> 6eb26c9 (Dask integration: tests, page, extra)
 collect_ignore = [
     f"src/im2col/integrations/{part}" for part, name in _PARTS.items() if importlib.util.find_spec(name) is None
 ]

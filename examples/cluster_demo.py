@@ -100,7 +100,8 @@ def differences(source: Path, target: Path, rows: int = 1500) -> int:
         low, high = max(0, first - 2), min(size, first + rows + 2)
         band = np.asarray(image[:, low:high])
         # At both ends of the image what pads is reflected; elsewhere it is there.
-        pads = [(0, 0), (2 * (low == 0), 2 * (high == size)), (2, 2)]
+        last = min(size, first + rows)
+        pads = [(0, 0), (low - first + 2, last + 2 - high), (2, 2)]
         exact = as_bytes(conv(np.pad(band, pads, mode="reflect"), BANK, chunked=True))
         wrong += int((exact != result[:, first : first + rows]).sum())
     return wrong
