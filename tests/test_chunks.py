@@ -123,6 +123,14 @@ def test_chunks_of_any_layer(number: int) -> None:
     judge_chunks(replace(case, value=0, x_order="C", w_dtype=None))
 
 
+def test_rows_of_any_pitch() -> None:
+    """Rows 4 KB apart share a set of the cache, and would be read a few at a time."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 1, 30, 1100), np.float32), rng.standard_normal((1, 1, 15, 15), np.float32)
+    part = conv(np.ascontiguousarray(x[..., :1024]), w, chunked=True)
+    np.testing.assert_array_equal(part, conv(x, w, chunked=True)[..., :1010])
+
+
 def test_without_it_chunks_have_other_bits() -> None:
     """The judge sees what it is about: a tile at the border of the image takes the taps in another order."""
     case = CASES["dense"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import im2col
 from im2col import ArgumentError, GeometryError, ShapeError
+from im2col.integrations.dask.cuts import channel_cuts, spread_cuts, window_cuts
 
 from .kit.outcomes import raises_exactly, require
 from .kit.strategies import PADDING_MODES, fewer
@@ -294,3 +295,72 @@ def test_a_cluster_that_loses_a_process(tmp_path: Path, capsys: pytest.CaptureFi
     assert max(peaks.values()) < 600e6
     assert cluster_demo.differences(source, target) == 0
     assert "killed process" in capsys.readouterr().out
+
+
+def shown(cut: Any, image: Array, chunks: tuple[int, ...]) -> Array:
+    """Return the block of a cut of a line of pixels."""
+    edges = np.cumsum((0, *chunks))
+    block = np.full(cut.size, -1)
+    for part in cut.parts:
+        chunk = image[edges[part.chunk] : edges[part.chunk + 1]]
+        block[part.place] = (chunk if part.taken is None else chunk[part.taken])[part.index]
+    return block
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+def test_cuts_of_windows(mode: Any) -> None:
+    """Blocks and their padding are the padded line from the first window of a chunk to its last; it needs no dask."""
+    rng = np.random.default_rng(4)
+    for _ in range(300):
+        chunks = tuple(int(n) for n in rng.integers(1, 6, rng.integers(1, 6)))
+        n, span, stride = sum(chunks), int(rng.integers(1, 9)), int(rng.integers(1, 4))
+        before, after = (int(each) for each in rng.integers(0, 5, 2))
+        if n + before + after < span:
+            continue
+        count = (n + before + after - span) // stride + 1
+        image = np.arange(n) + 10
+        padded = np.pad(image, (before, after), mode=mode, **({"constant_values": -1} if mode == "constant" else {}))
+        cuts = window_cuts(chunks, span, stride, before, count, mode)
+        assert sum(cut.length for cut in cuts) == count
+        first = 0
+        for cut in cuts:
+            block = np.pad(shown(cut, image, chunks), cut.pads, constant_values=-1)
+            exact = padded[first * stride : (first + cut.length - 1) * stride + span]
+            assert block[: len(exact)].tolist() == exact.tolist()
+            assert (len(block) - span) // stride + 1 == cut.length
+            assert mode != "constant" or cut.first == max(0, first * stride - before)
+            first += cut.length
+        # Middles of windows lie in their chunks, where no padding is, and no position has been moved.
+        middles = np.arange(count) * stride - before + (span - 1) // 2
+        inside = np.histogram(np.clip(middles, 0, n - 1), np.cumsum((0, *chunks)))[0]
+        if mode == "constant" and before == after == 0:
+            assert [cut.length for cut in cuts] == [each for each in inside.tolist() if each]
+
+
+def test_cuts_of_transposes() -> None:
+    """A block's elements are those that reach its pixels, and what is cut off is the rest; it needs no dask."""
+    rng = np.random.default_rng(5)
+    for _ in range(300):
+        chunks = tuple(int(n) for n in rng.integers(1, 6, rng.integers(1, 6)))
+        n, span, stride, before = sum(chunks), *(int(each) for each in rng.integers(1, 6, 2)), int(rng.integers(0, 3))
+        count = (n - 1) * stride + span - before - int(rng.integers(0, 2))
+        if count < 1:
+            continue
+        low = before
+        for cut in spread_cuts(chunks, span, stride, before, count):
+            high = low + cut.length
+            reaching = [i for i in range(n) if i * stride < high and i * stride + span > low]
+            elements = (shown(cut, np.arange(n), chunks)).tolist()
+            assert set(reaching) <= set(elements)
+            assert elements == list(range(cut.first, cut.first + cut.size))
+            assert len(elements) <= max(1, len(reaching) + 1)
+            assert cut.pads[0] == low - cut.first * stride >= 0
+            assert cut.pads[1] == (cut.first + cut.size - 1) * stride + span - high
+            low = high
+        assert low == before + count
+
+
+def test_cuts_of_channels() -> None:
+    """Two channels or more, where they are apart; it needs no dask."""
+    assert [(cut.first, cut.size) for cut in channel_cuts((1, 1, 3, 2, 1), 8, apart=True)] == [(0, 2), (2, 3), (5, 3)]
+    assert [(cut.length, cut.size) for cut in channel_cuts((1, 4), 7, apart=False)] == [(7, 5)]
