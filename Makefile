@@ -7,10 +7,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Each worker takes neighbours, which share kernels and fixtures, and at the end some of what others have left.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: demo test test-all check bench mutate fuzz clean
+.PHONY: demo cluster-demo test test-all check bench mutate fuzz clean
 
 demo: $(VENV)/.demo
 	$(BIN)/im2col demo --force
+
+# An image larger than a worker's memory, on dask's cluster of two processes, of which one is killed.
+cluster-demo: $(VENV)/.cluster
+	$(BIN)/python examples/cluster_demo.py
 
 test: $(VENV)/.test
 	$(PYTEST) -m "not wide" $(COVERAGE)
@@ -55,6 +59,10 @@ $(BIN)/python:
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[cli,draw]'
+	touch $@
+
+$(VENV)/.cluster: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[dask]' 'dask[distributed,diagnostics]' zarr
 	touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python

@@ -17,6 +17,7 @@ from im2col import (
     LayoutError,
     MemoryBudgetError,
     col2im,
+    conv,
     conv2d,
     cost,
     im2col,
@@ -137,3 +138,14 @@ def test_layers_of_a_list_are_checked(layer: dict[str, Any], error: type[Excepti
     with pytest.raises(error) as caught:
         cost([good, layer])
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_one_column_of_bytes_is_copied_with_all_of_its_channels(dtype: str) -> None:
+    """The third call of a kind, one call of the engine, turned one channel of groups whose rows are single pixels."""
+    rng = np.random.default_rng(0)
+    wide = rng.integers(0, 99, (1, 8, 27)).astype(dtype)
+    w = rng.standard_normal((8, 2, 1)).astype(np.float32)
+    for first in range(4):
+        x = wide[..., first : first + 1]
+        np.testing.assert_allclose(conv(x, w, groups=4), conv(x, w, groups=4, algorithm="reference"), rtol=1e-5)

@@ -31,6 +31,9 @@ R = TypeVar("R", covariant=True)  # noqa: PLC0105 (a runner, of either kind)
 ONLY_BY_NAME = 1
 """The rank of an algorithm that can, but that ``algorithm="auto"`` never takes."""
 
+_FIX_SUMS = ("implicit", "reference")
+"""Names of those whose sums take the taps in one order for chunks of all sizes, where a problem asks for that."""
+
 
 def _nothing(*_: Any) -> NoReturn:
     raise RuntimeError("an offer of rank 0 has nothing to prepare")
@@ -179,6 +182,8 @@ class Algorithm(Protocol[R]):
 
 def offer_of(algorithm: Algorithm[R], problem: Problem, threads: int) -> Offer[R]:
     """Return what an algorithm offers for a problem on this CPU; it is remembered for problems that are alike."""
+    if problem.fixes_sums and algorithm.name not in _FIX_SUMS:
+        return Offer(0, "its sums take the taps in another order in chunks than in the whole")
     target = compiler.usable_target() if algorithm.compiles(problem) else None
     # Phases are alike, and calls whose arguments `memoized` cannot tell. Reasons may quote the engine's condition.
     key = algorithm, problem, target, threads, compiler.condition()

@@ -47,6 +47,7 @@ def conv(
     flip: bool = False,
     dtype: DTypeLike | None = None,
     precision: Precision = "native",
+    chunked: bool = False,
     x_zero_point: int = 0,
     w_zero_point: ArrayLike = 0,
     algorithm: str = "auto",
@@ -90,6 +91,10 @@ def conv(
         How much rounding an algorithm that multiplies less may add to floats, measured as the rms error against that of
         a plain sum of all products: ``"strict"`` none, and it mixes no windows; ``"native"`` up to as much again;
         ``"fast"`` so much that errors stay below 2e-5 of the greatest result in float32. Integers are exact.
+    chunked : bool
+        Take the taps of float sums in an order that no image's size decides: parts of an image, each with the pixels
+        around it that its windows cover, then give the bits of the whole. `implicit` and `reference` can; a padded
+        image is copied.
     x_zero_point, w_zero_point : int, or array_like (n,) for the filters
         For int8 and uint8: what stands for 0, subtracted first. With them it is ONNX's ConvInteger.
     algorithm : str
@@ -332,6 +337,8 @@ def _looked_at(
     if named not in ("auto", "separable"):
         return {}
     problem = _validated(*given_as, **options)
+    if problem.fixes_sums:
+        return {}
     with importing:
         from ..algorithms.separable.passes import obstacle, worth_a_look
 

@@ -294,7 +294,7 @@ def plan(
         machine.
     **options
         Every other keyword of `conv` but `out`: stride, padding, dilation, groups, padding_mode, padding_value, layout,
-        activation, flip, dtype, precision, x_zero_point, w_zero_point, algorithm, workspace_limit, threads.
+        activation, flip, dtype, precision, chunked, x_zero_point, w_zero_point, algorithm, workspace_limit, threads.
 
     Returns
     -------

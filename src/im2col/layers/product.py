@@ -194,8 +194,8 @@ def product_of(transposed: Transposed, requested: str) -> Product | None:
     )
     apart = _side_by_side(t)
     few = (_FEW_PATCH_PHASES if t.channels > _FEW_CHANNELS * t.groups else 1) if apart else _FEW_PHASES
-    if phases <= few or requested == "reference":
-        return None
+    if phases <= few or requested == "reference" or t.chunked:
+        return None  # whether there is a product depends on the image's size
     product = Product.of(t)
     most = phases * (_PATCH_BYTES_A_PHASE if apart else _BYTES_A_PHASE)
     # However many images come together: the order of the sums must not depend on that.

@@ -44,6 +44,7 @@ def conv_transpose(
     flip: bool = False,
     dtype: DTypeLike | None = None,
     precision: Precision = "native",
+    chunked: bool = False,
     algorithm: str = "auto",
     workspace_limit: int = WORKSPACE_LIMIT,
     out: NDArray[Any] | None = None,
@@ -78,7 +79,7 @@ def conv_transpose(
         Into how many groups channels and filters are divided.
     layout : str, optional
         The axes of `x` and of the result, such as ``"NHWC"``.
-    activation, dtype, precision, algorithm, workspace_limit, threads
+    activation, dtype, precision, chunked, algorithm, workspace_limit, threads
         As for `conv`.
     flip : bool
         Flip the kernel along its spatial axes, as ``conv(flip=True)`` does.
@@ -178,7 +179,7 @@ def plan_transpose(
     refuse_unknown("plan_transpose", options, keywords(conv_transpose) - {"out"})
     weights = own_copy("w", w)
     dtype = weights.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
-    work = _work(x_shape, dtype, weights, bias, prepared=True, **options)
+    work = transposition(x_shape, dtype, weights, bias, prepared=True, **options)
     return TransposedPlan(work.operation, work.weights, "plan_transpose")
 
 
@@ -187,10 +188,10 @@ def checked(
 ) -> tuple[Work, tuple[NDArray[Any]]]:
     """Return a transposed convolution with its weights, and its operand."""
     operand, weights = as_array("x", x), as_array("w", w)
-    return _work(operand.shape, operand.dtype, weights, bias, **options), (operand,)
+    return transposition(operand.shape, operand.dtype, weights, bias, **options), (operand,)
 
 
-def _work(
+def transposition(
     x_shape: tuple[int, ...],
     x_dtype: np.dtype[Any],
     w: NDArray[Any],

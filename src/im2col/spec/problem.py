@@ -52,6 +52,7 @@ class Options(TypedDict, total=False):
     flip: bool
     dtype: DTypeLike | None
     precision: Precision
+    chunked: bool
     x_zero_point: int
     w_zero_point: ArrayLike
     algorithm: str
@@ -122,6 +123,8 @@ class Problem:
     """How many weights of a kernel are not 0, at least; None where nobody looked at their values."""
     equal_weights: bool = False
     """Whether each kernel's weights are known to be equal, and `precision` to admit sums of boxes."""
+    chunked: bool = False
+    """Whether its result must be the same in any chunks."""
 
     @lazy
     def _hash(self) -> int:
@@ -153,6 +156,11 @@ class Problem:
     def accumulator(self) -> np.dtype[Any]:
         """The dtype of sums: the result's, but float32 for float16 and bfloat16, int32 before they are requantised."""
         return accumulator(self.dtype) if self.zero_point is None else np.dtype(np.int32)
+
+    @property
+    def fixes_sums(self) -> bool:
+        """Whether the order of sums must be that of any other chunk: only for numbers whose sums round."""
+        return self.chunked and self.accumulator.kind in "fc"
 
     @property
     def pads_zeros(self) -> bool:
@@ -241,6 +249,7 @@ def make_problem(
     kernel_rank: int | None = None,
     kernel_terms: int | None = None,
     equal_weights: bool = False,
+    chunked: bool = False,
     x_zero_point: int = 0,
     zero_point: int | None = None,
     names: tuple[str, str] = ("x", "w"),
@@ -265,6 +274,8 @@ def make_problem(
         Of the kernels, where their values are known.
     equal_weights : bool
         Whether the kernels are known to be boxes.
+    chunked : bool
+        As for `conv`.
     x_zero_point : int
         The pixel that stands for 0, which is what pads by default.
     zero_point : int, optional
@@ -321,6 +332,7 @@ def make_problem(
         kernel_rank=kernel_rank,
         kernel_terms=kernel_terms,
         equal_weights=equal_weights,
+        chunked=flag("chunked", chunked),
     )
 
 

@@ -17,7 +17,7 @@ from ..errors import ArgumentError, GeometryError, ShapeError, shown
 from ..memory import lazy
 from . import layout as layouts
 from .activation import check_activation
-from .arguments import check_choice, checked_shape, integer, per_axis, word
+from .arguments import check_choice, checked_shape, flag, integer, per_axis, word
 from .arrays import native
 from .geometry import Geometry, Pairs
 from .padding import explicit_padding
@@ -124,6 +124,7 @@ class Transposed:
     workspace_limit : int
     precision : str
     prepared : bool
+    chunked : bool
         As of `Problem`.
     """
 
@@ -146,6 +147,7 @@ class Transposed:
     workspace_limit: int
     precision: Precision = "native"
     prepared: bool = False
+    chunked: bool = False
 
     @lazy
     def phases(self) -> tuple[Phase, ...]:
@@ -186,6 +188,7 @@ class Transposed:
             out_strides=self._strides(self.channels, self.image, self.dtype, self.stride),
             precision=self.precision,
             prepared=self.prepared,
+            chunked=self.chunked,
         )
         return Phase(pixels, seen, taps, problem)
 
@@ -242,6 +245,7 @@ def make_transposed(
     workspace_limit: int = WORKSPACE_LIMIT,
     has_bias: bool = False,
     prepared: bool = False,
+    chunked: bool = False,
 ) -> Transposed:
     """Validate the arguments of a transposed convolution, all but the arrays' values.
 
@@ -250,7 +254,7 @@ def make_transposed(
     x_shape, w_shape : tuple of int
         Of the image, in `layout`, and of the weights (F, C/groups, *kernel).
     x_dtype, w_dtype : dtype
-    stride, padding, output_padding, output_size, dilation, groups, layout, activation, dtype, precision
+    stride, padding, output_padding, output_size, dilation, groups, layout, activation, dtype, precision, chunked
         As for `conv_transpose`, and workspace_limit too.
     has_bias, prepared : bool
         As for `make_problem`.
@@ -306,6 +310,7 @@ def make_transposed(
         workspace_limit=integer("workspace_limit", workspace_limit, minimum=1),
         precision=check_choice("precision", precision, PRECISIONS),
         prepared=prepared,
+        chunked=flag("chunked", chunked),
     )
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...engine.pace import TURNING
+from ...memory import recalled
 from ...spec.geometry import Geometry
 from ...spec.strides import dense_strides
 from .bands import BandedCopy
 from .dots import dot_of
 from .numbers import converts, kernel_dtype, stored_as
+from .orders import InOrder, typical
 from .packing import Parts, packed_at
 from .tables import Tables
 from .tiles.channel_lanes import ChannelShape
@@ -22,6 +25,7 @@ from .tiles.positions import PositionShape
 from .tiles.tile_shape import Tiling
 from .tiles.windows import WindowShape
 from .view import LINE, Copy, GroupShape, memory_order, pitched, view_of, without
+from .ways import Way, widens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +81,8 @@ class Decision(NamedTuple):
         problem's layout, or of parts of such arrays.
     cycles : float
         By the model, with the copy, where it was chosen by them.
+    order : InOrder, optional
+        In which order its sums take their taps, where that is fixed.
     """
 
     target: Target
@@ -94,6 +100,7 @@ class Decision(NamedTuple):
     strides: tuple[int, ...]
     out_strides: tuple[int, ...]
     cycles: float = math.inf
+    order: InOrder | None = None
 
     @property
     def reason(self) -> str:
@@ -152,7 +159,8 @@ class Decision(NamedTuple):
         lanes = _lane_strides(strides, self.dot)
         if lanes is None:
             return None
-        view = view_of(self.geometry, self.view.size, lanes, self.view.out_size, out_strides, self.modes)
+        view, fixed = self.view, self.view.fixed
+        view = view_of(self.geometry, view.size, lanes, view.out_size, out_strides, self.modes, fixed=fixed)
         return view if view.geometry == self.view.geometry and self.tile.shape.walks(view) else None
 
     def making_bytes(self, given: np.dtype[Any]) -> int:
@@ -208,51 +216,35 @@ def decide(problem: Problem, target: Target) -> Decision:
     return made._replace(cycles=cycles)
 
 
-class _Way(NamedTuple):
-    """A way to read pixels: as numbers of the sums' dtype, several at a time for a dot product, or bytes one by one.
-
-    Or as float32s that bytes become, plane by plane, where sums of their products are exact.
-    """
-
-    dtype: np.dtype[Any]
-    dot: Dot | None
-    offset: int
-    widened: bool = False
-    planes: bool = False
-
-    @property
-    def packed_dtype(self) -> np.dtype[Any]:
-        """Of the packed weights."""
-        return np.dtype(np.int32) if self.dot else np.dtype(np.float32) if self.widened else self.dtype
-
-    def padded(self, problem: Problem) -> bool:
-        """Whether padding has to be part of a copy, as taps there do contribute something."""
-        pads = self.planes or not problem.pads_zeros or bool(self.dot and self.dot.zero)
-        return problem.geometry.is_padded and pads
-
-    def maps(self, problem: Problem) -> bool:
-        """Whether all padding but that of zeros is of the image's own pixels."""
-        modes, pads = problem.padding_modes, problem.geometry.padding
-        zeros = problem.zeros_pad and not (self.dot and self.dot.zero)
-        return any(map(any, pads)) and all(
-            zeros or mode != "constant" or not any(pair) for mode, pair in zip(modes, pads, strict=True)
-        )
-
-
 def candidates(problem: Problem, target: Target, kinds: Sequence[Any] | None = None) -> list[tuple[Decision, float]]:
     """Return decisions with the cycles of their tiles and copies; `kinds` are those of tiles, all by default."""
     kinds = KINDS if kinds is None else kinds
+    if not problem.fixes_sums:
+        return _candidates(problem, target, kinds)
+    order = recalled((typical(problem), target, tuple(kinds)), partial(_typical_order, problem, target, kinds))
+    found = _candidates(problem, target, order.of(kinds))
+    return [(made._replace(order=order), cycles) for made, cycles in found]
+
+
+def _typical_order(problem: Problem, target: Target, kinds: Sequence[Any]) -> InOrder:
+    """Return the order of sums of the fastest tile for a typical map."""
+    found = _candidates(typical(problem), target, InOrder().of(kinds))
+    made, _ = min(found, key=lambda pair: pair[1])
+    return InOrder(made.dot and made.dot.name, made.tile.shape.order(made.view, made.group, target))
+
+
+def _candidates(problem: Problem, target: Target, kinds: Sequence[Any]) -> list[tuple[Decision, float]]:
     dtype = kernel_dtype(problem)
     if dtype is None or stored_as(problem, target) is None:
         raise RuntimeError("the engine was given a problem that it does not take")
-    found = _read_as(problem, target, _Way(dtype, None, -problem.x_zero_point), kinds)
+    found = _read_as(problem, target, Way(dtype, None, -problem.x_zero_point), kinds)
     dot = dot_of(problem, target) if problem.x_dtype.itemsize <= 2 else None
-    found += _read_as(problem, target, _Way(dot.dtype, dot, dot.offset), kinds) if dot else []
-    if _widens(problem):
+    found += _read_as(problem, target, Way(dot.dtype, dot, dot.offset), kinds) if dot else []
+    if widens(problem):
         point = -problem.x_zero_point
-        found += _read_as(problem, target, _Way(problem.x_dtype, None, point, widened=True), kinds)
+        found += _read_as(problem, target, Way(problem.x_dtype, None, point, widened=True), kinds)
         if problem.groups > 1 and PositionShape in kinds:
-            found += _read_as(problem, target, _Way(np.dtype(np.float32), None, point, planes=True), (PositionShape,))
+            found += _read_as(problem, target, Way(np.dtype(np.float32), None, point, planes=True), (PositionShape,))
     return found
 
 
@@ -261,21 +253,14 @@ def every_tile(ways: Sequence[tuple[Decision, float]]) -> list[tuple[Decision, f
     found = []
     for best, cycles in ways:
         view, group, target, dot = best.view, best.group, best.target, best.dot and best.dot.name
-        for kind in best.kinds:
+        for kind in best.kinds if best.order is None else best.order.of(best.kinds):
             for tile in kind.candidates(view, group, target, dot):
                 own = tile.cycles(view, group, target)
                 found.append((best._replace(tile=BestTile(tile, own)), cycles - best.tile.cycles + own))
     return sorted(found, key=lambda pair: pair[1])
 
 
-def _widens(problem: Problem) -> bool:
-    """Whether pixels are bytes that lie as kernels read them, and sums of products of bytes are exact in float32."""
-    bytes_in = all(dtype.kind in "iu" and dtype.itemsize == 1 for dtype in (problem.x_dtype, problem.w_dtype))
-    exact = problem.group_channels * problem.geometry.taps << 16 <= 1 << 24
-    return bytes_in and problem.accumulator in (np.int32, np.uint32) and exact and problem.pads_zeros
-
-
-def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) -> list[tuple[Decision, float]]:
+def _read_as(problem: Problem, target: Target, way: Way, kinds: Sequence[Any]) -> list[tuple[Decision, float]]:
     """Return the decisions that read pixels in one way: where they lie, or from a copy."""
     g, dot, size = problem.geometry, way.dot, way.dtype.itemsize
     order = memory_order(problem)
@@ -293,7 +278,8 @@ def _read_as(problem: Problem, target: Target, way: _Way, kinds: Sequence[Any]) 
         lanes = _lane_strides(strides, dot)
         if lanes is None:
             return None
-        view = view_of(geometry, 4 if dot else size, lanes, problem.dtype.itemsize, out_strides, modes)
+        sizes = 4 if dot else size, problem.dtype.itemsize
+        view = view_of(geometry, sizes[0], lanes, sizes[1], out_strides, modes, fixed=problem.fixes_sums)
         tile = best_tile(view, group, target, dot.name if dot else None, kinds)
         if tile is None:
             return None

@@ -25,11 +25,13 @@ def turned(what: Move) -> list[Move]:
     What lies between runs of the result, if they are short, may be written, too.
     """
     dtype, given = what.dtype, what.given
-    first, *rest = order = sorted(range(len(what.shape)), key=lambda axis: what.to[axis])
+    # Where an axis of one element lies says nothing.
+    order = sorted(range(len(what.shape)), key=lambda axis: (what.shape[axis] == 1, what.to[axis]))
+    first, *rest = order
     if (dtype == given and what.offset == 0) or what.source[first] == given.itemsize or what.shape[first] == 1:
         return [what]
     shape = list(what.shape)
-    if rest and what.to[rest[0]] <= _SHORT_RUN:
+    if rest and shape[rest[0]] > 1 and what.to[rest[0]] <= _SHORT_RUN:
         shape[first] = what.to[rest[0]] // dtype.itemsize
     between = dense_strides(order[::-1], shape, given.itemsize)
     moved = Move(what.shape, between, what.source, given, given)

@@ -44,6 +44,8 @@ class View(NamedTuple):
     modes : tuple of str
         The padding mode of each spatial axis that has a border of the image's own pixels: there, taps are pixels at
         other addresses. ``"constant"`` for the others, whose padding is of zeros.
+    fixed : bool
+        Whether the order of sums must not depend on the image's size, nor on where its pixels lie.
     """
 
     geometry: Geometry
@@ -56,6 +58,7 @@ class View(NamedTuple):
     out_filter: int
     out_position: tuple[int, ...]
     modes: tuple[str, ...]
+    fixed: bool = False
 
     @property
     def maps(self) -> bool:
@@ -139,6 +142,8 @@ def view_of(
     out_size: int,
     out_strides: Sequence[int],
     modes: Sequence[str] = (),
+    *,
+    fixed: bool = False,
 ) -> View:
     """Return the view of two arrays with canonical axes (N, C, *spatial) and (N, filters, *output).
 
@@ -148,7 +153,8 @@ def view_of(
     modes = tuple("constant" if not any(pair) else mode for pair, mode in zip(geometry.padding, modes, strict=False))
     modes = modes or ("constant",) * geometry.ndim
     g, pixel, position = geometry, tuple(strides[2:]), tuple(out_strides[2:])
-    while g.ndim > 1 and _merges(g, pixel, position):
+    # Some kinds of tiles would take the taps of fewer axes in another order.
+    while g.ndim > 1 and _merges(g, pixel, position) and (not fixed or g.taps == 1):
         width = g.spatial_shape[-1]
         g = Geometry(
             (*g.spatial_shape[:-2], g.spatial_shape[-2] * width),
@@ -158,7 +164,9 @@ def view_of(
             (*g.dilation[:-2], g.dilation[-2] * width),
         )
         pixel, position, modes = (*pixel[:-2], pixel[-1]), (*position[:-2], position[-1]), modes[:-1]
-    return View(g, size, strides[0], strides[1], pixel, out_size, out_strides[0], out_strides[1], position, modes)
+    return View(
+        g, size, strides[0], strides[1], pixel, out_size, out_strides[0], out_strides[1], position, modes, fixed
+    )
 
 
 def _merges(g: Geometry, pixel: tuple[int, ...], position: tuple[int, ...]) -> bool:

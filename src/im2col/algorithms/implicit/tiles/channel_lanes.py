@@ -24,6 +24,7 @@ from .epilogue import Epilogue, finish, narrow, scale_vectors
 from .filters import FilterShape
 from .mapped import shown_pixels
 from .nest import ARGUMENTS, Nest
+from .tile_shape import order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from ....spec.geometry import Geometry
     from ..borders import Run
     from ..view import View
-    from .tile_shape import Tiling
+    from .tile_shape import Order, Tiling
 
 _WEIGHTS_KEPT = 8
 """Columns of a window up to which a row of its weights stays in registers."""
@@ -83,6 +84,10 @@ class ChannelShape(NamedTuple):
                 line = max(size * g.kernel_size[-1] * vectors * per, 2 * pixels * vectors * per) + model.TAP_CYCLES
                 total += blocks * tiles * (lines * line + size * vectors * 2 * per + model.TILE_CYCLES)
         return total * math.prod(g.output_shape[:-1]) * model.narrow(self.lanes, view, target)
+
+    def order(self, view: View, group: GroupShape, target: Target) -> Order:  # noqa: ARG002 (the contract's arguments)
+        """Return the window's axes."""
+        return order_of(view, group.channels, range(1, 1 + view.geometry.ndim))
 
     def walks(self, view: View) -> bool:
         """Whether channels lie side by side in the image and in the result."""

@@ -21,6 +21,7 @@ from ..tasks import Far
 from ..view import share_seen
 from . import cycles as model
 from .filter_lanes import FAR_JOB, JOB, FilterTile, filter_lanes, stored_positions
+from .tile_shape import order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ..borders import Run
     from ..ragged import RaggedRun
     from ..view import GroupShape, View
-    from .tile_shape import Tiling
+    from .tile_shape import Order, Tiling
 
 _STORE = 2.0
 """How many times as long as alone a store takes at the end of a tile."""
@@ -122,6 +123,16 @@ class FilterShape(NamedTuple):
             else:
                 total += shuffles + lanes * width * 2 * per
         return total
+
+    def order(self, view: View, group: GroupShape, target: Target) -> Order:
+        """Return the window's axes, then the channels; of parts of the taps where there are some."""
+        taps = group.channels * view.geometry.taps
+        parts = [self._part(view, group.channels, each.shape[0], target.caches) for each in self.blocks(group.filters)]
+        if min(parts) < taps:
+            parts += [self.lanes, self.vectors]  # which say where blocks begin
+        else:
+            parts = []
+        return order_of(view, group.channels, (*range(1, 1 + view.geometry.ndim), 0), parts)
 
     def walks(self, view: View) -> bool:
         """Whether what is stored as a vector lies side by side in the result."""

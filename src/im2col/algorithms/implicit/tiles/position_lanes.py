@@ -15,7 +15,7 @@ from .border_loads import BorderLoads, loads_of
 from .epilogue import finish, narrow
 from .halves import in_halves, in_order, keeps_halves
 from .nest import Nest
-from .position_tile import JOB, MAPPED_JOB, ROW, PositionTile, passes, pixel_vectors
+from .position_tile import JOB, MAPPED_JOB, ROW, PositionTile, holds, passes, pixel_vectors, unrolls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from ....engine.target import Target
     from .mapped import Border
     from .nest import Place
-
-_UNROLLED = 160
-"""Multiplications of one pass over the window up to which its columns are unrolled."""
 
 
 class _Pass(NamedTuple):
@@ -141,8 +138,8 @@ class _Writer:
     @property
     def _unrolls(self) -> bool:
         """Whether the columns of a window are unrolled."""
-        (rows, columns), sums = self.tile.kernel, self.tile.filters * self.tile.rows * self.tile.vectors
-        return self.tile.shuffled or columns * rows * sums <= _UNROLLED
+        tile = self.tile
+        return unrolls(tile.kernel, tile.filters * tile.rows * tile.vectors, tile.shuffled)
 
     @property
     def _is_full(self) -> bool:
@@ -252,8 +249,9 @@ class _Writer:
         """Return the weights of so many columns in registers, where several rows use them and there is room for all."""
         tile = self.tile
         places = range(columns * tile.kernel[0] * tile.filters)
-        others = tile.filters * tile.rows * tile.vectors + pixel_vectors(tile)
-        if tile.rows == 1 or len(places) + others > self.target.vector_registers - 4:
+        sums = tile.filters * tile.rows * tile.vectors
+        pixels = pixel_vectors(tile.vectors, tile.kernel[1], tile.stride[1], tile.shuffled)
+        if not holds(sums, pixels, len(places), tile.rows, self.target.vector_registers):
             return {}
         return {place: self._weight(weights, place) for place in places}
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .mapped import Border
 
 
+_UNROLLED = 160
+"""Multiplications of one pass over the window up to which its columns are unrolled."""
+
+
 class PositionTile(NamedTuple):
     """What a kernel is specialised for.
 
@@ -103,12 +107,32 @@ MAPPED_JOB = [*JOB, "x_width", "moved"]
 ROW = ["x", "out", "y", "seen", "ends", "plane0", "plane1", "tiles", "plain0", "plain1"]
 
 
-def pixel_vectors(tile: PositionTile) -> int:
+def pixel_vectors(vectors: int, columns: int, stride: int, shuffled: bool) -> int:
     """Return how many vectors of pixels are at hand at a time: of one column, and of a line where it is shuffled."""
-    stride = tile.stride[1]
-    if tile.shuffled:
-        return tile.vectors + stride * (tile.vectors + (tile.kernel[1] > stride))
-    return tile.vectors + stride - 1
+    return vectors + (stride * (vectors + (columns > stride)) if shuffled else stride - 1)
+
+
+def holds(sums: int, pixels: int, weights: int, rows: int, registers: int) -> bool:
+    """Return whether so many weights stay in registers beside sums and vectors of pixels: where several rows do."""
+    return rows > 1 and weights + sums + pixels <= registers - 4
+
+
+def unrolls(kernel: tuple[int, int], sums: int, shuffled: bool) -> bool:
+    """Return whether the columns of a window are unrolled."""
+    return shuffled or kernel[0] * kernel[1] * sums <= _UNROLLED
+
+
+def by_lines(
+    kernel: tuple[int, int], stride: int, shuffled: bool, rows: int, vectors: int, filters: int, registers: int
+) -> bool:
+    """Return whether a tile multiplies line by line of the image, and not column by column of the window.
+
+    `stride` is that of the columns.
+    """
+    sums, weights = filters * rows * vectors, kernel[0] * kernel[1] * filters
+    pixels = pixel_vectors(vectors, kernel[1], stride, shuffled)
+    held = unrolls(kernel, sums, shuffled) and holds(sums, pixels, weights, rows, registers)
+    return shuffled or held
 
 
 def passes(rows: int, at_once: int) -> list[range]:

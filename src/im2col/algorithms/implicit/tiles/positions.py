@@ -19,7 +19,8 @@ from .halves import keeps_halves
 from .mapped import Reach, borders, mapped_pieces, maps_columns, maps_rows, moved_rows
 from .position_lanes import position_lanes
 from .position_rows import Piece, pieces_of, rows_of
-from .position_tile import JOB, MAPPED_JOB, PositionTile, passes
+from .position_tile import JOB, MAPPED_JOB, PositionTile, by_lines, passes
+from .tile_shape import order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ....spec.geometry import Geometry
     from ..view import GroupShape, View
     from .mapped import Border
-    from .tile_shape import Tiling
+    from .tile_shape import Order, Tiling
 
 _FILTERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 _ROWS = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -96,7 +97,7 @@ class PositionShape(NamedTuple):
         may_shuffle = g.dilation[-1] == 1 < g.kernel_size[-1]
         sizes = sorted({split_evenly(group.filters, most)[0][0] for most in _FILTERS})
         for lanes in model.lane_counts(target.vector_bytes // view.size):
-            if g.output_shape[-1] <= lanes // 2 and lanes > 4:
+            if g.output_shape[-1] <= lanes // 2 and lanes > 4 and not view.fixed:
                 continue  # half vectors lie in fewer lines of the cache
             needed = -(-g.output_shape[-1] // lanes)
             for vectors in sorted({split_evenly(needed, most)[0][0] for most in range(1, 9)}):
@@ -106,7 +107,7 @@ class PositionShape(NamedTuple):
                     for filters in sizes:
                         for shuffled in (False, True)[: 1 + may_shuffle]:
                             shape = cls(lanes, vectors, rows, filters, shuffled, tall)
-                            shape = shape._replace(at_once=shape._few_enough(view, target))
+                            shape = shape._replace(at_once=0 if view.fixed else shape._few_enough(view, target))
                             mapped = view.modes[-1] == "constant" or maps_columns(view, _reach(g, shape, view.size))
                             if mapped and shape._fits(view, target):
                                 yield shape
@@ -214,6 +215,23 @@ class PositionShape(NamedTuple):
         total *= group.groups * -(-height // self.rows) * math.prod(g.output_shape[:-2])
         total *= _UNALIGNED if window else 1.0
         return total * model.narrow(self.lanes, view, target)
+
+    def order(self, view: View, group: GroupShape, target: Target) -> Order | None:
+        """Return the outer axes, the channels, then rows and columns of the window or the other way round."""
+        seen = with_rows(view, self.tall)
+        g = seen.geometry
+        rows, columns = g.kernel_size[-2:]
+        lines = {
+            by_lines(
+                (rows, columns), g.stride[-1], self.shuffled, self.rows, self.vectors, width, target.vector_registers
+            )
+            for width, _ in split_evenly(group.filters, self.filters)
+        }
+        both = rows > 1 < columns
+        if both and (len(lines) > 1 or (True in lines and not self.shuffled and g.dilation[-1] > 1)):
+            return None  # small maps have no tile that goes line by line without shuffles
+        last = (g.ndim - 1, g.ndim) if True in lines else (g.ndim, g.ndim - 1)
+        return order_of(seen, group.channels, (*range(1, g.ndim - 1), 0, *last))
 
     def walks(self, view: View) -> bool:
         """Whether neighbouring pixels of a row lie side by side, and positions as far apart as a number of elements."""

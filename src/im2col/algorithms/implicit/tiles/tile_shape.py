@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ....engine.target import Target
     from ..packing import FilterBlocks
     from ..tables import TileRun
@@ -46,6 +48,33 @@ class Tiling(NamedTuple):
     caches: tuple[int, int, int]
 
 
+Order = tuple[tuple[int, ...], tuple[int, ...]]
+"""In which a sum takes its taps: see `order_of`."""
+
+
+def order_of(view: View, channels: int, axes: Sequence[int], parts: Sequence[int] = ()) -> Order:
+    """Return the order in which sums take their taps, in terms that all kinds of tiles share.
+
+    Parameters
+    ----------
+    view : View
+    channels : int
+        That one filter reads.
+    axes : sequence of int
+        The loops over the taps, the outermost first: 0 is the channels', 1 that of the window's first axis.
+    parts : sequence of int
+        Taps that are summed together, for each block of filters, if those are not all.
+
+    Returns
+    -------
+    (axes, parts)
+        Loops over a single tap are left out, and the others numbered without them.
+    """
+    sizes = (channels, *view.geometry.kernel_size)
+    kept = [0, *(axis for axis in range(1, len(sizes)) if sizes[axis] > 1)]
+    return tuple(kept.index(axis) for axis in axes if sizes[axis] > 1), tuple(parts)
+
+
 class TileShape(Protocol):
     """The tile that a layer was given: what lies along its lanes, and how large it is.
 
@@ -60,6 +89,10 @@ class TileShape(Protocol):
 
     def cycles(self, view: View, group: GroupShape, target: Target) -> float:
         """Return the cycles that the model gives a layer in such tiles."""
+        ...
+
+    def order(self, view: View, group: GroupShape, target: Target) -> Order | None:
+        """Return in which order sums take their taps, or None where not every map has a tile of this kind with it."""
         ...
 
     def walks(self, view: View) -> bool:

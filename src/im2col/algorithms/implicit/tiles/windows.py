@@ -15,6 +15,7 @@ from ..tables import TileRun, job_table
 from ..view import GroupShape, share_seen, with_rows
 from . import cycles as model
 from .mapped import moved_rows, shown_pixels
+from .tile_shape import order_of
 from .window_lanes import (
     JOB,
     MOVING_JOB,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ....spec.geometry import Geometry
     from ..borders import Run
     from ..view import View
-    from .tile_shape import Tiling
+    from .tile_shape import Order, Tiling
 
 _ROWS = (1, 2)
 _MOST_UNROLLED = 1000
@@ -141,6 +142,10 @@ class WindowShape(NamedTuple):
         if self.keeps and vectors > 1 and not shifts(self.lanes, view.size, group.groups, view.pixel[-1]):
             total *= _UNALIGNED
         return total * share_seen(view) * model.narrow(self.lanes, view, target)
+
+    def order(self, view: View, group: GroupShape, target: Target) -> Order:  # noqa: ARG002 (the contract's arguments)
+        """Return the rows of the window, then the channels, then its columns."""
+        return order_of(with_rows(view, tall=False), group.channels, (1, 0, 2))
 
     def walks(self, view: View) -> bool:
         """Whether channels lie side by side in the image and in the result."""

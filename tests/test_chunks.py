@@ -1,0 +1,229 @@
+"""Layers that are computed in chunks: a part of an image gives the bits that the whole has there."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from im2col import ArgumentError, conv, conv_transpose, plan
+from im2col.algorithms.implicit.decide import candidates
+from im2col.algorithms.implicit.numbers import stored_as
+from im2col.engine.target import NAMED
+
+from .fuzz import FAMILY, draw
+from .kit.layers import BROAD, LAYERS, Case, last, problem_of
+from .kit.outcomes import raises_exactly
+from .kit.selection import one_in
+from .kit.strategies import PADDING_MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+CASES = {
+    "dense": Case((29, 45), (3, 3), padding=1, channels=24, filters=20),
+    "dense, in parts": Case((9, 21), (3, 3), padding=1, channels=600, filters=40),
+    "dense, dilated": Case((33, 37), (3, 2), padding=2, dilation=(2, 3), channels=7, filters=9, bias=True),
+    "colours": Case((41, 80), (3, 3), padding=1, channels=3, filters=8, activation="silu"),
+    "image 3×3": Case((70, 211), (3, 3), padding=1),
+    "image 15×15": Case((60, 300), (15, 15), padding=7),
+    "image 5×1": Case((60, 90), (5, 1), padding=2, filters=3),
+    "image, dilated": Case((60, 120), (3, 3), padding=3, dilation=3),
+    "image, stride 2": Case((61, 121), (5, 5), padding=2, stride=2),
+    "a bank of filters": Case((50, 90), (7, 7), padding=3, filters=9),
+    "depthwise": Case((37, 41), (3, 3), padding=1, groups=19),
+    "depthwise, long windows": Case((37, 41), (9, 9), padding=4, groups=16, dtype="float64"),
+    "grouped": Case((21, 35), (3, 3), padding=1, groups=16, channels=4, filters=4),
+    "halves": Case((31, 33), (3, 3), padding=1, channels=5, filters=7, dtype="float16"),
+    "1×1": Case((30, 40), (1, 1), channels=70, filters=33),
+    "1-d": Case((900,), (9,), padding=4, channels=3, filters=5, stride=2),
+    "3-d": Case((9, 11, 40), (3, 3, 1), padding=((1, 1), (1, 2), (0, 0)), channels=4, filters=6),
+}
+
+
+def parts(rng: np.random.Generator, sizes: Sequence[int], count: int) -> list[tuple[slice, ...]]:
+    """Return some boxes of a map, of which the first is a single position."""
+    found = []
+    for i in range(count):
+        starts = [int(rng.integers(n)) for n in sizes]
+        most = 1 if i == 0 else 40
+        found.append(
+            tuple(slice(a, int(rng.integers(a, min(n, a + most))) + 1) for a, n in zip(starts, sizes, strict=True))
+        )
+    return found
+
+
+def padded(case: Case, x: Array) -> Array:
+    """Return the image with its padding, by NumPy, axes in canonical order."""
+    order = [case.axes.index(letter) for letter in ("N" if "N" in case.axes else "") + "C" if letter in case.axes]
+    spatial = [i for i in range(len(case.axes)) if i not in order]
+    moved = x.transpose(*order, *spatial)
+    pads = [(0, 0)] * len(order) + list(case.window.padding)
+    found: Array = np.pad(moved, pads, mode=case.mode)  # type: ignore[call-overload]  # one of NumPy's names
+    return found
+
+
+def in_layout(case: Case, canonical: Array) -> Array:
+    """Return an array of canonical axes in the case's layout, as a view."""
+    now = [*("N" if "N" in case.axes else ""), *("C" if "C" in case.axes else "")]
+    now += [letter for letter in case.axes if letter not in now]
+    return canonical.transpose([now.index(letter) for letter in case.axes])
+
+
+def judge_chunks(case: Case, count: int = 5) -> None:
+    """Compute parts of a layer's map from the pixels under them; they are those of the whole, to the bit."""
+    x, w, bias = case.arrays()
+    options = {**case.options, "threads": case.threads, "chunked": True}
+    whole = conv(x, w, bias, **options)
+    rng, window = np.random.default_rng(case.seed), case.window
+    maps = padded(replace(case, padding=0, mode="constant"), whole)
+    image = padded(case, x)
+    lead, k = image.ndim - len(case.kernel), len(case.kernel)
+    first = (slice(None),) * lead
+    for box in parts(rng, maps.shape[lead:], count):
+        under = tuple(
+            slice(b.start * s, (b.stop - 1) * s + d * (n - 1) + 1)
+            for b, s, d, n in zip(box, window.stride, window.dilation, window.kernel_size, strict=True)
+        )
+        chunk = in_layout(case, image[(*first, *under)])
+        chunk = np.ascontiguousarray(chunk) if rng.random() < 0.7 else chunk
+        got = conv(chunk, w, bias, **options | {"padding": (0,) * k, "padding_mode": "constant"})
+        want = in_layout(case, maps[(*first, *box)])
+        assert got.tobytes() == want.tobytes(), f"{case}, {box}"
+    np.testing.assert_allclose(
+        whole.astype(float), conv(x, w, bias, **options | {"chunked": False}).astype(float), rtol=2e-2, atol=1e-2
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("channels", ["first", "last"])
+def test_chunks_have_the_bits_of_the_whole(channels: str, name: str) -> None:
+    """Of every kind of tile: single positions, narrow and wide boxes, from arrays of other strides, too."""
+    judge_chunks(last(CASES[name]) if channels == "last" else CASES[name])
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+def test_chunks_of_each_padding_mode(mode: str) -> None:
+    """What pads the whole is a part of a chunk."""
+    judge_chunks(replace(CASES["dense"], mode=mode, seed=3))
+    judge_chunks(replace(CASES["image 3×3"], mode=mode, seed=4))
+
+
+@pytest.mark.parametrize("number", one_in(10, range(60)))
+def test_chunks_of_any_layer(number: int) -> None:
+    """Layers drawn at random."""
+    case = draw(11, number * FAMILY)
+    judge_chunks(replace(case, value=0, x_order="C", w_dtype=None))
+
+
+def test_rows_of_any_pitch() -> None:
+    """Rows 4 KB apart share a set of the cache, and would be read a few at a time."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 1, 30, 1100), np.float32), rng.standard_normal((1, 1, 15, 15), np.float32)
+    part = conv(np.ascontiguousarray(x[..., :1024]), w, chunked=True)
+    np.testing.assert_array_equal(part, conv(x, w, chunked=True)[..., :1010])
+
+
+def test_without_it_chunks_have_other_bits() -> None:
+    """The judge sees what it is about: a tile at the border of the image takes the taps in another order."""
+    case = CASES["dense"]
+    x, w, _ = case.arrays()
+    whole, inside = conv(x, w, padding=1, algorithm="implicit"), conv(padded(case, x), w, algorithm="implicit")
+    np.testing.assert_allclose(whole, inside, rtol=1e-3, atol=1e-3)
+    assert whole.tobytes() != inside.tobytes()
+
+
+@pytest.mark.parametrize("target", sorted(NAMED))
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_every_chunk_has_a_tile_in_the_order_of_all(dtype: str, target: str) -> None:
+    """Whatever the size, on every CPU: decided, not compiled."""
+    cpu = NAMED[target]
+    for case in [*LAYERS.values(), *map(last, LAYERS.values()), *BROAD[::20]]:
+        orders = set()
+        sizes: list[Sequence[int]] = [(1, 2, 3, 5, 8, 17, 40, 41)[i % 3 :: 3] for i in range(len(case.kernel))]
+        for output in itertools.product(*sizes):
+            window = zip(output, case.window.stride, case.window.dilation, case.kernel, strict=True)
+            spatial = tuple((n - 1) * s + d * (k - 1) + 1 for n, s, d, k in window)
+            problem = replace(problem_of(replace(case, spatial=spatial, padding=0), dtype), chunked=True)
+            if stored_as(problem, cpu) is None or not problem.fixes_sums:
+                continue
+            found = candidates(problem, cpu)
+            assert found, f"{case}, {output}"
+            orders |= {(made.dot, made.tile.shape.order(made.view, made.group, cpu)) for made, _ in found}
+        assert len(orders) <= 1, f"{case}: {orders}"
+
+
+TRANSPOSED = [
+    ((5, 40), (3, 3), (2, 2), (1, 1)),
+    ((17, 30), (4, 2), (2, 3), (1, 2)),
+    ((60,), (2,), (3,), (1,)),
+    ((6, 5, 9), (3, 1, 2), (2, 1, 3), (1, 1, 1)),
+]
+
+
+@pytest.mark.parametrize("layout", ["first", "last"])
+@pytest.mark.parametrize(("spatial", "kernel", "stride", "dilation"), TRANSPOSED)
+def test_chunks_of_a_transpose(
+    spatial: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...], layout: str
+) -> None:
+    """From the elements that reach a part of the result."""
+    rng, k = np.random.default_rng(7), len(spatial)
+    x = rng.standard_normal((2, 12, *spatial)).astype(np.float32)
+    w, bias = rng.standard_normal((12, 5, *kernel)).astype(np.float32), rng.standard_normal(5).astype(np.float32)
+    to = (0, *range(2, k + 2), 1) if layout == "last" else range(k + 2)
+    axes = "N" + "DHW"[-k:] + "C" if layout == "last" else "NC" + "DHW"[-k:]
+    options: Any = {"stride": stride, "dilation": dilation, "layout": axes, "chunked": True}
+
+    def run(elements: Array, **more: Any) -> Array:
+        result = conv_transpose(np.ascontiguousarray(elements.transpose(*to)), w, bias, **options, **more)
+        return np.moveaxis(result, -1, 1) if layout == "last" else result
+
+    whole = run(x)
+    np.testing.assert_allclose(whole, run(x.astype(float)), rtol=1e-4, atol=1e-4)
+    for box in parts(rng, whole.shape[2:], 6):
+        fields = list(zip(box, stride, kernel, dilation, spatial, strict=True))
+        spans = [d * (n - 1) + 1 for _, _, n, d, _ in fields]
+        stops = [min(size, (b.stop - 1) // s + 1) for b, s, _, _, size in fields]
+        firsts = [
+            min(max(0, -(-(b.start - span + 1) // s)), stop - 1, b.start // s)
+            for (b, s, *_), span, stop in zip(fields, spans, stops, strict=True)
+        ]
+        more = [max(0, b.stop - (e - 1) * s - n) for b, s, n, e in zip(box, stride, spans, stops, strict=True)]
+        part = x[(slice(None), slice(None), *map(slice, firsts, stops))]
+        got = run(part, output_padding=tuple(more))
+        here = (slice(b.start - f * s, b.stop - f * s) for b, f, s in zip(box, firsts, stride, strict=True))
+        want = whole[(slice(None), slice(None), *box)]
+        assert np.array_equal(got[(slice(None), slice(None), *here)].view(np.int32), want.view(np.int32)), box
+
+
+def test_many_phases_of_chunks_are_no_product() -> None:
+    """Whether a transpose with many phases is one product follows its size: in chunks it never is."""
+    x, w = np.ones((1, 8, 9, 9), np.float32), np.ones((8, 3, 6, 6), np.float32)
+    np.testing.assert_array_equal(conv_transpose(x, w, stride=6, chunked=True), conv_transpose(x, w, stride=6))
+
+
+def test_what_cannot_says_so() -> None:
+    """Other algorithms of floats, and numbers that the engine has no kernels for; integers are exact by any."""
+    x, w = np.ones((1, 4, 9, 9), np.float32), np.ones((4, 4, 3, 3), np.float32)
+    for name in ("explicit", "fft", "separable", "winograd"):
+        message = (
+            f"conv: algorithm '{name}' cannot solve this: its sums take the taps in another order in chunks than in "
+            "the whole; use algorithm='auto'"
+        )
+        with raises_exactly(ArgumentError, message):
+            conv(x, w, algorithm=name, chunked=True)
+    with pytest.raises(ArgumentError, match="no algorithm suits this"):
+        conv(x.astype(complex), w, chunked=True)
+    assert plan(x.shape, w, chunked=True).algorithm == "implicit"
+    np.testing.assert_array_equal(conv(x, w, chunked=True, algorithm="reference"), conv(x, w))
+    whole = plan((1, 4, 9, 9), w.astype(np.int64), chunked=True, algorithm="explicit")
+    np.testing.assert_array_equal(whole(x.astype(np.int64)), conv(x, w).astype(np.int64))
+    with raises_exactly(ArgumentError, "conv: chunked must be True or False, got 'yes'"):
+        conv(x, w, chunked="yes")  # type: ignore[arg-type]  # that is the test
