@@ -121,7 +121,7 @@ def test_what_is_not_in_memory_is_not_read(package: str, tmp_path: Path) -> None
     x, name = stored_by(package, tmp_path)
     message = (
         f"x is the {name} (2, 3) of float64 (48 B), which is not in memory, and is not read or computed whole unasked; "
-        "pass a part of it, or np.asarray(x)"
+        "pass a part of it, give it to im2col.integrations.dask, or pass np.asarray(x)"
     )
     with raises_exactly(MemoryBudgetError, message):
         arrays.as_array("x", x)
@@ -179,6 +179,11 @@ def test_units_are_not_lost() -> None:
     with raises_exactly(DTypeError, "x has the unit 'meter', which would be lost; pass its numbers, as in x.magnitude"):
         arrays.as_array("x", x)
     assert arrays.as_array("x", x.magnitude).shape == (3, 3)
+    named = require("xarray").DataArray(x, dims=("y", "x"))
+    message = "x has the unit 'meter', which would be lost; pass its numbers, as in x.data.magnitude"
+    with raises_exactly(DTypeError, message):
+        arrays.as_array("x", named)
+    assert arrays.as_array("x", named.data.magnitude).shape == (3, 3)
 
 
 class Measured:

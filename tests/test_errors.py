@@ -30,6 +30,7 @@ SCALES: dict[str, Any] = {"x_scale": 1, "w_scale": 1, "y_scale": 1}
 REFUSED: dict[str, Callable[[], Any]] = {
     "average_pool": lambda: im2col.average_pool(X, 9),
     "average_pool_input_gradient": lambda: im2col.average_pool_input_gradient(X, (1, 2, 9, 9), 2),
+    "blend_tiles": lambda: im2col.blend_tiles([]),
     "col2im": lambda: im2col.col2im([[1]], 3, 2),  # type: ignore[arg-type]
     "conv": lambda: im2col.conv(X, W, stride=0),
     "conv1d": lambda: im2col.conv1d([1, 2], [[1]]),
@@ -47,6 +48,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "global_max_pool": lambda: im2col.global_max_pool(X * 1j),
     "illustrate": lambda: im2col.illustrate(X, W, chapter="fish"),
     "im2col": lambda: im2col.im2col(X, 9),
+    "iter_tiles": lambda: im2col.iter_tiles(X, 9, overlap=9),
     "lp_pool": lambda: im2col.lp_pool(X, 2, p="fish"),  # type: ignore[arg-type]
     "max_pool": lambda: im2col.max_pool(X, 2, stride=0),
     "max_pool_input_gradient": lambda: im2col.max_pool_input_gradient(X, X, (1, 2, 9, 9)),

@@ -113,7 +113,7 @@ ROWS: list[tuple[Call, str, Call]] = [
     (lambda: I.im2col(METRES, 1), "as in x.magnitude", lambda: I.im2col(METRES.magnitude, 1)),
     (lambda: I.im2col(PALETTE, 1), "as in x.convert('RGB')", lambda: I.im2col(PALETTE.convert("RGB"), 1)),
     (lambda: I.im2col(GROUP, 1), "pass one of them", lambda: I.im2col(GROUP["a"], 1)),
-    (lambda: I.im2col(STORED, 1), "or np.asarray(x)", lambda: I.im2col(np.asarray(STORED), 1)),
+    (lambda: I.im2col(STORED, 1), "or pass np.asarray(x)", lambda: I.im2col(np.asarray(STORED), 1)),
     (lambda: I.im2col(PHOTO, 2), "or layout='HWC'", lambda: I.im2col(PHOTO, 2, layout="HWC")),
     (
         lambda: I.im2col([["1", "2"]], 1),

@@ -44,10 +44,12 @@ def check_whole(name: str, value: Any) -> None:
         raise DTypeError(
             f"{name} is the {package} {class_of(value)}, which holds arrays by their names; pass one of them"
         )
+    held = _wrapped(value)
     for unit, numbers in _UNITS:
-        if hasattr(kind, unit) and hasattr(kind, numbers) and (told := _unit(value, unit)) is not None:
+        if all(hasattr(type(held), each) for each in (unit, numbers)) and (told := _unit(held, unit)) is not None:
+            where = name if held is value else f"{name}.data"
             raise DTypeError(
-                f"{name} has the unit {shown(told)}, which would be lost; pass its numbers, as in {name}.{numbers}"
+                f"{name} has the unit {shown(told)}, which would be lost; pass its numbers, as in {where}.{numbers}"
             )
     pillow = sys.modules.get("PIL.Image")  # whose images these may be only where it has been imported
     if pillow is not None and is_a(value, pillow.Image) and value.mode in ("P", "PA"):
@@ -58,8 +60,18 @@ def check_whole(name: str, value: Any) -> None:
     if not _is_in_memory(value):
         raise MemoryBudgetError(
             f"{name} is the {_told(value)}, which is not in memory, and is not read or computed whole unasked; pass a "
-            f"part of it, or np.asarray({name})"
+            f"part of it, give it to im2col.integrations.dask, or pass np.asarray({name})"
         )
+
+
+def _wrapped(value: Any) -> Any:
+    """Return what an array of xarray wraps, and gives names to; any other value itself."""
+    if not hasattr(type(value), "_in_memory"):
+        return value
+    try:
+        return getattr(value, "variable", value)._data
+    except Exception:  # an object's own error; whoever converts it is told
+        return value
 
 
 def _unit(value: Any, attribute: str) -> str | None:
