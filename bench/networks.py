@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from im2col import set_threads
+from im2col.engine.threads import threads_for
 from im2col.integrations.onnx import load
 
 from .contestants import WrongResultError
@@ -133,25 +133,24 @@ def measure(model: Model, threads: int, runs: int) -> tuple[tuple[float, float],
     WrongResultError
         If a result differs from the runtime's.
     """
-    set_threads(threads)
-    network = load(str(model.path))
-    x = np.random.default_rng(0).standard_normal(model.shape).astype(np.float32)
-    feeds = {network.inputs[0].name: x}
-    session = _session(model, threads, "")
-    for mine, theirs in zip(network.run(feeds).values(), session.run(None, feeds), strict=True):
-        if not np.allclose(mine, theirs, rtol=TOLERANCE, atol=TOLERANCE):
-            raise WrongResultError(f"{model.name}: the result differs from the runtime's")
-    whole = _fastest([lambda: network.run(feeds), lambda: session.run(None, feeds)], runs, threads)
-    with tempfile.TemporaryDirectory() as folder:
-        profiled = _session(model, threads, f"{folder}/profile")
-        best: dict[int, float] = {}
-        for _ in range(runs):
-            found = network.profile(feeds, runs=1)
-            best |= {n: min(step.seconds, best.get(n, math.inf)) for n, step in enumerate(found.steps)}
-            profiled.run(None, feeds)
-        theirs = _of_runtime(Path(profiled.end_profiling()))
+    with threads_for(threads):
+        network = load(str(model.path))
+        x = np.random.default_rng(0).standard_normal(model.shape).astype(np.float32)
+        feeds = {network.inputs[0].name: x}
+        session = _session(model, threads, "")
+        for mine, theirs in zip(network.run(feeds).values(), session.run(None, feeds), strict=True):
+            if not np.allclose(mine, theirs, rtol=TOLERANCE, atol=TOLERANCE):
+                raise WrongResultError(f"{model.name}: the result differs from the runtime's")
+        whole = _fastest([lambda: network.run(feeds), lambda: session.run(None, feeds)], runs, threads)
+        with tempfile.TemporaryDirectory() as folder:
+            profiled = _session(model, threads, f"{folder}/profile")
+            best: dict[int, float] = {}
+            for _ in range(runs):
+                found = network.profile(feeds, runs=1)
+                best |= {n: min(step.seconds, best.get(n, math.inf)) for n, step in enumerate(found.steps)}
+                profiled.run(None, feeds)
+            theirs = _of_runtime(Path(profiled.end_profiling()))
     ours = sum(best[n] for n, step in enumerate(found.steps) if step.operator in _CONVOLUTIONS)
-    set_threads(None)
     return whole, (ours, theirs)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from im2col import memory
-from im2col.engine import gather, host, scatter
+from im2col.engine import gather, host, scatter, threads
 
 from .kit.browser import chromium
 from .kit.copies import THRESHOLDS
@@ -89,6 +89,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(autouse=True)
+def _threads_are_left_alone() -> Iterator[None]:
+    """Let no test leave how many threads the process uses: the next one would have them."""
+    yield
+    left = threads._process_threads
+    threads.set_threads(None)
+    assert left is None
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from im2col import errors, set_threads
+from im2col import errors
+from im2col.engine.threads import threads_for
 
 from .kit.onnx_models import by_evaluator, by_onnxruntime, parsed
 from .kit.outcomes import raises_exactly, require
@@ -281,14 +282,10 @@ def test_the_bits_do_not_depend_on_threads_or_batch() -> None:
     )
     x = numbers(4, 8, 40, 41)
     found = []
-    try:
-        for threads in (1, 3):
-            set_threads(threads)
+    for threads in (1, 3):
+        with threads_for(threads):
             network = load(model)
-            found.append(network(x))
-            found.append(network(x))
-    finally:
-        set_threads(None)
+            found += [network(x), network(x)]
     for other in found[1:]:
         np.testing.assert_array_equal(found[0], other, strict=True)
 

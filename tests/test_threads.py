@@ -32,6 +32,25 @@ def _default_setting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     set_threads(None)
 
 
+def test_a_setting_for_a_while() -> None:
+    """It is what it was before, also after an error."""
+    set_threads(2)
+
+    def fail() -> None:
+        with threads.threads_for(5):
+            assert threads.resolve_threads(None) == 5
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert threads.resolve_threads(None) == 2
+    with threads.threads_for(None):
+        assert threads.resolve_threads(None) == 6
+    with pytest.raises(ArgumentError), threads.threads_for(0):
+        pass
+    assert threads.resolve_threads(None) == 2
+
+
 def test_the_nearest_setting_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call's own argument, then the process's setting, then the environment, then the machine."""
     assert threads.resolve_threads(None) == 6

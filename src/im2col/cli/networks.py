@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from ..engine.threads import set_threads
+from ..engine.threads import threads_for
 from ..errors import ArgumentError, ShapeError
 from ..files import open_npy, writing
 from ..integrations import onnx
@@ -58,26 +58,25 @@ def network_command(
     as_json: Json = False,
 ) -> None:
     """Run an ONNX model, or, without --input, tell how it would run."""
-    if threads is not None:
-        set_threads(threads)
-    network = onnx.load(model)
-    if not input_ and network.inputs and not profile:
-        typer.echo(json.dumps(_described(network)) if as_json else str(network))
-        return
-    given = _inputs(network, input_ or [], large=large)
-    facts: dict[str, Any] = {}
-    with progress_bar("running") as progress:
-        runs = _RUNS + 2 if profile else 1
-        done = 0
+    with threads_for(threads):
+        network = onnx.load(model)
+        if not input_ and network.inputs and not profile:
+            typer.echo(json.dumps(_described(network)) if as_json else str(network))
+            return
+        given = _inputs(network, input_ or [], large=large)
+        facts: dict[str, Any] = {}
+        with progress_bar("running") as progress:
+            runs = _RUNS + 2 if profile else 1
+            done = 0
 
-        def watch(_: int, __: float) -> None:
-            nonlocal done
-            done += 1
-            if progress is not None:
-                progress(done, runs * len(network))
+            def watch(_: int, __: float) -> None:
+                nonlocal done
+                done += 1
+                if progress is not None:
+                    progress(done, runs * len(network))
 
-        found = network.profile(given, runs=_RUNS, watch=watch) if profile else None
-        results = network.run(given, watch=watch)
+            found = network.profile(given, runs=_RUNS, watch=watch) if profile else None
+            results = network.run(given, watch=watch)
     if out is not None:
         with writing(out, force=force) as file:
             np.savez(file, **{name.replace("/", "_"): value for name, value in results.items()})

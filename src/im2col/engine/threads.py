@@ -6,6 +6,7 @@ import operator
 import os
 import threading
 from collections.abc import Sized
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, named, shown
@@ -13,7 +14,7 @@ from ..importing import importing
 from .host import usable_cpus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future, ThreadPoolExecutor
 
 _MOST_THREADS = 4096
@@ -48,6 +49,18 @@ def set_threads(threads: int | None) -> None:
     """
     global _process_threads  # noqa: PLW0603 (the setting belongs to the process)
     _process_threads = None if threads is None else _checked("threads", threads)
+
+
+@contextmanager
+def threads_for(threads: int | None) -> Iterator[None]:
+    """Set how many threads this process uses for a while, as `set_threads` does; then as many as before."""
+    global _process_threads  # noqa: PLW0603 (the setting belongs to the process)
+    before = _process_threads
+    set_threads(threads)
+    try:
+        yield
+    finally:
+        _process_threads = before
 
 
 def resolve_threads(threads: int | None) -> int:
