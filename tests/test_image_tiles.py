@@ -16,6 +16,7 @@ from im2col import blend_tiles, conv, iter_tiles, patches
 from im2col.errors import ArgumentError, DTypeError, GeometryError, OutputError, ShapeError
 
 from .kit.layers import dtype_of
+from .kit.nasty import hostile
 from .kit.outcomes import raises_exactly
 from .kit.strategies import PADDING_MODES
 
@@ -207,6 +208,8 @@ WHOLE = [(tile, tile.pixels) for tile in TILES]
             None,
         ),
         (lambda: blend_tiles([(TILES[0], np.array(["a"]))]), DTypeError, None),
+        (lambda: blend_tiles(hostile(object, "__getitem__")()), ArgumentError, None),
+        (lambda: blend_tiles(hostile(object, "__iter__")()), ArgumentError, None),
     ],
 )
 def test_what_cannot_be_blended(call: Callable[[], object], error: type[Exception], message: str | None) -> None:

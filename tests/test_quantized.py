@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import re
+import weakref
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from im2col import (
     ArgumentError,
     DTypeError,
     GeometryError,
+    Im2colError,
     LayoutError,
     OutputError,
     ShapeError,
@@ -985,3 +987,11 @@ def test_zero_points_wrap_in_any_dtype(dtype: str, groups: int) -> None:
     sums = conv(x, w, x_zero_point=200, groups=groups)
     result = conv(x, w, x_zero_point=200, groups=groups, dtype=dtype)
     np.testing.assert_array_equal(result, sums.astype(dtype), strict=True)
+
+
+@pytest.mark.parametrize("name", ["x_scale", "w_scale", "y_scale"])
+def test_scales_that_answer_nothing(name: str) -> None:
+    """What a scale is, is asked of its class: a reference to what is gone raises at any question."""
+    scales: dict[str, Any] = {"x_scale": 1, "w_scale": 1, "y_scale": 1, name: weakref.proxy(set())}
+    with pytest.raises(Im2colError, match=rf"^quantized_conv: {name} "):
+        quantized_conv(np.ones((1, 2, 3, 3), np.uint8), np.ones((1, 2, 2, 2), np.int8), **scales)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, named, shown
-from ..spec.arguments import word
+from ..spec.arguments import is_a, word
 from ..spec.arrays import as_array, as_dtype
 from ..spec.problem import WORKSPACE_LIMIT, keywords, refuse_unknown
 from ..spec.quantization import check_bytes, factors, is_byte, zero_point
@@ -172,7 +172,7 @@ def _convolve(
     x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, out: NDArray[Any] | None, **options: Any
 ) -> NDArray[Any]:
     for name in ("x_scale", "w_scale", "y_scale"):
-        if isinstance(options[name], np.floating):  # plain numbers are told apart from call to call
+        if is_a(options[name], np.floating):  # plain numbers are told apart from call to call
             options[name] = options[name].item()
     return run_once("quantized_conv", x, w, bias, out, options, _checked)
 

@@ -236,11 +236,15 @@ def _iterator(results: Any) -> Iterator[Any]:
     ArgumentError
     """
     try:
-        return iter(results)
-    except Exception:  # no iterable, or one that fails
+        # What has places alone is none.
+        found: Iterator[Any] | None = iter(results) if hasattr(type(results), "__iter__") else None
+    except Exception:  # an object's own error
+        found = None
+    if found is None:
         raise ArgumentError(
             f"results must be pairs of a Tile and an array, got {shown(results)}; pass an iterable of them"
-        ) from None
+        )
+    return found
 
 
 def _checked(each: Any) -> tuple[Tile, Array]:
