@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -153,11 +154,40 @@ def test_dtypes_and_outputs(given_as: str, dtype: str) -> None:
 
 
 def test_what_is_no_number_stays_in_its_tile() -> None:
-    """And in the margin that is left out, nowhere."""
+    """Where windows cover it."""
     x = np.zeros((10, 10))
     x[9, 9] = np.nan
     result = blend_tiles((tile, tile.pixels) for tile in iter_tiles(x, 6, overlap=2))
     np.testing.assert_array_equal(np.isnan(result), np.isnan(x))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("margin", [1, 2])
+def test_what_margins_hold_is_seen_nowhere(wrong: float, margin: int) -> None:
+    """Not even what is no number times 0; the borders of the image have no margin."""
+
+    def framed(pixels: Array) -> Array:
+        whole = np.full(pixels.shape, wrong)
+        whole[margin:-margin, margin:-margin] = pixels[margin:-margin, margin:-margin]
+        return whole
+
+    x = np.arange(144.0).reshape(12, 12)
+    result = blend_tiles(((tile, framed(tile.pixels)) for tile in iter_tiles(x, 8, overlap=4)), margin=margin)
+    inside = (slice(margin, -margin),) * 2
+    np.testing.assert_allclose(result[inside], x[inside], rtol=1e-14)
+    assert not np.isfinite(result[0]).any()
+
+
+def test_an_image_is_not_its_own_output() -> None:
+    """Tiles to come would be read from what was written; in another process there is no image to look at."""
+    x = np.ones((8, 8))
+    for size in (4, 20):  # views of it, and a copy
+        with pytest.raises(OutputError, match=r"^blend_tiles: out shares memory with an input"):
+            blend_tiles(((tile, tile.pixels * 2) for tile in iter_tiles(x, size, overlap=2)), out=x)
+    np.testing.assert_array_equal(x, 1)
+    tiles = pickle.loads(pickle.dumps(list(iter_tiles(x, 4, overlap=2))))  # noqa: S301 (our own)
+    assert tiles[0].grid.image is None
+    np.testing.assert_allclose(blend_tiles((tile, tile.pixels) for tile in tiles), x, rtol=1e-15)
 
 
 PHOTO = np.zeros((8, 8))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unittest
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from hypothesis import strategies as st
 
 from im2col import errors
 
-from .kit.onnx_models import Onnx, by_evaluator, by_onnxruntime, model_of, parsed
+from .kit.onnx_models import Onnx, assert_backend_suite, by_evaluator, by_onnxruntime, model_of, parsed
 from .kit.outcomes import raises_exactly, require
 
 if TYPE_CHECKING:
@@ -55,50 +53,18 @@ def numbers(*shape: int, seed: int = 0) -> Array:
 @pytest.mark.wide
 def test_the_backend_suite() -> None:
     """Every case of onnx's own suite, of opset 7 or newer, passes as a network."""
-    onnx = require("onnx")
-    from onnx.backend.base import Backend, BackendRep
-    from onnx.backend.test import BackendTest
-    from onnx.backend.test.loader import load_model_tests
+    require("onnx")
 
-    class Prepared(BackendRep):  # type: ignore[misc]  # a library without types
-        def __init__(self, model: Any) -> None:
-            self.network = load(model)
+    def prepared(model: Any) -> Any:
+        network = load(model)
+        names = [each.name for each in network.inputs]
+        return lambda inputs: list(network.run(dict(zip(names, inputs, strict=False))).values())
 
-        def run(self, inputs: Any, **_: Any) -> Any:
-            names = [each.name for each in self.network.inputs]  # old models name their weights as inputs, behind
-            return list(self.network.run(dict(zip(names, inputs, strict=False))).values())
+    def wanted(name: str, model: Any) -> bool:
+        opsets = {each.domain: each.version for each in model.opset_import}
+        return opsets.get("", OLDEST) >= OLDEST and not any(f"{name}_".startswith(each) for each in LEFT_OUT)
 
-    class Ours(Backend):  # type: ignore[misc]  # a library without types
-        @classmethod
-        def prepare(cls, model: Any, device: str = "CPU", **_: Any) -> Any:
-            assert device == "CPU"
-            return Prepared(model)
-
-        @classmethod
-        def supports_device(cls, device: str) -> bool:
-            return device == "CPU"
-
-        @classmethod
-        def is_compatible(cls, *_: Any, **__: Any) -> bool:
-            return True
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the cases, which make their numbers when they are loaded
-        suite = BackendTest(Ours)
-        count = 0
-        for kind in ("node", "simple", "pytorch-converted", "pytorch-operator"):
-            for case in load_model_tests(kind=kind):
-                if any(f"{case.name}_".startswith(name) for name in LEFT_OUT):
-                    continue
-                model = case.model or onnx.load(f"{case.model_dir}/model.onnx")
-                opsets = {each.domain: each.version for each in model.opset_import}
-                if opsets.get("", OLDEST) >= OLDEST:
-                    count += 1
-                    suite.include(f"^{case.name}_cpu$")
-        result = unittest.TestResult()
-        suite.test_suite.run(result)
-    assert [(str(test), trace[-500:]) for test, trace in (*result.failures, *result.errors)] == []
-    assert result.testsRun - len(result.skipped) == count > 1800
+    assert assert_backend_suite(prepared, wanted) > 1800
 
 
 # Recurrent layers.

@@ -6,8 +6,6 @@ import doctest
 import itertools
 import subprocess
 import sys
-import unittest
-import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,7 @@ from im2col import errors
 from im2col.engine import host
 from im2col.integrations.onnx.table import OPERATORS
 
-from .kit.onnx_models import Onnx, by_evaluator, by_onnxruntime, model_of
+from .kit.onnx_models import Onnx, assert_backend_suite, by_evaluator, by_onnxruntime, model_of
 from .kit.outcomes import raises_exactly, require
 from .kit.processes import HANG_SECONDS
 
@@ -72,59 +70,30 @@ def test_the_backend_suite(capsys: pytest.CaptureFixture[str]) -> None:
     The cases are found by the operators of their models, and not by their names; what ran is printed.
     """
     onnx = require("onnx")
-    from onnx.backend.base import Backend, BackendRep
-    from onnx.backend.test import BackendTest
-    from onnx.backend.test.loader import load_model_tests
     from onnx.reference import ReferenceEvaluator
 
     served = set(OPERATORS)
     classes = tuple(operators())
     ran: Counter[str] = Counter()
+    cases: dict[str, set[str]] = {}
 
-    class Prepared(BackendRep):  # type: ignore[misc]  # a library without types
-        def __init__(self, model: Any) -> None:
-            self.evaluator = ReferenceEvaluator(model, new_ops=list(classes))
-            ran.update({type(node).__name__ for node in self.evaluator.rt_nodes_ if isinstance(node, classes)})
+    def prepared(model: Any) -> Any:
+        evaluator = ReferenceEvaluator(model, new_ops=list(classes))
+        ran.update({type(node).__name__ for node in evaluator.rt_nodes_ if isinstance(node, classes)})
+        return lambda inputs: evaluator.run(None, dict(zip(evaluator.input_names, inputs, strict=False)))
 
-        def run(self, inputs: Any, **_: Any) -> Any:
-            given = zip(self.evaluator.input_names, inputs, strict=False)  # old models name their weights as inputs
-            return self.evaluator.run(None, dict(given))
+    def wanted(name: str, model: Any) -> bool:
+        cases[name] = served & {node.op_type for node in model.graph.node}
+        return bool(cases[name])
 
-    class Ours(Backend):  # type: ignore[misc]  # a library without types
-        @classmethod
-        def prepare(cls, model: Any, device: str = "CPU", **_: Any) -> Any:
-            assert device == "CPU"
-            return Prepared(model)
-
-        @classmethod
-        def supports_device(cls, device: str) -> bool:
-            return device == "CPU"
-
-        @classmethod
-        def is_compatible(cls, *_: Any, **__: Any) -> bool:
-            return True
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the cases, which make their numbers when they are loaded
-        suite = BackendTest(Ours)
-        cases: dict[str, set[str]] = {}
-        for kind in ("node", "simple", "pytorch-converted", "pytorch-operator"):
-            for case in load_model_tests(kind=kind):
-                graph = (case.model or onnx.load(f"{case.model_dir}/model.onnx")).graph
-                if found := served & {node.op_type for node in graph.node}:
-                    cases[f"{case.name}_cpu"] = found
-                    suite.include(f"^{case.name}_cpu$")
-        result = unittest.TestResult()
-        suite.test_suite.run(result)
-    assert [(str(test), trace[-500:]) for test, trace in (*result.failures, *result.errors)] == []
-    assert result.testsRun - len(result.skipped) == len(cases)
+    count = assert_backend_suite(prepared, wanted)
     assert ran == Counter(itertools.chain(*cases.values()))
     with capsys.disabled():
-        counts = ", ".join(f"{name} {count}" for name, count in sorted(ran.items()))
-        print(f"\nonnx {onnx.__version__}, {len(cases)} cases of its suite: {counts}")  # noqa: T201 (that it tells)
+        counts = ", ".join(f"{name} {number}" for name, number in sorted(ran.items()))
+        print(f"\nonnx {onnx.__version__}, {count} cases of its suite: {counts}")  # noqa: T201 (that it tells)
     known = {name for name in served if onnx.defs.has(name)}
     assert set(ran) == known - {"GlobalLpPool"}, "there is no case of GlobalLpPool"
-    assert len(cases) >= 170
+    assert count >= 170
 
 
 # Windows.

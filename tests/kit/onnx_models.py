@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unittest
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from .outcomes import require
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -86,3 +88,56 @@ def parsed(text: str, opset: int = 17, /, **values: Array) -> Any:
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]>\n{text}')
     model.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(v), name) for name, v in values.items())
     return model
+
+
+def assert_backend_suite(
+    prepared: Callable[[Any], Callable[[Sequence[Any]], list[Any]]], wanted: Callable[[str, Any], bool]
+) -> int:
+    """Run the wanted cases of onnx's own backend suite, as written and expanded; return how many passed, which are all.
+
+    Parameters
+    ----------
+    prepared : callable
+        ``prepared(model)(inputs)`` returns the outputs; old models name their weights as inputs, behind those given.
+    wanted : callable
+        ``wanted(name, model)`` says whether a case runs.
+    """
+    onnx = require("onnx")
+    from onnx.backend.base import Backend, BackendRep
+    from onnx.backend.test import BackendTest
+    from onnx.backend.test.loader import load_model_tests
+
+    class Prepared(BackendRep):  # type: ignore[misc]  # a library without types
+        def __init__(self, model: Any) -> None:
+            self.call = prepared(model)
+
+        def run(self, inputs: Any, **_: Any) -> Any:
+            return self.call(inputs)
+
+    class Ours(Backend):  # type: ignore[misc]  # a library without types
+        @classmethod
+        def prepare(cls, model: Any, device: str = "CPU", **_: Any) -> Any:
+            assert device == "CPU"
+            return Prepared(model)
+
+        @classmethod
+        def supports_device(cls, device: str) -> bool:
+            return device == "CPU"
+
+        @classmethod
+        def is_compatible(cls, *_: Any, **__: Any) -> bool:
+            return True
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the cases, which make their numbers when they are loaded
+        suite, names = BackendTest(Ours), set()
+        for kind in ("node", "simple", "pytorch-converted", "pytorch-operator"):
+            for case in load_model_tests(kind=kind):
+                if wanted(case.name, case.model or onnx.load(f"{case.model_dir}/model.onnx")):
+                    names.add(case.name)
+                    suite.include(f"^{case.name}_cpu$")
+        result = unittest.TestResult()
+        suite.test_suite.run(result)
+    assert [(str(test), trace[-500:]) for test, trace in (*result.failures, *result.errors)] == []
+    assert result.testsRun - len(result.skipped) == len(names)
+    return len(names)

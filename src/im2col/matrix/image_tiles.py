@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-class TileGrid(NamedTuple):
+@dataclass(frozen=True)
+class TileGrid:
     """How an image is cut: the windows of a geometry, whose stride is a tile without its overlap.
 
     Parameters
@@ -39,10 +41,16 @@ class TileGrid(NamedTuple):
         Of the image.
     geometry : Geometry
         Padded behind the image, up to a whole number of tiles.
+    image : ndarray, optional
+        What tiles are views of, which results must not overwrite meanwhile; another process has none.
     """
 
     layout: Layout
     geometry: Geometry
+    image: Array | None = field(default=None, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[type[TileGrid], tuple[Layout, Geometry]]:
+        return TileGrid, (self.layout, self.geometry)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -128,14 +136,14 @@ def iter_tiles(
     steps = tuple(s - o for s, o in zip(sizes, overlaps, strict=True))
     frame = resolve_frame(image.shape, sizes, steps, "multiple", 1, layout)
     mode = modes_along(check_mode(padding_mode, frame.layout, frame.geometry), spatial)
-    return _tiles(image, TileGrid(frame.layout, frame.geometry), mode)
+    source = image.view()
+    source.flags.writeable = False
+    return _tiles(source, TileGrid(frame.layout, frame.geometry, source), mode)
 
 
 def _tiles(image: Array, grid: TileGrid, mode: tuple[str, ...]) -> Iterator[Tile]:
-    source = image.view()
-    source.flags.writeable = False
     for place in itertools.product(*map(range, grid.shape)):
-        yield Tile(_pixels(source, grid, place, mode), place, grid)
+        yield Tile(_pixels(image, grid, place, mode), place, grid)
 
 
 def _pixels(image: Array, grid: TileGrid, place: tuple[int, ...], mode: tuple[str, ...]) -> Array:
@@ -179,7 +187,7 @@ def blend_tiles(results: Iterable[tuple[Tile, ArrayLike]], *, margin: Window = 0
         which the function would have seen more. With half the overlap, at most, a function of the neighbourhood gives
         what it gives for the whole image.
     out : ndarray, optional
-        Where to write; of the result's shape and dtype.
+        Where to write; of the result's shape and dtype, no memory shared with the image.
 
     Returns
     -------
@@ -310,7 +318,7 @@ class _Blend:
             require_memory(size, way_out, "the image {} of {}", tuple(shape), dtype)
             self.image: Array = np.zeros(shape, dtype)
         else:
-            self.image = check_output(out, tuple(shape), dtype, ())
+            self.image = check_output(out, tuple(shape), dtype, (first,) if grid.image is None else (first, grid.image))
             self.image[...] = 0
 
     def add(self, tile: Tile, result: Array) -> None:
@@ -332,15 +340,18 @@ class _Blend:
         self.seen[tile.place] = True
         inside: list[slice] = [slice(None)] * result.ndim
         for along, number, step, ramps in zip(self.grid.axes, tile.place, self.steps, self.ramps, strict=True):
-            first = number * step
-            length = min(result.shape[along], self.image.shape[along] - first)
-            inside[along] = slice(first, first + length)
-            result = result[(slice(None),) * along + (slice(length),)]
-            weights = ramps[number][:length]
+            start = number * step
+            weights = ramps[number][: self.image.shape[along] - start]
+            kept = np.flatnonzero(weights)  # what weighs nothing is left out: times 0 an infinity is no number
+            first, last = kept[0], kept[-1] + 1
+            inside[along] = slice(start + first, start + last)
+            result = result[(slice(None),) * along + (slice(first, last),)]
+            weights = weights[first:last]
             if not (weights == 1).all():
-                lengths = [length if axis == along else 1 for axis in range(result.ndim)]
+                lengths = [len(weights) if axis == along else 1 for axis in range(result.ndim)]
                 result = result * weights.reshape(lengths).astype(self.image.dtype)
-        self.image[tuple(inside)] += result
+        with np.errstate(all="ignore"):  # of infinities, which are the function's
+            self.image[tuple(inside)] += result
 
     def check_all(self) -> None:
         """Refuse an image with holes.

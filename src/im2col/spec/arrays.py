@@ -52,7 +52,7 @@ def as_array(name: str, value: Any, *, objects: bool = False) -> NDArray[Any]:
         return value
     if value is None:
         raise DTypeError(f"{name} is None; pass an array")
-    if type(value).__module__ != "builtins":
+    if type(value) is not np.ndarray and type(value).__module__ != "builtins":
         with importing:
             from .foreign import check_whole
 

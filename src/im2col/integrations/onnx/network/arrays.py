@@ -243,7 +243,7 @@ def fill(_: Node, shape: Array, *, value: Any = None) -> Array:
     return np.full(wanted, one.reshape(()), one.dtype)
 
 
-def count(_: Node, start: Array, limit: Array, delta: Array, *, stash_type: int = 1) -> Array:  # noqa: ARG001
+def count(_: Node, start: Array, limit: Array, delta: Array, *, stash_type: int = 1) -> Array:  # noqa: ARG001 (of halves)
     """Range."""
     if start.size != 1 or limit.size != 1 or delta.size != 1 or not delta:
         raise ArgumentError("start, limit and delta must be one number each, and delta not 0")

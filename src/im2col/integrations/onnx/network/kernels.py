@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -123,7 +124,7 @@ _NO_NUMBERS = np.dtype(object)
 """Of sequences, as of texts."""
 
 
-class _Numeric:
+class _Numeric(ABC):
     """An operator of arrays of numbers; texts, sequences and what is left out of an optional go to onnx's evaluator."""
 
     shows = 0
@@ -149,9 +150,9 @@ class _Numeric:
             self._types = types
         return self._run(inputs, memory)
 
+    @abstractmethod
     def _run(self, inputs: Sequence[Any], memory: Memory, /) -> Sequence[Any]:
         """Return the results of arrays whose types go together."""
-        raise NotImplementedError
 
 
 class _Elementwise(_Numeric):

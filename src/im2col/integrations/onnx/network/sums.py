@@ -40,7 +40,7 @@ def product(
     alpha: float,
     beta: float,
     transA: int,  # noqa: N803 (ONNX's name)
-    transB: int,  # noqa: N803
+    transB: int,  # noqa: N803 (so is this)
 ) -> Array:
     """Gemm."""
     if a.ndim != 2 or b.ndim != 2:
