@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import copyreg
 import inspect
+import io
 import pickle
 import traceback
 from types import FunctionType
@@ -169,3 +171,20 @@ def test_errors_travel(cls: type[Im2colError], operation: str | None) -> None:
     pickled = pickle.loads(pickle.dumps(error))  # noqa: S301 (our own)
     for twin in (error, pickled, copy.copy(error), copy.deepcopy(error)):
         assert (type(twin), str(twin), twin.operation, twin.args) == (cls, expected, operation, (expected,))
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("cls", CLASSES)
+def test_errors_travel_between_workers(cls: type[Im2colError]) -> None:
+    """As distributed sends them, with tblib's ways to write errors down."""
+    tblib = require("tblib.pickling_support")
+    error = cls("too many")
+    with pytest.raises(cls), naming("conv"):
+        raise error
+    error.__traceback__ = None
+    sent = io.BytesIO()
+    writer = pickle.Pickler(sent)
+    writer.dispatch_table = copyreg.dispatch_table | {cls: tblib.pickle_exception}
+    writer.dump(error)
+    twin = pickle.loads(sent.getvalue())  # noqa: S301 (our own)
+    assert (type(twin), str(twin), twin.operation) == (cls, "conv: too many", "conv")

@@ -25,7 +25,7 @@ that it leaves first puts its own name before that: it is `named`.
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,10 @@ class Im2colError(Exception):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""  # ImportError would tell what it was first given
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What carries errors between processes (tblib, for distributed) would make some by `MemoryError.__new__`.
+        return type(self), self.args, vars(self)
 
     @property
     def message(self) -> str:
