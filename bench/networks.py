@@ -160,6 +160,8 @@ def _session(model: Model, threads: int, profile: str) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
+    # Between two of its steps its threads may watch for work, but not through our turn.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, profile
     return onnxruntime.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])

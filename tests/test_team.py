@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,8 @@ from im2col import plan
 from im2col.algorithms.implicit.work import _cut
 from im2col.engine import team
 from im2col.engine.compiler import assembly
+from im2col.engine.host import usable_cpus
+from im2col.engine.sequence import ARRAYS
 from im2col.engine.target import NAMED
 
 from .kit.processes import run_alone
@@ -95,7 +100,7 @@ def test_a_call_that_was_interrupted_is_ended_first(monkeypatch: pytest.MonkeyPa
     convolve(large)
     threads = team._team()
     assert threads is not None
-    latest, waited, wait = np.zeros(team.LISTS, np.int64), list[int](), threads._wait
+    latest, waited, wait = np.zeros(team.SHARES, np.int64), list[int](), threads._wait
     latest[team.TAKEN] = 2
 
     def one_leaves(block: int, turns: int) -> None:
@@ -109,6 +114,37 @@ def test_a_call_that_was_interrupted_is_ended_first(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(threads, "_latest", latest)
     assert (convolve(large) == 64 * 9).all()
     assert len(waited) == 2
+
+
+@pytest.mark.skipif(usable_cpus() < 2, reason="there is one CPU")
+@pytest.mark.parametrize(
+    ("slow", "expected"), [(1, ([1], [7, 8, 9, 10, 11, 12, 2, 3, 4, 5, 6])), (7, ([*range(1, 7), *range(8, 13)], [7]))]
+)
+def test_threads_begin_with_their_own_shares(
+    monkeypatch: pytest.MonkeyPatch, slow: int, expected: tuple[list[int], list[int]]
+) -> None:
+    """They are the same tasks in each call; who has none left does what the others have not begun."""
+    taken: dict[int, list[int]] = {}
+    both, done = threading.Barrier(2), threading.Event()
+
+    def take(number: int, *_: int) -> None:
+        taken.setdefault(threading.get_ident(), []).append(number)
+        if number in (1, 7):
+            both.wait(10)
+        if number == slow:
+            done.wait(10)
+        elif sum(map(len, taken.values())) == 12:
+            done.set()
+
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * (1 + ARRAYS))(take)
+    monkeypatch.setattr(team, "required", lambda *_: function)
+    tasks: Any = [SimpleNamespace(address=i) for i in range(1, 13)]
+    together = team.Together(tasks, None, 2, worth_waking=True)
+    for _ in range(3):
+        taken.clear()
+        done.clear()
+        together.run_ids(*range(ARRAYS))
+        assert (taken.pop(threading.get_ident()), *taken.values()) == expected
 
 
 def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +192,12 @@ def call_in_a_child() -> None:
     sys.stdout.write("every byte in its place\n")
 
 
+def shares_of(tasks: list[Any], threads: int) -> list[list[Any]]:
+    """Return what each thread begins with."""
+    ends = [len(tasks) * i // threads for i in range(threads + 1)]
+    return [tasks[first:stop] for first, stop in pairwise(ends)]
+
+
 @given(
     st.integers(1, 9), st.integers(1, 9), st.integers(1, 20), st.integers(1, 200), st.integers(1, 24), st.integers(2, 6)
 )
@@ -173,13 +215,16 @@ def test_a_layer_is_cut_into_as_much_for_each(
         tasks = _cut(tables, batch, wanted, threads)
         done = np.zeros((batch, groups, blocks, rows), np.int64)
         ends = [0.0] * min(threads, wanted)
-        for task in tasks:
+        shares = shares_of(tasks, len(ends))
+        for _ in tasks:
+            free = ends.index(min(ends))
+            task = next(share for share in shares[free:] + shares[:free] if share).pop(0)
             assert task.pieces == rows
             ranges = tuple(slice(*each) for each in (task.images, task.groups, task.blocks, task.rows))
             done[ranges] += 1
             work = done[ranges].size
             assert work
-            ends[ends.index(min(ends))] += work
+            ends[free] += work
         assert (done == 1).all()
         assert len(tasks) <= max(wanted, len(ends)) + len(ends)
         longest = max(batch, groups, blocks, rows)

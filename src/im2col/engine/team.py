@@ -2,7 +2,8 @@
 
 To wake a thread takes the system 10 to 40 µs each way, as long as a layer of 10 million operations. So threads that
 have had work go on watching for as long as waking them would take, and sleep then: at worst, waiting costs twice what
-the better of both would have. They take task after task without Python.
+the better of both would have. They take task after task without Python: each those of its own share first, which are
+the same ones in every call, since its caches hold what it read and wrote there; then what others have left of theirs.
 """
 
 from __future__ import annotations
@@ -37,17 +38,11 @@ _TRIED = 2000
 """Turns of watching by which its time is measured."""
 _LINE = 8
 """Words of a line of the cache."""
-NEXT, LEFT, COUNT, FUNCTION, IDS, TAKEN, LISTS = (
-    0,
-    _LINE,
-    2 * _LINE,
-    2 * _LINE + 1,
-    2 * _LINE + 2,
-    3 * _LINE,
-    3 * _LINE + 1,
-)
-"""Words of a piece of work: the next task, how many threads have left, how many tasks there are, what runs them, the
-arrays' identities, how many threads took part, and the tasks' lists."""
+LEFT, COUNT, FUNCTION, IDS, TAKEN, SHARES = 0, _LINE, _LINE + 1, _LINE + 2, 2 * _LINE, 3 * _LINE
+"""Words of a piece of work: how many threads have left, how many shares there are, what runs tasks, the arrays'
+identities, how many threads took part, and the shares, a line each; behind them come the tasks' lists."""
+_NEXT, _STOP = 0, 1
+"""Words of a share: which of the piece's words is the list of its next task, and which is behind its last."""
 _MAIL, _ASLEEP = 0, 1
 """Words of a thread's line: the work it is given, and whether it sleeps."""
 
@@ -64,7 +59,7 @@ def _run(name: str, target: Target) -> str:
     """Work with the others, take back what they have not begun, and watch for their end."""
     b = _builder(name, "block lines count turns")
     block, lines, zero = b.address(b["block"]), b.address(b["lines"]), b.constant(0)
-    _work(b, block)
+    _work(b, block, zero)
     with b.accumulate(zero, b["count"], [zero]) as state:
         back = b.exchange(b.at(lines, b.mul(state.index, 8 * _LINE)), zero)
         (taken,) = state.values
@@ -85,7 +80,7 @@ def _wait(name: str, target: Target) -> str:
 
 def _attend(name: str, target: Target) -> str:
     """Do what is given to a thread, until nothing was for so many turns."""
-    b = _builder(name, "line turns")
+    b = _builder(name, "line turns number")
     line, zero, one = b.address(b["line"]), b.constant(0), b.constant(1)
     asleep = b.at(line, b.constant(8 * _ASLEEP))
     b.exchange(asleep, zero)
@@ -94,7 +89,7 @@ def _attend(name: str, target: Target) -> str:
             given = b.exchange(line, zero)
             with b.only_if(b.inside(zero, given), []):
                 block = b.address(given)
-                _work(b, block)
+                _work(b, block, b["number"])
                 b.fetch_add(b.at(block, b.constant(8 * LEFT)), one)
             seen.values = [zero]
         b.pause(target)
@@ -103,14 +98,17 @@ def _attend(name: str, target: Target) -> str:
     return b.finish()
 
 
-def _work(b: Builder, block: Value) -> None:
-    """Take task after task."""
+def _work(b: Builder, block: Value, number: Value) -> None:
+    """Take task after task: those of the thread's own share, then of the shares that follow."""
     one = b.constant(1)
     count, function, *ids = (b.entry(block, b.constant(i)) for i in range(COUNT, IDS + ARRAYS))
-    with b.walk(b.fetch_add(block, one), count) as state:
-        task = b.entry(block, b.add(state.index, b.constant(LISTS)))
-        b.call(b.address(function), [task, *ids])
-        state.values = [b.fetch_add(block, one)]
+    with b.loop(count) as i:
+        place = b.add(number, i)
+        own = b.choose(b.inside(place, count), place, b.sub(place, count))
+        share = b.at(block, b.add(b.mul(own, 8 * _LINE), b.constant(8 * SHARES)))
+        with b.walk(b.fetch_add(share, one), b.entry(share, b.constant(_STOP))) as state:
+            b.call(b.address(function), [b.entry(block, state.index), *ids])
+            state.values = [b.fetch_add(share, one)]
 
 
 def _watch(b: Builder, target: Target, block: Value, taken: Value) -> None:
@@ -132,7 +130,7 @@ _KERNELS = (
     Kernel("post", _post, (), 3, 1),
     Kernel("team_run", _run, (), 4, 1),
     Kernel("team_wait", _wait, (), 2, 1),
-    Kernel("attend", _attend, (), 2, 1),
+    Kernel("attend", _attend, (), 3, 1),
 )
 
 
@@ -147,13 +145,13 @@ class _Team:
         self._at = address_of(self._lines) + -address_of(self._lines) % (8 * _LINE)
         self._words = self._lines.reshape(-1)[(self._at - address_of(self._lines)) // 8 :]
         self._sleepers: list[threading.Semaphore] = []
-        self._latest = np.zeros(LISTS, np.int64)
+        self._latest = np.zeros(SHARES, np.int64)
         self.ended = -WATCHED_SECONDS
         self._turns = max(1, int(_TRIED * WATCHED_SECONDS / min(self._timed() for _ in range(3))))
 
     def _timed(self) -> float:
         start = time.perf_counter()
-        self._attend(self._at, _TRIED)
+        self._attend(self._at, _TRIED, 0)
         return time.perf_counter() - start
 
     def run(self, block: NDArray[np.int64], others: int) -> None:
@@ -188,7 +186,7 @@ class _Team:
     def _live(self, number: int) -> None:
         """Work, watch and sleep, for as long as the process lives."""
         while True:
-            self._attend(self._at + 8 * _LINE * number, self._turns)
+            self._attend(self._at + 8 * _LINE * number, self._turns, number + 1)
             if not self._words[number * _LINE + _MAIL]:
                 self._sleepers[number].acquire()
 
@@ -199,7 +197,7 @@ class Together:
     Parameters
     ----------
     tasks : sequence of Steps
-        Large ones first.
+        Neighbours beside each other: each thread begins with as many of them.
     target : Target or None
         The CPU that they are for.
     threads : int
@@ -217,10 +215,15 @@ class Together:
         function: Any = required(SEQUENCE, target)
         self._tasks, self._others, self._threads = tasks, min(threads, len(tasks)) - 1, threads
         self._worth_waking = worth_waking
-        self._block = np.zeros(LISTS + len(tasks), np.int64)
-        self._block[COUNT] = len(tasks)
+        shares = self._others + 1
+        lists = SHARES + shares * _LINE
+        ends = [lists + len(tasks) * i // shares for i in range(shares + 1)]
+        self._block = np.zeros(lists + len(tasks), np.int64)
+        self._block[COUNT] = shares
         self._block[FUNCTION] = ctypes.cast(function, ctypes.c_void_p).value or 0
-        self._block[LISTS:] = [task.address for task in tasks]
+        self._block[SHARES + _NEXT : lists : _LINE] = ends[:-1]
+        self._block[SHARES + _STOP : lists : _LINE] = ends[1:]
+        self._block[lists:] = [task.address for task in tasks]
 
     def run_ids(self, *ids: int) -> None:
         """Run them all for arrays of which the identities are given."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -364,8 +363,8 @@ def _bands(tables: Tables, batch: int, count: int) -> list[_Ranges]:
 def _cut(tables: Tables, batch: int, wanted: int, threads: int) -> list[_Ranges]:
     """Cut a layer into about as many tasks as wanted, as much work for each thread. No sum depends on it.
 
-    One axis is cut into as many units for each thread; those that are left over are cut along another one. Large tasks
-    come first, so that threads that take one after the other end together.
+    One axis is cut into as many units for each thread; those that are left over are cut along another one. The tasks of
+    a thread are neighbours and stand together, the small one last: see `Together`.
     """
     blocks = sum(each.blocks for each in tables.blocks)
     rows = max(run.rows for run in tables.runs)
@@ -383,13 +382,15 @@ def _cut(tables: Tables, batch: int, wanted: int, threads: int) -> list[_Ranges]
     busy = min(threads, wanted, n)
     left = n % busy if n < _MANY * busy else 0
     share, pieces = (n - left) / busy, min(n // busy, wanted // busy)
-    cuts = sorted({int(share * (i + j / pieces)) for i in range(busy) for j in range(pieces + 1)})
-    tasks: list[tuple[float, _Ranges]] = []
-    tasks += [(stop - start, part(whole, axis, (start, stop))) for start, stop in pairwise(cuts)]
+    shares = []
+    for i in range(busy):
+        cuts = sorted({int(share * (i + j / pieces)) for j in range(pieces + 1)})
+        shares.append([part(whole, axis, ends) for ends in pairwise(cuts)])
     if left:
         rest = part(whole, axis, (n - left, n))
         other = max((name for name in lengths if name != axis), key=lambda name: lengths[name])
         parts = min(busy, lengths[other])
         cuts = [lengths[other] * i // parts for i in range(parts + 1)]
-        tasks += [(left / parts, part(rest, other, ends)) for ends in pairwise(cuts)]
-    return [ranges for _, ranges in sorted(tasks, key=itemgetter(0), reverse=True)]
+        for tasks, ends in zip(shares, pairwise(cuts), strict=False):
+            tasks.append(part(rest, other, ends))
+    return [task for tasks in shares for task in tasks]
