@@ -162,14 +162,50 @@ def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         given.append(others)
         run(block, others)
 
+    def sleeping(call: Callable[..., Any], *arrays: NDArray[Any]) -> Any:
+        while threads._words[team._ASLEEP] == 0:
+            time.sleep(team.WATCHED_SECONDS)
+        given.clear()
+        return call(*arrays)
+
     monkeypatch.setattr(threads, "run", counted)
     monkeypatch.setattr(threads, "ended", 0.0)
     monkeypatch.setattr(team, "time", SimpleNamespace(perf_counter=lambda: clock[0], sleep=time.sleep))
     for call, gap, wakes in ((convolve, 1, 0), (convolve, 0.5, 1), (convolve, 1, 0), (slow, 1, 1), (slow, 0.5, 1)):
         clock[0] += gap * 2 * team.WATCHED_SECONDS - 1e-9 * (gap < 1)
-        given.clear()
-        np.testing.assert_array_equal(call(x), expected) if call is convolve else call(large)
+        y = sleeping(call, x if call is convolve else large)
+        assert call is slow or (y == expected).all()
         assert len(given) == wakes
+
+
+def test_threads_stay_awake_where_more_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small layer that comes late finds them; they go to sleep at last, and soon where no more is to come."""
+    convolve, x, expected = layer(2)
+    convolve(x)
+    threads = team._team()
+    assert threads is not None
+    assert threads._patience[0] == threads._turns
+    monkeypatch.setattr(team, "EXPECTED_SECONDS", 10.0)
+    with team.expecting_more():
+        assert threads._patience[0] > 1000 * threads._turns
+        with team.expecting_more():
+            convolve(x)
+            threads.ended = -1.0
+            run, given = threads.run, list[int]()
+            monkeypatch.setattr(threads, "run", lambda block, others: (given.append(others), run(block, others)))
+            while threads._words[team._ASLEEP]:  # one right behind another may wake them
+                threads.ended = time.perf_counter()
+                convolve(x)
+        time.sleep(20 * team.WATCHED_SECONDS)
+        given.clear()
+        threads.ended = -1.0
+        np.testing.assert_array_equal(convolve(x), expected)
+        assert given == [1]
+    deadline = time.perf_counter() + 5
+    while not threads._words[team._ASLEEP]:
+        assert time.perf_counter() < deadline
+        time.sleep(team.WATCHED_SECONDS)
+    assert threads._patience[0] == threads._turns
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

@@ -12,6 +12,7 @@ import ctypes
 import os
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from .sequence import ARRAYS, SEQUENCE, address_of, identities
 from .threads import run_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,8 +35,11 @@ if TYPE_CHECKING:
 
 WATCHED_SECONDS = 50e-6
 """How long a thread watches for more work before it sleeps, and the caller for the others' last tasks at a time."""
+EXPECTED_SECONDS = 2e-3
+"""How long it watches where more is known to come: see `expecting_more`."""
 _TRIED = 2000
 """Turns of watching by which its time is measured."""
+_NEVER = 1 << 62
 _LINE = 8
 """Words of a line of the cache."""
 LEFT, COUNT, FUNCTION, IDS, TAKEN, SHARES = 0, _LINE, _LINE + 1, _LINE + 2, 2 * _LINE, 3 * _LINE
@@ -79,13 +83,15 @@ def _wait(name: str, target: Target) -> str:
 
 
 def _attend(name: str, target: Target) -> str:
-    """Do what is given to a thread, until nothing was for so many turns."""
+    """Do what is given to a thread, until nothing was for as many turns as a word says, which may change meanwhile."""
     b = _builder(name, "line turns number")
-    line, zero, one = b.address(b["line"]), b.constant(0), b.constant(1)
+    line, turns, zero, one, never = b.address(b["line"]), b.address(b["turns"]), *map(b.constant, (0, 1, _NEVER))
     asleep = b.at(line, b.constant(8 * _ASLEEP))
     b.exchange(asleep, zero)
-    with b.walk(zero, b["turns"]) as state:
-        with b.only_if(b.inside(zero, b.watched(line)), [b.add(state.index, one)]) as seen:
+    with b.walk(zero, never) as state:
+        following = b.add(state.index, one)
+        waited = b.choose(b.inside(following, b.watched(turns)), following, never)
+        with b.only_if(b.inside(zero, b.watched(line)), [waited]) as seen:
             given = b.exchange(line, zero)
             with b.only_if(b.inside(zero, given), []):
                 block = b.address(given)
@@ -142,16 +148,21 @@ class _Team:
         self.most = usable_cpus() - 1
         self.busy = threading.Lock()
         self._lines = np.zeros((self.most + 2, _LINE), np.int64)
+        # Each thread has a line; the turns of watching, which may change, have the last one.
         self._at = address_of(self._lines) + -address_of(self._lines) % (8 * _LINE)
         self._words = self._lines.reshape(-1)[(self._at - address_of(self._lines)) // 8 :]
         self._sleepers: list[threading.Semaphore] = []
         self._latest = np.zeros(SHARES, np.int64)
-        self.ended = -WATCHED_SECONDS
+        self._patience = self._words[self.most * _LINE :][:1]
+        self._patience_at = self._at + 8 * _LINE * self.most
+        self._patience[0] = _TRIED
         self._turns = max(1, int(_TRIED * WATCHED_SECONDS / min(self._timed() for _ in range(3))))
+        self._expecting, self.ended = 0, -WATCHED_SECONDS
+        self.expect(0)
 
     def _timed(self) -> float:
         start = time.perf_counter()
-        self._attend(self._at, _TRIED, 0)
+        self._attend(self._at, self._patience_at, 0)
         return time.perf_counter() - start
 
     def run(self, block: NDArray[np.int64], others: int) -> None:
@@ -172,9 +183,16 @@ class _Team:
             self._run(at, self._at, others, self._turns)
             self._settle()
 
-    def expects(self) -> bool:
-        """Return whether the latest call ended so recently that the next ones may be expected as soon."""
-        return time.perf_counter() - self.ended < WATCHED_SECONDS
+    def expects(self, others: int) -> bool:
+        """Return whether the latest call ended so recently that the next ones may be expected, or all are awake."""
+        if time.perf_counter() - self.ended < WATCHED_SECONDS:
+            return True
+        return len(self._sleepers) >= others and not any(self._words[i * _LINE + _ASLEEP] for i in range(others))
+
+    def expect(self, more: int) -> None:
+        """Take note of one more, or less, who knows that calls follow."""
+        self._expecting += more
+        self._patience[0] = self._turns * (round(EXPECTED_SECONDS / WATCHED_SECONDS) if self._expecting else 1)
 
     def _settle(self) -> None:
         """Let the others end what they have begun; who waits long sleeps most of the time."""
@@ -186,7 +204,7 @@ class _Team:
     def _live(self, number: int) -> None:
         """Work, watch and sleep, for as long as the process lives."""
         while True:
-            self._attend(self._at + 8 * _LINE * number, self._turns, number + 1)
+            self._attend(self._at + 8 * _LINE * number, self._patience_at, number + 1)
             if not self._words[number * _LINE + _MAIL]:
                 self._sleepers[number].acquire()
 
@@ -232,11 +250,12 @@ class Together:
             # Another call has the threads.
             run_parallel([_Task(task, ids) for task in self._tasks], self._threads)
             return
+        others = min(self._others, team.most)
         try:
-            if self._worth_waking or team.expects():
+            if self._worth_waking or team.expects(others):
                 block = self._block.copy()
                 block[IDS : IDS + ARRAYS] = ids
-                team.run(block, min(self._others, team.most))
+                team.run(block, others)
             else:
                 for task in self._tasks:
                     task.run_ids(*ids)
@@ -273,6 +292,22 @@ def _team() -> _Team | None:
                 functions = [load(kernel) for kernel in _KERNELS]
                 _state["team"] = None if None in functions else _Team([each for each in functions if each])
     return _state["team"]
+
+
+@contextmanager
+def expecting_more() -> Iterator[None]:
+    """Let threads that have had work watch for longer: calls follow each other, with other work between them."""
+    team = _state.get("team")
+    if team is None:
+        yield
+        return
+    with _lock:
+        team.expect(1)
+    try:
+        yield
+    finally:
+        with _lock:
+            team.expect(-1)
 
 
 def _forget() -> None:

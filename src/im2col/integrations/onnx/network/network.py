@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ....engine.blas import single_threaded_blas
+from ....engine.team import expecting_more
 from ....errors import ArgumentError, FileError, Im2colError, named, naming, shown, words_of
 from ....spec.arguments import integer
 from .graph import MAIN, graph_of
@@ -156,9 +157,14 @@ class Network:
             lines.append(f"{number:>4}  {task.kernel.kind:<6}  {task.step.label:<{width}}  {rest}".rstrip())
         return "\n".join(lines)
 
-    def _alone(self) -> AbstractContextManager[None]:
-        """Hold BLAS to one thread, if it has work: its bits depend on its threads, and small products wait for them."""
-        return single_threaded_blas() if self._multiplies else nullcontext()
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep the engine's threads awake, and hold BLAS to one if it has work, on whose threads its bits depend.
+
+        They would also wait for small products.
+        """
+        with expecting_more(), single_threaded_blas() if self._multiplies else nullcontext():
+            yield
 
     def _given(self, inputs: tuple[Any, ...], named_inputs: Mapping[str, Any]) -> list[Any]:
         """Return the inputs in order, as the model takes them."""
