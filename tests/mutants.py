@@ -18,8 +18,13 @@ _DIGESTS = (
     "test_implicit.py::test_results_that_tiles_do_not_walk",
     "test_implicit.py::test_caches_that_hold_next_to_nothing",
 )
+_ORDERS = (
+    "test_chunks.py::test_chunks_have_the_bits_of_the_whole",
+    "test_chunks.py::test_every_chunk_has_a_tile_in_the_order_of_all[0-float32-avx2]",
+)
 _POSITIONS = (
     *_DIGESTS,
+    *_ORDERS,
     "test_implicit.py::test_rows_of_several_pieces",
     "test_transpose.py::test_rows_of_whole_tiles",
 )
@@ -42,7 +47,7 @@ FILES: dict[str, tuple[str, ...]] = {
         ),
         "test_implicit.py::test_padding_modes",
     ),
-    "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS),
+    "algorithms/implicit/view.py": ("test_view.py", *_DIGESTS, *_ORDERS),
     "algorithms/implicit/tiles/positions.py": _POSITIONS,
     "algorithms/implicit/tiles/position_rows.py": _POSITIONS,
     "algorithms/implicit/tiles/filters.py": (
@@ -50,10 +55,12 @@ FILES: dict[str, tuple[str, ...]] = {
         "test_parts.py::test_layers_with_parts",
         "test_parts.py::test_results_that_hold_no_sums",
         *_DIGESTS,
+        *_ORDERS,
     ),
-    "algorithms/implicit/tiles/windows.py": ("test_windows.py", *_DIGESTS),
+    "algorithms/implicit/tiles/windows.py": ("test_windows.py", *_DIGESTS, *_ORDERS),
     "algorithms/implicit/tiles/channel_lanes.py": (
         *_DIGESTS,
+        *_ORDERS,
         "test_implicit.py::test_channels_of_several_vectors",
         "test_implicit.py::test_channels_along_the_lanes_row_by_row",
         "test_compile_time.py::test_ragged_borders_of_depthwise_layers",

@@ -147,6 +147,18 @@ def test_threads_begin_with_their_own_shares(
         assert (taken.pop(threading.get_ident()), *taken.values()) == expected
 
 
+def counted(monkeypatch: pytest.MonkeyPatch, threads: team._Team) -> list[int]:
+    """Return a list to which each piece of work adds how many threads it is given to."""
+    run, given = threads.run, list[int]()
+
+    def run_and_count(block: NDArray[np.int64], others: int) -> None:
+        given.append(others)
+        run(block, others)
+
+    monkeypatch.setattr(threads, "run", run_and_count)
+    return given
+
+
 def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless it comes right behind another: then the next one may, too. A large one wakes all."""
     convolve, x, expected = layer(2)
@@ -154,13 +166,8 @@ def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = plan(large.shape, np.ones((64, 64, 3, 3), np.float32), threads=2)
     convolve(x)
     slow(large)
-    threads, clock, given = team._team(), [0.0], list[int]()
+    threads, clock = team._team(), [0.0]
     assert threads is not None
-    run = threads.run
-
-    def counted(block: NDArray[np.int64], others: int) -> None:
-        given.append(others)
-        run(block, others)
 
     def sleeping(call: Callable[..., Any], *arrays: NDArray[Any]) -> Any:
         while threads._words[team._ASLEEP] == 0:
@@ -168,7 +175,7 @@ def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         given.clear()
         return call(*arrays)
 
-    monkeypatch.setattr(threads, "run", counted)
+    given = counted(monkeypatch, threads)
     monkeypatch.setattr(threads, "ended", 0.0)
     monkeypatch.setattr(team, "time", SimpleNamespace(perf_counter=lambda: clock[0], sleep=time.sleep))
     for call, gap, wakes in ((convolve, 1, 0), (convolve, 0.5, 1), (convolve, 1, 0), (slow, 1, 1), (slow, 0.5, 1)):
@@ -191,8 +198,7 @@ def test_threads_stay_awake_where_more_is_expected(monkeypatch: pytest.MonkeyPat
         with team.expecting_more():
             convolve(x)
             threads.ended = -1.0
-            run, given = threads.run, list[int]()
-            monkeypatch.setattr(threads, "run", lambda block, others: (given.append(others), run(block, others)))
+            given = counted(monkeypatch, threads)
             while threads._words[team._ASLEEP]:  # one right behind another may wake them
                 threads.ended = time.perf_counter()
                 convolve(x)

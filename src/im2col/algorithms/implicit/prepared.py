@@ -20,7 +20,7 @@ from .dots import corrected, interleaved
 from .numbers import converts
 from .packing import pack
 from .view import LINE, Copy
-from .work import READ_IN_PLACE, Calls, room_bytes
+from .work import READ_IN_PLACE, Calls, one_task, room_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +129,8 @@ class DecidedLayer:
     def stage(self, x: NDArray[Any], out: NDArray[Any], w: NDArray[Any]) -> LayerStage | None:
         """Return this layer as a stage of one call, or None where there is more to do; see `Offer.stage`."""
         d, p, whole = self.decision, self.problem, None if self.decision.banded else self.decision.copy
+        if self.threads > 1 and one_task(p.flops):
+            return DecidedLayer(p, d, 1).stage(x, out, w)
         if out.strides != d.out_strides or not x.dtype.isnative:
             return None
         if w.dtype != d.parts.dtype and not converts(w.dtype, d.parts.dtype):

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 READ_IN_PLACE = "pass arrays in C order and in the machine's byte order"
 """The way out where a copy, or tables for arrays of other strides, would not fit the memory."""
-_WORTH_A_TASK = 4e6
-"""Operations from which a piece of work is worth waking a thread."""
+_WORTH_A_TASK = 2e6
+"""Operations from which a piece of work is worth giving to a thread that is awake."""
+_WORTH_SEVERAL = 1.6e7
+"""Operations from which weights are worth packing for several tasks: for a single one it is the same call."""
 WORTH_WAKING = 4e7
 """Operations from which a layer is worth waking threads that sleep."""
 _TASKS_A_THREAD = 3
@@ -350,8 +352,8 @@ def together(tasks: list[Steps], target: Target, threads: int, *, worth_waking: 
 
 
 def one_task(flops: int) -> bool:
-    """Return whether so few operations are one task for any number of threads."""
-    return int(flops / _WORTH_A_TASK) <= 1
+    """Return whether a call of so few operations, which packs its weights, is one task for any number of threads."""
+    return flops < _WORTH_SEVERAL
 
 
 def _bands(tables: Tables, batch: int, count: int) -> list[_Ranges]:

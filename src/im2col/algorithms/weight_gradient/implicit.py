@@ -38,6 +38,7 @@ class Implicit:
             from ...engine.compiler import refusal  # these take milliseconds to import
             from ...engine.sequence import SEQUENCE
             from ..implicit.numbers import obstacle
+            from ..implicit.work import one_task
             from .decide import decide_gradient
             from .prepared import DecidedGradient, DecidedRows, PreparedGradient, PreparedRows
             from .rows import decide_rows
@@ -46,6 +47,7 @@ class Implicit:
         if why_not is not None or target is None:
             return Offer(0, str(why_not))
         packed, rows = decide_gradient(problem, target), decide_rows(problem, target)
+        threads = 1 if one_task(problem.flops) else threads
         ways: list[tuple[float, Any]] = [(packed.cycles, (DecidedGradient(packed, threads), PreparedGradient))]
         if rows is not None:
             ways.append((rows.cycles, (DecidedRows(rows, threads), PreparedRows)))

@@ -227,8 +227,7 @@ class PositionShape(NamedTuple):
             )
             for width, _ in split_evenly(group.filters, self.filters)
         }
-        both = rows > 1 < columns
-        if both and (len(lines) > 1 or (True in lines and not self.shuffled and g.dilation[-1] > 1)):
+        if columns > 1 and (len(lines) > 1 or (True in lines and not self.shuffled and g.dilation[-1] > 1)):
             return None  # small maps have no tile that goes line by line without shuffles
         last = (g.ndim - 1, g.ndim) if True in lines else (g.ndim, g.ndim - 1)
         return order_of(seen, group.channels, (*range(1, g.ndim - 1), 0, *last))
