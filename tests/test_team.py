@@ -149,14 +149,14 @@ def test_threads_begin_with_their_own_shares(
 
 def counted(monkeypatch: pytest.MonkeyPatch, threads: team._Team) -> list[int]:
     """Return a list to which each piece of work adds how many threads it is given to."""
-    run, given = threads.run, list[int]()
+    run, woken = threads.run, list[int]()
 
     def run_and_count(block: NDArray[np.int64], others: int) -> None:
-        given.append(others)
+        woken.append(others)
         run(block, others)
 
     monkeypatch.setattr(threads, "run", run_and_count)
-    return given
+    return woken
 
 
 def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,17 +172,17 @@ def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     def sleeping(call: Callable[..., Any], *arrays: NDArray[Any]) -> Any:
         while threads._words[team._ASLEEP] == 0:
             time.sleep(team.WATCHED_SECONDS)
-        given.clear()
+        woken.clear()
         return call(*arrays)
 
-    given = counted(monkeypatch, threads)
+    woken = counted(monkeypatch, threads)
     monkeypatch.setattr(threads, "ended", 0.0)
     monkeypatch.setattr(team, "time", SimpleNamespace(perf_counter=lambda: clock[0], sleep=time.sleep))
     for call, gap, wakes in ((convolve, 1, 0), (convolve, 0.5, 1), (convolve, 1, 0), (slow, 1, 1), (slow, 0.5, 1)):
         clock[0] += gap * 2 * team.WATCHED_SECONDS - 1e-9 * (gap < 1)
         y = sleeping(call, x if call is convolve else large)
         assert call is slow or (y == expected).all()
-        assert len(given) == wakes
+        assert len(woken) == wakes
 
 
 def test_threads_stay_awake_where_more_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,15 +198,15 @@ def test_threads_stay_awake_where_more_is_expected(monkeypatch: pytest.MonkeyPat
         with team.expecting_more():
             convolve(x)
             threads.ended = -1.0
-            given = counted(monkeypatch, threads)
+            woken = counted(monkeypatch, threads)
             while threads._words[team._ASLEEP]:  # one right behind another may wake them
                 threads.ended = time.perf_counter()
                 convolve(x)
         time.sleep(20 * team.WATCHED_SECONDS)
-        given.clear()
+        woken.clear()
         threads.ended = -1.0
         np.testing.assert_array_equal(convolve(x), expected)
-        assert given == [1]
+        assert woken == [1]
     deadline = time.perf_counter() + 5
     while not threads._words[team._ASLEEP]:
         assert time.perf_counter() < deadline
