@@ -12,6 +12,9 @@ import pytest
 from im2col import ArgumentError, conv, conv_transpose, plan
 from im2col.algorithms.implicit.decide import candidates
 from im2col.algorithms.implicit.numbers import stored_as
+from im2col.algorithms.implicit.packing import split_evenly
+from im2col.algorithms.implicit.tiles.position_tile import by_lines
+from im2col.algorithms.implicit.tiles.positions import PositionShape
 from im2col.engine.target import NAMED
 
 from .fuzz import FAMILY, draw
@@ -161,6 +164,25 @@ def test_every_chunk_has_a_tile_in_the_order_of_all(part: int, dtype: str, targe
             assert found, f"{case}, {output}"
             orders |= {(made.dot, made.tile.shape.order(made.view, made.group, cpu)) for made, _ in found}
         assert len(orders) <= 1, f"{case}: {orders}"
+
+
+@pytest.mark.parametrize("kernel", [(2, 1), (2, 2), (3, 2), (5, 1), (5, 2)])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_tiles_that_go_by_lines_and_columns_have_no_order(dilation: int, kernel: tuple[int, int]) -> None:
+    """Some filters line by line, others column by column; nor those that go by lines where no tile of small maps does.
+
+    With a single column both are one order.
+    """
+    cpu, case = NAMED["avx512"], Case((21, 64), kernel, channels=2, filters=5, dilation=(1, dilation))
+    (made, _), *_ = candidates(replace(problem_of(case, "float32"), chunked=True), cpu)
+    view, group, mixed = made.view, made.group, 0
+    for tile in PositionShape.candidates(view, group, cpu, None):
+        fixed = kernel, 1, tile.shuffled, tile.rows, tile.vectors
+        ways = {by_lines(*fixed, width, cpu.vector_registers) for width, _ in split_evenly(5, tile.filters)}
+        alone = True in ways and not tile.shuffled and dilation > 1
+        assert (tile.order(view, group, cpu) is None) == (kernel[1] > 1 and (len(ways) > 1 or alone))
+        mixed += len(ways) > 1
+    assert mixed
 
 
 TRANSPOSED = [

@@ -51,6 +51,13 @@ def test_axes_that_are_not_one_stay(
     assert len(view.pixel) == len(view.out_position) == len(spatial_shape)
 
 
+@pytest.mark.parametrize(("kernel", "ndim"), [((1, 1, 1), 1), ((2, 1, 1), 3), ((1, 2, 1), 3), ((3, 1, 1), 3)])
+def test_axes_of_several_taps_stay_where_sums_have_one_order(kernel: tuple[int, ...], ndim: int) -> None:
+    """Tiles of fewer axes would take the taps in another order than those of a chunk whose axes are not one."""
+    view = view_of(replace(PLANES, kernel_size=kernel), 4, X, 8, Y, fixed=True)
+    assert view.geometry.ndim == ndim
+
+
 def test_a_merged_dilation_counts_pixels() -> None:
     """Rows that are two apart are two rows' pixels apart."""
     tall = Geometry((5, 6), (2, 1), (1, 1), ((0, 0), (0, 0)), (2, 1))
