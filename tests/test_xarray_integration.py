@@ -19,6 +19,7 @@ from im2col import (
     ArgumentError,
     DTypeError,
     GeometryError,
+    LayoutError,
     MemoryBudgetError,
     MissingExtraError,
     ShapeError,
@@ -289,6 +290,24 @@ def test_coordinates(xr: Any, labelled: Any, kind: str, along: str) -> None:
     assert (along in y.indexes) == (along == "x")
 
 
+def test_other_calendars(xr: Any, labelled: Any) -> None:
+    """Times of years of 360 days have middles, and go on evenly, as NumPy's do."""
+    cftime = require("cftime")
+
+    def day(month: int, number: int, hour: int = 0) -> Any:
+        return cftime.Datetime360Day(2001, month, number, hour)
+
+    times = [day(2, 28), day(2, 29), day(2, 30), day(3, 1)]
+    x = xr.DataArray(np.ones(4), dims="time", coords={"time": times, "other": ("time", times)})
+    y = labelled.max_pool(x, {"time": 2}, stride=1)
+    assert y.time.values.tolist() == [day(2, 28, 12), day(2, 29, 12), day(2, 30, 12)]
+    y = labelled.conv(x, np.ones(3), dims="time", padding="full")
+    assert y.other.values.tolist() == [day(2, 27), *times, day(3, 2)]
+    assert type(y.indexes["time"]) is type(x.indexes["time"])
+    uneven = x.assign_coords(time=[*times[:3], day(3, 2)])
+    assert list(labelled.conv(uneven, np.ones(3), dims="time", padding="full").coords) == ["other"]
+
+
 def test_one_pixel_has_no_spacing(xr: Any, labelled: Any) -> None:
     """Outside it nothing is known of coordinates; those of the pixel itself are kept."""
     x = xr.DataArray(np.ones((1, 4)), dims=("y", "x"), coords={"y": [5.0], "x": [1.0, 2, 3, 4]})
@@ -351,6 +370,28 @@ def test_channels_are_those_that_weights_are_for(xr: Any, labelled: Any) -> None
     whole = labelled.conv(x, w.sel({"time": x["time"]}), channels="time")
     xr.testing.assert_identical(labelled.conv(x, w.drop_vars("time"), channels="time"), whole)
     xr.testing.assert_identical(labelled.conv(x.drop_vars("time"), w, channels="time"), whole)
+
+
+def test_names_of_any_kind(xr: Any, labelled: Any) -> None:
+    """Numbers, nothing, letters that mean a batch, and more of them than there are letters."""
+    x = xr.DataArray(np.arange(24.0).reshape(2, 3, 4), dims=(7, "", "N"))
+    for windows in ((7, ""), ("N", ""), ("", 7, "N")):
+        size = dict.fromkeys(windows, 2)
+        expected = im2col.max_pool(x.values, tuple(size.get(dim, 1) for dim in x.dims), stride=1)
+        np.testing.assert_array_equal(labelled.max_pool(x, size, stride=1), expected)
+    wide = xr.DataArray(np.ones((1,) * 25), dims=[f"d{i}" for i in range(25)])
+    assert labelled.max_pool(wide, {"d3": 1}).shape == wide.shape
+    with raises_exactly(
+        LayoutError, "patches: at most 24 dimensions can be told apart; work on slices along the others"
+    ):
+        labelled.patches(wide, {"d3": 1})
+
+
+def test_strides_of_pools(xr: Any, labelled: Any) -> None:
+    """Are the windows' sizes where nobody says otherwise."""
+    x = grid(xr)
+    y = labelled.max_pool(x, {"y": 3, "x": 2}, stride={"x": 1})
+    np.testing.assert_array_equal(y, im2col.max_pool(x.values, (3, 2), stride=(3, 1), layout="NHW"))
 
 
 def test_windows_that_stick_out(xr: Any, labelled: Any) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from xarray.indexes import PandasMultiIndex
 
 from ...spec.arguments import is_a
 
@@ -98,7 +100,7 @@ def moved(coords: Any, along: Mapping[Hashable, Centres], dropped: Iterable[Hash
         return found.coords
     changed = {}
     for name in concerned:
-        if is_a(found.xindexes.get(name), xr.indexes.PandasMultiIndex):
+        if is_a(found.xindexes.get(name), PandasMultiIndex):
             continue
         variable = found.variables[name]
         values: Any = variable.data
@@ -120,6 +122,10 @@ def _at(values: Any, axis: int, where: Centres) -> Any:
     where : Centres
         Not all on pixels of the image.
     """
+    if _are_calendar(values):
+        first = values.flat[0]
+        since = _at((values - first).astype("m8[us]"), axis, where)
+        return None if since is None else first + since.astype("m8[us]").astype(object)
     if values.dtype.kind not in "iufmM":
         return None
     if where.outside != (0, 0):
@@ -137,6 +143,14 @@ def _at(values: Any, axis: int, where: Centres) -> Any:
     if values.dtype.kind in "iu":
         here, there = here.astype(np.float64), there.astype(np.float64)
     return here * 0.5 + there * 0.5
+
+
+def _are_calendar(values: Any) -> bool:
+    """Whether these are times of cftime: of calendars that NumPy does not know, such as years of 360 days."""
+    cftime = sys.modules.get("cftime")  # whose times these may be only where it has been imported
+    if cftime is None or type(values) is not np.ndarray or values.dtype.kind != "O":
+        return False
+    return values.size > 0 and all(is_a(each, cftime.datetime) for each in values.flat)
 
 
 def _between_times(here: Array, there: Array) -> Array:

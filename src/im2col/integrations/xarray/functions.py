@@ -124,9 +124,8 @@ def _convolved(bank: Bank, bias: Array | None, options: dict[str, Any], x: Any, 
     dropped = () if bank.channels is None else (bank.channels,)
     if bank.channels == bank.filters and bank.w.shape[:2] == (x.sizes.get(bank.channels), 1):
         dropped = ()  # of each channel a map
-    return _made(result, x, at, g, tuple(places), tuple(dim for dim in dims if dim is not None), dropped)._replace(
-        coords=bank.coords
-    )
+    made = _made(result, x, at, g, tuple(places), tuple(dim for dim in dims if dim is not None), dropped)
+    return made._replace(coords=bank.coords)
 
 
 @named
@@ -187,13 +186,15 @@ def average_pool(x: Any, kernel_size: Any, *, dims: Any = None, **options: Any) 
 def _pooled(function: str, x: Any, kernel_size: Any, dims: Any, options: dict[str, Any]) -> Any:
     """Return a pooled array or dataset."""
     windows, sizes = _sizes(x, kernel_size, dims)
+    own = {"stride": sizes, **{key: value for key, value in options.items() if value is not None}}
+    if is_a(own["stride"], Mapping):  # of what it leaves out, windows lie side by side
+        own["stride"] = dict(zip(windows, sizes, strict=True)) | dict(own["stride"])
+    block: Any = {"max_pool": max_block, "average_pool": average_block}[function]
 
     def pooled(array: Any, name: str) -> Made:
         at = laid(tuple(array.dims), windows)
-        own = {"stride": sizes, **{key: value for key, value in options.items() if value is not None}}
         g, window = _window(at, array, windows, sizes, own)
         data = axes_of(array, name, at)
-        block = max_block if function == "max_pool" else average_block
         pool = getattr(_dask(), function) if is_lazy(data) else block
         # The padding as it was asked for: what sticks out behind it is told apart.
         result = pool(data, g.kernel_size, **own | window, layout=at.layout)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xarray as xr
 
-from ...errors import ArgumentError, ShapeError, shown
+from ...errors import ArgumentError, LayoutError, ShapeError, shown
 from ...spec import layout as layouts
 from ...spec.arguments import integer, is_a, is_sequence, plain
 from ...spec.arrays import as_array
@@ -114,16 +114,23 @@ def laid(dims: Names, windows: Names, channels: Hashable | None = None, *, lacks
 def letters_of(dims: Iterable[Hashable]) -> str:
     """Return a letter of a layout for each dimension, its own first one where that is free: errors show them.
 
+    Raises
+    ------
+    LayoutError
+        If there are more dimensions than letters.
+
     Examples
     --------
     >>> letters_of(("time", "y", "x", "channel", "xx"))
     'TYXAB'
     """
-    found: list[str] = []
+    letters, found = sorted(layouts.SPATIAL_LETTERS), list[str]()
     for dim in dims:
-        first = str(dim)[:1].upper()
-        free = [each for each in (first, *"ABDEFGHIJKLMOPQRSTUVWXYZ") if each not in found]
-        found.append(next(each for each in free if each in layouts.SPATIAL_LETTERS))
+        wanted = (str(dim)[:1].upper(), *letters)
+        free = [letter for letter in wanted if letter in letters and letter not in found]
+        if not free:
+            raise LayoutError(f"at most {len(letters)} dimensions can be told apart; work on slices along the others")
+        found.append(free[0])
     return "".join(found)
 
 
