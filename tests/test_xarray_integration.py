@@ -387,6 +387,45 @@ def test_names_of_any_kind(xr: Any, labelled: Any) -> None:
         labelled.patches(wide, {"d3": 1})
 
 
+def test_no_batches(xr: Any, labelled: Any) -> None:
+    """Are no windows, of the right shape."""
+    x = grid(xr)[:0]
+    assert labelled.conv(x, np.ones((3, 3)), dims=("y", "x")).shape == (0, 4, 6)
+    assert labelled.average_pool(x, {"y": 3}).shape == (0, 2, 8)
+    found = labelled.patches(x, {"y": 3, "x": 2}, padding=1)
+    assert (found.shape, found.dims) == ((0, 6, 9, 3, 2), ("time", "y", "x", "y_tap", "x_tap"))
+
+
+def test_what_others_hold(xr: Any, labelled: Any) -> None:
+    """No pixels in chunks, and units, are told as everywhere."""
+    x = grid(xr)
+    lazy = x.chunk(time=1)
+    with pytest.raises(ShapeError, match=r"^conv: x of shape \(0, 6, 8\) has no pixels; compute it"):
+        labelled.conv(lazy[:0], np.ones(3), dims="x")
+    units = require("pint").UnitRegistry()
+    with pytest.raises(DTypeError, match=r"^patches: x\['a'\] has the unit 'meter', which would be lost"):
+        labelled.patches(xr.Dataset({"a": x.copy(data=units.Quantity(x.values, "m"))}), {"x": 2})
+
+
+def test_a_coordinate_is_an_array(xr: Any, labelled: Any) -> None:
+    """What is made of it is none."""
+    x = grid(xr, x=np.arange(8) ** 2).x
+    y = labelled.conv(x, [1.0, -2.0, 1.0], dims="x")
+    assert y.values.tolist() == [2] * 6
+    assert y.x.values.tolist() == [1, 4, 9, 16, 25, 36]
+    assert type(y.variable) is xr.Variable
+
+
+def test_attributes_are_copies(xr: Any, labelled: Any) -> None:
+    """Nobody finds those of the result in the image."""
+    x = grid(xr, x=("x", np.arange(8), {"units": "km"}), time=[1, 2])
+    for size in (2, 3):
+        y = labelled.conv(x, np.ones((size, size)), dims=("y", "x"))
+        for each in (y, y.x, y.time):
+            each.attrs["new"] = 1
+    assert (x.attrs, x.x.attrs, x.time.attrs) == ({"units": "m"}, {"units": "km"}, {})
+
+
 def test_strides_of_pools(xr: Any, labelled: Any) -> None:
     """Are the windows' sizes where nobody says otherwise."""
     x = grid(xr)

@@ -46,9 +46,10 @@ class Made(NamedTuple):
     coords: Any = None
 
     def keeps_labels(self, x: Any) -> bool:
-        """Whether all labels are those of some pixels of the array, which is in memory."""
-        plainly = self.dims == x.dims and not self.dropped and not is_lazy(self.data) and _keeps_attributes()
-        return plainly and all(each.on_pixels for each in self.along.values())
+        """Whether all labels are those of some pixels of the array, which is in memory, and no coordinate itself."""
+        is_plain = type(x.variable) is xr.Variable and not is_lazy(self.data) and _keeps_attributes()
+        same = self.dims == x.dims and not self.dropped and all(each.on_pixels for each in self.along.values())
+        return is_plain and same
 
 
 def is_lazy(data: Any) -> bool:
@@ -162,10 +163,14 @@ def numbers_of(x: Any, name: str) -> Any:
     """
     held = wrapped(x)
     if is_lazy(held):
+        with importing:
+            from ..dask.functions import check
+
+        check(held)
         return held
     if type(held) is np.ndarray:  # all but the rare call
         return as_array(name, held)
-    if not is_in_memory(x) and x.chunks is None:
+    if type(held).__module__.startswith("xarray.") and not is_in_memory(x):  # what it opened, and has not read
         size = format_bytes(x.size * x.dtype.itemsize)
         raise MemoryBudgetError(
             f"{name}, {tuple(x.shape)} of {x.dtype} ({size}), is not in memory, and is not read whole unasked; call "

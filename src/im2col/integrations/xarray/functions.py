@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...errors import ArgumentError, named, shown
 from ...importing import importing
 from ...layers.convolution import conv as conv_block
@@ -265,8 +267,12 @@ def patches(
         function = _dask().patches if is_lazy(data) else patches_block
         if "padding_value" in options:
             fields["padding_value"] = options["padding_value"]
-        result = function(data, layout="".join(letter.values()), **fields)
-        result = result[(..., *(slice(None) if dim in place else 0 for dim in own))]
+        if 0 in (array.sizes[dim] for dim in at.batch) and not is_lazy(data):  # where no window of one pixel fits
+            lengths = dict(array.sizes) | dict(zip(at.windows, g.output_shape, strict=True))
+            result = np.empty((*lengths.values(), *g.kernel_size), data.dtype)
+        else:
+            result = function(data, layout="".join(letter.values()), **fields)
+            result = result[(..., *(slice(None) if dim in place else 0 for dim in own))]
         taps = [new[windows.index(dim)] for dim in at.windows]
         order = (*range(len(own)), *(len(own) + taps.index(name) for name in new))
         return Made(result.transpose(order), (*own, *new), _along(at, g))
