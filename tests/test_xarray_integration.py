@@ -249,6 +249,11 @@ KINDS: dict[str, tuple[Any, dict[str, Any], Any]] = {
         {"size": 3, "padding": 2},
         np.arange("2000-02-25", "2000-03-02", dtype="M8[D]").astype("M8[ns]"),
     ),
+    "more digits than a float": (
+        np.datetime64("2020-03-01", "ns") + np.arange(4) * 1000001,
+        {"size": 7, "padding": 6},
+        np.datetime64("2020-03-01", "ns") + np.arange(-3, 7) * 1000001,
+    ),
     "thirds of a second": (
         np.array([0, 333333333, 666666666, 1000000000], "M8[ns]"),
         {"size": 3, "padding": 2},

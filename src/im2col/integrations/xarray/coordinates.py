@@ -170,22 +170,28 @@ def _extended(values: Array, axis: int, before: int, after: int) -> Array | None
     line = np.moveaxis(values, axis, 0)
     if count < 2 or (dtype.kind == "u" and not np.can_cast(dtype, np.int64)):
         return None
-    if dtype.kind != "f":
-        if dtype.kind in "mM" and np.isnat(line).any():
+    if dtype.kind in "mM":
+        if np.isnat(line).any():
             return None
-        line = line.view(np.int64) if dtype.kind in "mM" else line.astype(np.int64)
+        line = line.view(np.int64)
+    line = line.astype(np.float64 if dtype.kind == "f" else np.int64)
     across = (-1, *[1] * (line.ndim - 1))
-    step = (line[-1:].astype(np.float64) - line[:1]) / (count - 1)
-    lead, tail = (step * np.arange(*ends).reshape(across) for ends in ((-before, 0), (1, after + 1)))
-    with np.errstate(invalid="ignore"):
-        # The first and the last are taken off first: times have more digits than a float.
-        off = np.abs((line - line[:1]).astype(np.float64) - step * np.arange(count).reshape(across))
-        if not (off <= _EVEN * np.abs(step)).all():  # nor what is no number
+    with np.errstate(invalid="ignore", over="ignore"):
+        if not np.ptp(line.astype(np.float64)) < _MOST:  # nor what is no number
             return None
+        way = line - line[:1]  # exact of times, which have more digits than a float
+        step = way[-1:] / (count - 1)
+        if not (np.abs(way - step * np.arange(count).reshape(across)) <= _EVEN * np.abs(step)).all():
+            return None
+    lead, tail = (step * np.arange(*ends).reshape(across) for ends in ((-before, 0), (1, after + 1)))
     if dtype.kind != "f":
-        reach = [float(each.max(initial=0)) for each in (np.abs(lead), np.abs(tail), np.abs(line.astype(np.float64)))]
+        reach = [float(np.abs(each).max(initial=0)) for each in (lead, tail, line.astype(np.float64))]
         if sum(reach) >= _MOST:
             return None
         lead, tail = np.rint(lead).astype(np.int64), np.rint(tail).astype(np.int64)
-    longer = np.concatenate([(line[:1] + lead).astype(line.dtype), line, (line[-1:] + tail).astype(line.dtype)])
-    return np.moveaxis(longer.view(dtype) if dtype.kind in "mM" else longer, 0, axis)
+    ends = line[:1] + lead, line[-1:] + tail
+    if dtype.kind in "mM":
+        first, last = (each.view(dtype) for each in ends)
+    else:
+        first, last = (each.astype(dtype if dtype.kind == "f" else np.int64) for each in ends)
+    return np.concatenate([np.moveaxis(first, 0, axis), values, np.moveaxis(last, 0, axis)], axis=axis)
