@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from . import choice, model, networks, page, rounding
+from . import choice, labelled, model, networks, page, rounding
 from .calls import contest as calls
 from .contestants import WrongResultError
 from .convolution import contest as convolution
@@ -27,6 +27,7 @@ CONTESTS = {
     "convolution": convolution,
     "filters": filters,
     "pooling": pooling,
+    "xarray": labelled,
     "networks": networks,
     "gradients": gradients,
     "narrow": narrow,

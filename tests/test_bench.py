@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from bench import choice, match, model, networks, seat
+from bench import choice, labelled, match, model, networks, seat
 from bench.__main__ import main
 from bench.calls import contest as calls_contest
 from bench.calls import contestants as calls_contestants
@@ -709,6 +709,24 @@ def test_narrow_numbers_are_compared_with_wide_ones_layer_by_layer() -> None:
     assert "\nint32       1    best               0.0  3.00 (3.00)  3.00 (3.00)\n" in printed
     assert "\nfloat32     1" not in printed
     assert printed.endswith("\nplan        5.00 (5.00)")
+
+
+@pytest.mark.wide
+def test_the_command_of_labelled_arrays_prints_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours beside all others; a wrong one is an error."""
+    require("xarray")
+    monkeypatch.setattr(labelled, "SIZES", ((30, 3),))
+    assert main(["xarray", "--repeats", "1", "--seconds", "0"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("3×3 over 30²")]
+    names = labelled.OURS, labelled.ROLLING, labelled.OPTIMIZED, labelled.SCIPY
+    for line, name in zip(lines, names, strict=True):
+        assert re.match(rf"3×3 over 30² +{name} +\d+\.\d\d +\d+\.\d +(\d+\.\d|–)$", line)
+    right = labelled.calls(30, 3)[1]
+    monkeypatch.setattr(labelled, "calls", lambda *_: ({"planted": lambda: right + 1}, right))
+    with pytest.raises(WrongResultError, match=r"^planted: wrong result of 3×3 over 30²$"):
+        labelled.timed(30, 3, 1, 0.0)
 
 
 FRAMES = [

@@ -178,6 +178,18 @@ def test_what_margins_hold_is_seen_nowhere(wrong: float, margin: int) -> None:
     assert not np.isfinite(result[0]).any()
 
 
+def test_the_middle_of_margins() -> None:
+    """Of shorter results an odd overlap may be all margin: its middle is half of each, all else as it is."""
+    x = np.arange(60.0)
+    tiles = iter_tiles(x, (16,), overlap=10)
+    result = blend_tiles(((tile, tile.pixels[::2] + tile.place[0] % 2) for tile in tiles), margin=5)
+    expected = x[::2].copy()
+    expected[5:27:3] += 0.5
+    for first in range(6, 28, 6):
+        expected[first : first + 2] += 1
+    np.testing.assert_array_equal(result, expected)
+
+
 def test_an_image_is_not_its_own_output() -> None:
     """Tiles to come would be read from what was written; in another process there is no image to look at."""
     x = np.ones((8, 8))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import math
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..engine.host import array_bytes, require_memory
-from ..errors import ArgumentError, GeometryError, ShapeError, named, shown
+from ..errors import ArgumentError, GeometryError, named, shown
 from ..spec import layout as layouts
 from ..spec.arguments import is_a, per_axis
 from ..spec.arrays import as_array, check_numbers, check_output
 from ..spec.padded import modes_along, shown_at
 from ..spec.padding import check_mode
+from .blending import add_weighted, blending_of
 from .frame import resolve_frame
 
 if TYPE_CHECKING:
@@ -129,16 +128,35 @@ def iter_tiles(
     [[0, 1, 2], [2, 3, 4]]
     """
     image = as_array("x", x, objects=True)
-    spatial = layouts.spatial_ndim(size, layout, image.ndim)
+    grid, mode = tile_grid(image.shape, size, overlap, padding_mode, layout)
+    source = image.view()
+    source.flags.writeable = False
+    return _tiles(source, replace(grid, image=source), mode)
+
+
+def tile_grid(
+    shape: tuple[int, ...], size: Window, overlap: Window, padding_mode: PaddingMode, layout: str | None
+) -> tuple[TileGrid, tuple[str, ...]]:
+    """Return how an image of some shape is cut, and the padding mode along each spatial axis.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    size, overlap, padding_mode, layout
+        As for `iter_tiles`.
+
+    Raises
+    ------
+    GeometryError, LayoutError, ArgumentError
+    """
+    spatial = layouts.spatial_ndim(size, layout, len(shape))
     sizes, overlaps = per_axis("size", size, spatial, 1), per_axis("overlap", overlap, spatial, 0)
     if any(o >= s for s, o in zip(sizes, overlaps, strict=True)):
         raise GeometryError(f"overlap must be less than the size of a tile, {sizes}, got {overlaps}; use larger tiles")
     steps = tuple(s - o for s, o in zip(sizes, overlaps, strict=True))
-    frame = resolve_frame(image.shape, sizes, steps, "multiple", 1, layout)
+    frame = resolve_frame(shape, sizes, steps, "multiple", 1, layout)
     mode = modes_along(check_mode(padding_mode, frame.layout, frame.geometry), spatial)
-    source = image.view()
-    source.flags.writeable = False
-    return _tiles(source, TileGrid(frame.layout, frame.geometry, source), mode)
+    return TileGrid(frame.layout, frame.geometry), mode
 
 
 def _tiles(image: Array, grid: TileGrid, mode: tuple[str, ...]) -> Iterator[Tile]:
@@ -160,17 +178,6 @@ def _pixels(image: Array, grid: TileGrid, place: tuple[int, ...], mode: tuple[st
             pixels = np.take(pixels, places, axis=along)
             pixels[(*before, places < 0)] = 0
     return pixels
-
-
-def _ramps(size: int, step: int, count: int, margin: float) -> list[Array]:
-    """Return the weights of tiles along an axis: they rise and fall evenly where two overlap, but for a margin."""
-    places, most = np.arange(size) + 0.5, np.full(size, float(size))
-    rise, fall = (np.maximum(distance - margin, 0) for distance in (places, size - places))
-    ramps = [np.minimum(rise if i else most, fall if i < count - 1 else most) for i in range(count)]
-    total = np.zeros(step * (count - 1) + size)
-    for i, ramp in enumerate(ramps):
-        total[i * step : i * step + size] += ramp
-    return [ramp / total[i * step : i * step + size] for i, ramp in enumerate(ramps)]
 
 
 @named
@@ -284,41 +291,16 @@ class _Blend:
     """
 
     def __init__(self, grid: TileGrid, first: Array, margin: Window, out: Any) -> None:
-        if first.ndim != len(grid.layout.axes):
-            raise ShapeError(
-                f"results must have the axes {grid.layout.axes!r} of the image, got one of shape {first.shape}; keep "
-                "the axes that a function drops, as in result[None]"
-            )
-        self.grid, self.shape, self.seen = grid, first.shape, np.zeros(grid.shape, bool)
-        g, sizes = grid.geometry, grid.layout.spatial_shape(first.shape)
-        factors = [Fraction(n, size) for n, size in zip(sizes, g.kernel_size, strict=True)]
-        steps = [step * factor for step, factor in zip(g.stride, factors, strict=True)]
-        if any(step.denominator > 1 or step == 0 for step in steps):
-            raise ShapeError(
-                f"results of shape {first.shape} of tiles of {g.kernel_size} pixels {g.stride} apart would lie "
-                f"({', '.join(map(str, steps))}) apart; choose a size and an overlap that make that whole numbers"
-            )
-        self.steps = [int(step) for step in steps]
-        margins = per_axis("margin", margin, g.ndim, 0)
-        overlaps = [size - step for size, step in zip(g.kernel_size, g.stride, strict=True)]
-        if any(2 * m > overlap for m, overlap in zip(margins, overlaps, strict=True)):
-            raise GeometryError(
-                f"margin must be at most half of the overlap, {tuple(overlaps)}, got {margins}; let tiles overlap more"
-            )
-        scaled = [float(m * factor) for m, factor in zip(margins, factors, strict=True)]
-        self.ramps = [_ramps(*each) for each in zip(sizes, self.steps, grid.shape, scaled, strict=True)]
-        shape = list(first.shape)
-        for along, n, factor in zip(grid.axes, g.spatial_shape, factors, strict=True):
-            shape[along] = math.ceil(n * factor)
-        dtype = first.dtype
-        if dtype.kind in "biu":
-            dtype = np.result_type(dtype, np.float32)
+        self.grid, self.seen = grid, np.zeros(grid.shape, bool)
+        self.blending = blending = blending_of(grid.layout, grid.geometry, first.shape, first.dtype, margin)
+        self.weights = [each.between(0, each.tiles) for each in blending.along]
+        shape, dtype = blending.shape, blending.dtype
         if out is None:
             size, way_out = array_bytes(shape, dtype.itemsize), "pass out="
-            require_memory(size, way_out, "the image {} of {}", tuple(shape), dtype)
+            require_memory(size, way_out, "the image {} of {}", shape, dtype)
             self.image: Array = np.zeros(shape, dtype)
         else:
-            self.image = check_output(out, tuple(shape), dtype, (first,) if grid.image is None else (first, grid.image))
+            self.image = check_output(out, shape, dtype, (first,) if grid.image is None else (first, grid.image))
             self.image[...] = 0
 
     def add(self, tile: Tile, result: Array) -> None:
@@ -332,26 +314,11 @@ class _Blend:
             raise ArgumentError("the tiles are of several images; blend those of one call of iter_tiles")
         if self.seen[tile.place]:
             raise ArgumentError(f"the tile at {tile.place} came twice; pass each once")
-        if result.shape != self.shape:
-            raise ShapeError(
-                f"all results must have the shape of the first, {self.shape}, got {result.shape}; blend tiles of one "
-                "size"
-            )
+        self.blending.check(result)
         self.seen[tile.place] = True
-        inside: list[slice] = [slice(None)] * result.ndim
-        for along, number, step, ramps in zip(self.grid.axes, tile.place, self.steps, self.ramps, strict=True):
-            start = number * step
-            weights = ramps[number][: self.image.shape[along] - start]
-            kept = np.flatnonzero(weights)  # what weighs nothing is left out: times 0 an infinity is no number
-            first, last = kept[0], kept[-1] + 1
-            inside[along] = slice(start + first, start + last)
-            result = result[(slice(None),) * along + (slice(first, last),)]
-            weights = weights[first:last]
-            if not (weights == 1).all():
-                lengths = [len(weights) if axis == along else 1 for axis in range(result.ndim)]
-                result = result * weights.reshape(lengths).astype(self.image.dtype)
-        with np.errstate(all="ignore"):  # of infinities, which are the function's
-            self.image[tuple(inside)] += result
+        starts = [number * each.step for number, each in zip(tile.place, self.blending.along, strict=True)]
+        weights = [each[number] for number, each in zip(tile.place, self.weights, strict=True)]
+        add_weighted(self.image, result, self.grid.axes, starts, weights)
 
     def check_all(self) -> None:
         """Refuse an image with holes.

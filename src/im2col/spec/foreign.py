@@ -44,7 +44,7 @@ def check_whole(name: str, value: Any) -> None:
         raise DTypeError(
             f"{name} is the {package} {class_of(value)}, which holds arrays by their names; pass one of them"
         )
-    held = _wrapped(value)
+    held = wrapped(value)
     for unit, numbers in _UNITS:
         if all(hasattr(type(held), each) for each in (unit, numbers)) and (told := _unit(held, unit)) is not None:
             where = name if held is value else f"{name}.data"
@@ -57,14 +57,15 @@ def check_whole(name: str, value: Any) -> None:
             f"{name} is an image with a palette, whose pixels are places in it; pass its colours, as in "
             f"{name}.convert('RGB')"
         )
-    if not _is_in_memory(value):
+    if not is_in_memory(value):
+        door = "dask" if held is value else "xarray"
         raise MemoryBudgetError(
             f"{name} is the {_told(value)}, which is not in memory, and is not read or computed whole unasked; pass a "
-            f"part of it, give it to im2col.integrations.dask, or pass np.asarray({name})"
+            f"part of it, give it to im2col.integrations.{door}, or pass np.asarray({name})"
         )
 
 
-def _wrapped(value: Any) -> Any:
+def wrapped(value: Any) -> Any:
     """Return what an array of xarray wraps, and gives names to; any other value itself."""
     if not hasattr(type(value), "_in_memory"):
         return value
@@ -83,7 +84,8 @@ def _unit(value: Any, attribute: str) -> str | None:
         return None
 
 
-def _is_in_memory(value: Any) -> bool:
+def is_in_memory(value: Any) -> bool:
+    """Whether an array's numbers are in memory, and not read or computed as it is converted."""
     kind = type(value)
     try:
         if is_a(value, np.ndarray) or any(hasattr(kind, each) for each in _MEMORY):

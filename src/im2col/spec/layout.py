@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 BATCH, CHANNEL = "N", "C"
-_SPATIAL_LETTERS = "ABEFGIJKLMOPQRSTUVXYZDHW"
+SPATIAL_LETTERS = "ABEFGIJKLMOPQRSTUVXYZDHW"
 """Names of spatial axes, innermost last: one axis is W, two are HW, three DHW."""
 _COLOURS = 3, 4
 _LEAST_SIDE = 16
@@ -181,9 +181,9 @@ def default(array_ndim: int, spatial_ndim: int) -> Layout:
     >>> default(4, 2).axes
     'NCHW'
     """
-    if spatial_ndim > len(_SPATIAL_LETTERS):
+    if spatial_ndim > len(SPATIAL_LETTERS):
         raise LayoutError(
-            f"an image has at most {len(_SPATIAL_LETTERS)} spatial axes, one for each letter but N and C, got "
+            f"an image has at most {len(SPATIAL_LETTERS)} spatial axes, one for each letter but N and C, got "
             f"{spatial_ndim}; work on its slices along the other axes"
         )
     if spatial_ndim < 1:
@@ -196,7 +196,7 @@ def default(array_ndim: int, spatial_ndim: int) -> Layout:
             f"channels) or {spatial_ndim + 2} (with a batch) axes, got an array of {array_ndim}; pass an image of that "
             "many axes, or name its axes with layout="
         )
-    return parse(("", CHANNEL, BATCH + CHANNEL)[lead] + _SPATIAL_LETTERS[-spatial_ndim:])
+    return parse(("", CHANNEL, BATCH + CHANNEL)[lead] + SPATIAL_LETTERS[-spatial_ndim:])
 
 
 def spatial_ndim(kernel_size: object, layout: str | None, array_ndim: int) -> int:
@@ -230,7 +230,7 @@ def spatial_ndim(kernel_size: object, layout: str | None, array_ndim: int) -> in
     if layout is not None:
         return len(parse(layout).spatial)
     if array_ndim not in range(5):  # an array of no axes is told what an image has
-        each = shown((kernel_size,) * min(array_ndim - 2, len(_SPATIAL_LETTERS)))
+        each = shown((kernel_size,) * min(array_ndim - 2, len(SPATIAL_LETTERS)))
         raise LayoutError(
             f"kernel_size={shown(kernel_size)} means two spatial axes, of an image of 2, 3 (with channels) or 4 (with "
             f"a batch) axes, got an array of {array_ndim}; give one size an axis, as in kernel_size={each}, or name "

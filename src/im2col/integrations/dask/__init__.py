@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import MissingExtraError
 from ...importing import importing
 
-__all__ = ["average_pool", "conv", "conv_transpose", "max_pool", "patches"]
+__all__ = ["average_pool", "conv", "conv_transpose", "map_tiles", "max_pool", "patches"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         with importing:
-            from . import functions
+            from . import functions, tiles
     except ImportError as cause:
         raise MissingExtraError("this needs dask; install it with pip install 'im2col[dask]'") from cause
-    return globals().setdefault(name, getattr(functions, name))
+    return globals().setdefault(name, getattr(tiles if name == "map_tiles" else functions, name))

@@ -82,7 +82,7 @@ def conv(x: Any, w: ArrayLike, bias: ArrayLike | None = None, **options: Any) ->
     25.0
     """
     refuse_unknown("conv", options, keywords(conv_block) - {"out"})
-    _check(x)
+    check(x)
     filters, terms = as_array("w", w), None if bias is None else as_array("bias", bias)
     given = {"threads": 1, "chunked": _may_fix(x, filters, options), **options}
     problem = convolution(x.shape, x.dtype, filters, terms, **given).operation.choices[0].problem
@@ -120,7 +120,7 @@ def conv_transpose(x: Any, w: ArrayLike, bias: ArrayLike | None = None, **option
         As `im2col.conv_transpose`, before anything is computed; if the chunks' sizes are not known.
     """
     refuse_unknown("conv_transpose", options, keywords(transpose_block) - {"out"})
-    _check(x)
+    check(x)
     weights, terms = as_array("w", w), None if bias is None else as_array("bias", bias)
     given = {"threads": 1, "chunked": _may_fix(x, weights, options), **options}
     t: Transposed = transposition(x.shape, x.dtype, weights, terms, **given).operation.spec[0]
@@ -186,7 +186,7 @@ def average_pool(x: Any, kernel_size: Any, **options: Any) -> Any:
 
 
 def _pooled(name: str, x: Any, kernel_size: Any, options: dict[str, Any]) -> Any:
-    _check(x)
+    check(x)
     window = Window(kernel_size, **{name: options[name] for name in Window._fields if name in options})
     reduction: Any = "maximum" if name == "max_pool" else "mean"
     pooling = pooling_of(x, reduction, window, options.get("layout"))
@@ -219,7 +219,7 @@ def patches(x: Any, kernel_size: Any, **options: Any) -> Any:
         As `im2col.patches`, before anything is computed; if the chunks' sizes are not known.
     """
     refuse_unknown("patches", options, keywords(patches_block) - {"copy"})
-    _check(x)
+    check(x)
     defaults = {"stride": 1, "padding": 0, "dilation": 1, "layout": None}
     more = {"orientation": "rows", "tap_order": "channel-first"}
     arguments: Any = [options.get(name, value) for name, value in (defaults | more).items()]
@@ -320,7 +320,7 @@ class _Patches(NamedTuple):
         return patches_block(block, self.kernel_size, **self.options | window)
 
 
-def _check(x: Any) -> None:
+def check(x: Any) -> None:
     """Raise an error for what is no dask array, has no pixels, or chunks of unknown sizes."""
     if not isinstance(x, da.Array):
         raise ArgumentError(f"x must be a dask array, got {shown(x)}; pass NumPy arrays to im2col's own function")
