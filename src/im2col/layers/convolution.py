@@ -8,11 +8,11 @@ import numpy as np
 
 from ..engine import compiler
 from ..engine.threads import resolve_threads
-from ..errors import ShapeError, named
+from ..errors import ShapeError
 from ..importing import importing
 from ..memory import memoized
 from ..spec.arguments import integer, word
-from ..spec.arrays import as_array, native
+from ..spec.arrays import as_array, native, same_kind
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
 from ..spec.quantization import are_small, are_zero, centred, check_bytes, zero_point
 from .again import run_once
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-@named
+@same_kind
 def conv(
     x: ArrayLike,
     w: ArrayLike,
@@ -152,7 +152,7 @@ def conv(
     return run_once(None, *arrays, options, checked)
 
 
-@named
+@same_kind
 def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along one spatial axis: `conv`, which also takes a plain signal with a plain kernel.
 
@@ -186,7 +186,7 @@ def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     return run_once(1, x, w, bias, options.pop("out", None), options, checked)  # type: ignore[arg-type]  # a mapping
 
 
-@named
+@same_kind
 def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along two spatial axes: `conv`, which also takes a plain image with a plain kernel.
 
@@ -222,7 +222,7 @@ def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     return run_once(2, x, w, bias, options.pop("out", None), options, checked)  # type: ignore[arg-type]  # a mapping
 
 
-@named
+@same_kind
 def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along three spatial axes: `conv`, which also takes a plain volume with a plain kernel.
 
