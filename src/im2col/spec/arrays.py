@@ -78,12 +78,12 @@ def same_kind(function: Callable[P, R]) -> Callable[P, R]:
     Where that is an ndarray, or what NumPy makes one of, nothing else happens. Otherwise all arguments of its kind are
     passed as ndarrays over their memory, so that `out` may be of the kind, too.
     """
-    parameters = function.__code__.co_varnames
+    parameters, ndarray = function.__code__.co_varnames, np.ndarray
 
     @wraps(function)
     def public(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            if args and type(args[0]) is np.ndarray:  # all but the rare call
+            if args and type(args[0]) is ndarray:  # all but the rare call
                 return function(*args, **kwargs)
             result: R = in_kind(function, parameters, args, kwargs)
         except Im2colError as error:

@@ -76,25 +76,28 @@ def check_whole(name: str, value: Any) -> None:
 
 
 def _check_free(name: str, value: Any) -> None:
-    """Refuse what cannot be had without more than its memory: a gradient, a trace, another device."""
+    """Refuse what cannot be had without more than its memory: with a history, or on another device."""
     torch, jax = (sys.modules.get(package) for package in ("torch", "jax"))  # whose arrays these may be only then
-    if torch is not None and is_a(value, torch.Tensor):
-        if value.requires_grad:
-            raise DTypeError(
-                f"{name} is a tensor whose gradient is asked for, which would be lost; call the functions of "
-                f"im2col.integrations.torch, or pass {name}.detach()"
-            )
-        device = None if value.is_cpu else str(value.device)
-    elif jax is not None and is_a(value, jax.core.Tracer):
-        raise DTypeError(
-            f"{name} is traced by JAX, and has no numbers yet; call the functions of im2col.integrations.jax"
-        )
-    else:
-        device = _device(value)
+    is_tensor = torch is not None and is_a(value, torch.Tensor)
+    _check_history(name, value, is_tensor, jax)
+    # DLPack's answer costs a tensor more than its own.
+    device = (None if value.is_cpu else str(value.device)) if is_tensor else _device(value)
     if device is not None:
         raise DTypeError(
             f"{name} is the {_told(value)} on the device {device}, from where nothing is copied unasked; pass a copy "
             "in CPU memory"
+        )
+
+
+def _check_history(name: str, value: Any, is_tensor: bool, jax: Any) -> None:
+    if is_tensor and value.requires_grad:
+        raise DTypeError(
+            f"{name} is a tensor whose gradient is asked for, which would be lost; call the functions of "
+            f"im2col.integrations.torch, or pass {name}.detach()"
+        )
+    if jax is not None and is_a(value, jax.core.Tracer):
+        raise DTypeError(
+            f"{name} is traced by JAX, and has no numbers yet; call the functions of im2col.integrations.jax"
         )
 
 
@@ -170,9 +173,9 @@ def kind_of(value: Any) -> Any:
         return None
     try:
         namespace = value.__array_namespace__()
+        return namespace if hasattr(namespace, "from_dlpack") else None
     except Exception:  # an object's own error; whoever converts it is told
         return None
-    return namespace if hasattr(namespace, "from_dlpack") else None
 
 
 def returned(kind: Any, result: Any) -> Any:
@@ -196,8 +199,8 @@ def returned(kind: Any, result: Any) -> Any:
             return kind.asarray(result)
     except Exception as cause:
         raise DTypeError(
-            f"the result {result.shape} of {result.dtype} cannot be an array of {kind.__name__} ({words_of(cause)}); "
-            "pass an ndarray, as in np.asarray(x)"
+            f"the result {result.shape} of {result.dtype} cannot be an array of the kind that was passed "
+            f"({words_of(cause)}); pass an ndarray, as in np.asarray(x)"
         ) from cause
 
 

@@ -20,8 +20,6 @@ from .convolutions import Transposition, convolved, transposed
 from .pools import maxima, means
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ...layers.pooled import Pooling
     from ...spec.transposed import Transposed
 
@@ -107,8 +105,8 @@ def conv_transpose(x: Any, w: Any, bias: Any = None, **options: Any) -> Any:
     work = transposition(image.shape, image.dtype, _blank(weights), _blank(terms), **options)
     t: Transposed = work.operation.spec[0]
     window = {"stride": t.stride, "dilation": t.dilation, "layout": t.layout.axes}
-    forward = {name: options[name] for name in ("groups", "flip") if name in options}
-    forward |= window | {"padding": _padding_of_the_forward(t)}
+    forward: dict[str, Any] = window | {"padding": _padding_of_the_forward(t)}
+    forward |= {name: value for name, value in options.items() if name in {"groups", "flip", "precision", "threads"}}
     what = Transposition(Settings(options | window), Settings(forward), t.output_shape, t.dtype)
     return transposed(what, image, weights, terms)
 
@@ -173,7 +171,7 @@ def _operands(x: Any, w: Any, bias: Any) -> tuple[Any, Any, Any]:
     return as_jax("x", x), as_jax("w", w), None if bias is None else as_jax("bias", bias)
 
 
-def _blank(array: Any) -> NDArray[Any] | None:
+def _blank(array: Any) -> Any:
     """Return zeros of an array's shape and dtype, which take no memory, to check it by; None for None."""
     return None if array is None else np.broadcast_to(np.zeros((), array.dtype), array.shape)
 
@@ -212,7 +210,7 @@ def _padding_of_the_forward(t: Transposed) -> tuple[tuple[int, int], ...]:
 
 def _pooling(image: Any, reduction: Any, kernel_size: Any, options: dict[str, Any]) -> Pooling:
     window = Window(kernel_size, **{name: options[name] for name in Window._fields if name in options})
-    return pooling_of(np.broadcast_to(np.zeros((), image.dtype), image.shape), reduction, window, options.get("layout"))
+    return pooling_of(_blank(image), reduction, window, options.get("layout"))
 
 
 def _pool_window(pooling: Pooling, options: dict[str, Any]) -> dict[str, Any]:
