@@ -1577,7 +1577,7 @@ MUTATIONS = [
         'lead + layout.startswith("N")',
         "lead",
         "mapped batches are not one batch",
-        "test_jax_integration.py::test_mapped_images_are_one_call",
+        "test_jax_integration.py::test_layouts",
         needs="jax",
     ),
     Mutation(

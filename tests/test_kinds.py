@@ -215,9 +215,9 @@ class Remote:
 @pytest.mark.parametrize("device", [2, 8, 10, BufferError("it is spread over 2 devices")])
 def test_nothing_is_copied_from_a_device(device: Any) -> None:
     """CUDA's, Metal's, ROCm's, several: the error says where it is, before any copy."""
-    where = device if isinstance(device, Exception) else "'moon:0'"
+    where = f"out of the CPU's reach ({device})" if isinstance(device, Exception) else "on the device 'moon:0'"
     message = (
-        f"x is the tests Remote (2, 3) of float32 (24 B) on the device {where}, from where nothing is copied unasked; "
+        f"x is the tests Remote (2, 3) of float32 (24 B) {where}, from where nothing is copied unasked; "
         "pass a copy in CPU memory"
     )
     with raises_exactly(DTypeError, message):

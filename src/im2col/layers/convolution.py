@@ -115,8 +115,10 @@ def conv(
     Returns
     -------
     ndarray
-        A new array (or `out`) in the layout of `x`: (N, n, *output) for (N, C, *spatial). Floats are summed in the
-        result's precision, float16 and bfloat16 in float32; integers are exact and wrap as NumPy's do.
+        A new array (or `out`) in the layout of `x`: (N, n, *output) for (N, C, *spatial). For tensors of torch and
+        arrays of JAX or the array API standard it is of the kind of `x`, here and everywhere (docs/arrays.md). Floats
+        are summed in the result's precision, float16 and bfloat16 in float32; integers are exact and wrap as NumPy's
+        do.
 
     Raises
     ------

@@ -81,11 +81,10 @@ def _check_free(name: str, value: Any) -> None:
     is_tensor = torch is not None and is_a(value, torch.Tensor)
     _check_history(name, value, is_tensor, jax)
     # DLPack's answer costs a tensor more than its own.
-    device = (None if value.is_cpu else str(value.device)) if is_tensor else _device(value)
-    if device is not None:
+    elsewhere = (None if value.is_cpu else f"on the device {value.device}") if is_tensor else _elsewhere(value)
+    if elsewhere is not None:
         raise DTypeError(
-            f"{name} is the {_told(value)} on the device {device}, from where nothing is copied unasked; pass a copy "
-            "in CPU memory"
+            f"{name} is the {_told(value)} {elsewhere}, from where nothing is copied unasked; pass a copy in CPU memory"
         )
 
 
@@ -101,17 +100,15 @@ def _check_history(name: str, value: Any, is_tensor: bool, jax: Any) -> None:
         )
 
 
-def _device(value: Any) -> str | None:
-    """Return the name of the device that an array is on, or None where the CPU reads its memory."""
+def _elsewhere(value: Any) -> str | None:
+    """Return where an array is, in words, or None where the CPU reads its memory."""
     if is_a(value, np.ndarray) or not hasattr(type(value), "__dlpack_device__"):
         return None
     try:
         number = int(value.__dlpack_device__()[0])
+        return None if number in _HOST else f"on the device {shown(getattr(value, 'device', number))}"
     except Exception as cause:  # as of what is spread over several
-        return words_of(cause)
-    if number in _HOST:
-        return None
-    return shown(getattr(value, "device", number))
+        return f"out of the CPU's reach ({words_of(cause)})"
 
 
 def _wrapped(value: Any) -> Any:
