@@ -74,6 +74,10 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
 }
 
 
+TWICE = ("strided", "one axis")
+"""Layers whose gradients' gradients are looked at, which JAX takes long to compile."""
+
+
 def by_jax(jax: Any, x: Any, w: Any, options: dict[str, Any]) -> Any:
     """Return a convolution by JAX itself."""
 
@@ -121,6 +125,8 @@ def test_convolutions_and_gradients_are_those_of_jax(name: str, jax: Any, ours: 
 
     for found, wanted in zip(gradients(mine)(x, w, bias), gradients(theirs)(x, w, bias), strict=True):
         np.testing.assert_array_equal(found, wanted, strict=True)
+    if name not in TWICE:
+        return
     for found, wanted in zip(slopes_of_gradients(mine), slopes_of_gradients(theirs), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * float(np.abs(wanted).max()))
 
