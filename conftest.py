@@ -16,6 +16,7 @@ from tests.kit import kept  # noqa: E402
 # These are parts of other libraries, and cannot be imported without them.
 _PARTS = {
     "dask": "dask",
+    "jax": "jax",
     "keras.py": "keras",
     "onnx/evaluator.py": "onnx",
     "onnx/network": "onnx",

@@ -1626,6 +1626,38 @@ MUTATIONS = [
         "test_keras_integration.py::test_operations_give_what_jax_gives",
         needs="keras",
     ),
+    Mutation(
+        "integrations/jax/functions.py",
+        "missing = (n - 1) * s",
+        "missing = n * s",
+        "the convolution of a transpose's gradient has a stop too many",
+        "test_jax_integration.py::test_transposes",
+        needs="jax",
+    ),
+    Mutation(
+        "integrations/jax/calls.py",
+        'lead + layout.startswith("N")',
+        "lead",
+        "mapped batches are not one batch",
+        "test_jax_integration.py::test_layouts",
+        needs="jax",
+    ),
+    Mutation(
+        "integrations/jax/convolutions.py",
+        "run(call, shape, grad, jnp.conj(w))",
+        "run(call, shape, grad, w)",
+        "complex gradients are conjugated, as JAX does not have them",
+        "test_jax_integration.py::test_complex_numbers",
+        needs="jax",
+    ),
+    Mutation(
+        "integrations/jax/pools.py",
+        "np.moveaxis(out, spatial, last)[...]",
+        "np.moveaxis(out, spatial, range(len(spatial)))[...]",
+        "slopes of maxima are written across the axes",
+        "test_jax_integration.py::test_pools",
+        needs="jax",
+    ),
 ]
 
 

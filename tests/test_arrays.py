@@ -83,16 +83,6 @@ def test_torch_tensors_are_taken_without_a_copy(torch: Any) -> None:
     assert result[1, 2] == 50
 
 
-def test_torch_tensors_that_need_a_gradient_are_refused(torch: Any) -> None:
-    """Their history would be lost; torch's own reason is part of the message."""
-    message = (
-        "x of type Tensor cannot be used as a NumPy array (Can't call numpy() on Tensor that requires grad. Use "
-        "tensor.detach().numpy() instead.); pass an ndarray in CPU memory"
-    )
-    with raises_exactly(DTypeError, message):
-        arrays.as_array("x", torch.ones(3, requires_grad=True))
-
-
 def test_masked_arrays_are_refused() -> None:
     """A mask would be lost without a word."""
     message = "x is a masked array, whose mask would be lost; fill it first, as in x.filled(0)"

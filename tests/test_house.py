@@ -53,7 +53,7 @@ NOT_LOADED = {
     "llvmlite",
     "threadpoolctl",
     *("typer", "click", "rich", "PIL", "tifffile", "imagecodecs", "resvg_py", "scipy"),
-    *("torch", "onnx", "dask", "xarray", "pandas", "ml_dtypes", "skimage", "sklearn", "hypothesis", "pytest"),
+    *("torch", "jax", "onnx", "dask", "xarray", "pandas", "ml_dtypes", "skimage", "sklearn", "hypothesis", "pytest"),
 }
 """What ``import im2col`` leaves alone: the engine's libraries, until a call needs them, every extra, and what
 tests and benchmarks compare with."""

@@ -11,6 +11,7 @@ import io
 import pathlib
 import tempfile
 from collections import OrderedDict
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -47,6 +48,26 @@ class Metres:
 
     units = "metre"
     magnitude = ONES((2, 2))
+
+
+class Remote:
+    """An array on another device, which would copy itself."""
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return PLAIN
+
+
+class Foreign:
+    """An array of a package that makes none of ours."""
+
+    def __array_namespace__(self, **_: Any) -> Any:
+        return SimpleNamespace(from_dlpack=None)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return PLAIN
 
 
 class Stored:
@@ -114,6 +135,8 @@ ROWS: list[tuple[Call, str, Call]] = [
     (lambda: I.im2col(PALETTE, 1), "as in x.convert('RGB')", lambda: I.im2col(PALETTE.convert("RGB"), 1)),
     (lambda: I.im2col(GROUP, 1), "pass one of them", lambda: I.im2col(GROUP["a"], 1)),
     (lambda: I.im2col(STORED, 1), "or pass np.asarray(x)", lambda: I.im2col(np.asarray(STORED), 1)),
+    (lambda: I.im2col(any_(Remote()), 1), "pass a copy in CPU memory", lambda: I.im2col(np.array(Remote()), 1)),
+    (lambda: I.im2col(any_(Foreign()), 1), "as in np.asarray(x)", lambda: I.im2col(np.asarray(Foreign()), 1)),
     (lambda: I.im2col(PHOTO, 2), "or layout='HWC'", lambda: I.im2col(PHOTO, 2, layout="HWC")),
     (
         lambda: I.im2col([["1", "2"]], 1),
@@ -600,6 +623,7 @@ ELSEWHERE = {
     "_best": "needs a limit that no algorithm can keep: tests/test_algorithms.py",
     "_at_least": "SciPy's vectors: tests/test_operators.py",
     "_named": "the environment's variable: tests/test_target.py",
+    "_check_history": "torch's tensors, JAX's tracers: tests/test_kinds.py",
     "_exact": "longdouble beyond float64: tests/test_page.py",
 }
 """Why a ``raise`` has no row: by file, by the error, or by the function that it stands in."""

@@ -35,6 +35,7 @@ HOOKS = (
     *("__array__", "__len__", "__index__", "__eq__", "__repr__", "__hash__", "__bool__", "__iter__", "__getitem__"),
     *("__str__", "__float__", "__int__", "__dlpack__", "__fspath__", "__contains__", "__getattr__", "__format__"),
     *("__lt__", "__array_interface__", "__array_struct__", "__buffer__", "dtype", "shape", "keys", "__ne__"),
+    *("__dlpack_device__", "__array_namespace__"),
 )
 """What Python or NumPy may ask of an object."""
 ERRORS = (ValueError, ZeroDivisionError, RuntimeError, AttributeError, TypeError, KeyError, OSError, RecursionError)

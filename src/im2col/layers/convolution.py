@@ -8,11 +8,11 @@ import numpy as np
 
 from ..engine import compiler
 from ..engine.threads import resolve_threads
-from ..errors import ShapeError, named
+from ..errors import ShapeError
 from ..importing import importing
 from ..memory import memoized
 from ..spec.arguments import integer, word
-from ..spec.arrays import as_array, native
+from ..spec.arrays import as_array, native, same_kind
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
 from ..spec.quantization import are_small, are_zero, centred, check_bytes, zero_point
 from .again import run_once
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-@named
+@same_kind
 def conv(
     x: ArrayLike,
     w: ArrayLike,
@@ -115,8 +115,10 @@ def conv(
     Returns
     -------
     ndarray
-        A new array (or `out`) in the layout of `x`: (N, n, *output) for (N, C, *spatial). Floats are summed in the
-        result's precision, float16 and bfloat16 in float32; integers are exact and wrap as NumPy's do.
+        A new array (or `out`) in the layout of `x`: (N, n, *output) for (N, C, *spatial). For tensors of torch and
+        arrays of JAX or the array API standard it is of the kind of `x`, here and everywhere (docs/arrays.md). Floats
+        are summed in the result's precision, float16 and bfloat16 in float32; integers are exact and wrap as NumPy's
+        do.
 
     Raises
     ------
@@ -152,7 +154,7 @@ def conv(
     return run_once(None, *arrays, options, checked)
 
 
-@named
+@same_kind
 def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along one spatial axis: `conv`, which also takes a plain signal with a plain kernel.
 
@@ -186,7 +188,7 @@ def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     return run_once(1, x, w, bias, options.pop("out", None), options, checked)  # type: ignore[arg-type]  # a mapping
 
 
-@named
+@same_kind
 def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along two spatial axes: `conv`, which also takes a plain image with a plain kernel.
 
@@ -222,7 +224,7 @@ def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options:
     return run_once(2, x, w, bias, options.pop("out", None), options, checked)  # type: ignore[arg-type]  # a mapping
 
 
-@named
+@same_kind
 def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **options: Unpack[Options]) -> NDArray[Any]:
     """Convolve along three spatial axes: `conv`, which also takes a plain volume with a plain kernel.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import named
-from ..spec.arrays import as_array
+from ..spec.arrays import as_array, same_kind
 from .pooled import Window, pooled
 from .pooling import norms
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 _WHOLE = Window(None)
 
 
-@named
+@same_kind
 def global_max_pool(
     x: ArrayLike, *, layout: str | None = None, out: Array | None = None, threads: int | None = None
 ) -> Array:
@@ -60,7 +59,7 @@ def global_max_pool(
     return pooled(image, "maximum", _WHOLE, layout, out, threads)
 
 
-@named
+@same_kind
 def global_average_pool(
     x: ArrayLike, *, layout: str | None = None, out: Array | None = None, threads: int | None = None
 ) -> Array:
@@ -96,7 +95,7 @@ def global_average_pool(
     return pooled(image, "mean", _WHOLE, layout, out, threads)
 
 
-@named
+@same_kind
 def global_lp_pool(
     x: ArrayLike, *, p: float = 2, layout: str | None = None, out: Array | None = None, threads: int | None = None
 ) -> Array:

@@ -10,7 +10,7 @@ from ..engine.threads import resolve_threads
 from ..errors import ShapeError, named
 from ..memory import memoized
 from ..spec.arguments import checked_shape, flag
-from ..spec.arrays import as_array, as_dtype, native
+from ..spec.arrays import as_array, as_dtype, native, same_kind
 from ..spec.problem import WORKSPACE_LIMIT, keywords, make_problem, refuse_unknown
 from ..spec.transposed import Transposed
 from .again import run_once
@@ -31,7 +31,7 @@ _FOLDED_BYTES = 256 << 10
 """Of padded images that are computed and folded together: they stay in the second level of cache."""
 
 
-@named
+@same_kind
 def conv_input_gradient(
     grad: ArrayLike,
     w: ArrayLike,

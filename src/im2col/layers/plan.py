@@ -11,13 +11,13 @@ from ..errors import ArgumentError, Im2colError, named, naming
 from ..importing import importing
 from ..memory import lazy
 from ..spec.arguments import flag
-from ..spec.arrays import as_dtype
+from ..spec.arrays import as_dtype, in_kind
 from ..spec.problem import keywords, refuse_unknown
 from .convolution import conv, convolution
 from .operation import own_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -88,15 +88,22 @@ class BasePlan:
         """Shape of the result, in its layout."""
         return self._operation.output_shape
 
-    def _called(self, values: Sequence[Any], out: Array | None) -> Array:
-        """Check the arrays of a call, and run it."""
-        operation = self._operation
+    def _called(self, values: tuple[Any, ...], out: Any) -> Any:
+        """Run a call on arrays of any kind, and return the result in that of the first."""
         try:
-            arrays = [each.checked(value) for value, each in zip(values, operation.inputs, strict=True)]
-            result = operation.result(out, arrays)  # the weights are the plan's own: no result can overwrite them
+            if type(values[0]) is np.ndarray:
+                return self._checked(*values, out=out)
+            names = [each.name for each in self._operation.inputs]
+            return in_kind(self._checked, names, values, {"out": out})
         except Im2colError as error:  # as `naming` does, which would take its time in each call
             error.name_operation(self.made_by)
             raise
+
+    def _checked(self, *values: Any, out: Array | None) -> Array:
+        """Check the arrays of a call, and run it."""
+        operation = self._operation
+        arrays = [each.checked(value) for value, each in zip(values, operation.inputs, strict=True)]
+        result = operation.result(out, arrays)  # the weights are the plan's own: no result can overwrite them
         operation.run(self._prepared, arrays, result)
         return result if out is None else out
 
@@ -389,4 +396,5 @@ class WeightGradientPlan(BasePlan):
         MemoryBudgetError
             If the result would not fit the available memory.
         """
-        return self._called((x, grad), out)
+        result: Array = self._called((x, grad), out)
+        return result

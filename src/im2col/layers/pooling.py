@@ -9,9 +9,9 @@ import numpy as np
 
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
-from ..errors import ArgumentError, named, shown
+from ..errors import ArgumentError, shown
 from ..spec.arguments import is_a, word
-from ..spec.arrays import as_array
+from ..spec.arrays import as_array, same_kind
 from .pooled import WAY_OUT, Window, pooled, pooling_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def max_pool(
 ) -> tuple[Array, NDArray[np.int64]]: ...
 
 
-@named
+@same_kind
 def max_pool(
     x: ArrayLike,
     kernel_size: geometry.Window,
@@ -191,7 +191,7 @@ def _count_through(indices: Array, shape: tuple[int, ...], axes: Any) -> None:
     indices[...] = np.where(outside, -1, through)
 
 
-@named
+@same_kind
 def average_pool(
     x: ArrayLike,
     kernel_size: geometry.Window,
@@ -252,7 +252,7 @@ def average_pool(
     return pooled(image, "mean", window, layout, out, threads)
 
 
-@named
+@same_kind
 def lp_pool(
     x: ArrayLike,
     kernel_size: geometry.Window,

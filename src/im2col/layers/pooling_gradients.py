@@ -9,12 +9,12 @@ import numpy as np
 
 from ..engine.host import array_bytes, require_memory
 from ..engine.threads import resolve_threads
-from ..errors import DTypeError, ShapeError, named
+from ..errors import DTypeError, ShapeError
 from ..importing import importing
 from ..memory import memoized
 from ..spec import layout as layouts
 from ..spec.arguments import checked_shape
-from ..spec.arrays import as_array, check_numbers, check_output, native, sum_dtype
+from ..spec.arrays import as_array, check_numbers, check_output, native, same_kind, sum_dtype
 from ..spec.geometry import Geometry
 from ..spec.pool import Pool, divisors
 from ..spec.problem import accumulator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _WAY_OUT = "work on fewer images at a time"
 
 
-@named
+@same_kind
 def max_pool_input_gradient(
     grad: ArrayLike,
     indices: ArrayLike,
@@ -87,7 +87,7 @@ def max_pool_input_gradient(
     return _scattered("grad", as_array("grad", grad), indices, image_shape, layout, out, add=True)
 
 
-@named
+@same_kind
 def max_unpool(
     x: ArrayLike,
     indices: ArrayLike,
@@ -178,7 +178,7 @@ def _scattered(
     return result if out is None else out
 
 
-@named
+@same_kind
 def average_pool_input_gradient(
     grad: ArrayLike,
     image_shape: tuple[int, ...],

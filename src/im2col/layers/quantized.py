@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DTypeError, named, shown
 from ..spec.arguments import is_a, word
-from ..spec.arrays import as_array, as_dtype
+from ..spec.arrays import as_array, as_dtype, same_kind
 from ..spec.problem import WORKSPACE_LIMIT, keywords, refuse_unknown
 from ..spec.quantization import check_bytes, factors, is_byte, zero_point
 from .again import run_once
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .operation import Work
 
 
-@named
+@same_kind
 def quantized_conv(
     x: ArrayLike,
     w: ArrayLike,

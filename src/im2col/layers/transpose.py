@@ -9,7 +9,7 @@ from ..engine.threads import resolve_threads
 from ..errors import named
 from ..memory import memoized
 from ..spec.arguments import flag
-from ..spec.arrays import as_array, as_dtype, native
+from ..spec.arrays import as_array, as_dtype, native, same_kind
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, refuse_unknown
 from ..spec.transposed import make_transposed
 from .again import run_once
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..spec.problem import Precision
 
 
-@named
+@same_kind
 def conv_transpose(
     x: ArrayLike,
     w: ArrayLike,

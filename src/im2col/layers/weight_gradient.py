@@ -15,7 +15,7 @@ from ..errors import DTypeError, Im2colError, ShapeError, named
 from ..memory import memoized
 from ..spec import layout as layouts
 from ..spec.arguments import checked_shape, integer, per_axis
-from ..spec.arrays import as_array, as_dtype, check_numbers, check_output, check_result, native
+from ..spec.arrays import as_array, as_dtype, check_numbers, check_output, check_result, native, same_kind
 from ..spec.problem import WORKSPACE_LIMIT, accumulator, keywords, make_problem, refuse_unknown
 from .again import run_once
 from .operation import Work
@@ -32,7 +32,7 @@ _TERMS = 4096
 """Terms of a float32 sum before it goes on in float64."""
 
 
-@named
+@same_kind
 def conv_weight_gradient(
     x: ArrayLike,
     grad: ArrayLike,
@@ -104,7 +104,7 @@ def conv_weight_gradient(
     return run_once("conv_weight_gradient", *arrays, options, checked)
 
 
-@named
+@same_kind
 def conv_bias_gradient(
     grad: ArrayLike, *, layout: str | None = None, dtype: DTypeLike | None = None, out: NDArray[Any] | None = None
 ) -> NDArray[Any]:

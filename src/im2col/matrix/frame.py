@@ -11,11 +11,11 @@ import numpy as np
 
 from ..engine import gather
 from ..engine.host import array_bytes, require_memory
-from ..errors import LayoutError, ShapeError, named
+from ..errors import LayoutError, ShapeError
 from ..memory import lazy, memoized
 from ..spec import layout as layouts
 from ..spec.arguments import check_choice, integer
-from ..spec.arrays import as_array, check_numbers, native, strided
+from ..spec.arrays import as_array, check_numbers, native, same_kind, strided
 from ..spec.padded import pad_image
 from ..spec.padding import image_geometry
 from ..spec.strides import row_major
@@ -218,7 +218,7 @@ def resolve_frame(
     return Frame(axes, geometry, batch, channels, orientation, tap_order)
 
 
-@named
+@same_kind
 def weight_matrix(
     w: ArrayLike,
     *,

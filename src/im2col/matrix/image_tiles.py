@@ -13,6 +13,7 @@ from ..errors import ArgumentError, GeometryError, named, shown
 from ..spec import layout as layouts
 from ..spec.arguments import is_a, per_axis
 from ..spec.arrays import as_array, check_numbers, check_output
+from ..spec.foreign import kind_of, returned
 from ..spec.padded import modes_along, shown_at
 from ..spec.padding import check_mode
 from .blending import add_weighted, blending_of
@@ -109,7 +110,8 @@ def iter_tiles(
     Returns
     -------
     iterator of Tile
-        The ``pixels`` of each are a read-only view of the image, or a copy where it reaches beyond the image's end.
+        The ``pixels`` of each are a read-only view of the image, or a copy where it reaches beyond the image's end; of
+        the tensors and arrays of other packages a copy of their kind.
 
     Raises
     ------
@@ -131,7 +133,7 @@ def iter_tiles(
     grid, mode = tile_grid(image.shape, size, overlap, padding_mode, layout)
     source = image.view()
     source.flags.writeable = False
-    return _tiles(source, replace(grid, image=source), mode)
+    return _tiles(source, replace(grid, image=source), mode, kind_of(x))
 
 
 def tile_grid(
@@ -159,9 +161,11 @@ def tile_grid(
     return TileGrid(frame.layout, frame.geometry), mode
 
 
-def _tiles(image: Array, grid: TileGrid, mode: tuple[str, ...]) -> Iterator[Tile]:
+def _tiles(image: Array, grid: TileGrid, mode: tuple[str, ...], kind: Any) -> Iterator[Tile]:
     for place in itertools.product(*map(range, grid.shape)):
-        yield Tile(_pixels(image, grid, place, mode), place, grid)
+        pixels = _pixels(image, grid, place, mode)
+        # Of other kinds they are copies: not all know views, or what may only be read.
+        yield Tile(pixels if kind is None else returned(kind, pixels.copy()), place, grid)
 
 
 def _pixels(image: Array, grid: TileGrid, place: tuple[int, ...], mode: tuple[str, ...]) -> Array:
@@ -235,12 +239,14 @@ def blend_tiles(results: Iterable[tuple[Tile, ArrayLike]], *, margin: Window = 0
     for each in _iterator(results):
         tile, result = _checked(each)
         if blend is None:
-            blend = _Blend(tile.grid, result, margin, out)
+            kind = kind_of(each[1])
+            written = as_array("out", out) if kind is not None and kind_of(out) is kind else out
+            blend = _Blend(tile.grid, result, margin, written)
         blend.add(tile, result)
     if blend is None:
         raise ArgumentError("results is empty; pass (tile, result) for every tile of iter_tiles")
     blend.check_all()
-    return blend.image if out is None else out
+    return returned(kind, blend.image) if out is None else out
 
 
 def _iterator(results: Any) -> Iterator[Any]:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..engine.host import array_bytes
-from ..errors import ArgumentError, MemoryBudgetError, format_bytes, named, shown
-from ..spec.arrays import as_array, native
+from ..errors import ArgumentError, MemoryBudgetError, format_bytes, shown
+from ..spec.arrays import as_array, native, same_kind
 from ..spec.padding import check_mode
 from .frame import resolve_frame
 from .way import fill_value, remembered, require_padded, way_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .frame import Orientation, TapOrder
 
 
-@named
+@same_kind
 def im2col(
     x: ArrayLike,
     kernel_size: Window,
@@ -120,7 +120,7 @@ def im2col(
     return matrix if out is None else out
 
 
-@named
+@same_kind
 def patches(
     x: ArrayLike,
     kernel_size: Window,
@@ -198,7 +198,7 @@ def patches(
     return view.reshape(frame.patches_shape, copy=False)
 
 
-@named
+@same_kind
 def col2im(
     columns: ArrayLike,
     image_shape: tuple[int, ...],

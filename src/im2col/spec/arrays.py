@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..errors import DTypeError, OutputError, class_of, shortened, shown, words_of
+from ..errors import DTypeError, Im2colError, OutputError, class_of, shortened, shown, words_of
 from ..importing import importing
 from .arguments import is_a
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _NUMBERS = "biufc"
 """The kinds of NumPy's own dtypes that hold numbers."""
@@ -69,6 +72,66 @@ def as_array(name: str, value: Any, *, objects: bool = False) -> NDArray[Any]:
     return array
 
 
+def same_kind(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a public function of arrays return them as its first argument has them; it is `named`, too.
+
+    Where that is an ndarray, or what NumPy makes one of, nothing else happens. Otherwise all arguments of its kind are
+    passed as ndarrays over their memory, so that `out` may be of the kind, too.
+    """
+    parameters, ndarray = function.__code__.co_varnames, np.ndarray
+
+    @wraps(function)
+    def public(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            if args and type(args[0]) is ndarray:  # all but the rare call
+                return function(*args, **kwargs)
+            result: R = in_kind(function, parameters, args, kwargs)
+        except Im2colError as error:
+            error.name_operation(function.__name__)
+            raise
+        return result
+
+    return public
+
+
+def in_kind(
+    function: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call a function of ndarrays, and return its arrays in the kind of its first argument.
+
+    Parameters
+    ----------
+    function : callable
+        It returns an array, a tuple of them, or something else, which stays as it is.
+    parameters : sequence of str
+        The names of what it takes, in order, which errors name.
+    args, kwargs
+        Of the call.
+
+    Raises
+    ------
+    DTypeError, MemoryBudgetError
+        If an argument of the kind cannot be an ndarray, or the result cannot be of the kind.
+    """
+    with importing:
+        from .foreign import kind_of, returned
+
+    kind = kind_of(args[0] if args else kwargs.get(parameters[0]))
+    if kind is None:
+        return function(*args, **kwargs)
+
+    def plain(name: str, value: Any) -> Any:
+        return as_array(name, value, objects=True) if kind_of(value) is kind else value
+
+    positional = map(plain, parameters, args)
+    named = {name: plain(name, each) for name, each in kwargs.items()}
+    given, out = kwargs.get("out"), named.get("out")
+    result = function(*positional, *args[len(parameters) :], **named)
+    if type(result) is tuple:
+        return tuple(given if each is out else returned(kind, each) for each in result)
+    return given if result is out else returned(kind, result)
+
+
 def _convert(value: Any) -> NDArray[Any]:
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
@@ -76,21 +139,11 @@ def _convert(value: Any) -> NDArray[Any]:
     if torch is not None and is_a(value, torch.Tensor):
         name = str(value.dtype).removeprefix("torch.")
         if name == "bfloat16" or name.startswith("float8_"):
-            return _bits(value, torch, name)
+            with importing:
+                from .foreign import array_of_bits
+
+            return array_of_bits(value, torch, name)
     return np.asarray(value)
-
-
-def _bits(tensor: Any, torch: Any, name: str) -> NDArray[Any]:
-    """Return a tensor of a dtype that NumPy lacks: the same memory, as an array of ml_dtypes' dtype of that name."""
-    try:
-        with importing:
-            import ml_dtypes
-    except ImportError as cause:
-        raise TypeError(f"NumPy has no {name}; install ml_dtypes, or pass x.float()") from cause
-    if tensor.requires_grad:  # as torch says of the dtypes that NumPy has
-        raise TypeError("Can't take the memory of a Tensor that requires grad. Use tensor.detach() instead.")
-    bits: NDArray[Any] = np.asarray(tensor.view(torch.int16 if tensor.element_size() == 2 else torch.uint8))
-    return bits.view(getattr(ml_dtypes, name))
 
 
 def _refusal(name: str, value: object, array: NDArray[Any]) -> str:

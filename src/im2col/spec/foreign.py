@@ -1,15 +1,22 @@
-"""Arrays of other packages that NumPy would take, but not all of: what they lie on, and what their numbers mean."""
+"""Arrays of other packages: those that NumPy would take, but not all of, and the way back to what the user had.
+
+What they lie on, and what their numbers mean, decides what is taken.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DTypeError, MemoryBudgetError, class_of, format_bytes, shown
+from ..errors import DTypeError, MemoryBudgetError, class_of, format_bytes, shown, words_of
+from ..importing import importing
 from .arguments import is_a
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MEMORY = ("__array_interface__", "__dlpack__", "__buffer__")
 """What says that an object's numbers are in memory."""
@@ -17,6 +24,8 @@ _STORED = ("__dask_graph__", "chunks", "chunking", "chunk_layout")
 """What those of dask, Zarr, h5py, netCDF4 and TensorStore have, which are not."""
 _UNITS = (("units", "magnitude"), ("units", "value"), ("unit", "value"))
 """What classes of numbers with a unit call the unit and the numbers: pint's, unyt's, astropy's."""
+_HOST = (1, 3, 11, 13)
+"""DLPack's numbers of devices whose memory the CPU reads: its own, and what CUDA and ROCm share with it."""
 
 
 def check_whole(name: str, value: Any) -> None:
@@ -34,7 +43,8 @@ def check_whole(name: str, value: Any) -> None:
     MemoryBudgetError
         For what lies on a disk, or is computed when it is asked for, of whatever size.
     DTypeError
-        For masked arrays, groups of arrays, numbers with a unit, and images whose pixels are places in a palette.
+        For masked arrays, groups of arrays, numbers with a unit, and images whose pixels are places in a palette; for
+        what a copy would be made of from another device, or without its gradient or trace.
     """
     if is_a(value, np.ma.MaskedArray):
         raise DTypeError(f"{name} is a masked array, whose mask would be lost; fill it first, as in {name}.filled(0)")
@@ -63,6 +73,43 @@ def check_whole(name: str, value: Any) -> None:
             f"{name} is the {_told(value)}, which is not in memory, and is not read or computed whole unasked; pass a "
             f"part of it, give it to im2col.integrations.{door}, or pass np.asarray({name})"
         )
+    _check_free(name, value)
+
+
+def _check_free(name: str, value: Any) -> None:
+    """Refuse what cannot be had without more than its memory: with a history, or on another device."""
+    torch, jax = (sys.modules.get(package) for package in ("torch", "jax"))  # whose arrays these may be only then
+    is_tensor = torch is not None and is_a(value, torch.Tensor)
+    _check_history(name, value, is_tensor, jax)
+    # DLPack's answer costs a tensor more than its own.
+    elsewhere = (None if value.is_cpu else f"on the device {value.device}") if is_tensor else _elsewhere(value)
+    if elsewhere is not None:
+        raise DTypeError(
+            f"{name} is the {_told(value)} {elsewhere}, from where nothing is copied unasked; pass a copy in CPU memory"
+        )
+
+
+def _check_history(name: str, value: Any, is_tensor: bool, jax: Any) -> None:
+    if is_tensor and value.requires_grad:
+        raise DTypeError(
+            f"{name} is a tensor whose gradient is asked for, which would be lost; call the functions of "
+            f"im2col.integrations.torch, or pass {name}.detach()"
+        )
+    if jax is not None and is_a(value, jax.core.Tracer):
+        raise DTypeError(
+            f"{name} is traced by JAX, and has no numbers yet; call the functions of im2col.integrations.jax"
+        )
+
+
+def _elsewhere(value: Any) -> str | None:
+    """Return where an array is, in words, or None where the CPU reads its memory."""
+    if is_a(value, np.ndarray) or not hasattr(type(value), "__dlpack_device__"):
+        return None
+    try:
+        number = int(value.__dlpack_device__()[0])
+        return None if number in _HOST else f"on the device {shown(getattr(value, 'device', number))}"
+    except Exception as cause:  # as of what is spread over several
+        return f"out of the CPU's reach ({words_of(cause)})"
 
 
 def wrapped(value: Any) -> Any:
@@ -106,3 +153,74 @@ def _told(value: Any) -> str:
         return f"{words} {tuple(value.shape)} of {value.dtype} ({size})"
     except Exception:  # a dtype that NumPy lacks, a length that is not known yet
         return words
+
+
+def kind_of(value: Any) -> Any:
+    """Return the kind of an array: the namespace that its package makes arrays in.
+
+    Returns
+    -------
+    module or None
+        torch, or one of the array API standard, as JAX and array-api-strict have it. None where results are ndarrays:
+        for theirs, for lists, for all else.
+    """
+    own = type(value)
+    torch = sys.modules.get("torch")  # whose tensors these may be only where it has been imported
+    if torch is not None and issubclass(own, torch.Tensor):
+        return torch
+    if not hasattr(own, "__array_namespace__") or issubclass(own, (np.ndarray, np.generic)):
+        return None
+    try:
+        namespace = value.__array_namespace__()
+        return namespace if hasattr(namespace, "from_dlpack") else None
+    except Exception:  # an object's own error; whoever converts it is told
+        return None
+
+
+def returned(kind: Any, result: Any) -> Any:
+    """Return an ndarray as an array of a kind, over the same memory if it can be; anything else as it is.
+
+    Raises
+    ------
+    DTypeError
+        If there is no such array: of the dtype, or, where a kind knows no strides, of a view.
+    """
+    if kind is None or type(result) is not np.ndarray:
+        return result
+    try:
+        if kind is sys.modules.get("torch"):
+            return tensor_of(result)
+        try:
+            return kind.from_dlpack(result)
+        except BufferError:  # NumPy exports no dtypes of other packages, nor views to those who do not know them
+            if not result.flags.writeable:
+                raise
+            return kind.asarray(result)
+    except Exception as cause:
+        raise DTypeError(
+            f"the result {result.shape} of {result.dtype} cannot be an array of the kind that was passed "
+            f"({words_of(cause)}); pass an ndarray, as in np.asarray(x)"
+        ) from cause
+
+
+def tensor_of(array: NDArray[Any]) -> Any:
+    """Return an array's memory as a tensor of torch, which has been imported."""
+    torch = sys.modules["torch"]
+    if not array.flags.writeable:  # torch knows no such memory; on this way it does not warn
+        return torch.from_dlpack(array)
+    try:
+        return torch.from_numpy(array)
+    except TypeError:  # of the numbers of ml_dtypes
+        bits = np.int16 if array.itemsize == 2 else np.uint8
+        return torch.from_numpy(array.view(bits)).view(getattr(torch, array.dtype.name))
+
+
+def array_of_bits(tensor: Any, torch: Any, name: str) -> NDArray[Any]:
+    """Return a tensor of a dtype that NumPy lacks: the same memory, as an array of ml_dtypes' dtype of that name."""
+    try:
+        with importing:
+            import ml_dtypes
+    except ImportError as cause:
+        raise TypeError(f"NumPy has no {name}; install ml_dtypes, or pass x.float()") from cause
+    bits: NDArray[Any] = np.asarray(tensor.view(torch.int16 if tensor.element_size() == 2 else torch.uint8))
+    return bits.view(getattr(ml_dtypes, name))

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ...matrix.transform import col2im, im2col
 from ...spec.arrays import is_registered, sum_dtype
+from ...spec.foreign import tensor_of
 from .operators import Operator, core_form, core_padding, stops_of
-from .tensors import array_of, has_channels_last, layout_of, numpy_dtype, tensor_of, torch_dtype, view_of
+from .tensors import array_of, has_channels_last, layout_of, numpy_dtype, torch_dtype, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,6 +15,7 @@ from ...layers.input_gradient import checked as check_input_gradient
 from ...layers.transpose import checked as check_transpose
 from ...layers.weight_gradient import checked as check_weight_gradient
 from ...layers.weight_gradient import conv_bias_gradient
+from ...spec.foreign import tensor_of
 from ...spec.problem import result_dtype
 from .operators import Operator, core_form, core_padding, stops_of
 from .tensors import (
@@ -24,7 +25,6 @@ from .tensors import (
     image_of,
     layout_of,
     numpy_dtype,
-    tensor_of,
     torch_dtype,
     turned,
     view_of,

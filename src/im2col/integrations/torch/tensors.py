@@ -12,6 +12,7 @@ from torch import Tensor
 from ...errors import DTypeError
 from ...importing import importing
 from ...spec.arrays import as_array
+from ...spec.foreign import tensor_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,15 +41,6 @@ def array_of(tensor: Tensor) -> Array:
             raise DTypeError(f"a tensor has the layout {tensor.layout}; pass a dense one") from cause
         return as_array("a tensor", tensor.detach())
     return array
-
-
-def tensor_of(array: Array) -> Tensor:
-    """Return an array's memory as a tensor."""
-    try:
-        return torch.from_numpy(array)
-    except TypeError:  # of the numbers of ml_dtypes
-        bits = np.int16 if array.itemsize == 2 else np.uint8
-        return torch.from_numpy(array.view(bits)).view(torch_dtype(array.dtype))
 
 
 def numpy_dtype(dtype: torch.dtype) -> np.dtype[Any]:
