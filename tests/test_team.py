@@ -214,6 +214,24 @@ def test_threads_stay_awake_where_more_is_expected(monkeypatch: pytest.MonkeyPat
     assert threads._patience[0] == threads._turns
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="CPUs cannot be taken away here")
+def test_one_cpu_has_a_team_of_nobody() -> None:
+    """Layers of several tasks are computed all the same."""
+    run_alone("test_team", "call_on_one_cpu()")
+
+
+def call_on_one_cpu() -> None:
+    """Take all CPUs but one away, and call with several threads."""
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    convolve, x, expected = layer(3)
+    for _ in range(5):
+        np.testing.assert_array_equal(convolve(x), expected)
+    threads = team._team()
+    assert threads is not None
+    assert threads.most == 0
+    sys.stdout.write("every byte in its place\n")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_has_a_team_of_its_own() -> None:
     """The parent's threads do not exist there."""

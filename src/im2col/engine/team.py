@@ -147,14 +147,14 @@ class _Team:
         self._post, self._run, self._wait, self._attend = functions
         self.most = usable_cpus() - 1
         self.busy = threading.Lock()
-        self._lines = np.zeros((self.most + 2, _LINE), np.int64)
-        # Each thread has a line; the turns of watching, which may change, have the last one.
+        # Each thread has a line, and there is one where none is; the turns of watching, which may change, have the last.
+        self._lines = np.zeros((self.most + 3, _LINE), np.int64)
         self._at = address_of(self._lines) + -address_of(self._lines) % (8 * _LINE)
         self._words = self._lines.reshape(-1)[(self._at - address_of(self._lines)) // 8 :]
         self._sleepers: list[threading.Semaphore] = []
         self._latest = np.zeros(SHARES, np.int64)
-        self._patience = self._words[self.most * _LINE :][:1]
-        self._patience_at = self._at + 8 * _LINE * self.most
+        last = (self.most + 1) * _LINE
+        self._patience, self._patience_at = self._words[last : last + 1], self._at + 8 * last
         self._patience[0] = _TRIED
         self._turns = max(1, int(_TRIED * WATCHED_SECONDS / min(self._timed() for _ in range(3))))
         self._expecting, self.ended = 0, -WATCHED_SECONDS
