@@ -159,8 +159,8 @@ class Problem:
 
     @property
     def fixes_sums(self) -> bool:
-        """Whether the order of sums must be that of any other chunk: only for numbers whose sums round."""
-        return self.chunked and self.accumulator.kind in "fc"
+        """Whether the order of sums must be that of any other chunk: only where there are sums, and they round."""
+        return self.chunked and self.accumulator.kind in "fc" and self.flops > 0
 
     @property
     def pads_zeros(self) -> bool:
