@@ -293,9 +293,8 @@ _FIXED = ("auto", "implicit", "reference")
 
 def may_fix(x_dtype: np.dtype[Any], w_dtype: np.dtype[Any], algorithm: object) -> bool:
     """Return whether sums of a layer in chunks can be those of the whole: what ``chunked=True`` asks for."""
-    both = x_dtype, w_dtype
-    numbers = (each.name == "bfloat16" if is_registered(each) else each.char not in "gFDG" for each in both)
-    return word(algorithm) in _FIXED and all(numbers)
+    has = (d.name == "bfloat16" if is_registered(d) else d.char not in "gFDG" for d in (x_dtype, w_dtype))
+    return word(algorithm) in _FIXED and all(has)
 
 
 def convolution(
