@@ -100,6 +100,12 @@ class Odd:
         return G
 
 
+class Typed(Odd):
+    """An array of a dtype that NumPy has not, as torch's are."""
+
+    x, dtype = X, "torch.float64"  # type: ignore[assignment]  # that is the test
+
+
 class Lazy(ReadOnly):
     """An array that computes what was assigned to it when it is asked for it, as dask has it."""
 
@@ -636,6 +642,7 @@ ROWS: list[tuple[Call, str, Call]] = [
     (lambda: I.convolve_blocks(X, W, X.copy()), "make it so", lambda: blocks(X)),
     (lambda: I.convolve_blocks(X, W, np.broadcast_to(1.0, G.shape)), "open it for writing", lambda: blocks(X)),
     (lambda: I.convolve_blocks(X, ONES((2, 2, 1, 1)), X), "pass another", lambda: blocks(X)),
+    (lambda: blocks(any_(Typed())), "pass np.asarray(source)", lambda: blocks(np.asarray(Typed.x))),
     (lambda: blocks(any_(Odd())), "mend what slices it", lambda: blocks(X)),
     (lambda: blocks(X, memory=100), "pass memory=", lambda: blocks(X, memory=10_000)),
     (lambda: blocks(X, progress=any_(5)), "a function of two numbers", lambda: blocks(X, progress=lambda *_: None)),

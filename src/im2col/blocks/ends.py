@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.boxes import box_steps, boxes
-from ..errors import ArgumentError, OutputError, ShapeError, class_of, shown
+from ..errors import ArgumentError, DTypeError, OutputError, ShapeError, class_of, shown
 from ..spec.arguments import is_a
-from ..spec.arrays import as_array, as_dtype, check_numbers, native
+from ..spec.arrays import as_array, check_numbers, native
 from ..spec.foreign import check_meaning
 
 if TYPE_CHECKING:
@@ -55,8 +55,10 @@ def shape_and_dtype(name: str, value: Any) -> tuple[tuple[int, ...], np.dtype[An
         raise ArgumentError(f"{name} must have a shape, a dtype and slices, got {shown(value)}; {way_out}")
     try:
         empty = np.empty(0, dtype)
-    except Exception:
-        empty = np.empty(0, as_dtype(f"{name}.dtype", dtype))  # which says what is wrong
+    except Exception as cause:  # as of torch's
+        raise DTypeError(
+            f"{name} has the dtype {shown(dtype)}, which NumPy has not; pass np.asarray({name})"
+        ) from cause
     found = as_array(name, empty).dtype
     check_numbers(name, found)
     return shape, native(found)
