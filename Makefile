@@ -39,6 +39,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m bench narrow
 	$(BIN)/python -m bench pooling
 	$(BIN)/python -m bench networks
+	$(BIN)/python -m bench blocks
 	$(BIN)/python -m bench calls
 
 mutate: $(VENV)/.test

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from . import choice, labelled, model, networks, page, rounding
+from . import blocks, choice, labelled, model, networks, page, rounding
 from .calls import contest as calls
 from .contestants import WrongResultError
 from .convolution import contest as convolution
@@ -29,6 +29,7 @@ CONTESTS = {
     "pooling": pooling,
     "xarray": labelled,
     "networks": networks,
+    "blocks": blocks,
     "gradients": gradients,
     "narrow": narrow,
     "calls": calls,

@@ -71,6 +71,14 @@ def _quantized(d: np.dtype[Any]) -> Any:
     )
 
 
+def _blocks(d: np.dtype[Any]) -> Any:
+    source, w = array((1, 2, 3, 3), d), array((2, 2, 2, 2), d)
+    im2col.plan_blocks(source, w)
+    sink = np.empty_like(im2col.conv(source, w))
+    im2col.convolve_blocks(source, w, sink)
+    return sink
+
+
 def _mean(d: np.dtype[Any]) -> Any:
     return im2col.col2im(array((4, 4), d), (3, 3), 2, reduce="mean")
 
@@ -99,6 +107,7 @@ CONVOLUTIONS: dict[str, Callable[[np.dtype[Any]], Any]] = {
     "conv2d": lambda d: im2col.conv2d(array((3, 3), d), array((2, 2), d), algorithm="explicit"),
     "conv3d": lambda d: im2col.conv3d(array((3, 3, 3), d), array((2, 2, 2), d), algorithm="reference"),
     "plan": _plan,
+    "convolve_blocks": _blocks,
     "conv_transpose": lambda d: im2col.conv_transpose(array((1, 2, 2, 2), d), array((2, 2, 2, 2), d)),
     "plan_transpose": _plan_transpose,
     "conv_input_gradient": lambda d: im2col.conv_input_gradient(
@@ -151,7 +160,9 @@ def outcome(function: str, dtype: np.dtype[Any]) -> str:
             result = FUNCTIONS[function](dtype)
         except DTypeError as refusal:
             way_out = refusal.message.rpartition("; ")[2]
-            return "refused: " + re.sub(r"\b(w|columns|grad)(?=[.,\[) ])", "x", way_out)  # whichever array it was
+            return "refused: " + re.sub(
+                r"\b(w|columns|grad|source)(?=[.,\[) ])", "x", way_out
+            )  # whichever array it was
     return name_of(np.dtype(result.dtype)) if hasattr(result, "dtype") else "taken"
 
 

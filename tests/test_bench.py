@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from bench import choice, labelled, match, model, networks, seat
+from bench import choice, labelled, match, memory, model, networks, seat
 from bench.__main__ import main
 from bench.calls import contest as calls_contest
 from bench.calls import contestants as calls_contestants
@@ -62,7 +62,7 @@ from bench.transforms.report import report
 import im2col
 
 from .kit.onnx_models import parsed
-from .kit.outcomes import require
+from .kit.outcomes import missing, require
 from .kit.selection import one_in
 
 if TYPE_CHECKING:
@@ -1095,3 +1095,20 @@ def test_a_wrong_candidate_is_no_candidate(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(model, "answer", lambda each: convolution_problems.answer(each) + 1)
     with pytest.raises(WrongResultError, match=r"^strided NHWC, \w+ along the lanes, .*: "):
         model.measured(layer, "NHWC", 1.0, 0.0)
+
+
+def test_the_command_of_blocks_prints_a_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row for each size and kernel; files that differ end it, and a system that tells no peak."""
+    if not memory.is_told():
+        missing("this system does not tell a process's peak")
+    arguments = ["blocks", "--sizes", "60,90", "--kernels", "3", "--memory", "1", "--runs", "1"]
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[-2:]] == [["60²", "3×3"], ["90²", "3×3"]]
+    monkeypatch.setattr("bench.blocks.filecmp.cmp", lambda *_, **__: False)
+    assert main(arguments) == 1
+    monkeypatch.setattr(memory, "is_told", lambda: False)
+    with pytest.raises(SystemExit, match="does not tell a process's peak"):
+        main(arguments)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import im2col
 from im2col import ArgumentError, GeometryError, ShapeError
-from im2col.integrations.dask.cuts import channel_cuts, spread_cuts, window_cuts
+from im2col.spec.cuts import channel_cuts, spread_cuts, window_cuts
 
 from .kit.outcomes import raises_exactly, require
 from .kit.strategies import PADDING_MODES, fewer

@@ -20,8 +20,16 @@ from .kit.outcomes import missing, raises_exactly, require
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NO_NUMBERS = {"clear_cache", "output_shape", "overlap_count", "set_threads", "show_config", "window_geometry"}
-"""Public functions that see none."""
+NO_NUMBERS = {
+    "clear_cache",
+    "output_shape",
+    "overlap_count",
+    "plan_blocks",
+    "set_threads",
+    "show_config",
+    "window_geometry",
+}
+"""Public functions that see none, or those of `convolve_blocks`."""
 FLOATS = [d for d in registered_dtypes() if "float" in d.name and d.name != "float8_e8m0fnu"]
 INTEGERS = [d for d in registered_dtypes() if "int" in d.name]
 

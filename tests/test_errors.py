@@ -44,6 +44,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "conv_operator": lambda: im2col.conv_operator(W, (1, 2, 5, 5)),
     "conv_transpose": lambda: im2col.conv_transpose(X, W),
     "conv_weight_gradient": lambda: im2col.conv_weight_gradient(X, X, 3),
+    "convolve_blocks": lambda: im2col.convolve_blocks(X, W, X),
     "cost": lambda: im2col.cost((1, 2, 5, 5), (3, 2, 3, 3), dtype="fish"),
     "global_average_pool": lambda: im2col.global_average_pool(X, layout="HW"),
     "global_lp_pool": lambda: im2col.global_lp_pool(X, p=0),
@@ -59,6 +60,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "overlap_count": lambda: im2col.overlap_count((5, 5), 3, padding_mode="fish"),  # type: ignore[arg-type]
     "patches": lambda: im2col.patches(X, 3, padding=1, copy=False),
     "plan": lambda: im2col.plan((1, 2, 5, 5), W, algorithm="fish"),
+    "plan_blocks": lambda: im2col.plan_blocks("x.npy", W),
     "plan_input_gradient": lambda: im2col.plan_input_gradient((1, 2, 5), W),
     "plan_quantized": lambda: im2col.plan_quantized((1, 2, 5, 5), W.astype(np.int8), x_dtype="f4", **SCALES),
     "plan_transpose": lambda: im2col.plan_transpose((1, 3, 5, 5), W, output_padding=1),

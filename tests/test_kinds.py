@@ -56,7 +56,7 @@ RETURNING = [
     if any(type(each) is np.ndarray for each in list(call.good().values())[:1]) or name == "blend_tiles"
 ]
 """Calls whose first argument is an array."""
-OTHERS = {"conv_matrix", "conv_operator", "illustrate", "iter_tiles"}
+OTHERS = {"conv_matrix", "conv_operator", "convolve_blocks", "illustrate", "iter_tiles", "plan_blocks"}
 """Those of them that do not return arrays."""
 
 

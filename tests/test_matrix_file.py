@@ -165,7 +165,7 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with raises_exactly(error, f"write_matrix: {message}"):
             write_matrix(source, out, **arguments)
     usage = type("Usage", (), {"free": 1 << 10})
-    monkeypatch.setattr("im2col.matrix_file.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("im2col.files.shutil.disk_usage", lambda _: usage)
     with raises_exactly(
         FileError,
         f"write_matrix: the column matrix (36, 9) of float64 takes 2.5 KiB but the disk of {tmp_path} has 1.0 KiB "

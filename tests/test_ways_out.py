@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Call = Callable[[], Any]
 
 PACKAGE = pathlib.Path(I.__file__).parent
-ROOMS = ("spec/", "engine/", "matrix/", "layers/", "pictures/", "files.py")
+ROOMS = ("spec/", "engine/", "matrix/", "layers/", "blocks/", "pictures/", "files.py")
 ONES = np.ones
 X, W, G = ONES((1, 2, 4, 4)), ONES((2, 2, 3, 3)), ONES((1, 2, 2, 2))
 PLAIN, KERNEL = ONES((4, 4)), ONES((3, 3))
@@ -75,10 +75,54 @@ class Stored:
 
     shape, dtype, chunks = (2, 2), np.dtype(float), (1, 2)
 
+    def __getitem__(self, place: Any) -> Any:
+        return ONES(self.shape)[place]
+
     def __array__(self, *_: Any, **__: Any) -> Any:
         return ONES(self.shape)
 
 
+class ReadOnly:
+    """An array that nothing can be assigned to."""
+
+    shape, dtype = (1, 2, 2, 2), np.dtype(float)
+
+    def __getitem__(self, _: Any) -> Any:
+        return G
+
+
+class Odd:
+    """An array that gives other parts than it is asked for."""
+
+    shape, dtype = (1, 2, 4, 4), np.dtype(float)
+
+    def __getitem__(self, _: Any) -> Any:
+        return G
+
+
+class Typed(Odd):
+    """An array of a dtype that NumPy has not, as torch's are."""
+
+    x, dtype = X, "torch.float64"  # type: ignore[assignment]  # that is the test
+
+
+class Lazy(ReadOnly):
+    """An array that computes what was assigned to it when it is asked for it, as dask has it."""
+
+    def __setitem__(self, *_: Any) -> None:
+        raise AssertionError
+
+    def __dask_graph__(self) -> Any:
+        raise AssertionError
+
+
+def blocks(source: Any, **options: Any) -> Any:
+    """Convolve in blocks to an array in memory."""
+    return I.convolve_blocks(source, W, np.empty(G.shape), **options)
+
+
+FOLDER = tempfile.mkdtemp()
+NO_PATH = hostile(object, "__fspath__")()
 TILES = [(tile, tile.pixels) for tile in I.iter_tiles(PLAIN, 2)]
 OTHER_TILES = [(tile, tile.pixels) for tile in I.iter_tiles(KERNEL, 2, overlap=1)]
 WIDER = [(tile, tile.pixels) for tile in I.iter_tiles(KERNEL, 3, overlap=2)]
@@ -134,6 +178,11 @@ ROWS: list[tuple[Call, str, Call]] = [
     (lambda: I.im2col(METRES, 1), "as in x.magnitude", lambda: I.im2col(METRES.magnitude, 1)),
     (lambda: I.im2col(PALETTE, 1), "as in x.convert('RGB')", lambda: I.im2col(PALETTE.convert("RGB"), 1)),
     (lambda: I.im2col(GROUP, 1), "pass one of them", lambda: I.im2col(GROUP["a"], 1)),
+    (
+        lambda: I.conv(STORED, W[:1, :1]),
+        "give it to im2col.convolve_blocks",
+        lambda: I.convolve_blocks(STORED, W[:1, :1], np.empty((2, 2)), padding=1),
+    ),
     (lambda: I.im2col(STORED, 1), "or pass np.asarray(x)", lambda: I.im2col(np.asarray(STORED), 1)),
     (lambda: I.im2col(any_(Remote()), 1), "pass a copy in CPU memory", lambda: I.im2col(np.array(Remote()), 1)),
     (lambda: I.im2col(any_(Foreign()), 1), "as in np.asarray(x)", lambda: I.im2col(np.asarray(Foreign()), 1)),
@@ -585,6 +634,21 @@ ROWS: list[tuple[Call, str, Call]] = [
         "pass the gradient of its result",
         lambda: I.average_pool_input_gradient(ONES((1, 2, 3, 3)), (1, 2, 6, 6), 2),
     ),
+    (lambda: I.plan_blocks([[1]], W), "that can be sliced", lambda: I.plan_blocks(X, W)),
+    (lambda: I.plan_blocks("x.npy", W), "open it first", lambda: I.plan_blocks(X, W)),
+    (lambda: I.convolve_blocks(X, W, any_(ReadOnly())), "pass the path of a .npy file", lambda: blocks(X)),
+    (lambda: I.convolve_blocks(X, W, None), "pass the path", lambda: blocks(X)),
+    (lambda: I.convolve_blocks(X, W, any_(Lazy())), "it is to be stored in", lambda: blocks(X)),
+    (lambda: I.convolve_blocks(X, W, X.copy()), "make it so", lambda: blocks(X)),
+    (lambda: I.convolve_blocks(X, W, np.broadcast_to(1.0, G.shape)), "open it for writing", lambda: blocks(X)),
+    (lambda: I.convolve_blocks(X, ONES((2, 2, 1, 1)), X), "pass another", lambda: blocks(X)),
+    (lambda: blocks(any_(Typed())), "pass np.asarray(source)", lambda: blocks(np.asarray(Typed.x))),
+    (lambda: blocks(any_(Odd())), "mend what slices it", lambda: blocks(X)),
+    (lambda: blocks(X, memory=100), "pass memory=", lambda: blocks(X, memory=10_000)),
+    (lambda: blocks(X, progress=any_(5)), "a function of two numbers", lambda: blocks(X, progress=lambda *_: None)),
+    (lambda: blocks(X, journal=any_(5)), "of a .json file", lambda: blocks(X, journal=f"{FOLDER}/y.json")),
+    (lambda: I.plan_blocks(X, W, any_(NO_PATH)), "pass a str", lambda: I.plan_blocks(X, W, "y.npy")),
+    (lambda: I.plan_blocks(X, W, "y.txt"), "name one", lambda: I.plan_blocks(X, W, "y.npy")),
     (lambda: I.illustrate(X[:0], W), "pass at least one of each", lambda: I.illustrate(X, W)),
     (lambda: I.illustrate(X, W).save("x.jpg"), "use one of .svg", lambda: save("svg")),
     (lambda: I.illustrate(X, W).save(any_(5)), "pass one such as 'x.svg'", lambda: save("svg")),
@@ -619,6 +683,10 @@ ELSEWHERE = {
     "open_npy": "files of matrices: tests/test_matrix_file.py",
     "check_writable": "standard output: tests/test_cli_words.py",
     "reading": "standard input that is closed: tests/test_cli_words.py",
+    "blocks/npy_file.py": "files of results, and what is kept of them: tests/test_convolve_blocks.py",
+    "blocks/journal.py": "journals of other runs, and what is none: tests/test_convolve_blocks.py",
+    "require_room": "a disk without room: tests/test_matrix_file.py",
+    "new_part": "a folder that is read-only: tests/test_cli.py",
     "replacing": "a disk that is full or read-only: tests/test_matrix_file.py",
     "_best": "needs a limit that no algorithm can keep: tests/test_algorithms.py",
     "_at_least": "SciPy's vectors: tests/test_operators.py",

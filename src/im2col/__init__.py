@@ -9,6 +9,8 @@ from .importing import importing as _importing
 from .version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
+    from .blocks.plan import BlockPlan
+    from .blocks.run import convolve_blocks, plan_blocks
     from .configuration import clear_cache, show_config
     from .engine.threads import set_threads
     from .errors import (
@@ -47,6 +49,7 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "BlockPlan",
     "Cost",
     "CostTable",
     "DTypeError",
@@ -81,6 +84,7 @@ __all__ = [
     "conv_operator",
     "conv_transpose",
     "conv_weight_gradient",
+    "convolve_blocks",
     "cost",
     "global_average_pool",
     "global_lp_pool",
@@ -96,6 +100,7 @@ __all__ = [
     "overlap_count",
     "patches",
     "plan",
+    "plan_blocks",
     "plan_input_gradient",
     "plan_quantized",
     "plan_transpose",
@@ -108,6 +113,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "blocks.plan": ("BlockPlan",),
+    "blocks.run": (
+        "convolve_blocks",
+        "plan_blocks",
+    ),
     "configuration": (
         "clear_cache",
         "show_config",

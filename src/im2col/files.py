@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import stat
 import sys
 import uuid
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from .errors import FileError, shown
+from .errors import FileError, format_bytes, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ STANDARD = "-"
 """Standard input or output, where `reading` and `writing` are given it as a path."""
 ANYONE = 0o777
 """Permissions of a file that all may read."""
-_LONGEST_PATH = 4096
+BINARY = getattr(os, "OBINARY", 0)
+"""Of Windows, which would translate ends of lines."""
+LONGEST_PATH = 4096
 """Characters of a path that a message shows: as many as Linux takes."""
 
 
@@ -65,11 +68,11 @@ def check_target(path: str | os.PathLike[str], *, force: bool) -> Path:
         else:
             return target
     except (OSError, RuntimeError, ValueError) as cause:  # a loop of links, before Python 3.13; a null byte
-        problem = _reason(cause)
-    raise FileError(f"cannot write {shown(str(path), _LONGEST_PATH)}: {problem}")
+        problem = reason_of(cause)
+    raise FileError(f"cannot write {shown(str(path), LONGEST_PATH)}: {problem}")
 
 
-def _part_of(target: Path) -> Path:
+def part_of(target: Path) -> Path:
     """Return where a file lies until it is complete."""
     return target.with_name(f".im2col-{uuid.uuid4().hex[:12]}.part")
 
@@ -97,36 +100,70 @@ def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) 
         As `check_target`, and for every `OSError` while the file is written.
     """
     target = check_target(path, force=force)
-    part = _part_of(target)
-    allowed = 0o666 & (like | stat.S_IRWXU)
-    kept = stat.S_IMODE(target.stat().st_mode) & (like | stat.S_IRWXU) if target.exists() else None
-    try:
-        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), allowed)
-    except OSError as cause:
-        raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}; name another folder") from cause
+    part = part_of(target)
+    descriptor = new_part(path, part, like)
     try:
         with os.fdopen(descriptor, "w+b") as file:
-            if kept is not None and hasattr(os, "fchmod"):
-                os.fchmod(descriptor, kept)
+            keep_permissions(descriptor, target, like)
             yield file
-        # Another process may have been as fast: what exists by now stays, too.
-        part.replace(check_target(path, force=force))
+        put_in_place(part, path, force=force)
     except BaseException as cause:
         part.unlink(missing_ok=True)
         if isinstance(cause, OSError):
-            raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}") from cause
+            raise cannot_write(path, cause) from cause
         raise
+
+
+def require_room(target: Path, nbytes: int, what: str, way_out: str) -> None:
+    """Raise before a file is written that has no room on its disk.
+
+    Raises
+    ------
+    FileError
+    """
+    folder = target.resolve().parent
+    free = shutil.disk_usage(folder).free
+    if nbytes > free:
+        raise FileError(
+            f"{what} takes {format_bytes(nbytes)} but the disk of {folder} has {format_bytes(free)} free; {way_out}"
+        )
+
+
+def new_part(path: str | os.PathLike[str], part: Path, like: int) -> int:
+    """Return the descriptor of a new file, in which another one grows until it is complete."""
+    allowed = 0o666 & (like | stat.S_IRWXU)
+    try:
+        return os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | BINARY, allowed)
+    except OSError as cause:
+        raise FileError(f"cannot write {str(path)!r}: {reason_of(cause)}; name another folder") from cause
+
+
+def keep_permissions(descriptor: int, target: Path, like: int) -> None:
+    """Give a new file the permissions of the one that it replaces."""
+    if target.exists() and hasattr(os, "fchmod"):
+        os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode) & (like | stat.S_IRWXU))
+
+
+def put_in_place(part: Path, path: str | os.PathLike[str], *, force: bool) -> None:
+    """Give a file that is complete its name."""
+    # Another process may have been as fast: what exists by now stays, too.
+    part.replace(check_target(path, force=force))
+
+
+def cannot_write(path: str | os.PathLike[str], cause: Exception) -> FileError:
+    """Return what is raised where the system says that a file cannot be written."""
+    return FileError(f"cannot write {str(path)!r}: {reason_of(cause)}")
 
 
 def check_writable(path: str | os.PathLike[str], *, force: bool) -> None:
     """Raise `FileError` where `writing` could not write: as `check_target`, or to a terminal or what is closed."""
     if str(path) != STANDARD:
         # Whether a file can be made in a folder shows for sure only when one is.
-        part = _part_of(check_target(path, force=force))
+        part = part_of(check_target(path, force=force))
         try:
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except OSError as cause:
-            raise FileError(f"cannot write {str(path)!r}: {_reason(cause)}; name another folder") from cause
+            raise FileError(f"cannot write {str(path)!r}: {reason_of(cause)}; name another folder") from cause
         finally:
             part.unlink(missing_ok=True)
     elif sys.stdout is None:  # as Python has it where it was closed
@@ -209,12 +246,13 @@ def open_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except OSError as cause:
-        raise FileError(f"cannot read {str(path)!r}: {_reason(cause)}; check the path and its permissions") from cause
+        raise FileError(f"cannot read {str(path)!r}: {reason_of(cause)}; check the path and its permissions") from cause
     except Exception as cause:  # what NumPy raises on a malformed header depends on where it breaks
         raise FileError(
             f"{path} is no .npy file of numbers ({cause}); save one with np.save(path, array, allow_pickle=False)"
         ) from cause
 
 
-def _reason(cause: Exception) -> str:
+def reason_of(cause: Exception) -> str:
+    """Return what the system says of a file, without its number and the path."""
     return getattr(cause, "strerror", None) or str(cause)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from .engine.boxes import box_steps
 from .engine.host import require_memory
 from .engine.threads import resolve_threads
 from .errors import ArgumentError, FileError, format_bytes, named
-from .files import STANDARD, check_writable, open_npy, permissions, writing
+from .files import STANDARD, check_writable, open_npy, permissions, require_room, writing
 from .matrix.frame import resolve_frame
 from .photo.image_files import read_photo
 from .spec.arrays import as_array, as_dtype, native
@@ -216,13 +215,8 @@ def write_matrix(
     dtype = native(image.dtype)
     size = math.prod(frame.matrix_shape) * dtype.itemsize
     if str(target) != STANDARD:
-        folder = Path(target).resolve().parent
-        free = shutil.disk_usage(folder).free
-        if size > free:
-            raise FileError(
-                f"the column matrix {frame.matrix_shape} of {dtype} takes {format_bytes(size)} but the disk of "
-                f"{folder} has {format_bytes(free)} free; write it to another disk, or use a greater stride"
-            )
+        what = f"the column matrix {frame.matrix_shape} of {dtype}"
+        require_room(Path(target), size, what, "write it to another disk, or use a greater stride")
     padded = frame.geometry.padded_shape
     require_memory(frame.padded_bytes(image.itemsize), "use less padding", "the padded image {} of {}", padded, dtype)
     view = frame.patches(frame.padded(image, mode, np.zeros((), dtype), workers))

@@ -38,8 +38,10 @@ class Call(NamedTuple):
         """Every argument by its name."""
         found = inspect.signature(self.function).parameters.values()
         named = [p.name for p in found if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-        # With the letters of its axes a geometry leaves its name to whoever makes it.
-        return [name for name in [*named, *self.more] if (self.name, name) != ("Geometry", "axes")]
+        # With the letters of its axes a geometry leaves its name to whoever makes it; a user's function has errors of
+        # its own.
+        others = ("Geometry", "axes"), ("convolve_blocks", "progress")
+        return [name for name in [*named, *self.more] if (self.name, name) not in others]
 
 
 def _options(function: Callable[..., Any], *but: str) -> tuple[str, ...]:
@@ -100,6 +102,7 @@ def calls() -> dict[str, Call]:
         "conv_operator": (lambda: {"w": W, "image_shape": SHAPE[1:]}, ()),
         "conv_transpose": (lambda: {"x": G, "w": W}, ()),
         "conv_weight_gradient": (lambda: {"x": X, "grad": G, "kernel_size": 2}, ()),
+        "convolve_blocks": (lambda: {"source": X, "w": W, "sink": np.empty((1, 2, 2, 2))}, conv_options),
         "cost": (lambda: {"x_shape": SHAPE, "w_shape": W.shape}, cost_options),
         "global_average_pool": (lambda: {"x": X}, ()),
         "global_lp_pool": (lambda: {"x": X}, ()),
@@ -115,6 +118,7 @@ def calls() -> dict[str, Call]:
         "overlap_count": (lambda: {"image_shape": SHAPE, "kernel_size": 2}, ()),
         "patches": (lambda: {"x": X, "kernel_size": 2}, ()),
         "plan": (lambda: {"x_shape": SHAPE, "w": W}, conv_options),
+        "plan_blocks": (lambda: {"source": X, "w": W}, conv_options),
         "plan_input_gradient": (lambda: {"image_shape": SHAPE, "w": W}, _options(im2col.conv_input_gradient)),
         "plan_quantized": (
             lambda: {"x_shape": SHAPE, "w": BYTES["w"], **SCALES},

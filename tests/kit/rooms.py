@@ -11,6 +11,7 @@ ORDER = (
     "matrix",
     "algorithms",
     "layers",
+    "blocks",
     "configuration",
     "pictures",
     "photo",

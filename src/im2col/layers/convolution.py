@@ -12,7 +12,7 @@ from ..errors import ShapeError
 from ..importing import importing
 from ..memory import memoized
 from ..spec.arguments import integer, word
-from ..spec.arrays import as_array, native, same_kind
+from ..spec.arrays import as_array, is_registered, native, same_kind
 from ..spec.problem import WORKSPACE_LIMIT, Options, keywords, make_problem, refuse_unknown
 from ..spec.quantization import are_small, are_zero, centred, check_bytes, zero_point
 from .again import run_once
@@ -265,7 +265,7 @@ def checked(
     """Return a convolution with its weights, and its image."""
     if not options.keys() <= _KEYWORDS:
         refuse_unknown(f"conv{spatial}d", options, _KEYWORDS)
-    image, filters = as_array("x", x), as_array("w", w)
+    image, filters = as_array("x", x, door="im2col.convolve_blocks"), as_array("w", w)
     if spatial is not None and filters.ndim != spatial + 2:
         filters = _filters(image, filters, spatial)
     return convolution(image.shape, image.dtype, filters, bias, **options), (image,)
@@ -287,6 +287,14 @@ def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]
 
 
 _KEYWORDS = keywords(conv)
+_FIXED = ("auto", "implicit", "reference")
+"""Algorithms that sum in one order in all chunks; the numbers whose sums the engine has are NumPy's, and bfloat16."""
+
+
+def may_fix(x_dtype: np.dtype[Any], w_dtype: np.dtype[Any], algorithm: object) -> bool:
+    """Return whether sums of a layer in chunks can be those of the whole: what ``chunked=True`` asks for."""
+    has = (d.name == "bfloat16" if is_registered(d) else d.char not in "gFDG" for d in (x_dtype, w_dtype))
+    return word(algorithm) in _FIXED and all(has)
 
 
 def convolution(

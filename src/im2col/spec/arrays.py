@@ -25,7 +25,7 @@ _NUMBERS = "biufc"
 """The kinds of NumPy's own dtypes that hold numbers."""
 
 
-def as_array(name: str, value: Any, *, objects: bool = False) -> NDArray[Any]:
+def as_array(name: str, value: Any, *, objects: bool = False, door: str | None = None) -> NDArray[Any]:
     """Return `value` as a NumPy array, without a copy where it holds one.
 
     Parameters
@@ -37,6 +37,8 @@ def as_array(name: str, value: Any, *, objects: bool = False) -> NDArray[Any]:
         is installed, tensors of torch may have dtypes that NumPy lacks: bfloat16 and float8.
     objects : bool
         Whether the numbers may be Python's own, or anybody's: they are copied then, and not computed with.
+    door : str, optional
+        What takes an array that is not in memory, which an error names.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def as_array(name: str, value: Any, *, objects: bool = False) -> NDArray[Any]:
         with importing:
             from .foreign import check_whole
 
-        check_whole(name, value)
+        check_whole(name, value, door)
     try:
         array = _convert(value)
     except Exception as cause:

@@ -28,7 +28,7 @@ _HOST = (1, 3, 11, 13)
 """DLPack's numbers of devices whose memory the CPU reads: its own, and what CUDA and ROCm share with it."""
 
 
-def check_whole(name: str, value: Any) -> None:
+def check_whole(name: str, value: Any, door: str | None = None) -> None:
     """Refuse an array that is read or computed as it is converted, and one of which numbers are not all.
 
     Parameters
@@ -37,14 +37,41 @@ def check_whole(name: str, value: Any) -> None:
         What an error names.
     value : object
         Anything but a plain ndarray.
+    door : str, optional
+        What takes such an array in place of the operation that does not.
 
     Raises
     ------
     MemoryBudgetError
         For what lies on a disk, or is computed when it is asked for, of whatever size.
     DTypeError
-        For masked arrays, groups of arrays, numbers with a unit, and images whose pixels are places in a palette; for
-        what a copy would be made of from another device, or without its gradient or trace.
+        As `check_meaning`; for what a copy would be made of from another device, or without its gradient or trace.
+    """
+    check_meaning(name, value)
+    if not is_in_memory(value):
+        doors = f"im2col.integrations.{'dask' if wrapped(value) is value else 'xarray'}"
+        if door is not None:
+            doors = f"{door} or {doors}"
+        raise MemoryBudgetError(
+            f"{name} is the {_told(value)}, which is not in memory, and is not read or computed whole unasked; pass a "
+            f"part of it, give it to {doors}, or pass np.asarray({name})"
+        )
+    _check_free(name, value)
+
+
+def check_meaning(name: str, value: Any) -> None:
+    """Refuse an array of which numbers are not all.
+
+    Parameters
+    ----------
+    name : str
+        What an error names.
+    value : object
+
+    Raises
+    ------
+    DTypeError
+        For masked arrays, groups of arrays, numbers with a unit, and images whose pixels are places in a palette.
     """
     if is_a(value, np.ma.MaskedArray):
         raise DTypeError(f"{name} is a masked array, whose mask would be lost; fill it first, as in {name}.filled(0)")
@@ -67,13 +94,6 @@ def check_whole(name: str, value: Any) -> None:
             f"{name} is an image with a palette, whose pixels are places in it; pass its colours, as in "
             f"{name}.convert('RGB')"
         )
-    if not is_in_memory(value):
-        door = "dask" if held is value else "xarray"
-        raise MemoryBudgetError(
-            f"{name} is the {_told(value)}, which is not in memory, and is not read or computed whole unasked; pass a "
-            f"part of it, give it to im2col.integrations.{door}, or pass np.asarray({name})"
-        )
-    _check_free(name, value)
 
 
 def _check_free(name: str, value: Any) -> None:

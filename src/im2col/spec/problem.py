@@ -159,8 +159,8 @@ class Problem:
 
     @property
     def fixes_sums(self) -> bool:
-        """Whether the order of sums must be that of any other chunk: only for numbers whose sums round."""
-        return self.chunked and self.accumulator.kind in "fc"
+        """Whether the order of sums must be that of any other chunk: only where there are sums, and they round."""
+        return self.chunked and self.accumulator.kind in "fc" and self.flops > 0
 
     @property
     def pads_zeros(self) -> bool:
@@ -304,6 +304,8 @@ def make_problem(
     _check_channels(x_shape, w_shape, axes, groups)
     reads = w_shape[1] * groups if names[1] == "w" else None
     geometry = image_geometry(axes, layout, x_shape, w_shape[2:], stride, padding, dilation, channels=reads)
+    if chunked is True:  # padding is a part of the image then
+        checked_shape("the shape of the padded image", geometry.padded_shape)
     mode = check_mode(padding_mode, axes, geometry)
     requantised = zero_point is not None
     result = np.dtype(dtype) if requantised else result_dtype(x_dtype, w_dtype, dtype, names)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import ArgumentError, ShapeError, named, shown
 from ...layers.convolution import conv as conv_block
-from ...layers.convolution import convolution
+from ...layers.convolution import convolution, may_fix
 from ...layers.pooled import Window, pooling_of
 from ...layers.pooling import average_pool as average_block
 from ...layers.pooling import max_pool as max_block
@@ -19,10 +19,10 @@ from ...layers.transpose import transposition
 from ...matrix.frame import resolve_frame
 from ...matrix.transform import patches as patches_block
 from ...spec.arrays import as_array
+from ...spec.cuts import channel_cuts, spread_cuts, whole_cuts, window_cuts
 from ...spec.padded import modes_along
 from ...spec.padding import check_mode
 from ...spec.problem import keywords, refuse_unknown
-from .cuts import channel_cuts, spread_cuts, whole_cuts, window_cuts
 from .graph import Along, over_chunks
 
 if TYPE_CHECKING:
@@ -30,16 +30,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from ...spec.cuts import Cut
     from ...spec.geometry import Geometry
     from ...spec.layout import Layout
     from ...spec.padded import Mode
     from ...spec.transposed import Transposed
-    from .cuts import Cut
 
     Array = NDArray[Any]
-
-_FIXED = ("auto", "implicit", "reference")
-"""Algorithms that sum in one order in all chunks."""
 
 
 @named
@@ -84,7 +81,7 @@ def conv(x: Any, w: ArrayLike, bias: ArrayLike | None = None, **options: Any) ->
     refuse_unknown("conv", options, keywords(conv_block) - {"out"})
     check(x)
     filters, terms = as_array("w", w), None if bias is None else as_array("bias", bias)
-    given = {"threads": 1, "chunked": _may_fix(x, filters, options), **options}
+    given = {"threads": 1, "chunked": may_fix(x.dtype, filters.dtype, options.get("algorithm", "auto")), **options}
     problem = convolution(x.shape, x.dtype, filters, terms, **given).operation.choices[0].problem
     g, axes = problem.geometry, problem.layout
     one_each = not (np.ndim(given.get("padding_value", 0)) or np.ndim(given.get("w_zero_point", 0)))
@@ -122,7 +119,7 @@ def conv_transpose(x: Any, w: ArrayLike, bias: ArrayLike | None = None, **option
     refuse_unknown("conv_transpose", options, keywords(transpose_block) - {"out"})
     check(x)
     weights, terms = as_array("w", w), None if bias is None else as_array("bias", bias)
-    given = {"threads": 1, "chunked": _may_fix(x, weights, options), **options}
+    given = {"threads": 1, "chunked": may_fix(x.dtype, weights.dtype, options.get("algorithm", "auto")), **options}
     t: Transposed = transposition(x.shape, x.dtype, weights, terms, **given).operation.spec[0]
     apart = _is_depthwise(t)
     along = {"C": channel_cuts(_channels(x, t.layout), t.channels, apart=apart)}
@@ -328,11 +325,6 @@ def check(x: Any) -> None:
         raise ShapeError(f"x has chunks of unknown sizes, {x.chunks}; call x.compute_chunk_sizes() first")
     if 0 in x.shape:
         raise ShapeError(f"x of shape {x.shape} has no pixels; compute it, and pass it to im2col's own function")
-
-
-def _may_fix(x: Any, w: Array, options: dict[str, Any]) -> bool:
-    """Return whether sums can be those of the whole."""
-    return options.get("algorithm", "auto") in _FIXED and "c" not in (x.dtype.kind, w.dtype.kind)
 
 
 def _places(axes: Layout) -> dict[str, int]:

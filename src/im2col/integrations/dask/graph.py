@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .cuts import Cut, Index
+    from ...spec.cuts import Cut, Index
 
     Array = NDArray[Any]
 

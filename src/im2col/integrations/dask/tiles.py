@@ -10,7 +10,7 @@ from ...errors import ArgumentError, DTypeError, ShapeError, named, naming, show
 from ...matrix.blending import add_weighted, blending_of
 from ...matrix.image_tiles import tile_grid
 from ...spec.arrays import as_array, check_numbers
-from .cuts import channel_cuts, spread_cuts, whole_cuts, window_cuts
+from ...spec.cuts import channel_cuts, spread_cuts, whole_cuts, window_cuts
 from .functions import check
 from .graph import Along, over_chunks
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ...matrix.blending import Blending
+    from ...spec.cuts import Cut
     from ...spec.geometry import Window
     from ...spec.padding import PaddingMode
-    from .cuts import Cut
 
     Array = NDArray[Any]
 

@@ -1,18 +1,20 @@
-"""Which chunks of an image each chunk of a result needs, axis by axis: plain numbers, nothing of dask."""
+"""Which pixels of an image, or chunks of it, each part of a result needs, axis by axis: plain numbers."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ...spec.padded import shown_at
+from .padded import shown_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    T = TypeVar("T", int, NDArray[np.int64])
 
 Index = Any
 """A slice, or an array of numbers."""
@@ -60,6 +62,31 @@ class Cut(NamedTuple):
     parts: tuple[Part, ...]
     first: int = 0
     pads: tuple[int, int] = (0, 0)
+
+
+def seen(first: T, stop: T, span: int, stride: int, before: int) -> tuple[T, T]:
+    """Return which places of an axis some positions see: the first window's first one, and that behind the last one.
+
+    Parameters
+    ----------
+    first, stop : int or ndarray of int64
+        The positions.
+    span : int
+        From a window's first pixel to its last one.
+    stride, before : int
+        Pixels between positions, and the padding before the axis.
+
+    Returns
+    -------
+    (int, int) or two arrays
+        Coordinates of the axis without padding: `padded.shown_at` tells what is there.
+
+    Examples
+    --------
+    >>> seen(10, 12, 3, 2, 1)
+    (19, 24)
+    """
+    return first * stride - before, (stop - 1) * stride - before + span
 
 
 def whole_cuts(chunks: Sequence[int]) -> list[Cut]:
@@ -114,7 +141,7 @@ def window_cuts(chunks: Sequence[int], span: int, stride: int, before: int, coun
     kept = [*kept[: max(1, len(kept) - 1)], count]
     found = []
     for first, stop in pairwise(kept):
-        low, high = first * stride - before, (stop - 1) * stride - before + span
+        low, high = seen(first, stop, span, stride, before)
         inside = (low, high) if mode != "constant" else (max(low, 0), max(1, min(high, n)))
         pixels = shown_at(np.arange(*inside), n, mode)
         pads = inside[0] - low, max(0, high - inside[1])
