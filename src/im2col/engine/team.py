@@ -147,7 +147,7 @@ class _Team:
         self._post, self._run, self._wait, self._attend = functions
         self.most = usable_cpus() - 1
         self.busy = threading.Lock()
-        # Each thread has a line, and there is one where none is; the turns of watching, which may change, have the last.
+        # Each thread has a line, which may be none; one more is for `_timed`. The turns of watching come last.
         self._lines = np.zeros((self.most + 3, _LINE), np.int64)
         self._at = address_of(self._lines) + -address_of(self._lines) % (8 * _LINE)
         self._words = self._lines.reshape(-1)[(self._at - address_of(self._lines)) // 8 :]
