@@ -246,8 +246,9 @@ class Numbers:
         return self._b.add(bits, self.numbers(offset - 0x4B400000, kind))
 
     def narrowed(self, a: Value, nbytes: int) -> Value:
-        """Return integers cut to their lowest bytes."""
-        return self._b.trunc(a, self.vector(self.integer(nbytes), a.type.count))
+        """Return an integer, or each of a vector of them, cut to its lowest bytes."""
+        kind = self.integer(nbytes)
+        return self._b.trunc(a, self.vector(kind, a.type.count) if hasattr(a.type, "count") else kind)
 
     def sum(self, name: str, a: Value, b: Value) -> Value:
         """Return a + b for numbers called `name`; integers wrap."""

@@ -9,11 +9,13 @@ import numpy as np
 from ..spec.padded import modes_along, source_index
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from ..spec.geometry import Geometry
     from ..spec.padded import Mode
-    from .photograph import Photo
+    from .photograph import Rows
 
 BAND_SAMPLES = 1 << 20
 """Samples of the photograph that are converted for a band, at least, and moved or converted at once, at most: 4 MiB of
@@ -28,7 +30,7 @@ class Bands:
 
     Parameters
     ----------
-    photo : Photo
+    photo : Rows
         With alpha, the planes are the colours multiplied by it, and alpha itself.
     geometry : Geometry
         Of the window on the photograph.
@@ -38,7 +40,7 @@ class Bands:
         Of the planes.
     """
 
-    def __init__(self, photo: Photo, geometry: Geometry, mode: Mode, dtype: np.dtype[Any]) -> None:
+    def __init__(self, photo: Rows, geometry: Geometry, mode: Mode, dtype: np.dtype[Any]) -> None:
         self._photo, self._geometry, self._dtype = photo, geometry, dtype
         self._modes = modes_along(mode, 2)
         self._width = geometry.padded_shape[1]
@@ -49,6 +51,9 @@ class Bands:
         """Rows of the result that a band gives; the last may give fewer."""
         self._at_once = max(1, BAND_SAMPLES // (self._width * self.planes))
         """Rows that are moved or converted at once."""
+        # Those under a band, and those that are shown again beyond the edge.
+        mirrored = 0 if self._modes[0] in {"edge", "constant"} else max(geometry.padding[0])
+        photo.look_back(self.shape(self.rows)[1] + self._at_once + mirrored)
 
     @property
     def planes(self) -> int:
@@ -94,17 +99,35 @@ class Bands:
         photo, opaque = self._photo, self._photo.maximum or 1
         left, width = self._geometry.padding[1][0], self._geometry.spatial_shape[1]
         inside = part[:, :, left : left + width]
-        colours = inside[: photo.samples.shape[2]]
-        colours[...] = photo.samples[rows].transpose(2, 0, 1)
-        if photo.alpha is not None:
-            alpha = inside[-1]
-            alpha[...] = photo.alpha[rows]
+        transparent = photo.planes > photo.colours
+        for first, pixels in _taken(photo, rows):
+            for plane in range(photo.planes):
+                inside[plane, first : first + len(pixels)] = pixels[:, :, plane]
+        colours, alpha = inside[: photo.colours], inside[-1]
+        if transparent:
             colours *= alpha
             np.copyto(colours, 0, where=alpha == 0)  # a NaN that nobody sees, too
         constant = np.zeros(len(part), part.dtype)
-        if photo.alpha is not None:
+        if transparent:
             constant[-1] = opaque
         inside[:, rows < 0] = constant[:, None, None]
         for columns in (slice(0, left), slice(left + width, None)):
             source = self._column_of[columns]
             part[:, :, columns] = constant[:, None, None] if self._modes[1] == "constant" else inside[:, :, source]
+
+
+def rows_at(photo: Rows, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return rows of a photograph by their numbers, (n, W, C)."""
+    return np.concatenate([pixels for _, pixels in _taken(photo, rows)])
+
+
+def _taken(photo: Rows, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield rows by their numbers, neighbours together, with the place of the first; any stands for a negative one."""
+    place = 0
+    for part in np.split(rows, np.flatnonzero(np.abs(np.diff(rows)) > 1) + 1):
+        numbers = np.maximum(part, 0)
+        first = int(numbers.min())
+        pixels = photo.pixels(slice(first, int(numbers.max()) + 1))
+        in_order = len(pixels) == len(part) and bool((np.diff(numbers) > 0).all())
+        yield place, pixels if in_order else pixels[numbers - first]
+        place += len(part)
