@@ -15,6 +15,7 @@ from .kernels import KERNELS, ImageKernel, as_kernel, find_kernel
 from .photograph import Photo
 from .reading import opened_photo
 from .row_filter import RowFilter
+from .sink import BESIDE
 from .writing import format_for, level_for, photo_sink, write_photo
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _in_memory(filtering: RowFilter, progress: Progress | None) -> Photo:
     height, width, planes = blank.shape
     size = height * width * planes * blank.dtype.itemsize
     require_memory(size, "use less padding", "the result of {} × {} pixels", width, height)
+    filtering.require_memory(size)
     result = np.empty(blank.shape, blank.dtype)
     done = 0
 
@@ -127,7 +129,7 @@ def _in_memory(filtering: RowFilter, progress: Progress | None) -> Photo:
         result[done : done + len(rows)] = rows
         done += len(rows)
 
-    filtering.run(write, beside=size, progress=progress)
+    filtering.run(write, progress)
     return Photo.of(result, blank.metadata, blank.notes)
 
 
@@ -204,10 +206,12 @@ def filter_file(
         level_for(form, compression)
         before, after, notes = str(photo), str(filtering.result), photo.notes
         if form.by_rows:
+            with naming("filter_photo"):
+                filtering.require_memory(BESIDE * filtering.bytes_at_once)
             written: dict[str, Any] = {"force": force, "like": like, "compression": compression}
             written["threads"] = options.get("threads")
             with photo_sink(filtering.result, target, **written) as (sink, lost), naming("filter_photo"):
-                filtering.run(sink.write, progress=progress)
+                filtering.run(sink.write, progress)
         else:
             result = _in_memory(filtering, progress)
             # The photograph is let go before the result is written, whose encoder may need as much.

@@ -142,7 +142,7 @@ def _whole(rows: Rows, path: str | os.PathLike[str]) -> Photo:
     """Return a photograph in memory, read a few rows at a time."""
     (height, width, _), row = rows.shape, rows.shape[1] * rows.planes * rows.dtype.itemsize
     at_once = max(1, _AT_ONCE // row)
-    size = height * row + rows.nbytes_open + 8 * min(at_once, height) * row
+    size = height * row + rows.nbytes_open + 2 * min(at_once, height) * row
     require_memory(size, "scale it down first", "the image {} of {} × {} pixels", path, width, height)
     pixels = np.empty(rows.shape, rows.dtype)
     for top in range(0, height, at_once):

@@ -96,29 +96,26 @@ class RowFilter:
             **self._options,
         )
 
-    def run(self, write: Callable[[NDArray[Any]], None], *, beside: int = 0, progress: Progress | None = None) -> None:
-        """Filter all rows.
+    @property
+    def bytes_at_once(self) -> int:
+        """Bytes of the rows of the result that are handed on together, at most."""
+        _, width, planes = self.result.shape
+        return self._bands.rows * width * planes * self.result.dtype.itemsize
+
+    def require_memory(self, beside: int) -> None:
+        """Raise `MemoryBudgetError` where what `run` takes would not fit the available memory.
 
         Parameters
         ----------
-        write : callable
-            Takes the next rows of the result, (n, W, C), which are good until it returns.
         beside : int
             Bytes that whoever takes the rows needs for them.
-        progress : callable, optional
-            As for `filter_photo`.
-
-        Raises
-        ------
-        MemoryBudgetError
-            If that would not fit the available memory.
         """
         bands, photo = self._bands, self._photo
-        height, width, planes = self.result.shape
+        _, width, planes = self.result.shape
         # Sums, and with alpha the means, too, and what is made of them; and the rows of the result.
         sums = len(self._filters) * planes * bands.rows * width
         size = beside + photo.nbytes_open + bands.nbytes + sums * self._dtype.itemsize
-        size += bands.rows * width * planes * (photo.dtype.itemsize * (2 if self._transparent else 1))
+        size += self.bytes_at_once * (2 if self._transparent else 1)
         size += 8 * self._threads * len(self._filters) * planes * (_AT_ONCE + width) * (8 if self._transparent else 2)
         (padded_height, padded_width), span = self._window.padded_shape, self._window.span[0]
         for more in (0, self._decided(bands.rows).operation.workspace_bytes):
@@ -132,6 +129,19 @@ class RowFilter:
                 span,
             )
 
+    def run(self, write: Callable[[NDArray[Any]], None], progress: Progress | None = None) -> None:
+        """Filter all rows.
+
+        Parameters
+        ----------
+        write : callable
+            Takes the next rows of the result, (n, W, C), which are good until it returns.
+        progress : callable, optional
+            As for `filter_photo`.
+        """
+        bands = self._bands
+        height, width, planes = self.result.shape
+
         @cache  # the bands have one height, but the last
         def plan(rows: int) -> Plan:
             work = self._decided(rows)
@@ -139,7 +149,7 @@ class RowFilter:
 
         bands.open()
         sums_of_band: NDArray[Any] | None = None
-        room = np.empty((bands.rows, width, planes), photo.dtype)
+        room = np.empty((bands.rows, width, planes), self.result.dtype)
         for first in range(0, height, bands.rows):
             last = min(first + bands.rows, height)
             count = last - first

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+BESIDE = 5
+"""Bytes that a sink takes for each byte of the rows that are written together, at most."""
 T = TypeVar("T")
 R = TypeVar("R")
 

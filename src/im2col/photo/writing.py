@@ -19,6 +19,7 @@ from .libraries import pillow
 from .metadata import chunk_words, exif_for
 from .photograph import MODES, Blank
 from .png_writing import PngSink
+from .sink import BESIDE
 from .tiff_writing import TiffSink
 
 if TYPE_CHECKING:
@@ -146,8 +147,10 @@ def write_photo(
     form = format_for(path, photo.mode, (width, height))
     if form.by_rows:
         options: dict[str, Any] = {"force": force, "like": like, "compression": compression, "threads": threads}
+        row = width * planes * photo.dtype.itemsize
+        at_once = min(max(1, _AT_ONCE // row), height)
+        require_memory(BESIDE * at_once * row, "scale it down first", "writing {} × {} pixels", width, height)
         with photo_sink(photo, path, **options) as (sink, notes):
-            at_once = max(1, _AT_ONCE // (width * planes * photo.dtype.itemsize))
             for top in range(0, height, at_once):
                 sink.write(photo.pixels(slice(top, top + at_once)))
         return notes
