@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..engine.threads import run_parallel
 from ..spec.padded import modes_along, source_index
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from ..spec.padded import Mode
     from .photograph import Rows
 
+_AT_ONCE = 1 << 16
+"""Samples that a thread converts at once."""
 BAND_SAMPLES = 1 << 20
 """Samples of the photograph that are converted for a band, at least, and moved or converted at once, at most: 4 MiB of
 float32."""
@@ -38,10 +42,12 @@ class Bands:
         The padding mode. What is outside is opaque.
     dtype : dtype
         Of the planes.
+    threads : int
+        Which convert rows.
     """
 
-    def __init__(self, photo: Rows, geometry: Geometry, mode: Mode, dtype: np.dtype[Any]) -> None:
-        self._photo, self._geometry, self._dtype = photo, geometry, dtype
+    def __init__(self, photo: Rows, geometry: Geometry, mode: Mode, dtype: np.dtype[Any], threads: int) -> None:
+        self._photo, self._geometry, self._dtype, self._threads = photo, geometry, dtype, threads
         self._modes = modes_along(mode, 2)
         self._width = geometry.padded_shape[1]
         rows, step, span = geometry.output_shape[0], geometry.stride[0], geometry.span[0]
@@ -95,18 +101,30 @@ class Bands:
         return self._buffer[:, :height]
 
     def _fill(self, part: NDArray[Any], rows: NDArray[np.int64]) -> None:
-        """Convert rows of the photograph, pad them, and multiply them by alpha."""
+        """Read rows of the photograph, and convert them on all threads."""
+        at_once = max(1, _AT_ONCE // part[:, 0].size)
+        for first, pixels in _taken(self._photo, rows):
+            tops = range(0, len(pixels), at_once)
+
+            def convert(top: int, first: int = first, pixels: NDArray[Any] = pixels) -> None:
+                place = slice(first + top, min(first + top + at_once, first + len(pixels)))
+                self._convert(part[:, place], pixels[top : top + at_once], rows[place])
+
+            run_parallel([partial(convert, top) for top in tops], self._threads)
+
+    def _convert(self, part: NDArray[Any], pixels: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        """Make planes of pixels, multiply them by alpha, and pad them; any pixels stand for rows that are padding."""
         photo, opaque = self._photo, self._photo.maximum or 1
         left, width = self._geometry.padding[1][0], self._geometry.spatial_shape[1]
         inside = part[:, :, left : left + width]
         transparent = photo.planes > photo.colours
-        for first, pixels in _taken(photo, rows):
+        with np.errstate(all="ignore"):
             for plane in range(photo.planes):
-                inside[plane, first : first + len(pixels)] = pixels[:, :, plane]
-        colours, alpha = inside[: photo.colours], inside[-1]
-        if transparent:
-            colours *= alpha
-            np.copyto(colours, 0, where=alpha == 0)  # a NaN that nobody sees, too
+                inside[plane] = pixels[:, :, plane]
+            colours, alpha = inside[: photo.colours], inside[-1]
+            if transparent:
+                colours *= alpha
+                np.copyto(colours, 0, where=alpha == 0)  # a NaN that nobody sees, too
         constant = np.zeros(len(part), part.dtype)
         if transparent:
             constant[-1] = opaque

@@ -76,7 +76,7 @@ class RowFilter:
         self._filters, self._window = within_reach(
             _filters(kernel, self._dtype, self._transparent), self._geometry, mode
         )
-        self._bands = Bands(photo, self._window, mode, self._dtype)
+        self._bands = Bands(photo, self._window, mode, self._dtype, self._threads)
         self._options = {"algorithm": algorithm, "threads": threads} | _order_of_sums(self._dtype, photo, algorithm)
         height, width = self._geometry.output_shape
         self.result = Blank((height, width, photo.planes), photo.dtype, photo.metadata, photo.notes)
