@@ -80,7 +80,10 @@ class Bands:
     def open(self) -> None:
         """Allocate the band."""
         (height, width), (down, across) = self._geometry.spatial_shape, self._geometry.padding
-        self._row_of = source_index(height, *down, self._modes[0])
+        # Of padding that is a constant: the complement of the row at the edge, which is read in its place.
+        outside = source_index(height, *down, self._modes[0]) < 0
+        nearest = np.clip(np.arange(len(outside)) - down[0], 0, height - 1)
+        self._row_of = np.where(outside, ~nearest, source_index(height, *down, self._modes[0]))
         self._column_of = source_index(width, *across, self._modes[1])
         self._buffer = np.empty(self.shape(self.rows), self._dtype)
         self._start = self._stop = 0
@@ -113,7 +116,7 @@ class Bands:
             run_parallel([partial(convert, top) for top in tops], self._threads)
 
     def _convert(self, part: NDArray[Any], pixels: NDArray[Any], rows: NDArray[np.int64]) -> None:
-        """Make planes of pixels, multiply them by alpha, and pad them; any pixels stand for rows that are padding."""
+        """Make planes of pixels, multiply them by alpha, and pad them; of rows that are padding nothing remains."""
         photo, opaque = self._photo, self._photo.maximum or 1
         left, width = self._geometry.padding[1][0], self._geometry.spatial_shape[1]
         inside = part[:, :, left : left + width]
@@ -140,12 +143,12 @@ def rows_at(photo: Rows, rows: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _taken(photo: Rows, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield rows by their numbers, neighbours together, with the place of the first; any stands for a negative one."""
+    """Yield rows by their numbers, or complements of them, neighbours together, each with the place of the first."""
     place = 0
-    for part in np.split(rows, np.flatnonzero(np.abs(np.diff(rows)) > 1) + 1):
-        numbers = np.maximum(part, 0)
+    rows = np.where(rows < 0, ~rows, rows)
+    for numbers in np.split(rows, np.flatnonzero(np.abs(np.diff(rows)) > 1) + 1):
         first = int(numbers.min())
         pixels = photo.pixels(slice(first, int(numbers.max()) + 1))
-        in_order = len(pixels) == len(part) and bool((np.diff(numbers) > 0).all())
+        in_order = len(pixels) == len(numbers) and bool((np.diff(numbers) > 0).all())
         yield place, pixels if in_order else pixels[numbers - first]
-        place += len(part)
+        place += len(numbers)

@@ -137,8 +137,8 @@ class PngRows(Blank, Rows):
         line = 1 + self._header.row_bytes
         parts, have = [self._rest], len(self._rest)
         while have < count * line:
-            piece = next(self._inflated, b"")
-            if not piece:
+            piece = next(self._inflated, None)
+            if piece is None:
                 raise EOFError("it ends within its pixels")
             parts.append(piece)
             have += len(piece)

@@ -167,7 +167,10 @@ def _read_with_pillow(image: ImageFile, file: BinaryIO, path: str | os.PathLike[
         file.seek(0)
         pixels = imagecodecs().png_decode(file.read()).reshape(height, width, -1)
     else:
+        few = {"L;2": 85, "L;4": 17}.get(_raw_mode(image))
         image.load()
+        if few and image.format == "PNG" and isinstance(image.info.get("transparency"), int):
+            image.info["transparency"] *= few  # which Pillow would compare with grey that it has scaled to 8 bits
         pixels = _pixels(image, path)
     metadata, lost = metadata_of(image, file, plain=image.mode in {*_GREY, *_SIXTEEN_BITS, *_COLOUR})
     pixels = turned(pixels, orientation_of(exif_of(image)))
