@@ -375,6 +375,26 @@ def test_sums_are_exact_in_float32_where_they_fit_its_24_bits(weights: Any, maxi
     assert exact_dtype(as_kernel(weights), photo) == np.dtype(dtype)
 
 
+@pytest.mark.parametrize("kind", ["u1", "f4", "f8"])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_large_kernels_give_what_the_plain_sum_gives(kind: str, alpha: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever algorithm is chosen, and where bands are cut: nothing of what is not seen, either."""
+    samples = RNG.random((170, 190, 3)) * (255 if kind == "u1" else 1)
+    opaque = RNG.random((170, 190)) * (255 if kind == "u1" else 1)
+    opaque[20:120, 30:150] = 0
+    if kind != "u1":
+        samples[:80] *= 1e12  # beside which the rest is dark
+    photo = Photo(samples.astype(kind), opaque.astype(kind) if alpha else None)
+    for weights in (RNG.random((17, 17)) / 140, np.outer(np.hanning(33), np.hanning(33)) / 256):
+        plain = filter_photo(photo, weights, algorithm="implicit").pixels()
+        found = []
+        for band in (1, 1 << 22):
+            monkeypatch.setattr(im2col.photo.bands, "BAND_SAMPLES", band)
+            found.append(filter_photo(photo, weights).pixels())
+        for each in found:
+            np.testing.assert_array_equal(each, plain)
+
+
 # --- what is broken
 
 

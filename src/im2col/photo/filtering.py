@@ -212,6 +212,7 @@ def filter_file(
             written["threads"] = options.get("threads")
             with photo_sink(filtering.result, target, **written) as (sink, lost), naming("filter_photo"):
                 filtering.run(sink.write, progress)
+                stack.close()  # the target may be the source, which some systems replace only when it is closed
         else:
             result = _in_memory(filtering, progress)
             # The photograph is let go before the result is written, whose encoder may need as much.

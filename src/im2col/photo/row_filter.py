@@ -223,12 +223,14 @@ def exact_dtype(kernel: ImageKernel, photo: Pixels) -> np.dtype[Any]:
 def _order_of_sums(dtype: np.dtype[Any], photo: Pixels, algorithm: str) -> dict[str, Any]:
     """Return the options by which no pixel depends on where bands are cut.
 
-    Exact sums stay exact where no windows are mixed. In float64 integers may be summed in any order: what that leaves
-    in the last bits does not survive the rounding. Floating-point samples, of any magnitude, have one order.
+    Exact sums stay exact where no windows are mixed. Integers in float64 may be summed in any order, and windows mixed:
+    what that leaves in the last bits does not survive the rounding to float32. Where 0 must stay 0, as of what nobody
+    sees, windows are not mixed, either. Floating-point samples, which may be of any magnitude, have one order.
     """
     if photo.maximum is None:
         return {"chunked": algorithm in {"auto", "implicit", "reference"}}
-    return {"precision": "strict" if dtype == np.float32 else "native"}
+    mixed = dtype == np.float64 and photo.planes == photo.colours
+    return {"precision": "native" if mixed else "strict"}
 
 
 def _filters(kernel: ImageKernel, dtype: np.dtype[Any], transparent: bool) -> NDArray[Any]:

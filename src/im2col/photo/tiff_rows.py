@@ -50,7 +50,19 @@ def in_rows(page: Any, size: int) -> bool:
     counts, offsets = page.databytecounts, page.dataoffsets
     if not len(counts) == len(offsets) == math.prod(page.chunked) or any(n <= 0 for n in counts):
         return False
+    if page.compression == _PLAIN and any(n < _segment_bytes(page, index) for index, n in enumerate(counts)):
+        return False
     return all(at + n <= size for at, n in zip(offsets, counts, strict=True))
+
+
+def _segment_bytes(page: Any, index: int) -> int:
+    """Return the bytes of a strip or a tile that is not compressed."""
+    together = 1 if page.planarconfig == 2 else page.samplesperpixel
+    if page.is_tiled:
+        return int(page.tilelength * page.tilewidth * together * page.dtype.itemsize)
+    rows = max(1, min(page.rowsperstrip, page.imagelength))
+    top = index % -(-page.imagelength // rows) * rows
+    return int(min(rows, page.imagelength - top) * page.imagewidth * together * page.dtype.itemsize)
 
 
 class TiffRows(Blank, Rows):
