@@ -82,9 +82,10 @@ def filter_photo(
     Notes
     -----
     The work goes in horizontal bands, so that it needs little memory beside the photograph and the result. The result
-    does not depend on where the bands are cut: sums of integer weights are exact in float32 (float64 where they could
-    pass 2**24), and other weights are summed in float64 and rounded to float32, which drops what the order of a sum
-    leaves in its last bits. Taps that are beyond the photograph wherever the window stands are merged, if the padding
+    does not depend on where the bands are cut: sums of integers are exact in float32, where no sum of the weights, in
+    units of the last bit that any of them has, could pass 2**24; else they are made in float64 and rounded to float32,
+    which drops what the order of a sum leaves in its last bits. Floating-point samples are summed in one order, in
+    float64. Taps that are beyond the photograph wherever the window stands are merged, if the padding
     is the edge or the constant.
 
     Where a photograph is transparent its colour is unknown, so colours count as much as they can be seen. With weights
@@ -214,7 +215,8 @@ def filter_file(
                 filtering.run(sink.write, progress)
                 stack.close()  # the target may be the source, which some systems replace only when it is closed
         else:
-            result = _in_memory(filtering, progress)
+            with naming("filter_photo"):
+                result = _in_memory(filtering, progress)
             # The photograph is let go before the result is written, whose encoder may need as much.
             stack.close()
             del photo, filtering

@@ -26,7 +26,7 @@ _SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
 _PIECE = 1 << 16
 """Bytes of the file that are decompressed at a time."""
 _AT_ONCE = 1 << 20
-"""Bytes of rows that are decompressed before their filters are undone, at most, unless one row has more."""
+"""Bytes of rows that are decoded together, at most, unless one row has more."""
 
 
 class PngHeader:
@@ -99,14 +99,15 @@ class PngRows(Blank, Rows):
         dtype = np.dtype(np.uint16 if header.depth == 16 else np.uint8)
         super().__init__((header.height, header.width, header.planes), dtype, metadata, notes)
         self._table = _table(header)
+        self._row = header.width * header.planes * dtype.itemsize
+        """Bytes of a row of the photograph: few bits of grey, or of a palette, become many."""
         self._keep = 1
         self._start_anew()
 
     @property
     def nbytes_open(self) -> int:
         """Bytes of the rows that are kept, twice, and of those that are being decoded."""
-        row = self._header.width * self.planes * self.dtype.itemsize
-        return 2 * self._keep * row + 4 * max(_AT_ONCE, self._header.row_bytes + row)
+        return 2 * self._keep * self._row + 4 * max(_AT_ONCE, self._header.row_bytes + self._row)
 
     def look_back(self, rows: int) -> None:
         """Keep so many rows behind the last one."""
@@ -118,7 +119,7 @@ class PngRows(Blank, Rows):
         with decoding(self._path):
             if first < self._first:
                 self._start_anew()
-            at_once = max(1, _AT_ONCE // self._header.row_bytes)
+            at_once = max(1, _AT_ONCE // self._row)
             while self._stop < stop:
                 self._advance(min(at_once, stop - self._stop), needed_from=first)
             return self._kept[first - self._first : stop - self._first]
