@@ -158,6 +158,10 @@ class Numbers:
         power = self._b.shl(exponent, self._ir.Constant(kind, [fraction] * kind.count))
         return self._b.fsub(shifted, shift), self._b.bitcast(power, a.type)
 
+    def single(self, a: Value) -> Value:
+        """Return float64s rounded to float32s."""
+        return self._b.fptrunc(a, self.vector(self._ir.FloatType(), a.type.count))
+
     def round_half(self, a: Value) -> Value:
         """Return float32s rounded to float16s."""
         return self._b.fptrunc(a, self.vector(self._ir.HalfType(), a.type.count))

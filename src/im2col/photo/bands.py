@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engine.threads import run_parallel
 from ..spec.padded import modes_along, source_index
+from .pixel_kernels import as_planes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ..spec.padded import Mode
     from .photograph import Rows
 
-_AT_ONCE = 1 << 16
+_AT_ONCE = 1 << 17
 """Samples that a thread converts at once."""
 BAND_SAMPLES = 1 << 20
 """Samples of the photograph that are converted for a band, at least, and moved or converted at once, at most: 4 MiB of
@@ -122,8 +123,7 @@ class Bands:
         inside = part[:, :, left : left + width]
         transparent = photo.planes > photo.colours
         with np.errstate(all="ignore"):
-            for plane in range(photo.planes):
-                inside[plane] = pixels[:, :, plane]
+            as_planes(pixels, inside)
             colours, alpha = inside[: photo.colours], inside[-1]
             if transparent:
                 colours *= alpha

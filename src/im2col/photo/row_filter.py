@@ -16,6 +16,7 @@ from ..spec.layout import Layout
 from ..spec.padding import check_mode, resolve_geometry
 from .bands import Bands, rows_at
 from .photograph import Blank
+from .pixel_kernels import as_pixels
 from .reach import within_reach
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from .kernels import ImageKernel
     from .photograph import Pixels, Rows
 
-_AT_ONCE = 1 << 16
-"""Sums that are rounded at once: they stay in the second level of cache from step to step."""
+_AT_ONCE = 1 << 17
+"""Sums that a thread rounds at once."""
 _EXACT = 1 << 24
 """The integers up to which float32 has all."""
 
@@ -116,7 +117,8 @@ class RowFilter:
         sums = len(self._filters) * planes * bands.rows * width
         size = beside + photo.nbytes_open + bands.nbytes + sums * self._dtype.itemsize
         size += self.bytes_at_once * (2 if self._transparent else 1)
-        size += 8 * self._threads * len(self._filters) * planes * (_AT_ONCE + width) * (8 if self._transparent else 2)
+        together = max(_AT_ONCE, len(self._filters) * planes * width)
+        size += 8 * self._threads * together * (5 if self._transparent else 1)
         (padded_height, padded_width), span = self._window.padded_shape, self._window.span[0]
         for more in (0, self._decided(bands.rows).operation.workspace_bytes):
             size += more
@@ -188,16 +190,12 @@ class RowFilter:
         if originals is not None:
             to[:, :, -1] = originals[:, :, -1]
             values = _unknown_replaced(sums, self._kernel, maximum or 1, originals[:, :, :-1])
-        if self._kernel.divisor != 1:
-            values /= self._kernel.divisor
+        colours, divisor = to[:, :, : self._photo.colours], self._kernel.divisor
         if maximum is not None:
-            values = values.astype(np.float32, copy=False)
-            if self._signed:
-                values += (maximum + 1) // 2
-            np.rint(values, out=values)
-            np.clip(values, 0, maximum, out=values)
-        for plane, numbers in enumerate(values):
-            to[:, :, plane] = numbers
+            offset = (maximum + 1) // 2 if self._signed else 0
+            as_pixels(values, colours, divisor=divisor, offset=offset, maximum=maximum)
+        else:
+            colours[...] = (values if divisor == 1 else values / divisor).transpose(1, 2, 0)
 
 
 def window_on(
