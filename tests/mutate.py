@@ -54,6 +54,38 @@ class Mutation:
 
 MUTATIONS = [
     Mutation(
+        "photo/pixel_kernels.py",
+        "b.mul(x, count * b.bytes_of(pixel))",
+        "b.mul(x, b.bytes_of(pixel))",
+        "pixels of several samples lie as close as those of one",
+        "test_pixel_kernels.py",
+        needs="tifffile",
+    ),
+    Mutation(
+        "photo/pixel_kernels.py",
+        "for at in (8, 12)",
+        "for at in (8, 8)",
+        "the greatest pixel is what is added",
+        "test_pixel_kernels.py",
+        needs="tifffile",
+    ),
+    Mutation(
+        "photo/row_filter.py",
+        "slice(top, top + at_once)) for top",
+        "slice(top, top + at_once - 1)) for top",
+        "the last row of a part is not rounded",
+        "test_photo_rows.py::test_threads_share_a_band",
+        needs="tifffile",
+    ),
+    Mutation(
+        "photo/bands.py",
+        "first + top + at_once, first",
+        "first + top + at_once - 1, first",
+        "the last row of a part is not converted",
+        "test_photo_rows.py::test_threads_share_a_band",
+        needs="tifffile",
+    ),
+    Mutation(
         "photo/tiff_rows.py",
         "inside * part[0].nbytes",
         "inside",

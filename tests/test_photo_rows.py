@@ -395,6 +395,20 @@ def test_large_kernels_give_what_the_plain_sum_gives(kind: str, alpha: bool, mon
             np.testing.assert_array_equal(each, plain)
 
 
+@pytest.mark.parametrize("kind", ["u1", "f4"])
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("samples", [1, 200, 700])
+def test_threads_share_a_band(kind: str, channels: int, samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In parts of few rows or one, which no pixel depends on."""
+    photo = Photo.of(smooth(kind, channels), Photo(smooth("u1")).metadata, ())
+    expected = filter_photo(photo, "sharpen", padding="full", threads=1).pixels()
+    for module in ("bands", "row_filter"):
+        monkeypatch.setattr(f"im2col.photo.{module}._AT_ONCE", samples)
+    for threads in (1, 3):
+        found = filter_photo(photo, "sharpen", padding="full", threads=threads).pixels()
+        np.testing.assert_array_equal(found, expected)
+
+
 # --- what is broken
 
 
