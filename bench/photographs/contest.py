@@ -158,7 +158,8 @@ def _run(contestant: Contestant, job: Job, timeout: float) -> Run | str:
             return f"> {timeout:.0f}"
     seconds, cpu, peak, status, words = json.loads(told)
     if status:
-        return f"failed: {words.strip().splitlines()[-1][:60] if words.strip() else status}"
+        lines = words.replace(f"{job.source.parent}{os.sep}", "").strip().splitlines()
+        return f"failed: {lines[-1][:60] if lines else status}"
     return Run(seconds, cpu, peak)
 
 
