@@ -15,6 +15,7 @@ from .frames import contest as frames
 from .gradients import contest as gradients
 from .narrow import contest as narrow
 from .pays import contest as pays
+from .photographs import contest as photographs
 from .pooling import contest as pooling
 from .transforms import contest as transforms
 
@@ -30,6 +31,7 @@ CONTESTS = {
     "xarray": labelled,
     "networks": networks,
     "blocks": blocks,
+    "photographs": photographs,
     "gradients": gradients,
     "narrow": narrow,
     "calls": calls,

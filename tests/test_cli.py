@@ -71,10 +71,16 @@ def test_filter(run: Callable[..., Result], photo: str, tmp_path: Path) -> None:
     assert done.err == ""
     expected = filter_photo(read_photo(tmp_path / photo), "sobel-x", signed=True, stride=(2, 1), padding=((1, 0), 2))
     np.testing.assert_array_equal(read_photo(tmp_path / "b.png").samples, expected.samples)
+    run("filter", photo, "--kernel", "blur", "--compression", 0, "-o", "c.png")
+    assert (tmp_path / "c.png").stat().st_size > expected.samples.nbytes / 2
+    done = run("filter", photo, "--kernel", "blur", "--compression", 10, "-o", "d.png")
+    assert done.err == "im2col filter: --compression must be 0 (none) to 9 (the smallest files), got 10\n"
+    done = run("filter", photo, "--kernel", "blur", "--compression", 1, "-o", "d.jpg")
+    assert done.err == "im2col filter: --compression is for PNG and TIFF, but JPEG is written; leave it out\n"
 
 
 def test_filter_passes_every_option_on(run: Callable[..., Result], photo: str, tmp_path: Path) -> None:
-    """A kernel from a file; dilation, padding mode, algorithm, threads."""
+    """A kernel from a file; dilation, padding mode, algorithm, threads; the level of compression."""
     np.save(tmp_path / "k.npy", np.array([[1, -2, 1]]))
     window = ("--padding", "full", "--dilation", "2", "--padding-mode", "wrap")
     done = run("filter", photo, "--kernel", "k.npy", *window, "--algorithm", "reference", "--threads", 1, "-o", "b.png")

@@ -45,6 +45,18 @@ def test_the_page_on_fewer_multiplications_runs() -> None:
     assert tried > 25
 
 
+def test_the_page_on_photographs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder with a file of the name that it uses."""
+    np, tifffile = require("numpy"), require("tifffile")
+    tifffile.imwrite(tmp_path / "scan.tif", np.zeros((200, 300), np.uint8), photometric="minisblack")
+    page = str(REPOSITORY / "docs/photographs.md")
+    monkeypatch.chdir(tmp_path)
+    failed, tried = doctest.testfile(page, module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+    assert tried == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.tif", "soft.png"]
+
+
 def test_the_journeys_are_as_told() -> None:
     """Calls and files are as many as the page says; ``python -m tests.journeys`` writes them anew."""
     for name in ("llvmlite", "PIL.Image"):

@@ -178,14 +178,17 @@ def test_a_png_file_too_wide_for_its_library(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("ending", "size"), [(".png", "14.6 KiB"), (".jpg", "9.8 KiB")])
-def test_a_file_beyond_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, size: str) -> None:
-    """What the library of a format needs is asked for before it is called, and nothing is written."""
+@pytest.mark.parametrize(
+    ("ending", "what"),
+    [(".png", "writing 50 × 50 pixels would take 36.6 KiB"), (".jpg", "the copy of 50 × 50 pixels would take 9.8 KiB")],
+)
+def test_a_file_beyond_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, what: str) -> None:
+    """What a format needs is asked for before anything is written."""
     monkeypatch.setattr("im2col.engine.host._ALWAYS_FITS", 0)
     monkeypatch.setattr("im2col.engine.host.available_memory", lambda: 1 << 10)
     with raises_exactly(
         MemoryBudgetError,
-        f"write_photo: the copy of 50 × 50 pixels would take {size} but 1.0 KiB are available; scale it down first",
+        f"write_photo: {what} but 1.0 KiB are available; scale it down first",
     ):
         write_photo(Photo(np.zeros((50, 50, 3), np.uint8)), tmp_path / f"a{ending}")
     assert not list(tmp_path.iterdir())
@@ -229,7 +232,7 @@ def test_a_folder_in_which_nothing_can_be_made_is_found_before_the_work(
 ) -> None:
     """The photograph is not even read."""
     write_photo(Photo(smooth("u1", 3)), tmp_path / "a.png")
-    monkeypatch.setattr("im2col.photo.filtering.read_photo", lambda *_, **__: pytest.fail("worked in vain"))
+    monkeypatch.setattr("im2col.photo.filtering.opened_photo", lambda *_, **__: pytest.fail("worked in vain"))
 
     def fail(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")

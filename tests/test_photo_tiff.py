@@ -300,7 +300,8 @@ def test_the_budget_is_asked_for_all_that_is_taken(
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, array.astype(dtype), **({"photometric": "rgb", "metadata": None} | options))
     asked: list[int] = []
-    monkeypatch.setattr("im2col.photo.tiff.require_memory", lambda size, *_: asked.append(size))
+    for module in ("tiff", "reading"):  # as a whole, and row by row
+        monkeypatch.setattr(f"im2col.photo.{module}.require_memory", lambda size, *_: asked.append(size))
     assert allocation(lambda: read_photo(path)).peak <= max(asked) + SLACK
 
 
@@ -320,8 +321,8 @@ def test_more_than_a_classic_tiff_holds_is_a_bigtiff(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the same tags."""
-    monkeypatch.setattr("im2col.photo.tiff._CLASSIC", 100)
-    monkeypatch.setattr("im2col.photo.tiff._STRIP", 1000)
+    monkeypatch.setattr("im2col.photo.tiff_writing._CLASSIC", 100)
+    monkeypatch.setattr("im2col.photo.tiff_writing.STRIP", 1000)
     samples = smooth(kind, 3)
     path = write_with_everything(tmp_path / "a.tif")
     metadata = read_photo(path).metadata

@@ -21,6 +21,7 @@ from ..version import __version__
 from .networks import network_command
 from .options import LAYER_COLUMNS, parse_dtype, parse_shape, parse_window, read_layers, window_options
 from .parameters import (  # noqa: TC001 (typer reads them)
+    Compression,
     Dilation,
     DtypeOption,
     Force,
@@ -112,6 +113,7 @@ def filter_command(
     padding_mode: PaddingModeOption = "edge",
     signed: Annotated[bool, typer.Option("--signed", help="Show 0 as mid-grey, negative results darker.")] = False,
     algorithm: Annotated[str, typer.Option(metavar="A", help="auto, implicit, explicit or reference.")] = "auto",
+    compression: Compression = None,
     threads: Threads = None,
     force: Force = False,
     large: Large = False,
@@ -126,6 +128,7 @@ def filter_command(
             out,
             force=force,
             large=large,
+            compression=compression,
             signed=signed,
             algorithm=algorithm,
             threads=threads,

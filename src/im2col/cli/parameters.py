@@ -45,6 +45,12 @@ PhotoOut = Annotated[
         help="Where to write: .png, .tif, .webp, .jpg, .bmp, .ppm, .pgm or .pnm; - is standard output, as PNG.",
     ),
 ]
+Compression = Annotated[
+    int | None,
+    typer.Option(
+        metavar="0..9", help="Of PNG (4) and TIFF (0): 0 is none, 9 makes the smallest files, and takes long."
+    ),
+]
 MatrixOut = Annotated[
     str, typer.Option("-o", "--out", metavar="FILE.npy", help="Where to write; - is standard output.")
 ]

@@ -158,6 +158,10 @@ class Numbers:
         power = self._b.shl(exponent, self._ir.Constant(kind, [fraction] * kind.count))
         return self._b.fsub(shifted, shift), self._b.bitcast(power, a.type)
 
+    def single(self, a: Value) -> Value:
+        """Return float64s rounded to float32s."""
+        return self._b.fptrunc(a, self.vector(self._ir.FloatType(), a.type.count))
+
     def round_half(self, a: Value) -> Value:
         """Return float32s rounded to float16s."""
         return self._b.fptrunc(a, self.vector(self._ir.HalfType(), a.type.count))
@@ -246,8 +250,9 @@ class Numbers:
         return self._b.add(bits, self.numbers(offset - 0x4B400000, kind))
 
     def narrowed(self, a: Value, nbytes: int) -> Value:
-        """Return integers cut to their lowest bytes."""
-        return self._b.trunc(a, self.vector(self.integer(nbytes), a.type.count))
+        """Return an integer, or each of a vector of them, cut to its lowest bytes."""
+        kind = self.integer(nbytes)
+        return self._b.trunc(a, self.vector(kind, a.type.count) if hasattr(a.type, "count") else kind)
 
     def sum(self, name: str, a: Value, b: Value) -> Value:
         """Return a + b for numbers called `name`; integers wrap."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..engine.threads import run_parallel
 from ..spec.padded import modes_along, source_index
+from .pixel_kernels import as_planes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from ..spec.geometry import Geometry
     from ..spec.padded import Mode
-    from .photograph import Photo
+    from .photograph import Rows
 
+_AT_ONCE = 1 << 17
+"""Samples that a thread converts at once."""
 BAND_SAMPLES = 1 << 20
 """Samples of the photograph that are converted for a band, at least, and moved or converted at once, at most: 4 MiB of
 float32."""
@@ -28,7 +35,7 @@ class Bands:
 
     Parameters
     ----------
-    photo : Photo
+    photo : Rows
         With alpha, the planes are the colours multiplied by it, and alpha itself.
     geometry : Geometry
         Of the window on the photograph.
@@ -36,10 +43,12 @@ class Bands:
         The padding mode. What is outside is opaque.
     dtype : dtype
         Of the planes.
+    threads : int
+        Which convert rows.
     """
 
-    def __init__(self, photo: Photo, geometry: Geometry, mode: Mode, dtype: np.dtype[Any]) -> None:
-        self._photo, self._geometry, self._dtype = photo, geometry, dtype
+    def __init__(self, photo: Rows, geometry: Geometry, mode: Mode, dtype: np.dtype[Any], threads: int) -> None:
+        self._photo, self._geometry, self._dtype, self._threads = photo, geometry, dtype, threads
         self._modes = modes_along(mode, 2)
         self._width = geometry.padded_shape[1]
         rows, step, span = geometry.output_shape[0], geometry.stride[0], geometry.span[0]
@@ -49,6 +58,9 @@ class Bands:
         """Rows of the result that a band gives; the last may give fewer."""
         self._at_once = max(1, BAND_SAMPLES // (self._width * self.planes))
         """Rows that are moved or converted at once."""
+        # Those under a band, and those that are shown again beyond the edge.
+        mirrored = 0 if self._modes[0] in {"edge", "constant"} else max(geometry.padding[0])
+        photo.look_back(self.shape(self.rows)[1] + self._at_once + mirrored)
 
     @property
     def planes(self) -> int:
@@ -69,7 +81,10 @@ class Bands:
     def open(self) -> None:
         """Allocate the band."""
         (height, width), (down, across) = self._geometry.spatial_shape, self._geometry.padding
-        self._row_of = source_index(height, *down, self._modes[0])
+        # Of padding that is a constant: the complement of the row at the edge, which is read in its place.
+        outside = source_index(height, *down, self._modes[0]) < 0
+        nearest = np.clip(np.arange(len(outside)) - down[0], 0, height - 1)
+        self._row_of = np.where(outside, ~nearest, source_index(height, *down, self._modes[0]))
         self._column_of = source_index(width, *across, self._modes[1])
         self._buffer = np.empty(self.shape(self.rows), self._dtype)
         self._start = self._stop = 0
@@ -90,21 +105,50 @@ class Bands:
         return self._buffer[:, :height]
 
     def _fill(self, part: NDArray[Any], rows: NDArray[np.int64]) -> None:
-        """Convert rows of the photograph, pad them, and multiply them by alpha."""
+        """Read rows of the photograph, and convert them on all threads."""
+        at_once = max(1, _AT_ONCE // part[:, 0].size)
+        for first, pixels in _taken(self._photo, rows):
+            tops = range(0, len(pixels), at_once)
+
+            def convert(top: int, first: int = first, pixels: NDArray[Any] = pixels) -> None:
+                place = slice(first + top, min(first + top + at_once, first + len(pixels)))
+                self._convert(part[:, place], pixels[top : top + at_once], rows[place])
+
+            run_parallel([partial(convert, top) for top in tops], self._threads)
+
+    def _convert(self, part: NDArray[Any], pixels: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        """Make planes of pixels, multiply them by alpha, and pad them; of rows that are padding nothing remains."""
         photo, opaque = self._photo, self._photo.maximum or 1
         left, width = self._geometry.padding[1][0], self._geometry.spatial_shape[1]
         inside = part[:, :, left : left + width]
-        colours = inside[: photo.samples.shape[2]]
-        colours[...] = photo.samples[rows].transpose(2, 0, 1)
-        if photo.alpha is not None:
-            alpha = inside[-1]
-            alpha[...] = photo.alpha[rows]
-            colours *= alpha
-            np.copyto(colours, 0, where=alpha == 0)  # a NaN that nobody sees, too
+        transparent = photo.planes > photo.colours
+        with np.errstate(all="ignore"):
+            as_planes(pixels, inside)
+            colours, alpha = inside[: photo.colours], inside[-1]
+            if transparent:
+                colours *= alpha
+                np.copyto(colours, 0, where=alpha == 0)  # a NaN that nobody sees, too
         constant = np.zeros(len(part), part.dtype)
-        if photo.alpha is not None:
+        if transparent:
             constant[-1] = opaque
         inside[:, rows < 0] = constant[:, None, None]
         for columns in (slice(0, left), slice(left + width, None)):
             source = self._column_of[columns]
             part[:, :, columns] = constant[:, None, None] if self._modes[1] == "constant" else inside[:, :, source]
+
+
+def rows_at(photo: Rows, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return rows of a photograph by their numbers, (n, W, C)."""
+    return np.concatenate([pixels for _, pixels in _taken(photo, rows)])
+
+
+def _taken(photo: Rows, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield rows by their numbers, or complements of them, neighbours together, each with the place of the first."""
+    place = 0
+    rows = np.where(rows < 0, ~rows, rows)
+    for numbers in np.split(rows, np.flatnonzero(np.abs(np.diff(rows)) > 1) + 1):
+        first = int(numbers.min())
+        pixels = photo.pixels(slice(first, int(numbers.max()) + 1))
+        in_order = len(pixels) == len(numbers) and bool((np.diff(numbers) > 0).all())
+        yield place, pixels if in_order else pixels[numbers - first]
+        place += len(numbers)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..engine.host import require_memory
-from ..errors import ArgumentError, named
+from ..errors import named, naming
 from ..files import check_writable, permissions
-from ..layers.convolution import convolution
-from ..layers.plan import Plan
-from ..spec.layout import Layout
-from ..spec.padding import check_mode, resolve_geometry
-from .bands import Bands
-from .image_files import read_photo
 from .kernels import KERNELS, ImageKernel, as_kernel, find_kernel
 from .photograph import Photo
-from .reach import within_reach
-from .writing import format_for, write_photo
+from .reading import opened_photo
+from .row_filter import RowFilter
+from .sink import BESIDE
+from .writing import format_for, level_for, photo_sink, write_photo
 
 if TYPE_CHECKING:
     import os
@@ -29,8 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..files import Progress
-    from ..layers.operation import Work
-    from ..spec.geometry import Geometry, Window
+    from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
 
 _NOTHING = 1e-6
@@ -87,9 +82,10 @@ def filter_photo(
     Notes
     -----
     The work goes in horizontal bands, so that it needs little memory beside the photograph and the result. The result
-    does not depend on where the bands are cut: sums of integer weights are exact in float32 (float64 where they could
-    pass 2**24), and other weights are summed in float64 and rounded to float32, which drops what the order of a sum
-    leaves in its last bits. Taps that are beyond the photograph wherever the window stands are merged, if the padding
+    does not depend on where the bands are cut: sums of integers are exact in float32, where no sum of the weights, in
+    units of the last bit that any of them has, could pass 2**24; else they are made in float64 and rounded to float32,
+    which drops what the order of a sum leaves in its last bits. Floating-point samples are summed in one order, in
+    float64. Taps that are beyond the photograph wherever the window stands are merged, if the padding
     is the edge or the constant.
 
     Where a photograph is transparent its colour is unknown, so colours count as much as they can be seen. With weights
@@ -105,137 +101,43 @@ def filter_photo(
     >>> print(filter_photo(photo, "blur", stride=2))
     3 × 2 RGB
     """
-    kernel = _as_named(kernel)
-    geometry = result_geometry(photo, kernel, stride=stride, padding=padding, dilation=dilation)
-    mode = check_mode(padding_mode, Layout("HW"), geometry)
-    maximum = photo.maximum
-    if signed and maximum is None:
-        raise ArgumentError("signed is for integers: floating-point samples hold negative results as they are")
-    dtype = _exact_dtype(kernel, photo)
-    rows, columns = geometry.output_shape
-    size = rows * columns * photo.planes * photo.samples.itemsize
-    require_memory(size, "use less padding", "the result of {} × {} pixels", columns, rows)
-    filters, window = within_reach(_filters(kernel, dtype, transparent=photo.alpha is not None), geometry, mode)
-    bands = Bands(photo, window, mode, dtype)
-
-    def decided(band_rows: int) -> Work:
-        return convolution(
-            bands.shape(band_rows),
-            dtype,
-            np.tile(filters, (bands.planes, 1, 1, 1)),
-            None,
-            stride=window.stride,
-            dilation=window.dilation,
-            groups=bands.planes,
-            algorithm=algorithm,
-            threads=threads,
-        )
-
-    @cache  # the bands have one height, but the last
-    def plan(band_rows: int) -> Plan:
-        work = decided(band_rows)
-        return Plan(work.operation, work.weights, None)
-
-    # Of float64: the sums of this band and of the one before; with alpha the means, too, and what is made of them.
-    sums_bytes = (4 if photo.alpha is not None else 2) * len(filters) * bands.planes * bands.rows * columns * 8
-    way_out = "use a smaller kernel or dilation, or scale the photograph down first"
-    padded, span = window.padded_shape, window.span[0]
-    what = "filtering {} × {} pixels, padded, with a window of {} rows"
-    size += bands.nbytes + sums_bytes
-    require_memory(size, way_out, what, *padded[::-1], span)
-    size += decided(bands.rows).operation.workspace_bytes
-    require_memory(size, way_out, what, *padded[::-1], span)
-
-    result = np.empty((rows, columns, bands.planes), photo.samples.dtype)
-    middle_rows, middle_columns = _middles(geometry)
-    bands.open()
-    for first in range(0, rows, bands.rows):
-        last = min(first + bands.rows, rows)
-        with np.errstate(all="ignore"):  # infinities and NaN of floating-point samples go where the kernel takes them
-            sums = plan(last - first)(bands.band(first, last))
-            if photo.alpha is not None:
-                middles = middle_rows[first:last, None], middle_columns
-                result[first:last, :, -1] = photo.alpha[middles]
-                both = sums.reshape(-1, len(filters), *sums.shape[1:])
-                sums = _unknown_replaced(both, kernel, maximum or 1, photo.samples[middles])
-            sums /= kernel.divisor
-            values = sums
-            if maximum is not None:
-                values = sums.astype(np.float32, copy=False)
-                if signed:
-                    values += (maximum + 1) // 2
-                np.rint(values, out=values)
-                np.clip(values, 0, maximum, out=values)
-            result[first:last, :, : len(values)] = values.transpose(1, 2, 0)
-        if progress is not None:
-            progress(last, rows)
-    return Photo.of(result, photo.metadata, photo.notes)
+    filtering = RowFilter(
+        photo,
+        _as_named(kernel),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        padding_mode=padding_mode,
+        signed=signed,
+        algorithm=algorithm,
+        threads=threads,
+    )
+    return _in_memory(filtering, progress)
 
 
-def result_geometry(
-    photo: Photo, kernel: ImageKernel, *, stride: Window = 1, padding: Padding = "same", dilation: Window = 1
-) -> Geometry:
-    """Return the window on a photograph; its `output_shape` is the size of the result."""
-    return resolve_geometry("HW", photo.samples.shape[:2], kernel.weights.shape, stride, padding, dilation)
+def _in_memory(filtering: RowFilter, progress: Progress | None) -> Photo:
+    """Return the result of a filter."""
+    blank = filtering.result
+    height, width, planes = blank.shape
+    size = height * width * planes * blank.dtype.itemsize
+    require_memory(size, "use less padding", "the result of {} × {} pixels", width, height)
+    filtering.require_memory(size)
+    result = np.empty(blank.shape, blank.dtype)
+    done = 0
 
+    def write(rows: NDArray[Any]) -> None:
+        nonlocal done
+        result[done : done + len(rows)] = rows
+        done += len(rows)
 
-def _filters(kernel: ImageKernel, dtype: np.dtype[Any], *, transparent: bool) -> NDArray[Any]:
-    """Return the filters of each plane, (1 or 2, 1, kh, kw): the weights, and for a mean their magnitudes."""
-    weights = kernel.weights.astype(dtype)
-    both = transparent and float(weights.min()) < 0
-    return np.stack([weights, np.abs(weights)] if both else [weights])[:, None]
-
-
-def _unknown_replaced(sums: NDArray[Any], kernel: ImageKernel, opaque: int, middle: NDArray[Any]) -> NDArray[Any]:
-    """Return the colours' sums, in which the mean of what is seen stands for what is not; see `filter_photo`.
-
-    Parameters
-    ----------
-    sums : ndarray, (C + 1, 1 or 2, H, W)
-        Of weights, and of their magnitudes where they differ, times colours that are multiplied by alpha, and times
-        alpha.
-    kernel : ImageKernel
-    opaque : int
-        The greatest alpha.
-    middle : ndarray, (H, W, C)
-        The colours under the middles of the windows.
-    """
-    signed, magnitudes = sums[:, 0], sums[:, -1]
-    seen = magnitudes[-1]
-    means = np.where(seen > 0, magnitudes[:-1] / seen, middle.transpose(2, 0, 1))
-    unseen = float(kernel.weights.sum()) * opaque - signed[-1]
-    result: NDArray[Any] = (signed[:-1] + means * unseen) / opaque
-    return result
+    filtering.run(write, progress)
+    return Photo.of(result, blank.metadata, blank.notes)
 
 
 def _as_named(kernel: str | ImageKernel | ArrayLike) -> ImageKernel:
     if isinstance(kernel, ImageKernel):
         return kernel
     return find_kernel(kernel) if isinstance(kernel, str) else as_kernel(kernel)
-
-
-def _exact_dtype(kernel: ImageKernel, photo: Photo) -> np.dtype[Any]:
-    """Return a dtype in which every sum of weights times samples is exact, or as good as: see `filter_photo`."""
-    if photo.maximum is None or photo.alpha is not None:
-        return np.dtype(np.float64)
-    integers = bool((kernel.weights == np.rint(kernel.weights)).all())
-    exact = integers and float(np.abs(kernel.weights).sum()) * photo.maximum <= 1 << 24
-    return np.dtype(np.float32 if exact else np.float64)
-
-
-def _middles(geometry: Geometry) -> list[NDArray[np.int64]]:
-    """Return the rows and the columns under the middles of the windows."""
-    return [
-        np.clip(np.arange(stops) * step - before + (span - 1) // 2, 0, n - 1)
-        for n, stops, step, (before, _), span in zip(
-            geometry.spatial_shape,
-            geometry.output_shape,
-            geometry.stride,
-            geometry.padding,
-            geometry.span,
-            strict=True,
-        )
-    ]
 
 
 @dataclass(frozen=True)
@@ -263,6 +165,8 @@ def filter_file(
     *,
     force: bool = False,
     large: bool = False,
+    compression: int | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Filtered:
     """Read a photograph, filter it, and write the result; what can fail is tried before the work.
@@ -275,6 +179,10 @@ def filter_file(
         A name, or the path of a .npy file.
     force, large : bool
         As for `write_photo` and `read_photo`.
+    compression : int, optional
+        As for `write_photo`.
+    progress : callable, optional
+        As for `filter_photo`.
     **options
         The keywords of `filter_photo`.
 
@@ -290,15 +198,30 @@ def filter_file(
     check_writable(target, force=force)
     weights = find_kernel(kernel)
     like = permissions(source)
-    photo = read_photo(source, large=large)
-    window = {name: options[name] for name in ("stride", "padding", "dilation") if name in options}
-    rows, columns = result_geometry(photo, weights, **window).output_shape
-    format_for(target, photo.mode, (columns, rows))
-    before, notes = str(photo), photo.notes
-    # The photograph is let go before the result is written, whose encoder may need as much.
-    photo = filter_photo(photo, weights, **options)
-    lost = write_photo(photo, target, force=force, like=like)
-    return Filtered(before, str(photo), (*notes, *_brightness(weights), *lost))
+    with ExitStack() as stack:
+        photo = stack.enter_context(opened_photo(source, large=large))
+        with naming("filter_photo"):
+            filtering = RowFilter(photo, weights, **options)
+        height, width, _ = filtering.result.shape
+        form = format_for(target, photo.mode, (width, height))
+        level_for(form, compression)
+        before, after, notes = str(photo), str(filtering.result), photo.notes
+        if form.by_rows:
+            with naming("filter_photo"):
+                filtering.require_memory(BESIDE * filtering.bytes_at_once)
+            written: dict[str, Any] = {"force": force, "like": like, "compression": compression}
+            written["threads"] = options.get("threads")
+            with photo_sink(filtering.result, target, **written) as (sink, lost), naming("filter_photo"):
+                filtering.run(sink.write, progress)
+                stack.close()  # the target may be the source, which some systems replace only when it is closed
+        else:
+            with naming("filter_photo"):
+                result = _in_memory(filtering, progress)
+            # The photograph is let go before the result is written, whose encoder may need as much.
+            stack.close()
+            del photo, filtering
+            lost = write_photo(result, target, force=force, like=like, compression=compression)
+    return Filtered(before, after, (*notes, *_brightness(weights), *lost))
 
 
 def _brightness(kernel: ImageKernel) -> Iterator[str]:

@@ -251,26 +251,23 @@ def _travels(name: bytes, data: bytes) -> bool:
     return name in _COLOUR_CHUNKS or (name in _TEXT_CHUNKS and not aside)
 
 
-def insert_chunks(png: bytes, metadata: Metadata, exif: Exif | None) -> Iterator[bytes | memoryview]:
-    """Yield the parts of a PNG file: that of an encoder, with metadata between its header and its pixels."""
-    body = memoryview(png)
-    header = 8 + 12 + 13  # the signature and IHDR
-    yield body[:header]
+def described(metadata: Metadata, exif: Exif | None) -> Iterator[bytes]:
+    """Yield the chunks of metadata, which stand between the header of a PNG file and its pixels."""
     if metadata.icc_profile:
-        yield _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc_profile))
+        yield png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc_profile))
     if metadata.dpi:
         across, down = (round(value / 0.0254) for value in metadata.dpi)
-        yield _chunk(b"pHYs", struct.pack(">IIB", across, down, 1))
+        yield png_chunk(b"pHYs", struct.pack(">IIB", across, down, 1))
     for name, data in metadata.chunks:
-        yield _chunk(name, data)
+        yield png_chunk(name, data)
     if exif is not None:
-        yield _chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+        yield png_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
     if metadata.xmp:
-        yield _chunk(b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + metadata.xmp)
-    yield body[header:]
+        yield png_chunk(b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + metadata.xmp)
 
 
-def _chunk(name: bytes, data: bytes) -> bytes:
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG file: its size, name and data, and their checksum."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 

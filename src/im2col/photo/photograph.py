@@ -1,7 +1,8 @@
-"""A photograph as an array, and what its file says beside the pixels."""
+"""A photograph: rows of pixels, in memory or in a file, and what its file says beside them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -60,8 +61,93 @@ class Metadata:
     coding: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
 
+class Pixels(ABC):
+    """What is known of a photograph before its rows: those in memory, those of a file, and those yet to be written."""
+
+    metadata: Metadata
+    notes: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns, and samples of a pixel: 1 or 3 colours, and alpha."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples."""
+
+    @property
+    def planes(self) -> int:
+        """Samples of a pixel, alpha among them."""
+        return self.shape[2]
+
+    @property
+    def colours(self) -> int:
+        """Samples of a pixel without alpha: 1 for grey and 3 for RGB."""
+        return 1 if self.planes < 3 else 3
+
+    @property
+    def maximum(self) -> int | None:
+        """The greatest sample; None for floating point, which has no range to clip to."""
+        return None if self.dtype.kind == "f" else int(np.iinfo(self.dtype).max)
+
+    @property
+    def mode(self) -> str:
+        """The kind of image: L, LA, RGB or RGBA, followed by ;16, ;F16, ;F32 or ;F64 for more than 8 bits."""
+        return COLOURS[self.planes] + DEPTHS[self.dtype.name]
+
+    def __str__(self) -> str:
+        height, width, _ = self.shape
+        return f"{width} × {height} {MODES[self.mode]}"
+
+
+class Rows(Pixels):
+    """A photograph that gives its rows, from memory or from a file that is read as they are asked for."""
+
+    @property
+    def nbytes_open(self) -> int:
+        """Bytes that are taken while rows are given, beside those that are given."""
+        return 0
+
+    @abstractmethod
+    def pixels(self, rows: slice = slice(None)) -> NDArray[Any]:
+        """Return rows (first to last, without a step), (n, W, C): alpha is the last sample; a view or a copy."""
+
+    def look_back(self, rows: int) -> None:
+        """Be ready to give again what is up to so many rows behind the last one that was given."""
+
+
+class Blank(Pixels):
+    """A photograph without its rows: one that will be written, or what a file says of those that it gives.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+    dtype : dtype
+    metadata : Metadata
+    notes : tuple of str
+        As those of a `Photo`.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int], dtype: np.dtype[Any], metadata: Metadata, notes: tuple[str, ...] = ()
+    ) -> None:
+        self._shape, self._dtype, self.metadata, self.notes = shape, dtype, metadata, notes
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns, and samples of a pixel."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples."""
+        return self._dtype
+
+
 @dataclass(frozen=True, eq=False)
-class Photo:
+class Photo(Rows):
     """A photograph as arrays.
 
     Parameters
@@ -101,26 +187,18 @@ class Photo:
         alpha = None if pixels.shape[2] == colours else pixels[:, :, -1]
         return cls(pixels[:, :, :colours], alpha, metadata, notes)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns, and samples of a pixel."""
+        height, width, colours = self.samples.shape
+        return height, width, colours + (self.alpha is not None)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples."""
+        return self.samples.dtype
+
     def pixels(self, rows: slice = slice(None)) -> NDArray[Any]:
         """Return rows with alpha as the last sample of each pixel, in C order."""
         samples = self.samples[rows]
         return np.ascontiguousarray(samples if self.alpha is None else np.dstack([samples, self.alpha[rows]]))
-
-    @property
-    def planes(self) -> int:
-        """Samples of a pixel, alpha among them."""
-        return int(self.samples.shape[2]) + (self.alpha is not None)
-
-    @property
-    def maximum(self) -> int | None:
-        """The greatest sample; None for floating point, which has no range to clip to."""
-        return None if self.samples.dtype.kind == "f" else int(np.iinfo(self.samples.dtype).max)
-
-    @property
-    def mode(self) -> str:
-        """The kind of image: L, LA, RGB or RGBA, followed by ;16, ;F16, ;F32 or ;F64 for more than 8 bits."""
-        return COLOURS[self.planes] + DEPTHS[self.samples.dtype.name]
-
-    def __str__(self) -> str:
-        height, width, _ = self.samples.shape
-        return f"{width} × {height} {MODES[self.mode]}"

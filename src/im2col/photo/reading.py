@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,23 +10,28 @@ import numpy as np
 from ..engine.host import require_memory
 from ..errors import PhotoError, named
 from ..files import reading
+from .decoding import decoding, quiet
 from .libraries import imagecodecs, pillow
-from .metadata import exif_of, metadata_of, orientation_of, turned
+from .metadata import exif_of, metadata_of, orientation_of, png_chunks, turned
 from .photograph import Photo
+from .png_rows import PngHeader, PngRows
 from .tiff import check_16_bits, is_tiff, read_tiff
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
-    from types import ModuleType
     from typing import BinaryIO
 
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
 
+    from .photograph import Rows
+
 _GREY = ("1", "L", "LA", "La")
 _SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa")
+_AT_ONCE = 1 << 20
+"""Bytes of rows that are read at once."""
 _STRIP = 1 << 17
 """Pixels that are copied out of Pillow's memory at once: as a whole, they would be there three times more."""
 
@@ -68,58 +71,83 @@ def read_photo(path: str | os.PathLike[str], *, large: bool = False) -> Photo:
     >>> print(photo)
     451 × 300 RGB
     """
-    pil = pillow()
-    try:
-        with reading(path) as file, _pixel_limit(pil, large=large):
-            if is_tiff(file):
-                photo = read_tiff(file, path, pil.Image.MAX_IMAGE_PIXELS)
-                if photo is not None:
-                    return photo
-            with pil.Image.open(file) as image:
-                return _read_with_pillow(image, file, path)
-    except (PhotoError, MemoryError, ImportError):
-        raise
-    except (pil.Image.DecompressionBombWarning, pil.Image.DecompressionBombError) as cause:
-        raise PhotoError(
-            f"{path} has more than {pil.Image.MAX_IMAGE_PIXELS} pixels, where Pillow suspects a decompression bomb; if "
-            "you trust the file, pass large=True (--large)"
-        ) from cause
-    except pil.UnidentifiedImageError as cause:
-        raise PhotoError(f"{path} is no image that Pillow can read; convert it to PNG, TIFF or JPEG first") from cause
-    except OSError as cause:
-        if cause.errno is not None:
-            raise PhotoError(
-                f"cannot read {str(path)!r}: {cause.strerror}; check the path and its permissions"
-            ) from cause
-        raise _undecodable(path, cause) from cause
-    except Exception as cause:  # what decoders raise on a broken file depends on the format
-        raise _undecodable(path, cause) from cause
-
-
-def _undecodable(path: str | os.PathLike[str], cause: Exception) -> PhotoError:
-    return PhotoError(f"{path} cannot be decoded ({cause}); get a complete copy, or save it anew as PNG")
+    with decoding(path), reading(path) as file, quiet(large=large):
+        rows = _tiff(file, path)
+        if isinstance(rows, Photo):
+            return rows
+        if rows is not None:
+            return _whole(rows, path)
+        with pillow().Image.open(file) as image:
+            return _read_with_pillow(image, file, path)
 
 
 @contextmanager
-def _pixel_limit(pil: ModuleType, *, large: bool) -> Iterator[None]:
-    """Make Pillow's warning of a decompression bomb an error, or lift the limit; keep other warnings quiet."""
-    limit = pil.Image.MAX_IMAGE_PIXELS
-    loggers = [logging.getLogger(name) for name in ("tifffile", "PIL.TiffImagePlugin")]
-    disabled = [logger.disabled for logger in loggers]
-    with warnings.catch_warnings():
-        # They are of metadata that is left out.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", pil.Image.DecompressionBombWarning)
-        try:
-            for logger in loggers:  # which would write to standard error what is an error here, too
-                logger.disabled = True
-            if large:
-                pil.Image.MAX_IMAGE_PIXELS = None
-            yield
-        finally:
-            pil.Image.MAX_IMAGE_PIXELS = limit
-            for logger, before in zip(loggers, disabled, strict=True):
-                logger.disabled = before
+def opened_photo(path: str | os.PathLike[str], *, large: bool = False) -> Iterator[Rows]:
+    """Open an image file whose rows are read as they are asked for: TIFF and PNG; others, and some of these, are whole.
+
+    Parameters
+    ----------
+    path, large
+        As for `read_photo`.
+
+    Yields
+    ------
+    Rows
+        A `Photo` where the file was read as a whole. What is broken in a file may show when a row is asked for.
+
+    Raises
+    ------
+    PhotoError, MemoryBudgetError, MissingExtraError
+        As `read_photo`.
+    """
+    with _open(path) as file:
+        with decoding(path), quiet(large=large):
+            rows = _tiff(file, path)
+            if rows is None:
+                with pillow().Image.open(file) as image:
+                    rows = _png(image, file, path) or _read_with_pillow(image, file, path)
+        yield rows
+
+
+@contextmanager
+def _open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file: what goes wrong while it is open is told by others."""
+    with ExitStack() as stack:
+        with decoding(path):
+            file = stack.enter_context(reading(path))
+        yield file
+
+
+def _tiff(file: BinaryIO, path: str | os.PathLike[str]) -> Rows | None:
+    return read_tiff(file, path, pillow().Image.MAX_IMAGE_PIXELS) if is_tiff(file) else None
+
+
+def _png(image: ImageFile, file: BinaryIO, path: str | os.PathLike[str]) -> PngRows | None:
+    """Return the rows of a PNG file; None for what must be read as a whole, and for all other formats."""
+    if image.format != "PNG" or getattr(image, "n_frames", 1) > 1:
+        return None
+    chunks: dict[bytes, bytes] = {}
+    for name, data in png_chunks(file):
+        chunks.setdefault(name, data)
+    header = PngHeader(chunks)
+    if not header.in_rows:
+        return None
+    metadata, lost = metadata_of(image, file, plain=True)
+    if orientation_of(exif_of(image)) != 1:
+        return None
+    return PngRows(file, path, header, metadata, tuple(f"{path}: {note}" for note in lost))
+
+
+def _whole(rows: Rows, path: str | os.PathLike[str]) -> Photo:
+    """Return a photograph in memory, read a few rows at a time."""
+    (height, width, _), row = rows.shape, rows.shape[1] * rows.planes * rows.dtype.itemsize
+    at_once = max(1, _AT_ONCE // row)
+    size = height * row + rows.nbytes_open + 2 * min(at_once, height) * row
+    require_memory(size, "scale it down first", "the image {} of {} × {} pixels", path, width, height)
+    pixels = np.empty(rows.shape, rows.dtype)
+    for top in range(0, height, at_once):
+        pixels[top : top + at_once] = rows.pixels(slice(top, top + at_once))
+    return Photo.of(pixels, rows.metadata, rows.notes)
 
 
 def _read_with_pillow(image: ImageFile, file: BinaryIO, path: str | os.PathLike[str]) -> Photo:
@@ -139,7 +167,10 @@ def _read_with_pillow(image: ImageFile, file: BinaryIO, path: str | os.PathLike[
         file.seek(0)
         pixels = imagecodecs().png_decode(file.read()).reshape(height, width, -1)
     else:
+        few = {"L;2": 85, "L;4": 17}.get(_raw_mode(image))
         image.load()
+        if few and image.format == "PNG" and isinstance(image.info.get("transparency"), int):
+            image.info["transparency"] *= few  # which Pillow would compare with grey that it has scaled to 8 bits
         pixels = _pixels(image, path)
     metadata, lost = metadata_of(image, file, plain=image.mode in {*_GREY, *_SIXTEEN_BITS, *_COLOUR})
     pixels = turned(pixels, orientation_of(exif_of(image)))

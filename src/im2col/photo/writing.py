@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -10,22 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.host import require_memory
-from ..errors import FileError, PhotoError, named
+from ..engine.threads import resolve_threads
+from ..errors import ArgumentError, FileError, PhotoError, named, naming
 from ..files import ANYONE, STANDARD, check_writable, writing
-from .libraries import imagecodecs, pillow
-from .metadata import chunk_words, exif_for, insert_chunks
-from .photograph import MODES
-from .tiff import write_tiff
+from ..spec.arguments import integer
+from .libraries import pillow
+from .metadata import chunk_words, exif_for
+from .photograph import MODES, Blank
+from .png_writing import PngSink
+from .sink import BESIDE
+from .tiff_writing import TiffSink
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
     from numpy.typing import NDArray
     from PIL.Image import Exif
 
-    from .photograph import Metadata, Photo
+    from .photograph import Metadata, Photo, Pixels
+    from .sink import Sink
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,18 @@ class Format:
         The fields of `Metadata` that it has a place for.
     longest : int
         The most pixels along a side.
+    level : int
+        Of compression, where nobody asks for another.
+    by_rows : bool
+        Whether it is written as rows come.
     """
 
     name: str
     endings: Mapping[str, tuple[str, ...]]
     holds: frozenset[str] = frozenset()
     longest: int = (1 << 31) - 1
+    level: int = 0
+    by_rows: bool = False
 
     @property
     def modes(self) -> set[str]:
@@ -61,13 +73,14 @@ _PLAIN = ("L", "RGB")
 _TRAVELLING = ("icc_profile", "exif", "xmp", "dpi")
 
 
-def _format(name: str, endings: str, modes: tuple[str, ...], *holds: str, **options: int) -> Format:
+def _format(name: str, endings: str, modes: tuple[str, ...], *holds: str, **options: Any) -> Format:
     return Format(name, dict.fromkeys(endings.split(), modes), frozenset(holds), **options)
 
 
 FORMATS = (
-    _format("PNG", ".png", _EIGHT + _SIXTEEN, *_TRAVELLING, "chunks", longest=1_000_000),  # of libpng
-    _format("TIFF", ".tif .tiff", tuple(MODES), *_TRAVELLING, longest=(1 << 32) - 1),
+    # PNG's level takes a third of the time of the usual 6, for files that are a tenth larger; longest is libpng's.
+    _format("PNG", ".png", _EIGHT + _SIXTEEN, *_TRAVELLING, "chunks", longest=1_000_000, level=4, by_rows=True),
+    _format("TIFF", ".tif .tiff", tuple(MODES), *_TRAVELLING, longest=(1 << 32) - 1, by_rows=True),
     _format("WEBP", ".webp", _EIGHT, "icc_profile", "exif", "xmp", longest=16383),
     _format("JPEG", ".jpg .jpeg .jpe .jfif", _PLAIN, *_TRAVELLING, "comment", "photoshop", longest=65500),
     _format("BMP", ".bmp", _PLAIN, "dpi"),
@@ -78,15 +91,22 @@ _FINE: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"JPEG": {"quality": 95, "subsampling": "4:4:4"}, "WEBP": {"quality": 95}}
 )
 """How a photograph is coded whose file was of another format: with its colours in full resolution."""
-_PNG_LEVEL = 4
-"""Of compression: a third of the time of the usual 6, for files that are a tenth larger."""
+_SINKS: Mapping[str, Callable[..., Sink]] = MappingProxyType({"PNG": PngSink, "TIFF": TiffSink})
+_AT_ONCE = 1 << 22
+"""Bytes of rows that are written at once."""
 _SEGMENT = 65000
 """Bytes of EXIF, XMP, resources or a comment that a segment of a JPEG file holds, with its head."""
 
 
 @named
 def write_photo(
-    photo: Photo, path: str | os.PathLike[str], *, force: bool = False, like: int = ANYONE
+    photo: Photo,
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    like: int = ANYONE,
+    compression: int | None = None,
+    threads: int | None = None,
 ) -> tuple[str, ...]:
     """Write an image file, whole or not at all.
 
@@ -99,6 +119,10 @@ def write_photo(
         Replace a file that exists.
     like : int
         The permissions of the file that the photograph comes from: who may not read that, may not read this.
+    compression : int, optional
+        The level of deflate, 0 (none) to 9 (the smallest files, and slow), of PNG and TIFF: 4 and 0 if left out.
+    threads : int, optional
+        Which compress; see `set_threads`. The file does not depend on it.
 
     Returns
     -------
@@ -111,37 +135,100 @@ def write_photo(
         If the file exists and `force` is false, or it cannot be written; then nothing is left of it.
     PhotoError
         If the format is unknown or cannot hold the photograph.
+    ArgumentError
+        If `compression` is no level, or the format has none.
     MemoryBudgetError
         If what the format's library needs would not fit the available memory.
     MissingExtraError
-        If Pillow is not installed, or imagecodecs for PNG.
+        If Pillow is not installed.
     """
     check_writable(path, force=force)
-    height, width = photo.samples.shape[:2]
+    height, width, planes = photo.shape
     form = format_for(path, photo.mode, (width, height))
-    metadata, exif, notes = _fitting(photo, form)
+    if form.by_rows:
+        options: dict[str, Any] = {"force": force, "like": like, "compression": compression, "threads": threads}
+        row = width * planes * photo.dtype.itemsize
+        at_once = min(max(1, _AT_ONCE // row), height)
+        require_memory(BESIDE * at_once * row, "scale it down first", "writing {} × {} pixels", width, height)
+        with photo_sink(photo, path, **options) as (sink, notes):
+            for top in range(0, height, at_once):
+                sink.write(photo.pixels(slice(top, top + at_once)))
+        return notes
+    level_for(form, compression)
+    metadata, exif, lost = _fitting(photo, form)
     if _narrowed(photo.mode, form) != photo.mode:
-        notes.append(f"{form.name} holds 8 bits, to which the 16 of each sample were rounded")
+        lost.append(f"{form.name} holds 8 bits, to which the 16 of each sample were rounded")
         photo = _in_eight_bits(photo)
-    if form.name != "TIFF":
-        # A copy and the file; or Pillow's own pixels, which have four bytes in colour.
-        a_pixel = 2 * photo.planes * photo.samples.itemsize if form.name == "PNG" else 4
-        size = a_pixel * width * height
-        require_memory(size, "scale it down first", "the copy of {} × {} pixels", width, height)
+    # Pillow's own pixels, which have four bytes in colour.
+    require_memory(4 * width * height, "scale it down first", "the copy of {} × {} pixels", width, height)
     with writing(path, force=force, like=like) as file:
         try:
-            if form.name == "TIFF":
-                write_tiff(file, photo, exif)
-            elif form.name == "PNG":
-                png = imagecodecs().png_encode(_plain(photo), level=_PNG_LEVEL)
-                file.writelines(insert_chunks(png, metadata, exif))
-            else:
-                _save_with_pillow(photo, file, form, metadata, exif)
+            _save_with_pillow(photo, file, form, metadata, exif)
         except FileError:
             raise
         except (ValueError, RuntimeError) as cause:  # what encoders raise depends on the format
             raise PhotoError(f"cannot write {str(path)!r}: {cause}") from cause
-    return tuple(f"{path}: {note}" for note in notes)
+    return tuple(f"{path}: {note}" for note in lost)
+
+
+@contextmanager
+def photo_sink(
+    pixels: Pixels,
+    path: str | os.PathLike[str],
+    *,
+    force: bool,
+    like: int = ANYONE,
+    compression: int | None = None,
+    threads: int | None = None,
+) -> Iterator[tuple[Sink, tuple[str, ...]]]:
+    """Open an image file that takes rows, whole or not at all.
+
+    Parameters
+    ----------
+    pixels : Pixels
+        What will be written.
+    path, force, like, compression, threads
+        As for `write_photo`; the format is one that is written by rows.
+
+    Yields
+    ------
+    sink : Sink
+    notes : tuple of str
+        What the format has no place for.
+
+    Raises
+    ------
+    FileError, PhotoError, ArgumentError, MissingExtraError
+        As `write_photo`.
+    """
+    height, width, _ = pixels.shape
+    form = format_for(path, pixels.mode, (width, height))
+    level = level_for(form, compression)
+    metadata, exif, lost = _fitting(pixels, form)
+    pillow()
+    with naming("write_photo"), writing(path, force=force, like=like) as file:
+        blank = Blank(pixels.shape, pixels.dtype, metadata)
+        sink = _SINKS[form.name](file, blank, exif, level, resolve_threads(threads))
+        yield sink, tuple(f"{path}: {note}" for note in lost)
+        sink.finish()
+
+
+def level_for(form: Format, compression: int | None) -> int:
+    """Return the level of compression for a format.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none, or the format has none.
+    """
+    if compression is None:
+        return form.level
+    if not form.by_rows:
+        raise ArgumentError(f"compression is for PNG and TIFF, but {form.name} is written; leave it out")
+    level = integer("compression", compression, minimum=0)
+    if level > 9:
+        raise ArgumentError(f"compression must be 0 (none) to 9 (the smallest files), got {level}")
+    return level
 
 
 def format_for(path: str | os.PathLike[str], mode: str, size: tuple[int, int]) -> Format:
@@ -202,10 +289,10 @@ def _in_eight_bits(photo: Photo) -> Photo:
     return replace(photo, samples=nearest(photo.samples), alpha=alpha)
 
 
-def _fitting(photo: Photo, form: Format) -> tuple[Metadata, Exif | None, list[str]]:
+def _fitting(photo: Pixels, form: Format) -> tuple[Metadata, Exif | None, list[str]]:
     """Return what of the metadata the format holds, and what not."""
     metadata = photo.metadata
-    height, width = photo.samples.shape[:2]
+    height, width, _ = photo.shape
     lost = []
     exif = None
     if metadata.exif and "exif" in form.holds:
