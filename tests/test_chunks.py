@@ -13,8 +13,11 @@ from im2col import ArgumentError, conv, conv_transpose, plan
 from im2col.algorithms.implicit.decide import candidates
 from im2col.algorithms.implicit.numbers import stored_as
 from im2col.algorithms.implicit.packing import split_evenly
+from im2col.algorithms.implicit.tiles.channel_lanes import ChannelShape
+from im2col.algorithms.implicit.tiles.filters import FilterShape
 from im2col.algorithms.implicit.tiles.position_tile import by_lines
 from im2col.algorithms.implicit.tiles.positions import PositionShape
+from im2col.algorithms.implicit.tiles.windows import WindowShape
 from im2col.engine.target import NAMED
 
 from .fuzz import FAMILY, draw
@@ -183,6 +186,37 @@ def test_tiles_that_go_by_lines_and_columns_have_no_order(dilation: int, kernel:
         assert (tile.order(view, group, cpu) is None) == (kernel[1] > 1 and (len(ways) > 1 or alone))
         mixed += len(ways) > 1
     assert mixed
+
+
+SOLID = Case((5, 12, 40), (2, 3, 2), channels=4, filters=3)
+DEPTHWISE = last(Case((12, 40), (2, 3), groups=33))
+GROUPED = last(Case((12, 40), (2, 3), channels=16, filters=16, groups=16))
+
+
+@pytest.mark.parametrize(
+    ("kind", "case", "expected"),
+    [
+        (PositionShape, SOLID, {(1, 0, 2, 3), (1, 0, 3, 2)}),
+        (FilterShape, SOLID, {(1, 2, 3, 0)}),
+        (FilterShape, last(SOLID), {(1, 2, 3, 0)}),
+        (ChannelShape, DEPTHWISE, {(1, 2)}),
+        (WindowShape, DEPTHWISE, {(1, 2)}),
+        (WindowShape, GROUPED, {(1, 0, 2)}),
+    ],
+)
+def test_orders_are_those_of_the_loops(kind: Any, case: Case, expected: set[tuple[int, ...]]) -> None:
+    """The channels are 0, the window's axes 1 and so on, the outermost loop first; one tap has no loop."""
+    cpu = NAMED["avx2"]
+    (made, _), *_ = candidates(replace(problem_of(case, "float32"), chunked=True), cpu)
+    orders = set()
+    for tile in kind.candidates(made.view, made.group, cpu, None):
+        axes, parts = tile.order(made.view, made.group, cpu)
+        assert parts == ()
+        if kind is PositionShape:
+            lines = by_lines(case.kernel[-2:], 1, tile.shuffled, tile.rows, tile.vectors, tile.filters, 16)
+            assert axes == ((1, 0, 2, 3) if lines else (1, 0, 3, 2))
+        orders.add(axes)
+    assert orders == expected
 
 
 TRANSPOSED = [
