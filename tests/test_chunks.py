@@ -213,7 +213,9 @@ def test_orders_are_those_of_the_loops(kind: Any, case: Case, expected: set[tupl
         axes, parts = tile.order(made.view, made.group, cpu)
         assert parts == ()
         if kind is PositionShape:
-            lines = by_lines(case.kernel[-2:], 1, tile.shuffled, tile.rows, tile.vectors, tile.filters, 16)
+            lines = by_lines(
+                (case.kernel[-2], case.kernel[-1]), 1, tile.shuffled, tile.rows, tile.vectors, tile.filters, 16
+            )
             assert axes == ((1, 0, 2, 3) if lines else (1, 0, 3, 2))
         orders.add(axes)
     assert orders == expected
