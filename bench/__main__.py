@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from . import blocks, choice, labelled, model, networks, page, rounding
+from . import blocks, choice, cluster, labelled, model, networks, page, rounding
 from .calls import contest as calls
 from .contestants import WrongResultError
 from .convolution import contest as convolution
@@ -31,6 +31,7 @@ CONTESTS = {
     "xarray": labelled,
     "networks": networks,
     "blocks": blocks,
+    "cluster": cluster,
     "photographs": photographs,
     "gradients": gradients,
     "narrow": narrow,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gc
 import os
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from bench import choice, labelled, match, memory, model, networks, seat
+from bench import choice, cluster, labelled, match, memory, model, networks, seat
 from bench.__main__ import main
 from bench.calls import contest as calls_contest
 from bench.calls import contestants as calls_contestants
@@ -727,6 +728,26 @@ def test_the_command_of_labelled_arrays_prints_a_table(
     monkeypatch.setattr(labelled, "calls", lambda *_: ({"planted": lambda: right + 1}, right))
     with pytest.raises(WrongResultError, match=r"^planted: wrong result of 3×3 over 30²$"):
         labelled.timed(30, 3, 1, 0.0)
+
+
+@pytest.mark.wide
+def test_the_command_of_clusters_prints_a_table_and_draws(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Seconds, numbers a second, the peak, the scheduler; a wrong pixel is an error."""
+    for name in ("distributed", "zarr", "matplotlib"):
+        require(name)
+    short = ["cluster", "--sizes", "700", "--processes", "1", "--chunk", "300", "--memory", "1GB"]
+    assert main([*short, "--chart", str(tmp_path / "chart.svg")]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^700² +1 +\d+\.\d +\d+ +\d+$", printed, re.MULTILINE)
+    assert re.search(r"the scheduler: \d+ tasks a second that do nothing; \d+ tasks a chunk\n$", printed)
+    assert (tmp_path / "chart.svg").read_text("utf-8").count("<svg") == 1
+    monkeypatch.setattr(cluster, "conv", lambda *args, **options: im2col.conv(*args, **options) + 9)
+    with pytest.raises(WrongResultError, match=r"^700²: pixels differ from those of the whole image$"):
+        cluster.run(argparse.Namespace(sizes="700", processes="1", chunk=300, memory="1GB", chart=None))
+    with pytest.raises(SystemExit, match=r"^this process may use 1 to \d+ CPUs$"):
+        main(["cluster", "--processes", "4097"])
 
 
 FRAMES = [
