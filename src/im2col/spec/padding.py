@@ -35,7 +35,7 @@ _MODES = get_args(ModeName)
 
 
 def resolve_geometry(
-    axes: str,
+    axes: str | tuple[str, ...],
     spatial_shape: tuple[int, ...],
     kernel_size: object,
     stride: object = 1,
@@ -48,8 +48,8 @@ def resolve_geometry(
 
     Parameters
     ----------
-    axes : str
-        The letters of the spatial axes.
+    axes : str or tuple of str
+        The letters of the spatial axes, or what else errors call them.
     spatial_shape : tuple of int
         The image's spatial axes, in pixels.
     kernel_size, stride, dilation : int or sequence of int
@@ -87,7 +87,12 @@ def resolve_geometry(
 
 
 def window_fields(
-    axes: str, spatial_shape: tuple[int, ...], kernel_size: object, stride: object, padding: object, dilation: object
+    axes: str | tuple[str, ...],
+    spatial_shape: tuple[int, ...],
+    kernel_size: object,
+    stride: object,
+    padding: object,
+    dilation: object,
 ) -> tuple[tuple[int, ...], tuple[int, ...], Pairs, tuple[int, ...]]:
     """Return kernel size, strides, padding and dilations as a geometry has them; arguments as of `resolve_geometry`."""
     k, name = len(axes), word(padding)
