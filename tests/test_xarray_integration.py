@@ -232,6 +232,7 @@ KINDS: dict[str, tuple[Any, dict[str, Any], Any]] = {
         np.array(["2500-01-01T12", "2500-01-02T12", "2500-01-04"], "M8[us]"),
     ),
     "spans of time": (np.array([0, 2, 4, 9], "m8[ns]"), {"size": 2}, np.array([1, 3, 6], "m8[ns]")),
+    "odd spans of time": (np.array([1, 3, -5, 2], "m8[ns]"), {"size": 2}, np.array([2, -1, -2], "m8[ns]")),
     "words have no middle": (list("abcd"), {"size": 2}, None),
     "nor has yes or no": ([True, False, True, True], {"size": 2}, None),
     "words under a middle": (list("abcd"), {"size": 3}, list("bc")),

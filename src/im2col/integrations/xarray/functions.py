@@ -59,15 +59,16 @@ def conv(
         (n, C/groups, *kernel), filters that sum over `channels`. A DataArray may have its axes in any order: the
         dimensions that it shares with `x` are those that windows slide along, but for `channels`; one that `x` lacks is
         that of the maps. Labels of its channels must be those of `x`.
-    bias : array_like, (n,), optional
-        Added to each output map.
+    bias : array_like or xarray.DataArray, (n,), optional
+        Added to each output map. A DataArray has the dimension of the maps, and their labels in their order.
     dims : hashable or sequence of hashable
         The dimensions that windows slide along, in the order of the kernel's axes.
     channels : hashable, optional
         The dimension that the filters sum over.
     filters : hashable, optional
         The result's dimension of maps, in the place of `channels` (or before the first of `dims`): ``"filter"`` if left
-        out, or `channels` itself where each has a filter of its own. A DataArray names it itself.
+        out, or `channels` itself where each has a filter of its own. A DataArray names it itself. `x` must have nothing
+        else of that name.
     **options
         Every keyword of `im2col.conv` but `layout` and `out`. `stride`, `padding`, `dilation` and `padding_mode` may be
         mappings by dimension.
