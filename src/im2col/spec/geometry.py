@@ -24,6 +24,8 @@ Pairs = tuple[tuple[int, int], ...]
 """One (before, after) pair of pixel counts for each spatial axis."""
 Window = int | tuple[int, ...]
 """A window argument: one value for all spatial axes, or one each."""
+Axes = str | tuple[str, ...]
+"""The letters of the spatial axes, or a word for each: what errors call them."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ class Geometry:
     stride: tuple[int, ...]
     padding: Pairs
     dilation: tuple[int, ...]
-    axes: InitVar[str | tuple[str, ...]] = ""
+    axes: InitVar[Axes] = ""
 
-    def __post_init__(self, axes: str | tuple[str, ...]) -> None:
+    def __post_init__(self, axes: Axes) -> None:
         names = [word(each) or "" for each in (axes if type(axes) is tuple else word(axes) or "")]
         with naming(None if names else "Geometry"):
             self._validate(names)
