@@ -443,9 +443,12 @@ def test_new_names_are_new(xr: Any, labelled: Any) -> None:
 def test_dimensions_have_names_of_their_own(xr: Any, labelled: Any, dims: tuple[Any, ...]) -> None:
     """Those of xarray may lack them."""
     x = xr.DataArray(np.ones((4, 4, 5)), dims=dims)
-    for call in (lambda: labelled.conv(x, np.ones(3), dims="x"), lambda: labelled.patches(x, {"x": 3})):
-        with pytest.raises(ArgumentError, match=r"each dimension of x must have a name of its own, got .*; name them"):
-            call()
+    with pytest.raises(
+        ArgumentError, match=r"^conv: each dimension of x must have a name of its own, got .*; name them"
+    ):
+        labelled.conv(x, np.ones(3), dims="x")
+    with pytest.raises(ArgumentError, match=r"^patches: each dimension of x must have a name of its own, got .*; name"):
+        labelled.patches(x, {"x": 3})
 
 
 def test_names_of_any_kind(xr: Any, labelled: Any) -> None:
