@@ -1507,6 +1507,14 @@ MUTATIONS = [
         needs="xarray",
     ),
     Mutation(
+        "integrations/xarray/coordinates.py",
+        "(ticks & 1).all(axis=0)",
+        "(ticks & 1).any(axis=0)",
+        "halves of nanoseconds are rounded up, and not down",
+        "test_xarray_integration.py::test_coordinates",
+        needs="xarray",
+    ),
+    Mutation(
         "integrations/xarray/names.py",
         "key=lambda i: dims.index(windows[i])",
         "key=lambda i: i",

@@ -842,3 +842,26 @@ def test_the_page_runs() -> None:
     failed, tried = doctest.testfile(page, module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert failed == 0
     assert tried > 20
+
+
+def test_masks_are_not_lost() -> None:
+    """A source may give masked arrays, as netCDF4's variables do; of pixels that are masked nobody knows the sum."""
+
+    class Masked:
+        """What gives masked arrays of one that is in memory."""
+
+        def __init__(self, threshold: float) -> None:
+            self.shape, self.dtype, self.threshold = (9, 9), np.dtype(float), threshold
+
+        def __getitem__(self, place: Any) -> Any:
+            return np.ma.masked_less(np.arange(81.0).reshape(9, 9)[place], self.threshold)
+
+    found = np.zeros((7, 7))
+    im2col.convolve_blocks(Masked(-1), np.ones((1, 1, 3, 3)), found)
+    np.testing.assert_array_equal(found[0], 9.0 * np.arange(10, 17))
+    message = (
+        "convolve_blocks: source has masked pixels at [0:9, 0:9], whose mask would be lost; fill them where it is "
+        "sliced, as netCDF4 does after set_auto_mask(False)"
+    )
+    with raises_exactly(DTypeError, message):
+        im2col.convolve_blocks(Masked(1), np.ones((1, 1, 3, 3)), found)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import im2col
-from im2col import ArgumentError, GeometryError, ShapeError
+from im2col import ArgumentError, DTypeError, GeometryError, ShapeError
 from im2col.spec.cuts import channel_cuts, spread_cuts, window_cuts
 
 from .kit.outcomes import raises_exactly, require
@@ -252,11 +252,39 @@ def test_graphs_grow_with_the_chunks(dask: Any) -> None:
     assert tasks(1) == 2
 
 
+def test_masks_are_not_lost(dask: Any) -> None:
+    """What lies under one would be summed: masked arrays are refused, also those that dask takes for others."""
+    arrays, w = require("dask.array"), np.ones((1, 1, 3, 3))
+    x = arrays.ma.masked_less(chunked(np.arange(81.0).reshape(9, 9), 4), 40)
+    message = "{}: x has masked chunks, whose masks would be lost; fill them first, as in dask.array.ma.filled(x, 0)"
+    for name, size in (("conv", w), ("max_pool", 2), ("patches", 2)):
+        with raises_exactly(DTypeError, message.format(name)):
+            getattr(dask, name)(x, size)
+    filled = np.where(np.arange(81.0) < 40, 0, np.arange(81.0)).reshape(9, 9)
+    np.testing.assert_array_equal(dask.conv(arrays.ma.filled(x, 0), w).compute(), im2col.conv(filled, w))
+    hidden = chunked(filled, 4).map_blocks(np.ma.masked_less, 40, meta=np.empty((0, 0)))
+    with pytest.raises(DTypeError, match=r"^conv: chunk is a masked array, whose mask would be lost"):
+        dask.conv(hidden, w).compute()
+
+
+def test_chunks_of_others(dask: Any) -> None:
+    """Are told by their class; an array of xarray over dask by what it holds."""
+    units = require("pint").UnitRegistry()
+    x = chunked(np.ones((9, 9)), 4)
+    message = "max_pool: x has chunks of Quantity, and not of NumPy's arrays; turn each into one with x.map_blocks"
+    with raises_exactly(DTypeError, message):
+        dask.max_pool(x.map_blocks(lambda chunk: units.Quantity(chunk, "m")), 2)
+    named = require("xarray").DataArray(x, dims=("y", "x"))
+    with pytest.raises(ArgumentError, match=r"^max_pool: x must be a dask array, got .*; pass x.data$"):
+        dask.max_pool(named, 2)
+    assert dask.max_pool(named.data, 2).shape == (4, 4)
+
+
 def test_what_is_wrong_is_said_at_once(dask: Any) -> None:
     """Before anything is computed, in the words of the functions of arrays."""
     w, x = np.ones((1, 1, 3, 3)), chunked(np.ones((9, 9)), 4)
     with raises_exactly(
-        ArgumentError, "conv: x must be a dask array, got 'x'; pass NumPy arrays to im2col's own function"
+        ArgumentError, "conv: x must be a dask array, got 'x'; pass NumPy arrays to im2col's own functions"
     ):
         dask.conv("x", w)
     with pytest.raises(ShapeError, match=r"^max_pool: x has chunks of unknown sizes, .* call x.compute_chunk_sizes"):

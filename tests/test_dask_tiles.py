@@ -224,9 +224,11 @@ def test_what_is_wrong_is_said(map_tiles: Any) -> None:
     with raises_exactly(ArgumentError, "map_tiles: function must be one of a tile's pixels, got 3"):
         map_tiles(3, x, 8)
     with raises_exactly(
-        ArgumentError, "map_tiles: x must be a dask array, got 'x'; pass NumPy arrays to im2col's own function"
+        ArgumentError, "map_tiles: x must be a dask array, got 'x'; pass NumPy arrays to im2col's own functions"
     ):
         map_tiles(same, "x", 8)
+    with pytest.raises(DTypeError, match=r"^map_tiles: x has dtype <U3, which is not a number"):
+        map_tiles(same, x.astype("U3"), 8)
     with raises_exactly(
         GeometryError, "map_tiles: overlap must be less than the size of a tile, (8, 8), got (8, 8); use larger tiles"
     ):
@@ -248,6 +250,13 @@ def test_what_is_wrong_is_said(map_tiles: Any) -> None:
         map_tiles(lambda pixels: pixels[:1], chunked(np.ones((2, 9, 9)), 9), 8, layout="NHW")
     with pytest.raises(DTypeError, match=r"^map_tiles: result has dtype <U1, which is not a number"):
         map_tiles(lambda pixels: np.full(pixels.shape, "a"), x, 8)
+    with pytest.raises(DTypeError, match=r"^map_tiles: like has dtype <U1, which is not a number"):
+        map_tiles(same, x, 8, like="a")
+    for function in (lambda pixels: pixels[:0], lambda pixels: pixels[:, :0]):
+        with pytest.raises(ShapeError, match=r"has no numbers; return an array without axes of length 0$"):
+            map_tiles(function, x, 8)
+    with pytest.raises(ValueError, match="read-only"):
+        map_tiles(lambda pixels: np.add(pixels, 1, out=pixels), x, 8)
     y = map_tiles(same, x, 8, like=np.empty((1, 8, 8)))
     with raises_exactly(
         ShapeError, "map_tiles: a result has shape (2, 8, 8), but (1, 8, 8) was expected; pass like= of its shape"

@@ -209,6 +209,7 @@ def test_coarsen_gives_the_same(xr: Any, labelled: Any) -> None:
     xr.testing.assert_allclose(labelled.average_pool(x, 2, dims=("y", "x")), x.coarsen(y=2, x=2).mean())
 
 
+NEVER = np.array(["NaT", "NaT", "2001-01-01T12"], "M8[s]")
 KINDS: dict[str, tuple[Any, dict[str, Any], Any]] = {
     "halfway between numbers": ([0.0, 1, 3, 7], {"size": 2}, [0.5, 2, 5]),
     "of integers": (np.array([200, 100, 5, 7], "u1"), {"size": 2}, [150.0, 52.5, 6.0]),
@@ -231,6 +232,7 @@ KINDS: dict[str, tuple[Any, dict[str, Any], Any]] = {
         np.array(["2500-01-01T12", "2500-01-02T12", "2500-01-04"], "M8[us]"),
     ),
     "spans of time": (np.array([0, 2, 4, 9], "m8[ns]"), {"size": 2}, np.array([1, 3, 6], "m8[ns]")),
+    "odd spans of time": (np.array([1, 3, -5, 2], "m8[ns]"), {"size": 2}, np.array([2, -1, -2], "m8[ns]")),
     "words have no middle": (list("abcd"), {"size": 2}, None),
     "nor has yes or no": ([True, False, True, True], {"size": 2}, None),
     "words under a middle": (list("abcd"), {"size": 3}, list("bc")),
@@ -265,6 +267,13 @@ KINDS: dict[str, tuple[Any, dict[str, Any], Any]] = {
     "padded words": (list("abcd"), {"size": 3, "padding": 2}, None),
     "no number within": ([0.0, np.nan, 2.0, 3.0], {"size": 3, "padding": 2}, None),
     "no time within": (np.array([0, "NaT", 2, 3], "M8[ns]"), {"size": 3, "padding": 2}, None),
+    "centuries apart": (
+        np.array(["1690-01-01", "2000-01-01", "1800-01-01"], "M8[ns]"),
+        {"size": 2},
+        np.array(["1845-01-01", "1900-01-01"], "M8[ns]"),
+    ),
+    "never": (np.array(["2000", "NaT", "2001-01-02", "2001-01-01"], "M8[s]"), {"size": 2}, NEVER),
+    "infinities": ([-np.inf, np.inf, np.inf, 0.0], {"size": 2}, [np.nan, np.inf, np.inf]),
     "the end of time": (np.array([0, 1, 2, 3], "M8[ns]") + np.int64(2**63 - 5), {"size": 9, "padding": 8}, None),
     "the largest of all": (np.array([0, 1, 2, 3], "u8") + np.uint64(2**63), {"size": 3, "padding": 2}, None),
 }
@@ -377,6 +386,71 @@ def test_channels_are_those_that_weights_are_for(xr: Any, labelled: Any) -> None
     xr.testing.assert_identical(labelled.conv(x.drop_vars("time"), w, channels="time"), whole)
 
 
+def test_biases_are_for_maps_by_name(xr: Any, labelled: Any) -> None:
+    """A DataArray of biases is that of other maps, or in another order, and no slice's."""
+    x = grid(xr, time=["a", "b"])
+    w = xr.DataArray(np.ones((2, 3)), dims=("edge", "x"), coords={"edge": ["left", "right"]})
+    bias = xr.DataArray([1.0, 2.0], dims="edge", coords={"edge": ["right", "left"]})
+    message = (
+        "conv: bias has other labels along 'edge' than w, or in another order; put them in one order, as in "
+        "bias.sel({'edge': w['edge']}), or leave them out, as in bias.drop_vars('edge')"
+    )
+    with raises_exactly(ArgumentError, message):
+        labelled.conv(x, w, bias)
+    for fitting in (bias.sel({"edge": w["edge"]}), bias.drop_vars("edge")[::-1], [2.0, 1.0]):
+        y = labelled.conv(x, w, fitting) - labelled.conv(x, w)
+        np.testing.assert_array_equal(y.sel(edge="left"), np.full((2, 6, 6), 2.0))
+        np.testing.assert_array_equal(y.sel(edge="right"), np.full((2, 6, 6), 1.0))
+    message = (
+        "conv: bias has the dimensions ('time',) but the result's maps lie along 'edge'; name its dimension so, or "
+        "pass bias.values"
+    )
+    with raises_exactly(ArgumentError, message):
+        labelled.conv(x, w, x.isel(x=0, y=0))
+    each = xr.DataArray([1.0, 2.0], dims="time", coords={"time": ["b", "a"]})
+    with pytest.raises(
+        ArgumentError, match=r"^conv: bias has other labels along 'time' than x, .* bias.sel\({'time': x\["
+    ):
+        labelled.conv(x, np.ones((2, 1, 3)), each, dims="x", channels="time", groups=2)
+
+
+def test_new_names_are_new(xr: Any, labelled: Any) -> None:
+    """What x has already, a coordinate or an array of a dataset, is not overwritten in silence."""
+    x, w = grid(xr, time=[1, 2], run=7), np.ones((4, 1, 3))
+    message = "conv: filters={} of x; give another name to that of the result's maps"
+    with raises_exactly(ArgumentError, message.format("'run' is a coordinate")):
+        labelled.conv(x, w, dims="x", filters="run")
+    data = xr.Dataset({"a": x, "filter": 3, "x_tap": 4})
+    with raises_exactly(ArgumentError, message.format("'filter' is an array")):
+        labelled.conv(data, w, dims="x")
+    assert list(labelled.conv(data, w, dims="x", filters="map")) == ["a", "filter", "x_tap"]
+    message = "patches: window_dims must name a new dimension for each of ('x',), none of x's, got {}"
+    with raises_exactly(ArgumentError, message.format("('x_tap',)")):
+        labelled.patches(data, {"x": 3})
+    for name in ("run", ["run"], {"x": "run"}, [["k"]], ("k", "k")):
+        with pytest.raises(ArgumentError, match=r"^patches: window_dims must name a new dimension"):
+            labelled.patches(x, {"x": 3}, window_dims=name)
+    named = xr.DataArray(w[:, 0], dims=("edge", "x"), coords={"time": ("edge", list("nesw"))})
+    message = "conv: w has the coordinate 'time', which is a dimension of x; leave it out, as in w.drop_vars('time')"
+    with raises_exactly(ArgumentError, message):
+        labelled.conv(x, named)
+    lost = x.assign_coords(filter=("time", ["red", "blue"]))  # goes with its dimension
+    assert labelled.conv(lost, np.ones((4, 2, 3)), dims="x", channels="time").dims == ("filter", "y", "x")
+
+
+@pytest.mark.parametrize("dims", [("y", "y", "x"), (None, "y", "x")])
+@pytest.mark.filterwarnings("ignore:Duplicate dimension names")
+def test_dimensions_have_names_of_their_own(xr: Any, labelled: Any, dims: tuple[Any, ...]) -> None:
+    """Those of xarray may lack them."""
+    x = xr.DataArray(np.ones((4, 4, 5)), dims=dims)
+    with pytest.raises(
+        ArgumentError, match=r"^conv: each dimension of x must have a name of its own, got .*; name them"
+    ):
+        labelled.conv(x, np.ones(3), dims="x")
+    with pytest.raises(ArgumentError, match=r"^patches: each dimension of x must have a name of its own, got .*; name"):
+        labelled.patches(x, {"x": 3})
+
+
 def test_names_of_any_kind(xr: Any, labelled: Any) -> None:
     """Numbers, nothing, letters that mean a batch, and more of them than there are letters."""
     x = xr.DataArray(np.arange(24.0).reshape(2, 3, 4), dims=(7, "", "N"))
@@ -393,8 +467,10 @@ def test_names_of_any_kind(xr: Any, labelled: Any) -> None:
 
 
 def test_no_batches(xr: Any, labelled: Any) -> None:
-    """Are no windows, of the right shape."""
-    x = grid(xr)[:0]
+    """Are no windows, of the right shape, and coordinates go on nowhere."""
+    x = grid(xr, plane=(("time", "x"), np.ones((2, 8))), when=(("time", "x"), np.zeros((2, 8), "M8[s]")))[:0]
+    assert list(labelled.conv(x, np.ones(3), dims="x", padding=2).coords) == []
+    assert labelled.conv(x, np.ones(2), dims="x").when.shape == (0, 7)
     assert labelled.conv(x, np.ones((3, 3)), dims=("y", "x")).shape == (0, 4, 6)
     assert labelled.average_pool(x, {"y": 3}).shape == (0, 2, 8)
     found = labelled.patches(x, {"y": 3, "x": 2}, padding=1)
@@ -405,8 +481,15 @@ def test_what_others_hold(xr: Any, labelled: Any) -> None:
     """No pixels in chunks, and units, are told as everywhere."""
     x = grid(xr)
     lazy = x.chunk(time=1)
-    with pytest.raises(ShapeError, match=r"^conv: x of shape \(0, 6, 8\) has no pixels; compute it"):
+    with pytest.raises(ShapeError, match=r"^conv: x.data of shape \(0, 6, 8\) has no pixels; compute it"):
         labelled.conv(lazy[:0], np.ones(3), dims="x")
+    unknown = xr.DataArray(lazy.data[lazy.data[:, 0, 0] > -99], dims=x.dims)
+    with pytest.raises(
+        ShapeError, match=r"^conv: x\['a'\].data has chunks .*; call x\['a'\].data.compute_chunk_sizes\(\)"
+    ):
+        labelled.conv(xr.Dataset({"a": unknown}), np.ones(3), dims="x")
+    unknown.data.compute_chunk_sizes()
+    assert labelled.conv(unknown, np.ones(3), dims="x").sizes == {"time": 2, "y": 6, "x": 6}
     units = require("pint").UnitRegistry()
     with pytest.raises(DTypeError, match=r"^patches: x\['a'\] has the unit 'meter', which would be lost"):
         labelled.patches(xr.Dataset({"a": x.copy(data=units.Quantity(x.values, "m"))}), {"x": 2})
@@ -629,6 +712,34 @@ X, W = ("time", "y", "x"), np.ones((3, 3))
             "conv: stride has a value for 'z' but windows slide along ('y', 'x'); give values for those",
         ),
         (
+            lambda f, x: f.conv(x, np.ones((4, 1, 3, 3)), dims=("y", "x"), channels="x"),
+            ArgumentError,
+            "conv: channels='x' is one of dims=('y', 'x'); leave it out of those, or name the one that filters sum "
+            "over",
+        ),
+        (
+            lambda f, x: f.conv(x, np.ones((4, 1, 3, 3)), dims=("y", "x"), filters=["edge"]),
+            ArgumentError,
+            "conv: filters must name a dimension, got ['edge']; pass a name, as in 'edge'",
+        ),
+        (
+            lambda f, x: f.conv(x, np.ones((2, 1, 3, 3)), dims=("y", "x"), groups=2),
+            ArgumentError,
+            "conv: groups=2 divide channels; name the dimension of x that has them with channels=",
+        ),
+        (
+            lambda f, x: f.conv(x, W, dims=("y", "x"), padding_mode=("wrap", "edge")),
+            ArgumentError,
+            "conv: padding_mode is one name for all dimensions, or a mapping by their names such as {'x': 'wrap'}; got "
+            "('wrap', 'edge')",
+        ),
+        (
+            lambda f, x: f.patches(x.rename(y="lat", x="lon"), {"lat": 3, "lon": 9}),
+            GeometryError,
+            "patches: the kernel spans 9 pixels (size 9, dilation 1) but axis 'lon' of the padded image has 8; pad by "
+            "at least 1 on each side or use a smaller kernel",
+        ),
+        (
             lambda f, x: f.conv(x, np.ones((3, 9)), dims=("y", "x")),
             GeometryError,
             None,
@@ -658,7 +769,7 @@ def test_what_is_wrong_is_said(xr: Any, labelled: Any, call: Any, error: Any, me
     else:
         with raises_exactly(error, message):
             call(labelled, x)
-    with pytest.raises(GeometryError, match=r"^conv: the kernel spans 9 pixels \(size 9, dilation 1\) but axis X of"):
+    with pytest.raises(GeometryError, match=r"^conv: the kernel spans 9 pixels \(size 9, dilation 1\) but axis 'x' of"):
         labelled.conv(x, np.ones(9), dims="x")
     with pytest.raises(TypeError, match="unexpected keyword argument 'layout'"):
         labelled.conv(x, W, dims=("y", "x"), layout="NHW")

@@ -217,14 +217,22 @@ def read(source: Any, place: tuple[slice, ...]) -> Array:
     ------
     ShapeError
         If the source gives something else.
+    DTypeError
+        If some of it is masked.
     Exception
         Its own, if it fails, with a note where.
     """
     try:
-        part = np.asarray(source[place])
+        given = source[place]
+        part = np.asarray(given)
     except Exception as error:
         error.add_note(f"while im2col read the source at {_words(place)}")
         raise
+    if np.ma.is_masked(given):
+        raise DTypeError(
+            f"source has masked pixels at {_words(place)}, whose mask would be lost; fill them where it is sliced, as "
+            "netCDF4 does after set_auto_mask(False)"
+        )
     shape = tuple(each.stop - each.start for each in place)
     if part.shape != shape:
         raise ShapeError(

@@ -24,6 +24,8 @@ Pairs = tuple[tuple[int, int], ...]
 """One (before, after) pair of pixel counts for each spatial axis."""
 Window = int | tuple[int, ...]
 """A window argument: one value for all spatial axes, or one each."""
+Axes = str | tuple[str, ...]
+"""The letters of the spatial axes, or a word for each: what errors call them."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ class Geometry:
         One value an axis, each at least 1.
     padding : tuple of (int, int)
         Pixels added (before, after) each axis, each at least 0.
-    axes : str, optional
-        The letters of the spatial axes, for errors of whoever makes a geometry of other arguments; errors name
-        `Geometry` itself if left out. No part of the geometry.
+    axes : str or tuple of str, optional
+        The letters of the spatial axes, or words for them, for errors of whoever makes a geometry of other arguments;
+        errors name `Geometry` itself if left out. No part of the geometry.
 
     Raises
     ------
@@ -74,14 +76,14 @@ class Geometry:
     stride: tuple[int, ...]
     padding: Pairs
     dilation: tuple[int, ...]
-    axes: InitVar[str] = ""
+    axes: InitVar[Axes] = ""
 
-    def __post_init__(self, axes: str) -> None:
-        letters = word(axes) or ""
-        with naming(None if letters else "Geometry"):
-            self._validate(letters)
+    def __post_init__(self, axes: Axes) -> None:
+        names = [word(each) or "" for each in (axes if type(axes) is tuple else word(axes) or "")]
+        with naming(None if names else "Geometry"):
+            self._validate(names)
 
-    def _validate(self, axes: str) -> None:
+    def _validate(self, axes: list[str]) -> None:
         fields = (self.spatial_shape, self.kernel_size, self.stride, self.padding, self.dilation)
         lengths = [len(plain(v)) if is_sequence(v) else None for v in fields]
         if lengths[0] in (0, None) or len(set(lengths)) != 1:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError, GeometryError, ShapeError, named, shown
 from .arguments import INTEGER_OR_ONE_PER_AXIS, checked_shape, integer, is_a, is_sequence, per_axis, plain, word
 from .arrays import as_array, holds, is_registered, own
-from .geometry import Geometry, Pairs
+from .geometry import Axes, Geometry, Pairs
 from .layout import Layout, default
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _MODES = get_args(ModeName)
 
 
 def resolve_geometry(
-    axes: str,
+    axes: Axes,
     spatial_shape: tuple[int, ...],
     kernel_size: object,
     stride: object = 1,
@@ -48,8 +48,8 @@ def resolve_geometry(
 
     Parameters
     ----------
-    axes : str
-        The letters of the spatial axes.
+    axes : str or tuple of str
+        The letters of the spatial axes, or what else errors call them.
     spatial_shape : tuple of int
         The image's spatial axes, in pixels.
     kernel_size, stride, dilation : int or sequence of int
@@ -87,7 +87,7 @@ def resolve_geometry(
 
 
 def window_fields(
-    axes: str, spatial_shape: tuple[int, ...], kernel_size: object, stride: object, padding: object, dilation: object
+    axes: Axes, spatial_shape: tuple[int, ...], kernel_size: object, stride: object, padding: object, dilation: object
 ) -> tuple[tuple[int, ...], tuple[int, ...], Pairs, tuple[int, ...]]:
     """Return kernel size, strides, padding and dilations as a geometry has them; arguments as of `resolve_geometry`."""
     k, name = len(axes), word(padding)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dask.array as da
 import numpy as np
 
-from ...errors import ArgumentError, ShapeError, named, shown
+from ...errors import ArgumentError, DTypeError, ShapeError, class_of, named, shown
 from ...layers.convolution import conv as conv_block
 from ...layers.convolution import convolution, may_fix
 from ...layers.pooled import Window, pooling_of
@@ -20,6 +20,7 @@ from ...matrix.frame import resolve_frame
 from ...matrix.transform import patches as patches_block
 from ...spec.arrays import as_array
 from ...spec.cuts import channel_cuts, spread_cuts, whole_cuts, window_cuts
+from ...spec.foreign import wrapped
 from ...spec.padded import modes_along
 from ...spec.padding import check_mode
 from ...spec.problem import keywords, refuse_unknown
@@ -317,14 +318,25 @@ class _Patches(NamedTuple):
         return patches_block(block, self.kernel_size, **self.options | window)
 
 
-def check(x: Any) -> None:
-    """Raise an error for what is no dask array, has no pixels, or chunks of unknown sizes."""
+def check(x: Any, name: str = "x") -> None:
+    """Raise an error for what is no dask array of NumPy's, has no pixels, or chunks of unknown sizes."""
     if not isinstance(x, da.Array):
-        raise ArgumentError(f"x must be a dask array, got {shown(x)}; pass NumPy arrays to im2col's own function")
+        way = f"{name}.data" if isinstance(wrapped(x), da.Array) else "NumPy arrays to im2col's own functions"
+        raise ArgumentError(f"{name} must be a dask array, got {shown(x)}; pass {way}")
+    if isinstance(x._meta, np.ma.MaskedArray):
+        raise DTypeError(
+            f"{name} has masked chunks, whose masks would be lost; fill them first, as in "
+            f"dask.array.ma.filled({name}, 0)"
+        )
+    if not isinstance(x._meta, np.ndarray):
+        raise DTypeError(
+            f"{name} has chunks of {class_of(x._meta)}, and not of NumPy's arrays; turn each into one with "
+            f"{name}.map_blocks"
+        )
     if any(math.isnan(n) for each in x.chunks for n in each):
-        raise ShapeError(f"x has chunks of unknown sizes, {x.chunks}; call x.compute_chunk_sizes() first")
+        raise ShapeError(f"{name} has chunks of unknown sizes, {x.chunks}; call {name}.compute_chunk_sizes() first")
     if 0 in x.shape:
-        raise ShapeError(f"x of shape {x.shape} has no pixels; compute it, and pass it to im2col's own function")
+        raise ShapeError(f"{name} of shape {x.shape} has no pixels; compute it, and pass it to im2col's own function")
 
 
 def _places(axes: Layout) -> dict[str, int]:

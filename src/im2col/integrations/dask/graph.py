@@ -12,6 +12,8 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
 from ...engine import scratch
+from ...errors import naming
+from ...spec.arrays import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +48,7 @@ def over_chunks(
     Parameters
     ----------
     name : str
-        Of the operation, for people who look at the graph.
+        Of the operation, for people who look at the graph, and for errors of its tasks.
     x : dask.array.Array
     step : Step
         Kept once in the graph, however many tasks there are.
@@ -73,7 +75,7 @@ def over_chunks(
             places.append((tuple(each.place for each in parts), tuple(each.index for each in parts)))
         bare = [cut._replace(parts=()) for cut in here]
         where = tuple(0 if each.axis is None else numbers[each.axis] for each in axes)
-        graph[(token, *where)] = (partial(_made, bare, places), kept, sources)
+        graph[(token, *where)] = (partial(_made, name, bare, places), kept, sources)
     chunks = tuple(
         (each.length,) if each.axis is None else tuple(cut.length for cut in cuts[each.axis]) for each in axes
     )
@@ -86,8 +88,10 @@ def _taken(taken: tuple[slice, ...], chunk: Array) -> Array:
     return chunk[taken].copy()
 
 
-def _made(cuts: list[Cut], places: list[tuple[Any, Any]], step: Step, parts: list[Array]) -> Array:
+def _made(name: str, cuts: list[Cut], places: list[tuple[Any, Any]], step: Step, parts: list[Array]) -> Array:
     """Return a chunk of the result, made of these parts of the image."""
+    with naming(name):
+        parts = [as_array("chunk", part, objects=True) for part in parts]  # dask may not know that they have masks
     shape = tuple(cut.size for cut in cuts)
     if len(parts) == 1 and parts[0].shape == shape and all(isinstance(each, slice) for each in places[0][1]):
         return step(parts[0], cuts)

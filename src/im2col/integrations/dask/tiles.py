@@ -81,6 +81,7 @@ def map_tiles(
     if not callable(function):
         raise ArgumentError(f"function must be one of a tile's pixels, got {shown(function)}")
     check(x)
+    as_array("x", x._meta, objects=True)  # of a dtype that chunks may have
     grid, mode = tile_grid(x.shape, size, overlap, padding_mode, layout)
     g, axes = grid.geometry, grid.layout
     spatial = iter(g.kernel_size)
@@ -88,8 +89,11 @@ def map_tiles(
         next(spatial) if letter in axes.spatial else chunks[0] if letter == "N" else sum(chunks)
         for letter, chunks in zip(axes.axes, x.chunks, strict=True)
     )
-    first = as_array("result", function(np.zeros(tile, x.dtype)) if like is None else like)
-    check_numbers("result", first.dtype)
+    told = "result" if like is None else "like"
+    first = as_array(told, function(_frozen(np.zeros(tile, x.dtype))) if like is None else like)
+    check_numbers(told, first.dtype)
+    if not first.size:
+        raise ShapeError(f"a result of shape {first.shape} has no numbers; return an array without axes of length 0")
     blending = blending_of(axes, g, first.shape, first.dtype, margin)
     if axes.size("N", first.shape) != axes.size("N", tile):
         raise ShapeError(
@@ -116,6 +120,13 @@ def map_tiles(
     return over_chunks("blend", made, blended, [*spread, *whole], shown_as, blending.dtype)
 
 
+def _frozen(pixels: Array) -> Array:
+    """Return a view of pixels that nobody can write to."""
+    view = pixels.view()
+    view.flags.writeable = False
+    return view
+
+
 class _Tiles(NamedTuple):
     """See `graph.Step`: of the image's blocks, the results of all tiles, by their numbers along each spatial axis."""
 
@@ -129,8 +140,7 @@ class _Tiles(NamedTuple):
     def __call__(self, block: Array, cuts: Sequence[Cut]) -> Array:
         if any(any(cut.pads) for cut in cuts):
             block = np.pad(block, [cut.pads for cut in cuts])
-        block = block.view()
-        block.flags.writeable = False
+        block = _frozen(block)
         spatial = [i for i, letter in enumerate(self.axes) if letter not in "NC"]
         shape = tuple(cuts[i].length if letter == "N" else self.result[i] for i, letter in enumerate(self.axes))
         counts = tuple(cuts[i].length for i in spatial)

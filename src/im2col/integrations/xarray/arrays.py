@@ -80,7 +80,7 @@ def over(x: Any, needed: Names, make: Callable[[Any, str], Made]) -> Any:
             part = x.isel({dim: each.taken() for dim, each in made.along.items()}).copy(deep=False, data=made.data)
             part.encoding = {}  # how a file packs the image's numbers
             return part
-        return xr.DataArray(_variable(x, made), coords=_coords(x.coords, made, made.dropped), name=x.name)
+        return xr.DataArray(_variable(x, made), coords=_coords(x.coords, made), name=x.name)
     done: dict[Hashable, Made] = {}
     for name, each in x.data_vars.items():
         missing = [dim for dim in needed if dim not in each.dims]
@@ -93,11 +93,10 @@ def over(x: Any, needed: Names, make: Callable[[Any, str], Made]) -> Any:
             done[name] = make(each, f"x[{shown(name)}]")
     if not done:
         raise ArgumentError(f"no array of x has the dimensions {shown(needed)}; its arrays have {_told(x)}")
-    kept = {name: each.variable for name, each in x.data_vars.items() if name not in done}
-    held = {dim for each in kept.values() for dim in each.dims}
-    first = next(iter(done.values()))
-    coords = _coords(x.coords, first, tuple(dim for dim in first.dropped if dim not in held))
-    variables = {name: _variable(x[name], done[name]) if name in done else kept[name] for name in x.data_vars}
+    variables = {
+        name: _variable(each, done[name]) if name in done else each.variable for name, each in x.data_vars.items()
+    }
+    coords = _coords(x.coords, next(iter(done.values())))
     return xr.Dataset(variables, coords=coords, attrs=x.attrs if _keeps_attributes() else None)
 
 
@@ -166,7 +165,7 @@ def numbers_of(x: Any, name: str) -> Any:
         with importing:
             from ..dask.functions import check
 
-        check(held)
+        check(held, f"{name}.data")
         return held
     if type(held) is np.ndarray:  # all but the rare call
         return as_array(name, held)
@@ -207,8 +206,8 @@ def _unflat(data: Any, sizes: tuple[int, ...], chunks: tuple[tuple[int, ...], ..
     return reshape_blockwise(data, (*sizes, *data.shape[1:]), chunks=(*chunks, *data.chunks[1:]))
 
 
-def _coords(coords: Any, made: Made, dropped: Names) -> Any:
-    found = moved(coords, made.along, dropped)
+def _coords(coords: Any, made: Made) -> Any:
+    found = moved(coords, made.along, made.dropped)
     return found if made.coords is None else found.to_dataset().assign_coords(made.coords).coords
 
 

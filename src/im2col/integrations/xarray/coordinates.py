@@ -142,7 +142,8 @@ def _at(values: Any, axis: int, where: Centres) -> Any:
         return _between_times(here, there) if is_a(values, np.ndarray) else None
     if values.dtype.kind in "iu":
         here, there = here.astype(np.float64), there.astype(np.float64)
-    return here * 0.5 + there * 0.5
+    with np.errstate(invalid="ignore"):  # between infinities of both signs lies no number
+        return here * 0.5 + there * 0.5
 
 
 def _are_calendar(values: Any) -> bool:
@@ -155,20 +156,22 @@ def _are_calendar(values: Any) -> bool:
 
 def _between_times(here: Array, there: Array) -> Array:
     """Return times halfway between others: in a finer unit where that is needed, and holds them."""
-    finer = _FINER.get(np.datetime_data(here.dtype)[0])
-    ticks = np.stack([here, there]).view(np.int64)
-    most = np.abs(ticks[ticks != np.iinfo(np.int64).min]).max(initial=0)
-    if finer and ((there - here).view(np.int64) % 2).any() and most < np.iinfo(np.int64).max // 1000:
-        here, there = (each.astype(f"{each.dtype.kind}8[{finer}]") for each in (here, there))
-    between: Array = here + (there - here) // 2
-    return between
+    pair = np.stack([here, there])
+    finer, ticks, nowhere = _FINER.get(np.datetime_data(pair.dtype)[0]), pair.view(np.int64), np.isnat(pair).any(axis=0)
+    ticks[:, nowhere] = 0
+    if finer and ((ticks[0] ^ ticks[1]) & 1).any() and np.abs(ticks).max() < np.iinfo(np.int64).max // 1000:
+        pair = pair.astype(f"{pair.dtype.kind}8[{finer}]")
+        ticks = pair.view(np.int64)
+    between: Array = (ticks >> 1).sum(axis=0) + (ticks & 1).all(axis=0)  # their sum may be more than 64 bits hold
+    between[nowhere] = np.iinfo(np.int64).min
+    return between.view(pair.dtype)
 
 
 def _extended(values: Array, axis: int, before: int, after: int) -> Array | None:
     """Return numbers that go on evenly before and behind an axis; None if they are not evenly spaced along it."""
     count, dtype = values.shape[axis], values.dtype
     line = np.moveaxis(values, axis, 0)
-    if count < 2 or (dtype.kind == "u" and not np.can_cast(dtype, np.int64)):
+    if count < 2 or not line.size or (dtype.kind == "u" and not np.can_cast(dtype, np.int64)):
         return None
     if dtype.kind in "mM":
         if np.isnat(line).any():

@@ -16,12 +16,11 @@ from ...layers.pooling import max_pool as max_block
 from ...matrix.transform import patches as patches_block
 from ...memory import memoized
 from ...spec.arguments import flag, is_a, per_axis, plain
-from ...spec.arrays import as_array
 from ...spec.padding import resolve_geometry
 from ...spec.problem import keywords, refuse_unknown
 from .arrays import Made, apart, axes_of, is_lazy, named_dims, numbers_of, over
 from .coordinates import centres
-from .names import bank_of, by_dimension, laid, letters_of, reordered, windows_of
+from .names import bank_of, by_dimension, is_name, kind_of, laid, letters_of, reordered, windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -60,15 +59,16 @@ def conv(
         (n, C/groups, *kernel), filters that sum over `channels`. A DataArray may have its axes in any order: the
         dimensions that it shares with `x` are those that windows slide along, but for `channels`; one that `x` lacks is
         that of the maps. Labels of its channels must be those of `x`.
-    bias : array_like, (n,), optional
-        Added to each output map.
+    bias : array_like or xarray.DataArray, (n,), optional
+        Added to each output map. A DataArray has the dimension of the maps, and their labels in their order.
     dims : hashable or sequence of hashable
         The dimensions that windows slide along, in the order of the kernel's axes.
     channels : hashable, optional
         The dimension that the filters sum over.
     filters : hashable, optional
         The result's dimension of maps, in the place of `channels` (or before the first of `dims`): ``"filter"`` if left
-        out, or `channels` itself where each has a filter of its own. A DataArray names it itself.
+        out, or `channels` itself where each has a filter of its own. A DataArray names it itself. `x` must have nothing
+        else of that name.
     **options
         Every keyword of `im2col.conv` but `layout` and `out`. `stride`, `padding`, `dilation` and `padding_mode` may be
         mappings by dimension.
@@ -100,14 +100,14 @@ def conv(
     """
     refuse_unknown("conv", options, keywords(conv_block) - {"layout", "out"})
     bank = bank_of(w, named_dims(x), dims, channels, filters, options.get("groups", 1))
+    bank.check(x)
     needed = bank.windows if bank.channels is None else (*bank.windows, bank.channels)
-    terms = None if bias is None else as_array("bias", bias)
+    terms = None if bias is None else bank.terms(bias, x)
     return over(x, needed, partial(_convolved, bank, terms, options))
 
 
 def _convolved(bank: Bank, bias: Array | None, options: dict[str, Any], x: Any, name: str) -> Made:
     """Return one array convolved."""
-    bank.check_labels(x, name)
     adds_maps = bank.channels is None and bank.filters is not None
     at = laid(tuple(x.dims), bank.windows, bank.channels, lacks_channels=adds_maps)
     g, window = _window(at, x, bank.windows, bank.w.shape[2:], options)
@@ -248,7 +248,7 @@ def patches(
     """
     refuse_unknown("patches", options, {*_DEFAULTS, "padding_mode", "padding_value"})
     windows, sizes = _sizes(x, kernel_size, dims)
-    new = _window_dims(window_dims, windows, named_dims(x))
+    new = _window_dims(window_dims, windows, x)
 
     def cut(array: Any, name: str) -> Made:
         own = tuple(array.dims)
@@ -280,7 +280,7 @@ def patches(
     return over(x, windows, cut)
 
 
-def _window_dims(given: Any, windows: Names, known: Names) -> Names:
+def _window_dims(given: Any, windows: Names, x: Any) -> Names:
     """Return the names of the windows' own dimensions."""
     default = tuple(f"{dim}_tap" for dim in windows)
     if given is None:
@@ -290,9 +290,11 @@ def _window_dims(given: Any, windows: Names, known: Names) -> Names:
         found = tuple(own if each is None else each for own, each in zip(default, said, strict=True))
     else:
         found = tuple(plain(given)) if is_a(given, (list, tuple)) else (given,)
-    if len(found) != len(windows) or len({*found, *known}) < len(found) + len(known):
+    names = set(filter(is_name, found))
+    if not len(names) == len(found) == len(windows) or any(kind_of(name, x) for name in names):
         raise ArgumentError(
-            f"window_dims must name a new dimension for each of {shown(windows)}, none of x's, got {shown(given)}"
+            f"window_dims must name a new dimension for each of {shown(windows)}, none of x's, got "
+            f"{shown(found if given is None else given)}"
         )
     return found
 
@@ -328,7 +330,7 @@ def _window(
     arguments = (said.get(key, default) for key, default in _DEFAULTS.items())
     shape = tuple(x.sizes[dim] for dim in at.windows)
     ceil_mode = flag("ceil_mode", options.get("ceil_mode", False))
-    g = _geometry(at.letters, shape, at.given(sizes), *arguments, ceil_mode=ceil_mode)
+    g = _geometry(tuple(map(shown, at.windows)), shape, at.given(sizes), *arguments, ceil_mode=ceil_mode)
     return g, said | _modes(options, windows, dict(zip(at.windows, at.letters, strict=True)))
 
 
@@ -340,6 +342,11 @@ def _modes(options: dict[str, Any], windows: Names, letters: dict[Hashable, str]
     if "padding_mode" not in options:
         return {}
     given = by_dimension("padding_mode", options["padding_mode"], windows, "constant")
+    if is_a(options["padding_mode"], (list, tuple)):
+        raise ArgumentError(
+            "padding_mode is one name for all dimensions, or a mapping by their names such as "
+            f"{{{shown(windows[-1])}: 'wrap'}}; got {shown(given)}"
+        )
     if not is_a(options["padding_mode"], Mapping):
         if len(letters) == len(windows):
             return {"padding_mode": given}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xarray as xr
@@ -13,7 +13,7 @@ from ...spec.arguments import integer, is_a, is_sequence, plain
 from ...spec.arrays import as_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,20 +50,46 @@ class Bank(NamedTuple):
     coords: Any = None
     labels: Any = None
 
-    def check_labels(self, x: Any, name: str) -> None:
-        """Refuse an array whose channels are others, or stand in another order.
+    def check(self, x: Any) -> None:
+        """Refuse an image whose channels are others, or stand in another order, or that has names of the maps.
 
         Raises
         ------
         ArgumentError
         """
-        own = None if self.labels is None else x.indexes.get(self.channels)
-        if own is not None and len(own) == len(self.labels) and not own.equals(self.labels):
-            dim = shown(self.channels)
+        if self.labels is not None:
+            _check_labels("w", self.labels, self.channels, "x", x.indexes.get(self.channels))
+        kind = None if self.filters in (None, self.channels) else kind_of(self.filters, x, self.channels)
+        if kind:
             raise ArgumentError(
-                f"w has other labels along {dim} than {name}, or in another order; put them in one order, as in "
-                f"w.sel({{{dim}: {name}[{dim}]}}), or leave them out, as in w.drop_vars({dim})"
+                f"filters={shown(self.filters)} is {kind} of x; give another name to that of the result's maps"
             )
+        for name in () if self.coords is None else self.coords:
+            kind = kind_of(name, x, self.channels)
+            if kind:
+                raise ArgumentError(
+                    f"w has the coordinate {shown(name)}, which is {kind} of x; leave it out, as in "
+                    f"w.drop_vars({shown(name)})"
+                )
+
+    def terms(self, bias: Any, x: Any) -> Array:
+        """Return a number for each map.
+
+        Raises
+        ------
+        ArgumentError, DTypeError
+        """
+        if is_a(bias, xr.DataArray) and self.filters is not None:
+            dim = shown(self.filters)
+            if bias.dims != (self.filters,):
+                raise ArgumentError(
+                    f"bias has the dimensions {shown(bias.dims)} but the result's maps lie along {dim}; name its "
+                    "dimension so, or pass bias.values"
+                )
+            other, holder = ("x", x) if self.filters == self.channels else ("w", self.coords)
+            theirs = None if holder is None else holder.indexes.get(self.filters)
+            _check_labels("bias", bias.indexes.get(self.filters), self.filters, other, theirs)
+        return as_array("bias", bias)
 
 
 class Laid(NamedTuple):
@@ -97,8 +123,62 @@ class Laid(NamedTuple):
         return tuple(values[i] for i in self.order)
 
 
+def _check_labels(name: str, labels: Any, dim: Hashable | None, other: str, theirs: Any) -> None:
+    """Refuse an argument whose labels along a dimension are not those of another one, as far as both have some.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if labels is None or theirs is None or len(labels) != len(theirs) or labels.equals(theirs):
+        return
+    at = shown(dim)
+    raise ArgumentError(
+        f"{name} has other labels along {at} than {other}, or in another order; put them in one order, as in "
+        f"{name}.sel({{{at}: {other}[{at}]}}), or leave them out, as in {name}.drop_vars({at})"
+    )
+
+
+def kind_of(name: Hashable, x: Any, dropped: Hashable | None = None) -> str | None:
+    """Return what an image has of a name, in words; None if nothing, or what goes with a dimension that is dropped.
+
+    Examples
+    --------
+    >>> x = xr.DataArray([1, 2], dims="t", coords={"run": 7})
+    >>> kind_of("t", x), kind_of("run", x), kind_of("filter", x)
+    ('a dimension', 'a coordinate', None)
+    """
+    if name in x.dims:
+        return "a dimension"
+    if name in x.coords:
+        return "a coordinate" if dropped not in x.coords[name].dims else None
+    return "an array" if is_a(x, xr.Dataset) and name in x.data_vars else None
+
+
+def is_name(value: object) -> bool:
+    """Whether a dimension may be called so."""
+    try:
+        hash(value)
+    except Exception:  # an object's own error
+        return False
+    return value is not None
+
+
 def laid(dims: Names, windows: Names, channels: Hashable | None = None, *, lacks_channels: bool = False) -> Laid:
-    """Return how the dimensions of an array are those of an image; channels that it lacks stand before the windows."""
+    """Return how the dimensions of an array are those of an image; channels that it lacks stand before the windows.
+
+    Raises
+    ------
+    ArgumentError
+        If dimensions have no names, or one twice.
+    LayoutError
+        If windows slide along more than there are letters.
+    """
+    if len(set(dims)) < len(dims) or None in dims:
+        raise ArgumentError(
+            f"each dimension of x must have a name of its own, got {shown(dims)}; name them anew, as in "
+            "xarray.DataArray(x.values, dims=('y', 'x'))"
+        )
     order = tuple(sorted(range(len(windows)), key=lambda i: dims.index(windows[i])))
     along = tuple(windows[i] for i in order)
     letters = letters_of(along)
@@ -179,7 +259,7 @@ def windows_of(dims: Any, known: Names, argument: str = "dims") -> Names:
         If they are none, one of them is twice there, or not a dimension of the image.
     """
     found: Names = tuple(plain(dims)) if is_a(dims, (list, tuple)) else (dims,)
-    if not found or not all(is_a(dim, Hashable) for dim in found) or len(set(found)) < len(found):
+    if not found or not all(map(is_name, found)) or len(set(found)) < len(found):
         raise ArgumentError(f"{argument} must name dimensions of x, each once, got {shown(dims)}")
     for dim in found:
         if dim not in known:
@@ -205,6 +285,13 @@ def bank_of(
     """
     if channels is not None:
         windows_of((channels,), known, "channels")
+        if dims is not None and channels in windows_of(dims, known):
+            raise ArgumentError(
+                f"channels={shown(channels)} is one of dims={shown(dims)}; leave it out of those, or name the one that "
+                "filters sum over"
+            )
+    if filters is not None and not is_name(filters):
+        raise ArgumentError(f"filters must name a dimension, got {shown(filters)}; pass a name, as in 'edge'")
     bank = _labelled(w, known, dims, channels, filters) if is_a(w, xr.DataArray) else None
     if bank is None:
         bank = _plain(as_array("w", w), known, dims, channels, filters)
@@ -213,10 +300,9 @@ def bank_of(
         )
         if filters is None and apart:  # of each channel a map
             bank = bank._replace(filters=channels)
-    taken = [dim for dim in known if dim != bank.channels]
-    if bank.filters is not None and bank.filters in taken:
+    if bank.channels is None and integer("groups", groups, minimum=1) > 1:
         raise ArgumentError(
-            f"filters={shown(bank.filters)} is a dimension of x; give another name to that of the result's maps"
+            f"groups={shown(groups)} divide channels; name the dimension of x that has them with channels="
         )
     return bank
 
