@@ -248,6 +248,32 @@ def test_complex_numbers(arguments: str, jax: Any, ours: Any) -> None:
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-3)
 
 
+def test_gradients_with_a_complex_padding_value(jax: Any, ours: Any) -> None:
+    """What lies around an image is not conjugated either: gradients of both orders are those of JAX, padded by it."""
+    x, w = normal(0, 1, 2, 5, 5, dtype=np.complex64), normal(1, 3, 2, 3, 3, dtype=np.complex64)
+    value, no_pad = 0.25 + 0.75j, (0, 0)
+
+    def mine(x: Any, w: Any) -> Any:
+        return ours.conv(x, w, padding=1, padding_value=value)
+
+    def theirs(x: Any, w: Any) -> Any:
+        padded = jax.numpy.pad(x, (no_pad, no_pad, (1, 1), (1, 1)), constant_values=value)
+        return jax.lax.conv_general_dilated(padded, w, (1, 1), "VALID")
+
+    y, back = jax.vjp(mine, x, w)
+    right, back_of_theirs = jax.vjp(theirs, x, w)
+    np.testing.assert_allclose(y, right, rtol=1e-5, atol=1e-4)
+    for found, wanted in zip(back(y), back_of_theirs(y), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-3)
+
+    def twice(function: Callable[[Any, Any], Any]) -> Any:
+        slope = jax.grad(lambda w, x: (function(x, w) ** 2).sum(), holomorphic=True)
+        return jax.grad(lambda x: (slope(w, x) ** 2).sum(), holomorphic=True)(x)
+
+    wanted = twice(theirs)
+    np.testing.assert_allclose(twice(mine), wanted, rtol=1e-4, atol=1e-5 * float(abs(wanted).max()))
+
+
 TRANSPOSES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "plain": ((2, 3, 4, 5), (3, 2, 3, 2), {}),
     "strided": ((1, 4, 4, 3), (4, 2, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}),
@@ -431,6 +457,44 @@ def test_what_is_wrong_is_said_while_tracing(jax: Any, ours: Any) -> None:
             call()
         with pytest.raises(error, match=words):
             jax.jit(call)()
+
+
+def traced(jax: Any, transform: str, call: Callable[[Any], Any]) -> Any:
+    """Call a function with a number that JAX traces."""
+    if transform == "grad":
+        return jax.grad(lambda n: call(n).sum())(2.0)
+    return getattr(jax, transform)(call)(jax.numpy.ones(3))
+
+
+@pytest.mark.parametrize("transform", ["jit", "vmap", "grad"])
+def test_keywords_are_constants(transform: str, jax: Any, ours: Any) -> None:
+    """What decides on a program cannot be traced by it."""
+    x, w = normal(0, 1, 2, 5, 5), normal(1, 3, 2, 3, 3)
+    calls: dict[str, Callable[[Any], Any]] = {
+        "conv: stride": lambda n: ours.conv(x, w, stride=n),
+        "conv: padding": lambda n: ours.conv(x, w, padding=[(n, 1), (1, 1)]),
+        "conv: padding_value": lambda n: ours.conv(x, w, padding=1, padding_value=n),
+        "conv_transpose: output_size": lambda n: ours.conv_transpose(x, w, output_size=n),
+        "max_pool: kernel_size": lambda n: ours.max_pool(x, n),
+        "average_pool: kernel_size": lambda n: ours.average_pool(x, (n, 2)),
+    }
+    for words, call in calls.items():
+        rule = f"^{words} must be a constant, and is traced by JAX, .*; name it in static_argnames of jax.jit, or let"
+        with pytest.raises(ArgumentError, match=rule):
+            traced(jax, transform, call)
+    static = jax.jit(lambda x, stride: ours.conv(x, w, stride=stride), static_argnames="stride")
+    np.testing.assert_array_equal(static(x, stride=2), im2col.conv(np.asarray(x), np.asarray(w), stride=2))
+
+
+def test_keys_are_no_numbers(jax: Any, ours: Any) -> None:
+    """Those of JAX's random numbers have a dtype that NumPy knows nothing of."""
+    keys, w = jax.random.split(jax.random.key(0), 16).reshape(1, 1, 4, 4), normal(0, 1, 1, 3, 3)
+    message = "conv: x has dtype key<fry>, which is not a number; convert it first, as in jax.random.key_data(x)"
+    for call in (ours.conv, jax.jit(ours.conv)):
+        with pytest.raises(DTypeError) as caught:
+            call(keys, w)
+        assert str(caught.value).splitlines()[0] == message  # JAX's own words follow, where it may say them
+    assert ours.conv(jax.random.key_data(keys)[..., 0], w).shape == (1, 1, 2, 2)
 
 
 def test_lists_and_arrays_are_taken(ours: Any) -> None:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.buffer_callback import buffer_callback
 
+from ...errors import DTypeError
 from ...memory import told_apart
 from ...spec.arrays import as_array
 from ...spec.foreign import check_whole
@@ -131,12 +132,16 @@ def as_jax(name: str, value: Any) -> Any:
     DTypeError, MemoryBudgetError
         As `as_array`; for an array that is on another device.
     """
-    if isinstance(value, jax.core.Tracer):
-        return value
-    if isinstance(value, jax.Array):
+    if not isinstance(value, jax.Array):  # nor traced
+        return jnp.asarray(as_array(name, value))
+    if not isinstance(value, jax.core.Tracer):
         check_whole(name, value)  # and not `as_array`, which would wait for the numbers
-        return value
-    return jnp.asarray(as_array(name, value))
+    if jnp.issubdtype(value.dtype, jax.dtypes.extended):
+        raise DTypeError(
+            f"{name} has dtype {value.dtype}, which is not a number; convert it first, as in "
+            f"jax.random.key_data({name})"
+        )
+    return value
 
 
 def like(primal: Any, gradient: Any) -> Any:

@@ -97,7 +97,8 @@ def collect(settings: Settings, shape: tuple[int, ...], x: Any, grad: Any) -> An
     """Return what an image and a convolution's result are to its weights, of `shape`."""
     dtype = result_dtype(x.dtype, grad.dtype, None)
     call = Call(_collect, settings, len(shape), np.dtype(dtype), images=0)
-    return run(call, shape, jnp.conj(x), grad)
+    # Not the image is conjugated: a padding value, which is one of its pixels, would have to be, too.
+    return jnp.conj(run(call, shape, x, jnp.conj(grad)))
 
 
 def _collect_back(settings: Settings, _: tuple[int, ...], saved: tuple[Any, Any], w: Any) -> tuple[Any, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
-from ...errors import ArgumentError, named
+from ...errors import ArgumentError, named, shown
 from ...layers.convolution import conv as conv_arrays
 from ...layers.convolution import convolution
 from ...layers.pooled import Window, pooling_of
@@ -14,6 +15,7 @@ from ...layers.pooling import average_pool as average_arrays
 from ...layers.pooling import max_pool as max_arrays
 from ...layers.transpose import conv_transpose as transpose_arrays
 from ...layers.transpose import transposition
+from ...spec.arguments import is_sequence, plain
 from ...spec.problem import keywords, refuse_unknown
 from .calls import Settings, as_jax
 from .convolutions import Transposition, convolved, transposed
@@ -67,6 +69,7 @@ def conv(x: Any, w: Any, bias: Any = None, **options: Any) -> Any:
     [[9.0, 12.0, 9.0], [12.0, 16.0, 12.0], [9.0, 12.0, 9.0]]
     """
     refuse_unknown("conv", options, _CONV)
+    _check_constants(options)
     image, filters, terms = _operands(x, w, bias)
     work = convolution(image.shape, image.dtype, _blank(filters), _blank(terms), **options)
     problem = work.operation.choices[0].problem
@@ -101,6 +104,7 @@ def conv_transpose(x: Any, w: Any, bias: Any = None, **options: Any) -> Any:
         As `im2col.conv_transpose`, while the program is traced; for an `output_padding` of the stride or more.
     """
     refuse_unknown("conv_transpose", options, _TRANSPOSE)
+    _check_constants(options)
     image, weights, terms = _operands(x, w, bias)
     work = transposition(image.shape, image.dtype, _blank(weights), _blank(terms), **options)
     t: Transposed = work.operation.spec[0]
@@ -134,6 +138,7 @@ def max_pool(x: Any, kernel_size: Any, **options: Any) -> Any:
         As `im2col.max_pool`, while the program is traced.
     """
     refuse_unknown("max_pool", options, _MAXIMA)
+    _check_constants({"kernel_size": kernel_size, **options})
     image = as_jax("x", x)
     pooling = _pooling(image, "maximum", kernel_size, options)
     return maxima(Settings(_pool_window(pooling, options)), pooling.shape, image)
@@ -162,9 +167,29 @@ def average_pool(x: Any, kernel_size: Any, **options: Any) -> Any:
         As `im2col.average_pool`, while the program is traced.
     """
     refuse_unknown("average_pool", options, _MEANS)
+    _check_constants({"kernel_size": kernel_size, **options})
     image = as_jax("x", x)
     pooling = _pooling(image, "mean", kernel_size, options)
     return means(Settings(_pool_window(pooling, options)), pooling.shape, pooling.dtype, image)
+
+
+def _check_constants(options: dict[str, Any]) -> None:
+    """Refuse what JAX traces: a program is made for one value of each.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for name, value in options.items():
+        if _is_traced(value):
+            raise ArgumentError(
+                f"{name} must be a constant, and is traced by JAX, {shown(value)}; name it in static_argnames of "
+                "jax.jit, or let the function find it outside of its arguments"
+            )
+
+
+def _is_traced(value: Any) -> bool:
+    return isinstance(value, jax.core.Tracer) or (is_sequence(value) and any(map(_is_traced, plain(value))))
 
 
 def _operands(x: Any, w: Any, bias: Any) -> tuple[Any, Any, Any]:
