@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import im2col
-from im2col import blend_tiles, conv, iter_tiles, patches
+from im2col import Tile, blend_tiles, conv, iter_tiles, patches
 from im2col.errors import ArgumentError, DTypeError, GeometryError, OutputError, ShapeError
 
 from .kit.layers import dtype_of
 from .kit.nasty import hostile
-from .kit.outcomes import raises_exactly
+from .kit.outcomes import raises_exactly, require
 from .kit.strategies import PADDING_MODES
 
 if TYPE_CHECKING:
@@ -252,6 +252,8 @@ WHOLE = [(tile, tile.pixels) for tile in TILES]
         (lambda: blend_tiles([(TILES[0], np.array(["a"]))]), DTypeError, None),
         (lambda: blend_tiles(hostile(object, "__getitem__")()), ArgumentError, None),
         (lambda: blend_tiles(hostile(object, "__iter__")()), ArgumentError, None),
+        (lambda: blend_tiles(PHOTO.view(hostile(np.ndarray, "__getitem__"))), ArgumentError, None),
+        (lambda: blend_tiles(require("scipy.sparse").dia_array(PHOTO)), ArgumentError, None),
     ],
 )
 def test_what_cannot_be_blended(call: Callable[[], object], error: type[Exception], message: str | None) -> None:
@@ -262,6 +264,44 @@ def test_what_cannot_be_blended(call: Callable[[], object], error: type[Exceptio
     else:
         with raises_exactly(error, f"blend_tiles: {message}"):
             call()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"place": place} for place in (None, (0,), (-1, 0), (0, 3), (0.0, 0), (True, 0), [0, 0], PHOTO)),
+        *({"grid": grid} for grid in (None, 5, PHOTO)),
+    ],
+    ids=repr,
+)
+def test_tiles_that_nobody_cut(changed: dict[str, Any]) -> None:
+    """A place that counts from the end would be another tile's."""
+    message = "blend_tiles: results have a Tile that iter_tiles did not make; pass those that it gives"
+    with raises_exactly(ArgumentError, message):
+        blend_tiles([(TILES[0]._replace(**changed), PHOTO[:4, :4])])
+
+
+@pytest.mark.parametrize("hook", ["__len__", "__getitem__", "__iter__", "__eq__", "__repr__"])
+def test_pairs_are_what_they_hold(hook: str) -> None:
+    """Whatever they say of themselves, and whatever a tile says."""
+    pair, tile = hostile(tuple, hook), hostile(Tile, hook)
+    results: Any = [pair((tile(each.pixels, pair(each.place), each.grid), each.pixels + 1)) for each in TILES]
+    np.testing.assert_array_equal(blend_tiles(results), PHOTO + 1)
+    results = [pair((PHOTO,))]
+    with pytest.raises(ArgumentError, match=r"^blend_tiles: results must be pairs of a Tile and an array, got "):
+        blend_tiles(results)
+
+
+def test_errors_of_results_are_their_own() -> None:
+    """A function of the tiles that fails is the user's, who may wait for its error."""
+
+    def fails(pixels: Array) -> Array:
+        raise BlockingIOError(f"{pixels.shape}")
+
+    with pytest.raises(BlockingIOError, match=r"\(4, 4\)"):
+        blend_tiles((tile, fails(tile.pixels)) for tile in TILES)
+    with pytest.raises(GeometryError, match=r"^conv: stride "):
+        blend_tiles((tile, conv(tile.pixels, PHOTO[None, None], stride=0)) for tile in TILES)
 
 
 def test_what_cannot_be_cut() -> None:

@@ -262,8 +262,18 @@ ROWS: list[tuple[Call, str, Call]] = [
         lambda: I.iter_tiles(PLAIN, 3, overlap=2),
     ),
     (lambda: I.blend_tiles(any_(5)), "pass an iterable of them", lambda: I.blend_tiles(TILES)),
+    (
+        lambda: I.blend_tiles(any_(PLAIN.view(hostile(np.ndarray, "__getitem__")))),
+        "pass an iterable of them",
+        lambda: I.blend_tiles(TILES),
+    ),
     (lambda: I.blend_tiles([]), "for every tile", lambda: I.blend_tiles(TILES)),
     (lambda: I.blend_tiles(any_([5])), "pass (tile, result)", lambda: I.blend_tiles(TILES)),
+    (
+        lambda: I.blend_tiles([(tile._replace(place=(-1, -1)), pixels) for tile, pixels in TILES]),
+        "pass those that it gives",
+        lambda: I.blend_tiles(TILES),
+    ),
     (lambda: I.blend_tiles(TILES[1:]), "for every tile", lambda: I.blend_tiles(TILES)),
     (lambda: I.blend_tiles(TILES * 2), "pass each once", lambda: I.blend_tiles(TILES)),
     (lambda: I.blend_tiles([*TILES[:1], *OTHER_TILES]), "one call", lambda: I.blend_tiles(OTHER_TILES)),

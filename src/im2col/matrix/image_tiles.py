@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.host import array_bytes, require_memory
 from ..errors import ArgumentError, GeometryError, named, shown
 from ..spec import layout as layouts
-from ..spec.arguments import is_a, per_axis
+from ..spec.arguments import is_a, per_axis, plain
 from ..spec.arrays import as_array, check_numbers, check_output
 from ..spec.foreign import kind_of, returned
 from ..spec.padded import modes_along, shown_at
@@ -214,6 +214,8 @@ def blend_tiles(results: Iterable[tuple[Tile, ArrayLike]], *, margin: Window = 0
         more than tiles share.
     MemoryBudgetError
         If the result would not fit the available memory.
+    Exception
+        What the iterable raises itself, as a function of the tiles may, comes out as it is.
 
     See Also
     --------
@@ -236,10 +238,12 @@ def blend_tiles(results: Iterable[tuple[Tile, ArrayLike]], *, margin: Window = 0
            [16., 18., 20., 22.]])
     """
     blend: _Blend | None = None
-    for each in _iterator(results):
-        tile, result = _checked(each)
+    for each in _each(results):
+        tile, value = _pair(each)
+        result = as_array("result", value)
+        check_numbers("result", result.dtype)
         if blend is None:
-            kind = kind_of(each[1])
+            kind = kind_of(value)
             written = as_array("out", out) if kind is not None and kind_of(out) is kind else out
             blend = _Blend(tile.grid, result, margin, written)
         blend.add(tile, result)
@@ -249,12 +253,15 @@ def blend_tiles(results: Iterable[tuple[Tile, ArrayLike]], *, margin: Window = 0
     return returned(kind, blend.image) if out is None else out
 
 
-def _iterator(results: Any) -> Iterator[Any]:
-    """Return an iterator over what a user passed.
+def _each(results: Any) -> Iterator[Any]:
+    """Yield what a user passed, one by one.
 
     Raises
     ------
     ArgumentError
+        For what is no iterable.
+    Exception
+        Its own, which is another function's.
     """
     try:
         # What has places alone is none.
@@ -262,26 +269,43 @@ def _iterator(results: Any) -> Iterator[Any]:
     except Exception:  # an object's own error
         found = None
     if found is None:
-        raise ArgumentError(
-            f"results must be pairs of a Tile and an array, got {shown(results)}; pass an iterable of them"
-        )
-    return found
+        raise _not_pairs(results)
+    try:
+        yield from found
+    except Exception as cause:
+        if hasattr(type(results), "shape"):  # an array that has no parts, as a sparse one, and calls no function
+            raise _not_pairs(results) from cause
+        raise
 
 
-def _checked(each: Any) -> tuple[Tile, Array]:
-    """Return a tile and its result.
+def _not_pairs(results: Any) -> ArgumentError:
+    return ArgumentError(
+        f"results must be pairs of a Tile and an array, got {shown(results)}; pass an iterable of them"
+    )
+
+
+def _pair(each: Any) -> tuple[Tile, Any]:
+    """Return a tile and its result, whatever the pair says of itself.
 
     Raises
     ------
-    ArgumentError, DTypeError
+    ArgumentError
     """
-    if not is_a(each, tuple) or len(each) != 2 or not is_a(each[0], Tile):
+    pair = plain(each) if is_a(each, tuple) else ()
+    if len(pair) != 2 or not is_a(pair[0], Tile):
         raise ArgumentError(
             f"results must be pairs of a Tile and an array, got {shown(each)} among them; pass (tile, result)"
         )
-    result = as_array("result", each[1])
-    check_numbers("result", result.dtype)
-    return each[0], result
+    pixels, place, grid = plain(pair[0])
+    numbers = plain(place) if is_a(place, tuple) else ()
+    if not is_a(grid, TileGrid) or not _has_place(grid.shape, numbers):
+        raise ArgumentError("results have a Tile that iter_tiles did not make; pass those that it gives")
+    return Tile(pixels, numbers, grid), pair[1]
+
+
+def _has_place(shape: tuple[int, ...], place: tuple[Any, ...]) -> bool:
+    """Whether there is a tile at a place."""
+    return len(place) == len(shape) and all(type(i) is int and 0 <= i < n for i, n in zip(place, shape, strict=True))
 
 
 class _Blend:
