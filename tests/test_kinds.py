@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import im2col
-from im2col import DTypeError, OutputError, ShapeError
+from im2col import DTypeError, Im2colError, OutputError, ShapeError
 from im2col.spec import arrays, foreign
 
 from .kit.calls import calls
+from .kit.nasty import hostile
 from .kit.outcomes import raises_exactly, require
 from .kit.strategies import numbers
 
@@ -257,6 +258,75 @@ def test_gradients_are_not_lost(name: str) -> None:
     assert im2col.conv(x.detach(), w).dtype == dtype
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_tangents_are_not_lost() -> None:
+    """Nor is the derivative of torch's forward mode, which has no mark of its own."""
+    torch = require("torch")
+    forward = torch.autograd.forward_ad
+    w = torch.ones((1, 1, 3, 3))
+    message = "conv: x has a tangent, which would be lost; use torch's own function, or pass x.detach()"
+    with forward.dual_level():
+        x = forward.make_dual(torch.ones((1, 1, 4, 4)), torch.ones((1, 1, 4, 4)))
+        with raises_exactly(DTypeError, message):
+            im2col.conv(x, w)
+        assert float(im2col.conv(x.detach(), w).sum()) == 36
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e5m2"])
+def test_patches_of_narrow_tensors_are_views(name: str) -> None:
+    """Torch takes no dtype of ml_dtypes, but its bits."""
+    torch = require("torch")
+    x = torch.arange(16.0).reshape(4, 4).to(getattr(torch, name))
+    found: Any = im2col.patches(x, 3)
+    assert found.dtype == x.dtype
+    assert found.data_ptr() == x.data_ptr()
+    wide = x.float()
+    for i, j in np.ndindex(2, 2):
+        assert bool((found[i, j].float() == wide[i : i + 3, j : j + 3]).all())
+
+
+def test_keywords_are_as_good_as_places() -> None:
+    """An ndarray by its name is found at once, a tensor's result is of its kind."""
+    torch = require("torch")
+    for x, kind in ((X, np.ndarray), (torch.asarray(X), torch.Tensor)):
+        found = im2col.conv(w=W, x=x)
+        assert type(found) is kind
+        np.testing.assert_array_equal(np.asarray(found), im2col.conv(X, W))
+
+
+HOSTILE: dict[str, Callable[[Any], Any]] = {
+    "class": lambda _: hostile(type, "__getattr__")("Classless", (), {})(),
+    "class and all": lambda _: hostile(type, "__getattribute__", "__getattr__")("Classless", (), {})(),
+    "subclass": lambda torch: torch.ones(1, 1, 4, 4).as_subclass(
+        type("Refusing", (torch.Tensor,), {"__torch_function__": classmethod(_refuse)})
+    ),
+}
+
+
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise ZeroDivisionError("no")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_classes_that_answer_no_question(name: str) -> None:
+    """Their own errors are the cause of one that names the operation, as every argument, and beside a tensor."""
+    torch = require("torch")
+    value, x, w = HOSTILE[name](torch), torch.ones((1, 1, 4, 4)), torch.ones((1, 1, 3, 3))
+    for call, which in (
+        (lambda: im2col.conv(value, w), "x"),
+        (lambda: im2col.conv(x, value), "w"),
+        (lambda: im2col.conv(x, w, bias=value), "bias"),
+        (lambda: im2col.iter_tiles(value, 2), "x"),
+        (lambda: im2col.plan((1, 1, 4, 4), w)(value), "x"),
+    ):
+        with pytest.raises(
+            DTypeError, match=rf"^\w+: {which} of type \w+ (cannot be used as a NumPy array|is no array)"
+        ):
+            call()
+    with pytest.raises(Im2colError, match=r"^conv: padding "):
+        im2col.conv(x, w, padding=value)
+
+
 def test_tensors_without_memory_are_refused() -> None:
     """Those of the device meta have a shape alone."""
     torch = require("torch")
@@ -276,6 +346,19 @@ def test_what_jax_traces_has_no_numbers() -> None:
         with pytest.raises(DTypeError) as caught:
             transform(lambda x: im2col.conv(x, W))(jax.numpy.ones((1, 1, 2, 4, 4), np.float32))
         assert str(caught.value) == message
+
+
+def test_what_jax_has_deleted_is_refused() -> None:
+    """As what is donated: there is no device to copy it from."""
+    jnp = require("jax.numpy")
+    x = jnp.ones((1, 2, 4, 4))
+    x.delete()
+    message = (
+        "conv: x is an array that JAX has deleted, as what is donated to a function of jax.jit; pass a copy that was "
+        "made before"
+    )
+    with raises_exactly(DTypeError, message):
+        im2col.conv(x, W)
 
 
 def test_what_a_kind_lacks() -> None:

@@ -225,6 +225,11 @@ def _nameless() -> Any:
     return hostile(type, "__name__")("Nameless", (), {})()
 
 
+def _classless() -> Any:
+    """Return an object whose class answers no question."""
+    return hostile(type, "__getattr__")("Classless", (), {})()
+
+
 def _complaining(words: str) -> Any:
     """Return an object that says something when it is to be an array."""
 
@@ -256,7 +261,7 @@ _CLASSES = (list, tuple, str, int, float, bool, dict, type(None), np.ndarray, np
 LIARS: list[Make] = [
     *(lambda answer=answer: claiming(answer) for answer in (*_CLASSES, ValueError("no"))),
     *(lambda answer=answer: mock.Mock(spec=answer) for answer in (list, tuple, str, int, dict, np.ndarray)),
-    *(mock.Mock, mock.MagicMock, _dead, _nameless),
+    *(mock.Mock, mock.MagicMock, _dead, _nameless, _classless),
     *(lambda: hostile(dict, "items", "keys")({"W": "wrap"}), lambda: {"W": "wrap"}, lambda: {claiming(str): "wrap"}),
     *(lambda: (claiming(list), claiming(tuple)), lambda: (_dead(), 1), lambda: (mock.MagicMock(), 1)),
     *(lambda words=words: answering("__repr__", words) for words in ("\ud800", "a\nb", "x" * 10**6)),

@@ -57,14 +57,16 @@ def as_array(name: str, value: Any, *, objects: bool = False, door: str | None =
         return value
     if value is None:
         raise DTypeError(f"{name} is None; pass an array")
-    if type(value) is not np.ndarray and type(value).__module__ != "builtins":
-        with importing:
-            from .foreign import check_whole
-
-        check_whole(name, value, door)
     try:
+        if type(value) is not np.ndarray and type(value).__module__ != "builtins":
+            with importing:
+                from .foreign import check_whole
+
+            check_whole(name, value, door)
         array = _convert(value)
-    except Exception as cause:
+    except Im2colError:
+        raise
+    except Exception as cause:  # an object's own error, too, whatever it was asked
         raise DTypeError(
             f"{name} of type {class_of(value)} cannot be used as a NumPy array ({words_of(cause)}); pass an "
             "ndarray in CPU memory"
@@ -81,11 +83,12 @@ def same_kind(function: Callable[P, R]) -> Callable[P, R]:
     passed as ndarrays over their memory, so that `out` may be of the kind, too.
     """
     parameters, ndarray = function.__code__.co_varnames, np.ndarray
+    first = parameters[0]
 
     @wraps(function)
     def public(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            if args and type(args[0]) is ndarray:  # all but the rare call
+            if type(args[0] if args else kwargs.get(first)) is ndarray:  # all but the rare call
                 return function(*args, **kwargs)
             result: R = in_kind(function, parameters, args, kwargs)
         except Im2colError as error:

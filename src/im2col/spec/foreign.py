@@ -115,10 +115,24 @@ def _check_history(name: str, value: Any, is_tensor: bool, jax: Any) -> None:
             f"{name} is a tensor whose gradient is asked for, which would be lost; call the functions of "
             f"im2col.integrations.torch, or pass {name}.detach()"
         )
+    if is_tensor and has_tangent(value):
+        raise DTypeError(
+            f"{name} has a tangent, which would be lost; use torch's own function, or pass {name}.detach()"
+        )
     if jax is not None and is_a(value, jax.core.Tracer):
         raise DTypeError(
             f"{name} is traced by JAX, and has no numbers yet; call the functions of im2col.integrations.jax"
         )
+    if jax is not None and is_a(value, jax.Array) and value.is_deleted():
+        raise DTypeError(
+            f"{name} is an array that JAX has deleted, as what is donated to a function of jax.jit; pass a copy that "
+            "was made before"
+        )
+
+
+def has_tangent(tensor: Any) -> bool:
+    """Whether a tensor of torch is differentiated forward."""
+    return sys.modules["torch"].autograd.forward_ad.unpack_dual(tensor).tangent is not None
 
 
 def _elsewhere(value: Any) -> str | None:
@@ -188,9 +202,9 @@ def kind_of(value: Any) -> Any:
     torch = sys.modules.get("torch")  # whose tensors these may be only where it has been imported
     if torch is not None and issubclass(own, torch.Tensor):
         return torch
-    if not hasattr(own, "__array_namespace__") or issubclass(own, (np.ndarray, np.generic)):
-        return None
     try:
+        if not hasattr(own, "__array_namespace__") or issubclass(own, (np.ndarray, np.generic)):
+            return None
         namespace = value.__array_namespace__()
         return namespace if hasattr(namespace, "from_dlpack") else None
     except Exception:  # an object's own error; whoever converts it is told
@@ -226,13 +240,13 @@ def returned(kind: Any, result: Any) -> Any:
 def tensor_of(array: NDArray[Any]) -> Any:
     """Return an array's memory as a tensor of torch, which has been imported."""
     torch = sys.modules["torch"]
-    if not array.flags.writeable:  # torch knows no such memory; on this way it does not warn
-        return torch.from_dlpack(array)
+    # Torch knows no memory that may only be read; by DLPack it does not warn.
+    convert = torch.from_numpy if array.flags.writeable else torch.from_dlpack
     try:
-        return torch.from_numpy(array)
-    except TypeError:  # of the numbers of ml_dtypes
+        return convert(array)
+    except (TypeError, BufferError):  # of the numbers of ml_dtypes
         bits = np.int16 if array.itemsize == 2 else np.uint8
-        return torch.from_numpy(array.view(bits)).view(getattr(torch, array.dtype.name))
+        return convert(array.view(bits)).view(getattr(torch, array.dtype.name))
 
 
 def array_of_bits(tensor: Any, torch: Any, name: str) -> NDArray[Any]:

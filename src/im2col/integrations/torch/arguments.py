@@ -7,10 +7,10 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.autograd import forward_ad
 
 from ...errors import ArgumentError, DTypeError, ShapeError, shown
 from ...memory import NOTHING, keep, recall, told_apart
+from ...spec.foreign import has_tangent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ def check_tensor(name: str, tensor: Any) -> None:
             f"{name} is on the device {str(tensor.device)!r}, but the kernels run on CPUs; pass {name}.cpu(), or use "
             "torch's own function there"
         )
-    if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
+    if has_tangent(tensor):
         raise ArgumentError(
             f"{name} has a tangent, but there are gradients in reverse mode alone; use torch's own function"
         )
