@@ -1857,6 +1857,21 @@ MUTATIONS = [
         needs="jax",
     ),
     Mutation(
+        "integrations/jax/convolutions.py",
+        "jnp.conj(run(call, shape, x, jnp.conj(grad)))",
+        "run(call, shape, jnp.conj(x), grad)",
+        "what lies around an image is conjugated in gradients of weights",
+        "test_jax_integration.py::test_gradients_with_a_complex_padding_value",
+        needs="jax",
+    ),
+    Mutation(
+        "matrix/image_tiles.py",
+        "type(i) is int and 0 <= i < n for i, n",
+        "type(i) is int and i < n for i, n",
+        "a tile's place may count from the end",
+        "test_image_tiles.py::test_tiles_that_nobody_cut",
+    ),
+    Mutation(
         "integrations/jax/pools.py",
         "np.moveaxis(out, spatial, last)[...]",
         "np.moveaxis(out, spatial, range(len(spatial)))[...]",
