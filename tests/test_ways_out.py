@@ -100,6 +100,13 @@ class Odd:
         return G
 
 
+class Masked(Odd):
+    """An array whose parts have masks, as those of files are."""
+
+    def __getitem__(self, place: Any) -> Any:
+        return np.ma.masked_less(X, 9)[place]
+
+
 class Typed(Odd):
     """An array of a dtype that NumPy has not, as torch's are."""
 
@@ -654,6 +661,7 @@ ROWS: list[tuple[Call, str, Call]] = [
     (lambda: I.convolve_blocks(X, ONES((2, 2, 1, 1)), X), "pass another", lambda: blocks(X)),
     (lambda: blocks(any_(Typed())), "pass np.asarray(source)", lambda: blocks(np.asarray(Typed.x))),
     (lambda: blocks(any_(Odd())), "mend what slices it", lambda: blocks(X)),
+    (lambda: blocks(any_(Masked())), "fill them where it is sliced", lambda: blocks(X)),
     (lambda: blocks(X, memory=100), "pass memory=", lambda: blocks(X, memory=10_000)),
     (lambda: blocks(X, progress=any_(5)), "a function of two numbers", lambda: blocks(X, progress=lambda *_: None)),
     (lambda: blocks(X, journal=any_(5)), "of a .json file", lambda: blocks(X, journal=f"{FOLDER}/y.json")),
