@@ -151,8 +151,8 @@ MUTATIONS = [
     ),
     Mutation(
         "photo/png_filters.py",
-        "tried[SUB][pixel:] -= row[:-pixel]",
-        "tried[SUB][1:] -= row[:-1]",
+        "left[:, pixel:] -= some[:, :-pixel]",
+        "left[:, 1:] -= some[:, :-1]",
         "a byte is predicted by the one before it, of another colour",
         "test_photo_rows.py::test_png_is_written_in_pieces",
         needs="tifffile",
@@ -1528,6 +1528,20 @@ MUTATIONS = [
         "return (edge + self.before - self.span) // self.stride + 2",
         "a block ends with a window that needs the next chunk",
         "test_convolve_blocks.py::test_blocks_along_an_axis test_convolve_blocks.py::test_each_chunk_is_read_once",
+    ),
+    Mutation(
+        "blocks/axis.py",
+        "last = int(end[-1]) if len(end) else last",
+        "last = NOTHING",
+        "what one table of blocks read, the next one counts again",
+        "test_convolve_blocks.py::test_blocks_along_an_axis",
+    ),
+    Mutation(
+        "blocks/ends.py",
+        "start = mapped.offset - byte_bounds(mapped)[0]",
+        "start = -byte_bounds(mapped)[0]",
+        "maps of two parts of a file count as maps of its beginning",
+        "test_convolve_blocks.py::test_parts_of_one_file",
     ),
     Mutation(
         "blocks/axis.py",

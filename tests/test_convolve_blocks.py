@@ -32,7 +32,7 @@ from im2col import (
 )
 from im2col.blocks.axis import Axis
 
-from .kit.budget import allocation
+from .kit.budget import allocation, peak_of
 from .kit.outcomes import missing, raises_exactly, require
 from .kit.processes import HANG_SECONDS
 from .kit.strategies import PADDING_MODES, fewer
@@ -79,9 +79,11 @@ class Stored:
         self.x[place] = value
 
 
+@pytest.mark.parametrize("at_once", [2, 1 << 14])
 @pytest.mark.parametrize("mode", PADDING_MODES)
-def test_blocks_along_an_axis(mode: Any) -> None:
+def test_blocks_along_an_axis(mode: Any, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is read, moved and padded, a block shows the padded line; by plain loops over a padded copy."""
+    monkeypatch.setattr("im2col.blocks.axis._AT_ONCE", at_once)
     rng = np.random.default_rng(7)
     for _ in range(700):
         n, span, stride = int(rng.integers(0 if mode == "constant" else 1, 40)), *map(int, rng.integers(1, [9, 6]))
@@ -101,7 +103,7 @@ def test_blocks_along_an_axis(mode: Any) -> None:
 def judge_axis(axis: Axis, units: int, padded: Array, *, rolls: bool) -> None:
     """Walk along an axis as a reader does."""
     most, size = axis.extents(units, rolls=rolls)
-    line, known, last, reads = np.full(size, -7), -(1 << 40), None, 0
+    line, known, last, reads, count = np.full(size, -7), -(1 << 40), None, 0, 0
     chunk = axis.source_chunk
     for piece in axis.pieces(units, rolls=rolls):
         assert piece.first == (0 if last is None else last.stop)
@@ -124,12 +126,32 @@ def judge_axis(axis: Axis, units: int, padded: Array, *, rolls: bool) -> None:
             line[each] = -1
         shown = padded[piece.first * axis.stride : (piece.stop - 1) * axis.stride + axis.span]
         assert line[: piece.high - piece.low].tolist() == shown.tolist()
-        known, last = (piece.end if rolls else known), piece
+        known, last, count = (piece.end if rolls else known), piece, count + 1
     assert last is not None
     assert last.stop == axis.positions
     assert reads == axis.pixels_read(units, rolls=rolls)
+    assert count == axis.count(units)
     if rolls and axis.mode == "constant" and axis.stride <= axis.span:
         assert reads <= axis.n
+
+
+def test_a_plan_of_a_long_line_takes_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many blocks there are; and none is laid out of what does not fit, which would take half a minute."""
+    line, w = np.broadcast_to(np.float32(0), (1 << 31,)), np.ones((1, 1, 5), np.float32)
+    options: Any = {"layout": "W", "threads": 1}
+    plan: Any = None
+
+    def planned() -> None:
+        nonlocal plan
+        plan = plan_blocks(line, w, memory=100_000, **options)
+
+    assert peak_of(planned) < 4 << 20
+    assert plan.blocks == -(-((1 << 31) - 4) // plan.block_shape[0]) > 1_000_000
+    assert plan.times_read == 1
+    monkeypatch.setattr(Axis, "bounds", None)
+    for memory in (1, 5000):
+        with pytest.raises(MemoryBudgetError, match=r"^plan_blocks: a block of one position takes"):
+            plan_blocks(line, w, memory=memory, **options)
 
 
 def least(call: Any, memory: int) -> int:
@@ -466,6 +488,14 @@ def test_journals_that_are_none(tmp_path: Path) -> None:
         assert journal.read_text() == text
     journal.unlink()
     interrupted(path, journal)
+    told = json.loads(journal.read_text())
+    for wrong in ({"done": -1}, {"done": 1 << 40}, {"done": "1"}, {"done": 1.5}, {"part": None}):
+        journal.write_text(json.dumps(told | wrong))
+        with raises_exactly(
+            FileError, f"convolve_blocks: {str(journal)!r} is no journal of convolve_blocks; name another file"
+        ):
+            convolve_blocks(X, W, path, journal=journal, **SMALL)
+    journal.write_text(json.dumps(told))
     (part,) = [each for each in tmp_path.iterdir() if each.suffix == ".part"]
     content = part.read_bytes()
     part.write_bytes(content[:-1])
@@ -613,6 +643,13 @@ def test_what_is_wrong_is_said_before_anything_is_read(tmp_path: Path) -> None:
         (source, read_only, {}, OutputError, "sink is read-only; open it for writing"),
         (
             source,
+            np.lib.stride_tricks.as_strided(np.empty(55, np.float32), Y.shape, (0, 0, 4)),
+            {},
+            OutputError,
+            "sink has elements that share memory; pass np.empty of the result's shape",
+        ),
+        (
+            source,
             b"y",
             {},
             ArgumentError,
@@ -707,6 +744,32 @@ def test_maps_of_files(tmp_path: Path) -> None:
     without = X.copy()
     without[0] = 0
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), im2col.conv(without, W, padding=2, chunked=True))
+
+
+def test_parts_of_one_file(tmp_path: Path) -> None:
+    """An image may lie beside its result in one file, through one map or two; but none over the other."""
+    path, w, options = tmp_path / "both.raw", W[:2, :, :, :1], {"padding": ((2, 2), (0, 0))}
+    np.stack([X, X]).tofile(path)
+    result, nbytes = im2col.conv(X, w, chunked=True, **options), X.nbytes
+    one = np.memmap(path, np.float32, "r+", 0, (2, *X.shape))
+    another = np.memmap(path, np.float32, "r", 0, (2, *X.shape))
+    second = np.memmap(path, np.float32, "r+", nbytes, X.shape)
+    for source, sink in ((one[0], one[1]), (another[0], one[1]), (another[0], second), (second, one[0])):
+        one[0], one[1] = X, X
+        convolve_blocks(source, w, sink, memory=40_000, **options)
+        np.testing.assert_array_equal(sink, result)
+    for source, sink in ((another[1], second), (one[1], second), (one[0], one[0])):
+        with pytest.raises(OutputError, match=r"^convolve_blocks: sink shares memory with the source"):
+            convolve_blocks(source, w, sink, **options)
+    columns = np.concatenate([X, X], axis=2)
+    convolve_blocks(columns[..., :53], w, columns[..., 53:], **options)
+    np.testing.assert_array_equal(columns[..., 53:], result)
+
+
+def test_windows_writes_bytes_as_they_are() -> None:
+    """Its flag is the one that Python has for it."""
+    program = "import os; os.O_BINARY = 1 << 30; from im2col.files import BINARY; assert BINARY == 1 << 30"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("memory", [40_000, 1 << 20])

@@ -167,6 +167,22 @@ def test_tags_of_tiff_that_cannot_travel_are_named(tmp_path: Path) -> None:
         assert result.pages.first.tags["Make"].value == "Leica"
 
 
+@pytest.mark.parametrize("kind", ["ome", "imagej", "shaped"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_descriptions_of_frames_stay_behind(tmp_path: Path, kind: str, stride: int) -> None:
+    """Of a stack the first frame is filtered: programs that believe its description would look for the others."""
+    frames = np.stack([smooth("u2", 1)[:, :, 0]] * 3)
+    tifffile.imwrite(tmp_path / "a.tif", frames, photometric="minisblack", **{kind: True})
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.series[0].kind == kind
+    notes = filter_file(tmp_path / "a.tif", "identity", tmp_path / "b.tif", stride=stride).notes
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert (file.is_ome, file.is_imagej, file.is_shaped) == (False, False, False)
+        np.testing.assert_array_equal(file.asarray(), frames[0, ::stride, ::stride])
+    left = [note for note in notes if note.endswith("the tags ImageDescription were left out")]
+    assert len(left) == (kind != "shaped")  # which says no more than other tags do
+
+
 def test_exif_that_is_broken_is_said(tmp_path: Path) -> None:
     """The photograph is read all the same."""
     Image.fromarray(smooth("u1", 3)).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\0\0garbage")

@@ -21,13 +21,13 @@ import tifffile
 from PIL import Image, ImageOps
 
 import im2col.photo.bands
-from im2col import ArgumentError, Im2colError, PhotoError
+from im2col import ArgumentError, Im2colError, MemoryBudgetError, PhotoError
 from im2col.photo import png_filters, png_writing, tiff_writing
 from im2col.photo.filtering import filter_file, filter_photo
 from im2col.photo.image_files import Photo, read_photo, write_photo
 from im2col.photo.kernels import as_kernel
 from im2col.photo.reading import opened_photo
-from im2col.photo.row_filter import exact_dtype
+from im2col.photo.row_filter import RowFilter, exact_dtype
 
 from .kit.outcomes import raises_exactly
 from .kit.photographs import RNG, smooth, tiff
@@ -213,6 +213,50 @@ def test_filters_are_undone(pixel: int) -> None:
     lines = np.frombuffer(filtered(rows, kinds, pixel), np.uint8).reshape(len(rows), -1)
     np.testing.assert_array_equal(png_filters.unfiltered(lines, np.zeros_like(rows[0]), pixel), rows)
     np.testing.assert_array_equal(png_filters.unfiltered(lines[9:], rows[8], pixel), rows[9:])
+
+
+@pytest.mark.parametrize("pixel", [1, 3, 8])
+@pytest.mark.parametrize("width", [1, 5, 700])
+def test_filters_are_those_of_the_least_differences(pixel: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row by row, by what the standard says of each filter; many rows are tried at once, or one."""
+    rows = np.cumsum(RNG.integers(-3, 4, (23, width * pixel)), axis=1).astype(np.uint8)
+    rows[5:9], rows[15] = RNG.integers(0, 256, (4, width * pixel)), 0
+    expected = []
+    for number, row in enumerate(rows):
+        pair = np.stack([rows[number - 1] if number else np.zeros_like(row), row])
+        tried = [filtered(pair, [0, kind], pixel)[1 + row.size :] for kind in (0, 1, 2)]
+        expected.append(min(tried, key=lambda line: sum(min(byte, 256 - byte) for byte in line[1:])))
+    for at_once in (1, 3 * rows.shape[1], 1 << 16):
+        monkeypatch.setattr(png_filters, "_AT_ONCE", at_once)
+        lines = png_filters.filtered(rows, np.zeros_like(rows[0]), pixel, choose=True)
+        assert lines.tobytes() == b"".join(expected)
+
+
+def test_a_pixel_that_is_damaged_is_not_shown(tmp_path: Path) -> None:
+    """The checksum is read, too, though it lies behind all that the rows need, in a chunk of its own."""
+    samples = smooth("u1", 1)
+    height, width, _ = samples.shape
+    data = bytearray(zlib.compress(b"".join(b"\0" + row.tobytes() for row in samples), 0))
+    data[50] ^= 1
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", data[:-4]), (b"IDAT", data[-4:]), (b"IEND", b"")]
+    path = tmp_path / "a.png"
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for name, content in chunks:
+            file.write(struct.pack(">I", len(content)) + name + content)
+            file.write(struct.pack(">I", zlib.crc32(name + content)))
+    with pytest.raises(PhotoError, match=r"a\.png cannot be decoded \(.*incorrect data check\)"):
+        filter_file(path, "blur", tmp_path / "b.png")
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_what_cannot_fit_is_refused_before_it_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may say that it has billions of columns: a plan for them takes a minute."""
+    filtering = RowFilter(Photo(smooth("u1", 1)), as_kernel(np.ones((3, 3))))
+    monkeypatch.setattr(RowFilter, "_decided", None)
+    with pytest.raises(MemoryBudgetError, match=r"^filtering .* would take .* are available; use a smaller"):
+        filtering.require_memory(1 << 60)
 
 
 def test_interlaced_files_are_read_as_a_whole(tmp_path: Path) -> None:

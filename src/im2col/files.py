@@ -29,7 +29,7 @@ STANDARD = "-"
 """Standard input or output, where `reading` and `writing` are given it as a path."""
 ANYONE = 0o777
 """Permissions of a file that all may read."""
-BINARY = getattr(os, "OBINARY", 0)
+BINARY = getattr(os, "O_BINARY", 0)
 """Of Windows, which would translate ends of lines."""
 LONGEST_PATH = 4096
 """Characters of a path that a message shows: as many as Linux takes."""

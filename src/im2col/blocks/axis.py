@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     T = TypeVar("T", int, Numbers)
 
 
+_AT_ONCE = 1 << 14
+"""Blocks that are laid out at once: of a long line there may be more than there is memory for."""
 NOTHING = -(1 << 62)
 """Up to where places of a block are known before anything is read."""
 
@@ -110,25 +112,40 @@ class Axis(NamedTuple):
     @property
     def units(self) -> int:
         """How many of the smallest blocks there are: chunks of the sink, or else of the source, or else positions."""
-        if self.sink_chunk > 1 or self.source_chunk == 1:
+        if self._follows_sink:
             return max(1, -(-self.positions // self.sink_chunk))
         return max(1, min(self.positions, -(-self.n // self.source_chunk)))
 
-    def bounds(self, units: int) -> Numbers:
-        """Return where blocks of so many units begin and end, in positions.
+    @property
+    def _follows_sink(self) -> bool:
+        """Whether blocks end where chunks of the sink end, which are not cut, or anywhere, where nobody has any.
 
-        Chunks of the sink are not cut. Where it has none, blocks end where chunks of the source end: with the last
-        window that needs no pixel of the next one.
+        Else they end where chunks of the source end: with the last window that needs no pixel of the next one.
         """
-        if self.sink_chunk > 1 or self.source_chunk == 1:
-            return np.append(np.arange(0, self.positions, units * self.sink_chunk), self.positions)
-        edges = np.arange(units * self.source_chunk, self.n, units * self.source_chunk)
-        stops = np.clip(self._complete(edges), 0, self.positions)
-        return np.unique(np.concatenate([[0], stops, [self.positions]]))
+        return self.sink_chunk > 1 or self.source_chunk == 1
+
+    def bounds(self, units: int) -> Iterator[Numbers]:
+        """Yield where blocks of so many units begin and end, in positions: of some blocks at a time, none twice."""
+        chunk, whole = (self.sink_chunk, self.positions) if self._follows_sink else (self.source_chunk, self.n)
+        length, last = units * chunk, 0
+        for first in range(length, whole, _AT_ONCE * length):
+            edges = np.arange(first, min(first + _AT_ONCE * length, whole), length)
+            stops = edges if self._follows_sink else np.clip(self._complete(edges), 0, self.positions)
+            found = np.unique(np.append(last, stops))
+            last = int(found[-1])
+            yield found
+        if last < self.positions:
+            yield np.array([last, self.positions])
+
+    def count(self, units: int) -> int:
+        """Return how many blocks of so many units there are."""
+        if self._follows_sink:
+            return -(-self.positions // (units * self.sink_chunk))
+        return sum(len(bounds) - 1 for bounds in self.bounds(units))
 
     def lengths(self, units: int) -> set[int]:
         """Return how many positions blocks of so many units have: the longest, and those at both ends; 0 if none."""
-        if self.sink_chunk > 1 or self.source_chunk == 1:
+        if self._follows_sink:
             step = min(units * self.sink_chunk, self.positions)
             return {step, self.positions - (max(self.positions - 1, 0) // max(step, 1)) * step}
         length = units * self.source_chunk
@@ -155,14 +172,15 @@ class Axis(NamedTuple):
 
     def pieces(self, units: int, *, rolls: bool) -> Iterator[Piece]:
         """Yield blocks of so many units; those that roll follow one another, and read what the next ones need, too."""
-        for each in zip(*(array.tolist() for array in self._limits(units, rolls=rolls)), strict=True):
-            yield Piece(*each)
+        for limits in self._limits(units, rolls=rolls):
+            for each in zip(*(array.tolist() for array in limits), strict=True):
+                yield Piece(*each)
 
-    def _limits(self, units: int, *, rolls: bool) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
-        """Return what pieces are made of."""
-        bounds = self.bounds(units)
-        low, high = seen(bounds[:-1], bounds[1:], self.span, self.stride, self.before)
-        return bounds[:-1], bounds[1:], low, high, self._end(high) if rolls else high
+    def _limits(self, units: int, *, rolls: bool) -> Iterator[tuple[Numbers, Numbers, Numbers, Numbers, Numbers]]:
+        """Yield what pieces are made of, of some at a time."""
+        for bounds in self.bounds(units):
+            low, high = seen(bounds[:-1], bounds[1:], self.span, self.stride, self.before)
+            yield bounds[:-1], bounds[1:], low, high, self._end(high) if rolls else high
 
     def _end(self, high: Numbers) -> Numbers:
         """Return up to where pixels are read: the end of a chunk, if that is within the axis."""
@@ -196,15 +214,17 @@ class Axis(NamedTuple):
 
     def pixels_read(self, units: int, *, rolls: bool) -> int:
         """Return how many pixels all blocks read, whole chunks of the source each time."""
-        _, _, low, _, end = self._limits(units, rolls=rolls)
-        known = np.concatenate([[NOTHING], end])[:-1] if rolls else np.full(len(low), NOTHING)
-        start, stop = np.clip(np.maximum(low, known), 0, self.n), np.clip(end, 0, self.n)
-        total = int(self._chunks(start, stop)[start < stop].sum())
-        if self.mode == "constant":
-            return total
-        for number in np.flatnonzero((low < 0) | (end > self.n)).tolist():  # what pads may come from the other end
-            fill = self.fill(Piece(0, 0, int(low[number]), 0, int(end[number])), int(known[number]))
-            total += sum(int(self._chunks(read.start, read.stop)) for read in fill.reads if read.order is not None)
+        total, last = 0, NOTHING
+        for _, _, low, _, end in self._limits(units, rolls=rolls):
+            known = np.append(last, end[:-1]) if rolls else np.full(len(low), NOTHING)
+            start, stop = np.clip(np.maximum(low, known), 0, self.n), np.clip(end, 0, self.n)
+            total += int(self._chunks(start, stop)[start < stop].sum())
+            last = int(end[-1]) if len(end) else last
+            if self.mode == "constant":
+                continue
+            for number in np.flatnonzero((low < 0) | (end > self.n)).tolist():  # what pads may come from the other end
+                fill = self.fill(Piece(0, 0, int(low[number]), 0, int(end[number])), int(known[number]))
+                total += sum(int(self._chunks(read.start, read.stop)) for read in fill.reads if read.order is not None)
         return total
 
     def _chunks(self, start: T, stop: T) -> T:

@@ -7,11 +7,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..engine.boxes import box_steps, boxes
 from ..errors import ArgumentError, DTypeError, OutputError, ShapeError, class_of, shown
 from ..spec.arguments import is_a
-from ..spec.arrays import as_array, check_numbers, native
+from ..spec.arrays import as_array, check_numbers, native, overlap, overlaps_itself
 from ..spec.foreign import check_meaning
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def check_sink(sink: Any, source: Any, shape: tuple[int, ...], dtype: np.dtype[A
     Raises
     ------
     OutputError
-        If it has another shape or dtype, is read-only, or is the source.
+        If it has another shape or dtype, is read-only, has elements that share memory, or is the source.
     ArgumentError, DTypeError
         As `shape_and_dtype`; if it cannot be written to.
     """
@@ -113,6 +114,8 @@ def check_sink(sink: Any, source: Any, shape: tuple[int, ...], dtype: np.dtype[A
         )
     if _is_read_only(sink):
         raise OutputError("sink is read-only; open it for writing")
+    if is_a(sink, np.ndarray) and overlaps_itself(sink):
+        raise OutputError("sink has elements that share memory; pass np.empty of the result's shape")
     if _is_same(sink, source):
         raise OutputError(
             "sink shares memory with the source, which would be overwritten while it is read; pass another"
@@ -134,12 +137,13 @@ def _is_same(sink: Any, source: Any) -> bool:
     if sink is source:
         return True
     if is_a(sink, np.ndarray) and is_a(source, np.ndarray):
+        if np.may_share_memory(sink, source):
+            return overlap(sink, source)
         one, another = _map_of(sink), _map_of(source)
-        if one is not None and another is not None:
-            (file, start, stop), (other, first, last) = _part_of_file(one), _part_of_file(another)
-            if file is not None and file == other:
-                return max(start, first) < min(stop, last)
-        return np.may_share_memory(sink, source)
+        if one is None or another is None or one is another:
+            return False
+        (file, start, stop), (other, first, last) = _part_of_file(one, sink), _part_of_file(another, source)
+        return file is not None and file == other and max(start, first) < min(stop, last)
     try:
         return type(sink) is type(source) and (sink == source) is True  # Zarr's and h5py's know their files
     except Exception:  # an object's own error
@@ -156,13 +160,15 @@ def _map_of(array: Any) -> np.memmap[Any, Any] | None:
     return found
 
 
-def _part_of_file(array: Any) -> tuple[Any, int, int]:
-    """Return the file of a map, None if that is unknown, and which of its bytes the map shows."""
+def _part_of_file(mapped: Any, array: Array) -> tuple[Any, int, int]:
+    """Return the file of a map, None if that is unknown, and which of its bytes a view of the map shows."""
     try:
-        told = os.stat(array.filename)  # noqa: PTH116 (pathlib takes longer to import than small programs need it)
+        told = os.stat(mapped.filename)  # noqa: PTH116 (pathlib takes longer to import than small programs need it)
     except (OSError, TypeError):
         return None, 0, 0
-    return (told.st_dev, told.st_ino), array.offset, array.offset + array.nbytes
+    low, high = byte_bounds(array)
+    start = mapped.offset - byte_bounds(mapped)[0]
+    return (told.st_dev, told.st_ino), start + low, start + high
 
 
 class Pages:

@@ -22,6 +22,8 @@ class Journal:
         A .json file; if it exists, of an earlier run.
     run : mapping of str to str
         What makes a run the same run: words for each argument, or digests.
+    blocks : int
+        How many there are.
     target : str, optional
         The file that the run writes, if it is one.
 
@@ -40,31 +42,33 @@ class Journal:
         If it is that of another run.
     """
 
-    def __init__(self, path: str, run: Mapping[str, str], target: str | None) -> None:
+    def __init__(self, path: str, run: Mapping[str, str], blocks: int, target: str | None) -> None:
         if not path.endswith(".json"):
             raise FileError(f"the journal is a .json file, got {shown(path)}; name one")
         self._path, self._run = check_target(path, force=True), dict(run)
         self.done, self.part = 0, None if target is None else part_of(check_target(target, force=True))
         self.is_new = not self._path.exists()
         if not self.is_new:
-            self._read(path)
+            self._read(path, blocks)
         self.record(self.done)
 
-    def _read(self, path: str) -> None:
+    def _read(self, path: str, blocks: int) -> None:
+        no_journal = FileError(f"{shown(path, LONGEST_PATH)} is no journal of convolve_blocks; name another file")
+        own = self.part
         try:
             told = json.loads(self._path.read_text("utf-8"))
-            run, self.done = told["run"], int(told["done"])
+            run, self.done = told["run"], told["done"]
             self.part = None if told["part"] is None else Path(told["part"])
             other = [name for name in self._run if run.get(name) != self._run[name]]
         except Exception as cause:
-            raise FileError(
-                f"{shown(path, LONGEST_PATH)} is no journal of convolve_blocks; name another file"
-            ) from cause
+            raise no_journal from cause
         if other:
             raise ArgumentError(
                 f"the journal {shown(path, LONGEST_PATH)} is that of another run, with other {', '.join(other)}; "
                 "call it as before, or remove the journal to begin anew"
             )
+        if self.done not in range(blocks + 1) or (self.part is None) != (own is None):
+            raise no_journal
         if self.done and self.part is not None and not self.part.exists():
             raise FileError(
                 f"the journal {shown(path, LONGEST_PATH)} tells of {self.part}, which is not there any more; "

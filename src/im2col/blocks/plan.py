@@ -132,7 +132,7 @@ class Blocks:
     @property
     def count(self) -> int:
         """How many there are."""
-        return math.prod(len(axis.bounds(units)) - 1 for axis, units in zip(self.axes, self.units, strict=True))
+        return math.prod(axis.count(units) for axis, units in zip(self.axes, self.units, strict=True))
 
     @property
     def bytes_read(self) -> int:
@@ -179,20 +179,14 @@ def choose(
     """
     whole = tuple(axis.units for axis in axes)
     read = max(sizes.chunk, memory // _READ_AT_ONCE)
-    each = [Blocks(tuple(axes), whole, roll, sizes, read) for roll in range(1, len(axes))]
-    room = memory
-    while True:
-        # The first of the best: what lies together in most files stays together.
-        best = min(
-            (_fitted(blocks, room) for blocks in each),
-            key=lambda b: (b.nbytes, 0) if b.nbytes > room else (0, b.bytes_read),
-        )
-        needed = workspace_of(best)
-        if best.nbytes + needed <= memory:
-            return best, best.nbytes + needed
-        if best.nbytes > room:  # there are no smaller ones
-            break
-        room = min(max(memory - needed, best.nbytes // 2), best.nbytes - 1)
+    each = [
+        _with_workspace(Blocks(tuple(axes), whole, roll, sizes, read), memory, workspace_of)
+        for roll in range(1, len(axes))
+    ]
+    # The first of the best: what lies together in most files stays together. Reads are counted of what fits alone.
+    if fits := [(blocks, blocks.nbytes + needed) for blocks, needed in each if blocks.nbytes + needed <= memory]:
+        return min(fits, key=lambda found: found[0].bytes_read) if len(fits) > 1 else fits[0]
+    best, needed = min(each, key=lambda found: found[0].nbytes)
     what = "chunk" if any(axis.source_chunk > 1 or axis.sink_chunk > 1 for axis in axes) else "position"
     image = math.prod(best.places) * sizes.place
     least = best.nbytes - min(image, read) + needed
@@ -201,6 +195,17 @@ def choose(
         f"a block of one {what} takes {format_bytes(least)} with the pixels around it, its result and a workspace, but "
         f"memory is {format_bytes(memory)}; pass memory={least} or more"
     )
+
+
+def _with_workspace(whole: Blocks, memory: int, workspace_of: Callable[[Blocks], int]) -> tuple[Blocks, int]:
+    """Return large blocks that fit the memory with their workspace, or the smallest there are; and the workspace."""
+    room = memory
+    while True:
+        blocks = _fitted(whole, room)
+        needed = workspace_of(blocks)
+        if blocks.nbytes + needed <= memory or blocks.nbytes > room:  # or there are no smaller ones
+            return blocks, needed
+        room = min(max(memory - needed, blocks.nbytes // 2), blocks.nbytes - 1)
 
 
 def _fitted(whole: Blocks, memory: int) -> Blocks:

@@ -180,7 +180,7 @@ def convolve_blocks(
         where = _path_of("journal", journal)
         if where is None:
             raise ArgumentError(f"journal must be the path of a .json file, got {shown(journal)}; pass one")
-        kept = Journal(where, work.identity(path), path)
+        kept = Journal(where, work.identity(path), plan.blocks, path)
     if path is None:
         work.run(source, ArraySink(sink), kept, progress)
     else:

@@ -40,7 +40,8 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
     except Exception as cause:  # what decoders raise on a broken file depends on the format
         if isinstance(cause, OSError) and cause.errno is not None:
             raise _named(f"cannot read {str(path)!r}: {cause.strerror}; check the path and its permissions") from cause
-        raise _named(f"{path} cannot be decoded ({cause}); get a complete copy, or save it anew as PNG") from cause
+        reason = str(cause) or type(cause).__name__
+        raise _named(f"{path} cannot be decoded ({reason}); get a complete copy, or save it anew as PNG") from cause
 
 
 def _named(message: str) -> PhotoError:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _ORIENTATION, _EXIF, _GPS, _INTEROP = 274, 34665, 34853, 40965
 _WIDTH, _HEIGHT = 40962, 40963
+_DESCRIPTION = 270
+_PROGRAMS = re.compile(r"\AImageJ=|\A\{?\"?shape\W|OME>\s*\Z")
+"""Descriptions in which ImageJ, tifffile and OME's programs say how frames and channels lie in the file that was read:
+of the file that is written they would believe it, too."""
+_SHAPE = re.compile(r'\{"shape": [][\d, ]*\}|shape=[()\d, ]*')
+"""Those that say nothing else."""
 _DESCRIPTIVE = {*range(269, 273), 285, 305, 306, 315, 316, 33432, 18246, 18249, *range(40091, 40096), _EXIF, _GPS}
 """The tags of a TIFF file that describe the picture: title, camera, date, author, rating. The rest is of the file."""
 _STRUCTURE = {
@@ -89,7 +95,10 @@ def upright(exif: Exif, *, tiff: bool) -> tuple[bytes | None, list[str]]:
 
     kept, lost = pil.Image.Exif(), []
     for tag, value in exif.items():
-        if tag in _DESCRIPTIVE or not (tiff or tag in _STRUCTURE):
+        if tag == _DESCRIPTION and _PROGRAMS.search(str(value)):
+            if not _SHAPE.fullmatch(str(value)):
+                lost.append(lookup(tag).name)
+        elif tag in _DESCRIPTIVE or not (tiff or tag in _STRUCTURE):
             kept[tag] = directory_of(exif, tag) if tag in {_EXIF, _GPS} else _text_as_bytes(value)
         elif tag not in _STRUCTURE:
             lost.append(lookup(tag).name)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Bytes = NDArray[np.uint8]
 
+_AT_ONCE = 1 << 16
+"""Bytes of rows that are predicted at once, so that what is tried stays in the caches."""
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 """What a row's first byte says: how it was predicted."""
 
@@ -76,21 +78,25 @@ def filtered(rows: Bytes, above: Bytes, pixel: int, *, choose: bool) -> Bytes:
     lines[:, 0], lines[:, 1:] = NONE, rows
     if not choose:
         return lines
-    for row, line in zip(rows, lines, strict=True):
-        tried = {SUB: row.copy(), UP: row - above}
-        tried[SUB][pixel:] -= row[:-pixel]
-        least = _magnitudes(row)
-        for kind, differences in tried.items():
-            total = _magnitudes(differences)
-            if total < least:
-                least, line[0], line[1:] = total, kind, differences
-        above = row
+    at_once = max(1, _AT_ONCE // rows.shape[1])
+    for top in range(0, len(rows), at_once):
+        some = rows[top : top + at_once]
+        left, up = some.copy(), np.empty_like(some)
+        left[:, pixel:] -= some[:, :-pixel]
+        up[0], up[1:] = some[0] - above, some[1:] - some[:-1]
+        above = some[-1]
+        kinds = np.argmin([_magnitudes(some), _magnitudes(left), _magnitudes(up)], axis=0)
+        lines[top : top + at_once, 0] = kinds
+        for kind, differences in ((SUB, left), (UP, up)):
+            for row in np.flatnonzero(kinds == kind).tolist():
+                lines[top + row, 1:] = differences[row]
     return lines
 
 
-def _magnitudes(row: Bytes) -> int:
-    """Return the sum of bytes as signed numbers without their signs, as libpng weighs filters."""
-    return int(np.minimum(row, np.negative(row)).sum(dtype=np.int64))
+def _magnitudes(rows: Bytes) -> NDArray[np.int64]:
+    """Return the sum of each row's bytes as signed numbers without their signs, as libpng weighs filters."""
+    total: NDArray[np.int64] = np.minimum(rows, np.negative(rows)).sum(axis=1, dtype=np.int64)
+    return total
 
 
 def _sequential(pixel: int, kinds: set[int]) -> dict[int, Any]:

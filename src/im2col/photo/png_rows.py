@@ -148,6 +148,8 @@ class PngRows(Blank, Rows):
         lines = np.frombuffer(data, np.uint8, count * line).reshape(count, line)
         rows = unfiltered(lines, self._above, self._header.pixel_bytes)
         self._above = rows[-1].copy()
+        if self._stop + count == self._header.height:
+            next(filter(None, self._inflated), None)  # up to the stream's checksum, or whatever follows the pixels
         forget = max(0, min(needed_from, self._stop + count - self._keep) - self._first)
         self._kept = np.concatenate([self._kept[forget:], self._as_samples(rows)])
         self._first, self._stop = min(self._first + forget, self._stop), self._stop + count

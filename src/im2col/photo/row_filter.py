@@ -120,8 +120,8 @@ class RowFilter:
         together = max(_AT_ONCE, len(self._filters) * planes * width)
         size += 8 * self._threads * together * (5 if self._transparent else 1)
         (padded_height, padded_width), span = self._window.padded_shape, self._window.span[0]
-        for more in (0, self._decided(bands.rows).operation.workspace_bytes):
-            size += more
+
+        def require(size: int) -> None:
             require_memory(
                 size,
                 "use a smaller kernel or dilation, or scale the photograph down first",
@@ -130,6 +130,9 @@ class RowFilter:
                 padded_height,
                 span,
             )
+
+        require(size)  # before the work is planned, which takes long where no memory is large enough
+        require(size + self._decided(bands.rows).operation.workspace_bytes)
 
     def run(self, write: Callable[[NDArray[Any]], None], progress: Progress | None = None) -> None:
         """Filter all rows.

@@ -360,16 +360,18 @@ def _problem_of(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: 
     flags = out.flags
     if not flags.writeable:
         return "is read-only; pass a writeable array"
-    if not flags.c_contiguous and _overlaps_itself(out):
+    if overlaps_itself(out):
         return "has elements that share memory; pass np.empty of the result's shape"
     for x in inputs:
-        if np.may_share_memory(out, x) and _overlap(out, x):  # the first compares ranges of addresses
+        if np.may_share_memory(out, x) and overlap(out, x):  # the first compares ranges of addresses
             return "shares memory with an input, which would be overwritten while it is read; pass another array"
     return None
 
 
-def _overlaps_itself(out: NDArray[Any]) -> bool:
+def overlaps_itself(out: NDArray[Any]) -> bool:
     """Whether strides do not nest: slices and transposes of an ordinary array always do."""
+    if out.flags.c_contiguous:  # of an empty array, whatever its strides
+        return False
     reach = out.itemsize
     for stride, n in sorted((abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
         if stride < reach:
@@ -378,7 +380,8 @@ def _overlaps_itself(out: NDArray[Any]) -> bool:
     return False
 
 
-def _overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
+def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Whether two arrays share elements, or it is too hard to say."""
     try:
         return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]  # NumPy's stub knows -1 and 0 only
     except np.exceptions.TooHardError:
