@@ -1537,6 +1537,21 @@ MUTATIONS = [
         "test_convolve_blocks.py::test_blocks_along_an_axis",
     ),
     Mutation(
+        "blocks/plan.py",
+        "key=lambda found: found[0].bytes_read",
+        "key=lambda found: -found[0].bytes_read",
+        "the cut that reads most is taken",
+        "test_convolve_blocks.py::test_blocks_roll_along_the_longer_axis",
+    ),
+    Mutation(
+        "photo/png_rows.py",
+        "if self._stop + count == self._header.height:",
+        "if self._stop + count > self._header.height:",
+        "the checksum of a PNG file is not read",
+        "test_photo_rows.py::test_a_pixel_that_is_damaged_is_not_shown",
+        needs="tifffile",
+    ),
+    Mutation(
         "blocks/ends.py",
         "start = mapped.offset - byte_bounds(mapped)[0]",
         "start = -byte_bounds(mapped)[0]",

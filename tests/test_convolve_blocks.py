@@ -291,6 +291,13 @@ def test_each_chunk_is_read_once(mode: Any) -> None:
         assert written is None or (sink.written == 1).all()
 
 
+@pytest.mark.parametrize("shape", [(20, 30_000), (30_000, 20)])
+def test_blocks_roll_along_the_longer_axis(shape: tuple[int, int]) -> None:
+    """Where a few lines of it do not fit, those across it do, and every pixel is read once."""
+    x, w = np.broadcast_to(np.float32(0), shape), np.ones((1, 1, 9, 9), np.float32)
+    assert plan_blocks(x, w, memory=100_000, threads=1).times_read == 1
+
+
 def test_chunks_at_a_cut_are_read_twice() -> None:
     """Where a row of chunks does not fit: the plan tells how often, and how much memory reads each once."""
     x, w = np.random.default_rng(0).standard_normal((60, 400)).astype(np.float32), np.ones((1, 1, 3, 3), np.float32)
@@ -748,7 +755,8 @@ def test_maps_of_files(tmp_path: Path) -> None:
 
 def test_parts_of_one_file(tmp_path: Path) -> None:
     """An image may lie beside its result in one file, through one map or two; but none over the other."""
-    path, w, options = tmp_path / "both.raw", W[:2, :, :, :1], {"padding": ((2, 2), (0, 0))}
+    path, w = tmp_path / "both.raw", W[:2, :, :, :1]
+    options: Any = {"padding": ((2, 2), (0, 0))}
     np.stack([X, X]).tofile(path)
     result, nbytes = im2col.conv(X, w, chunked=True, **options), X.nbytes
     one = np.memmap(path, np.float32, "r+", 0, (2, *X.shape))

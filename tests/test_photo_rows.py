@@ -239,7 +239,7 @@ def test_a_pixel_that_is_damaged_is_not_shown(tmp_path: Path) -> None:
     data = bytearray(zlib.compress(b"".join(b"\0" + row.tobytes() for row in samples), 0))
     data[50] ^= 1
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = [(b"IHDR", head), (b"IDAT", data[:-4]), (b"IDAT", data[-4:]), (b"IEND", b"")]
+    chunks = [(b"IHDR", head), (b"IDAT", bytes(data[:-4])), (b"IDAT", bytes(data[-4:])), (b"IEND", b"")]
     path = tmp_path / "a.png"
     with path.open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
