@@ -298,6 +298,14 @@ def test_blocks_roll_along_the_longer_axis(shape: tuple[int, int]) -> None:
     assert plan_blocks(x, w, memory=100_000, threads=1).times_read == 1
 
 
+def test_the_memory_that_is_asked_for_is_enough() -> None:
+    """Also where two chunks of the source complete more windows than three."""
+    source, w = Stored(np.zeros((7, 8, 11, 2, 1), np.float32), (7, 2, 3, 1, 1)), np.ones((1, 2, 5, 3, 2), np.float32)
+    options: Any = {"stride": (2, 4, 3), "dilation": (1, 3, 3), "padding": ((4, 1), (2, 7), (0, 5)), "threads": 2}
+    options |= {"layout": "DHWCN", "padding_mode": "symmetric"}
+    least(lambda memory: plan_blocks(source, w, memory=memory, **options), 2000)
+
+
 def test_chunks_at_a_cut_are_read_twice() -> None:
     """Where a row of chunks does not fit: the plan tells how often, and how much memory reads each once."""
     x, w = np.random.default_rng(0).standard_normal((60, 400)).astype(np.float32), np.ones((1, 1, 3, 3), np.float32)

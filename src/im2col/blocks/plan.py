@@ -223,6 +223,8 @@ def _fitted(whole: Blocks, memory: int) -> Blocks:
             units[i] = (low + high + 1) // 2
             low, high = (units[i], high) if fits() else (low, units[i] - 1)
         units[i] = -(-axes[i].units // -(-axes[i].units // max(1, low)))
+        if not fits():  # where windows end with chunks of the source, fewer of these may have more windows
+            units[i] = low
 
     def cut(fewest: int) -> None:
         """Take as few positions along the axis that rolls, and cut others, the first first, as far as it must be."""
