@@ -138,6 +138,10 @@ def judge_axis(axis: Axis, units: int, padded: Array, *, rolls: bool) -> None:
 def test_a_plan_of_a_long_line_takes_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many blocks there are; and none is laid out of what does not fit, which would take half a minute."""
     line, w = np.broadcast_to(np.float32(0), (1 << 31,)), np.ones((1, 1, 5), np.float32)
+    for padding in (1 << 47, 1 << 62, 1 << 63, 1 << 70):
+        for mode in ("constant", "wrap"):
+            with pytest.raises(MemoryBudgetError, match=r"which no disk holds; use less padding$"):
+                plan_blocks(line, w, padding=padding, padding_mode=mode, layout="W")
     options: Any = {"layout": "W", "threads": 1}
     plan: Any = None
 

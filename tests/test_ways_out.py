@@ -662,6 +662,7 @@ ROWS: list[tuple[Call, str, Call]] = [
     (lambda: blocks(any_(Typed())), "pass np.asarray(source)", lambda: blocks(np.asarray(Typed.x))),
     (lambda: blocks(any_(Odd())), "mend what slices it", lambda: blocks(X)),
     (lambda: blocks(any_(Masked())), "fill them where it is sliced", lambda: blocks(X)),
+    (lambda: I.plan_blocks(X, W, padding=1 << 60), "use less padding", lambda: I.plan_blocks(X, W, padding=1 << 9)),
     (lambda: blocks(X, memory=100), "pass memory=", lambda: blocks(X, memory=10_000)),
     (lambda: blocks(X, progress=any_(5)), "a function of two numbers", lambda: blocks(X, progress=lambda *_: None)),
     (lambda: blocks(X, journal=any_(5)), "of a .json file", lambda: blocks(X, journal=f"{FOLDER}/y.json")),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..engine.host import require_memory
-from ..errors import ArgumentError, FileError, Im2colError, named, shown
+from ..errors import ArgumentError, FileError, Im2colError, MemoryBudgetError, format_bytes, named, shown
 from ..importing import importing
 from ..layers.convolution import conv, convolution, may_fix
 from ..spec.arguments import flag, integer, is_a, word
@@ -40,6 +40,8 @@ MEMORY = 128 << 20
 """Bytes that blocks may take, unless a call says otherwise: as large as dask makes a chunk."""
 _WORKSPACE = 16 << 20
 """Bytes that an algorithm which makes blocks of the column matrix may take for them, unless a call says otherwise."""
+_MOST_BYTES = 1 << 47
+"""Of an image, and of a result: one that is larger is a mistake in its padding, whose blocks could not be counted."""
 _SECONDS = 5.0
 """Between two entries of the journal: each waits for the disk."""
 
@@ -308,6 +310,12 @@ def _work(source: Any, w: Any, sink: Any, bias: Any, memory: Any, options: dict[
     given = {"chunked": may_fix(dtype, filters.dtype, options.get("algorithm", "auto")), **options}
     given.setdefault("workspace_limit", _WORKSPACE)
     problem = convolution(shape, dtype, filters, terms, **given).operation.choices[0].problem
+    padded = math.prod((problem.batch, problem.channels, *problem.geometry.padded_shape)) * problem.x_dtype.itemsize
+    if max(padded, problem.output_bytes) > _MOST_BYTES:
+        raise MemoryBudgetError(
+            f"the padded image takes {format_bytes(padded)} and the result {problem.output_shape} "
+            f"{format_bytes(problem.output_bytes)}, which no disk holds; use less padding"
+        )
     written = (1,) * len(shape)
     path = _path_of("sink", sink)
     if path is not None:
