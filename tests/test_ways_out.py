@@ -658,6 +658,11 @@ ROWS: list[tuple[Call, str, Call]] = [
     (lambda: I.convolve_blocks(X, W, any_(Lazy())), "it is to be stored in", lambda: blocks(X)),
     (lambda: I.convolve_blocks(X, W, X.copy()), "make it so", lambda: blocks(X)),
     (lambda: I.convolve_blocks(X, W, np.broadcast_to(1.0, G.shape)), "open it for writing", lambda: blocks(X)),
+    (
+        lambda: I.convolve_blocks(X, W, np.lib.stride_tricks.as_strided(np.empty(1), G.shape, (0,) * G.ndim)),
+        "pass np.empty of the result's shape",
+        lambda: blocks(X),
+    ),
     (lambda: I.convolve_blocks(X, ONES((2, 2, 1, 1)), X), "pass another", lambda: blocks(X)),
     (lambda: blocks(any_(Typed())), "pass np.asarray(source)", lambda: blocks(np.asarray(Typed.x))),
     (lambda: blocks(any_(Odd())), "mend what slices it", lambda: blocks(X)),
