@@ -22,6 +22,7 @@ _PARTS = {
     "onnx/network": "onnx",
     "onnx/signature.py": "onnx",
     "torch": "torch",
+    "xarray": "xarray",
 }
 collect_ignore = [
     f"src/im2col/integrations/{part}" for part, name in _PARTS.items() if importlib.util.find_spec(name) is None
