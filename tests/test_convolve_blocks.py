@@ -410,8 +410,8 @@ def test_a_file_over_its_own_source(tmp_path: Path) -> None:
 def test_files_of_any_layout(layout: str, tmp_path: Path) -> None:
     """Blocks that lie in many pieces in the file."""
     x = np.random.default_rng(0).standard_normal([{"N": 3, "C": 2, "H": 31, "W": 29}[a] for a in layout])
-    for options in ({"memory": 11_000}, {"memory": 20_000}):
-        plan = convolve_blocks(x, W, tmp_path / "y.npy", layout=layout, force=True, **options)  # type: ignore[arg-type]
+    for memory in (11_000, 20_000):
+        plan = convolve_blocks(x, W, tmp_path / "y.npy", layout=layout, force=True, memory=memory)
         assert plan.blocks > 3
         np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), im2col.conv(x, W, layout=layout, chunked=True))
 
@@ -534,7 +534,7 @@ def test_journals_that_are_none(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.skipif(not hasattr(os, "kill"), reason="POSIX")
+@pytest.mark.skipif(not hasattr(os, "kill"), reason="this system kills no process")
 def test_a_process_that_is_killed(tmp_path: Path) -> None:
     """Without a chance to say anything: what the journal said last is true, and the next run goes on from it."""
     code = (
@@ -567,11 +567,12 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(28, "No space left on device")
         return write(descriptor, content[: max(1, len(content) // 2)])  # the system may take less than all
 
-    for more in ({}, {"journal": journal}):
+    options: list[dict[str, Any]] = [{}, {"journal": journal}]
+    for more in options:
         calls.clear()
         monkeypatch.setattr("im2col.blocks.npy_file.os.write", full)
         with raises_exactly(FileError, f"convolve_blocks: cannot write {str(path)!r}: No space left on device"):
-            convolve_blocks(X, W, path, **SMALL, **more)  # type: ignore[arg-type]
+            convolve_blocks(X, W, path, **SMALL, **more)
         monkeypatch.undo()
         assert not path.exists()
         assert len(list(tmp_path.iterdir())) == 2 * len(more)
@@ -641,7 +642,7 @@ def test_what_is_wrong_is_said_before_anything_is_read(tmp_path: Path) -> None:
     kept = np.load(tmp_path / "x.npy", mmap_mode="r+")
     again = np.load(tmp_path / "x.npy", mmap_mode="r")
     masked: Any = np.ma.masked_array(X, X > 0)
-    same = {"padding": ((2, 2), (1, 1))}
+    same: Any = {"padding": ((2, 2), (1, 1))}
     rows: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
         (
             source,
@@ -717,7 +718,7 @@ def test_what_is_wrong_is_said_before_anything_is_read(tmp_path: Path) -> None:
     twin = np.ones((3, 2, 5, 3), np.float32)[:2]
     for image, sink in ((X, X), (kept, kept), (again, kept), (source, source), (kept[:, ::-1], kept)):
         with raises_exactly(OutputError, overlap):
-            convolve_blocks(image, twin, sink, **same)  # type: ignore[arg-type]
+            convolve_blocks(image, twin, sink, **same)
     with pytest.raises(
         MemoryBudgetError, match=r"^convolve_blocks: a block of one position takes .* but memory is 10 B; pass"
     ):

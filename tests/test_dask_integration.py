@@ -15,6 +15,7 @@ import im2col
 from im2col import ArgumentError, DTypeError, GeometryError, ShapeError
 from im2col.spec.cuts import channel_cuts, spread_cuts, window_cuts
 
+from .kit.dask_arrays import chunked, same
 from .kit.outcomes import raises_exactly, require
 from .kit.strategies import PADDING_MODES, fewer
 
@@ -38,20 +39,6 @@ def dask() -> Iterator[Any]:
 
     with library.config.set(scheduler="synchronous"):
         yield functions
-
-
-def chunked(x: Array, chunks: Any) -> Any:
-    """Return an array as a dask array."""
-    return require("dask.array").from_array(x, chunks=chunks)
-
-
-def same(lazy: Any, expected: Array) -> None:
-    """Assert that a dask array says what it is, and is this array to the bit."""
-    assert (lazy.shape, lazy.dtype, lazy._meta.dtype) == (expected.shape, expected.dtype, expected.dtype)
-    assert tuple(map(sum, lazy.chunks)) == expected.shape
-    result = lazy.compute()
-    assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
-    assert result.tobytes() == np.ascontiguousarray(expected).tobytes()
 
 
 class Drawn(NamedTuple):

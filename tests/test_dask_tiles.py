@@ -14,6 +14,7 @@ import im2col
 from im2col import ArgumentError, DTypeError, GeometryError, ShapeError, blend_tiles, iter_tiles
 from im2col.matrix.blending import Weights
 
+from .kit.dask_arrays import chunked, same
 from .kit.outcomes import raises_exactly, require
 from .kit.strategies import PADDING_MODES, fewer
 
@@ -35,19 +36,6 @@ def map_tiles() -> Iterator[Any]:
 
     with library.config.set(scheduler="synchronous"):
         yield function
-
-
-def chunked(x: Array, chunks: Any) -> Any:
-    """Return an array as a dask array."""
-    return require("dask.array").from_array(x, chunks=chunks)
-
-
-def judge(lazy: Any, expected: Array) -> None:
-    """Assert that a dask array says what it is, and is this array to the bit."""
-    assert (lazy.shape, lazy.dtype, lazy._meta.dtype) == (expected.shape, expected.dtype, expected.dtype)
-    result = lazy.compute()
-    assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
-    assert result.tobytes() == np.ascontiguousarray(expected).tobytes()
 
 
 def scaled(layout: str, factor: int, channels: int) -> Callable[[Array], Array]:
@@ -85,7 +73,7 @@ def test_any_chunks(map_tiles: Any, data: st.DataObject) -> None:
     function = scaled(layout, data.draw(st.integers(1, 2)), data.draw(st.integers(1, 2)))
     tiles = iter_tiles(x, size, **options)
     expected = blend_tiles(((tile, function(tile.pixels)) for tile in tiles), margin=margin)
-    judge(map_tiles(function, chunked(x, tuple(chunks)), size, margin=margin, **options), expected)
+    same(map_tiles(function, chunked(x, tuple(chunks)), size, margin=margin, **options), expected)
 
 
 def test_one_line(map_tiles: Any) -> None:
