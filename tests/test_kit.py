@@ -36,6 +36,8 @@ def test_few_combinations_span_all_axes(lengths: list[int]) -> None:
 
 def test_what_is_wide_may_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of all tests' has its turn; what is alone is always there."""
+    for name in ("EVERY", "SEED"):
+        monkeypatch.delenv(f"IM2COL_WIDE_{name}", raising=False)
     families = ["abc", "d", "", "ef"]
     assert "".join(in_turn(families)) == "abcdef"
     monkeypatch.setenv("IM2COL_WIDE_EVERY", "3")
