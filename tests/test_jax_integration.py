@@ -22,11 +22,19 @@ from .kit.processes import HANG_SECONDS
 from .kit.strategies import fewer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_programs_stay() -> Iterator[None]:
+    """Let JAX forget what it has compiled: a gigabyte, which workers of the other tests would keep to their end."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture(scope="module")
