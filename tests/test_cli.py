@@ -98,8 +98,9 @@ def test_filter_goes_on(
         patch.setattr(PngSink, "write", interrupted)
         assert "No space left on device" in run(*command, "blur").err
     assert not (tmp_path / "b.png").exists()
-    other = "im2col filter: the journal 'b.json' is that of another run, with other weights, options, bands; call it as before, or "
-    assert run(*command, "sobel-x").err == f"{other}remove the journal to begin anew\n"
+    other = "the journal 'b.json' is that of another run, with other weights, options, bands"
+    way_out = "call it as before, or remove the journal to begin anew"
+    assert run(*command, "sobel-x").err == f"im2col filter: {other}; {way_out}\n"
     assert run(*command, "blur").err == "im2col: note: b.png: gone on with from row 10 of 20, as b.json tells\n"
     run("filter", photo, "--kernel", "blur", "-o", "c.png")
     assert (tmp_path / "b.png").read_bytes() == (tmp_path / "c.png").read_bytes()

@@ -85,18 +85,24 @@ class RowFilter:
 
     def _decided(self, rows: int) -> Work:
         """Return the convolution of a band from which so many rows are made."""
-        bands, window = self._bands, self._window
+        window, (_, *size), (images, groups) = self._window, self._bands.shape(rows), self._split
         return convolution(
-            bands.shape(rows),
+            (images, groups, *size),
             self._dtype,
-            np.tile(self._filters, (bands.planes, 1, 1, 1)),
+            np.tile(self._filters, (groups, 1, 1, 1)),
             None,
             stride=window.stride,
             dilation=window.dilation,
-            groups=bands.planes,
+            groups=groups,
             prepared=True,
             **self._options,
         )
+
+    @property
+    def _split(self) -> tuple[int, int]:
+        """Images, and groups of each, that planes are: images where sums have one order, as two passes want it."""
+        planes = self._bands.planes
+        return (planes, 1) if self._photo.maximum is None else (1, planes)
 
     @property
     def bytes_at_once(self) -> int:
@@ -175,10 +181,11 @@ class RowFilter:
         for first in tops:
             last = min(first + bands.rows, height)
             count = last - first
-            if sums_of_band is not None and sums_of_band.shape[1] != count:
+            if sums_of_band is not None and sums_of_band.shape[-2] != count:
                 sums_of_band = None
             with np.errstate(all="ignore"):  # infinities and NaN of samples go where the kernel takes them
-                sums_of_band = plan(count)(bands.band(first, last), sums_of_band)
+                band = bands.band(first, last)
+                sums_of_band = plan(count)(band.reshape(*self._split, *band.shape[1:]), sums_of_band)
             self._finish(sums_of_band, first, room[:count])
             write(room[max(0, wanted - first) : count])
             if progress is not None:
@@ -186,12 +193,12 @@ class RowFilter:
 
     def _finish(self, sums: NDArray[Any], first: int, to: NDArray[Any]) -> None:
         """Make rows of the result of a band's sums, on all threads."""
-        photo, planes = self._photo, self._photo.planes
+        photo = self._photo
         originals = None
         if self._transparent:
             rows, columns = _middles(self._geometry)
             originals = rows_at(photo, rows[first : first + len(to)])[:, columns]
-        by_plane = sums.reshape(planes, len(self._filters), *sums.shape[1:])
+        by_plane = sums.reshape(photo.planes, len(self._filters), *sums.shape[-2:])
         at_once = max(1, _AT_ONCE // by_plane[:, :, 0].size)
 
         def part(rows: slice) -> None:
