@@ -144,7 +144,8 @@ def of_rank(w: Array, rank: int) -> Array:
     """Return kernels of a rank, of real weights, in the place of others."""
     rng = np.random.default_rng(3)
     down, across = (rng.random((*w.shape[:2], rank, n)) for n in w.shape[2:])
-    return np.einsum("fcry,fcrx->fcyx", down, across).astype(w.dtype)
+    found: Array = np.einsum("fcry,fcrx->fcyx", down, across).astype(w.dtype)
+    return found
 
 
 @pytest.mark.parametrize("mode", ["constant", "reflect"])
