@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from im2col import ArgumentError, conv, conv_transpose, plan
+from im2col.algorithms import tuning
 from im2col.algorithms.implicit.decide import candidates
 from im2col.algorithms.implicit.numbers import stored_as
 from im2col.algorithms.implicit.packing import split_evenly
@@ -215,6 +216,8 @@ def test_groups_of_chunks_take_no_passes() -> None:
     message = "algorithm 'separable' cannot solve this: some of the groups may be a chunk, of another rank than all"
     with raises_exactly(ArgumentError, f"plan: {message}; use algorithm='auto'"):
         plan((1, 4, 80, 90), w, groups=4, chunked=True, algorithm="separable")
+    one = replace(problem_of(Case((90, 140), (15, 15)), "float32"), chunked=True, kernel_rank=1)
+    assert {name for name, _ in tuning.candidates(one, "auto", 1)} == {"separable"}
     boxes = np.full((1, 1, 15, 15), 1 / 225, np.float32)
     assert "passes" in str(plan((1, 1, 400, 500), boxes, chunked=True))
 
