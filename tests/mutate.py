@@ -166,6 +166,22 @@ MUTATIONS = [
         needs="tifffile",
     ),
     Mutation(
+        "photo/png_writing.py",
+        'self._rows, self._head, self._above, self.wanted = rows, b"", None, rows - 1',
+        'self._rows, self._head, self._above, self.wanted = rows, b"", None, rows',
+        "a PNG file that is gone on with loses a row",
+        "test_photo_resuming.py::test_interrupted_anywhere",
+        needs="tifffile",
+    ),
+    Mutation(
+        "photo/row_filter.py",
+        "wanted - first) : count",
+        "wanted - first + 1) : count",
+        "a file that is gone on with loses a row",
+        "test_photo_resuming.py::test_interrupted_anywhere",
+        needs="tifffile",
+    ),
+    Mutation(
         "photo/tiff_writing.py",
         "len(waiting) // self._rows * self._rows",
         "len(waiting)",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from im2col import ArgumentError, conv, conv_transpose, plan
+from im2col.algorithms import tuning
 from im2col.algorithms.implicit.decide import candidates
 from im2col.algorithms.implicit.numbers import stored_as
 from im2col.algorithms.implicit.packing import split_evenly
@@ -18,6 +19,7 @@ from im2col.algorithms.implicit.tiles.filters import FilterShape
 from im2col.algorithms.implicit.tiles.position_tile import by_lines
 from im2col.algorithms.implicit.tiles.positions import PositionShape
 from im2col.algorithms.implicit.tiles.windows import WindowShape
+from im2col.algorithms.separable.passes import decide
 from im2col.engine.target import NAMED
 
 from .fuzz import FAMILY, draw
@@ -127,6 +129,97 @@ def test_chunks_of_any_layer(number: int) -> None:
     """Layers drawn at random."""
     case = draw(11, number * FAMILY)
     judge_chunks(replace(case, value=0, x_order="C", w_dtype=None))
+
+
+SEPARABLE: dict[str, tuple[Case, int]] = {
+    "gaussian 31×31": (Case((140, 210), (31, 31), padding=15), 1),
+    "gaussian 15×15, doubles": (Case((90, 160), (15, 15), padding=7, dtype="float64"), 1),
+    "stride, dilation": (Case((120, 170), (15, 13), padding=9, stride=(1, 2), dilation=(2, 1), bias=True), 1),
+    "rank 2, filters": (Case((80, 150), (21, 21), padding=10, filters=2), 2),
+    "channels": (Case((70, 130), (17, 17), padding=8, channels=3, activation="relu"), 1),
+}
+"""Layers with kernels of a rank, which two passes compute."""
+
+
+def of_rank(w: Array, rank: int) -> Array:
+    """Return kernels of a rank, of real weights, in the place of others."""
+    rng = np.random.default_rng(3)
+    down, across = (rng.random((*w.shape[:2], rank, n)) for n in w.shape[2:])
+    found: Array = np.einsum("fcry,fcrx->fcyx", down, across).astype(w.dtype)
+    return found
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+@pytest.mark.parametrize("name", SEPARABLE)
+def test_chunks_of_two_passes(name: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a chunk's size is, passes compute it as they compute the whole; and as precisely as plain sums."""
+    case, rank = SEPARABLE[name]
+    case = replace(case, mode=mode)
+    x, w, bias = case.arrays()
+    w = of_rank(w, rank)
+    monkeypatch.setattr(Case, "arrays", lambda _: (x, w, bias))
+    judge_chunks(case, 3)
+    options = {**case.options, "threads": case.threads}
+    assert plan(x.shape, w, bias, x_dtype=x.dtype, chunked=True, **options).algorithm == "separable"
+    got = conv(x, w, bias, chunked=True, **options).astype(float)
+    exact = conv(x.astype(float), w.astype(float), bias, algorithm="explicit", **options)
+    plain = conv(x, w, bias, algorithm="implicit", **options).astype(float)
+    if x.dtype == np.float32:
+        error, of_plain = (np.sqrt(((each - exact) ** 2).mean()) for each in (got, plain))
+        assert error <= 2 * of_plain
+    else:
+        np.testing.assert_allclose(got, exact, rtol=1e-13, atol=1e-13 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_chunks_of_two_passes_with_what_is_not_finite(rank: int) -> None:
+    """NaN and infinities reach the outputs whose windows cover them, no others; of chunks they have the same bits."""
+    rng = np.random.default_rng(8)
+    x, w = rng.standard_normal((1, 1, 90, 140), np.float32), of_rank(np.ones((1, 1, 15, 15), np.float32), rank)
+    x[0, 0, 3, 5], x[0, 0, 40, 77], x[0, 0, 89, 139], x[0, 0, 60, 20] = np.nan, np.inf, np.nan, -np.inf
+    whole = conv(x, w, chunked=True)
+    assert plan(x.shape, w, chunked=True).algorithm == "separable"
+    np.testing.assert_array_equal(np.isfinite(whole), np.isfinite(conv(x, w, algorithm="implicit")))
+    for top, left in ((0, 0), (33, 60), (75, 125)):
+        part = conv(np.ascontiguousarray(x[..., top : top + 25, left : left + 40]), w, chunked=True)
+        _, _, height, width = part.shape
+        assert part.tobytes() == whole[..., top : top + height, left : left + width].tobytes()
+
+
+@pytest.mark.parametrize("cpu", one_in(4, sorted(NAMED)))
+def test_passes_of_chunks_of_any_size(cpu: str) -> None:
+    """A map of a single position has them, and one that no memory holds; with one order of sums."""
+    target = NAMED[cpu]
+    for kernel, steps, (channels, filters), axes, rank in itertools.product(
+        ((15, 15), (2, 31)), (((1, 1), (1, 1)), ((2, 3), (3, 2))), ((1, 1), (3, 1), (1, 2)), ("first", "last"), (1, 2)
+    ):
+        for size in ((1, 1), (5, 40), (1 << 20, 1 << 20)):
+            case = Case((1, 1), kernel, stride=steps[0], dilation=steps[1], channels=channels, filters=filters)
+            window = zip(size, *steps, kernel, strict=True)
+            spatial = tuple((n - 1) * s + d * (k - 1) + 1 for n, s, d, k in window)
+            case = replace(case, spatial=spatial)
+            problem = problem_of(last(case) if axes == "last" else case, "float32")
+            found = decide(replace(problem, chunked=True, kernel_rank=rank), target)
+            assert found is not None, problem
+            orders = {
+                each.tile.shape.order(each.view, each.group, target)
+                for strip in found.strips
+                for each in (strip.down, strip.across)
+            }
+            assert orders == {((1,), ()), ((0, 1) if channels * rank > 1 else (1,), ())}
+
+
+def test_groups_of_chunks_take_no_passes() -> None:
+    """Some of them may be a chunk, of another rank; sums of boxes follow from where lines begin."""
+    w = of_rank(np.ones((4, 1, 15, 15), np.float32), 1)
+    assert plan((1, 4, 80, 90), w, groups=4, chunked=True).algorithm == "implicit"
+    message = "algorithm 'separable' cannot solve this: some of the groups may be a chunk, of another rank than all"
+    with raises_exactly(ArgumentError, f"plan: {message}; use algorithm='auto'"):
+        plan((1, 4, 80, 90), w, groups=4, chunked=True, algorithm="separable")
+    one = replace(problem_of(Case((90, 140), (15, 15)), "float32"), chunked=True, kernel_rank=1)
+    assert {name for name, _ in tuning.candidates(one, "auto", 1)} == {"separable"}
+    boxes = np.full((1, 1, 15, 15), 1 / 225, np.float32)
+    assert "passes" in str(plan((1, 1, 400, 500), boxes, chunked=True))
 
 
 def test_rows_of_any_pitch() -> None:
@@ -273,7 +366,7 @@ def test_many_phases_of_chunks_are_no_product() -> None:
 def test_what_cannot_says_so() -> None:
     """Other algorithms of floats, and numbers that the engine has no kernels for; integers are exact by any."""
     x, w = np.ones((1, 4, 9, 9), np.float32), np.ones((4, 4, 3, 3), np.float32)
-    for name in ("explicit", "fft", "separable", "winograd"):
+    for name in ("explicit", "fft", "winograd"):
         message = (
             f"conv: algorithm '{name}' cannot solve this: its sums take the taps in another order in chunks than in "
             "the whole; use algorithm='auto'"

@@ -29,6 +29,7 @@ from im2col.demo import Report
 from im2col.photo.filtering import filter_photo
 from im2col.photo.image_files import read_photo
 from im2col.photo.kernels import KERNELS
+from im2col.photo.png_writing import PngSink
 
 from .kit.command_line import Result, broken_off, fails, runner, said
 from .kit.outcomes import raises_exactly
@@ -77,6 +78,35 @@ def test_filter(run: Callable[..., Result], photo: str, tmp_path: Path) -> None:
     assert done.err == "im2col filter: --compression must be 0 (none) to 9 (the smallest files), got 10\n"
     done = run("filter", photo, "--kernel", "blur", "--compression", 1, "-o", "d.jpg")
     assert done.err == "im2col filter: --compression is for PNG and TIFF, but JPEG is written; leave it out\n"
+
+
+def test_filter_goes_on(
+    run: Callable[..., Result], photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an interruption the same command goes on, and says so; another one is refused in the words of options."""
+    monkeypatch.setattr("im2col.photo.bands.BAND_SAMPLES", 1)
+    command = ["filter", photo, "-o", "b.png", "--journal", "b.json", "--kernel"]
+    write, left = PngSink.write, [2]
+
+    def interrupted(sink: PngSink, rows: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        write(sink, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PngSink, "write", interrupted)
+        assert "No space left on device" in run(*command, "blur").err
+    assert not (tmp_path / "b.png").exists()
+    other = "the journal 'b.json' is that of another run, with other weights, options, bands"
+    way_out = "call it as before, or remove the journal to begin anew"
+    assert run(*command, "sobel-x").err == f"im2col filter: {other}; {way_out}\n"
+    assert run(*command, "blur").err == "im2col: note: b.png: gone on with from row 10 of 20, as b.json tells\n"
+    run("filter", photo, "--kernel", "blur", "-o", "c.png")
+    assert (tmp_path / "b.png").read_bytes() == (tmp_path / "c.png").read_bytes()
+    assert run(*command[:3], "d.jpg", *command[4:], "blur").err == (
+        "im2col filter: --journal is for PNG and TIFF, but JPEG is written; leave it out\n"
+    )
 
 
 def test_filter_passes_every_option_on(run: Callable[..., Result], photo: str, tmp_path: Path) -> None:

@@ -502,7 +502,7 @@ def test_journals_that_are_none(tmp_path: Path) -> None:
         journal.write_text(text)
         with raises_exactly(
             FileError,
-            f"convolve_blocks: {str(journal)!r} is no journal of convolve_blocks; name another file",
+            f"convolve_blocks: {str(journal)!r} is no journal of im2col; name another file",
         ):
             convolve_blocks(X, W, path, journal=journal, **SMALL)
         assert journal.read_text() == text
@@ -511,9 +511,7 @@ def test_journals_that_are_none(tmp_path: Path) -> None:
     told = json.loads(journal.read_text())
     for wrong in ({"done": -1}, {"done": 1 << 40}, {"done": "1"}, {"done": 1.5}, {"part": None}):
         journal.write_text(json.dumps(told | wrong))
-        with raises_exactly(
-            FileError, f"convolve_blocks: {str(journal)!r} is no journal of convolve_blocks; name another file"
-        ):
+        with raises_exactly(FileError, f"convolve_blocks: {str(journal)!r} is no journal of im2col; name another file"):
             convolve_blocks(X, W, path, journal=journal, **SMALL)
     journal.write_text(json.dumps(told))
     (part,) = [each for each in tmp_path.iterdir() if each.suffix == ".part"]
@@ -539,8 +537,8 @@ def test_journals_that_are_none(tmp_path: Path) -> None:
 def test_a_process_that_is_killed(tmp_path: Path) -> None:
     """Without a chance to say anything: what the journal said last is true, and the next run goes on from it."""
     code = (
-        "import os, numpy as np, im2col.blocks.run as run; from tests.test_convolve_blocks import *;"
-        "run._SECONDS = 0.0\n"
+        "import os, numpy as np, im2col.blocks.journal as journal; from tests.test_convolve_blocks import *;"
+        "journal._SECONDS = 0.0\n"
         "def progress(done, total):\n    if done > total // 2: os.kill(os.getpid(), 9)\n"
         f"convolve_blocks(X, W, {str(tmp_path / 'y.npy')!r}, journal={str(tmp_path / 'y.json')!r}, progress=progress,"
         " **SMALL)"

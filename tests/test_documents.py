@@ -53,8 +53,9 @@ def test_the_page_on_photographs_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testfile(page, module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert failed == 0
-    assert tried == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.tif", "soft.png"]
+    assert tried == 7
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed.png", "scan.tif", "soft.png"]
+    assert (tmp_path / "resumed.png").read_bytes() == (tmp_path / "soft.png").read_bytes()
 
 
 def test_the_journeys_are_as_told() -> None:

@@ -25,11 +25,11 @@ from im2col import ArgumentError, Im2colError, MemoryBudgetError, PhotoError
 from im2col.photo import png_filters, png_writing, tiff_writing
 from im2col.photo.filtering import filter_file, filter_photo
 from im2col.photo.image_files import Photo, read_photo, write_photo
-from im2col.photo.kernels import as_kernel
+from im2col.photo.kernels import as_kernel, find_kernel
 from im2col.photo.reading import opened_photo
 from im2col.photo.row_filter import RowFilter, exact_dtype
 
-from .kit.outcomes import raises_exactly
+from .kit.outcomes import raises_exactly, require
 from .kit.photographs import RNG, smooth, tiff
 
 if TYPE_CHECKING:
@@ -584,3 +584,32 @@ def test_a_source_is_replaced_by_what_is_made_of_it(tmp_path: Path) -> None:
         filter_file(path, "blur", path, force=True)
         np.testing.assert_array_equal(read_photo(path).pixels(), expected)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.tif"]
+
+
+@pytest.mark.parametrize(("planes", "dtype"), [(3, np.float32), (4, np.float32), (1, np.float64)])
+def test_floats_with_a_large_kernel_take_two_passes(
+    planes: int, dtype: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the bands are cut, samples have the same bits: those of plain sums in float64, almost."""
+    correlate = require("scipy.ndimage").correlate
+    kernel = np.outer(np.hanning(19), np.hanning(19))[1:-1, 1:-1]
+    np.save(tmp_path / "k.npy", kernel / kernel.sum())
+    picture = np.tile(smooth(dtype, planes), (4, 3, 1)) + 2  # alpha, too, is more than 0
+    source = tiff(
+        tmp_path / "x.tif",
+        picture,
+        "rgb" if planes > 1 else "minisblack",
+        **{"extrasamples": ["unassalpha"]} if planes == 4 else {},
+    )
+    found = []
+    for band in (1, 1 << 20):
+        monkeypatch.setattr(im2col.photo.bands, "BAND_SAMPLES", band)
+        filter_file(source, str(tmp_path / "k.npy"), tmp_path / "y.tif", force=True)
+        found.append(read_photo(tmp_path / "y.tif").pixels())
+        with opened_photo(source) as rows:
+            decided = RowFilter(rows, find_kernel(str(tmp_path / "k.npy")))._decided(20)
+        assert decided.operation.choices[0].algorithm == "separable"
+    assert found[0].tobytes() == found[1].tobytes()
+    if planes < 4:  # alpha is judged above
+        sums = [correlate(picture[:, :, i].astype(float), kernel / kernel.sum(), mode="nearest") for i in range(planes)]
+        np.testing.assert_allclose(found[0], np.stack(sums, -1), rtol=1e-6 if dtype is np.float32 else 1e-13)

@@ -78,7 +78,9 @@ def part_of(target: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) -> Iterator[BinaryIO]:
+def replacing(
+    path: str | os.PathLike[str], *, force: bool, like: int = ANYONE, part: Path | None = None
+) -> Iterator[BinaryIO]:
     """Open a file that appears under its name when it is complete, and not at all where its writing fails.
 
     Parameters
@@ -87,6 +89,8 @@ def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) 
         As for `check_target`.
     like : int
         The permissions of the file that the content comes from: whom they shut out, the new file shuts out, too.
+    part : Path, optional
+        Where it grows until it is complete, and stays where its writing fails; if it is there, it is gone on with.
 
     Yields
     ------
@@ -100,15 +104,16 @@ def replacing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) 
         As `check_target`, and for every `OSError` while the file is written.
     """
     target = check_target(path, force=force)
-    part = part_of(target)
-    descriptor = new_part(path, part, like)
+    kept, part = part is not None, part or part_of(target)
+    descriptor = open_part(part) if kept and part.exists() else new_part(path, part, like)
     try:
         with os.fdopen(descriptor, "w+b") as file:
             keep_permissions(descriptor, target, like)
             yield file
         put_in_place(part, path, force=force)
     except BaseException as cause:
-        part.unlink(missing_ok=True)
+        if not kept:
+            part.unlink(missing_ok=True)
         if isinstance(cause, OSError):
             raise cannot_write(path, cause) from cause
         raise
@@ -136,6 +141,14 @@ def new_part(path: str | os.PathLike[str], part: Path, like: int) -> int:
         return os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | BINARY, allowed)
     except OSError as cause:
         raise FileError(f"cannot write {str(path)!r}: {reason_of(cause)}; name another folder") from cause
+
+
+def open_part(part: Path) -> int:
+    """Return the descriptor of a file in which another one has grown, and which an earlier run kept."""
+    try:
+        return os.open(part, os.O_RDWR | BINARY)
+    except OSError as cause:
+        raise FileError(f"cannot read {str(part)!r}: {reason_of(cause)}; remove it, and the journal") from cause
 
 
 def keep_permissions(descriptor: int, target: Path, like: int) -> None:
@@ -173,12 +186,14 @@ def check_writable(path: str | os.PathLike[str], *, force: bool) -> None:
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) -> Iterator[BinaryIO]:
+def writing(
+    path: str | os.PathLike[str], *, force: bool, like: int = ANYONE, part: Path | None = None
+) -> Iterator[BinaryIO]:
     """Open a file as `replacing` does; ``-`` is standard output, which takes what comes as it comes.
 
     Parameters
     ----------
-    path, force, like
+    path, force, like, part
         As for `replacing`.
 
     Raises
@@ -187,7 +202,7 @@ def writing(path: str | os.PathLike[str], *, force: bool, like: int = ANYONE) ->
         As `replacing`.
     """
     if str(path) != STANDARD:
-        with replacing(path, force=force, like=like) as file:
+        with replacing(path, force=force, like=like, part=part) as file:
             yield file
         return
     yield sys.stdout.buffer

@@ -31,7 +31,7 @@ R = TypeVar("R", covariant=True)  # noqa: PLC0105 (a runner, of either kind)
 ONLY_BY_NAME = 1
 """The rank of an algorithm that can, but that ``algorithm="auto"`` never takes."""
 
-_FIX_SUMS = ("implicit", "reference")
+_FIX_SUMS = ("implicit", "reference", "separable")
 """Names of those whose sums take the taps in one order for chunks of all sizes, where a problem asks for that."""
 
 

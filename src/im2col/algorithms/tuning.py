@@ -75,7 +75,7 @@ def candidates(problem: Problem, requested: str, threads: int) -> Iterator[tuple
     """Yield what is worth measuring: the model's choice first, then other algorithms, then other ways of them all."""
     chosen = choose(problem, requested, threads)
     best = {chosen.algorithm: chosen.offer}
-    if requested == "auto":
+    if requested == "auto" and not problem.fixes_sums:  # or chunks of another size might be measured otherwise
         best |= {name: each for name, each in offers(problem, threads).items() if each.rank > ONLY_BY_NAME}
     yield from best.items()
     for name, offer in best.items():

@@ -215,6 +215,11 @@ class ArraySink:
         if callable(flush):
             flush()
 
+    @property
+    def state(self) -> list[int]:
+        """Nothing: blocks have their places."""
+        return []
+
 
 def read(source: Any, place: tuple[slice, ...]) -> Array:
     """Return a part of the source.

@@ -12,14 +12,13 @@ import numpy as np
 from ..errors import FileError
 from ..files import (
     ANYONE,
-    BINARY,
     cannot_write,
     check_target,
     keep_permissions,
     new_part,
+    open_part,
     part_of,
     put_in_place,
-    reason_of,
     require_room,
 )
 
@@ -83,12 +82,7 @@ class NpyFile:
 
     def _open_kept(self, header: bytes, size: int) -> int:
         """Return the descriptor of what an earlier run kept."""
-        try:
-            descriptor = os.open(self._part, os.O_RDWR | BINARY)
-        except OSError as cause:
-            raise FileError(
-                f"cannot read {str(self._part)!r}: {reason_of(cause)}; remove it, and the journal"
-            ) from cause
+        descriptor = open_part(self._part)
         if os.fstat(descriptor).st_size != size or os.read(descriptor, len(header)) != header:
             os.close(descriptor)
             raise FileError(f"{self._part} is not what the journal tells of; remove it, and the journal")
@@ -124,6 +118,11 @@ class NpyFile:
     def flush(self) -> None:
         """Bring to the disk what has been written."""
         os.fsync(self._descriptor)
+
+    @property
+    def state(self) -> list[int]:
+        """Nothing: blocks have their places."""
+        return []
 
     def __enter__(self) -> Self:
         return self

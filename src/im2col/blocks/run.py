@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import time
-from contextlib import suppress
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -42,8 +41,6 @@ _WORKSPACE = 16 << 20
 """Bytes that an algorithm which makes blocks of the column matrix may take for them, unless a call says otherwise."""
 _MOST_BYTES = 1 << 47
 """Of an image, and of a result: one that is larger is a mistake in its padding, whose blocks could not be counted."""
-_SECONDS = 5.0
-"""Between two entries of the journal: each waits for the disk."""
 
 
 @named
@@ -226,9 +223,9 @@ class _Work(NamedTuple):
         p, blocks = self.problem, self.blocks
         reader = Reader(source, self.chunks, p, blocks)
         memory = np.empty(math.prod(blocks.positions) * p.filters, p.dtype)
-        done, written, recorded = 0, 0, time.monotonic()
+        done, written = 0, 0
         known = 0 if journal is None else journal.done
-        try:
+        with nullcontext() if journal is None else journal.kept_for(sink):
             for pieces in blocks.pieces():
                 shape = p.layout.from_canonical_shape(
                     pieces[0].stop - pieces[0].first, p.filters, [each.stop - each.first for each in pieces[1:]]
@@ -239,21 +236,10 @@ class _Work(NamedTuple):
                     self.product(reader.block(pieces), result)
                     sink.write(self._place(pieces), result)
                 done += 1
-                if journal is not None and time.monotonic() - recorded > _SECONDS:
-                    sink.flush()
-                    journal.record(done)
-                    recorded = time.monotonic()
+                if journal is not None and done > known:
+                    journal.advance(done, sink)
                 if progress is not None:
                     progress(written, p.output_bytes)
-        except BaseException:
-            if journal is not None and done > journal.done:
-                with suppress(Exception):  # a full disk takes no journal either: what it says then is still true
-                    sink.flush()
-                    journal.record(done)
-            raise
-        if journal is not None:
-            sink.flush()
-            journal.record(done)
 
     def _place(self, pieces: tuple[Piece, ...]) -> tuple[slice, ...]:
         """Return where the result of a block belongs."""

@@ -51,6 +51,13 @@ Compression = Annotated[
         metavar="0..9", help="Of PNG (4) and TIFF (0): 0 is none, 9 makes the smallest files, and takes long."
     ),
 ]
+Journal = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.json",
+        help="Note there which rows of a PNG or TIFF file are written, so that the same command goes on after a kill.",
+    ),
+]
 MatrixOut = Annotated[
     str, typer.Option("-o", "--out", metavar="FILE.npy", help="Where to write; - is standard output.")
 ]

@@ -93,8 +93,8 @@ def conv(
         ``"fast"`` so much that errors stay below 2e-5 of the greatest result in float32. Integers are exact.
     chunked : bool
         Take the taps of float sums in an order that no image's size decides: parts of an image, each with the pixels
-        around it that its windows cover, then give the bits of the whole. `implicit` and `reference` can; a padded
-        image is copied.
+        around it that its windows cover, then give the bits of the whole. `implicit` and `reference` can, and
+        `separable` where there is one group; a padded image is copied.
     x_zero_point, w_zero_point : int, or array_like (n,) for the filters
         For int8 and uint8: what stands for 0, subtracted first. With them it is ONNX's ConvInteger.
     algorithm : str
@@ -288,7 +288,8 @@ def _filters(image: NDArray[Any], w: NDArray[Any], spatial: int) -> NDArray[Any]
 
 _KEYWORDS = keywords(conv)
 _FIXED = ("auto", "implicit", "reference")
-"""Algorithms that sum in one order in all chunks; the numbers whose sums the engine has are NumPy's, and bfloat16."""
+"""Algorithms that sum any layer in one order in all chunks; the numbers whose sums the engine has are NumPy's, and
+bfloat16."""
 
 
 def may_fix(x_dtype: np.dtype[Any], w_dtype: np.dtype[Any], algorithm: object) -> bool:
@@ -347,8 +348,6 @@ def _looked_at(
     if named not in ("auto", "separable"):
         return {}
     problem = _validated(*given_as, **options)
-    if problem.fixes_sums:
-        return {}
     with importing:
         from ..algorithms.separable.passes import obstacle, worth_a_look
 

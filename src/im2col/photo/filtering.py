@@ -14,6 +14,7 @@ from ..files import check_writable, permissions
 from .kernels import KERNELS, ImageKernel, as_kernel, find_kernel
 from .photograph import Photo
 from .reading import opened_photo
+from .resuming import check_journal, journal_of
 from .row_filter import RowFilter
 from .sink import BESIDE
 from .writing import format_for, level_for, photo_sink, write_photo
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from ..blocks.journal import Journal
     from ..files import Progress
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
+    from .sink import Sink
 
 _NOTHING = 1e-6
 """Of the magnitudes' sum: less, and a kernel finds differences; it is rounding that its sum is not 0."""
@@ -166,6 +169,7 @@ def filter_file(
     force: bool = False,
     large: bool = False,
     compression: int | None = None,
+    journal: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Filtered:
@@ -181,6 +185,9 @@ def filter_file(
         As for `write_photo` and `read_photo`.
     compression : int, optional
         As for `write_photo`.
+    journal : path-like, optional
+        A .json file that says which rows of a PNG or TIFF file are written. A run that was interrupted, or failed,
+        leaves it, and what has been written; the same call goes on from there. It is removed at the end.
     progress : callable, optional
         As for `filter_photo`.
     **options
@@ -193,7 +200,8 @@ def filter_file(
     Raises
     ------
     Im2colError
-        As `read_photo`, `filter_photo` and `write_photo`.
+        As `read_photo`, `filter_photo` and `write_photo`; if the journal is that of another call, or the photograph
+        has changed since.
     """
     check_writable(target, force=force)
     weights = find_kernel(kernel)
@@ -204,16 +212,22 @@ def filter_file(
             filtering = RowFilter(photo, weights, **options)
         height, width, _ = filtering.result.shape
         form = format_for(target, photo.mode, (width, height))
-        level_for(form, compression)
+        level = level_for(form, compression)
+        check_journal(journal, source, target, form)
         before, after, notes = str(photo), str(filtering.result), photo.notes
         if form.by_rows:
             with naming("filter_photo"):
                 filtering.require_memory(BESIDE * filtering.bytes_at_once)
-            written: dict[str, Any] = {"force": force, "like": like, "compression": compression}
+            kept = None if journal is None else journal_of(journal, source, target, filtering, level)
+            written: dict[str, Any] = {"force": force, "like": like, "compression": compression, "journal": kept}
             written["threads"] = options.get("threads")
             with photo_sink(filtering.result, target, **written) as (sink, lost), naming("filter_photo"):
-                filtering.run(sink.write, progress)
+                if kept is not None and kept.done:
+                    notes = (*notes, f"{target}: gone on with from row {kept.done} of {height}, as {journal} tells")
+                _run(filtering, sink, kept, progress)
                 stack.close()  # the target may be the source, which some systems replace only when it is closed
+            if kept is not None:
+                kept.remove()
         else:
             with naming("filter_photo"):
                 result = _in_memory(filtering, progress)
@@ -222,6 +236,20 @@ def filter_file(
             del photo, filtering
             lost = write_photo(result, target, force=force, like=like, compression=compression)
     return Filtered(before, after, (*notes, *_brightness(weights), *lost))
+
+
+def _run(filtering: RowFilter, sink: Sink, journal: Journal | None, progress: Progress | None) -> None:
+    """Write the rows of the result that a sink has not yet."""
+    if journal is None:
+        filtering.run(sink.write, progress)
+        return
+
+    def write(rows: NDArray[Any]) -> None:
+        sink.write(rows)
+        journal.advance(sink.rows, sink)
+
+    with journal.kept_for(sink):
+        filtering.run(write, progress, wanted=sink.wanted)
 
 
 def _brightness(kernel: ImageKernel) -> Iterator[str]:

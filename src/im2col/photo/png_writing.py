@@ -60,27 +60,47 @@ class PngSink(Sink):
     """
 
     def __init__(self, file: BinaryIO, pixels: Pixels, exif: Exif | None, compression: int, threads: int) -> None:
-        self._file, self._level, self._threads = file, compression, threads
+        super().__init__(file)
+        self._level, self._threads = compression, threads
         height, width, planes = pixels.shape
         self._pixel = planes * pixels.dtype.itemsize
-        self._above = np.zeros(width * self._pixel, np.uint8)
-        self._checksum = 1
+        self._above: NDArray[np.uint8] | None = np.zeros(width * self._pixel, np.uint8)
+        """The last row; None where it is wanted."""
+        self._rows, self._checksum = 0, 1
         self._head = b"\x78\x01"  # of zlib's stream: deflate with a window of 32 KiB
         header = struct.pack(">IIBBBBB", width, height, 8 * pixels.dtype.itemsize, _COLOURS[planes], 0, 0, 0)
         file.writelines([b"\x89PNG\r\n\x1a\n", png_chunk(b"IHDR", header), *described(pixels.metadata, exif)])
 
+    @property
+    def rows(self) -> int:
+        """How many the file has."""
+        return self._rows
+
+    @property
+    def state(self) -> list[int]:
+        """The bytes of the file, and the checksum of its rows until then."""
+        return [self._file.tell(), self._checksum]
+
+    def go_on(self, rows: int, state: list[int]) -> bool:
+        """Go on with a file that has so many rows: from the last one, from which the next one is predicted."""
+        size, self._checksum = state if len(state) == 2 else (0, 1)
+        self._rows, self._head, self._above, self.wanted = rows, b"", None, rows - 1
+        return self._cut(size)
+
     def write(self, rows: NDArray[Any]) -> None:
         """Filter and compress rows."""
         stored = np.ascontiguousarray(rows, rows.dtype.newbyteorder(">")).view(np.uint8).reshape(len(rows), -1)
+        above, stored = (stored[0].copy(), stored[1:]) if self._above is None else (self._above, stored)
         at_once = max(1, PIECE // stored.shape[1])
         pieces = [
-            _Piece(stored[top - 1] if top else self._above, stored[top : top + at_once])
+            _Piece(stored[top - 1] if top else above, stored[top : top + at_once])
             for top in range(0, len(stored), at_once)
         ]
-        self._above = stored[-1].copy()
+        self._above = stored[-1].copy() if len(stored) else above
         for lines, data in on_all_threads(self._compressed, pieces, self._threads):
             self._checksum = zlib.adler32(lines.data, self._checksum)
             self._put(data)
+        self._rows += len(stored)
 
     def finish(self) -> None:
         """Write the end of the stream, and of the file."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..blocks.product import digest
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads, run_parallel
 from ..errors import ArgumentError
@@ -70,7 +71,7 @@ class RowFilter:
         mode = check_mode(padding_mode, Layout("HW"), self._geometry)
         if signed and photo.maximum is None:
             raise ArgumentError("signed is for integers: floating-point samples hold negative results as they are")
-        self._photo, self._kernel, self._signed = photo, kernel, signed
+        self._photo, self._kernel, self._signed, self._mode = photo, kernel, signed, mode
         self._transparent = photo.planes > photo.colours
         self._threads = resolve_threads(threads)
         self._dtype = exact_dtype(kernel, photo)
@@ -84,18 +85,24 @@ class RowFilter:
 
     def _decided(self, rows: int) -> Work:
         """Return the convolution of a band from which so many rows are made."""
-        bands, window = self._bands, self._window
+        window, (_, *size), (images, groups) = self._window, self._bands.shape(rows), self._split
         return convolution(
-            bands.shape(rows),
+            (images, groups, *size),
             self._dtype,
-            np.tile(self._filters, (bands.planes, 1, 1, 1)),
+            np.tile(self._filters, (groups, 1, 1, 1)),
             None,
             stride=window.stride,
             dilation=window.dilation,
-            groups=bands.planes,
+            groups=groups,
             prepared=True,
             **self._options,
         )
+
+    @property
+    def _split(self) -> tuple[int, int]:
+        """Images, and groups of each, that planes are: images where sums have one order, as two passes want it."""
+        planes = self._bands.planes
+        return (planes, 1) if self._photo.maximum is None else (1, planes)
 
     @property
     def bytes_at_once(self) -> int:
@@ -134,8 +141,21 @@ class RowFilter:
         require(size)  # before the work is planned, which takes long where no memory is large enough
         require(size + self._decided(bands.rows).operation.workspace_bytes)
 
-    def run(self, write: Callable[[NDArray[Any]], None], progress: Progress | None = None) -> None:
-        """Filter all rows.
+    @property
+    def identity(self) -> dict[str, str]:
+        """What makes another filter give the same rows, in bands of the same height: in words, or as a digest."""
+        decided, weights = self._decided(self._bands.rows), self._kernel.weights
+        layer = self._geometry, self._mode, self._signed
+        sums = self._dtype, self._options["algorithm"], decided.operation.choices[0].offer.target
+        return {
+            "weights": digest(weights.tobytes(), repr((weights.shape, self._kernel.divisor)).encode()),
+            "options": digest(repr(layer).encode()),
+            "algorithm or CPU": digest(repr(sums).encode()),
+            "bands": f"{self._bands.rows} rows",
+        }
+
+    def run(self, write: Callable[[NDArray[Any]], None], progress: Progress | None = None, *, wanted: int = 0) -> None:
+        """Filter rows.
 
         Parameters
         ----------
@@ -143,6 +163,8 @@ class RowFilter:
             Takes the next rows of the result, (n, W, C), which are good until it returns.
         progress : callable, optional
             As for `filter_photo`.
+        wanted : int
+            The first row that is handed on.
         """
         bands = self._bands
         height, width, planes = self.result.shape
@@ -155,26 +177,28 @@ class RowFilter:
         bands.open()
         sums_of_band: NDArray[Any] | None = None
         room = np.empty((bands.rows, width, planes), self.result.dtype)
-        for first in range(0, height, bands.rows):
+        tops = range(wanted // bands.rows * bands.rows, height, bands.rows) if wanted < height else ()
+        for first in tops:
             last = min(first + bands.rows, height)
             count = last - first
-            if sums_of_band is not None and sums_of_band.shape[1] != count:
+            if sums_of_band is not None and sums_of_band.shape[-2] != count:
                 sums_of_band = None
             with np.errstate(all="ignore"):  # infinities and NaN of samples go where the kernel takes them
-                sums_of_band = plan(count)(bands.band(first, last), sums_of_band)
+                band = bands.band(first, last)
+                sums_of_band = plan(count)(band.reshape(*self._split, *band.shape[1:]), sums_of_band)
             self._finish(sums_of_band, first, room[:count])
-            write(room[:count])
+            write(room[max(0, wanted - first) : count])
             if progress is not None:
                 progress(last, height)
 
     def _finish(self, sums: NDArray[Any], first: int, to: NDArray[Any]) -> None:
         """Make rows of the result of a band's sums, on all threads."""
-        photo, planes = self._photo, self._photo.planes
+        photo = self._photo
         originals = None
         if self._transparent:
             rows, columns = _middles(self._geometry)
             originals = rows_at(photo, rows[first : first + len(to)])[:, columns]
-        by_plane = sums.reshape(planes, len(self._filters), *sums.shape[1:])
+        by_plane = sums.reshape(photo.planes, len(self._filters), *sums.shape[-2:])
         at_once = max(1, _AT_ONCE // by_plane[:, :, 0].size)
 
         def part(rows: slice) -> None:

@@ -49,10 +49,11 @@ class TiffSink(Sink):
     """
 
     def __init__(self, file: BinaryIO, pixels: Pixels, exif: Exif | None, compression: int, threads: int) -> None:
-        self._file, self._pixels, self._exif = file, pixels, exif
+        super().__init__(file)
+        self._pixels, self._exif = pixels, exif
         self._compression, self._threads = compression, threads
         height, width, planes = pixels.shape
-        row = width * planes * pixels.dtype.itemsize
+        self._row = row = width * planes * pixels.dtype.itemsize
         self._big = height * row > _CLASSIC
         self._rows = max(1, STRIP // row)
         self._counts = [row * min(self._rows, height - top) for top in range(0, height, self._rows)]
@@ -60,6 +61,27 @@ class TiffSink(Sink):
         self._pending: list[NDArray[Any]] = []
         """Rows that make no whole strip."""
         self._write_directory()
+        self._start = file.tell()
+        """Where pixels begin."""
+
+    @property
+    def rows(self) -> int:
+        """How many the file has, from which it can be gone on with: those of whole strips, if they are compressed."""
+        if self._compression:
+            return min(len(self._written) * self._rows, self._pixels.shape[0])
+        return (self._file.tell() - self._start) // self._row
+
+    @property
+    def state(self) -> list[int]:
+        """The bytes of strips that are compressed."""
+        return self._written.copy()
+
+    def go_on(self, rows: int, state: list[int]) -> bool:
+        """Go on with a file that has so many rows."""
+        self._written, self.wanted = state, rows
+        if not self._compression:
+            return self._cut(self._start + rows * self._row)
+        return self.rows == rows and min(state) > 0 and self._cut(self._start + sum(state))
 
     def write(self, rows: NDArray[Any]) -> None:
         """Write rows; those of a strip that is not whole wait for the others."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Exif
 
+    from ..blocks.journal import Journal
     from .photograph import Metadata, Photo, Pixels
     from .sink import Sink
 
@@ -180,6 +181,7 @@ def photo_sink(
     like: int = ANYONE,
     compression: int | None = None,
     threads: int | None = None,
+    journal: Journal | None = None,
 ) -> Iterator[tuple[Sink, tuple[str, ...]]]:
     """Open an image file that takes rows, whole or not at all.
 
@@ -189,6 +191,8 @@ def photo_sink(
         What will be written.
     path, force, like, compression, threads
         As for `write_photo`; the format is one that is written by rows.
+    journal : Journal, optional
+        Whose blocks are rows: the sink goes on from there.
 
     Yields
     ------
@@ -206,9 +210,12 @@ def photo_sink(
     level = level_for(form, compression)
     metadata, exif, lost = _fitting(pixels, form)
     pillow()
-    with naming("write_photo"), writing(path, force=force, like=like) as file:
+    part = None if journal is None else journal.part
+    with naming("write_photo"), writing(path, force=force, like=like, part=part) as file:
         blank = Blank(pixels.shape, pixels.dtype, metadata)
         sink = _SINKS[form.name](file, blank, exif, level, resolve_threads(threads))
+        if journal is not None and journal.done and not sink.go_on(journal.done, journal.state):
+            raise FileError(f"{part} is not what the journal tells of; remove it, and the journal")
         yield sink, tuple(f"{path}: {note}" for note in lost)
         sink.finish()
 

@@ -220,20 +220,21 @@ def candidates(problem: Problem, target: Target, kinds: Sequence[Any] | None = N
     """Return decisions with the cycles of their tiles and copies; `kinds` are those of tiles, all by default."""
     kinds = KINDS if kinds is None else kinds
     if not problem.fixes_sums:
-        return _candidates(problem, target, kinds)
+        return candidates_of(problem, target, kinds)
     order = recalled((typical(problem), target, tuple(kinds)), partial(_typical_order, problem, target, kinds))
-    found = _candidates(problem, target, order.of(kinds))
+    found = candidates_of(problem, target, order.of(kinds))
     return [(made._replace(order=order), cycles) for made, cycles in found]
 
 
 def _typical_order(problem: Problem, target: Target, kinds: Sequence[Any]) -> InOrder:
     """Return the order of sums of the fastest tile for a typical map."""
-    found = _candidates(typical(problem), target, InOrder().of(kinds))
+    found = candidates_of(typical(problem), target, InOrder().of(kinds))
     made, _ = min(found, key=lambda pair: pair[1])
     return InOrder(made.dot and made.dot.name, made.tile.shape.order(made.view, made.group, target))
 
 
-def _candidates(problem: Problem, target: Target, kinds: Sequence[Any]) -> list[tuple[Decision, float]]:
+def candidates_of(problem: Problem, target: Target, kinds: Sequence[Any]) -> list[tuple[Decision, float]]:
+    """Return decisions with the cycles of their tiles and copies, in whatever order tiles of these kinds sum."""
     dtype = kernel_dtype(problem)
     if dtype is None or stored_as(problem, target) is None:
         raise RuntimeError("the engine was given a problem that it does not take")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _RANK = 20
 """Of the view, too: the one with fewer cycles is taken."""
+_RANK_IN_CHUNKS = 21
+"""Where a chunk's cycles may not decide, as those of another chunk would decide otherwise."""
 
 
 class Separable:
@@ -36,7 +38,9 @@ class Separable:
         with importing:
             from .factors import most_worthwhile
 
-        return _RANK if problem.kernel_rank <= most_worthwhile(*problem.geometry.kernel_size) else ONLY_BY_NAME
+        if problem.kernel_rank > most_worthwhile(*problem.geometry.kernel_size):
+            return ONLY_BY_NAME
+        return _RANK_IN_CHUNKS if problem.fixes_sums else _RANK
 
     def compiles(self, problem: Problem) -> bool:
         """Return whether there are passes for it."""
@@ -46,7 +50,7 @@ class Separable:
         """Return the passes with the fewest cycles, and what they take."""
         with importing:
             from ...engine.compiler import failure
-            from .passes import obstacle
+            from .passes import obstacle, worth_in_chunks
             from .prepared import PreparedPasses
 
         why_not = obstacle(problem)
@@ -67,6 +71,8 @@ class Separable:
         reason = layer.reason
         if rank == ONLY_BY_NAME:
             reason = f"kernels of rank {problem.kernel_rank} cost more than they save"
+        elif problem.fixes_sums and not worth_in_chunks(problem, target):
+            rank, reason = ONLY_BY_NAME, "over a typical map the view has fewer cycles, and chunks follow that"
         prepare = partial(PreparedPasses, layer)
         return Offer(rank, reason, layer.workspace_bytes, prepare, layer.kernels, target, cycles=layer.cycles)
 
@@ -78,7 +84,9 @@ class Separable:
             from .boxes import DecidedBoxes
             from .prepared import DecidedPasses
 
-        pair, sums = passes.decide(problem, target), boxes.decide(problem, target)
+        pair = passes.decide(problem, target)
+        # The bits of a float's running sums follow from where lines begin, and that is for chunks to choose.
+        sums = None if problem.fixes_sums else boxes.decide(problem, target)
         if sums is not None and (pair is None or sums.cycles < pair.cycles):
             return DecidedBoxes(problem, sums, threads)
         return None if pair is None else DecidedPasses(problem, pair, threads)

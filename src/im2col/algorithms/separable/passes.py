@@ -10,14 +10,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ...engine.pace import TURNING
+from ...memory import recalled
 from ...spec.geometry import Geometry
 from ...spec.strides import row_major
-from ..implicit.decide import candidates
+from ..implicit.decide import candidates, candidates_of
+from ..implicit.orders import InOrder, typical
 from ..implicit.tiles.channel_lanes import ChannelShape
 from ..implicit.tiles.positions import PositionShape
 from ..implicit.view import LINE
@@ -161,6 +164,8 @@ def obstacle(problem: Problem) -> str | None:
         return f"two passes are for kernels of two axes of several taps each, not of {g.kernel_size}"
     if 1 not in (p.group_channels, p.group_filters):
         return "filters that share several channels share no passes"
+    if p.fixes_sums:
+        return "some of the groups may be a chunk, of another rank than all" if p.groups > 1 else None
     if g.positions > _MOST_POSITIONS:
         return "the strips of a map so large are not listed"
     return None
@@ -171,6 +176,8 @@ def worth_a_look(problem: Problem) -> bool:
     g = problem.geometry
     if obstacle(problem) is not None or most_worthwhile(*g.kernel_size) == 0:
         return False
+    if problem.fixes_sums:
+        return True  # of any size, as of all
     if problem.prepared:
         return g.positions >= _FEWEST_POSITIONS
     return g.positions * problem.group_taps >= _FEWEST_PRODUCTS
@@ -184,7 +191,7 @@ def decide(problem: Problem, target: Target) -> Passes | None:
     """
     one = dataclasses.replace(problem, batch=1)
     g, size = one.geometry, one.dtype.itemsize
-    if one.pads_zeros or one.padding_mode != "constant":
+    if not (one.fixes_sums and g.is_padded) and (one.pads_zeros or one.padding_mode != "constant"):
         in_place = _passes(one, target)
         if in_place is not None:
             return in_place
@@ -192,6 +199,17 @@ def decide(problem: Problem, target: Target) -> Passes | None:
     planar, out_strides = row_major(shape, size), out_strides_of(one)
     found = _passes(dataclasses.replace(one, geometry=g.unpadded(), strides=planar, out_strides=out_strides), target)
     return found and found._replace(copied=True, cycles=found.cycles + math.prod(shape) * size * TURNING[0])
+
+
+def worth_in_chunks(problem: Problem, target: Target) -> bool:
+    """Whether passes over a typical map have fewer cycles than the view: what sums may not follow a chunk's size."""
+    typically = typical(problem)
+    return recalled(("passes in chunks", typically, target), partial(_worth, typically, target))
+
+
+def _worth(problem: Problem, target: Target) -> bool:
+    passes = decide(problem, target)
+    return passes is not None and passes.cycles < min(cycles for _, cycles in candidates(problem, target))
 
 
 def out_strides_of(problem: Problem) -> Strides:
@@ -240,7 +258,7 @@ def _cuts(one: Problem, target: Target) -> list[tuple[int, Range, Range]]:
     most = max(int(target.caches[1] * _SEEN) // (pixel * step * (span[0] + _ROWS[0])), 4 * span[1])
     count = -(-columns // most)
     whole = [(0, (0, n), (before, after))]
-    if count == 1 or (one.padding_modes[1] == "wrap" and (before or after)):
+    if count == 1 or g.positions > _MOST_POSITIONS or (one.padding_modes[1] == "wrap" and (before or after)):
         return whole
     edges = [columns * i // count for i in range(count + 1)]
     found = []
@@ -253,7 +271,10 @@ def _cuts(one: Problem, target: Target) -> list[tuple[int, Range, Range]]:
 def _decisions(
     one: Problem, target: Target, room: Between, width: int, pads: Range
 ) -> tuple[Decision, Decision, float] | None:
-    """Return what is decided about the passes over so many pixels of each row, and the cycles of both."""
+    """Return what is decided about the passes over so many pixels of each row, and the cycles of both.
+
+    All tiles that are taken sum alike, plane by plane, tap by tap; but some have no like among those of smaller maps.
+    """
     g = one.geometry
     (kh, kw), (sh, sw), (dh, dw) = g.kernel_size, g.stride, g.dilation
     bare = dataclasses.replace(one, kernel_rank=None)
@@ -275,9 +296,9 @@ def _decisions(
         strides=room.strides,
         out_strides=out_strides_of(one),
     )
-    found = []
+    found, kinds = [], InOrder().of(_KINDS) if one.fixes_sums else _KINDS
     for each in (down, across):
-        in_place = [pair for pair in candidates(each, target, _KINDS) if pair[0].copy is None]
+        in_place = [pair for pair in candidates_of(each, target, kinds) if pair[0].copy is None]
         if not in_place:
             return None
         found.append(min(in_place, key=lambda pair: pair[1]))
