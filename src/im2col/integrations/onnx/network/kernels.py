@@ -243,13 +243,15 @@ _OTHERS: dict[str, Callable[[Step], Kernel]] = {
 }
 
 
-def error_of(error: Exception, label: str) -> Im2colError:
-    """Return an error of this library that names a node."""
+def error_of(error: Exception, step: Step) -> Im2colError:
+    """Return an error of this library that names a step; one that names a step of its chain stays."""
+    if isinstance(error, Im2colError) and error.operation in {each.label for each in step.chain}:
+        return error
     if isinstance(error, Im2colError):  # which may name a function of this library that the operator called
         named = type(error)(error.message)
     elif isinstance(error, MemoryError):
         named = MemoryBudgetError("its result does not fit the memory; use a smaller input")
     else:
         named = ArgumentError(words_of(error) or class_of(error))
-    named.name_operation(label)
+    named.name_operation(step.label)
     return named
