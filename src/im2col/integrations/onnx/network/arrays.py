@@ -135,14 +135,14 @@ def unsqueeze(_: Node, x: Array, axes: Array | Sequence[int]) -> Array:
     return np.expand_dims(x, axes_of(axes, x.ndim + len(axes)))
 
 
-def concatenate(_: Node, *inputs: Array, axis: int) -> Array:
-    """Concat."""
-    axis = axis_of(axis, inputs[0].ndim)
+def joined(inputs: Sequence[Array], axis: int) -> tuple[int, tuple[int, ...]]:
+    """Return the axis along which a Concat joins its inputs, from the first one on, and the shape of its result."""
+    first = inputs[0].shape
+    axis = axis_of(axis, len(first))
     shapes = {x.shape[:axis] + x.shape[axis + 1 :] for x in inputs}
-    if len(shapes) > 1 or any(x.ndim != inputs[0].ndim for x in inputs) or not inputs[0].ndim:
+    if len(shapes) > 1 or any(x.ndim != len(first) for x in inputs) or not first:
         raise ShapeError(f"inputs of shapes {[x.shape for x in inputs]} cannot be joined along axis {axis}")
-    _fits([sum(x.size for x in inputs)], inputs[0].dtype)
-    return np.concatenate(inputs, axis)
+    return axis, (*first[:axis], sum(x.shape[axis] for x in inputs), *first[axis + 1 :])
 
 
 def split(
@@ -341,7 +341,6 @@ VIEWS: dict[str, Callable[..., Any]] = {
 """What may show its first input."""
 
 ARRAYS: dict[str, Callable[..., Any]] = {
-    "Concat": concatenate,
     "ConstantOfShape": fill,
     "Gather": gather,
     "Pad": pad,

@@ -18,7 +18,7 @@ from ..order import order_of
 from ..signature import Signature
 from ..table import OPERATORS
 from .affine import AFFINE
-from .arrays import ARRAYS, VIEWS
+from .arrays import ARRAYS, VIEWS, joined
 from .elementwise import ELEMENTWISE, result_shape
 from .memory import wanted
 from .quantization import INTEGERS, dequantize, quantize
@@ -210,6 +210,16 @@ class _Cast(_Numeric):
         return (x.astype(self._dtype, copy=False),)
 
 
+class _Concat(_Numeric):
+    """Concat: in room of the network, where the axes lie in memory as those of an input do."""
+
+    def _run(self, inputs: Sequence[Any], memory: Memory, /) -> Sequence[Any]:
+        axis, shape = joined(inputs, self._attributes["axis"])
+        order = next((order for order in map(order_of, inputs) if order), None)
+        out = memory.new(wanted(shape, inputs[0].dtype, order))
+        return (np.concatenate(inputs, axis, out=out),)
+
+
 class _Dropout(_Numeric):
     """Dropout: at inference nothing is dropped."""
 
@@ -237,6 +247,7 @@ class _Quantization(_Numeric):
 
 _OTHERS: dict[str, Callable[[Step], Kernel]] = {
     "Cast": _Cast,
+    "Concat": _Concat,
     "DequantizeLinear": _Quantization,
     "Dropout": _Dropout,
     "QuantizeLinear": _Quantization,
