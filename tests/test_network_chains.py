@@ -209,6 +209,19 @@ def test_two_orders_in_memory() -> None:
     assert_same_bits(load(model)(x, z), np.maximum(x + z.transpose(0, 3, 1, 2), 0))
 
 
+def test_lines_in_two_orders() -> None:
+    """The lines of one array lie in another order than those of the other, and neither is written over by mistake."""
+    model = parsed(
+        "net (float[3, 4, 9] p, float[4, 3, 9] q) => (float[3, 4, 9] y, float[3, 4, 9] z) "
+        "{ t = Transpose <perm = [1, 0, 2]> (q) a = Neg (p) b = Neg (t) c = Sub (a, b) y = Neg (c) "
+        "d = Neg (t) e = Neg (p) f = Sub (d, e) z = Neg (f) }"
+    )
+    p, q = numbers(3, 4, 9), numbers(4, 3, 9, seed=1)
+    y, z = load(model)(p, q)
+    assert_same_bits(y, -(-p + q.transpose(1, 0, 2)))
+    assert_same_bits(z, -(-q.transpose(1, 0, 2) + p))
+
+
 def test_an_error_names_the_node() -> None:
     """The one whose inputs do not go together, be it the first of a chain or not."""
     model = parsed("net (float[A, B] x, float[C] z, float[D] w) => (float[A, B] y) { a = Add (x, z) y = Mul (a, w) }")
