@@ -237,6 +237,45 @@ def test_an_error_names_the_node() -> None:
     assert_same_bits(network(x, numbers(3), numbers(1)), (x + numbers(3)) * numbers(1))
 
 
+NODES: dict[str, Any] = {
+    "Add": np.add,
+    "Div": np.divide,
+    "HardSigmoid": lambda x: clipped(x * F4.type(0.2) + F4.type(0.5), 0, 1),
+    "HardSwish": lambda x: clipped(x * F4.type(1 / 6) + F4.type(0.5), 0, 1) * x,
+    "Mul": np.multiply,
+    "Relu": lambda x: np.maximum(x, F4.type(0)),
+    "Sub": np.subtract,
+    "Sum": lambda x, y, z: x + y + z,
+    "Tanh": np.tanh,
+}
+"""Of which the engine has all but the last."""
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_graph(seed: int) -> None:
+    """Steps that read any of those before them, of images and of gates: what NumPy makes of one at a time."""
+    rng = np.random.default_rng(seed)
+    inputs = {"x": numbers(2, 3, 4, 5, seed=seed), "z": numbers(2, 3, 4, 5, seed=seed + 99), "g": numbers(2, 3, 1, 1)}
+    values = {**inputs, "c": numbers(3, 1, 1, seed=5)}
+    nodes = []
+    with np.errstate(all="ignore"):
+        for number in range(14):
+            operator = str(rng.choice(list(NODES)))
+            count = {"Sum": 3, "Add": 2, "Div": 2, "Mul": 2, "Sub": 2}.get(operator, 1)
+            names = list(values)[-5:] if rng.random() < 0.7 else list(values)
+            taken = [str(name) for name in rng.choice(names, count)]
+            values[f"v{number}"] = NODES[operator](*(values[name] for name in taken))
+            nodes.append(f"v{number} = {operator} ({', '.join(taken)})")
+    given = [f"v{number}" for number in rng.choice(14, 3, replace=False)]
+    told = [f"float[2, 3, 4, 5] {name}" for name in ("x", "z")] + ["float[2, 3, 1, 1] g"]
+    results = ", ".join(f"float[{', '.join(map(str, values[name].shape))}] {name}" for name in given)
+    model = parsed(f"net ({', '.join(told)}) => ({results}) {{ {' '.join(nodes)} }}", c=values["c"])
+    network = load(model)
+    for _ in range(2):
+        for name, found in zip(given, network(*inputs.values()), strict=True):
+            assert_same_bits(found, values[name])
+
+
 @pytest.mark.parametrize("axes", [4, 3])
 def test_a_shuffle_of_channels(axes: int) -> None:
     """Channels that lie last in memory are parted, swapped and joined, and lie there still."""

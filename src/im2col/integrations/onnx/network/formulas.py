@@ -37,7 +37,7 @@ class Constant(NamedTuple):
 
     def beside(self, axes: int, dtype: np.dtype[Any]) -> Array:
         """Return it as an array beside operands of so many axes, and of a dtype."""
-        values = np.asarray(self.values) if isinstance(self.values, np.ndarray) else np.array(self.values, dtype)
+        values = np.array(self.values, dtype) if isinstance(self.values, float) else np.asarray(self.values)
         return values.reshape((-1, *[1] * (axes - 2)) if axes > 1 else (-1,) * axes) if self.by_channel else values
 
 
@@ -59,11 +59,14 @@ class Formula(NamedTuple):
 
 
 def formula_of(steps: Sequence[Step], constants: Mapping[str, Array]) -> Formula | None:
-    """Return what steps compute, each of which reads what the one before it made; None if the engine does not."""
+    """Return what steps compute, each of which reads what the one before it made; None if the engine does not.
+
+    None, too, if one of them has a chain: it computes more than its operator says.
+    """
     writer = _Writer(constants)
     for step in steps:
         write = _OPERATORS.get(step.operator)
-        if write is None or step.domain or step.graphs or len(step.writes) != 1 or not all(map(bool, step.reads)):
+        if write is None or step.domain or step.chain or len(step.writes) != 1:
             return None
         result = write(writer, step)
         if result is None:
@@ -107,8 +110,8 @@ class _Writer:
         return self.do("lowered", self.do("raised", x, self.constant(low)), self.constant(high))
 
     def formula(self) -> Formula | None:
-        """Return it; None if it reads too much, or nothing that is not known before."""
-        if not 0 < len(self._arrays) <= TOLD:
+        """Return it; None if it reads too much, nothing that is not known before, or what is left out."""
+        if not 0 < len(self._arrays) <= TOLD or "" in self._arrays:
             return None
         first = {"array": 0, "constant": len(self._arrays)}
         first["result"] = first["constant"] + len(self._constants)
