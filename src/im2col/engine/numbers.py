@@ -139,6 +139,14 @@ class Numbers:
         """Return `then` where a >= bound, for floats, else `otherwise`."""
         return self._b.select(self._b.fcmp_ordered(">=", a, bound), then, otherwise)
 
+    def at_least(self, a: Value, bound: Value) -> Value:
+        """Return a, and the bound where it is not above it, for floats; NaN stays."""
+        return self._b.select(self._b.fcmp_unordered(">", a, bound), a, bound)
+
+    def at_most(self, a: Value, bound: Value) -> Value:
+        """Return a, and the bound where it is not below it, for floats; NaN stays."""
+        return self._b.select(self._b.fcmp_unordered("<", a, bound), a, bound)
+
     def negated_magnitude(self, a: Value) -> Value:
         """Return -|a|, for floats."""
         bits = self.vector(self.integer(_float_bytes(a.type)), a.type.count)

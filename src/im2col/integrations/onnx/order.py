@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
 def order_of(x: Array) -> Order:
     """Return the axes of an array from the outermost in memory to the innermost; None if that is their own order."""
-    if x.flags.c_contiguous:
-        return None
-    order = tuple(sorted(range(x.ndim), key=lambda axis: (-abs(x.strides[axis]), axis)))
-    return None if order == tuple(range(x.ndim)) else order
+    return None if x.flags.c_contiguous else _order(x.strides)
+
+
+@lru_cache(1 << 10)
+def _order(strides: tuple[int, ...]) -> Order:
+    """Return the order of axes of which the strides are known."""
+    order = tuple(sorted(range(len(strides)), key=lambda axis: (-abs(strides[axis]), axis)))
+    return None if order == tuple(range(len(strides))) else order
 
 
 def back(order: tuple[int, ...]) -> list[int]:

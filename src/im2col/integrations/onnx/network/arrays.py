@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import numpy_helper
 
+from ....engine.gather import copy
 from ....engine.host import require_memory
+from ....engine.threads import resolve_threads
 from ....errors import ArgumentError, ShapeError, shown
 
 if TYPE_CHECKING:
@@ -81,17 +83,27 @@ def _reshaped(x: Array, shape: tuple[int, ...]) -> Array:
     Channels that lie last there, and are parted or joined, still do.
     """
     if x.flags.c_contiguous or not x.size:
-        return x.reshape(shape)
+        return _viewed(x, shape)
     pairs = zip(reversed(x.shape[1:]), reversed(shape[1:]), strict=False)
     tail = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     parts, whole = x.ndim - tail, len(shape) - tail
     outside = [x.strides[axis] for axis in range(parts, x.ndim) if x.shape[axis] > 1]
     inside = [x.strides[axis] for axis in range(1, parts) if x.shape[axis] > 1]
     if x.shape[0] != shape[0] or not outside or not inside or min(outside) < max(inside):
-        return x.reshape(shape)
+        return _viewed(x, shape)
     moved = x.transpose(0, *range(parts, x.ndim), *range(1, parts))
-    changed = moved.reshape(shape[0], *shape[whole:], *shape[1:whole])
+    changed = _viewed(moved, (shape[0], *shape[whole:], *shape[1:whole]))
     return changed.transpose(0, *range(1 + tail, changed.ndim), *range(1, 1 + tail))
+
+
+def _viewed(x: Array, shape: tuple[int, ...]) -> Array:
+    """Return an array in another shape: a view, or where there is none, of a copy that lies in order."""
+    try:
+        return x.reshape(shape, copy=False)
+    except ValueError:
+        dense = np.empty(x.shape, x.dtype)
+        copy(dense, x, resolve_threads(None))
+        return dense.reshape(shape)
 
 
 def transpose(_: Node, x: Array, *, perm: Sequence[int] | None = None) -> Array:
@@ -106,7 +118,7 @@ def flatten(_: Node, x: Array, *, axis: int) -> Array:
     if not -x.ndim <= axis <= x.ndim:
         raise ArgumentError(f"axis {axis} is none of an array of {x.ndim} axes")
     axis += x.ndim * (axis < 0)
-    return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
+    return _viewed(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
 
 
 def squeeze(_: Node, x: Array, axes: Array | Sequence[int] | None = None) -> Array:
@@ -123,14 +135,14 @@ def unsqueeze(_: Node, x: Array, axes: Array | Sequence[int]) -> Array:
     return np.expand_dims(x, axes_of(axes, x.ndim + len(axes)))
 
 
-def concatenate(_: Node, *inputs: Array, axis: int) -> Array:
-    """Concat."""
-    axis = axis_of(axis, inputs[0].ndim)
+def joined(inputs: Sequence[Array], axis: int) -> tuple[int, tuple[int, ...]]:
+    """Return the axis along which a Concat joins its inputs, from the first one on, and the shape of its result."""
+    first = inputs[0].shape
+    axis = axis_of(axis, len(first))
     shapes = {x.shape[:axis] + x.shape[axis + 1 :] for x in inputs}
-    if len(shapes) > 1 or any(x.ndim != inputs[0].ndim for x in inputs) or not inputs[0].ndim:
+    if len(shapes) > 1 or any(x.ndim != len(first) for x in inputs) or not first:
         raise ShapeError(f"inputs of shapes {[x.shape for x in inputs]} cannot be joined along axis {axis}")
-    _fits([sum(x.size for x in inputs)], inputs[0].dtype)
-    return np.concatenate(inputs, axis)
+    return axis, (*first[:axis], sum(x.shape[axis] for x in inputs), *first[axis + 1 :])
 
 
 def split(
@@ -300,7 +312,7 @@ def depth_to_space(_: Node, x: Array, *, blocksize: int, mode: str = "DCR") -> A
     parts = (blocksize, blocksize, c // blocksize**2) if mode == "DCR" else (c // blocksize**2, blocksize, blocksize)
     order = (0, 3, 4, 1, 5, 2) if mode == "DCR" else (0, 1, 4, 2, 5, 3)
     blocks = x.reshape(n, *parts, h, w).transpose(order)
-    return blocks.reshape(n, c // blocksize**2, h * blocksize, w * blocksize)
+    return _viewed(blocks, (n, c // blocksize**2, h * blocksize, w * blocksize))
 
 
 def space_to_depth(_: Node, x: Array, *, blocksize: int, mode: str = "DCR") -> Array:
@@ -310,7 +322,7 @@ def space_to_depth(_: Node, x: Array, *, blocksize: int, mode: str = "DCR") -> A
     n, c, h, w = x.shape
     blocks = x.reshape(n, c, h // blocksize, blocksize, w // blocksize, blocksize)
     blocks = blocks.transpose((0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4))
-    return blocks.reshape(n, c * blocksize**2, h // blocksize, w // blocksize)
+    return _viewed(blocks, (n, c * blocksize**2, h // blocksize, w // blocksize))
 
 
 VIEWS: dict[str, Callable[..., Any]] = {
@@ -329,7 +341,6 @@ VIEWS: dict[str, Callable[..., Any]] = {
 """What may show its first input."""
 
 ARRAYS: dict[str, Callable[..., Any]] = {
-    "Concat": concatenate,
     "ConstantOfShape": fill,
     "Gather": gather,
     "Pad": pad,

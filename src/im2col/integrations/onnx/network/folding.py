@@ -106,5 +106,5 @@ def _compute(step: Step, known: dict[str, Any]) -> None:
         with np.errstate(all="ignore"):
             results = kernel(inputs, _Anew())
     except Exception as error:
-        raise error_of(error, step.label) from error
+        raise error_of(error, step) from error
     known.update({name: result for name, result in zip(step.outputs, results, strict=False) if name})

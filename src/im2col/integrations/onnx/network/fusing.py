@@ -10,6 +10,7 @@ import numpy as np
 from onnx import defs
 
 from .affine import AFFINE
+from .formulas import formula_of
 from .layers import is_planned
 
 if TYPE_CHECKING:
@@ -55,7 +56,31 @@ class _Fusing:
         for name in list(self._steps):
             if name in self._steps and not self._steps[name].domain:
                 self._scaled(self._steps[name])
+        for name in list(self._steps):
+            if name in self._steps:
+                self._chain(self._steps[name])
         graph.steps = list(self._steps.values())
+
+    # What works element by element.
+
+    def _chain(self, step: Step) -> None:
+        """Make one step of those that follow each other element by element, and that the engine does in one pass."""
+        gone = [step]
+        while (following := self._only_reader(gone[-1].first)) is not None:
+            if formula_of([*gone, following], self._graph.constants) is None:
+                break
+            gone.append(following)
+        if len(gone) == 1:
+            return
+        made = {each.first for each in gone}
+        joined = replace(
+            step,
+            inputs=tuple(dict.fromkeys(name for each in gone for name in each.inputs if name and name not in made)),
+            outputs=gone[-1].outputs,
+            folded=step.folded + tuple(name for each in gone[1:] for name in (each.folded or (each.operator,))),
+            chain=tuple(gone),
+        )
+        self._replace(gone, joined)
 
     # What a step is beside constants.
 

@@ -112,6 +112,8 @@ class Step:
         The operators that it computes beside its own.
     activation : activation of `im2col.conv`, or None
         That follows it.
+    chain : tuple of Step
+        Itself and others, each of which reads what the one before it makes, element by element; empty if it is alone.
     """
 
     operator: str
@@ -127,6 +129,7 @@ class Step:
     captured: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     activation: Any = None
+    chain: tuple[Step, ...] = ()
 
     @classmethod
     def of(cls, node: Any, opsets: Mapping[str, int], folder: Path | None) -> Self:

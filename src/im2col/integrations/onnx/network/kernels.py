@@ -18,7 +18,7 @@ from ..order import order_of
 from ..signature import Signature
 from ..table import OPERATORS
 from .affine import AFFINE
-from .arrays import ARRAYS, VIEWS
+from .arrays import ARRAYS, VIEWS, joined
 from .elementwise import ELEMENTWISE, result_shape
 from .memory import wanted
 from .quantization import INTEGERS, dequantize, quantize
@@ -210,6 +210,16 @@ class _Cast(_Numeric):
         return (x.astype(self._dtype, copy=False),)
 
 
+class _Concat(_Numeric):
+    """Concat: in room of the network, where the axes lie in memory as those of an input do."""
+
+    def _run(self, inputs: Sequence[Any], memory: Memory, /) -> Sequence[Any]:
+        axis, shape = joined(inputs, self._attributes["axis"])
+        order = next((order for order in map(order_of, inputs) if order), None)
+        out = memory.new(wanted(shape, inputs[0].dtype, order))
+        return (np.concatenate(inputs, axis, out=out),)
+
+
 class _Dropout(_Numeric):
     """Dropout: at inference nothing is dropped."""
 
@@ -237,19 +247,22 @@ class _Quantization(_Numeric):
 
 _OTHERS: dict[str, Callable[[Step], Kernel]] = {
     "Cast": _Cast,
+    "Concat": _Concat,
     "DequantizeLinear": _Quantization,
     "Dropout": _Dropout,
     "QuantizeLinear": _Quantization,
 }
 
 
-def error_of(error: Exception, label: str) -> Im2colError:
-    """Return an error of this library that names a node."""
+def error_of(error: Exception, step: Step) -> Im2colError:
+    """Return an error of this library that names a step; one that names a step of its chain stays."""
+    if isinstance(error, Im2colError) and error.operation in {each.label for each in step.chain}:
+        return error
     if isinstance(error, Im2colError):  # which may name a function of this library that the operator called
         named = type(error)(error.message)
     elif isinstance(error, MemoryError):
         named = MemoryBudgetError("its result does not fit the memory; use a smaller input")
     else:
         named = ArgumentError(words_of(error) or class_of(error))
-    named.name_operation(label)
+    named.name_operation(step.label)
     return named

@@ -10,6 +10,7 @@ import numpy as np
 
 from ....engine.host import require_memory
 from ....errors import naming
+from .chained import chained
 from .control import CONTROL
 from .kernels import error_of, kernel_of
 from .layers import Layer, is_planned
@@ -78,7 +79,7 @@ class Program:
                 elif step.operator in CONTROL and step.graphs and not step.domain:
                     kernels.append(CONTROL[step.operator](step, graph.constants, lambda inner: prepare(inner).run))
                 else:
-                    kernels.append(kernel_of(step))
+                    kernels.append(chained(step, graph.constants) or kernel_of(step))
         names = dict.fromkeys([*graph.constants, *(each.name for each in graph.inputs)])
         names |= dict.fromkeys(name for step in graph.steps for name in step.writes)
         self._places = {name: place for place, name in enumerate(names)}
@@ -192,7 +193,7 @@ class Program:
                     if watch is not None:
                         watch(number, time.perf_counter() - began)
         except Exception as error:
-            raise error_of(error, self.tasks[number].step.label) from error
+            raise error_of(error, self.tasks[number].step) from error
         outputs = [self._own(values[place], inputs) for place in self._outputs]
         room.end()
         self._idle.append(room)
