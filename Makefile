@@ -35,7 +35,7 @@ check: $(VENV)/.test
 
 # The folder `site`, which any static host serves: the pages in English, and in `site/zh` in Chinese.
 site: $(VENV)/.docs
-	rm -rf site
+	rm -rf site docs/reference/generated
 	$(SPHINX) -b html -d build/pages/en docs site
 	$(SPHINX) -b html -d build/pages/zh -D language=zh_CN docs site/zh
 	touch site/.nojekyll
