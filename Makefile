@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Each worker takes neighbours, which share kernels and fixtures, and at the end some of what others have left.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# An unknown name or a link that leads nowhere is a warning, and a warning is an error.
+SPHINX := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going
 
-.PHONY: demo cluster-demo test test-all check bench mutate fuzz clean
+.PHONY: demo cluster-demo test test-all check docs site translations bench mutate fuzz clean
 
 demo: $(VENV)/.demo
 	$(BIN)/im2col demo --force
@@ -31,6 +33,23 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	$(PYTEST) -q -m "not wide"
 
+# The folder `site`, which any static host serves: the pages in English, and in `site/zh` in Chinese.
+site: $(VENV)/.docs
+	rm -rf site docs/reference/generated
+	$(SPHINX) -b html -d build/pages/en docs site
+	$(SPHINX) -b html -d build/pages/zh -D language=zh_CN docs site/zh
+	touch site/.nojekyll
+
+# The same, judged: every link within it leads somewhere, and every paragraph of a translated page is translated.
+docs: site
+	$(BIN)/python tools/site_links.py site
+	$(SPHINX) -b gettext -d build/pages/words docs build/words
+	$(BIN)/python tools/translations.py build/words
+
+translations: $(VENV)/.docs
+	$(SPHINX) -b gettext -d build/pages/words docs build/words
+	$(BIN)/python tools/translations.py build/words --write
+
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench transforms
 	$(BIN)/python -m bench frames
@@ -50,7 +69,7 @@ fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --cases 20000 --arguments
 
 clean:
-	rm -rf $(VENV) build dist demo-out bench/out htmlcov .coverage .coverage.* .hypothesis
+	rm -rf $(VENV) build dist site docs/reference/generated demo-out bench/out htmlcov .coverage .coverage.* .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .kernels
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -68,6 +87,10 @@ $(VENV)/.cluster: pyproject.toml | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[test]'
+	touch $@
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 $(VENV)/.bench: pyproject.toml | $(BIN)/python

@@ -1,0 +1,214 @@
+"""The site: its reference is complete, its translations are whole, and its pages can be used by everyone.
+
+``make docs`` judges words, names and links, and fails at any warning. What is tested of built pages needs that it ran.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import im2col
+
+from .kit.outcomes import missing, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REPOSITORY = Path(__file__).parents[1]
+DOCUMENTS = REPOSITORY / "docs"
+SITE = REPOSITORY / "site"
+
+INTEGRATIONS = ["dask", "jax", "keras", "onnx", "torch", "xarray"]
+
+KINDS = {
+    "home": "index.html",
+    "first steps": "start.html",
+    "guide": "photographs.html",
+    "table": "dtypes.html",
+    "listing": "reference/index.html",
+    "function": "reference/generated/im2col.conv.html",
+    "class": "reference/generated/im2col.Plan.html",
+    "command line": "reference/command-line.html",
+    "long text": "performance.html",
+    "search": "search.html?q=stride",
+    "home, in Chinese": "zh/index.html",
+    "first steps, in Chinese": "zh/start.html",
+    "guide that is not translated": "zh/photographs.html",
+}
+"""A page of each kind."""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A static host that writes no log."""
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    """Serve the site as any static host does; see `missing` for when it has not been built."""
+    if not (SITE / "zh/index.html").exists():
+        missing("the site is not built: make docs")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def visit(browser: Any, host: str) -> Iterator[Callable[..., Any]]:
+    """Return a function that opens a page of the site, in a window and a colour scheme, and lets it ask nobody else."""
+    contexts = []
+
+    def open_page(path: str, width: int = 1280, scheme: str = "light") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.elsewhere = []
+        page.on("request", lambda request: page.elsewhere.append(request.url) if host not in request.url else None)
+        page.on("pageerror", lambda error: page.elsewhere.append(str(error)))
+        page.goto(host + path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def listed() -> set[str]:
+    """Return every name that a page of the reference lists."""
+    names = set()
+    for page in (DOCUMENTS / "reference").glob("*.md"):
+        for module, block in re.findall(
+            r"```\{eval-rst\}\n(?:\.\. currentmodule:: (\w+)\n\n)?\.\. autosummary::\n(.+?)```",
+            page.read_text("utf-8"),
+            re.DOTALL,
+        ):
+            prefix = f"{module}." if module else ""
+            names |= {prefix + name for name in re.findall(r"^   ~?([\w.]+)$", block, re.MULTILINE)}
+    return names
+
+
+def test_the_reference_lists_every_public_name() -> None:
+    """Those of the package and of its integrations, and no other."""
+    public = {f"im2col.{name}" for name in im2col.__all__}
+    for name in INTEGRATIONS:
+        require({"keras": "numpy"}.get(name, name))
+        module = importlib.import_module(f"im2col.integrations.{name}")
+        public |= {f"{module.__name__}.{each}" for each in getattr(module, "__all__", ["load_keras"])}
+    assert listed() == public
+
+
+def test_every_integration_is_in_the_reference() -> None:
+    """What `INTEGRATIONS` lists is what there is."""
+    folder = Path(im2col.__path__[0]) / "integrations"
+    found = {path.stem for path in folder.iterdir() if path.stem.isidentifier() and not path.stem.startswith("__")}
+    assert sorted(found) == INTEGRATIONS
+
+
+def test_every_command_is_in_the_reference(host: str) -> None:
+    """The page of the command line, which typer writes, has a section for each command."""
+    del host  # the site is built
+    require("typer")
+    from im2col.cli.commands import app
+
+    page = (SITE / "reference/command-line.html").read_text("utf-8")
+    names = {str(command.name or getattr(command.callback, "__name__", "")) for command in app.registered_commands}
+    assert {"filter", "matrix"} <= names
+    assert {name for name in names if f'id="im2col-{name}"' not in page} == set()
+
+
+def test_every_page_stands_in_a_table_of_contents() -> None:
+    """Sphinx warns of a page that it cannot reach; here the same is seen without Sphinx."""
+    told = "\n".join(path.read_text("utf-8") for path in DOCUMENTS.rglob("*.md"))
+    trees = "\n".join(re.findall(r"```\{toctree\}\n(.+?)```", told, re.DOTALL)).split()
+    pages = {path.stem for path in DOCUMENTS.glob("*.md")} - {"index"}
+    assert {page for page in pages if page not in trees and f"../{page}" not in trees} == set()
+
+
+def test_translated_pages_are_those_that_are_listed() -> None:
+    """A page has Chinese words if docs/translations/pages.txt names it, and only then; ``make docs`` judges them."""
+    pages = (DOCUMENTS / "translations/pages.txt").read_text("utf-8").split()
+    folder = DOCUMENTS / "translations/zh_CN/LC_MESSAGES"
+    kept = sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.po"))
+    assert pages == sorted(pages) == kept
+    for page in pages:
+        assert "#, fuzzy" not in (folder / f"{page}.po").read_text("utf-8")
+
+
+def test_the_first_steps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example of docs/start.md gives what it prints, and writes the files that it says."""
+    for name in ("llvmlite", "PIL.Image"):
+        require(name)
+    monkeypatch.chdir(tmp_path)
+    page = str(DOCUMENTS / "start.md")
+    failed, tried = doctest.testfile(page, module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+    assert tried > 30
+    assert {path.name for path in tmp_path.iterdir()} == {"sharp.png", "matmul.svg", "explorer.html"}
+
+
+def test_the_first_page_runs() -> None:
+    """Its ten lines are right, and print a plan."""
+    require("llvmlite")
+    code = re.findall(r"```python\n(.+?)```", (DOCUMENTS / "index.md").read_text("utf-8"), re.DOTALL)
+    assert len(code) == 1
+    exec(compile(code[0], "docs/index.md", "exec"), {})  # noqa: S102 (our own page)
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_axe_violations_and_nothing_is_cut_off(visit: Callable[..., Any], kind: str, scheme: str) -> None:
+    """On a phone and on a desk; the page is as wide as the window, asks no other host, and runs without an error."""
+    axe = require("axe_playwright_python.sync_playwright").Axe()
+    page = visit(KINDS[kind], scheme=scheme)
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        found = axe.run(page).response["violations"]
+        assert [(each["id"], [node["html"][:160] for node in each["nodes"][:2]]) for each in found] == []
+    assert page.elsewhere == []
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize(
+    ("path", "words", "page"),
+    [
+        ("", "conv_input_gradient", "im2col.conv_input_gradient"),
+        ("", "column matrix", "First steps"),
+        ("zh/", "列矩阵", "入门"),
+        ("zh/", "核", "入门"),
+        ("zh/", "矩阵卷", ""),
+        ("zh/", "conv_input_gradient", "im2col.conv_input_gradient"),
+    ],
+)
+def test_the_search_finds(visit: Callable[..., Any], path: str, words: str, page: str) -> None:
+    """In both languages, names and words; of Chinese any phrase, which no dictionary has to know."""
+    opened = visit(f"{path}search.html?q={words}")
+    opened.wait_for_selector("#search-results .search-summary, #search-results p.search-summary")
+    found = opened.locator("#search-results li").all_inner_texts()
+    assert (not page and not found) or any(page.lower() in each.lower() for each in found), found
+
+
+@pytest.mark.wide
+def test_a_page_leads_to_itself_in_the_other_language(visit: Callable[..., Any]) -> None:
+    """And back; a page that is not translated says so, and is marked as English."""
+    page = visit("photographs.html")
+    page.locator("a.language:visible").first.click()
+    page.wait_for_url("**/zh/photographs.html")
+    page.wait_for_selector(".untranslated")
+    assert page.locator("article [lang=en] h1").count() == 1
+    page.locator("a.language:visible").first.click()
+    page.wait_for_url(lambda url: url.endswith("/photographs.html") and "/zh/" not in url)
+    assert visit("zh/start.html").locator(".untranslated").count() == 0
