@@ -434,8 +434,10 @@ def test_large_kernels_give_what_the_plain_sum_gives(kind: str, alpha: bool, mon
         for band in (1, 1 << 22):
             monkeypatch.setattr(im2col.photo.bands, "BAND_SAMPLES", band)
             found.append(filter_photo(photo, weights).pixels())
-        for each in found:
-            np.testing.assert_array_equal(each, plain)
+        np.testing.assert_array_equal(found[0], found[1])
+        # All are positive: two passes differ from one sum by the roundings of each window, however bright others are.
+        rtol = 0.0 if kind == "u1" else weights.size * float(np.finfo(kind).eps)
+        np.testing.assert_allclose(found[0], plain, rtol=rtol, atol=0)
 
 
 @pytest.mark.parametrize("kind", ["u1", "f4"])
