@@ -172,13 +172,12 @@ def test_the_first_page_runs() -> None:
 def test_no_axe_violations_and_nothing_is_cut_off(visit: Callable[..., Any], kind: str, scheme: str) -> None:
     """On a phone and on a desk; the page is as wide as the window, asks no other host, and runs without an error."""
     axe = require("axe_playwright_python.sync_playwright").Axe()
-    page = visit(KINDS[kind], scheme=scheme)
     for width in (1280, 390):
-        page.set_viewport_size({"width": width, "height": 900})
+        page = visit(KINDS[kind], width=width, scheme=scheme)
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         found = axe.run(page).response["violations"]
         assert [(each["id"], [node["html"][:160] for node in each["nodes"][:2]]) for each in found] == []
-    assert page.elsewhere == []
+        assert page.elsewhere == []
 
 
 @pytest.mark.wide
