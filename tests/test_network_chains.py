@@ -292,3 +292,28 @@ def test_a_shuffle_of_channels(axes: int) -> None:
     )
     x = numbers(2, 24, *spatial)
     np.testing.assert_allclose(load(model)(x), by_evaluator(model, {"x": x})[0], rtol=1e-6)
+
+
+def test_long_chains_are_cut() -> None:
+    """A kernel has so many operations that it compiles soon; what is cut has the same bits."""
+    count = 60
+    nodes = " ".join(f"a{i + 1} = LeakyRelu <alpha = {0.5 + i / 100}> (a{i})" for i in range(count))
+    network = load(parsed(f"net (float[N] a0) => (float[N] a{count}) {{ {nodes} }}"))
+    x = expected = numbers(37)
+    for i in range(count):
+        expected = np.where(expected >= 0, expected, expected * F4.type(0.5 + i / 100))
+    assert_same_bits(network(x), expected)
+    lengths = [step.count("+") + 1 for step in steps_of(network, x)]
+    assert lengths == [24, 24, 12]
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_the_plans_that_were_made_last_are_kept(most: int) -> None:
+    """However many there were before, and whether one of them is made again."""
+    require("onnx")
+    from im2col.integrations.onnx.network.memory import keep
+
+    plans: dict[int, int] = {}
+    for i in range(9):
+        keep(plans, i, i * i, most)
+        assert plans == {n: n * n for n in range(max(0, i + 1 - most), i + 1)}

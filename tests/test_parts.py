@@ -108,6 +108,14 @@ def test_bands_and_images_together() -> None:
     assert [(far.bands, far.images) for far in tables.values() if far] == [(3, 1), (1, 34)]
 
 
+def test_images_that_follow_are_read_where_they_lie() -> None:
+    """Those that share weights with the first ones, and those behind them."""
+    for case in (PARTS["many small images"], PARTS["bands"], replace(PARTS["1×1"], batch=3)):
+        with by_filters(CPUS["host"]):
+            judge(case)
+            judge(last(case))
+
+
 @pytest.mark.parametrize(("name", "cpu"), one_in(5, itertools.product(PARTS, CPUS)))
 def test_the_same_bits(name: str, cpu: str) -> None:
     """For any threads, any batch, and wherever the result lies: parts depend on the layer and the CPU alone."""

@@ -15,7 +15,7 @@ from .affine import AFFINE
 from .elementwise import result_shape
 from .formulas import formula_of
 from .kernels import error_of, kernel_of
-from .memory import wanted
+from .memory import keep, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,9 +88,7 @@ class Chained:
         plan = self._plans.get(key, _UNKNOWN)
         if plan is _UNKNOWN:
             plan = self._planned(inputs, arrays)
-            while len(self._plans) >= _MOST_PLANS:
-                self._plans.pop(next(iter(self._plans)), None)
-            self._plans[key] = plan
+            keep(self._plans, key, plan, _MOST_PLANS)
         if plan is None:
             return self._one_by_one(inputs, memory)
         out = memory.over(inputs, plan.want.shape, plan.want.dtype) if plan.over else None

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Place = tuple[str, int]
 
+_MOST_OPERATIONS = 24
+"""Of one pass: more take the compiler seconds, and save little that a pass of their own would not."""
+
 
 class Constant(NamedTuple):
     """An operand that is known before.
@@ -110,8 +113,8 @@ class _Writer:
         return self.do("lowered", self.do("raised", x, self.constant(low)), self.constant(high))
 
     def formula(self) -> Formula | None:
-        """Return it; None if it reads too much, nothing that is not known before, or what is left out."""
-        if not 0 < len(self._arrays) <= TOLD or "" in self._arrays:
+        """Return it; None if it reads or does too much, or reads nothing that is told later, or what is left out."""
+        if not 0 < len(self._arrays) <= TOLD or "" in self._arrays or len(self._operations) > _MOST_OPERATIONS:
             return None
         first = {"array": 0, "constant": len(self._arrays)}
         first["result"] = first["constant"] + len(self._constants)

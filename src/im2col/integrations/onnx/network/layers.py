@@ -14,7 +14,7 @@ from ....spec import layout
 from ..convolutions import options, transposed_options
 from ..order import back, channels_last
 from ..signature import Signature
-from .memory import Want
+from .memory import Want, keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,9 +69,7 @@ class Layer:
         found = self._plans.get(key)
         if found is None:
             found = self._planned(x)
-            while len(self._plans) >= _MOST_PLANS:
-                self._plans.pop(next(iter(self._plans)), None)
-            self._plans[key] = found
+            keep(self._plans, key, found, _MOST_PLANS)
         ready, want, there, again = found
         y = memory.new(want)
         if there is None:

@@ -57,6 +57,13 @@ wanted = lru_cache(1 << 12)(Want)
 """The same `Want` for the same arguments: it is found by what it is, and not by what it holds."""
 
 
+def keep(plans: dict[Any, Any], key: Any, plan: Any, most: int) -> None:
+    """Keep a plan for inputs of some kind, and of all of them no more than those that were made last."""
+    for old in list(plans)[: max(0, len(plans) + 1 - most)]:  # a list at once: other threads keep theirs meanwhile
+        plans.pop(old, None)
+    plans[key] = plan
+
+
 class _Buffer:
     """Bytes, the arrays that show them, and whether the running call has used them."""
 
