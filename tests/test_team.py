@@ -29,7 +29,7 @@ from im2col.engine.target import NAMED
 from .kit.processes import run_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -152,9 +152,9 @@ def counted(monkeypatch: pytest.MonkeyPatch, threads: team._Team) -> list[int]:
     """Return a list to which each piece of work adds how many threads it is given to."""
     run, woken = threads.run, list[int]()
 
-    def run_and_count(block: NDArray[np.int64], others: int) -> None:
+    def run_and_count(block: NDArray[np.int64], others: int, ids: Sequence[int]) -> None:
         woken.append(others)
-        run(block, others)
+        run(block, others, ids)
 
     monkeypatch.setattr(threads, "run", run_and_count)
     return woken

@@ -45,17 +45,26 @@ _LINE = 8
 LEFT, COUNT, FUNCTION, IDS, TAKEN, SHARES = 0, _LINE, _LINE + 1, _LINE + 2, 2 * _LINE, 3 * _LINE
 """Words of a piece of work: how many threads have left, how many shares there are, what runs tasks, the arrays'
 identities, how many threads took part, and the shares, a line each; behind them come the tasks' lists."""
-_NEXT, _STOP = 0, 1
-"""Words of a share: which of the piece's words is the list of its next task, and which is behind its last."""
+_NEXT, _STOP, _FIRST = 0, 1, 2
+"""Words of a share: which of the piece's words is the list of its next task, which is behind its last, and which is
+that of its first."""
+_IDS = " ".join(f"id{i}" for i in range(ARRAYS))
 _MAIL, _ASLEEP = 0, 1
 """Words of a thread's line: the work it is given, and whether it sleeps."""
 
 
 def _post(name: str, _target: Target) -> str:
-    """Give a piece of work to so many threads."""
-    b = _builder(name, "block lines count")
+    """Make a piece of work ready for some arrays, and give it to so many threads."""
+    b = _builder(name, f"block lines count {_IDS}")
+    block, lines, first = b.address(b["block"]), b.address(b["lines"]), b.constant(8 * _FIRST)
+    for i, each in enumerate(_IDS.split()):
+        b.store(b[each], b.at(block, b.constant(8 * (IDS + i))))
+    b.store(b.constant(0), b.at(block, b.constant(8 * LEFT)))
+    with b.loop(b.entry(block, b.constant(COUNT))) as i:
+        share = _share(b, block, i)
+        b.store(b.load(b.at(share, first), b.i64), share)
     with b.loop(b["count"]) as i:
-        b.exchange(b.at(b.address(b["lines"]), b.mul(i, 8 * _LINE)), b["block"])
+        b.exchange(b.at(lines, b.mul(i, 8 * _LINE)), b["block"])
     return b.finish()
 
 
@@ -111,10 +120,15 @@ def _work(b: Builder, block: Value, number: Value) -> None:
     with b.loop(count) as i:
         place = b.add(number, i)
         own = b.choose(b.inside(place, count), place, b.sub(place, count))
-        share = b.at(block, b.add(b.mul(own, 8 * _LINE), b.constant(8 * SHARES)))
+        share = _share(b, block, own)
         with b.walk(b.fetch_add(share, one), b.entry(share, b.constant(_STOP))) as state:
             b.call(b.address(function), [b.entry(block, state.index), *ids])
             state.values = [b.fetch_add(share, one)]
+
+
+def _share(b: Builder, block: Value, number: Value) -> Value:
+    """Return the address of a share, which is that of its word `_NEXT`."""
+    return b.at(block, b.add(b.mul(number, 8 * _LINE), b.constant(8 * SHARES)))
 
 
 def _watch(b: Builder, target: Target, block: Value, taken: Value) -> None:
@@ -133,7 +147,7 @@ def _builder(name: str, arguments: str) -> Builder:
 
 
 _KERNELS = (
-    Kernel("post", _post, (), 3, 1),
+    Kernel("post", _post, (), 3 + ARRAYS, 1),
     Kernel("team_run", _run, (), 4, 1),
     Kernel("team_wait", _wait, (), 2, 1),
     Kernel("attend", _attend, (), 3, 1),
@@ -165,8 +179,8 @@ class _Team:
         self._attend(self._at, self._patience_at, 0)
         return time.perf_counter() - start
 
-    def run(self, block: NDArray[np.int64], others: int) -> None:
-        """Do a piece of work with so many other threads; `busy` is held."""
+    def run(self, block: NDArray[np.int64], others: int, ids: Sequence[int]) -> None:
+        """Do a piece of work, about arrays of these identities, with so many other threads; `busy` is held."""
         self._settle()  # an interrupt may have come before the end of the latest
         while len(self._sleepers) < others:
             self._sleepers.append(threading.Semaphore(0))
@@ -174,11 +188,11 @@ class _Team:
             threading.Thread(target=self._live, args=(number,), daemon=True, name=f"im2col_{number}").start()
         self._latest, at = block, address_of(block)
         try:
-            self._post(at, self._at, others)
-            for i, sleeper in enumerate(self._sleepers[:others]):
+            self._post(at, self._at, others, *ids)
+            for i in range(others):
                 if self._words[i * _LINE + _ASLEEP]:
                     self._words[i * _LINE + _ASLEEP] = 0
-                    sleeper.release()
+                    self._sleepers[i].release()
         finally:
             self._run(at, self._at, others, self._turns)
             self._settle()
@@ -196,8 +210,9 @@ class _Team:
 
     def _settle(self) -> None:
         """Let the others end what they have begun; who waits long sleeps most of the time."""
-        block, start = self._latest, time.perf_counter()
+        block, start = self._latest, 0.0
         while block[LEFT] < block[TAKEN]:
+            start = start or time.perf_counter()
             time.sleep((time.perf_counter() - start) / 8)  # they may need this very CPU
             self._wait(address_of(block), self._turns)
 
@@ -239,7 +254,7 @@ class Together:
         self._block = np.zeros(lists + len(tasks), np.int64)
         self._block[COUNT] = shares
         self._block[FUNCTION] = ctypes.cast(function, ctypes.c_void_p).value or 0
-        self._block[SHARES + _NEXT : lists : _LINE] = ends[:-1]
+        self._block[SHARES + _FIRST : lists : _LINE] = ends[:-1]
         self._block[SHARES + _STOP : lists : _LINE] = ends[1:]
         self._block[lists:] = [task.address for task in tasks]
 
@@ -253,9 +268,7 @@ class Together:
         others = min(self._others, team.most)
         try:
             if self._worth_waking or team.expects(others):
-                block = self._block.copy()
-                block[IDS : IDS + ARRAYS] = ids
-                team.run(block, others)
+                team.run(self._block, others, ids)
             else:
                 for task in self._tasks:
                     task.run_ids(*ids)

@@ -203,12 +203,12 @@ class PreparedLayer:
         calls = self._calls
         if calls is None or (x.strides, out.strides) != self._strides or not x.dtype.isnative:
             return None
-        if calls.images < self._problem.batch or (calls.room_bytes and len(calls.tasks) > 1):
+        if calls.images < self._problem.batch:
             return None
+        run, (weights, bias) = calls.run_ids, map(id, self._packed)
         if calls.room_bytes:
-            run, (weights, bias) = calls.tasks[0].run_ids, map(id, self._packed)
             return lambda x, out: run(weights, bias, id(self._room), bias, x, out)
-        return calls.at_once(*self._packed)
+        return partial(run, weights, bias, weights, bias)
 
     def bands(self, x: NDArray[Any], out: NDArray[Any], count: int) -> list[Callable[[], None]] | None:
         """Return a function for each of so many bands of the map, or None where an image is copied first."""

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 READ_IN_PLACE = "pass arrays in C order and in the machine's byte order"
 """The way out where a copy, or tables for arrays of other strides, would not fit the memory."""
-_WORTH_A_TASK = 2e6
+_WORTH_A_THREAD = 8e5
 """Operations from which a piece of work is worth giving to a thread that is awake."""
+_WORTH_A_TASK = 2e6
+"""Operations from which a thread's share is cut into tasks, so that others may take what it has not begun."""
 _WORTH_SEVERAL = 1.6e7
 """Operations from which weights are worth packing for several tasks: for a single one it is the same call."""
 WORTH_WAKING = 4e7
@@ -301,8 +303,12 @@ class Calls:
 
     def run(self, x: Array, out: Array, weights: Array, bias: Array, room: Array | None = None) -> None:
         """Run them all for image, result, packed weights and packed bias, with room for copies if they need it."""
-        run = self._together.run_ids if self._together else self.tasks[0].run_ids
-        run(*map(id, (weights, bias, weights if room is None else room, bias, x, out)))
+        self.run_ids(*map(id, (weights, bias, weights if room is None else room, bias, x, out)))
+
+    @property
+    def run_ids(self) -> Callable[..., None]:
+        """What runs them all for the identities of six arrays, of which the third may be room for copies."""
+        return self._together.run_ids if self._together else self.tasks[0].run_ids
 
     def run_at(self, x: int, w: int, bias: int, out: int) -> None:
         """Run them all for arrays at these addresses."""
@@ -312,15 +318,6 @@ class Calls:
     def bands(self, x: Array, out: Array, weights: Array, bias: Array) -> list[Callable[[], None]]:
         """Return a function for each band of the map."""
         return [partial(task.run, weights, bias, weights, bias, x, out) for task in self.tasks]
-
-    def at_once(self, weights: Array, bias: Array) -> Callable[[int, int], None] | None:
-        """Return a function of the identities of image and result, for packed weights and bias that are kept elsewhere.
-
-        None where they are several tasks.
-        """
-        if len(self.tasks) > 1:
-            return None
-        return partial(self.tasks[0].run_ids, id(weights), id(bias), id(weights), id(bias))
 
 
 def room_bytes(tables: Tables, target: Target, batch: int, threads: int, flops: int, copy: BandedCopy) -> int:
@@ -333,7 +330,8 @@ def room_bytes(tables: Tables, target: Target, batch: int, threads: int, flops: 
 
 def _tasks(tables: Tables, batch: int, threads: int, flops: int) -> list[_Ranges]:
     """Return what each of a layer's tasks covers."""
-    wanted = 1 if threads == 1 else max(1, min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK)))
+    shares = min(threads, int(flops / _WORTH_A_THREAD))
+    wanted = max(1, shares, min(threads * _TASKS_A_THREAD * (threads > 1), int(flops / _WORTH_A_TASK)))
     return _cut(tables, batch, wanted, threads)
 
 
@@ -380,19 +378,20 @@ def _cut(tables: Tables, batch: int, wanted: int, threads: int) -> list[_Ranges]
         changed: dict[str, Any] = {name: ends}
         return ranges._replace(**changed)
 
-    n = lengths[axis]
+    n, other = lengths[axis], max((name for name in lengths if name != axis), key=lambda name: lengths[name])
     busy = min(threads, wanted, n)
-    left = n % busy if n < _MANY * busy else 0
-    share, pieces = (n - left) / busy, min(n // busy, wanted // busy)
-    shares = []
-    for i in range(busy):
-        cuts = sorted({int(share * (i + j / pieces)) for j in range(pieces + 1)})
-        shares.append([part(whole, axis, ends) for ends in pairwise(cuts)])
+    left = n % busy if n < _MANY * busy and lengths[other] > 1 else 0
+    pieces = min(n // busy, wanted // busy)
+    shares: list[list[_Ranges]] = [[] for _ in range(busy)]
+    for i, ends in enumerate(pairwise(_cuts(n - left, busy * pieces))):
+        shares[i // pieces].append(part(whole, axis, ends))
     if left:
         rest = part(whole, axis, (n - left, n))
-        other = max((name for name in lengths if name != axis), key=lambda name: lengths[name])
-        parts = min(busy, lengths[other])
-        cuts = [lengths[other] * i // parts for i in range(parts + 1)]
-        for tasks, ends in zip(shares, pairwise(cuts), strict=False):
+        for tasks, ends in zip(shares, pairwise(_cuts(lengths[other], min(busy, lengths[other]))), strict=False):
             tasks.append(part(rest, other, ends))
     return [task for tasks in shares for task in tasks]
+
+
+def _cuts(n: int, parts: int) -> list[int]:
+    """Return where so many units are cut; the first parts are the longer ones, as the last ones get ragged tiles, too."""
+    return [-(-n * i // parts) for i in range(parts + 1)]
