@@ -215,7 +215,7 @@ def test_families_of_cpus(cpu: str, family: str) -> None:
     """LLVM's names of CPUs, and that a longer vector is never handled faster than a shorter one."""
     pace = pace_of(cpu, arm=not cpu.startswith(("z", "s", "r")))
     assert pace.family == family
-    for cycles in (pace.arithmetic, pace.load, pace.store):
+    for cycles in (pace.arithmetic, pace.load, pace.broadcast, pace.store):
         assert 0 < cycles[0] <= cycles[1] <= cycles[2] <= 4 * cycles[0]
     assert pace.latency >= 4
 

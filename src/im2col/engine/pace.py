@@ -19,8 +19,9 @@ class Pace(NamedTuple):
         For people.
     arithmetic : (float, float, float)
         Cycles of a product with its sum, or of a shuffle, by the vector's bytes.
-    load, store : (float, float, float)
-        Cycles of a load or a broadcast from the first level of cache, and of a store to it, by the vector's bytes.
+    load, broadcast, store : (float, float, float)
+        Cycles of a load from the first level of cache, of one number of it to all lanes, and of a store, by the
+        vector's bytes.
     latency : int
         Cycles before a sum can be added to again.
     plane : float
@@ -29,38 +30,43 @@ class Pace(NamedTuple):
         As `TURNING`, of an image that is copied band by band.
     again : float
         Cycles for a line of pixels that comes from the second level of cache again with each turn of weights from afar.
+    far : float
+        Cycles of a line of the third level of cache, where lines that follow one another are not read together.
     """
 
     family: str
     arithmetic: Cycles
     load: Cycles
+    broadcast: Cycles
     store: Cycles
     latency: int
     plane: float = 0.0
     turning: tuple[float, float] = TURNING
     again: float = 0.0
+    far: float = 0.3
 
 
-ZEN_1 = Pace("Zen", (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (1.0, 2.0, 4.0), 5)
+ZEN_1 = Pace("Zen", (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (1.0, 2.0, 4.0), 5)
 """Vectors of 32 bytes are two halves (Agner Fog, "Instruction tables", Zen 1; LLVM's X86ScheduleZnver1.td)."""
-ZEN_2 = Pace("Zen 2", (0.5, 0.5, 1.0), (0.5, 0.5, 1.0), (1.0, 1.0, 2.0), 5)
+ZEN_2 = Pace("Zen 2", (0.5, 0.5, 1.0), (0.5, 0.5, 1.0), (0.5, 0.5, 1.0), (1.0, 1.0, 2.0), 5)
 """Agner Fog, "Instruction tables", Zen 2; LLVM's X86ScheduleZnver2.td."""
 ZEN_3 = ZEN_2._replace(family="Zen 3", latency=4, plane=1.0, turning=(0.15, 2000.0), again=2.0)
 """Agner Fog, "Instruction tables", Zen 3; FMA, stores, planes, copies and turns as measured on an EPYC of 2.5 GHz."""
-ZEN_4 = ZEN_2._replace(family="Zen 4", latency=4)
-"""Vectors of 64 bytes are executed, loaded and stored as two halves (A. J. Yee, "Zen4's AVX512 Teardown", 2022)."""
-ZEN_5 = Pace("Zen 5", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.5, 0.5, 1.0), 4)
+ZEN_4 = ZEN_2._replace(family="Zen 4", broadcast=(0.5, 0.5, 0.5), latency=4, far=2.0)
+"""Vectors of 64 bytes are executed, loaded and stored as two halves (A. J. Yee, "Zen4's AVX512 Teardown", 2022); one
+number is loaded once for both. Broadcasts and far lines as measured on an EPYC of family 25, model 17."""
+ZEN_5 = Pace("Zen 5", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.5, 0.5, 1.0), 4)
 """A. J. Yee, "Zen5's AVX512 Teardown", 2024; FMA and stores as measured on an EPYC of family 26, model 2."""
-HASWELL = Pace("Haswell to Alder Lake", (0.5, 0.5, 1.0), (0.5, 0.5, 1.0), (1.0, 1.0, 2.0), 5)
+HASWELL = Pace("Haswell to Alder Lake", (0.5, 0.5, 1.0), (0.5, 0.5, 1.0), (0.5, 0.5, 1.0), (1.0, 1.0, 2.0), 5)
 """uops.info and Agner Fog, "Instruction tables": Haswell and Broadwell; from Skylake on the latency is 4, and from Ice
 Lake on two stores end in a cycle, which decides nothing."""
-SKYLAKE_X = Pace("Skylake-X and later", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), 4)
+SKYLAKE_X = Pace("Skylake-X and later", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), 4)
 """uops.info and Agner Fog, "Instruction tables": two units of 64 bytes, at ports 0 and 5, as all Xeons of it have."""
-NEOVERSE_N = Pace("Neoverse N", (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (1.0, 2.0, 4.0), 4)
+NEOVERSE_N = Pace("Neoverse N", (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (0.5, 1.0, 2.0), (1.0, 2.0, 4.0), 4)
 """Arm, "Neoverse N1 Software Optimization Guide"; N2 and the plain Cortex cores are taken for the same."""
-NEOVERSE_V = Pace("Neoverse V", (0.25, 0.5, 1.0), (1 / 3, 2 / 3, 4 / 3), (0.5, 1.0, 2.0), 4)
+NEOVERSE_V = Pace("Neoverse V", (0.25, 0.5, 1.0), (1 / 3, 2 / 3, 4 / 3), (1 / 3, 2 / 3, 4 / 3), (0.5, 1.0, 2.0), 4)
 """Arm, "Neoverse V1 Software Optimization Guide": four units of 16 bytes, three loads, two stores; V2 and V3 too."""
-APPLE = Pace("Apple", (0.25, 0.5, 1.0), (1 / 3, 2 / 3, 4 / 3), (0.5, 1.0, 2.0), 4)
+APPLE = Pace("Apple", (0.25, 0.5, 1.0), (1 / 3, 2 / 3, 4 / 3), (1 / 3, 2 / 3, 4 / 3), (0.5, 1.0, 2.0), 4)
 """D. Johnson, "Apple Microarchitecture Research" (Firestorm): four units of 16 bytes, three loads, two stores."""
 
 _FAMILIES = {

@@ -84,8 +84,12 @@ class Target(NamedTuple):
         return self.pace.arithmetic[_width(nbytes)]
 
     def load_cycles(self, nbytes: int) -> float:
-        """Return the cycles of a load of so many bytes, or of a broadcast to as many."""
+        """Return the cycles of a load of so many bytes."""
         return self.pace.load[_width(nbytes)]
+
+    def broadcast_cycles(self, nbytes: int) -> float:
+        """Return the cycles of the load of a number that fills a vector of so many bytes."""
+        return self.pace.broadcast[_width(nbytes)]
 
     def store_cycles(self, nbytes: int) -> float:
         """Return the cycles of a store of so many bytes."""

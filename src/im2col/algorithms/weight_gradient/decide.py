@@ -238,14 +238,15 @@ def _best_shape(p: Problem, group: GroupShape, dtype: np.dtype[Any], target: Tar
 
 def _cycles(p: Problem, group: GroupShape, shape: GradientShape, size: int, target: Target) -> float:
     """Return the cycles of a group's gradient, by the model of the forward tile whose lanes are filters."""
-    per = target.vector_cycles(shape.lanes * size)
-    each = target.load_cycles(shape.lanes * size) * model.LOADS_TOGETHER
+    nbytes = shape.lanes * size
+    per, load, broadcast = (f(nbytes) for f in (target.vector_cycles, target.load_cycles, target.broadcast_cycles))
     total = 0.0
     for vectors, blocks in split_evenly(-(-group.filters // shape.lanes), shape.vectors):
         for piece in _pieces(p, group, shape):
             taps = len(piece.taps)
-            loads = vectors + taps * (vectors if group.groups != p.groups else 1)
-            term = max(model.products(taps * vectors, shape.lanes * size, target), loads * each) + model.TAP_CYCLES
+            pixels = taps * (vectors * load if group.groups != p.groups else broadcast)
+            loads = (vectors * load + pixels) * model.LOADS_TOGETHER
+            term = max(model.products(taps * vectors, nbytes, target), loads) + model.TAP_CYCLES
             rounds = math.ceil(taps / shape.lanes) * shape.lanes
             store = vectors * rounds * (math.log2(shape.lanes) + 2) * per
             total += blocks * len(piece.starts) * (p.geometry.positions * term + store + model.TILE_CYCLES)

@@ -93,7 +93,8 @@ class FilterShape(NamedTuple):
             for size, tiles in split_evenly(g.output_shape[-1], self.positions):
                 weights = vectors * nbytes
                 products = model.products(size * vectors, nbytes, target)
-                loads = (vectors + size) * target.load_cycles(nbytes) * model.LOADS_TOGETHER
+                loads = vectors * target.load_cycles(nbytes) + size * target.broadcast_cycles(nbytes)
+                loads *= model.LOADS_TOGETHER
                 tap = max(products, loads + model.arriving(view, group, weights, size, target)) + model.TAP_CYCLES
                 tap += model.waiting(view, weights, size, target, part) + model.lost(view, group, weights, size, target)
                 tap += model.held_up(view, group, target) + model.again(view, group, size, target)

@@ -52,8 +52,6 @@ _PIXEL, _TILE = 0.1, 1.0
 """Cycles of a vector of pixels, most of which the products hide, and of a tile of one vector of channels."""
 _CHANNEL, _PICKED = 1.0, 0.45
 """Cycles of a turn of the loop over a group's channels, one for each line of a tile, and of a vector of its pixels."""
-_FAR = 0.3
-"""Cycles of a line of the cache from the third level, where lines that follow one another are not read together."""
 _LOADED, _UNALIGNED = 1.15, 1.6
 """How much longer a tile takes whose weights no register keeps, and single vectors which lie in two lines of the cache
 each."""
@@ -127,7 +125,7 @@ class WindowShape(NamedTuple):
         per = target.vector_cycles(self.lanes * _number_bytes(view))
         lines = needed(self.rows, g.kernel_size[0], g.stride[0], g.dilation[0])
         vectors = -(-group.groups * group.filters // self.lanes)
-        far = _FAR if abs(view.image) > target.caches[1] else 0.0
+        far = target.pace.far if abs(view.image) > target.caches[1] else 0.0
         total = 0.0
         for size, tiles in split_evenly(g.output_shape[1], self.positions):
             sums = self.rows * size
