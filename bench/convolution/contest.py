@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from ..contest import chosen, play
 from ..contestants import discover
 from . import contestants
 from .layers import read_layers
+from .ours import PRECISIONS, prepare_plan
 from .problems import answer
 from .report import report
 
@@ -29,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser, csv=CSV)
     parser.add_argument("--chart", type=Path, help=f"where it is drawn; by default {CHART} if all layers take part")
     parser.add_argument("--no-chart", action="store_true", help="draw none")
+    parser.add_argument("--precision", choices=PRECISIONS, default="native", help="of our plans")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -46,8 +50,11 @@ def run(options: argparse.Namespace) -> None:
     """
     every = read_layers()
     layers = chosen(every, options.layers)
-    found: list[Convolver] = discover(contestants)
-    played = play(options, layers, found, legend=LEGEND, answer=answer, report=report)
+    legend = LEGEND if options.precision == "native" else f'{LEGEND} Plans have precision="{options.precision}".'
+    planned = partial(prepare_plan, precision=options.precision)
+    discovered: list[Convolver] = discover(contestants)
+    found = [replace(each, prepare=planned) if each.prepare is prepare_plan else each for each in discovered]
+    played = play(options, layers, found, legend=legend, answer=answer, report=report)
     chart = options.chart or (CHART if layers == every else None)
     if chart and not options.no_chart:
         from .chart import draw

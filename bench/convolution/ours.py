@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from .layers import Layer
     from .problems import Problem
 
+PRECISIONS = ("strict", "native", "fast")
+"""How much rounding a plan may add to that of plain sums, by the library's words for it."""
 
-def prepare_plan(problem: Problem, algorithm: str = "auto") -> Callable[[], NDArray[np.float32]]:
+
+def prepare_plan(
+    problem: Problem, algorithm: str = "auto", precision: str = "native"
+) -> Callable[[], NDArray[np.float32]]:
     """Prepare the weights; the call writes into `out`."""
-    plan = im2col.plan(problem.image.shape, problem.weight, algorithm=algorithm, **_options(problem))
+    options = _options(problem)
+    plan = im2col.plan(problem.image.shape, problem.weight, algorithm=algorithm, precision=precision, **options)
     return partial(plan, problem.image, out=problem.out)
 
 
