@@ -167,6 +167,25 @@ def test_a_small_call_that_comes_again_is_one_call_of_the_engine(
     np.testing.assert_array_equal(call(0), expected)
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("biased", [True, False])
+def test_threads_share_many_weights_in_one_call(
+    layout: str, threads: int, biased: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of many megabytes are packed by the threads that multiply with them, and Python does nothing else."""
+    x, w, bias = integers(0, 1, 1024, 3, 3), integers(1, 2048, 1024, 1, 1), integers(2, 2048) * biased
+    expected = np.maximum(np.einsum("nchw,kc->nkhw", x, w[..., 0, 0]) + bias[:, None, None], 0)
+    if layout == "NHWC":
+        x, expected = (np.ascontiguousarray(np.moveaxis(each, 1, -1)) for each in (x, expected))
+    for call in range(4):
+        if call == 2:
+            monkeypatch.setattr(Work, "run", lambda *_: pytest.fail("this is more than one call of the engine"))
+        out = full_of_nan(expected.shape, expected.dtype)
+        im2col.conv(x, w, bias if biased else None, layout=layout, threads=threads, activation="relu", out=out)
+        np.testing.assert_array_equal(out, expected)
+
+
 @pytest.mark.parametrize("name", ["conv", "conv2d", "conv_transpose"])
 def test_a_bias_of_any_strides_comes_again(name: str) -> None:
     """It is read where its values lie, not where those of a copy of it would."""

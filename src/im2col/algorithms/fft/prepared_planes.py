@@ -14,9 +14,10 @@ from ...engine.sequence import ARRAYS, Round, Step, Steps
 from ...memory import lazy, recalled
 from ..explicit import padded_image
 from ..implicit.prepared import OwnRoom
+from ..implicit.shares import WORTH_WAKING
 from ..implicit.tables import job_table
 from ..implicit.view import LINE
-from ..implicit.work import READ_IN_PLACE, WORTH_WAKING, together
+from ..implicit.work import READ_IN_PLACE, together
 from ..tiled.mending import mend
 from .plane_kernel import JOB_WORDS, PAIR_WORDS
 

@@ -14,15 +14,17 @@ from ...engine.copies import Copies, Move, filling
 from ...engine.sequence import Round, Step, Steps, address_of
 from .dots import share_of
 from .packing import parts_by_place, room_for_bias, room_for_weights, values_by_place, with_scales
+from .shares import one_task
 from .turned import add_turned, bytes_between, turned
 from .view import LINE
-from .work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, WEIGHTS, Starts, X, one_task
+from .work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, WEIGHTS, Starts, X, together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from ...engine.team import Together
     from ...spec.problem import Problem
     from .packing import PackedAt, Parts
     from .tables import Tables
@@ -39,6 +41,8 @@ _SHARED = 8
 _BYTE = np.dtype(np.uint8)
 _PARTS = 2
 """How many times what is packed at a time fits into the second level of cache."""
+_MOST_PACKED = 1.5
+"""How many times as many blocks several tasks may pack as there are."""
 
 
 class LayersAtOnce:
@@ -46,7 +50,7 @@ class LayersAtOnce:
 
     Parameters
     ----------
-    steps : Steps
+    steps : Steps or _Shared
     nbytes : int
         Of the room for weights, and for what is copied before.
     offsets : ndarray or None
@@ -60,7 +64,13 @@ class LayersAtOnce:
     """
 
     def __init__(
-        self, steps: Steps, nbytes: int, offsets: Array | None, cleared: bool, any_threads: bool, lines: bool = False
+        self,
+        steps: Steps | _Shared,
+        nbytes: int,
+        offsets: Array | None,
+        cleared: bool,
+        any_threads: bool,
+        lines: bool = False,
     ) -> None:
         self._run, self._steps, self._lines, self._offsets = steps.run_ids, steps, lines, offsets
         self._nbytes = nbytes + LINE * lines
@@ -77,6 +87,18 @@ class LayersAtOnce:
         else:
             offsets = self._offsets.copy()
             self._run(id(room), id(offsets), id(w), id(w if bias is None else bias), id(x), id(out))
+
+
+class _Shared(NamedTuple):
+    """Tasks for several threads, behind what all of them read."""
+
+    before: Steps
+    tasks: Steps | Together
+
+    def run_ids(self, *ids: int) -> None:
+        """Run them for arrays of these identities."""
+        self.before.run_ids(*ids)
+        self.tasks.run_ids(*ids)
 
 
 class LayerStage(NamedTuple):
@@ -148,13 +170,12 @@ class LayerStage(NamedTuple):
     ) -> Self | None:
         """Return the stage of views of image, result and weights, (groups, filters of a group, channels, *kernel).
 
-        None where the weights are no such view as they are packed, or where there are several tasks.
+        None where the weights are no such view as they are packed.
         """
         x, out, w = views
         with suppress(ValueError):
             filters = w.reshape(group.groups, group.filters, *w.shape[2:], copy=False)
-            if len(calls.tasks) == 1:
-                return cls(problem, tables, calls, group, x, out, filters, packed, zero, copy)
+            return cls(problem, tables, calls, group, x, out, filters, packed, zero, copy)
         return None
 
     def with_others(
@@ -183,8 +204,9 @@ def _joined(
     as_given *= w.itemsize * (w.dtype != stages[0].packed.dtype)
     last = max(as_given, *(bytes_between(stage.moves) for stage in stages))
     room = np.empty(images + sum(counts) + last, np.uint8)  # the copy of an image first
+    shared = max(len(stage.calls.tasks) for stage in stages) > 1
     threads = max(stage.calls.threads for stage in stages)
-    if gather.worthy_threads(room.nbytes, threads) > 1:
+    if gather.worthy_threads(room.nbytes, threads) > 1 and not shared:
         return None
     alike = all(one_task(stage.problem.flops) for stage in stages) and gather.worthy_threads(room.nbytes, 2) == 1
     cleared = any(stage.clears for stage in stages)
@@ -198,10 +220,9 @@ def _joined(
         offsets = with_scales(stages[0].tables.places, stages[0].group, nothing, scales)
     if len(stages) == 1 and not cleared and _outweighs(stages[0], sum(counts)):
         found = _part_by_part(stages[0], images, offsets, (x, w, bias))
-        if found is None:
-            return None
-        rounds, keep, nbytes = found
-        return LayersAtOnce(Steps(rounds, stages[0].calls.target, keep), nbytes, offsets, cleared, alike, images > 0)
+        return None if found is None else LayersAtOnce(*found, offsets, cleared, alike, images > 0)
+    if shared:
+        return None
     before = Copies()  # a result may lie where the bias does, so all stages' come first
     rounds, first, first_sum = [Round(before.steps)], images, 0
     kept: list[object] = [before]
@@ -218,7 +239,8 @@ def _joined(
         rounds += [*_padding(stage, kept), *each]
         kept += [copies, keep]
         first, first_sum = first + count, first_sum + sum_count
-    return LayersAtOnce(Steps(rounds, stages[0].calls.target, kept), room.nbytes, offsets, cleared, alike, images > 0)
+    steps = Steps(rounds, stages[0].calls.target, kept)
+    return LayersAtOnce(steps, room.nbytes, offsets, cleared, alike, images > 0)
 
 
 def _read(stage: LayerStage) -> Array:
@@ -310,37 +332,53 @@ def _outweighs(stage: LayerStage, weights: int) -> bool:
 
 def _part_by_part(
     stage: LayerStage, images: int, offsets: Array | None, arrays: tuple[Array, Array, Array | None]
-) -> tuple[list[Round], object, int] | None:
-    """Return the rounds that pack some blocks just before they are used, what they need, and how large the room is."""
+) -> tuple[Steps | _Shared, int] | None:
+    """Return what packs some blocks just before they are used, each task its own, and how large the room is.
+
+    None where the engine does not make all copies, or tasks would pack much of the weights twice.
+    """
     x, w, bias = arrays
-    parts, number = stage.packed, 0
-    most = stage.calls.target.caches[1] // _PARTS
-    blocks = [math.prod(each.packed[2:]) for each in stage.tables.places]  # weights of each
+    places, parts, calls = stage.tables.places, stage.packed, stage.calls
+    most = calls.target.caches[1] // _PARTS
+    blocks = [math.prod(each.packed[2:]) for each in places]  # weights of each
     largest = max(
         min(each.packed[1], max(1, most // (one * parts.nbytes))) * one
-        for each, one in zip(stage.tables.places, blocks, strict=True)
+        for each, one in zip(places, blocks, strict=True)
     )
-    as_given = largest * parts.number * w.itemsize * (w.dtype != parts.dtype)
-    room = np.empty(images + largest * parts.nbytes + max(as_given, bytes_between(stage.moves)), np.uint8)
-    before, some = Copies(), []
+    as_given, own = largest * parts.number * w.itemsize * (w.dtype != parts.dtype), largest * parts.nbytes
+    several = len(calls.tasks) > 1
+    packed = sum(map(len, calls.blocks))
+    if several and (stage.copy or as_given or packed > _MOST_PACKED * sum(each.packed[1] for each in places)):
+        return None
+    nbytes = images + len(calls.tasks) * own + max(as_given, bytes_between(stage.moves))
+    room = np.empty(nbytes, np.uint8)
+    before = Copies()
     kept: list[object] = [before]
     made = [
-        _bias_copied(before, stage, offsets, slice(room_for_bias(stage.tables.places)), bias),
+        _bias_copied(before, stage, offsets, slice(room_for_bias(places)), bias),
         _image_copied(before, stage, room, x),
     ]
-    for place, one in zip(stage.tables.places, blocks, strict=True):
-        step = max(1, most // (one * parts.nbytes))
-        for first in range(0, place.packed[1], step):
-            copies, count = Copies(), min(step, place.packed[1] - first)
-            these = [place.of_blocks(first, count, stage.problem.accumulator.itemsize)]
-            made.append(_weights_packed(copies, stage, these, room, images, w))
-            shares = _shares(stage, these, images, 0, kept)
-            some.append((number, number + count, Round(copies.steps, sums=shares)))
-            kept.append(copies)
-            number += count
+    first_rounds, tasks = [*_padding(stage, kept), Round(before.steps)], []
+    for task, some in enumerate(calls.blocks):
+        packing, number, at = [], 0, images + task * own
+        for place, one in zip(places, blocks, strict=True):
+            step, stop = max(1, most // (one * parts.nbytes)), min(place.packed[1], some.stop - number)
+            for first in range(max(0, some.start - number), stop, step):
+                copies, count = Copies(), min(step, stop - first)
+                these = [place.of_blocks(first, count, stage.problem.accumulator.itemsize)]
+                made.append(_weights_packed(copies, stage, these, room, at, w))
+                shares = _shares(stage, these, at, 0, kept)
+                packing.append((number + first, number + first + count, Round(copies.steps, sums=shares)))
+                kept.append(copies)
+            number += place.packed[1]
+        sizes = [one * parts.nbytes for one in blocks]
+        rounds, keep = calls.part_by_part(task, packing, sizes, Starts((WEIGHTS, 0) if stage.copy else (X, 0), at))
+        tasks.append(rounds)
+        kept.append(keep)
     if not all(made):
         return None
-    at = Starts((WEIGHTS, 0) if stage.copy else (X, 0), images)
-    sizes = [one * parts.nbytes for one in blocks]
-    rounds, keep = stage.calls.part_by_part(Round(before.steps), some, sizes, at)
-    return [*_padding(stage, kept), *rounds], [kept, keep], room.nbytes
+    if not several:
+        return Steps([*first_rounds, *tasks[0]], calls.target, kept), nbytes
+    steps = [Steps(rounds, calls.target, kept) for rounds in (first_rounds, *tasks)]
+    shared = together(steps[1:], calls.target, calls.threads, worth_waking=calls.worth_waking)
+    return _Shared(steps[0], shared), nbytes

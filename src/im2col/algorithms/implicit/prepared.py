@@ -19,8 +19,9 @@ from ...spec.strides import normal
 from .dots import corrected, interleaved
 from .numbers import converts
 from .packing import pack
+from .shares import effort, one_task
 from .view import LINE, Copy
-from .work import READ_IN_PLACE, Calls, one_task, room_bytes
+from .work import READ_IN_PLACE, Calls, room_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,11 +72,13 @@ class DecidedLayer:
         for kernel in self.kernels():
             required(kernel, d.target)  # now: a plan that was made never compiles
         if d.copy is None:
-            return Calls(self.tables, d.target, p.batch, self.threads, p.flops)
+            return Calls(self.tables, d.target, p.batch, self.threads, effort(p))
         images = self.banded_images
         with suppress(EngineError):  # of a kernel that copies: NumPy copies without
             if d.banded:
-                return Calls(self.tables, d.target, images, self.threads, p.flops // p.batch * images, banded=d.banded)
+                return Calls(
+                    self.tables, d.target, images, self.threads, effort(p) // p.batch * images, banded=d.banded
+                )
         return None
 
     @property
@@ -90,7 +93,7 @@ class DecidedLayer:
         if room is not None and d.table_bytes > room:
             return 0  # bands are cut by tables: those do not fit, which whoever runs this is told
         images = self.banded_images
-        flops = p.flops // p.batch * images
+        flops = effort(p) // p.batch * images
         return room_bytes(self.tables, d.target, images, self.threads, flops, d.banded) - d.copy.nbytes
 
     @property
@@ -115,7 +118,7 @@ class DecidedLayer:
         view = d.view_for(strides, out_strides)
         with suppress(EngineError):  # the kernels for dense arrays are loaded
             tables = view and self._tables_for(images, view)
-            return tables and Calls(tables, d.target, images, self.threads, p.flops // p.batch * images)
+            return tables and Calls(tables, d.target, images, self.threads, effort(p) // p.batch * images)
         return None
 
     def _tables_for(self, images: int, view: View) -> Tables:
@@ -153,7 +156,7 @@ class DecidedLayer:
     def calls_for_bands(self, count: int) -> Calls:
         """Return the calls for dense arrays, in so many bands of the map."""
         p, target = self.problem, self.decision.target
-        return recalled((self, count), lambda: Calls(self.tables, target, p.batch, self.threads, p.flops, count))
+        return recalled((self, count), lambda: Calls(self.tables, target, p.batch, self.threads, effort(p), count))
 
 
 class PreparedLayer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from ...engine.compiler import required
 from ...engine.sequence import ARRAYS, Round, Step, Steps
 from ...importing import importing
+from .shares import WORTH_WAKING, Ranges, bands_of, tasks_of
 from .tasks import TASK
 
 if TYPE_CHECKING:
@@ -28,17 +28,6 @@ if TYPE_CHECKING:
 
 READ_IN_PLACE = "pass arrays in C order and in the machine's byte order"
 """The way out where a copy, or tables for arrays of other strides, would not fit the memory."""
-_WORTH_A_THREAD = 8e5
-"""Operations from which a piece of work is worth giving to a thread that is awake."""
-_WORTH_A_TASK = 2e6
-"""Operations from which a thread's share is cut into tasks, so that others may take what it has not begun."""
-_WORTH_SEVERAL = 1.6e7
-"""Operations from which weights are worth packing for several tasks: for a single one it is the same call."""
-WORTH_WAKING = 4e7
-"""Operations from which a layer is worth waking threads that sleep."""
-_TASKS_A_THREAD = 3
-_MANY = 32
-"""Units of work for a thread of which one more or less makes no difference."""
 _BLOCK0 = TASK.index("block0")
 WEIGHTS, BIAS, GIVEN_WEIGHTS, GIVEN_BIAS, X, OUT = range(ARRAYS)
 """What a layer's calls are about: weights and bias as they are packed and as they were given, image, result."""
@@ -56,21 +45,6 @@ class Starts(NamedTuple):
 
 
 _WHOLE = Starts()
-
-
-class _Ranges(NamedTuple):
-    """What a task covers: images, groups and blocks of filters by their numbers, rows by their share."""
-
-    images: tuple[int, int]
-    groups: tuple[int, int]
-    blocks: tuple[int, int]
-    rows: tuple[int, int]
-    pieces: int
-
-    def rows_of(self, run: TileRun) -> tuple[int, int]:
-        """Return those of a run's table."""
-        first, stop = (run.rows * edge // self.pieces for edge in self.rows)
-        return first, stop
 
 
 class Calls:
@@ -109,7 +83,7 @@ class Calls:
         banded: BandedCopy | None = None,
     ) -> None:
         self.target, self.threads, self.images = target, threads, batch
-        ranges = _bands(tables, batch, bands) if bands else _tasks(tables, batch, threads, flops)
+        ranges = bands_of(tables, batch, bands) if bands else tasks_of(tables, batch, threads, flops)
         self._tables, self._ranges, self._copy = tables, ranges, banded
         self.tasks: list[Steps] = []
         self.room_bytes = 0
@@ -117,10 +91,16 @@ class Calls:
             keep: list[Any] = [tables]
             self.tasks.append(Steps(self._rounds(r, keep), target, keep))
         self._together: Together | None = None
+        self.worth_waking = flops >= WORTH_WAKING
         if len(ranges) > 1 and not bands:
             with importing:
                 from ...engine.team import Together  # small layers need no threads
-            self._together = Together(self.tasks, target, threads, worth_waking=flops >= WORTH_WAKING)
+            self._together = Together(self.tasks, target, threads, worth_waking=self.worth_waking)
+
+    @property
+    def blocks(self) -> list[range]:
+        """Which blocks of filters each task computes."""
+        return [range(*ranges.blocks) for ranges in self._ranges]
 
     def behind(self, before: Round, at: Starts = _WHOLE) -> tuple[list[Round], object]:
         """Return those of the only task behind what makes what they read, and what is to be kept for them.
@@ -152,32 +132,31 @@ class Calls:
         return self._calls(ranges._replace(groups=some), keep, at, rows=rows), keep
 
     def part_by_part(
-        self, before: Round, parts: Sequence[tuple[int, int, Round]], nbytes: Sequence[int], at: Starts
+        self, task: int, parts: Sequence[tuple[int, int, Round]], nbytes: Sequence[int], at: Starts
     ) -> tuple[list[Round], object]:
-        """Return those of the only task for some blocks of filters behind what packs them, all to one place.
+        """Return those of a task for some blocks of filters behind what packs them, all to one place.
 
         Where weights are so many that it is worth it, nothing is copied band by band: see `Decision.banded`.
 
         Parameters
         ----------
-        before : Round
-            That comes first of all.
+        task : int
         parts : sequence of (int, int, Round)
             The first block of each part and the one behind its last, and what packs them; in order.
         nbytes : sequence of int
             Of a packed block, for each of `Tables.blocks`.
         at : Starts
         """
-        (ranges,), keep = self._ranges, [self._tables]
-        rounds = [before]
+        keep: list[object] = [self._tables]
+        rounds = []
         for first, stop, packing in parts:
-            blocks = ranges._replace(blocks=(first, stop))
+            blocks = self._ranges[task]._replace(blocks=(first, stop))
             rounds += [packing, *self._rounds(blocks, keep, at, nbytes)]
         return rounds, keep
 
     def _rounds(
         self,
-        ranges: _Ranges,
+        ranges: Ranges,
         keep: list[Any],
         at: Starts = _WHOLE,
         nbytes: Sequence[int] | None = None,
@@ -197,7 +176,7 @@ class Calls:
     def _in_bands(
         self,
         copy: BandedCopy,
-        ranges: _Ranges,
+        ranges: Ranges,
         keep: list[Any],
         at: Starts,
         room: tuple[int, int] | None,
@@ -222,7 +201,7 @@ class Calls:
 
     def _calls(
         self,
-        ranges: _Ranges,
+        ranges: Ranges,
         keep: list[Any],
         at: Starts,
         nbytes: Sequence[int] | None = None,
@@ -232,7 +211,7 @@ class Calls:
 
         Parameters
         ----------
-        ranges : _Ranges
+        ranges : Ranges
         keep : list
             What is to be kept for them is added.
         at : Starts
@@ -250,7 +229,7 @@ class Calls:
         return calls
 
     def _far_rounds(
-        self, far: Far, ranges: _Ranges, keep: list[Any], at: Starts, nbytes: Sequence[int] | None
+        self, far: Far, ranges: Ranges, keep: list[Any], at: Starts, nbytes: Sequence[int] | None
     ) -> list[Round]:
         """Return a task's calls where weights come from afar: for each band of the map, turn by turn."""
         rounds, made = [], {}
@@ -275,7 +254,7 @@ class Calls:
                     rounds.append(Round(calls=calls, turns=len(tasks[0]), advance=tasks[0].strides[0]))
         return rounds
 
-    def _blocks(self, ranges: _Ranges) -> list[tuple[int, int]]:
+    def _blocks(self, ranges: Ranges) -> list[tuple[int, int]]:
         """Return which of a task's blocks of filters are of each kind."""
         found, before = [], 0
         for each in self._tables.blocks:
@@ -323,19 +302,12 @@ class Calls:
 def room_bytes(tables: Tables, target: Target, batch: int, threads: int, flops: int, copy: BandedCopy) -> int:
     """Return the bytes that tasks need for copies band by band: `Calls.room_bytes`, before any kernel is loaded."""
     second = target.caches[1]
-    tasks = _tasks(tables, batch, threads, flops)
+    tasks = tasks_of(tables, batch, threads, flops)
     each = (copy.bands(tables.starts, _rows_of(tables.runs, r), r.groups, second) for r in tasks)
     return sum(map(copy.room_bytes, each))
 
 
-def _tasks(tables: Tables, batch: int, threads: int, flops: int) -> list[_Ranges]:
-    """Return what each of a layer's tasks covers."""
-    shares = min(threads, int(flops / _WORTH_A_THREAD))
-    wanted = max(1, shares, min(threads * _TASKS_A_THREAD * (threads > 1), int(flops / _WORTH_A_TASK)))
-    return _cut(tables, batch, wanted, threads)
-
-
-def _rows_of(runs: Sequence[TileRun], ranges: _Ranges) -> list[tuple[int, int]]:
+def _rows_of(runs: Sequence[TileRun], ranges: Ranges) -> list[tuple[int, int]]:
     """Return the rows of each run's table that a task covers."""
     return [ranges.rows_of(run) for run in runs]
 
@@ -347,51 +319,3 @@ def together(tasks: list[Steps], target: Target, threads: int, *, worth_waking: 
     with importing:
         from ...engine.team import Together  # small layers need no threads
     return Together(tasks, target, threads, worth_waking=worth_waking)
-
-
-def one_task(flops: int) -> bool:
-    """Return whether a call of so few operations, which packs its weights, is one task for any number of threads."""
-    return flops < _WORTH_SEVERAL
-
-
-def _bands(tables: Tables, batch: int, count: int) -> list[_Ranges]:
-    """Cut a layer into so many bands of rows, each with all filters."""
-    whole = _Ranges((0, batch), (0, tables.groups), (0, sum(each.blocks for each in tables.blocks)), (0, 1), count)
-    return [whole._replace(rows=(i, i + 1)) for i in range(count)]
-
-
-def _cut(tables: Tables, batch: int, wanted: int, threads: int) -> list[_Ranges]:
-    """Cut a layer into about as many tasks as wanted, as much work for each thread. No sum depends on it.
-
-    One axis is cut into as many units for each thread; those that are left over are cut along another one. The tasks of
-    a thread are neighbours and stand together, the small one last: see `Together`.
-    """
-    blocks = sum(each.blocks for each in tables.blocks)
-    rows = max(run.rows for run in tables.runs)
-    lengths = {"images": batch, "groups": tables.groups, "rows": rows, "blocks": blocks}
-    if tables.weights_outweigh:
-        lengths = {"images": batch, "groups": tables.groups, "blocks": blocks, "rows": rows}
-    axis = next((name for name, n in lengths.items() if n >= wanted), max(lengths, key=lambda name: lengths[name]))
-    whole = _Ranges((0, batch), (0, tables.groups), (0, blocks), (0, rows), rows)
-
-    def part(ranges: _Ranges, name: str, ends: tuple[int, int]) -> _Ranges:
-        changed: dict[str, Any] = {name: ends}
-        return ranges._replace(**changed)
-
-    n, other = lengths[axis], max((name for name in lengths if name != axis), key=lambda name: lengths[name])
-    busy = min(threads, wanted, n)
-    left = n % busy if n < _MANY * busy and lengths[other] > 1 else 0
-    pieces = min(n // busy, wanted // busy)
-    shares: list[list[_Ranges]] = [[] for _ in range(busy)]
-    for i, ends in enumerate(pairwise(_cuts(n - left, busy * pieces))):
-        shares[i // pieces].append(part(whole, axis, ends))
-    if left:
-        rest = part(whole, axis, (n - left, n))
-        for tasks, ends in zip(shares, pairwise(_cuts(lengths[other], min(busy, lengths[other]))), strict=False):
-            tasks.append(part(rest, other, ends))
-    return [task for tasks in shares for task in tasks]
-
-
-def _cuts(n: int, parts: int) -> list[int]:
-    """Return where so many units are cut; the first parts are the longer ones, as the last ones get ragged tiles, too."""
-    return [-(-n * i // parts) for i in range(parts + 1)]

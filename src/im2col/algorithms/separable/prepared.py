@@ -16,8 +16,9 @@ from ...spec.padded import pad_image
 from ...spec.strides import normal
 from ..implicit.packing import pack, room_for_bias, room_for_weights
 from ..implicit.prepared import OwnRoom
+from ..implicit.shares import WORTH_WAKING
 from ..implicit.view import LINE
-from ..implicit.work import READ_IN_PLACE, ROOM, WORTH_WAKING, Calls, Starts, X, together
+from ..implicit.work import READ_IN_PLACE, ROOM, Calls, Starts, X, together
 from .factors import factors
 from .passes import bands, out_strides_of, rows_between, strides_of
 

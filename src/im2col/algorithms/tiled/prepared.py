@@ -18,9 +18,10 @@ from ...spec.strides import dense_strides
 from ..explicit import padded_image
 from ..implicit.packing import pack, room_for_weights
 from ..implicit.prepared import OwnRoom
+from ..implicit.shares import WORTH_WAKING
 from ..implicit.tables import job_table
 from ..implicit.view import LINE
-from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, READ_IN_PLACE, WORTH_WAKING, Starts, X
+from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, READ_IN_PLACE, Starts, X
 from . import into_tiles, out_of_tiles
 from .mending import mend
 from .tiling import tiles_of

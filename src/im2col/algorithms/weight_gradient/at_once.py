@@ -9,7 +9,8 @@ from ...engine import gather, scratch
 from ...engine.compiler import EngineError
 from ...engine.copies import Copies
 from ...engine.sequence import Round, Steps
-from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, OUT, WEIGHTS, X, one_task
+from ..implicit.shares import one_task
+from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, OUT, WEIGHTS, X
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

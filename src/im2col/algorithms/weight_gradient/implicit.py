@@ -38,7 +38,7 @@ class Implicit:
             from ...engine.compiler import refusal  # these take milliseconds to import
             from ...engine.sequence import SEQUENCE
             from ..implicit.numbers import obstacle
-            from ..implicit.work import one_task
+            from ..implicit.shares import one_task
             from .decide import decide_gradient
             from .prepared import DecidedGradient, DecidedRows, PreparedGradient, PreparedRows
             from .rows import decide_rows
