@@ -58,7 +58,7 @@ def test_a_plan_of_several_tasks_is_one_call(monkeypatch: pytest.MonkeyPatch, sh
 
 def test_shares_of_ragged_maps_are_even() -> None:
     """A map of 3 tiles and a half is 2 for one thread and 1½ for the other, not 1 and 2½; one block is not cut."""
-    runs = [SimpleNamespace(rows=3), SimpleNamespace(rows=1)]
+    runs: list[Any] = [SimpleNamespace(rows=3), SimpleNamespace(rows=1)]
     tables: Any = SimpleNamespace(blocks=[SimpleNamespace(blocks=1)], groups=1, runs=runs, weights_outweigh=False)
     one, other = cut(tables, 1, 2, 2)
     assert [[each.rows_of(run) for run in runs] for each in (one, other)] == [[(0, 2), (0, 0)], [(2, 3), (0, 1)]]
