@@ -128,10 +128,9 @@ def from_octave(found: list[Code | Row]) -> tuple[dict[str, Any], list[Any]]:
             *calls,
             f"save('-v7', '{results}', 'results');",
         ]
-        # Octave 7 ends with a complaint and status 1 after all is done, on some machines: what it saved is what counts.
         command = [str(shutil.which(OCTAVE)), "--no-gui", "--quiet", "--norc", "--eval", "\n".join(script)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if not results.exists():
+        if done.returncode:
             raise RuntimeError(f"Octave: {done.stderr}")
         return loadmat(arrays), list(loadmat(results)["results"].ravel())
 
