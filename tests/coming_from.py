@@ -13,12 +13,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FOLDER = Path(__file__).parents[1] / "docs/coming-from"
 ROUNDINGS = 128
@@ -164,16 +161,16 @@ def failures(page: str) -> tuple[int, list[str]]:
 
 def _judged(row: Row, names: dict[str, Any], given: Any) -> str | None:
     """Return what is wrong with a row; `given` is its first result, where Octave has computed it."""
-    evaluate: Callable[[str], Any] = lambda call: eval(call, names)  # noqa: E731, S307 (our own page)
     try:
-        ours = evaluate(row.ours)
-        if given is None:
-            return difference(evaluate(row.theirs), ours)
+        ours = eval(row.ours, names)  # noqa: S307 (our own page)
+        theirs = eval(row.theirs, names) if given is None else given  # noqa: S307
     except Exception as error:  # whatever a library raises
         return f"{type(error).__name__}: {error}"
+    if given is None:
+        return difference(theirs, ours)
     if np.ndim(ours) == 1 and 1 in given.shape:
-        given = given.ravel()  # MATLAB has no vectors but rows and columns
-    return difference(given, ours, same_dtype=False)
+        theirs = given.ravel()  # MATLAB has no vectors but rows and columns
+    return difference(theirs, ours, same_dtype=False)
 
 
 if __name__ == "__main__":
