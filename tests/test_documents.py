@@ -13,7 +13,10 @@ from .kit.outcomes import require
 from .kit.rooms import ORDER
 
 REPOSITORY = Path(__file__).parents[1]
-PAGES = sorted(path.relative_to(REPOSITORY) for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")))
+PAGES = sorted(
+    path.relative_to(REPOSITORY)
+    for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("docs/coming-from/*.md"))
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

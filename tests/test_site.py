@@ -39,9 +39,12 @@ KINDS = {
     "class": "reference/generated/im2col.Plan.html",
     "command line": "reference/command-line.html",
     "long text": "performance.html",
+    "pairs of calls": "coming-from/scipy.html",
+    "list of calls": "coming-from/index.html",
     "search": "search.html?q=stride",
     "home, in Chinese": "zh/index.html",
     "first steps, in Chinese": "zh/start.html",
+    "pairs of calls, in Chinese": "zh/coming-from/torch.html",
     "guide that is not translated": "zh/photographs.html",
 }
 """A page of each kind."""
@@ -186,7 +189,11 @@ def test_no_axe_violations_and_nothing_is_cut_off(visit: Callable[..., Any], kin
     [
         ("", "conv_input_gradient", "im2col.conv_input_gradient"),
         ("", "column matrix", "First steps"),
+        ("", "reconstruct_from_patches_2d", "From scikit-image"),
+        ("", "conv_general_dilated_patches", "From JAX"),
+        ("", "nlfilter", "From MATLAB"),
         ("zh/", "列矩阵", "入门"),
+        ("zh/", "filter2D", "从 OpenCV 转来"),
         ("zh/", "核", "入门"),
         ("zh/", "矩阵卷", ""),
         ("zh/", "conv_input_gradient", "im2col.conv_input_gradient"),

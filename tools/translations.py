@@ -6,6 +6,7 @@ without any is missing; one whose English has changed is marked ``fuzzy`` when t
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def read(path: Path) -> Catalog:
         return read_po(file, locale="zh_CN")
 
 
+def has_words(paragraph: str) -> bool:
+    """Return whether there is more to a paragraph than code, as in most cells of some tables."""
+    return bool(re.search(r"\w", re.sub(r"(`+).+?\1", "", paragraph)))
+
+
 def missing(template: Path, kept: Path) -> list[str]:
     """Return the paragraphs of a page that have no Chinese, and the Chinese that belongs to no paragraph.
 
@@ -39,7 +45,7 @@ def missing(template: Path, kept: Path) -> list[str]:
     list of str
         In English.
     """
-    wanted, told = ({message.id: message for message in read(path) if message.id} for path in (template, kept))
+    wanted, told = ({each.id: each for each in read(path) if has_words(each.id)} for path in (template, kept))
     untold = [each for each in wanted if each not in told or told[each].fuzzy or not told[each].string]
     return untold + [each for each in told if each not in wanted]
 
@@ -50,7 +56,7 @@ def update(template: Path, kept: Path) -> None:
     catalog.update(read(template))
     slim = Catalog(locale="zh_CN")
     for message in catalog:
-        if message.id:
+        if has_words(message.id):
             slim.add(message.id, message.string, flags=message.flags, previous_id=message.previous_id)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with kept.open("wb") as file:
