@@ -102,7 +102,7 @@ def test_the_errors_are_those_that_were_measured() -> None:
 @pytest.mark.wide
 def test_addresses_open_what_the_page_says(browser: Any, tmp_path: Path) -> None:
     """Each address of the guide for teachers brings the explorer to the chapter, shapes and cell that it names."""
-    addresses = re.findall(r"^\| `class\.html#(\S+)`", page("teaching"), re.MULTILINE)
+    addresses = re.findall(r"^class\.html#(\S+)$", page("teaching"), re.MULTILINE)
     assert len(addresses) == 4
     x, w = np.arange(36).reshape(1, 6, 6), np.ones((1, 1, 3, 3), int)
     explorer = im2col.illustrate(x, w, chapter="slide").save(tmp_path / "class.html").as_uri()
