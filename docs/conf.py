@@ -53,7 +53,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
-html_sidebars: dict[str, list[str]] = {"index": [], "start": []}
+html_sidebars: dict[str, list[str]] = {"index": [], "start": [], "tutorial": []}
 html_theme_options = {
     "logo": {"text": "im2col"},
     "navbar_end": ["language.html", "theme-switcher.html"],

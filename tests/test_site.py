@@ -32,7 +32,10 @@ INTEGRATIONS = ["dask", "jax", "keras", "onnx", "torch", "xarray"]
 KINDS = {
     "home": "index.html",
     "first steps": "start.html",
+    "tutorial": "tutorial.html",
     "guide": "photographs.html",
+    "wide tables": "precision.html",
+    "long lines": "reading-plans.html",
     "table": "dtypes.html",
     "listing": "reference/index.html",
     "function": "reference/generated/im2col.conv.html",
@@ -45,6 +48,7 @@ KINDS = {
     "home, in Chinese": "zh/index.html",
     "first steps, in Chinese": "zh/start.html",
     "pairs of calls, in Chinese": "zh/coming-from/torch.html",
+    "guide, in Chinese": "zh/reading-plans.html",
     "guide that is not translated": "zh/photographs.html",
 }
 """A page of each kind."""

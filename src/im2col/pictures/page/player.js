@@ -54,11 +54,13 @@ export class Player {
     this.draw();
   }
 
+  /** Stop, and tell that to `onStop` if it was playing: a page that opens has nothing to tell yet. */
   stop() {
+    const { isPlaying } = this;
     window.clearTimeout(this.timer);
     this.timer = 0;
     this.draw();
-    this.onStop();
+    if (isPlaying) this.onStop();
   }
 
   /** Show where the cursor is. */
