@@ -368,7 +368,7 @@ MUTATIONS = [
     ),
     Mutation(
         "algorithms/tiled/decide.py",
-        "growth = law * (_ONE_SIGN / math.sqrt(parts) + _FEW / p.group_channels)",
+        "growth = law * (_ONE_SIGN / math.sqrt(parts) + few)",
         "growth = law / math.sqrt(parts)",
         "tiles that round more than their precision promises",
         "test_winograd.py::test_precision_is_as_promised",

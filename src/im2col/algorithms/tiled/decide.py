@@ -7,6 +7,8 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ...memory import lazy
 from ..implicit.tiles.epilogue import Epilogue
 from .cycles import CALL, MARGIN, Blocks, around, estimate, possible_blocks, steps_of, strides_of
@@ -18,8 +20,6 @@ from .tiling import Tiling
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
-
     from ...engine.compiler import Kernel
     from ...engine.target import Target
     from ...spec.problem import Problem
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 
 _MOST_GROWTH = {"strict": 1.0, "native": 2.0, "fast": 2.0}
 """How many times the rms error of plain sums that of a layer may be."""
-_ONE_SIGN, _FEW = 1.28, 8.0
-"""How much more rounding grows where pixels are all of one sign, as after a ReLU, and where channels are few: one of so
-many. Measured by `python -m bench rounding`."""
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_ONE_SIGN = 1.28
+"""How much more rounding grows where pixels are all of one sign, as after a ReLU: by `python -m bench rounding`."""
+_FEW, _FEWER = {4: 8.0, 8: 14.0}, 2.0
+"""How much more where channels are few: one of so many, by the bytes of a number, and at most so much. In float64
+filters are transformed in the precision of the sums. Measured likewise."""
 _PARTS = (1, 2)
 """Of sums: two halves round as much less as a sum of half as many terms does."""
 _FAST = 230.0
@@ -181,7 +184,7 @@ def unsuited(problem: Problem) -> str | None:
     p, g = problem, problem.geometry
     if 0 in (p.batch, p.filters, p.channels, *g.spatial_shape):
         return "there is nothing to multiply"
-    if not p.x_dtype == p.w_dtype == p.dtype == p.accumulator or p.dtype.kind != "f":
+    if not p.x_dtype == p.w_dtype == p.dtype == p.accumulator or p.dtype not in _FLOATS:
         return "tiles are made of float32 or float64 alone, as image, weights and result"
     if set(g.stride) != {1} or set(g.dilation) != {1}:
         return "windows of a stride or a dilation share no products"
@@ -201,8 +204,9 @@ def _parts(problem: Problem, transform: Transform) -> int:
         return 0
     if p.precision == "fast" and law * math.sqrt(p.group_taps) <= _FAST:
         return 1
+    few = min(_FEWER, _FEW[p.accumulator.itemsize] / p.group_channels)
     for parts in _PARTS:
-        growth = law * (_ONE_SIGN / math.sqrt(parts) + _FEW / p.group_channels)
+        growth = law * (_ONE_SIGN / math.sqrt(parts) + few)
         if growth <= _MOST_GROWTH[p.precision] and p.group_channels % parts == 0:
             return parts
     return 0
