@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from .files import Progress
-    from .matrix.frame import Frame, Orientation, TapOrder
+    from .matrix.frame import Frame, Orientation
     from .spec.geometry import Window
+    from .spec.layout import TapOrder
     from .spec.padding import Padding, PaddingMode
 
 BLOCK_BYTES = 8 << 20

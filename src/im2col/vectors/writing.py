@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..files import Progress
-    from ..matrix.frame import Frame, TapOrder
+    from ..matrix.frame import Frame
     from ..spec.geometry import Window
+    from ..spec.layout import TapOrder
     from ..spec.padding import Padding, PaddingMode
     from .numbers import Rounding
     from .text import Format
