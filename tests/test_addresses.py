@@ -154,11 +154,11 @@ def test_entries_that_there_are_not() -> None:
     g: Geometry = im2col.window_geometry((4, 5), 3)
     found = g.addresses(2)
     with raises_exactly(
-        ArgumentError, "Addresses.address: tap counts from 0 and there are 18, so it must be below 18; got 18"
+        GeometryError, "Addresses.address: tap counts from 0 and there are 18, so it must be below 18; got 18"
     ):
         found.address(0, 18)
     with raises_exactly(
-        GeometryError, "Geometry.pixel: position counts from 0 and there are 6, so it must be below 6; got 6"
+        GeometryError, "Addresses.address: position counts from 0 and there are 6, so it must be below 6; got 6"
     ):
         found.address(6, 0)
     with raises_exactly(

@@ -254,8 +254,9 @@ def test_what_became_the_greatest_is_counted(tmp_path: Path) -> None:
     )
     assert done.saturated == {"image": 2, "weights": 1, "result": 3}
     assert notes == [
-        f"{count} numbers of the {what} were beyond its bits and became the least or the greatest"
-        for what, count in done.saturated.items()
+        "image: 2 of 4 were beyond int8 and became its least or greatest",
+        "weights: 1 of 2 were beyond int8 and became its least or greatest",
+        "result: 3 of 8 were beyond int8 and became its least or greatest",
     ]
     assert str(done).splitlines()[0] == "columns.mem    4 positions × 1 taps of int8, 1 × 1 tiles of 4 × 1, 652 B"
 
@@ -489,9 +490,7 @@ def test_the_command(run: Callable[..., Result], tmp_path: Path) -> None:
     line = f"matrix x.npy {window} --format csv --tile 4x8x2 --weights w.npy {words} -o out"
     done = run(*line.split())
     assert done.status == 0
-    assert re.fullmatch(
-        r"(im2col: note: \d+ numbers of the (image|weights) were beyond its bits and .*\n){2}", done.err
-    )
+    assert re.fullmatch(r"(im2col: note: (image|weights): \d+ of \d+ were beyond Q[01].[34] and .*\n){2}", done.err)
     assert re.fullmatch(
         r"columns.csv    16 positions × 8 taps of Q1.3, 4 × 1 tiles of 4 × 8, \S+ (B|KiB)\n"
         r"weights.csv    8 taps × 4 filters of Q0.4, 1 × 2 tiles of 8 × 2, \S+ (B|KiB)\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..errors import ArgumentError, LayoutError, MemoryBudgetError, format_bytes, naming, shown
+from ..errors import ArgumentError, GeometryError, LayoutError, MemoryBudgetError, format_bytes, naming, shown
 from ..memory import lazy
 from .arguments import check_choice, integer, is_sequence, plain
 from .layout import CHANNEL, TAP_ORDERS, Layout, default, parse, resolve
@@ -127,13 +127,16 @@ class Addresses:
         (None, 0, 0)
         """
         g = self.geometry
-        number, count = integer("tap", tap, 0), self.shape[1]
-        if number >= count:
-            raise ArgumentError(f"tap counts from 0 and there are {count}, so it must be below {count}; got {number}")
+        row, number = integer("position", position, 0), integer("tap", tap, 0)
+        for name, value, count in zip(("position", "tap"), (row, number), self.shape, strict=True):
+            if value >= count:
+                raise GeometryError(
+                    f"{name} counts from 0 and there are {count}, so it must be below {count}; got {value}"
+                )
         channel, place = divmod(number, g.taps)
         if self.tap_order == "channel-last":
             place, channel = divmod(number, self.channels)
-        pixel = g.pixel(position, place)
+        pixel = g.pixel(row, place)
         if any(not 0 <= at < n for at, n in zip(pixel, g.spatial_shape, strict=True)):
             return None
         steps = zip(pixel, self._pixel_strides, strict=True)

@@ -171,10 +171,10 @@ def write_vectors(
     made = _write(matrices, Path(folder), form, about, force=force, progress=progress)
     if w is not None:
         saturated["result"] = sums.saturated
-    if note is not None:
-        for what, count in saturated.items():
-            if count:
-                note(f"{count} numbers of the {what} were beyond its bits and became the least or the greatest")
+    sizes = (image.size, 0 if w is None else w.size, math.prod(matrices[-1].shape))
+    for (what, count), matrix, of in zip(saturated.items(), matrices, sizes, strict=False):
+        if count and note is not None:
+            note(f"{what}: {count} of {of} were beyond {matrix.number.name} and became its least or greatest")
     return Vectors(*made, saturated)
 
 
