@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Array = "NDArray[Any]"
+    Array = NDArray[Any]
 
 
 class Layer(NamedTuple):
