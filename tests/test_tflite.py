@@ -236,6 +236,21 @@ def test_plans_layouts_and_out() -> None:
     np.testing.assert_array_equal(unsigned.astype(int) - 128, expected)
 
 
+@pytest.mark.parametrize("points", [(0, 0), (5, 0), (0, (1, 2, 3, 4)), (-9, 7)])
+def test_zero_points_of_image_and_filters(points: tuple[int, Any]) -> None:
+    """Where they are 0, too: the padding stands for 0, and the sums are those of numbers less their zero points."""
+    rng = np.random.default_rng(8)
+    x, w = rng.integers(-128, 128, (1, 3, 6, 6), np.int8), rng.integers(-128, 128, (4, 3, 3, 3), np.int8)
+    scales: dict[str, Any] = {"x_scale": 0.02, "w_scale": 0.01, "y_scale": 0.5}
+    zeros: dict[str, Any] = {"x_zero_point": points[0], "w_zero_point": points[1]}
+    found = quantized_conv(x, w, **scales, **zeros, padding=1, rounding="tflite")
+    image = np.pad(x.astype(int), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=points[0]) - points[0]
+    sums = conv(image, w.astype(int) - np.broadcast_to(points[1], 4).reshape(4, 1, 1, 1))
+    factor = factor_of(Fraction(float(np.float32(0.02)) * float(np.float32(0.01)) / float(np.float32(0.5))))
+    expected = [min(max(twice_rounded(int(total), *factor), -128), 127) for total in sums.ravel()]
+    assert found.ravel().tolist() == expected
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -255,7 +255,9 @@ class _Sums:
     """The result, some rows at a time; the last ones are kept, which all tiles side by side need."""
 
     def __init__(self, columns: Matrix, right: NDArray[Any], fraction: int, number: Number, rounding: Rounding) -> None:
-        self.columns, self.right, self.number = columns, right, number
+        size = 8 * right.size
+        require_memory(size, "write the layer's groups one by one", "the weight matrix {} of int64", right.shape)
+        self.columns, self.right, self.number = columns, right.astype(np.int64), number
         self.saturated = 0
         self._fraction, self._rounding = fraction, rounding
         self._kept: tuple[slice, NDArray[np.int64]] | None = None
@@ -265,8 +267,7 @@ class _Sums:
         """Return a part of the result."""
         if self._kept is None or self._kept[0] != rows:
             left = self.columns.read(rows, slice(0, self.columns.shape[1]))
-            sums = left @ self.right.astype(np.int64)
-            done, beyond = requantized(sums, self._fraction, self.number, self._rounding)
+            done, beyond = requantized(left @ self.right, self._fraction, self.number, self._rounding)
             if rows.start >= self._counted:  # a tile that is read in parts comes again for its neighbour
                 self.saturated, self._counted = self.saturated + beyond, rows.stop
             self._kept = rows, done
