@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Im2Col(OpRun):  # type: ignore[misc]  # the class of a library without types
-    """The column matrix of images (N, H, W, C), as (N, rows of positions, positions of a row, taps).
+    """Im2Col: the column matrix of images (N, H, W, C), as (N, rows of positions, positions of a row, taps).
 
     A tap is (ky, kx, c), the channel fastest. Attributes are `stride`, `kernel_size`, `pad_amount` (top, left, bottom,
     right), `pad_value` and `dilations`; `input_shape` is told once more, and `depthwise` tells hardware how to walk
