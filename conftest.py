@@ -20,6 +20,7 @@ _PARTS = {
     "keras.py": "keras",
     "onnx/evaluator.py": "onnx",
     "onnx/network": "onnx",
+    "onnx/qonnx.py": "onnx",
     "onnx/signature.py": "onnx",
     "torch": "torch",
     "xarray": "xarray",

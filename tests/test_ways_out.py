@@ -38,6 +38,7 @@ PLAIN, KERNEL = ONES((4, 4)), ONES((3, 3))
 B, K = X.astype(np.uint8), W.astype(np.int8)
 S: dict[str, Any] = {"x_scale": 1, "w_scale": 1, "y_scale": 1}
 PHOTO = ONES((32, 32, 3))
+LINE = I.window_geometry((5,), 3)
 HUGE = np.broadcast_to(1.0, (1 << 22, 1 << 22))
 VAST = np.broadcast_to(np.int8(1), (1 << 30, 1 << 30))
 MASKED: Any = np.ma.masked_array([[1.0, 2.0]], [[True, False]])
@@ -337,6 +338,17 @@ ROWS: list[tuple[Call, str, Call]] = [
         lambda: I.Geometry((5,), (3,), (1,), ((0, 0),), (1,)),
     ),
     (lambda: I.window_geometry((5,), 3).pixel(3, 0), "must be below 3", lambda: I.window_geometry((5,), 3).pixel(2, 0)),
+    (lambda: LINE.addresses().address(0, 3), "must be below 3", lambda: LINE.addresses().address(0, 2)),
+    (lambda: LINE.addresses().matrix(2, 4), "first <= stop <= 3", lambda: LINE.addresses().matrix(2, 3)),
+    (
+        lambda: I.window_geometry((1 << 62,), 3).addresses().matrix(),
+        "some positions at a time",
+        lambda: LINE.addresses().matrix(0, 1),
+    ),
+    (lambda: LINE.addresses(strides=(1, 2)), "such as (1,)", lambda: LINE.addresses(strides=(1,))),
+    (lambda: LINE.addresses(2, layout="NWC"), "leave N out", lambda: LINE.addresses(2, layout="WC")),
+    (lambda: LINE.addresses(layout="WC"), "pass channels=1", lambda: LINE.addresses(1, layout="WC")),
+    (lambda: LINE.addresses(2, layout="W"), "name their axis, C", lambda: LINE.addresses(2, layout="CW")),
     # Padding
     (
         lambda: I.im2col(X, 3, padding=any_("some")),

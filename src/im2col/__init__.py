@@ -44,10 +44,12 @@ if typing.TYPE_CHECKING:
     from .matrix.shapes import output_shape, overlap_count
     from .matrix.transform import col2im, im2col, patches
     from .pictures.illustration import Illustration, illustrate
+    from .spec.addresses import Addresses
     from .spec.geometry import Geometry
     from .spec.padding import window_geometry
 
 __all__ = [
+    "Addresses",
     "ArgumentError",
     "BlockPlan",
     "Cost",
@@ -207,6 +209,7 @@ _HOMES = {
         "Illustration",
         "illustrate",
     ),
+    "spec.addresses": ("Addresses",),
     "spec.geometry": ("Geometry",),
     "spec.padding": ("window_geometry",),
 }

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from .files import Progress
-    from .matrix.frame import Frame, Orientation, TapOrder
+    from .matrix.frame import Frame, Orientation
     from .spec.geometry import Window
+    from .spec.layout import TapOrder
     from .spec.padding import Padding, PaddingMode
 
 BLOCK_BYTES = 8 << 20
@@ -209,7 +210,7 @@ def write_matrix(
         raise FileError(f"the matrix is written as a .npy file, got {target}; use {target}.npy")
     check_writable(target, force=force)
     workers = resolve_threads(threads)
-    image, layout = _image(source, layout, large=large, note=note)
+    image, layout = read_source(source, layout, large=large, note=note)
     frame = resolve_frame(image.shape, kernel_size, stride, padding, dilation, layout, orientation, tap_order)
     mode = check_mode(padding_mode, frame.layout, frame.geometry)
     dtype = native(image.dtype)
@@ -232,10 +233,10 @@ def write_matrix(
     return MatrixShape.of(image.shape, frame, dtype)
 
 
-def _image(
+def read_source(
     source: str | os.PathLike[str], layout: str | None, *, large: bool, note: Callable[[str], None] | None
 ) -> tuple[NDArray[Any], str | None]:
-    """Return a file's image and its axes."""
+    """Return a file's image and its axes; arguments as of `write_matrix`."""
     if Path(source).suffix.lower() == ".npy":
         return as_array(str(source), open_npy(source)), layout
     if layout is not None:

@@ -137,7 +137,7 @@ def calls() -> dict[str, Call]:
     }
     found = {name: Call(getattr(im2col, name), name, *rest) for name, rest in good.items()}
     made, geometry = _made(), _made()["geometry"]
-    picture = made["illustrate"]
+    picture, addresses = made["illustrate"], geometry.addresses()
     found |= {
         "Plan()": Call(made["plan"], "plan", lambda: {"x": X}),
         "TransposedPlan()": Call(made["plan_transpose"], "plan_transpose", lambda: {"x": G}),
@@ -151,6 +151,9 @@ def calls() -> dict[str, Call]:
             "Geometry",
             lambda: {name: getattr(geometry, name) for name in _FIELDS},
         ),
+        "Geometry.addresses": Call(geometry.addresses, "Geometry.addresses", lambda: {"channels": 2}),
+        "Addresses.address": Call(addresses.address, "Addresses.address", lambda: {"position": 0, "tap": 0}),
+        "Addresses.matrix": Call(addresses.matrix, "Addresses.matrix", lambda: {"first": 0, "stop": 2}),
         "Geometry.pixel": Call(geometry.pixel, "Geometry.pixel", lambda: {"position": 0, "tap": 0}),
     }
     return found

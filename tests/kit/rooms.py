@@ -16,6 +16,7 @@ ORDER = (
     "pictures",
     "photo",
     "matrix_file",
+    "vectors",
     "integrations",
     "demo",
     "cli",

@@ -17,6 +17,9 @@ from ..layers.costs import cost as cost_of
 from ..matrix_file import describe, write_matrix
 from ..photo.filtering import filter_file
 from ..photo.kernels import KERNELS
+from ..spec.arguments import check_choice
+from ..vectors.text import FORMATS
+from ..vectors.writing import write_vectors
 from ..version import __version__
 from .networks import network_command
 from .options import LAYER_COLUMNS, parse_dtype, parse_shape, parse_window, read_layers, window_options
@@ -25,20 +28,28 @@ from .parameters import (  # noqa: TC001 (typer reads them)
     Dilation,
     DtypeOption,
     Force,
+    FormatOption,
+    Groups,
     Journal,
     Json,
     KernelSize,
     Large,
     LayoutOption,
     MatrixOut,
+    NumberOption,
     OperationOption,
     OrientationOption,
     PaddingModeOption,
     PaddingOption,
     PhotoOut,
+    ResultNumber,
+    RoundingOption,
     Stride,
     TapOrderOption,
     Threads,
+    TileOption,
+    WeightsNumber,
+    WeightsOption,
 )
 from .pictures import add_commands
 from .planning import plan_of
@@ -46,7 +57,7 @@ from .progress import progress_bar
 from .words import example, in_words_of_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class _Commands(TyperGroup):
@@ -161,28 +172,50 @@ def matrix_command(
     layout: LayoutOption = None,
     orientation: OrientationOption = "rows",
     tap_order: TapOrderOption = "channel-first",
+    form: FormatOption = "npy",
+    tile: TileOption = None,
+    weights: WeightsOption = None,
+    groups: Groups = None,
+    number: NumberOption = None,
+    weights_number: WeightsNumber = None,
+    result_number: ResultNumber = None,
+    rounding: RoundingOption = None,
     threads: Threads = None,
     force: Force = False,
     large: Large = False,
 ) -> None:
-    """Write the column matrix as a .npy file, block by block."""
-    choices: dict[str, Any] = {"padding_mode": padding_mode, "orientation": orientation, "tap_order": tap_order}
+    """Write the column matrix as a .npy file, block by block; or as golden vectors for hardware."""
     notes: list[str] = []
+    options: dict[str, Any] = window_options(stride, padding, dilation) | {
+        "padding_mode": padding_mode,
+        "layout": layout,
+        "tap_order": tap_order,
+        "threads": threads,
+        "force": force,
+        "large": large,
+        "note": notes.append,
+    }
+    vectors: dict[str, Any] = {
+        "tile": None if tile is None else parse_shape("--tile", tile),
+        "weights": weights,
+        "groups": groups,
+        "number": number,
+        "weights_number": weights_number,
+        "result_number": result_number,
+        "rounding": rounding,
+    }
+    given = {name: value for name, value in vectors.items() if value is not None}
+    check_choice("format", form, ("npy", *FORMATS))
+    if form == "npy" and given:
+        raise ArgumentError(f"{next(iter(given))} is for golden vectors; pass --format mem, or leave it out")
+    if form != "npy" and orientation != "rows":
+        raise ArgumentError("orientation is for .npy files; leave it out: a position is a row of golden vectors")
     start = time.perf_counter()
     with progress_bar("writing") as progress:
-        written = write_matrix(
-            source,
-            out,
-            parse_window("--kernel-size", kernel_size),
-            layout=layout,
-            force=force,
-            large=large,
-            threads=threads,
-            progress=progress,
-            note=notes.append,
-            **choices,
-            **window_options(stride, padding, dilation),
-        )
+        kernel = parse_window("--kernel-size", kernel_size)
+        write: Callable[..., object] = write_matrix if form == "npy" else write_vectors
+        more = {"orientation": orientation} if form == "npy" else {"form": form, **given}
+        written = write(source, out, kernel, progress=progress, **options, **more)
     _tell(notes, f"{written}\n{'written':<14} {out}, {time.perf_counter() - start:.2f} s", out)
 
 

@@ -59,5 +59,39 @@ Journal = Annotated[
     ),
 ]
 MatrixOut = Annotated[
-    str, typer.Option("-o", "--out", metavar="FILE.npy", help="Where to write; - is standard output.")
+    str,
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="FILE.npy|FOLDER",
+        help="Where to write; - is standard output. All formats but npy write several files: name a folder.",
+    ),
+]
+FormatOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="F",
+        help="npy; or golden vectors, in integers: mem ($readmemh, a word for each number), hex ($readmemh, a word for "
+        "each row of a tile), c (a header), csv or json.",
+    ),
+]
+TileOption = Annotated[
+    str | None,
+    typer.Option(metavar="PxTxF", help="Positions, taps and filters of a tile, such as 4x4x4; the whole if left out."),
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(metavar="FILE.npy", help="Filters, to write weights and expected result as well."),
+]
+NumberOption = Annotated[
+    str | None,
+    typer.Option(metavar="Q", help="Of the image: int8, uint4, or Qm.n: a sign, m bits before the point, n behind it."),
+]
+WeightsNumber = Annotated[str | None, typer.Option(metavar="Q", help="Of the weights.")]
+ResultNumber = Annotated[
+    str | None, typer.Option(metavar="Q", help="Of the result; the sums, in 32 or 48 bits, if left out.")
+]
+RoundingOption = Annotated[
+    str | None, typer.Option(metavar="R", help="Of integers: half-even (if left out), half-up or floor.")
 ]

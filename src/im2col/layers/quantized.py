@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, named, shown
-from ..spec.arguments import is_a, word
+from ..spec.arguments import check_choice, is_a, word
 from ..spec.arrays import as_array, as_dtype, same_kind
 from ..spec.problem import WORKSPACE_LIMIT, keywords, refuse_unknown
-from ..spec.quantization import check_bytes, factors, is_byte, zero_point
+from ..spec.quantization import check_bytes, factors, fixed_factors, is_byte, tflite_bounds, zero_point
 from .again import run_once
 from .convolution import convolution
-from .operation import own_copy
+from .fixed_point import FixedPoint
+from .operation import Work, own_copy
 from .plan import Plan
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from ..spec.geometry import Window
     from ..spec.padding import Padding, PaddingMode
-    from .operation import Work
 
 
 @same_kind
@@ -46,6 +46,7 @@ def quantized_conv(
     activation: str | None = None,
     flip: bool = False,
     dtype: DTypeLike | None = None,
+    rounding: str = "onnx",
     algorithm: str = "auto",
     workspace_limit: int = WORKSPACE_LIMIT,
     out: NDArray[Any] | None = None,
@@ -75,10 +76,13 @@ def quantized_conv(
         As for `conv`.
     padding_value : int, or ndarray of shape (C,), optional
         Another byte that pads, or one for each channel.
-    activation : {None, "relu"}
-        ``"relu"``: nothing less than `y_zero_point`, which stands for 0.
+    activation : {None, "relu", "relu6"}
+        ``"relu"``: nothing less than `y_zero_point`, which stands for 0. ``"relu6"``, which goes with TFLite's rounding
+        only: nor more than what stands for 6.
     dtype : dtype, optional
         Of the result: int8 or uint8; that of `x` if left out.
+    rounding : {"onnx", "tflite"}
+        How sums become bytes: in float32, as below; or in integers, with the bits of TFLite's reference kernels.
     out : ndarray, optional
         Where to write; the result's shape and dtype, any strides, no memory shared with `x` or `w`.
 
@@ -102,7 +106,16 @@ def quantized_conv(
     Notes
     -----
     ``saturate(round(sums · (x_scale · w_scale / y_scale)) + y_zero_point)`` with sums in int32, the factor and the
-    product in float32, ties rounded to even: ONNX's QLinearConv.
+    product in float32, ties rounded to even: ONNX's QLinearConv, and XNNPACK's kernels, which TFLite runs by default.
+
+    TFLite's reference kernels multiply in integers: the factor, computed in float64, is a number of 31 bits times a
+    power of two; the upper half of the product is rounded, and what the power shifts out of it once more, halves away
+    from 0 both times [1]_.
+
+    References
+    ----------
+    .. [1] B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+       Inference", arXiv:1712.05877, section 2.2.
 
     Examples
     --------
@@ -197,6 +210,7 @@ def _work(
     y_zero_point: object = 0,
     dtype: DTypeLike | None = None,
     activation: object = None,
+    rounding: str = "onnx",
     **options: Any,
 ) -> Work:
     """Return a quantised convolution and its weights, all arguments checked."""
@@ -204,16 +218,29 @@ def _work(
     result = x_dtype if dtype is None else as_dtype("dtype", dtype)
     if not is_byte(result):
         raise DTypeError(f"dtype must be int8 or uint8, got {result}; conv returns the int32 sums")
-    if activation is not None and word(activation) != "relu":
-        raise ArgumentError(f"activation must be None or 'relu', got {shown(activation)}")
-    return convolution(
-        x_shape,
-        x_dtype,
-        w,
-        bias,
-        scales=factors(len(w) if w.ndim else 0, x_scale, w_scale, y_scale),
-        zero_point=zero_point("y_zero_point", y_zero_point, result),
-        dtype=result,
-        activation=activation,
-        **options,
-    )
+    is_fixed = check_choice("rounding", rounding, ("onnx", "tflite")) == "tflite"
+    allowed = ("relu", "relu6") if is_fixed else ("relu",)
+    if activation is not None and word(activation) not in allowed:
+        more = "; 'relu6' goes with rounding='tflite'" if word(activation) == "relu6" else ""
+        names = " or ".join(map(repr, allowed))
+        raise ArgumentError(f"activation must be None or {names}, got {shown(activation)}{more}")
+    point = zero_point("y_zero_point", y_zero_point, result)
+    filters = len(w) if w.ndim else 0
+    if not is_fixed:
+        return convolution(
+            x_shape,
+            x_dtype,
+            w,
+            bias,
+            scales=factors(filters, x_scale, w_scale, y_scale),
+            zero_point=point,
+            dtype=result,
+            activation=activation,
+            **options,
+        )
+    given = fixed_factors(filters, x_scale, w_scale, y_scale)
+    # Sums of bytes are int32, and so is the bias.
+    sums = convolution(x_shape, x_dtype, w, bias, dtype=np.dtype(np.int32), **options)
+    bounds = tflite_bounds(word(activation), point, y_scale, result)
+    operation = FixedPoint.decided(sums.operation.spec, result, point, *bounds)
+    return Work(operation, (*sums.weights[:2], *given), sums.given)

@@ -24,14 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..spec.geometry import Geometry
-    from ..spec.layout import Layout
+    from ..spec.layout import Layout, TapOrder
     from ..spec.padded import Mode
 
 Orientation = Literal["rows", "columns"]
-TapOrder = Literal["channel-first", "channel-last"]
 
 ORIENTATIONS = get_args(Orientation)
-TAP_ORDERS = get_args(TapOrder)
 _MOST_AXES = 62
 """Of filters: two more, for the groups, are all that an array of NumPy can have."""
 
@@ -205,7 +203,7 @@ def resolve_frame(
         If an argument does not fit; or if no layout is named, and the image may be a photograph with its colours last.
     """
     orientation = check_choice("orientation", orientation, ORIENTATIONS)
-    tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
+    tap_order = check_choice("tap_order", tap_order, layouts.TAP_ORDERS)
     axes = layouts.resolve(layout, len(image_shape), layouts.spatial_ndim(kernel_size, layout, len(image_shape)))
     geometry = image_geometry(axes, layout, image_shape, kernel_size, stride, padding, dilation)
     last = axes.channels_last if layout is None else None
@@ -263,7 +261,7 @@ def weight_matrix(
     (16, 4)
     """
     filters = as_array("w", w, objects=True)
-    tap_order = check_choice("tap_order", tap_order, TAP_ORDERS)
+    tap_order = check_choice("tap_order", tap_order, layouts.TAP_ORDERS)
     orientation = check_choice("orientation", orientation, ORIENTATIONS)
     groups = integer("groups", groups, minimum=1)
     if filters.ndim < 3 or filters.shape[0] % groups:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..spec.geometry import Window
+    from ..spec.layout import TapOrder
     from ..spec.padding import Padding, PaddingMode
     from .fold import Reduction
-    from .frame import Orientation, TapOrder
+    from .frame import Orientation
 
 
 @same_kind

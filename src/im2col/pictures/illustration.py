@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from ..matrix.frame import Orientation, TapOrder
+    from ..matrix.frame import Orientation
     from ..spec.geometry import Window
+    from ..spec.layout import TapOrder
     from ..spec.padding import Padding, PaddingMode
     from .colours import Colours
     from .labels import Labels

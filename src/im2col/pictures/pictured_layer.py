@@ -16,11 +16,12 @@ import numpy as np
 from ..engine.host import require_memory
 from ..errors import ArgumentError, ShapeError, shown
 from ..layers.convolution import convolution
-from ..matrix.frame import ORIENTATIONS, TAP_ORDERS, Orientation, TapOrder, weight_matrix
+from ..matrix.frame import ORIENTATIONS, Orientation, weight_matrix
 from ..matrix.overlap import overlap
 from ..memory import lazy
 from ..spec.arguments import check_choice
 from ..spec.arrays import as_array, native, sum_dtype
+from ..spec.layout import TAP_ORDERS, TapOrder
 from ..spec.padded import pad_image, source_index
 from ..spec.problem import make_problem
 from ..spec.strides import row_major

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from .addresses import Addresses
+    from .layout import TapOrder
+
 _MOST_STEP = (1 << 31) - 1
 """The greatest step beyond an image's end: times the bytes of a line of an image it is still an address."""
 Pairs = tuple[tuple[int, int], ...]
@@ -299,6 +302,49 @@ class Geometry:
         shifts = (tap * d - before for tap in range(self.kernel_size[axis]))
         ranges = ((max(0, -(t // s)), min(self.output_shape[axis], -((t - n) // s))) for t in shifts)
         return [(first, stop) if first < stop else (0, 0) for first, stop in ranges]
+
+    @naming("Geometry.addresses")
+    def addresses(
+        self,
+        channels: int | None = None,
+        *,
+        layout: str | None = None,
+        tap_order: TapOrder = "channel-first",
+        strides: tuple[int, ...] | None = None,
+    ) -> Addresses:
+        """Return where each entry of the column matrix of an image lies in its memory.
+
+        Parameters
+        ----------
+        channels : int, optional
+            Of the image; None for one without an axis for them.
+        layout : str, optional
+            The image's axes, such as ``"HWC"``; if left out, the channels come first.
+        tap_order : {"channel-first", "channel-last"}
+            As for `im2col`.
+        strides : tuple of int, optional
+            How far neighbours along each axis of `layout` lie apart, in any unit: ``x.strides``, or lines that begin
+            at multiples of 64 bytes. Those of a dense image, in elements, if left out.
+
+        Returns
+        -------
+        Addresses
+            Small: what grows with the image is made when it is asked for.
+
+        Raises
+        ------
+        GeometryError, LayoutError, ArgumentError
+            If an argument does not fit.
+
+        Examples
+        --------
+        >>> a = Geometry((4, 4), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)).addresses(3, layout="HWC")
+        >>> a.base, a.shape, a.address(position=5, tap=0)
+        (-15, (16, 27), 0)
+        """
+        from .addresses import addresses_of
+
+        return addresses_of(self, channels, layout, tap_order, strides)
 
     @naming("Geometry.pixel")
     def pixel(self, position: int, tap: int) -> tuple[int, ...]:

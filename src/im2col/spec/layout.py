@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args
 
 from ..errors import GeometryError, LayoutError, shown
 from .arguments import is_sequence, plain, word
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+TapOrder = Literal["channel-first", "channel-last"]
+"""Where the channel stands among a tap's coordinates: before those of the kernel, or behind them."""
+TAP_ORDERS = get_args(TapOrder)
 BATCH, CHANNEL = "N", "C"
 SPATIAL_LETTERS = "ABEFGIJKLMOPQRSTUVXYZDHW"
 """Names of spatial axes, innermost last: one axis is W, two are HW, three DHW."""

@@ -159,3 +159,92 @@ def _scale(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     if not bool(np.all(np.isfinite(scale) & (scale > 0))):
         raise ArgumentError(f"{name} must be positive and finite in float32, got {shown(value)}")
     return scale
+
+
+def fixed_factors(
+    filters: int, x_scale: ArrayLike, w_scale: ArrayLike, y_scale: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what the sums of each filter are multiplied with as TFLite has it: ``multiplier · 2**(exponent - 31)``.
+
+    Returns
+    -------
+    multipliers : ndarray of int64, (filters,)
+        0, or 2³⁰ to 2³¹ - 1.
+    exponents : ndarray of int64, (filters,)
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        As `factors`.
+
+    Examples
+    --------
+    >>> fixed_factors(1, 0.5, 0.25, 1.0)
+    (array([1073741824]), array([-2]))
+    """
+    x, w, y = (
+        _scale(name, value, shape).astype(np.float64)
+        for name, value, shape in (("x_scale", x_scale, ()), ("w_scale", w_scale, (filters,)), ("y_scale", y_scale, ()))
+    )
+    parts, exponents = np.frexp(np.broadcast_to(x * w / y, filters))
+    multipliers = np.floor(np.ldexp(parts, 31) + 0.5).astype(np.int64)
+    is_whole = multipliers == 1 << 31  # rounded up to the next power
+    exponents = exponents.astype(np.int64) + is_whole
+    multipliers[is_whole] = 1 << 30
+    multipliers[exponents < -31] = 0
+    return multipliers, np.where(multipliers == 0, 0, exponents)
+
+
+def tflite_bounds(activation: str | None, point: int, y_scale: ArrayLike, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Return between which integers an activation holds a result, as TFLite computes them.
+
+    Parameters
+    ----------
+    activation : {None, "relu", "relu6"}
+    point : int
+        The result's zero point.
+    y_scale : float
+        Its scale.
+    dtype : dtype
+        Its own.
+
+    Examples
+    --------
+    >>> tflite_bounds("relu6", -10, 0.1, np.dtype(np.int8))
+    (-10, 50)
+    """
+    info = np.iinfo(dtype)
+    least, greatest = int(info.min), int(info.max)
+    if activation is not None:
+        least = max(least, point)
+    if activation == "relu6":
+        with np.errstate(all="ignore"):
+            six = np.float32(6) / _scale("y_scale", y_scale, ())
+        greatest = min(greatest, point + int(np.floor(min(float(six), 256.0) + 0.5)))
+    return least, greatest
+
+
+def rescaled(
+    sums: NDArray[np.int64], multipliers: NDArray[np.int64], exponents: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return sums times their factors, as TFLite's reference kernels round them: twice.
+
+    Parameters
+    ----------
+    sums : ndarray of int64
+        Of 32 bits.
+    multipliers, exponents : ndarray of int64
+        As of `fixed_factors`; they broadcast against `sums`.
+
+    Notes
+    -----
+    The upper half of twice the product is rounded to the nearest, halves away from 0; and so are the bits that are
+    then shifted out. What a positive exponent takes beyond 32 bits is the least or the greatest integer.
+    """
+    info = np.iinfo(np.int32)
+    wide = np.clip(sums << np.clip(exponents, 0, 31), info.min, info.max) * multipliers
+    wide += np.where(wide < 0, 1 - (1 << 30), 1 << 30)
+    high = (wide + ((wide >> 63) & ((1 << 31) - 1))) >> 31  # towards 0, as C divides
+    right = np.maximum(-exponents, 0)
+    mask = (np.int64(1) << right) - 1
+    return np.asarray((high >> right) + ((high & mask) > (mask >> 1) + (high < 0)))

@@ -8,6 +8,7 @@ from onnx.reference.op_run import OpRun
 
 from ...errors import ArgumentError, Im2colError, naming, words_of
 from .node import Node, label
+from .qonnx import Im2Col
 from .signature import Signature
 from .table import OPERATORS
 
@@ -67,7 +68,8 @@ class Operator(OpRun):  # type: ignore[misc]  # the class of a library without t
 
 def classes() -> list[type]:
     """Return a class for each operator, of its name, as the evaluator looks for them."""
-    return [
+    standard = [
         type(name, (Operator,), {"__doc__": compute.__doc__, "__module__": __name__, "compute": staticmethod(compute)})
         for name, compute in OPERATORS.items()
     ]
+    return [*standard, Im2Col]
