@@ -197,7 +197,11 @@ class BasePlan:
         return f"<im2col.{type(self).__name__} {what}>"
 
     def __str__(self) -> str:
-        return f"{self.made_by} " + "\n".join(self._operation.lines())
+        return self._operation.summary(f"{self.made_by}").text()
+
+    def _repr_html_(self) -> str:
+        """Return what `print` tells as HTML, which notebooks show."""
+        return self._operation.summary(f"{self.made_by}").html()
 
 
 def _restored(
