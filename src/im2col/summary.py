@@ -141,7 +141,7 @@ def _table(table: Table, said: Callable[[str], str]) -> Iterator[str]:
     yield "<table>"
     if table.title:
         yield f"<caption>{said(table.title)}</caption>"
-    if table.rows:
+    if table.header:
         yield f"<thead>{row(table.header, 'th')}</thead>"
     yield "<tbody>"
     for i, (name, *rest) in enumerate(table.rows[:_MOST_ROWS]):
