@@ -19,6 +19,7 @@ from im2col.pictures.notebook import figure_html
 from im2col.summary import Summary, Table
 
 from .kit.outcomes import raises_exactly, require
+from .kit.processes import HANG_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ class Read(HTMLParser):
             self.cells[-1] += " "
         elif tag != "img":
             self.open.append(tag)
-        if tag in {"td", "th", "caption"}:
+        if tag in {"td", "th", "p"}:
             self.cells.append("")
         if tag == "th":
             self.scopes.append(dict(attrs).get("scope"))
@@ -60,7 +61,7 @@ class Read(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.cells and self.open and self.open[-1] in {"td", "th", "caption"}:
+        if self.cells and self.open and self.open[-1] in {"td", "th", "p"}:
             self.cells[-1] += data
 
 
@@ -469,3 +470,87 @@ def test_a_frame_reaches_nothing_around_it(notebook: Callable[[Any], Notebook]) 
     there.page.wait_for_timeout(150)
     assert there.explorer.chapter == "matmul-channels"
     assert str(frame.locator(".chapters [aria-current]").get_attribute("aria-label")).startswith("8 ")
+
+
+# --- the notebooks in examples/
+
+
+def source(cell: Any) -> str:
+    """Return what stands in a cell."""
+    return "".join(cell["source"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_kept_without_outputs(path: Path) -> None:
+    """Nothing of a run is kept, nor of the machine that it ran on; each begins with a title and words."""
+    text = path.read_text("utf-8")
+    notebook = json.loads(text)
+    assert text == json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert all(cell["metadata"] == {} for cell in notebook["cells"])
+    assert notebook["metadata"] == {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    assert notebook["cells"][0]["cell_type"] == "markdown"
+    assert source(notebook["cells"][0]).startswith("# ")
+
+
+def test_there_are_notebooks() -> None:
+    """The page on notebooks names each of them."""
+    page = (REPOSITORY / "docs/notebooks.md").read_text("utf-8")
+    assert {path.stem for path in NOTEBOOKS} == {"first-steps", "live-explorer", "reading-a-plan"}
+    assert [path.name for path in NOTEBOOKS if f"`examples/{path.name}`" not in page] == []
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def executed(request: pytest.FixtureRequest) -> Any:
+    """Run a notebook in a kernel of its own, cell by cell; an error in a cell is one here."""
+    nbformat, nbclient = require("nbformat"), require("nbclient")
+    for name in ("ipykernel", "anywidget", "llvmlite"):
+        require(name)
+    notebook = nbformat.read(request.param, 4)
+    resources = {"metadata": {"path": str(REPOSITORY)}}
+    client = nbclient.NotebookClient(
+        notebook, timeout=HANG_SECONDS, startup_timeout=HANG_SECONDS, kernel_name="python3", resources=resources
+    )
+    return request.param.stem, client.execute()
+
+
+def shown(notebook: Any) -> list[Any]:
+    """Return what the cells show, by type."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
+    return [output["data"] for output in outputs if "data" in output]
+
+
+def test_notebooks_run(executed: tuple[str, Any]) -> None:
+    """Each shows what it says that it shows."""
+    name, notebook = executed
+    html = [data["text/html"] for data in shown(notebook) if "text/html" in data]
+    assert not [output for cell in notebook.cells for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
+    if name == "first-steps":
+        assert [text.count("<svg") for text in html] == [1, 1]
+    elif name == "reading-a-plan":
+        assert len(html) == 6
+        assert all("im2col-summary" in text for text in html)
+        assert "measured" in html[-1]
+    else:
+        assert len(html) == 2
+        assert any("application/vnd.jupyter.widget-view+json" in data for data in shown(notebook))
+
+
+def test_notebooks_can_be_exported(executed: tuple[str, Any], browser: Any) -> None:
+    """Without the widgets' state the explorer is its picture; nothing that a reader sees is missing."""
+    exporter = require("nbconvert").HTMLExporter(embed_images=True)
+    _, notebook = executed
+    notebook = notebook.copy()
+    notebook.metadata = {key: value for key, value in notebook.metadata.items() if key != "widgets"}
+    body, _ = exporter.from_notebook_node(notebook)
+    pictures = sum("<svg" in data.get("text/html", "") for data in shown(notebook))
+    page = browser.new_page()
+    page.route("**/*", lambda route: route.abort())  # the template asks the network for what draws formulas
+    page.set_content(body)
+    assert page.locator(".im2col-figure svg").count() == pictures
+    assert all(box["height"] > 100 for box in (each.bounding_box() for each in page.locator(".im2col-figure svg").all()))
+    page.close()

@@ -19,14 +19,14 @@ _STYLE = """
 .im2col-summary.im2col-summary tr:nth-child(n){background:none}
 .im2col-summary.im2col-summary :is(th,td){padding:.15em .9em .15em 0;border:0;max-width:60em;text-align:left;\
 vertical-align:top;white-space:normal;font-weight:400}
-.im2col-summary.im2col-summary caption{padding:.2em 0;text-align:left;caption-side:top;color:inherit;font-weight:600}
+.im2col-summary p{margin:0 0 .2em;font-weight:600}
 .im2col-summary.im2col-summary th[scope=row]{opacity:.75;white-space:nowrap}
 .im2col-summary.im2col-summary th[scope=col]{font-weight:600}
 .im2col-summary.im2col-summary thead tr:nth-child(n){border-bottom:1px solid;border-color:color-mix(in srgb,currentColor 35%,#0000)}
 .im2col-summary.im2col-summary tfoot tr:nth-child(n){border-top:1px solid;border-color:color-mix(in srgb,currentColor 35%,#0000)}
 .im2col-summary.im2col-summary tr[aria-current]:nth-child(n){background:color-mix(in srgb,currentColor 12%,#0000)}
 .im2col-summary.im2col-summary tr[aria-current] th{opacity:1;font-weight:600}
-.im2col-summary.im2col-summary .im2col-right{text-align:right;font-variant-numeric:tabular-nums}
+.im2col-summary.im2col-summary .im2col-right{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 """
 """Every colour is the text's own, or a share of it, so that it is right on any paper: no theme has to be known."""
 
@@ -119,13 +119,16 @@ def _fact_lines(facts: Iterable[Fact], indent: str) -> list[str]:
 
 
 def _fact_table(title: str, facts: Iterable[Fact], said: Callable[[str], str]) -> Iterator[str]:
-    yield "<table>"
-    if title:
-        yield f"<caption>{said(title)}</caption>"
+    yield _beginning(title, said)
     yield "<tbody>"
     for name, *values in facts:
         yield f'<tr><th scope="row">{said(name)}</th><td>{"<br>".join(map(said, values))}</td></tr>'
     yield "</tbody></table>"
+
+
+def _beginning(title: str, said: Callable[[str], str]) -> str:
+    """Return where a table begins; a title above it may be longer than the table is wide."""
+    return f'<p>{said(title)}</p><table aria-label="{said(title)}">' if title else "<table>"
 
 
 def _table(table: Table, said: Callable[[str], str]) -> Iterator[str]:
@@ -138,9 +141,7 @@ def _table(table: Table, said: Callable[[str], str]) -> Iterator[str]:
             cells.append(f"<{name}{scoped}{side}>{said(value)}</{name}>")
         return f"<tr{attributes}>{''.join(cells)}</tr>"
 
-    yield "<table>"
-    if table.title:
-        yield f"<caption>{said(table.title)}</caption>"
+    yield _beginning(table.title, said)
     if table.header:
         yield f"<thead>{row(table.header, 'th')}</thead>"
     yield "<tbody>"
