@@ -9,6 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +192,7 @@ from pathlib import Path
 
 warnings.simplefilter("ignore")  # the engine's, and what pages leave open
 page, start = map(Path, sys.argv[1:])
-blocks = [block for block in re.findall("```python\\n(.+?)```", page.read_text("utf-8"), re.DOTALL) if ">>>" not in block]
+blocks = re.findall("```python\\n(.+?)```", page.read_text("utf-8"), re.DOTALL)
 for block in blocks:
     with contextlib.redirect_stdout(io.StringIO()):
         exec(block, {})
@@ -377,6 +378,19 @@ report = run_demo(sys.argv[1])
 print(report.passed, *(way.name for way in report.ways[:-2]))
 """
     assert run(BLOCK + program, str(tmp_path)) == ["True explicit reference"]
+
+
+def test_browsers_need_no_engine() -> None:
+    """The package installs where llvmlite has no build."""
+    requirements = require("packaging.requirements")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    found = [requirements.Requirement(each) for each in project["dependencies"]]
+    for platform, names in (
+        ("emscripten", {"numpy", "threadpoolctl"}),
+        ("linux", {"numpy", "threadpoolctl", "llvmlite"}),
+    ):
+        environment = {"sys_platform": platform}
+        assert {each.name for each in found if not each.marker or each.marker.evaluate(environment)} == names
 
 
 def test_importing_loads_neither_the_engine_nor_threads() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -78,7 +79,7 @@ def test_html_says_what_print_says(made: str, tmp_path: Path, monkeypatch: pytes
     """Every word once, in tables whose every cell has a header."""
     monkeypatch.setenv("IM2COL_CACHE_DIR", str(tmp_path))
     image, w = (1, 4, 9, 8), np.ones((4, 4, 3, 3), np.float32)
-    found: Any = {
+    makers: dict[str, Callable[[], Any]] = {
         "plan": lambda: plan(image, w, padding=1),
         "transposed": lambda: plan_transpose(image, w, stride=2, algorithm="reference"),
         "product": lambda: plan_transpose((1, 64, 8, 8), np.ones((64, 8, 2, 2), np.float32), stride=3),
@@ -87,7 +88,8 @@ def test_html_says_what_print_says(made: str, tmp_path: Path, monkeypatch: pytes
         "cost": lambda: cost(image, w.shape),
         "costs": lambda: cost([{"x_shape": image, "w_shape": w.shape}, {"x_shape": image, "w_shape": w.shape}]),
         "none": lambda: cost([]),
-    }[made]()
+    }
+    found = makers[made]()
     read = Read(found._repr_html_())
     assert read.open == []
     said = " ".join(read.cells)
@@ -109,13 +111,18 @@ def test_what_was_chosen_is_marked() -> None:
 
 def test_a_name_can_do_nothing() -> None:
     """Names of layers and of a model's nodes are text, whatever they hold."""
-    shown = [cost((1, 1, 4, 4), (1, 1, 2, 2), name=HOSTILE), cost([{"x_shape": (4, 4), "w_shape": (1, 1, 2, 2), "name": HOSTILE}])]
+    shown: list[Any] = [
+        cost((1, 1, 4, 4), (1, 1, 2, 2), name=HOSTILE),
+        cost([{"x_shape": (4, 4), "w_shape": (1, 1, 2, 2), "name": HOSTILE}]),
+    ]
     for each in shown:
         read = Read(each._repr_html_())
         assert read.tags.isdisjoint({"img", "script"})
         assert any("<img src=x onerror=alert(1)></table><script>" in cell for cell in read.cells)
         each._repr_html_().encode()
-    table = Table((HOSTILE, HOSTILE), ((HOSTILE, HOSTILE),), HOSTILE, 0, (HOSTILE, HOSTILE), (1,), ((HOSTILE, HOSTILE),))
+    table = Table(
+        (HOSTILE, HOSTILE), ((HOSTILE, HOSTILE),), HOSTILE, 0, (HOSTILE, HOSTILE), (1,), ((HOSTILE, HOSTILE),)
+    )
     read = Read(Summary(HOSTILE, ((HOSTILE, HOSTILE),), (table,)).html())
     assert read.tags.isdisjoint({"img", "script"})
     assert len(read.cells) == 3 + 7 + 2
@@ -128,7 +135,7 @@ def test_networks_show_themselves() -> None:
 
     hostile = HOSTILE.removesuffix("\ud800")
     helper, names = onnx.helper, [hostile, *(f"y{i}" for i in range(150))]
-    nodes = [helper.make_node("Sin", [a], [b], name=f"{hostile}{b}") for a, b in zip(names, names[1:], strict=False)]
+    nodes = [helper.make_node("Sin", [a], [b], name=f"{hostile}{b}") for a, b in itertools.pairwise(names)]
     value = helper.make_tensor_value_info
     graph = helper.make_graph(nodes, hostile, [value(hostile, 1, [2, 3])], [value(names[-1], 1, [2, 3])])
     net = load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
@@ -306,12 +313,15 @@ class Notebook:
                     notebook.sent.append(data["state"])
                     notebook.page.evaluate("(state) => model.receive(state)", data["state"])
 
-        self.explorer, self.sent, self.saved, self.wrong = explorer, [], [], []
+        self.explorer = explorer
+        self.sent: list[dict[str, Any]] = []
+        self.saved: list[dict[str, Any]] = []
+        self.wrong: list[str] = []
         self.page = browser.new_page()
         self.page.set_viewport_size({"width": 1200, "height": 900})
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in {"error", "warning"} else None)
-        self.page.on("request", lambda request: self.wrong.append(request.url) if "://" in request.url.removeprefix("blob:") and not request.url.startswith("blob:") else None)
+        self.page.on("request", lambda request: self.asked(request.url))
         self.page.set_content("<body><div id=first></div><div id=second></div>")
         self.page.expose_function("toPython", self.save)
         state = {name: value for name, value in explorer.get_state().items() if isinstance(value, (str, dict))}
@@ -320,6 +330,11 @@ class Notebook:
         self.page.evaluate(
             "([esm, state]) => { window.esm = esm; window.model = makeModel(state, toPython); }", [state["_esm"], state]
         )
+
+    def asked(self, url: str) -> None:
+        """Take note of what is asked of the network."""
+        if not url.startswith(("about:", "blob:", "data:")):
+            self.wrong.append(url)
 
     def save(self, state: dict[str, Any]) -> None:
         """Hand the page's changes to Python, as the kernel does."""
@@ -528,7 +543,9 @@ def test_notebooks_run(executed: tuple[str, Any]) -> None:
     """Each shows what it says that it shows."""
     name, notebook = executed
     html = [data["text/html"] for data in shown(notebook) if "text/html" in data]
-    assert not [output for cell in notebook.cells for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
+    assert not [
+        output for cell in notebook.cells for output in cell.get("outputs", ()) if output.get("name") == "stderr"
+    ]
     if name == "first-steps":
         assert [text.count("<svg") for text in html] == [1, 1]
     elif name == "reading-a-plan":
@@ -552,5 +569,7 @@ def test_notebooks_can_be_exported(executed: tuple[str, Any], browser: Any) -> N
     page.route("**/*", lambda route: route.abort())  # the template asks the network for what draws formulas
     page.set_content(body)
     assert page.locator(".im2col-figure svg").count() == pictures
-    assert all(box["height"] > 100 for box in (each.bounding_box() for each in page.locator(".im2col-figure svg").all()))
+    assert all(
+        box["height"] > 100 for box in (each.bounding_box() for each in page.locator(".im2col-figure svg").all())
+    )
     page.close()

@@ -22,8 +22,8 @@ vertical-align:top;white-space:normal;font-weight:400}
 .im2col-summary p{margin:0 0 .2em;font-weight:600}
 .im2col-summary.im2col-summary th[scope=row]{opacity:.75;white-space:nowrap}
 .im2col-summary.im2col-summary th[scope=col]{font-weight:600}
-.im2col-summary.im2col-summary thead tr:nth-child(n){border-bottom:1px solid;border-color:color-mix(in srgb,currentColor 35%,#0000)}
-.im2col-summary.im2col-summary tfoot tr:nth-child(n){border-top:1px solid;border-color:color-mix(in srgb,currentColor 35%,#0000)}
+.im2col-summary.im2col-summary thead tr:nth-child(n){border-bottom:1px solid color-mix(in srgb,currentColor 35%,#0000)}
+.im2col-summary.im2col-summary tfoot tr:nth-child(n){border-top:1px solid color-mix(in srgb,currentColor 35%,#0000)}
 .im2col-summary.im2col-summary tr[aria-current]:nth-child(n){background:color-mix(in srgb,currentColor 12%,#0000)}
 .im2col-summary.im2col-summary tr[aria-current] th{opacity:1;font-weight:600}
 .im2col-summary.im2col-summary .im2col-right{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}

@@ -145,14 +145,14 @@ def run_parallel(tasks: Iterable[Callable[[], None]], threads: int) -> None:
 def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
     """Hand `work` to the process's pool, grown where it has too few threads for all copies.
 
-    Where no more threads can be started, as many copies run as the pool has threads for, perhaps none. A pool that could
-    start none keeps what it was given, and one with a few may begin it at any time: so each copy has a future of ours,
-    which the caller cancels or waits for, and the pool is given up.
+    Where no more threads can be started, as many copies run as the pool has threads for, perhaps none. The pool keeps
+    what it could start no thread for, and may begin it at any time: so each copy has a future of ours, which the caller
+    cancels or waits for, and the pool is given up.
     """
     global _pool, _pool_size
     try:
         with importing:
-            from concurrent.futures import Future, ThreadPoolExecutor  # importing im2col takes milliseconds, this more
+            from concurrent.futures import Future, ThreadPoolExecutor  # takes milliseconds
     except RuntimeError:  # Python is shutting down
         return []
     futures: list[Future[None]] = []

@@ -20,7 +20,7 @@ LOW, HIGH = "#0072B2", "#E69F00"
 _TINT, _BAND, _VALUE = 0.16, 0.42, 0.75
 _DARK = {PAPER: "#161a22", INK: "#eceff5", FAINT: "#a9b1c0", LINE: "#3c4454", PADDING: "#1d222c"}
 _DARK_TINT, _DARK_BAND, _DARK_VALUE = 0.30, 0.55, 0.42
-"""What stands for them on dark paper, as in the explorer: darker paper takes more of a colour, but digits are read on it."""
+"""What stands for them on dark paper, as in the explorer: it takes more of a colour, but digits are read on it."""
 
 
 def mix(colour: str, amount: float, paper: str = PAPER) -> str:

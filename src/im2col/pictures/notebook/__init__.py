@@ -1,4 +1,4 @@
-"""Pictures in a notebook: a figure on the notebook's own paper; the explorer, which Python reads and sets, is beside it."""
+"""Pictures in a notebook: figures on its own paper; beside them the explorer, which Python reads and sets."""
 
 from __future__ import annotations
 
