@@ -78,7 +78,7 @@ class Summary(NamedTuple):
     Parameters
     ----------
     title : str
-        What it is, in a line.
+        What it is, in a line; facts stand under it.
     facts : tuple of Fact
     tables : tuple of Table
     """
@@ -106,7 +106,7 @@ class Summary(NamedTuple):
         def said(text: str) -> str:
             return escape(text.encode("utf-8", "backslashreplace").decode())  # surrogates are no text
 
-        parts = [f"<style>{_STYLE}</style>", *_fact_table(self.title, self.facts, said)]
+        parts = [f"<style>{_STYLE}</style>", *(_fact_table(self.title, self.facts, said) if self.facts else ())]
         for table in self.tables:
             parts += _table(table, said)
             parts += _fact_table("", table.facts, said) if table.facts else []
@@ -119,8 +119,7 @@ def _fact_lines(facts: Iterable[Fact], indent: str) -> list[str]:
 
 
 def _fact_table(title: str, facts: Iterable[Fact], said: Callable[[str], str]) -> Iterator[str]:
-    yield _beginning(title, said)
-    yield "<tbody>"
+    yield _beginning(title, said) + "<tbody>"
     for name, *values in facts:
         yield f'<tr><th scope="row">{said(name)}</th><td>{"<br>".join(map(said, values))}</td></tr>'
     yield "</tbody></table>"

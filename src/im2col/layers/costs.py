@@ -148,8 +148,7 @@ class CostTable(Sequence[Cost]):
         with importing:
             from ..summary import Summary
 
-        layers = f"{len(self)} layer{'s' * (len(self) != 1)}"
-        return Summary(layers, tables=(self._table(),)).html()
+        return Summary("", tables=(self._table(),)).html()
 
     def _table(self) -> Table:
         with importing:

@@ -180,13 +180,6 @@ class Illustration:
             If the page cannot hold the numbers.
         MissingExtraError
             If anywidget is not installed.
-
-        Examples
-        --------
-        >>> from im2col import illustrate
-        >>> picture = illustrate([[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[1, 0], [0, -1]], chapter="matmul")
-        >>> explorer = picture.live()  # doctest: +SKIP
-        >>> explorer.selection = {"position": 3}  # doctest: +SKIP
         """
         try:
             with importing:
