@@ -15,19 +15,18 @@ from tests.kit import kept  # noqa: E402
 
 # These are parts of other libraries, and cannot be imported without them.
 _PARTS = {
-    "dask": "dask",
-    "jax": "jax",
-    "keras.py": "keras",
-    "onnx/evaluator.py": "onnx",
-    "onnx/network": "onnx",
-    "onnx/qonnx.py": "onnx",
-    "onnx/signature.py": "onnx",
-    "torch": "torch",
-    "xarray": "xarray",
+    "integrations/dask": "dask",
+    "integrations/jax": "jax",
+    "integrations/keras.py": "keras",
+    "integrations/onnx/evaluator.py": "onnx",
+    "integrations/onnx/network": "onnx",
+    "integrations/onnx/qonnx.py": "onnx",
+    "integrations/onnx/signature.py": "onnx",
+    "integrations/torch": "torch",
+    "integrations/xarray": "xarray",
+    "pictures/notebook/explorer.py": "anywidget",
 }
-collect_ignore = [
-    f"src/im2col/integrations/{part}" for part, name in _PARTS.items() if importlib.util.find_spec(name) is None
-]
+collect_ignore = [f"src/im2col/{part}" for part, name in _PARTS.items() if importlib.util.find_spec(name) is None]
 
 # Bytecode is kept whatever the environment says: workers, and the processes that tests start, would compile it anew.
 sys.dont_write_bytecode = False

@@ -61,6 +61,16 @@ def test_the_page_on_photographs_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (tmp_path / "resumed.png").read_bytes() == (tmp_path / "soft.png").read_bytes()
 
 
+def test_the_page_on_notebooks_runs() -> None:
+    """Every example gives what it prints; the widget is Python's end of it."""
+    for name in ("llvmlite", "anywidget"):
+        require(name)
+    page = str(REPOSITORY / "docs/notebooks.md")
+    failed, tried = doctest.testfile(page, module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+    assert tried == 15
+
+
 def test_the_journeys_are_as_told() -> None:
     """Calls and files are as many as the page says; ``python -m tests.journeys`` writes them anew."""
     for name in ("llvmlite", "PIL.Image"):

@@ -52,6 +52,7 @@ SLOW_TO_LOAD = {
 NOT_LOADED = {
     "llvmlite",
     "threadpoolctl",
+    *("anywidget", "traitlets", "IPython"),
     *("typer", "click", "rich", "PIL", "tifffile", "imagecodecs", "resvg_py", "scipy"),
     *("torch", "jax", "onnx", "dask", "xarray", "pandas", "ml_dtypes", "skimage", "sklearn", "hypothesis", "pytest"),
 }

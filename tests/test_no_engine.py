@@ -9,6 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from .kit.processes import HANG_SECONDS
 from .kit.selection import one_in
 
 REPOSITORY = Path(__file__).parents[1]
+SOURCES = os.pathsep.join(str(Path(each).resolve()) for each in sys.path if each)
+"""Where this process finds modules, for those that run in another folder."""
 
 BREAK = """
 import sys
@@ -153,6 +156,51 @@ print("llvmlite" in sys.modules)
 """
 
 
+REFUSE = """
+import threading
+
+def refuse(thread, started=iter(range({most}))):
+    if next(started, None) is None:
+        raise RuntimeError("can't start new thread")
+    start(thread)
+
+start, threading.Thread.start = threading.Thread.start, refuse
+"""
+"""What Python does in a browser, and where a process may have no more threads than it has."""
+EVERY_CALL = """
+import warnings
+import im2col
+from tests.kit.calls import calls
+
+# Bits that do not depend on the chunking are the engine's, or the definition's.
+CHUNKED = dict.fromkeys(("convolve_blocks", "plan_blocks"), {"algorithm": "reference"})
+im2col.set_threads(3)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", im2col.EngineWarning)
+    for name, call in calls().items():
+        call.function(**call.good() | CHUNKED.get(name, {}))
+print(threading.active_count())
+"""
+PAGES = """
+import contextlib
+import doctest
+import io
+import re
+import sys
+import warnings
+from pathlib import Path
+
+warnings.simplefilter("ignore")  # the engine's, and what pages leave open
+page, start = map(Path, sys.argv[1:])
+blocks = re.findall("```python\\n(.+?)```", page.read_text("utf-8"), re.DOTALL)
+for block in blocks:
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(block, {})
+found = doctest.testfile(str(start), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+print(len(blocks), found.failed, found.attempted > 30, sys.modules["llvmlite"], threading.active_count())
+"""
+
+
 BLOCK = "import sys; sys.modules['llvmlite'] = None\n"
 BREAK_LLVM = """
 import llvmlite.binding as llvm
@@ -263,6 +311,36 @@ def test_the_core_with_its_engine() -> None:
     assert run(CORE) == ["no failure so far", "implicit"]
 
 
+@pytest.mark.parametrize("most", [0, 1])
+@pytest.mark.parametrize("engine", [False, True], ids=["without an engine", "with its engine"])
+def test_where_no_thread_can_be_started(engine: bool, most: int) -> None:
+    """The caller does the work, or those threads that there are; the results are right, and nothing else is told."""
+    lines = run((REFUSE.format(most=most)) + ("import sys\n" if engine else BLOCK) + LARGE)
+    if engine:
+        require("llvmlite")
+        assert lines == ["", "True", "no failure so far"]
+    else:
+        assert lines[0].startswith("EngineWarning: im2col's engine cannot be used (ModuleNotFoundError: ")
+        assert len(lines) == 3
+
+
+@pytest.mark.parametrize("engine", [False, True], ids=["without an engine", "with its engine"])
+def test_every_public_function_where_no_thread_can_be_started(engine: bool) -> None:
+    """Each runs with the arguments of `tests/kit/calls.py`, on the caller's thread."""
+    for name in ("PIL.Image", "rich", "scipy"):
+        require(name)
+    assert run(REFUSE.format(most=0) + ("" if engine else BLOCK) + EVERY_CALL)[-1] == "1"
+
+
+def test_the_first_pages_with_numpy_alone(tmp_path: Path) -> None:
+    """The code of README.md and docs/start.md gives what the pages say, without an engine and without threads."""
+    for name in ("PIL.Image", "rich", "resvg_py"):
+        require(name)
+    pages = [str(REPOSITORY / name) for name in ("README.md", "docs/start.md")]
+    program = f"import os; os.chdir({str(tmp_path)!r})\n" + REFUSE.format(most=0) + BLOCK + PAGES
+    assert run(program, *pages, PYTHONPATH=SOURCES)[-1] == "3 0 True None 1"
+
+
 def test_plans_travel_to_where_the_engine_does_not_work(tmp_path: Path) -> None:
     """A plan pickled where the engine worked takes another algorithm elsewhere; if it names the engine's, an error."""
     require("llvmlite")
@@ -300,6 +378,19 @@ report = run_demo(sys.argv[1])
 print(report.passed, *(way.name for way in report.ways[:-2]))
 """
     assert run(BLOCK + program, str(tmp_path)) == ["True explicit reference"]
+
+
+def test_browsers_need_no_engine() -> None:
+    """The package installs where llvmlite has no build."""
+    requirements = require("packaging.requirements")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    found = [requirements.Requirement(each) for each in project["dependencies"]]
+    for platform, names in (
+        ("emscripten", {"numpy", "threadpoolctl"}),
+        ("linux", {"numpy", "threadpoolctl", "llvmlite"}),
+    ):
+        environment = {"sys_platform": platform}
+        assert {each.name for each in found if not each.marker or each.marker.evaluate(environment)} == names
 
 
 def test_importing_loads_neither_the_engine_nor_threads() -> None:

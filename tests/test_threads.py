@@ -6,16 +6,18 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from im2col import set_threads
-from im2col.engine import threads
+from im2col.engine import blas, host, threads
 from im2col.errors import ArgumentError
 
-from .kit.outcomes import missing, raises_exactly
+from .kit.outcomes import missing, raises_exactly, require
 from .kit.processes import HANG_SECONDS
 
 if TYPE_CHECKING:
@@ -202,3 +204,71 @@ def test_a_forked_child_makes_its_own_pool() -> None:
         [sys.executable, "-c", FORK], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
     )
     assert done.stdout == "7\n"
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_a_pool_that_can_start_no_more(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Every task runs once, none goes on behind the call's end, and the pool keeps nothing of what it could not run."""
+    allowed = iter(range(most))
+    start = threading.Thread.start
+
+    def start_some(thread: threading.Thread) -> None:
+        if next(allowed, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    threads._forget_pool()
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    for _ in range(5):
+        begun: list[int] = []
+        ended: list[int] = []
+
+        def task(number: int, begun: list[int] = begun, ended: list[int] = ended) -> None:
+            begun.append(number)
+            time.sleep(0.002)
+            ended.append(number)
+
+        threads.run_parallel([partial(task, number) for number in range(20)], 5)
+        assert sorted(begun) == sorted(ended) == list(range(20))
+        assert threads._pool is None
+    monkeypatch.undo()
+    threads.run_parallel([lambda: None] * 4, 4)
+    assert threads._pool is not None
+
+
+def test_an_error_where_no_more_threads_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reaches the caller, as elsewhere."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    threads._forget_pool()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(ZeroDivisionError):
+        threads.run_parallel([fail] * 4, 4)
+
+
+def test_the_keeper_of_blas_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it could not run while no thread could be started does not run when one can be again."""
+    require("threadpoolctl")
+    blas._forget()
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        ran: list[int] = []
+        blas._in_keeper(lambda: ran.append(1))
+    blas._in_keeper(lambda: ran.append(2))
+    assert ran == [1, 2]
+
+
+def test_webassembly_has_one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python starts no threads there."""
+    for platform in ("emscripten", "wasi"):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert host.usable_cpus() == 1

@@ -68,7 +68,7 @@ def show_config() -> dict[str, Any]:
     except ArgumentError:
         raise
     except Exception as cause:
-        config["engine"] = f"{type(cause).__name__}: {cause}"
+        config["engine"] = compiler.failure() or f"{type(cause).__name__}: {cause}"
     else:
         config["target"] = {
             "cpu": target.cpu,

@@ -6,6 +6,7 @@ ORDER = (
     "importing",
     "files",
     "version",
+    "summary",
     "spec",
     "engine",
     "matrix",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..spec.problem import Problem
+    from ..summary import Table
     from .contract import Algorithm, GradientRunner, Offer, Runner
     from .verdicts import Measured, Verdict
 
@@ -159,12 +160,19 @@ def offers(problem: Problem, threads: int, *, gradient: bool = False) -> dict[st
     return {name: offer_of(each, problem, threads) for name, each in _algorithms(gradient).items()}
 
 
-def offer_lines(choice: Choice, threads: int, *, gradient: bool = False) -> list[str]:
-    """Return a line for each algorithm: whether it was taken, and what it says; then one for each that was measured."""
+def offer_table(choice: Choice, threads: int, *, title: str = "", gradient: bool = False) -> Table:
+    """Return a row for each algorithm, and which was taken; and those that were measured."""
+    with importing:
+        from ..summary import Table
+
     found = offers(choice.problem, threads, gradient=gradient)
-    lines = [f"  {'→' if name == choice.algorithm else ' '} {name:<10} {_said(each)}" for name, each in found.items()]
-    lines += [f"  {'' if i else 'measured':<10} {each}" for i, each in enumerate(choice.measured)]
-    return lines
+    return Table(
+        ("algorithm", "how, or why not"),
+        tuple((name, _said(each)) for name, each in found.items()),
+        title,
+        list(found).index(choice.algorithm),
+        facts=(("measured", *map(str, choice.measured)),) if choice.measured else (),
+    )
 
 
 def _said(offer: Offer[Any]) -> str:

@@ -66,7 +66,10 @@ def _in_keeper(action: Any) -> Any:
 
             _keeper = ThreadPoolExecutor(1, thread_name_prefix="im2col-blas")
         done = _keeper.submit(action)
-    except RuntimeError:  # Python is shutting down and starts no threads
+    except RuntimeError:  # no thread can be started; what the keeper was given is not to run when one can be again
+        if _keeper is not None:
+            _keeper.shutdown(wait=False, cancel_futures=True)
+            _keeper = None
         return action()
     return done.result()
 

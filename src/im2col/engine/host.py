@@ -34,6 +34,8 @@ def usable_cpus() -> int:
     int
         At least 1. A quota of 2.5 CPUs counts as 3: two would leave half a CPU idle.
     """
+    if sys.platform in {"emscripten", "wasi"}:  # Python starts no threads in WebAssembly, however many CPUs there are
+        return 1
     # macOS and Windows have no affinity mask.
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cpus, _cgroup_cpu_quota())))

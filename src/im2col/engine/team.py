@@ -185,7 +185,12 @@ class _Team:
         while len(self._sleepers) < others:
             self._sleepers.append(threading.Semaphore(0))
             number = len(self._sleepers) - 1
-            threading.Thread(target=self._live, args=(number,), daemon=True, name=f"im2col_{number}").start()
+            thread = threading.Thread(target=self._live, args=(number,), daemon=True, name=f"im2col_{number}")
+            try:
+                thread.start()
+            except RuntimeError:  # there are no more: those that there are take the others' shares
+                self._sleepers.pop()
+                others = number
         self._latest, at = block, address_of(block)
         try:
             self._post(at, self._at, others, *ids)

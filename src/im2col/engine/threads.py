@@ -143,20 +143,44 @@ def run_parallel(tasks: Iterable[Callable[[], None]], threads: int) -> None:
 
 
 def _submit(work: Callable[[], None], copies: int) -> list[Future[None]]:
-    """Hand `work` to the process's pool, grown where it has too few threads for all copies."""
+    """Hand `work` to the process's pool, grown where it has too few threads for all copies.
+
+    Where no more threads can be started, as many copies run as the pool has threads for, perhaps none. The pool keeps
+    what it could start no thread for, and may begin it at any time: so each copy has a future of ours, which the caller
+    cancels or waits for, and the pool is given up.
+    """
     global _pool, _pool_size
     try:
         with importing:
-            from concurrent.futures import ThreadPoolExecutor  # importing im2col takes milliseconds, this some more
-
-        with _lock:
-            if _pool is None or _pool_size < copies:
-                if _pool is not None:
-                    _pool.shutdown(wait=False)
-                _pool, _pool_size = ThreadPoolExecutor(copies, thread_name_prefix="im2col"), copies
-            return [_pool.submit(work) for _ in range(copies)]
-    except RuntimeError:  # Python is shutting down and starts no threads: the caller works alone
+            from concurrent.futures import Future, ThreadPoolExecutor  # takes milliseconds
+    except RuntimeError:  # Python is shutting down
         return []
+    futures: list[Future[None]] = []
+    with _lock:
+        if _pool is None or _pool_size < copies:
+            if _pool is not None:
+                _pool.shutdown(wait=False)
+            _pool, _pool_size = ThreadPoolExecutor(copies, thread_name_prefix="im2col"), copies
+        try:
+            for _ in range(copies):
+                futures.append(Future())
+                _pool.submit(_help, work, futures[-1])
+        except RuntimeError:  # there are none, as in a browser, or no more, or Python is shutting down
+            _pool.shutdown(wait=False, cancel_futures=True)
+            _pool, _pool_size = None, 0
+    return futures
+
+
+def _help(work: Callable[[], None], future: Future[None]) -> None:
+    """Run a copy of `work` in a thread of the pool, unless the caller has done everything by then."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        work()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(None)
 
 
 def _forget_pool() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from ..algorithms import offers, registry
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, format_bytes, named, shown
+from ..importing import importing
 from ..spec.arguments import check_choice, checked_shape, is_a
 from ..spec.arrays import as_dtype
 from ..spec.problem import WINDOW_OPTIONS, WORKSPACE_LIMIT, make_problem, refuse_unknown
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..spec.geometry import Window
     from ..spec.padding import Padding
     from ..spec.transposed import Transposed
+    from ..summary import Summary, Table
     from .phases import Folding
 
 _TRANSPOSE_OPTIONS = ("output_padding", "output_size")
@@ -78,17 +80,25 @@ class Cost:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
     def __str__(self) -> str:
+        return self._summary().text()
+
+    def _repr_html_(self) -> str:
+        """Return what `print` tells as HTML, which notebooks show."""
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
+        with importing:
+            from ..summary import Summary
+
         workspace = ", ".join(f"{name} {format_bytes(size)}" for name, size in self.workspace_bytes.items())
         moved, matrix = format_bytes(self.bytes_moved), format_bytes(self.matrix_bytes)
-        return "\n".join(
-            (
-                f"{self.name}: output {self.output_shape}, column matrix {self.matrix_shape}",
-                f"  work        {self.flops / 1e9:.4g} GFLOP, {self.arithmetic_intensity:.4g} FLOP a byte",
-                f"  memory      {moved} moved at least, matrix {matrix}",
-                f"  duplication {self.duplication:.4g} matrix entries a pixel",
-                f"  workspace   {workspace}",
-            )
+        facts = (
+            ("work", f"{self.flops / 1e9:.4g} GFLOP, {self.arithmetic_intensity:.4g} FLOP a byte"),
+            ("memory", f"{moved} moved at least, matrix {matrix}"),
+            ("duplication", f"{self.duplication:.4g} matrix entries a pixel"),
+            ("workspace", workspace),
         )
+        return Summary(f"{self.name}: output {self.output_shape}, column matrix {self.matrix_shape}", facts)
 
 
 class CostTable(Sequence[Cost]):
@@ -131,8 +141,20 @@ class CostTable(Sequence[Cost]):
         return max((layer.matrix_bytes for layer in self._layers), default=0)
 
     def __str__(self) -> str:
-        rows = [("layer", "GFLOP", "moved", "FLOP/byte", "matrix", "duplication")]
-        rows += [
+        return "\n".join(self._table().columns())
+
+    def _repr_html_(self) -> str:
+        """Return what `print` tells as HTML, which notebooks show."""
+        with importing:
+            from ..summary import Summary
+
+        return Summary("", tables=(self._table(),)).html()
+
+    def _table(self) -> Table:
+        with importing:
+            from ..summary import Table
+
+        rows = tuple(
             (
                 c.name,
                 f"{c.flops / 1e9:.4g}",
@@ -142,14 +164,10 @@ class CostTable(Sequence[Cost]):
                 f"{c.duplication:.4g}",
             )
             for c in self._layers
-        ]
-        total = (f"{self.flops / 1e9:.4g}", format_bytes(self.bytes_moved))
-        rows.append(("total", *total, "", f"≤ {format_bytes(self.matrix_bytes)}", ""))
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        return "\n".join(
-            "  ".join([row[0].ljust(widths[0]), *(v.rjust(w) for v, w in zip(row[1:], widths[1:], strict=True))])
-            for row in rows
         )
+        sums = f"{self.flops / 1e9:.4g}", format_bytes(self.bytes_moved), "", f"≤ {format_bytes(self.matrix_bytes)}", ""
+        header = ("layer", "GFLOP", "moved", "FLOP/byte", "matrix", "duplication")
+        return Table(header, rows, total=("total", *sums), right=tuple(range(1, len(header))))
 
 
 @overload

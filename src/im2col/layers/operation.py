@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..algorithms import Choice
     from ..algorithms.contract import AtOnce
+    from ..summary import Summary
 
     Array = NDArray[Any]
     Weights = tuple[Array | None, ...]
@@ -131,8 +132,8 @@ class Operation(ABC):
         return f"{', '.join(str(each.shape) for each in self.inputs)} → {self.output_shape}"
 
     @abstractmethod
-    def lines(self) -> list[str]:
-        """Return what a plan prints behind its maker's name: the signature and the window, then line by line."""
+    def summary(self, name: str) -> Summary:
+        """Return what a plan tells of it, under its maker's name: the signature, the window, the costs, the choices."""
 
     @property
     def algorithm(self) -> str:

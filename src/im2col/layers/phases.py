@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from ..algorithms import choose, offer_lines
+from ..algorithms import choose, offer_table
 from ..algorithms.contract import Banded
 from ..engine.threads import run_parallel
 from ..errors import format_bytes
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..spec.geometry import Geometry
     from ..spec.padded import Mode
     from ..spec.transposed import Phase, Transposed
+    from ..summary import Summary
     from .operation import Weights
     from .product import Product
 
@@ -252,30 +253,34 @@ class Transpose(Operation):
         operand = math.prod(self.inputs[0].shape) * t.x_dtype.itemsize
         return operand + weights + math.prod(self.output_shape) * self.dtype.itemsize
 
-    def lines(self) -> list[str]:
-        """Return what a plan prints behind its maker's name."""
+    def summary(self, name: str) -> Summary:
+        """Return what a plan tells of it, under its maker's name."""
+        with importing:
+            from ..summary import Summary, Table
+
         t, folding, flip = self.transposed, self.folding, self.spec[3]
         folded = f", folded back ({mode_words(folding.mode, t.layout.spatial)})" if folding else ""
         pads = folding.geometry.padding if folding else t.pads
-        lines = [
-            f"{t.layout.axes} {self.signature}",
-            f"  window     kernel {t.kernel_size}, stride {t.stride}, dilation {t.dilation}, padding {pads}{folded}",
-            f"  layer      {t.filters} channels → {t.channels}, groups {t.groups}{', kernels flipped' * flip}"
-            + tail_words(t),
-            f"  dtypes     {t.x_dtype} × {t.w_dtype} → {self.dtype}",
-            f"  cost       {cost_words(self)}",
-            f"  workspace  {format_bytes(self.workspace_bytes)}",
-            f"  threads    {self.threads}",
-        ]
+        layer = f"{t.filters} channels → {t.channels}, groups {t.groups}{', kernels flipped' * flip}"
+        facts = (
+            ("window", f"kernel {t.kernel_size}, stride {t.stride}, dilation {t.dilation}, padding {pads}{folded}"),
+            ("layer", layer + tail_words(t)),
+            ("dtypes", f"{t.x_dtype} × {t.w_dtype} → {self.dtype}"),
+            ("cost", cost_words(self)),
+            ("workspace", format_bytes(self.workspace_bytes)),
+            ("threads", str(self.threads)),
+        )
         if self.product is not None:
             columns = self.product.problem.filters
-            lines.append(f"  {len(t.phases)} phases: one product, {t.filters} channels → {columns}, then its fold")
-            return [*lines, *("  " + line for line in offer_lines(self.choices[0], self.threads))]
-        for phase, choice in zip(t.phases, self.choices, strict=True):
-            lines += _phase_lines(phase, choice, self.threads)
-        if not t.covers:
-            lines.append("  all other pixels: no tap reaches them")
-        return lines
+            said = f"{len(t.phases)} phases: one product, {t.filters} channels → {columns}, then its fold"
+            tables = [offer_table(self.choices[0], self.threads, title=said)]
+        else:
+            tables = [
+                offer_table(choice, self.threads, title=_phase_words(phase, choice))
+                for phase, choice in zip(t.phases, self.choices, strict=True)
+            ]
+            tables += [] if t.covers else [Table((), title="all other pixels: no tap reaches them")]
+        return Summary(f"{name} {t.layout.axes} {self.signature}", facts, tuple(tables))
 
 
 def _product_of(transposed: Transposed, requested: str) -> Product | None:
@@ -286,9 +291,8 @@ def _product_of(transposed: Transposed, requested: str) -> Product | None:
     return product_of(transposed, requested)
 
 
-def _phase_lines(phase: Phase, choice: Choice, threads: int) -> list[str]:
-    """Return what a plan prints of one phase."""
+def _phase_words(phase: Phase, choice: Choice) -> str:
+    """Return which pixels a phase computes, and how."""
     where = ", ".join(f"{s.start}::{s.step}" if s.step > 1 else f"{s.start}:" for s in phase.pixels)
     g = choice.problem.geometry
-    title = f"  pixels [{where}]: a convolution with {g.kernel_size} taps, padding {g.padding}, dilation {g.dilation}"
-    return [title, *("  " + line for line in offer_lines(choice, threads))]
+    return f"pixels [{where}]: a convolution with {g.kernel_size} taps, padding {g.padding}, dilation {g.dilation}"

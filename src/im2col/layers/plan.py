@@ -160,9 +160,10 @@ class BasePlan:
         found: dict[tuple[Kernel, Target], None] = {}
         for problem, algorithm, offer, _ in self._operation.choices:
             if offer.kernels is None or offer.target is None:
-                way_out = "make it with algorithm='implicit'"
-                if problem.accumulator.kind == "c":
-                    way_out = "the engine has none for complex numbers"
+                is_complex = problem.accumulator.kind == "c"
+                way_out = (
+                    "the engine has none for complex numbers" if is_complex else "make it with algorithm='implicit'"
+                )
                 raise ArgumentError(f"this plan runs algorithm {algorithm!r}, which has no kernels to show; {way_out}")
             found |= dict.fromkeys((kernel, offer.target) for kernel in offer.kernels())
         return list(found)
@@ -193,19 +194,19 @@ class BasePlan:
         return _restored, (type(self), type(self._operation), self._operation.spec, self._weights, self.made_by)
 
     def __repr__(self) -> str:
-        what = f"{self._operation.signature}, {self.algorithm}, threads {self.threads}"
-        return f"<im2col.{type(self).__name__} {what}>"
+        return f"<im2col.{type(self).__name__} {self._operation.signature}, {self.algorithm}, threads {self.threads}>"
 
     def __str__(self) -> str:
-        return f"{self.made_by} " + "\n".join(self._operation.lines())
+        return self._operation.summary(f"{self.made_by}").text()
+
+    def _repr_html_(self) -> str:
+        return self._operation.summary(f"{self.made_by}").html()
 
 
-def _restored(
-    kind: type[P], operation: type[Operation], spec: tuple[Any, ...], weights: Weights, made_by: str | None
-) -> P:
+def _restored(kind: type[P], what: type[Operation], spec: tuple[Any, ...], weights: Weights, made_by: str | None) -> P:
     """Make a plan again from what it was made of; the best algorithm may be another one here and now."""
     with naming(made_by):
-        return kind(operation.decided(*spec), weights, made_by)
+        return kind(what.decided(*spec), weights, made_by)
 
 
 class _OneOperand(BasePlan):
@@ -328,8 +329,7 @@ def plan(
     filters = own_copy("w", w)
     dtype = filters.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
     work = convolution(x_shape, dtype, filters, bias, prepared=True, **options)
-    operation = work.operation.tuned(work.weights) if flag("tune", tune) else work.operation
-    return Plan(operation, work.weights, "plan")
+    return Plan(work.operation.tuned(work.weights) if flag("tune", tune) else work.operation, work.weights, "plan")
 
 
 class TransposedPlan(_OneOperand):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Self
 
-from ..algorithms import choose, offer_lines
+from ..algorithms import choose, offer_table
 from ..algorithms.contract import Immediate
 from ..errors import format_bytes
 from ..importing import importing
 from .operation import Input, Operation
-from .words import cost_words, tail_words, window_words
+from .words import cost_words, dtype_words, layer_words, tail_words, window_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..algorithms.contract import AtOnce, GradientRunner, Runner
     from ..spec.problem import Problem
+    from ..summary import Summary
     from .operation import Weights
 
     Array = NDArray[Any]
@@ -88,22 +89,24 @@ class Convolution(_OneStage):
         """Bytes that any algorithm must move: image and weight read once, result written once."""
         return self.problem.bytes_moved
 
-    def lines(self) -> list[str]:
-        """Return what a plan prints behind its maker's name."""
-        p, g = self.problem, self.problem.geometry
-        return [
-            f"{p.layout.axes} {self.signature}",
-            f"  window     {window_words(p)}",
-            f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}"
-            + tail_words(p),
-            f"  dtypes     {p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}",
-            f"  matrix     {g.positions} positions × {p.group_taps} taps a group",
-            f"  cost       {cost_words(self)}",
-            f"  workspace  {format_bytes(self.workspace_bytes)} (limit for matrix blocks "
-            f"{format_bytes(p.workspace_limit)})",
-            f"  threads    {self.threads}",
-            *offer_lines(self.choices[0], self.threads),
-        ]
+    def summary(self, name: str) -> Summary:
+        """Return what a plan tells of it, under its maker's name."""
+        with importing:
+            from ..summary import Summary
+
+        p = self.problem
+        workspace, limit = format_bytes(self.workspace_bytes), format_bytes(p.workspace_limit)
+        facts = (
+            ("window", window_words(p)),
+            ("layer", layer_words(p) + tail_words(p)),
+            ("dtypes", dtype_words(p)),
+            ("matrix", f"{p.geometry.positions} positions × {p.group_taps} taps a group"),
+            ("cost", cost_words(self)),
+            ("workspace", f"{workspace} (limit for matrix blocks {limit})"),
+            ("threads", str(self.threads)),
+        )
+        table = offer_table(self.choices[0], self.threads)
+        return Summary(f"{name} {p.layout.axes} {self.signature}", facts, (table,))
 
 
 class WeightGradient(_OneStage):
@@ -141,17 +144,20 @@ class WeightGradient(_OneStage):
         p = self.problem
         return f"{p.x_shape}, {p.output_shape} → kernel {p.geometry.kernel_size}"
 
-    def lines(self) -> list[str]:
-        """Return what a plan prints behind its maker's name."""
+    def summary(self, name: str) -> Summary:
+        """Return what a plan tells of it, under its maker's name."""
+        with importing:
+            from ..summary import Summary
+
         p = self.problem
-        return [
-            f"{p.layout.axes} {p.x_shape}, {p.output_shape} → {self.output_shape}",
-            f"  window     {window_words(p)}",
-            f"  layer      {p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}",
-            f"  dtypes     {p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}",
-            f"  sum        over {p.batch} × {p.geometry.positions} positions",
-            f"  cost       {cost_words(self)}",
-            f"  workspace  {format_bytes(self.workspace_bytes)}",
-            f"  threads    {self.threads}",
-            *offer_lines(self.choices[0], self.threads, gradient=True),
-        ]
+        facts = (
+            ("window", window_words(p)),
+            ("layer", layer_words(p)),
+            ("dtypes", dtype_words(p)),
+            ("sum", f"over {p.batch} × {p.geometry.positions} positions"),
+            ("cost", cost_words(self)),
+            ("workspace", format_bytes(self.workspace_bytes)),
+            ("threads", str(self.threads)),
+        )
+        table = offer_table(self.choices[0], self.threads, gradient=True)
+        return Summary(f"{name} {p.layout.axes} {p.x_shape}, {p.output_shape} → {self.output_shape}", facts, (table,))

@@ -20,6 +20,16 @@ def window_words(p: Problem) -> str:
     return f"kernel {g.kernel_size}, stride {g.stride}, dilation {g.dilation}{pads}"
 
 
+def layer_words(p: Problem) -> str:
+    """Return a convolution's channels and filters."""
+    return f"{p.channels} channels, {p.filters} filters, groups {p.groups}{', kernels flipped' * p.flip}"
+
+
+def dtype_words(p: Problem) -> str:
+    """Return a convolution's dtypes."""
+    return f"{p.x_dtype} × {p.w_dtype} → {p.dtype}, sums in {p.accumulator}"
+
+
 def mode_words(mode: Mode, axes: str) -> object:
     """Return a padding mode as users write it."""
     return mode if isinstance(mode, str) else dict(zip(axes, mode, strict=True))

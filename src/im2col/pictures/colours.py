@@ -17,7 +17,10 @@ CHANNELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """M. Okabe and K. Ito, "Color Universal Design" (2008): told apart by all kinds of colour vision."""
 PAPER, INK, FAINT, LINE, PADDING = "#ffffff", "#1f2430", "#5b6372", "#c9ced8", "#f3f4f6"
 LOW, HIGH = "#0072B2", "#E69F00"
-_TINT, _BAND = 0.16, 0.42
+_TINT, _BAND, _VALUE = 0.16, 0.42, 0.75
+_DARK = {PAPER: "#161a22", INK: "#eceff5", FAINT: "#a9b1c0", LINE: "#3c4454", PADDING: "#1d222c"}
+_DARK_TINT, _DARK_BAND, _DARK_VALUE = 0.30, 0.55, 0.42
+"""What stands for them on dark paper, as in the explorer: it takes more of a colour, but digits are read on it."""
 
 
 def mix(colour: str, amount: float, paper: str = PAPER) -> str:
@@ -59,7 +62,36 @@ def value_colour(value: float, largest: float) -> str:
     if np.isnan(value):
         return LINE
     share = 0.0 if largest == 0 else min(1.0, abs(value) / largest) if np.isfinite(value) else 1.0
-    return mix(HIGH if value > 0 else LOW, 0.75 * share)
+    return mix(HIGH if value > 0 else LOW, _VALUE * share)
+
+
+def darkened(colour: str) -> str:
+    """Return the colour that takes another one's place on dark paper.
+
+    Parameters
+    ----------
+    colour : str
+        One that a picture has, in lower case: paper, ink, lines, tints and bands of channels, values.
+
+    Examples
+    --------
+    >>> darkened(PAPER), darkened(channel_tint(0)), darkened(value_colour(3, 4))
+    ('#161a22', '#0f344d', '#574417')
+    """
+    paper = _DARK[PAPER]
+    if colour in _DARK:
+        return _DARK[colour]
+    for channel, own in enumerate(CHANNELS):
+        if colour == channel_tint(channel):
+            return mix(own, _DARK_TINT, paper)
+        if colour == channel_band(channel):
+            return mix(own, _DARK_BAND, paper)
+    for amount in (0.3, 0.5):  # of blocks, and of bands without a channel
+        if colour == mix(LINE, amount):
+            return mix(_DARK[LINE], amount, paper)
+    red, _, blue = _rgb(colour)  # of a value: the hue has none of one of them, so the paper's share is to be seen
+    hue, share = (HIGH, 1 - blue / 255) if red > blue else (LOW, 1 - red / 255)
+    return mix(hue, share * _DARK_VALUE / _VALUE, paper)
 
 
 def heat(values: NDArray[np.float64], channel: int, *, by_value: bool) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import ArgumentError, FileError, GeometryError, named, naming, shown
+from ..errors import ArgumentError, FileError, GeometryError, MissingExtraError, named, naming, shown
 from ..importing import importing
 from ..spec.arguments import check_choice, flag, integer, word
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..spec.padding import Padding, PaddingMode
     from .colours import Colours
     from .labels import Labels
+    from .notebook.explorer import Explorer
     from .pictured_layer import PicturedLayer
     from .plane import Selection
     from .scene import Scene
@@ -79,6 +80,14 @@ class Illustration:
         if self._animated:
             return animate(self._frames(), lang=self._lang, colours=self._colours)
         return draw(self.scene, lang=self._lang, colours=self._colours)
+
+    @naming("illustrate")
+    def _repr_html_(self) -> str:
+        """Return the picture as SVG in HTML, on dark paper where the notebook is dark."""
+        with importing:
+            from .notebook import figure_html
+
+        return figure_html(self._repr_svg_())
 
     @naming("illustrate")
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -155,21 +164,57 @@ class Illustration:
 
         show_scene(self.scene, self._lang, file=file, width=width)
 
+    @named
+    def live(self) -> Explorer:
+        """Return the explorer as a widget, for a notebook: its chapter and its selection can be read and set.
+
+        Returns
+        -------
+        Explorer
+            ``explorer.chapter`` and ``explorer.selection`` are traits: they say what is seen, setting them turns the
+            page, and ``explorer.observe(function, "selection")`` calls back when somebody selects something else. In a
+            notebook that was exported without its widgets it is the picture.
+
+        Raises
+        ------
+        ArgumentError
+            If the page cannot hold the numbers.
+        MissingExtraError
+            If anywidget is not installed.
+        """
+        try:
+            with importing:
+                from .notebook.explorer import Explorer
+                from .text import dictionary
+        except ImportError as cause:
+            raise MissingExtraError("this needs anywidget; install it with pip install 'im2col[notebook]'") from cause
+        return Explorer(
+            title=dictionary(self._lang)["title"],
+            page=self._page(framed=True),
+            chapter=self.scene.chapter,
+            selection=self._selection,
+            picture=self._repr_html_,
+        )
+
+    def _page(self, *, framed: bool) -> str:
+        """Return the explorer's page."""
+        with importing:
+            from .page import page_html
+
+        return page_html(
+            self._layer,
+            chapter=self.scene.chapter,
+            selection=self._selection,
+            lang=self._lang,
+            framed=framed,
+            **self._options,
+        )
+
     def _content(self, ending: str) -> bytes:
         if ending == ".svg":
             return self._repr_svg_().encode()
         if ending == ".html":
-            with importing:
-                from .page import page_html
-
-            page = page_html(
-                self._layer,
-                chapter=self.scene.chapter,
-                selection=self._selection,
-                lang=self._lang,
-                **self._options,
-            )
-            return page.encode()
+            return self._page(framed=False).encode()
         with importing:
             from .raster import frames_to_gif, svg_to_png
             from .svg import draw

@@ -33,7 +33,14 @@ _KINDS = tuple(map(np.dtype, ("u1", "i1", "<i2", "<i4", "<f4", "<f8")))
 
 
 def page_html(
-    layer: PicturedLayer, *, chapter: str, selection: Selection, lang: str, channel: int = 0, labels: Labels = "values"
+    layer: PicturedLayer,
+    *,
+    chapter: str,
+    selection: Selection,
+    lang: str,
+    channel: int = 0,
+    labels: Labels = "values",
+    framed: bool = False,
 ) -> str:
     """Return the explorer of a layer as an HTML document.
 
@@ -48,6 +55,8 @@ def page_html(
     channel : int
         The one that is drawn where only one is.
     labels : {"values", "letters"}
+    framed : bool
+        Whether it stands in a frame of a notebook, which reads and sets what is seen, and has no address.
 
     Returns
     -------
@@ -66,6 +75,7 @@ def page_html(
         "chapter": chapter,
         "channel": channel,
         "labels": labels,
+        "framed": framed,
         "selection": {"image": selection.image, "position": selection.position, "filter": selection.filter},
         "languages": {name: _words(name) for name in languages()},
         "chapters": {name: one._asdict() for name, one in chapters().items()},

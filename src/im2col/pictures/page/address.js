@@ -63,19 +63,8 @@ export function readFragment(store, fragment) {
   if (Number.isInteger(channel) && channel >= 0 && channel < store.layer.channels) store.setLook({ channel });
   const [image, position, filter] = numbers(parts.at);
   if ([image, position, filter].every(Number.isInteger)) store.moveTo({ image, position, filter });
-  if (parts.pin) pinFrom(store, parts.pin);
-}
-
-function pinFrom(store, text) {
-  const [position, tap, filter, pixel] = text.split(",").map((n) => (/^\d+$/.test(n) ? Number(n) : null));
-  const { layer } = store;
-  const inside = (value, count) => value === null || value < count;
-  const channels = store.isOne ? 1 : layer.channels;
-  const fits =
-    inside(position, layer.positions) &&
-    inside(tap, channels * layer.geometry.taps) &&
-    inside(filter, layer.filters) &&
-    inside(pixel, channels * layer.channelPixels);
-  const isSomething = [position, tap, pixel].some((one) => one !== null);
-  if (fits && isSomething) store.pin({ image: store.cursor.image, position, tap, filter, pixel });
+  if (parts.pin) {
+    const [position, tap, filter, pixel] = parts.pin.split(",").map((n) => (/^\d+$/.test(n) ? Number(n) : null));
+    if ([position, tap, pixel].some((one) => one !== null)) store.pinWithin({ image: store.cursor.image, position, tap, filter, pixel });
+  }
 }

@@ -9,6 +9,7 @@ import { makeEditor } from "./edit.js";
 import { codeOf, download, pngOf, svgOf } from "./export.js";
 import { takeFiles } from "./files.js";
 import { FormulaView, told } from "./formula.js";
+import { joinNotebook } from "./frame.js";
 import { listenToKeys } from "./keyboard.js";
 import { Menu } from "./menu.js";
 import { Player } from "./player.js";
@@ -20,7 +21,8 @@ const HELP = ["arrows", "pages", "ends", "space", "brackets", "enter", "escape",
 
 /** Build the explorer. */
 export async function startExplorer() {
-  const store = new Store(await embedded());
+  const data = await embedded();
+  const store = new Store(data);
   const root = document.getElementById("im2col");
   const title = element("h1");
   const heading = element("h2", { class: "heading" });
@@ -70,7 +72,7 @@ export async function startExplorer() {
   const exportsOf = {
     svg: () => download(`im2col-${store.chapter}.svg`, svgOf(store, stage, scene), "image/svg+xml"),
     png: async () => download(`im2col-${store.chapter}.png`, await pngOf(svgOf(store, stage, scene)), "image/png"),
-    link: () => copy(address(), "page.copied.link"),
+    ...(data.framed ? {} : { link: () => copy(address(), "page.copied.link") }), // a frame has no address
     code: () => copy(codeOf(store), "page.copied.code"),
   };
   const menu = new Menu(store, exportsOf);
@@ -165,17 +167,18 @@ export async function startExplorer() {
     if (change !== "selection") drawWords();
     draw();
     window.clearTimeout(saved);
-    saved = window.setTimeout(address, 250);
+    if (!data.framed) saved = window.setTimeout(address, 250);
   });
   player.onStop = () => write(live, told(scene, store.dictionary));
   listenToKeys(root, { store, player, chapters, actions });
-  readFragment(store, window.location.hash);
+  if (!data.framed) readFragment(store, window.location.hash);
   window.addEventListener("hashchange", (event) => {
     window.clearTimeout(saved); // or the address of a moment ago would take the place of the one that is asked for
     readFragment(store, new URL(event.newURL).hash);
   });
   drawWords();
   draw();
+  if (data.framed) joinNotebook(store, root);
   root.dataset.ready = "true";
 }
 

@@ -116,6 +116,30 @@ export class Store {
     this.tell("selection");
   }
 
+  /** Select what a notebook says: move the cursor to an output cell, pin anything else, or let go of what is pinned. */
+  select(selection) {
+    const { image, position, tap, filter, pixel } = selection;
+    if (same(selection, { ...NOTHING, ...(this.pinned ?? this.cursor) })) return;
+    if (tap === null && pixel === null && position !== null) this.moveTo({ image, position, filter: filter ?? undefined });
+    else if (position === null && tap === null && pixel === null) this.clear();
+    else this.pinWithin(selection);
+  }
+
+  /** Pin what somebody else says, if there is such a thing. */
+  pinWithin(selection) {
+    const { image, position, tap, filter, pixel } = selection;
+    const { layer } = this;
+    const isInside = (value, count) => value === null || value < count;
+    const channels = this.isOne ? 1 : layer.channels;
+    const fits =
+      image < layer.batch &&
+      isInside(position, layer.positions) &&
+      isInside(tap, channels * layer.geometry.taps) &&
+      isInside(filter, layer.filters) &&
+      isInside(pixel, channels * layer.channelPixels);
+    if (fits) this.pin(selection);
+  }
+
   /** Let go of what is pinned, before something else is pointed at. */
   unpin() {
     this.pinned = this.hover = null;

@@ -10,6 +10,7 @@ from ....engine.blas import single_threaded_blas
 from ....engine.team import expecting_more
 from ....errors import ArgumentError, FileError, Im2colError, named, naming, shown, words_of
 from ....spec.arguments import integer
+from ....summary import Summary, Table
 from .graph import MAIN, graph_of
 from .preparing import prepare
 from .profile import RUNS, profiled
@@ -142,20 +143,30 @@ class Network:
         return f"<im2col.Network {self.name}, {len(self)} steps>"
 
     def __str__(self) -> str:
+        title, (takes, gives), (table,) = self._summary()
+        lines = [title, *(f"takes {each}" for each in takes[1:]), f"gives {gives[1]}"]
+        width = max((len(label) for _, _, label, _ in table.rows), default=0)
+        lines += [f"{i:>4}  {kind:<6}  {label:<{width}}  {rest}".rstrip() for i, kind, label, rest in table.rows]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return what `print` tells as HTML, which notebooks show."""
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
         tasks = self._program.tasks
         planned = [task for task in tasks if task.kernel.kind == "plan"]
         folded = sum(len(task.step.folded) for task in planned)
-        lines = [
+        title = (
             f"{self.name}: {self._nodes} nodes run as {len(tasks)} steps; {len(planned)} convolutions have plans, with "
-            f"{folded} other nodes folded into them",
-            *(f"takes {each}" for each in self.inputs),
-            f"gives {', '.join(self.outputs)}",
-        ]
-        width = max((len(task.step.label) for task in tasks), default=0)
-        for number, task in enumerate(tasks):
-            rest = " + ".join(("", *task.step.folded)).strip()
-            lines.append(f"{number:>4}  {task.kernel.kind:<6}  {task.step.label:<{width}}  {rest}".rstrip())
-        return "\n".join(lines)
+            f"{folded} other nodes folded into them"
+        )
+        rows = tuple(
+            (str(i), task.kernel.kind, task.step.label, " + ".join(("", *task.step.folded)).strip())
+            for i, task in enumerate(tasks)
+        )
+        facts = ("takes", *map(str, self.inputs)), ("gives", ", ".join(self.outputs))
+        return Summary(title, facts, (Table(("step", "by", "node", "with"), rows),))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
