@@ -8,6 +8,7 @@ import { element, put, write } from "./dom.js";
 import { makeEditor } from "./edit.js";
 import { codeOf, download, pngOf, svgOf } from "./export.js";
 import { takeFiles } from "./files.js";
+import { fitFrame, followFrame } from "./frame.js";
 import { FormulaView, told } from "./formula.js";
 import { listenToKeys } from "./keyboard.js";
 import { Menu } from "./menu.js";
@@ -119,6 +120,7 @@ export async function startExplorer() {
     const words = store.dictionary;
     document.documentElement.lang = store.lang;
     document.documentElement.dataset.theme = store.theme;
+    document.documentElement.dataset.part = store.part;
     document.title = words.title;
     write(title, words.title);
     write(tools.language, store.words[nextLanguage()].language);
@@ -176,6 +178,10 @@ export async function startExplorer() {
   });
   drawWords();
   draw();
+  if (store.part === "picture") {
+    fitFrame(root);
+    followFrame(store);
+  }
   root.dataset.ready = "true";
 }
 
