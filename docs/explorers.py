@@ -1,8 +1,8 @@
 """The directive ``{explorer}``: a chapter of the explorer in a page, with a picture of it where nothing can move.
 
-All places show one file, ``explorer.html``, which the library writes beside the page; what follows the ``#`` says what a
-place shows of it. So a reader's browser asks for it once, and for none of it before a place is seen. The pictures are for
-paper, and for browsers without scripts.
+All places show one file, ``explorer.html``, which the library writes while the site is built; what follows the ``#``
+says what a place shows of it. So a reader's browser asks for it once, and not before a place is near. The pictures are
+for paper, and for browsers without scripts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LANGUAGES = {"en": "en", "zh_CN": "zh"}
 OPEN = {"en": "Open this step in the whole explorer", "zh": "在完整的交互页面中打开这一步"}
 
 
-class explorer(nodes.General, nodes.Element):  # noqa: N801 (docutils calls the methods of visitors by it)
+class explorer(nodes.General, nodes.Element):  # type: ignore[misc]  # noqa: N801 (docutils' names of nodes are small)
     """A chapter of the explorer; its children are what stands below it."""
 
     @staticmethod
@@ -90,14 +90,14 @@ class Explorer(SphinxDirective):  # type: ignore[misc]  # Sphinx is left out of 
 
 
 def _arrays(size: int | None) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Return image and filters: the explorer's own, or an image of one channel with a kernel of 3×3 for another size."""
+    """Return image and filters: the explorer's own, or one channel of another size and a kernel of 3×3."""
     if size is None:
         return IMAGE, FILTERS
     return np.arange(size * size).reshape(1, size, size), np.ones((1, 1, 3, 3), int)
 
 
 def _fragment(node: explorer, lang: str) -> str:
-    """Return what the explorer's address says of a place: its chapter and its position, and a window that is another."""
+    """Return what the explorer's address says of a place: chapter and position, and a window that is another."""
     image, filters = _arrays(node["size"])
     parts = {"chapter": node["chapter"]}
     if (node["stride"], node["padding"], node["size"]) != (1, 0, None):

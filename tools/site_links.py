@@ -57,7 +57,9 @@ def broken(folder: Path) -> list[str]:
             inside = target.is_file() and target.is_relative_to(folder)
             # The fragment of an explorer is its state.
             is_explorer = inside and target.suffix == ".html" and "im2col-data" in page(target).anchors
-            anchored = is_explorer or target.suffix != ".html" or not inside or unquote(parts.fragment) in page(target).anchors
+            anchored = (
+                is_explorer or target.suffix != ".html" or not inside or unquote(parts.fragment) in page(target).anchors
+            )
             if not inside or not anchored:
                 found.append(f"{path.relative_to(folder)}: {link}")
     return found

@@ -11,7 +11,8 @@ export function fitFrame(root) {
     const box = root.getBoundingClientRect();
     height = box.width === width ? Math.max(height, box.height) : box.height;
     width = box.width;
-    frame.style.height = `${Math.ceil(height)}px`;
+    const border = frame.offsetHeight - frame.clientHeight;
+    frame.style.height = `${Math.ceil(height) + border}px`;
   }).observe(root);
 }
 
