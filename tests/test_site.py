@@ -171,25 +171,30 @@ def test_the_first_steps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert {path.name for path in tmp_path.iterdir()} == {"sharp.png", "matmul.svg", "explorer.html"}
 
 
-def test_the_article_runs() -> None:
-    """Every example gives what it prints, the answers of the exercises too; the explorers show the same numbers."""
+def run_article() -> tuple[doctest.TestResults, dict[str, Any]]:
+    """Run every example of docs/article.md; return how many there are, and what they leave."""
     require("llvmlite")
     page = DOCUMENTS / "article.md"
     test = doctest.DocTestParser().get_doctest(page.read_text("utf-8"), {}, page.name, str(page), 0)
-    failed, tried = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, clear_globs=False)
-    assert failed == 0
-    assert tried > 70
-    shown = explorers()
-    np.testing.assert_array_equal(test.globs["channels"], shown.IMAGE)
-    np.testing.assert_array_equal(test.globs["filters"], shown.FILTERS)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    return runner.run(test, clear_globs=False), test.globs
 
 
-def explorers() -> Any:
-    """Return the module of the directive, which docs/conf.py imports in the same way."""
+def test_the_article_runs() -> None:
+    """Every example gives what it prints, the answers of the exercises too."""
+    result, _ = run_article()
+    assert result.failed == 0
+    assert result.attempted > 70
+
+
+def test_the_article_computes_what_its_explorers_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same pixels and the same weights."""
     require("sphinx")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(DOCUMENTS)
-        return importlib.import_module("explorers")
+    monkeypatch.syspath_prepend(DOCUMENTS)
+    shown = importlib.import_module("explorers")
+    _, names = run_article()
+    np.testing.assert_array_equal(names["channels"], shown.IMAGE)
+    np.testing.assert_array_equal(names["filters"], shown.FILTERS)
 
 
 def test_the_first_page_runs() -> None:
