@@ -12,6 +12,7 @@ import im2col
 
 sys.path.insert(0, str(Path(__file__).parent))
 from chinese_search import SearchChinese
+from explorers import Explorer, explorer
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -53,7 +54,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
-html_sidebars: dict[str, list[str]] = {"index": [], "start": [], "tutorial": []}
+html_sidebars: dict[str, list[str]] = {"index": [], "article": [], "start": [], "tutorial": []}
 html_theme_options = {
     "logo": {"text": "im2col"},
     "navbar_end": ["language.html", "theme-switcher.html"],
@@ -109,3 +110,5 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", link_to_root)
     app.add_search_language(SearchChinese)
     app.connect("html-page-context", add_languages)
+    app.add_node(explorer, html=(explorer.visit, explorer.depart))
+    app.add_directive("explorer", Explorer)

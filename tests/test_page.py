@@ -872,6 +872,25 @@ def test_the_code_of_every_order(explore: Callable[..., Any], turned: Any, taps:
     assert done.stderr == ""
 
 
+def test_the_picture_alone(explore: Callable[..., Any]) -> None:
+    """``part=picture`` leaves out what a page around tells, but for those who cannot see; the address keeps it."""
+    page = explore(chapter="matmul", fragment="#part=picture&at=0,4,0")
+    for one in (".tools", ".chapters", ".caption", ".counter", ".choices", "aside"):
+        assert page.locator(one).first.is_hidden()
+    assert page.locator(".panel").count() == 4
+    assert page.inner_text(".count") == "5 / 15"
+    assert page.locator("h1").bounding_box()["height"] == 1
+    assert page.inner_text(".heading") == dictionary("en")["chapter.matmul"]
+    page.locator(".panel [role=grid]").first.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("location.hash.includes('at=0,14,0')")
+    assert "part=picture" in page.evaluate("location.hash")
+    whole = explore(chapter="matmul", fragment="#part=whole")
+    assert whole.locator("aside").is_visible()
+    whole.wait_for_function("location.hash.includes('at=0,0,0')")
+    assert "part" not in whole.evaluate("location.hash")
+
+
 # --- for all
 
 

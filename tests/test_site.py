@@ -10,13 +10,16 @@ import importlib
 import re
 import threading
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pytest
 
 import im2col
+from im2col.pictures.text import dictionary
 
 from .kit.outcomes import missing, require
 
@@ -31,6 +34,7 @@ INTEGRATIONS = ["dask", "jax", "keras", "onnx", "torch", "xarray"]
 
 KINDS = {
     "home": "index.html",
+    "article": "article.html",
     "first steps": "start.html",
     "tutorial": "tutorial.html",
     "guide": "photographs.html",
@@ -46,6 +50,7 @@ KINDS = {
     "list of calls": "coming-from/index.html",
     "search": "search.html?q=stride",
     "home, in Chinese": "zh/index.html",
+    "article, in Chinese": "zh/article.html",
     "first steps, in Chinese": "zh/start.html",
     "pairs of calls, in Chinese": "zh/coming-from/torch.html",
     "guide, in Chinese": "zh/reading-plans.html",
@@ -55,10 +60,18 @@ KINDS = {
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """A static host that writes no log."""
+    """A static host that writes no log, and remembers the files that it has sent."""
+
+    sent: ClassVar[list[str]] = []
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        """Note a file that was sent; 304 tells a browser to take the one that it has."""
+        del size
+        if code == HTTPStatus.OK:
+            self.sent.append(self.path)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +178,32 @@ def test_the_first_steps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert {path.name for path in tmp_path.iterdir()} == {"sharp.png", "matmul.svg", "explorer.html"}
 
 
+def run_article() -> tuple[doctest.TestResults, dict[str, Any]]:
+    """Run every example of docs/article.md; return how many there are, and what they leave."""
+    require("llvmlite")
+    page = DOCUMENTS / "article.md"
+    test = doctest.DocTestParser().get_doctest(page.read_text("utf-8"), {}, page.name, str(page), 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    return runner.run(test, clear_globs=False), test.globs
+
+
+def test_the_article_runs() -> None:
+    """Every example gives what it prints, the answers of the exercises too."""
+    result, _ = run_article()
+    assert result.failed == 0
+    assert result.attempted > 70
+
+
+def test_the_article_computes_what_its_explorers_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same pixels and the same weights."""
+    require("sphinx")
+    monkeypatch.syspath_prepend(DOCUMENTS)
+    shown = importlib.import_module("explorers")
+    _, names = run_article()
+    np.testing.assert_array_equal(names["channels"], shown.IMAGE)
+    np.testing.assert_array_equal(names["filters"], shown.FILTERS)
+
+
 def test_the_first_page_runs() -> None:
     """Its ten lines are right, and print a plan."""
     require("llvmlite")
@@ -222,3 +261,70 @@ def test_a_page_leads_to_itself_in_the_other_language(visit: Callable[..., Any])
     page.locator("a.language:visible").first.click()
     page.wait_for_url(lambda url: url.endswith("/photographs.html") and "/zh/" not in url)
     assert visit("zh/start.html").locator(".untranslated").count() == 0
+
+
+STEPS = [
+    *("slide", "decompose", "matrix", "matmul", "channels", "concat", "filters", "matmul-channels"),
+    *("padding-stride", "slide", "fold", "view"),
+]
+"""The chapters of the article, in its order."""
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("path", "lang"), [("article.html", "en"), ("zh/article.html", "zh")])
+def test_the_explorers_of_the_article(visit: Callable[..., Any], path: str, lang: str, width: int) -> None:
+    """Each opens at its step when it comes near, in the page's language and as dark as the page, as high as it needs.
+
+    Nothing is cut off, everyone can use it, and all of them are one file that is sent once.
+    """
+    axe = require("axe_playwright_python.base").AXE_SCRIPT
+    Quiet.sent.clear()
+    page = visit(path, width=width, scheme="dark")
+    frames = page.locator("figure.explorer iframe")
+    assert frames.count() == len(STEPS)
+    assert frames.last.evaluate("(frame) => frame.contentDocument.URL") == "about:blank"  # not asked for yet
+    for i, chapter in enumerate(STEPS):
+        frames.nth(i).scroll_into_view_if_needed()
+        inside = frames.nth(i).content_frame
+        inside.locator("[data-ready]").wait_for()
+        assert inside.locator(".heading").inner_text() == dictionary(lang)[f"chapter.{chapter}"]
+        assert inside.locator("html").get_attribute("lang") == lang
+        assert inside.locator("html").get_attribute("data-theme") == "dark"
+        assert inside.locator(".count").inner_text() == ("2 / 4" if i == 9 else "5 / 9")
+        assert inside.locator("button:visible, select:visible, input:visible").count() == 3  # the player's
+        told = inside.locator("html").evaluate(
+            """(root) => {
+              const bar = root.querySelector(".bar").getBoundingClientRect();
+              return [root.scrollWidth - root.clientWidth, root.clientHeight - bar.bottom];
+            }"""
+        )
+        assert told[0] == 0
+        assert 0 <= told[1] <= 40
+        inside.locator("html").evaluate("(_, source) => window.eval(source)", axe)
+        found = inside.locator("html").evaluate("async () => (await axe.run()).violations.map((each) => each.id)")
+        assert found == [], chapter
+    titles = frames.evaluate_all("(all) => all.map((frame) => frame.title)")
+    assert len(set(titles)) == len(STEPS)
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    frames.first.content_frame.locator("html[data-theme=light]").wait_for()
+    assert [each for each in Quiet.sent if "explorer" in each] == [f"/{path.replace('article', 'explorer')}"]
+    assert page.elsewhere == []
+
+
+@pytest.mark.wide
+def test_the_article_without_scripts(browser: Any, host: str) -> None:
+    """Each explorer is a picture that the library drew."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{host}article.html")
+    pictures = page.locator("figure.explorer > img")
+    assert pictures.count() == len(STEPS)
+    for i in range(len(STEPS)):
+        pictures.nth(i).scroll_into_view_if_needed()
+        assert page.locator("figure.explorer iframe").nth(i).is_hidden()
+        assert pictures.nth(i).get_attribute("alt")
+    page.wait_for_load_state("networkidle")
+    sources = [each.get_attribute("src") for each in pictures.all()]
+    assert [source for source in sources if not (SITE / str(source)).read_text("utf-8").startswith("<svg")] == []
+    context.close()

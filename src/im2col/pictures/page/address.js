@@ -1,5 +1,6 @@
 // @ts-check
-// The state in the URL's fragment: shapes, window, presets, chapter, selection, language; never values.
+// The state in the URL's fragment: shapes, window, presets, chapter, selection, language; never values. And whether the
+// picture stands alone, for pages that embed it and tell the story themselves.
 
 import { IMAGE_PRESETS, KERNEL_PRESETS } from "./presets.js";
 import { imageShape, weightsShape } from "./store.js";
@@ -24,6 +25,7 @@ export function fragmentOf(store) {
     channel: store.channel || null,
     labels: store.labels === "letters" ? "letters" : null,
     lang: store.lang,
+    part: store.part === "picture" ? "picture" : null,
   };
   const written = Object.entries(parts).filter(([, value]) => value !== null);
   return written.map(([name, value]) => `${name}=${value}`).join("&");
@@ -36,6 +38,7 @@ export function readFragment(store, fragment) {
   const look = {};
   if (Object.hasOwn(store.words, parts.lang ?? "")) look.lang = parts.lang;
   if (["values", "letters"].includes(parts.labels)) look.labels = parts.labels;
+  if (["whole", "picture"].includes(parts.part)) look.part = parts.part;
   if (Object.keys(look).length) store.setLook(look);
   if (parts.x && parts.w) {
     const [batch, channels, ...spatial] = numbers(parts.x);

@@ -9,9 +9,10 @@ import { makeEditor } from "./edit.js";
 import { codeOf, download, pngOf, svgOf } from "./export.js";
 import { takeFiles } from "./files.js";
 import { FormulaView, told } from "./formula.js";
-import { joinNotebook } from "./frame.js";
+import { fitFrame, followFrame } from "./frame.js";
 import { listenToKeys } from "./keyboard.js";
 import { Menu } from "./menu.js";
+import { joinNotebook } from "./notebook.js";
 import { Player } from "./player.js";
 import { Stage } from "./stage.js";
 import { Store } from "./store.js";
@@ -121,6 +122,7 @@ export async function startExplorer() {
     const words = store.dictionary;
     document.documentElement.lang = store.lang;
     document.documentElement.dataset.theme = store.theme;
+    document.documentElement.dataset.part = store.part;
     document.title = words.title;
     write(title, words.title);
     write(tools.language, store.words[nextLanguage()].language);
@@ -179,6 +181,10 @@ export async function startExplorer() {
   drawWords();
   draw();
   if (data.framed) joinNotebook(store, root);
+  if (store.part === "picture") {
+    fitFrame(root);
+    followFrame(store);
+  }
   root.dataset.ready = "true";
 }
 

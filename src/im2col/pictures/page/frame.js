@@ -1,41 +1,29 @@
 // @ts-check
-// The explorer in a frame of a notebook, which reads and sets the chapter, the selection and the theme.
+// The frame of another page, if the explorer stands in one. A page of another host cannot be seen: nothing happens there.
 
-import { NOTHING } from "./scene.js";
-
-/** Tell the page around this one what is seen and how high it is, and do what it says; nobody else is listened to. */
-export function joinNotebook(store, root) {
-  const around = window.parent;
-  let last = "";
-  let isToldTo = false;
-  let answered = 0; // the number of the latest demand
-  const tell = (message) => around.postMessage({ im2col: message }, "*"); // a sandboxed page knows no origins
-  const tellSeen = () => {
-    if (isToldTo) return; // of several changes the last state counts
-    const seen = { answered, chapter: store.chapter, selection: seenIn(store) };
-    const text = JSON.stringify(seen);
-    if (text !== last) tell(seen);
-    last = text;
-  };
-  window.addEventListener("message", ({ source, data }) => {
-    const wanted = source === around ? data?.im2col : null;
-    if (!wanted) return;
-    isToldTo = true;
-    answered = wanted.asked ?? answered;
-    if (["light", "dark"].includes(wanted.theme)) store.setLook({ theme: wanted.theme });
-    if (wanted.chapter) store.setChapter(wanted.chapter);
-    if (wanted.selection) store.select({ ...NOTHING, ...wanted.selection });
-    isToldTo = false;
-    last = ""; // who asked is told what has become of it, were it nothing
-    tellSeen();
-  });
-  store.listen(tellSeen);
-  tell({ begins: true });
-  new ResizeObserver(() => tell({ height: Math.ceil(root.getBoundingClientRect().height) })).observe(root);
-  tellSeen();
+/** Keep the frame as high as the picture in it: with the selection it grows, and only another width makes it lower. */
+export function fitFrame(root) {
+  const frame = window.frameElement;
+  if (!frame) return;
+  document.documentElement.style.overflowY = "hidden";
+  let [width, height] = [0, 0];
+  new ResizeObserver(() => {
+    const box = root.getBoundingClientRect();
+    height = box.width === width ? Math.max(height, box.height) : box.height;
+    width = box.width;
+    const border = frame.offsetHeight - frame.clientHeight;
+    frame.style.height = `${Math.ceil(height) + border}px`;
+  }).observe(root);
 }
 
-/** Return what stays selected when the pointer leaves. */
-function seenIn({ pinned, cursor }) {
-  return { ...NOTHING, ...(pinned ?? cursor) };
+/** Be as light or as dark as the page around, also when it changes. */
+export function followFrame(store) {
+  const frame = window.frameElement;
+  if (!frame) return;
+  const follow = () => {
+    const theme = getComputedStyle(frame).colorScheme;
+    if (["light", "dark"].includes(theme) && theme !== store.theme) store.setLook({ theme });
+  };
+  new MutationObserver(follow).observe(frame.ownerDocument.documentElement, { attributes: true });
+  follow();
 }

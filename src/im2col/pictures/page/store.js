@@ -27,6 +27,7 @@ export class Store {
     this.labels = data.labels;
     this.colours = "channels";
     this.theme = "auto";
+    this.part = "whole";
     this.shape = shapeOf(data.layer);
     this.imagePreset = "given";
     this.kernelPreset = "given";
