@@ -79,6 +79,7 @@ html_show_sphinx = False
 html_sidebars: dict[str, list[str]] = {"index": [], "start": []}
 html_theme_options = {
     "logo": {"text": "im2col"},
+    "navbar_align": "left",  # six names and the search fit one line
     "navbar_end": ["language.html", "theme-switcher.html"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
