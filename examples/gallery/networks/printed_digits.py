@@ -23,7 +23,7 @@ def printed(text: str, width: int, height: int, at: tuple[int, int]) -> np.ndarr
 
 
 lines = ("3141592653", "2718281828", "1618033988")
-page = np.concatenate([printed(line, 160, 38, (11, 10)) for line in lines])
+page = np.concatenate([printed(line, 160, 42, (11, 14)) for line in lines])
 page = page + np.random.default_rng(0).normal(0, 0.25, page.shape)
 
 # %%
@@ -42,7 +42,7 @@ peaks = (best == max_pool(best, (17, 11), stride=1, padding=(8, 5))) & (best > 0
 rows, columns = np.nonzero(peaks)
 found: dict[int, str] = {}
 for column, row in sorted(zip(columns.tolist(), rows.tolist(), strict=True)):
-    line = row // 38
+    line = row // 42
     found[line] = found.get(line, "") + str(answers[:, row, column].argmax())
 print(*(found[line] for line in sorted(found)), sep="\n")
 assert tuple(found[line] for line in sorted(found)) == lines

@@ -18,7 +18,7 @@ w = np.random.default_rng(0).normal(0, 0.2, (16, 3, 5, 5))
 exact = conv2d(photo, w, padding=2)
 
 # %%
-# A scale for the image, one for the result, and one for each filter, so that each uses all of its 256 steps.
+# A scale for the image, one for the result, and one for each filter, so that each makes the most of its bytes.
 
 x_scale = 1 / 255
 w_scale = np.abs(w).max(axis=(1, 2, 3)) / 127

@@ -2,8 +2,8 @@
 A bank of Gabor filters
 =======================
 
-A wave under a bell: such a kernel answers to stripes of one width and one direction. A bank has several of each, and
-they are the filters of one layer. The answers tell, for each pixel, which way the fur lies.
+A wave under a bell: such a kernel answers to stripes of one width and one direction. A bank has one for each of
+several directions, and they are the filters of one layer. The answers tell, for each pixel, which way the fur lies.
 """
 
 from importlib.resources import files

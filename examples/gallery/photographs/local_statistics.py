@@ -3,7 +3,7 @@ Mean and deviation around each pixel
 ====================================
 
 A window of equal weights gives the mean of the pixels under it. The mean of their squares, less the square of their
-mean, is their variance. Two convolutions so tell, at every pixel, how bright and how restless its surroundings are.
+mean, is their variance. So two convolutions tell, at every pixel, how bright and how restless its surroundings are.
 """
 
 from importlib.resources import files

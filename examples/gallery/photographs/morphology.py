@@ -32,7 +32,7 @@ assert (gradient[2:-2, 2:-2] == windows.max(axis=(-2, -1)) - windows.min(axis=(-
 
 # %%
 # First smaller, then larger again: an *opening*. Bright things that are narrower than the window do not come back, and
-# what is lost is the *top hat*: here the whiskers.
+# what is lost is the *top hat*: here whiskers and hairs.
 
 opened = greatest(eroded)
 top_hat = grey - opened
