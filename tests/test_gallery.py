@@ -43,7 +43,7 @@ def test_each_program_draws_one_figure(script: Path) -> None:
         (number,) = plt.get_fignums()
         figure = plt.figure(number)
         figure.canvas.draw()
-        pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]  # Agg's canvas has it
+        pixels = np.asarray(figure.canvas.buffer_rgba())
         assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 20
         assert any(axes.get_title() for axes in figure.axes)
         drawn, whole = figure.get_tightbbox(), figure.bbox_inches

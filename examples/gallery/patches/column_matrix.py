@@ -43,6 +43,6 @@ for ax, (title, matrix, (x0, y0, width, height), colours) in zip(axes, panels, s
 plt.show()
 
 # %%
-# A pixel in the middle of the image stands in the matrix nine times: the matrix of a large image is nine times as large.
-# ``conv2d`` reads the image in this order and never makes the matrix. ``illustrate`` draws each step of it for arrays
-# of your own.
+# A pixel in the middle of the image stands in the matrix nine times: the matrix of a large image is nine times as
+# large. ``conv2d`` reads the image in this order and never makes the matrix. ``illustrate`` draws each step of it for
+# arrays of your own.
