@@ -32,8 +32,8 @@ y_bytes = quantized_conv(
 quantised = y_scale * (y_bytes.astype(float) - y_zero)
 difference = quantised - exact
 
-# The bytes are the sums in whole numbers, scaled and rounded.
-sums = conv2d(x_bytes.astype(np.int64), w_bytes.astype(np.int64), padding=2)
+# The bytes are the sums of products, which float64 holds without rounding, scaled and rounded.
+sums = conv2d(x_bytes.astype(float), w_bytes.astype(float), padding=2)
 scaled = sums * (x_scale * w_scale / y_scale)[:, np.newaxis, np.newaxis] + y_zero
 assert np.abs(y_bytes - np.clip(scaled, 0, 255)).max() < 0.501
 # Rounding is at most half a step of the result; the weights' own rounding adds to it.
