@@ -35,7 +35,7 @@ check: $(VENV)/.test
 
 # The folder `site`, which any static host serves: the pages in English, and in `site/zh` in Chinese.
 site: $(VENV)/.docs
-	rm -rf site docs/reference/generated
+	rm -rf site docs/reference/generated docs/gallery
 	$(SPHINX) -b html -d build/pages/en docs site
 	$(SPHINX) -b html -d build/pages/zh -D language=zh_CN docs site/zh
 	touch site/.nojekyll
@@ -69,7 +69,7 @@ fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --cases 20000 --arguments
 
 clean:
-	rm -rf $(VENV) build dist site docs/reference/generated demo-out bench/out htmlcov .coverage .coverage.* .hypothesis
+	rm -rf $(VENV) build dist site docs/reference/generated docs/gallery demo-out bench/out htmlcov .coverage .coverage.* .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .kernels
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

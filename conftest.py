@@ -27,6 +27,8 @@ _PARTS = {
     "pictures/notebook/explorer.py": "anywidget",
 }
 collect_ignore = [f"src/im2col/{part}" for part, name in _PARTS.items() if importlib.util.find_spec(name) is None]
+# Importing one of these runs it, and they need matplotlib: tests/test_gallery.py runs them.
+collect_ignore.append("examples/gallery")
 
 # Bytecode is kept whatever the environment says: workers, and the processes that tests start, would compile it anew.
 sys.dont_write_bytecode = False

@@ -24,7 +24,10 @@ author = "the im2col developers"
 copyright = "2026, the im2col developers"  # noqa: A001 (Sphinx's name)
 version = release = im2col.__version__
 
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_design"]
+extensions = [
+    *("myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_design"),
+    "sphinx_gallery.gen_gallery",
+]
 exclude_patterns = ["reference/generated/commands.md", "performance", "figures"]
 nitpicky = True
 nitpick_ignore_regex = [("py:obj", ".*")]
@@ -42,6 +45,26 @@ autodoc_mock_imports = ["torch", "jax", "onnx", "dask", "xarray", "im2col.integr
 """Whoever builds the site needs none of them; no class of `operators` can be made of a mock."""
 numpydoc_show_class_members = False  # the template of a class lists them with their docstrings
 
+GROUPS = ("photographs", "patches", "grids", "signals", "networks")
+"""Of the gallery, in its order: folders of examples/gallery."""
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",  # what a first build writes there, the next reads: scripts run once for all languages
+    "filename_pattern": "",  # all of them
+    "subsection_order": [f"../examples/gallery/{group}" for group in GROUPS],
+    "within_subsection_order": "FileNameSortKey",
+    "nested_sections": False,
+    "abort_on_example_error": True,
+    "capture_repr": (),
+    "image_srcset": ["2x"],
+    "thumbnail_size": (400, 260),
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": float("inf"),
+    "reset_modules": ("matplotlib",),
+}
+
 language = "en"
 locale_dirs = ["translations"]
 gettext_compact = False
@@ -57,6 +80,7 @@ html_show_sphinx = False
 html_sidebars: dict[str, list[str]] = {"index": [], "article": [], "start": [], "tutorial": []}
 html_theme_options = {
     "logo": {"text": "im2col"},
+    "navbar_align": "left",  # six names and the search fit one line
     "navbar_end": ["language.html", "theme-switcher.html"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

@@ -48,12 +48,16 @@ KINDS = {
     "long text": "performance.html",
     "pairs of calls": "coming-from/scipy.html",
     "list of calls": "coming-from/index.html",
+    "gallery": "gallery/index.html",
+    "program": "gallery/networks/digits.html",
     "search": "search.html?q=stride",
     "home, in Chinese": "zh/index.html",
     "article, in Chinese": "zh/article.html",
     "first steps, in Chinese": "zh/start.html",
     "pairs of calls, in Chinese": "zh/coming-from/torch.html",
     "guide, in Chinese": "zh/reading-plans.html",
+    "gallery, in Chinese": "zh/gallery/index.html",
+    "program, in Chinese": "zh/gallery/grids/life.html",
     "guide that is not translated": "zh/photographs.html",
 }
 """A page of each kind."""
@@ -146,6 +150,19 @@ def test_every_command_is_in_the_reference(host: str) -> None:
     names = {str(command.name or getattr(command.callback, "__name__", "")) for command in app.registered_commands}
     assert {"filter", "matrix"} <= names
     assert {name for name in names if f'id="im2col-{name}"' not in page} == set()
+
+
+@pytest.mark.parametrize("language", ["", "zh/"])
+def test_every_program_of_the_gallery_is_a_page(host: str, language: str) -> None:
+    """The gallery leads to it, and it has its picture, with words for who does not see it."""
+    del host  # the site is built
+    gallery = SITE / language / "gallery"
+    index = (gallery / "index.html").read_text("utf-8")
+    for script in (REPOSITORY / "examples/gallery").glob("*/*.py"):
+        name = f"{script.parent.name}/{script.stem}"
+        assert f'href="{name}.html"' in index
+        page = (gallery / f"{name}.html").read_text("utf-8")
+        assert re.search(rf'<img src="[^"]*sphx_glr_{script.stem}_001.png"[^>]* alt="[^"]+"', page)
 
 
 def test_every_page_stands_in_a_table_of_contents() -> None:
