@@ -133,7 +133,8 @@ def convolve_blocks(
     MemoryBudgetError
         If the smallest block needs more than `memory`, or `memory` is not available; before anything is read, too.
     FileError
-        If the file, or the journal, cannot be written, or the disk is full.
+        If the file, or the journal, cannot be written, or the disk is full; or if another run, of any process or
+        thread, has the journal.
     Exception
         What the source or the sink raises. A file is not there then; an array has the blocks that were written.
 

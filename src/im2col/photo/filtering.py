@@ -200,8 +200,8 @@ def filter_file(
     Raises
     ------
     Im2colError
-        As `read_photo`, `filter_photo` and `write_photo`; if the journal is that of another call, or the photograph
-        has changed since.
+        As `read_photo`, `filter_photo` and `write_photo`; if the journal is that of another call, or of a run that
+        still goes on, or the photograph has changed since.
     """
     check_writable(target, force=force)
     weights = find_kernel(kernel)
