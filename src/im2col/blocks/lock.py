@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import FileError, shown
 from ..files import BINARY, LONGEST_PATH, reason_of
+from ..importing import importing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +118,8 @@ class Lock:
 
 def _here() -> str:
     """Return which process this is, in words."""
-    import platform  # which takes longer to import than this file
+    with importing:
+        import platform  # which takes longer to import than this file
 
     return f"process {os.getpid()} on {platform.node()}"
 
