@@ -91,6 +91,7 @@ class Lock:
                     os.write(descriptor, _here().encode())
                     return descriptor
             except (BlockingIOError, PermissionError) as cause:
+                os.lseek(descriptor, 0, os.SEEK_SET)
                 holder = os.read(descriptor, 1000).decode(errors="replace")
                 os.close(descriptor)
                 raise _is_held(kept, holder) from cause
