@@ -217,7 +217,7 @@ def test_damaged_kernels_are_compiled_again(home: Path, damage: str) -> None:
     require("llvmlite")
     kernel, target = gather_kernels.short_runs(3), host()
     code = compiler.object_code(kernel, target)
-    (path,) = home.iterdir()
+    (path,) = home.glob("*.kernel")
     whole = path.read_bytes()
     path.write_bytes(DAMAGES[damage](whole))
     assert compiler.object_code(kernel, target) == code

@@ -291,7 +291,7 @@ def test_what_is_kept_depends_on_everything(monkeypatch: pytest.MonkeyPatch) -> 
     for change in changes:
         compiler.object_code(SOME, target._replace(**change))
     compiler.object_code(gather_kernels.short_runs(8), target)
-    monkeypatch.setattr(compiler, "_llvm", lambda: SimpleNamespace(llvm_version_info=(99, 1, 2)))
+    monkeypatch.setattr(compiler, "llvm_version", lambda: (99, 1, 2))
     compiler.object_code(SOME, target)
     monkeypatch.setattr(compiler, "_source_digest", lambda _: "another source")
     compiler.object_code(SOME, target)
@@ -355,7 +355,7 @@ def test_threads_load_a_kernel_once(monkeypatch: pytest.MonkeyPatch) -> None:
 FORKED = """
 import os, threading
 from im2col.engine import cache, compiler, gather_kernels
-cache.read = lambda key: None
+cache.read = lambda *_: None
 compiler.load(gather_kernels.short_runs(7))
 begun = threading.Event()
 def compile_many():

@@ -6,10 +6,11 @@ import json
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from ..errors import ArgumentError, FileError, shown
 from ..files import LONGEST_PATH, check_target, part_of, replacing
+from .lock import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +32,8 @@ class Written(Protocol):
 
 class Journal:
     """A file that says how far a run has come, so that another one goes on from there.
+
+    As a context it is the run's alone: removed where the run ends, kept where it fails.
 
     Parameters
     ----------
@@ -57,7 +60,7 @@ class Journal:
     Raises
     ------
     FileError
-        If it cannot be read or written, or is no journal.
+        If it cannot be read or written, or is no journal, or another run goes on with it.
     ArgumentError
         If it is that of another run.
     """
@@ -70,11 +73,26 @@ class Journal:
         self.done, self.part = 0, None if target is None else part_of(check_target(target, force=True))
         self.state: list[int] = []
         self._recorded = time.monotonic()
-        self.is_new = not self._path.exists()
-        if not self.is_new:
-            self._read(path, blocks)
-        self._reached = self.done, self.state
-        self._record()
+        self._lock = Lock(self._path.with_name(f".im2col-{self._path.name}.lock"), path)  # before anything is touched
+        try:
+            self.is_new = not self._path.exists()
+            if not self.is_new:
+                self._read(path, blocks)
+            self._reached = self.done, self.state
+            self._record()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is None:
+                self.remove()
+        finally:
+            self._lock.release()
 
     def _read(self, path: str, blocks: int) -> None:
         no_journal = FileError(f"{shown(path, LONGEST_PATH)} is no journal of im2col; name another file")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -133,7 +133,8 @@ def convolve_blocks(
     MemoryBudgetError
         If the smallest block needs more than `memory`, or `memory` is not available; before anything is read, too.
     FileError
-        If the file, or the journal, cannot be written, or the disk is full.
+        If the file, or the journal, cannot be written, or the disk is full; or if another run, of any process or
+        thread, has the journal.
     Exception
         What the source or the sink raises. A file is not there then; an array has the blocks that were written.
 
@@ -174,27 +175,25 @@ def convolve_blocks(
     if path is not None:
         check_target(path, force=force)
     require_memory(plan.memory_bytes, "pass a smaller memory=", "a block of the image with its result")
-    kept = None
-    if journal is not None:
-        where = _path_of("journal", journal)
-        if where is None:
-            raise ArgumentError(f"journal must be the path of a .json file, got {shown(journal)}; pass one")
-        kept = Journal(where, work.identity(path), plan.blocks, path)
-    if path is None:
-        work.run(source, ArraySink(sink), kept, progress)
-    else:
+    with ExitStack() as stack:
+        kept = None
+        if journal is not None:
+            where = _path_of("journal", journal)
+            if where is None:
+                raise ArgumentError(f"journal must be the path of a .json file, got {shown(journal)}; pass one")
+            kept = stack.enter_context(Journal(where, work.identity(path), plan.blocks, path))
+        if path is None:
+            work.run(source, ArraySink(sink), kept, progress)
+            return plan
         try:
-            file = NpyFile(
-                path, problem.output_shape, problem.dtype, force=force, part=None if kept is None else kept.part
-            )
+            part = None if kept is None else kept.part
+            file = NpyFile(path, problem.output_shape, problem.dtype, force=force, part=part)
         except Im2colError:
             if kept is not None and kept.is_new:
                 kept.remove()
             raise
         with file:
             work.run(source, file, kept, progress)
-    if kept is not None:
-        kept.remove()
     return plan
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DIGEST_BYTES = 32
-KERNEL, VERDICT = ".kernel", ".verdict"
-"""What files hold, as their names end: object code, and what was measured of a layer."""
+KERNEL, VERDICT, CPU = ".kernel", ".verdict", ".cpu"
+"""What files hold, as their names end: object code, what was measured of a layer, what LLVM says of the CPU."""
 _PART = ".part"
 
 
@@ -103,7 +103,7 @@ def count() -> int:
 
 def clear() -> int:
     """Remove all that is kept, and what a killed process left behind; return how many kernels there were."""
-    for path in _kept(_PART) + _kept(VERDICT):
+    for path in _kept(_PART) + _kept(VERDICT) + _kept(CPU):
         _remove(path)
     return sum(_remove(path) for path in _kept(KERNEL))
 

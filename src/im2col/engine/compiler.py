@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ArgumentError, EngineWarning
 from ..importing import importing
+from .cpu import llvm_version
+from .object_files import placed
 from .target import Target, host
 
 if TYPE_CHECKING:
@@ -197,9 +199,8 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
 
         from . import cache as store
 
-    llvm = _llvm()
     show = {word.strip() for word in os.environ.get("IM2COL_PRINT", "").split(",")}
-    versions = (*llvm.llvm_version_info, sys.version_info[:2])
+    versions = (*llvm_version(), sys.version_info[:2])
     # What the kernel is made from stands for its IR, which takes longer to write than the object file to read.
     enclosed = [cell.cell_contents for cell in kernel.build.__closure__ or ()]
     source = marshal.dumps(kernel.build.__code__, 2)  # later versions write what others refer to in another way
@@ -290,21 +291,27 @@ def _optimised(ir: str, target: Target, speed_level: int) -> tuple[Any, Any]:
 
 
 def _link(kernel: Kernel, code: bytes, target: Target) -> Callable[..., None]:
-    llvm = _llvm()
-    machine = llvm.Target.from_triple(target.triple).create_target_machine(cpu=target.cpu, features=target.features)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    address = engine.get_function_address(kernel.name)
-    if not address:
-        raise RuntimeError(f"the object code of {kernel.name} does not define it")
-    engine.detach()  # the code stays for the process's life: at its end llvmlite may be gone before what it would free
+    address = placed(code, kernel.name) or _linked_by_llvm(kernel, code, target)
     with importing:
         import ctypes
 
     # Integers pass as addresses, too, and are converted in half the time.
     prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * kernel.arguments)
     return prototype(address)
+
+
+def _linked_by_llvm(kernel: Kernel, code: bytes, target: Target) -> int:
+    """Return the address of a kernel's code, which stays for the process's life."""
+    llvm = _llvm()
+    machine = llvm.Target.from_triple(target.triple).create_target_machine(cpu=target.cpu, features=target.features)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    address: int = engine.get_function_address(kernel.name)
+    if not address:
+        raise RuntimeError(f"the object code of {kernel.name} does not define it")
+    engine.detach()  # at its end llvmlite may be gone before what it would free
+    return address
 
 
 def _give_up(cause: Exception) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ArgumentError, shown
 from ..importing import importing
+from .cpu import cpu
 from .pace import HASWELL, NEOVERSE_N, SKYLAKE_X, ZEN_3, ZEN_4, Pace, pace_of
 
 if TYPE_CHECKING:
@@ -163,13 +164,9 @@ def host() -> Target:
     ImportError, OSError, RuntimeError
         If llvmlite is missing or broken.
     """
-    with importing:
-        import llvmlite.binding as llvm
-
-    flags = llvm.get_host_cpu_features()
-    triple = llvm.get_process_triple()
-    cpu = llvm.get_host_cpu_name()
-    pace = pace_of(cpu, arm=_is_arm(triple))
+    found = cpu()
+    triple, flags = found.triple, found.flags
+    pace = pace_of(found.name, arm=_is_arm(triple))
     name = os.environ.get("IM2COL_TARGET")
     if name:
         return _named(name, triple, flags, pace)
@@ -179,7 +176,7 @@ def host() -> Target:
         vector_bytes, registers = 32, 16
     else:
         vector_bytes, registers = 16, 32 if _is_arm(triple) else 16
-    return Target(triple, cpu, flags.flatten(), vector_bytes, registers, host_caches(), pace)
+    return Target(triple, found.name, found.features, vector_bytes, registers, host_caches(), pace)
 
 
 def _named(name: str, triple: str, flags: Mapping[str, bool], pace: Pace) -> Target:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -200,8 +200,8 @@ def filter_file(
     Raises
     ------
     Im2colError
-        As `read_photo`, `filter_photo` and `write_photo`; if the journal is that of another call, or the photograph
-        has changed since.
+        As `read_photo`, `filter_photo` and `write_photo`; if the journal is that of another call, or of a run that
+        still goes on, or the photograph has changed since.
     """
     check_writable(target, force=force)
     weights = find_kernel(kernel)
@@ -218,16 +218,17 @@ def filter_file(
         if form.by_rows:
             with naming("filter_photo"):
                 filtering.require_memory(BESIDE * filtering.bytes_at_once)
-            kept = None if journal is None else journal_of(journal, source, target, filtering, level)
-            written: dict[str, Any] = {"force": force, "like": like, "compression": compression, "journal": kept}
+            written: dict[str, Any] = {"force": force, "like": like, "compression": compression}
             written["threads"] = options.get("threads")
-            with photo_sink(filtering.result, target, **written) as (sink, lost), naming("filter_photo"):
+            with (
+                nullcontext() if journal is None else journal_of(journal, source, target, filtering, level) as kept,
+                photo_sink(filtering.result, target, journal=kept, **written) as (sink, lost),
+                naming("filter_photo"),
+            ):
                 if kept is not None and kept.done:
                     notes = (*notes, f"{target}: gone on with from row {kept.done} of {height}, as {journal} tells")
                 _run(filtering, sink, kept, progress)
                 stack.close()  # the target may be the source, which some systems replace only when it is closed
-            if kept is not None:
-                kept.remove()
         else:
             with naming("filter_photo"):
                 result = _in_memory(filtering, progress)
