@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from im2col import ArgumentError, conv, plan_quantized, quantized_conv
+from im2col.errors import format_bytes
 from im2col.spec.quantization import fixed_factors, rescaled, tflite_bounds
 
 from .kit.outcomes import raises_exactly, require
@@ -222,7 +223,9 @@ def test_plans_layouts_and_out() -> None:
     plan = plan_quantized(x.shape, w, bias, x_dtype=np.int8, **options)
     for made in (plan, pickle.loads(pickle.dumps(plan))):  # noqa: S301 (our own)
         np.testing.assert_array_equal(made(x), expected)
-    assert "  rounding   TFLite's reference kernels', to int8" in str(plan).splitlines()
+    lines = str(plan).splitlines()
+    assert "  rounding   TFLite's reference kernels', to int8" in lines
+    assert f"  workspace  {format_bytes(plan.workspace_bytes)}" in lines
     assert plan.workspace_bytes >= 4 * expected.size
     for algorithm in ("reference", "explicit"):
         np.testing.assert_array_equal(quantized_conv(x, w, bias, **options, algorithm=algorithm, threads=2), expected)

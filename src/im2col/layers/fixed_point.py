@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engine.boxes import box_steps, boxes
 from ..engine.host import array_bytes
+from ..errors import format_bytes
 from ..spec.quantization import rescaled
 from .operation import Operation
 from .stages import Convolution
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..summary import Summary
     from .operation import Weights
 
     Array = NDArray[Any]
@@ -74,7 +76,10 @@ class FixedPoint(Operation):
             values = rescaled(sums[box].astype(np.int64), multipliers[box[1]], exponents[box[1]]) + point
             np.copyto(out[box], np.clip(values, least, greatest), casting="unsafe")
 
-    def lines(self) -> list[str]:
-        """Return what a plan prints behind its maker's name."""
-        end = f"  rounding   TFLite's reference kernels', to {self.dtype}"
-        return [*self._sums.lines(), end]
+    def summary(self, name: str) -> Summary:
+        """Return what a plan tells of it, under its maker's name: what the sums tell, and how they are rounded."""
+        sums = self._sums.summary(name)
+        workspace = "workspace", format_bytes(self.workspace_bytes)
+        facts = tuple(workspace if fact[0] == "workspace" else fact for fact in sums.facts)
+        rounding = "rounding", f"TFLite's reference kernels', to {self.dtype}"
+        return sums._replace(facts=(*facts, rounding))
