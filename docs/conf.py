@@ -85,6 +85,7 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
+    "header_links_before_dropdown": 6,
     "navigation_depth": 1,  # deeper ones have toggles, to which the theme gives no name
     "navigation_with_keys": False,
 }

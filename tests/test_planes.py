@@ -120,7 +120,7 @@ def cut_as(problem: Problem, sizes: tuple[int, int], w: Array, threads: int = 1)
 def test_tiles_of_all_sizes(rows: int, columns: int, dtype: str) -> None:
     """What a delta gives is the image itself, moved, within its rounding; windows may be as large as tiles allow."""
     sizes, rng = (rows, columns), np.random.default_rng(rows)
-    kernel = sizes[0] - 17, sizes[1] - 15
+    kernel = sizes[0] - 17, sizes[1] - 23  # tiles of 24 results, of which each has a vector of any CPU
     x = rng.integers(-4, 5, (1, 1, sizes[0] + 90, sizes[1] + 70)).astype(dtype)
     w = np.zeros((1, 1, *kernel), dtype)
     w[0, 0, 5, 3], w[0, 0, -1, -1] = 1, -2

@@ -32,9 +32,9 @@ _MOST_GROWTH = {"strict": 1.0, "native": 2.0, "fast": 2.0}
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ONE_SIGN = 1.28
 """How much more rounding grows where pixels are all of one sign, as after a ReLU: by `python -m bench rounding`."""
-_FEW, _FEWER = {4: 8.0, 8: 14.0}, 2.0
-"""How much more where channels are few: one of so many, by the bytes of a number, and at most so much. In float64
-filters are transformed in the precision of the sums. Measured likewise."""
+_FEW, _FEW_TWICE, _FEWER = 8.0, 14.0, 2.0
+"""How much more where channels are few: one of so many; in float64, where filters are transformed in the precision of
+the sums, of so many, as long as that is not more than `_FEWER`. Measured likewise."""
 _PARTS = (1, 2)
 """Of sums: two halves round as much less as a sum of half as many terms does."""
 _FAST = 230.0
@@ -204,7 +204,9 @@ def _parts(problem: Problem, transform: Transform) -> int:
         return 0
     if p.precision == "fast" and law * math.sqrt(p.group_taps) <= _FAST:
         return 1
-    few = min(_FEWER, _FEW[p.accumulator.itemsize] / p.group_channels)
+    few = _FEW / p.group_channels
+    if p.accumulator.itemsize == 8:
+        few = max(few, min(_FEWER, _FEW_TWICE / p.group_channels))
     for parts in _PARTS:
         growth = law * (_ONE_SIGN / math.sqrt(parts) + few)
         if growth <= _MOST_GROWTH[p.precision] and p.group_channels % parts == 0:

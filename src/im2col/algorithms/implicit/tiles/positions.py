@@ -96,8 +96,9 @@ class PositionShape(NamedTuple):
         height, kernel_rows = g.output_shape[-2], g.kernel_size[-2]
         may_shuffle = g.dilation[-1] == 1 < g.kernel_size[-1]
         sizes = sorted({split_evenly(group.filters, most)[0][0] for most in _FILTERS})
-        for lanes in model.lane_counts(target.vector_bytes // view.size):
-            if g.output_shape[-1] <= lanes // 2 and lanes > 4 and not view.fixed:
+        counts = model.lane_counts(target.vector_bytes // view.size)
+        for lanes in counts:
+            if g.output_shape[-1] <= lanes // 2 and lanes > max(4, counts[-1]) and not view.fixed:
                 continue  # half vectors lie in fewer lines of the cache
             needed = -(-g.output_shape[-1] // lanes)
             for vectors in sorted({split_evenly(needed, most)[0][0] for most in range(1, 9)}):
