@@ -294,8 +294,10 @@ class Numbers:
     def converted(self, value: Value, source: str, to: str, kind: Value) -> Value:
         """Return the bits of numbers called `source` as numbers called `to`, of type `kind`; no wider ones than those.
 
-        They are integers, or bfloat16s, ``b2``, which become float32s.
+        They are integers, or bfloat16s, ``b2``, which become float32s or stay what they are.
         """
+        if source == to:
+            return value
         if source == "b2":
             words = self._b.zext(value, self.vector(self.integer(4), kind.count))
             return self._b.bitcast(self._b.shl(words, self.numbers(16, words.type)), kind)

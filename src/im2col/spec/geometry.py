@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import GeometryError, naming, shown
+from ..importing import importing
 from ..memory import lazy
 from .arguments import integer, is_sequence, plain, word
 from .strides import offsets
@@ -342,7 +343,8 @@ class Geometry:
         >>> a.base, a.shape, a.address(position=5, tap=0)
         (-15, (16, 27), 0)
         """
-        from .addresses import addresses_of
+        with importing:
+            from .addresses import addresses_of  # it is made of geometries
 
         return addresses_of(self, channels, layout, tap_order, strides)
 
