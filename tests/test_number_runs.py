@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from im2col.engine.compiler import load
 from im2col.engine.copies import Copies, Move, filling
+from im2col.engine.number_kernels import number_runs
 from im2col.engine.sequence import ARRAYS, Round, Steps
 
 from .kit.outcomes import require
@@ -59,6 +61,12 @@ def test_bfloat16_becomes_float32() -> None:
     assert copies.add((0, y, y), (1, x, x))
     run(copies, y, x)
     np.testing.assert_array_equal(y.view(np.uint32), np.arange(1 << 16, dtype=np.uint32) << 16)
+
+
+def test_bfloat16_may_stay_what_it_is() -> None:
+    """The kernel compiles for runs of any length, also number by number: nothing is converted then."""
+    for run_length in (1, 3, 17, 64):
+        assert load(number_runs("b2", "b2", 0, run_length, 1)) is not None
 
 
 def test_integers_that_do_not_lie_side_by_side() -> None:
