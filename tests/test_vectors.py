@@ -403,7 +403,7 @@ def test_what_was_private_stays_so(tmp_path: Path, private: str) -> None:
 def test_a_row_takes_no_more_than_it_is_said_to(tmp_path: Path, form: Any) -> None:
     """Of a tile so wide that its row is all that is in memory."""
     np.save(tmp_path / "x.npy", RNG.integers(-(1 << 15), 1 << 15, (64, 64), np.int16))
-    wide = 1 << 18
+    wide = 1 << 17
     number = parse_number("number", "int16", 16)
     matrix = Matrix(
         "columns", "", ("positions", "taps"), (1, 4096), (1, wide), number, lambda *_: np.zeros((1, 1), np.int64), 1
