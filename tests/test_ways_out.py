@@ -346,6 +346,11 @@ ROWS: list[tuple[Call, str, Call]] = [
         lambda: LINE.addresses().matrix(0, 1),
     ),
     (lambda: LINE.addresses(strides=(1, 2)), "such as (1,)", lambda: LINE.addresses(strides=(1,))),
+    (
+        lambda: LINE.addresses(strides=(1 << 62,)).matrix(),
+        "pass strides in a larger unit",
+        lambda: LINE.addresses(strides=(1,)).matrix(),
+    ),
     (lambda: LINE.addresses(2, layout="NWC"), "leave N out", lambda: LINE.addresses(2, layout="WC")),
     (lambda: LINE.addresses(layout="WC"), "pass channels=1", lambda: LINE.addresses(1, layout="WC")),
     (lambda: LINE.addresses(2, layout="W"), "name their axis, C", lambda: LINE.addresses(2, layout="CW")),
