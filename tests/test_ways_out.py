@@ -727,6 +727,7 @@ ELSEWHERE = {
     "blocks/npy_file.py": "files of results, and what is kept of them: tests/test_convolve_blocks.py",
     "blocks/journal.py": "journals of other runs, and what is none: tests/test_convolve_blocks.py",
     "blocks/lock.py": "a journal that another run has, and folders without one: tests/test_lock.py",
+    "pictures/notebook/explorer.py": "the traits of a widget, with its extra: tests/test_live_explorer.py",
     "require_room": "a disk without room: tests/test_matrix_file.py",
     "open_part": "what an earlier run kept and cannot be read: tests/test_photo_resuming.py",
     "new_part": "a folder that is read-only: tests/test_cli.py",
