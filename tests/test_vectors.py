@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import math
@@ -493,6 +494,14 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("x", "file", {}, FileError, "cannot make the folder 'file': File exists; name another"),
         ("x", "file/in", {}, FileError, "cannot make the folder 'file/in': Not a directory; name another"),
+        (
+            "x",
+            "a" * 300,
+            {},
+            FileError,
+            f"cannot make the folder '{'a' * 300}': {os.strerror(errno.ENAMETOOLONG)}; name another",
+        ),
+        ("x", "a\0b", {}, FileError, "cannot make the folder 'a\\x00b': embedded null byte; name another"),
         ("x", "", {}, FileError, "the folder has no name, got ''; name one, or . for this one"),
         *(
             (

@@ -14,7 +14,17 @@ from ..engine.boxes import box_steps, boxes
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, FileError, ShapeError, format_bytes, named, shown
-from ..files import STANDARD, check_target, check_writable, open_npy, permissions, reason_of, replacing, require_room
+from ..files import (
+    LONGEST_PATH,
+    STANDARD,
+    check_target,
+    check_writable,
+    open_npy,
+    permissions,
+    reason_of,
+    replacing,
+    require_room,
+)
 from ..matrix.frame import resolve_frame, weight_matrix
 from ..matrix_file import read_source
 from ..spec.arguments import check_choice, integer, is_sequence, plain
@@ -154,9 +164,10 @@ def write_vectors(
         _refuse_without_weights(groups=groups, weights_number=weights_number, result_number=result_number)
     names = ("columns",) if weights is None else ("columns", "weights", "expected")
     paths = tuple(Path(folder) / f"{name}{ENDINGS[form]}" for name in names)
-    if Path(folder).is_dir():
-        for path in paths:  # before an image is read and every number rounded
-            check_target(path, force=force)
+    with _no_such_folder(Path(folder)):
+        is_there = Path(folder).is_dir()
+    for path in paths if is_there else ():  # before an image is read and every number rounded
+        check_target(path, force=force)
     workers, cut = resolve_threads(threads), _tile(tile)
     w = None if weights is None else as_array(str(weights), open_npy(weights))
     image, layout = read_source(source, layout, large=large, note=note)
@@ -350,21 +361,25 @@ def _line(matrix: Matrix, path: Path, size: int) -> str:
 @contextlib.contextmanager
 def _folder(folder: Path) -> Iterator[None]:
     """Make a folder, and those that it is in; they go again where what they are for fails."""
-    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    new: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        _remove(new)
-        raise FileError(f"cannot make the folder {str(folder)!r}: {reason_of(cause)}; name another") from cause
-    try:
+        with _no_such_folder(folder):
+            new = [each for each in (folder, *folder.parents) if not each.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        _remove(new)
+        for each in new:
+            with contextlib.suppress(OSError, ValueError):  # it was not made, or others have put something in it
+                each.rmdir()
         raise
 
 
-def _remove(folders: list[Path]) -> None:
-    """Remove folders, the innermost first, as far as they are there and empty."""
-    for each in folders:
-        with contextlib.suppress(OSError):
-            each.rmdir()
+@contextlib.contextmanager
+def _no_such_folder(folder: Path) -> Iterator[None]:
+    """Say of what the system says of a folder that it cannot be made."""
+    try:
+        yield
+    except (OSError, ValueError) as cause:  # a null byte
+        raise FileError(
+            f"cannot make the folder {shown(str(folder), LONGEST_PATH)}: {reason_of(cause)}; name another"
+        ) from cause
