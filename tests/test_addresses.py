@@ -149,6 +149,34 @@ def test_arguments_that_do_not_fit(arguments: dict[str, Any], error: type[Except
         im2col.window_geometry((4, 5), 3).addresses(**arguments)
 
 
+@pytest.mark.parametrize("greatest", [(1 << 62, 1, 1), (1, 1 << 62, 1), (1, 1, 1 << 62), (1, 1, 10**20)])
+def test_addresses_beyond_64_bits(greatest: tuple[int, ...]) -> None:
+    """They would come round again as others; what just fits is exact, with padding, too."""
+    g = im2col.window_geometry((4, 5), (3, 2), padding=1)
+    far = g.addresses(3, strides=greatest)
+    for name in ("position_offsets", "tap_offsets", "matrix"):
+        with pytest.raises(ArgumentError, match=rf"\AAddresses\.{name}: strides .* beyond the {(1 << 63) - 1} that"):
+            far.matrix() if name == "matrix" else getattr(far, name)
+    for fits in (tuple(min(stride, 1 << 58) for stride in greatest), (1 << 58, 1 << 58, 1 << 58)):
+        a = g.addresses(3, strides=fits)
+        matrix = a.matrix()
+        for at in itertools.product(range(a.shape[0]), range(a.shape[1])):
+            found = a.address(*at)
+            assert int(matrix[at]) == (-1 if found is None else found)
+
+
+def test_the_message_of_addresses_beyond_64_bits() -> None:
+    """The whole of it."""
+    far = im2col.window_geometry((3,), 1).addresses(strides=(1 << 62,))
+    assert far.address(2, 0) == 1 << 63
+    with raises_exactly(
+        ArgumentError,
+        "Addresses.matrix: strides (4611686018427387904,) lead up to 9223372036854775808 away, beyond the "
+        "9223372036854775807 that 64 bits hold; ask for one address at a time, or pass strides in a larger unit",
+    ):
+        far.matrix()
+
+
 def test_entries_that_there_are_not() -> None:
     """Positions, taps and rows beyond the matrix; and a matrix beyond every memory."""
     g: Geometry = im2col.window_geometry((4, 5), 3)

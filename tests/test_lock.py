@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -276,3 +277,19 @@ def test_where_no_lock_can_be(tmp_path: Path) -> None:
     lock.rmdir()
     run()
     assert path.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system opens links as what they lead to")
+def test_a_link_in_its_place(tmp_path: Path) -> None:
+    """Whoever can write in the folder could have any file of this user's emptied: it is not followed."""
+    (tmp_path / "precious").write_text("all of it")
+    lock = tmp_path / ".im2col-y.json.lock"
+    lock.symlink_to("precious")
+    run, _, path, _ = blocks_of(tmp_path)
+    reason = os.strerror(errno.ELOOP)
+    with raises_exactly(
+        FileError, f"convolve_blocks: cannot write {str(lock)!r}: {reason}; name a journal in another folder"
+    ):
+        run()
+    assert (tmp_path / "precious").read_text() == "all of it"
+    assert not path.exists()

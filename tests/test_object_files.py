@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from im2col.engine import cache as store
 from im2col.engine import compiler, cpu, object_files
 from im2col.engine.compiler import Kernel
 from im2col.engine.object_files import placed
@@ -128,6 +129,70 @@ def test_files_of_other_kinds() -> None:
     assert placed(code[:16] + struct.pack("<H", 3) + code[18:], "plain") is None
 
 
+HEADER, SECTION, SYMBOL, REFERENCE = struct.Struct("<40xQ10xHH"), struct.Struct("<4xI16xQQII16x"), 24, 24
+"""Of a file: where its sections' table lies, how long an entry is, how many there are. Of a section: what it is, where
+it lies, how long it is, and the two sections that it points to."""
+RELA, REL, SYMTAB = 4, 9, 2
+
+
+def table_of(code: bytes) -> list[tuple[int, tuple[int, ...]]]:
+    """Return where each section's header lies, and what it says."""
+    table, size, count = HEADER.unpack_from(code)
+    return [(at, SECTION.unpack_from(code, at)) for at in range(table, table + size * count, size)]
+
+
+def changed(code: bytes, at: int, form: str, value: int) -> bytes:
+    """Return a file with another number in one place."""
+    return code[:at] + struct.pack(form, value) + code[at + struct.calcsize(form) :]
+
+
+def test_files_that_are_cut_off() -> None:
+    """At any byte: they are left to LLVM, and nothing is raised."""
+    here()
+    for name in ("constants", "moved"):
+        _, code = object_of(name, IR[name])
+        assert placed(code, name)
+        assert [n for n in range(len(code)) if placed(code[:n], name) is not None] == []
+
+
+def test_files_that_are_damaged() -> None:
+    """What points beyond its section, or beyond the file, is no kernel: it could run anything, or write anywhere."""
+    here()
+    _, code = object_of("moved", IR["moved"])
+    sections = table_of(code)
+    headers = {kind: (at, start) for at, (kind, start, *_) in sections if kind in {RELA, SYMTAB}}
+    (references, first_reference), (symbols, first_symbol) = headers[RELA], headers[SYMTAB]
+    (function,) = [
+        at for at in range(first_symbol, len(code) - SYMBOL, SYMBOL) if code[at + 4] & 15 == 2 and code[at + 6] != 0
+    ][:1]
+    (text,) = [at for at, (kind, _, size, *_) in sections if kind == 1 and size][:1]
+    damaged = {
+        "the function behind its section": changed(code, function + 8, "<Q", 1 << 20),
+        "the function nowhere": changed(code, function + 8, "<Q", (1 << 64) - 16),
+        "its section beyond the file": changed(code, text + 24, "<Q", len(code)),
+        "its section too long": changed(code, text + 32, "<Q", 1 << 40),
+        "a reference behind its section": changed(code, first_reference, "<Q", 1 << 20),
+        "a reference at its section's end": changed(code, first_reference, "<Q", sections_size(code, text) - 3),
+        "a reference too far": changed(code, first_reference + 16, "<q", 1 << 40),
+        "a reference to no symbol": changed(code, first_reference + 12, "<I", 1 << 20),
+        "references without addends": changed(code, references + 4, "<I", REL),
+        "more references than there are": changed(code, references + 32, "<Q", 1 << 40),
+        "names in no section": changed(code, symbols + 40, "<I", 1 << 20),
+        "a name without an end": changed(code, function, "<I", 1 << 30),
+        "sections beyond the file": changed(code, 40, "<Q", len(code) - 1),
+        "sections nowhere": changed(code, 40, "<Q", (1 << 64) - 1),
+        "more sections than there are": changed(code, 60, "<H", 0xFFFF),
+        "no sections": changed(code, 60, "<H", 0),
+    }
+    assert placed(code, "moved")
+    assert {what: placed(each, "moved") for what, each in damaged.items()} == dict.fromkeys(damaged)
+
+
+def sections_size(code: bytes, at: int) -> int:
+    """Return how long the section is whose header lies there."""
+    return int(SECTION.unpack_from(code, at)[2])
+
+
 def test_it_cannot_be_written_any_more() -> None:
     """Memory that is run is not written: no process has both."""
     here()
@@ -148,6 +213,33 @@ def test_where_the_system_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(object_files, "_in_memory", lambda _: None)
     assert placed(code, "plain") is None
     compiler._link(kernel, code, host())(0)
+
+
+REFUSES = """
+import sys
+from pathlib import Path
+from im2col.engine import object_files
+kernel, library = Path(sys.argv[1]).read_bytes(), object_files._library()
+def held():
+    return int(Path("/proc/self/statm").read_text("ascii").split()[0])
+assert object_files.placed(kernel, "plain")
+if library.prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE: no page that could be written is ever run
+    sys.exit("no such wish")
+before = held()
+print({object_files.placed(kernel, "plain") for _ in range(1000)}, held() - before < 500)
+"""
+
+
+def test_a_system_that_refuses_keeps_its_memory(tmp_path: Path) -> None:
+    """Linux's own refusal, of 6.3 and later: nothing is raised, and no page stays behind."""
+    here()
+    _, code = object_of("plain", IR["plain"])
+    (tmp_path / "plain.o").write_bytes(code)
+    command = [sys.executable, "-c", REFUSES, str(tmp_path / "plain.o")]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
+    if "no such wish" in done.stderr:
+        pytest.skip("this Linux cannot be asked to refuse")
+    assert (done.stdout, done.stderr) == ("{None} True\n", "")
 
 
 CONVOLVES = """
@@ -203,3 +295,47 @@ def test_what_is_kept_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert kept() is None
     monkeypatch.undo()
     assert cpu.cpu()[:4] == expected
+
+
+def test_what_is_kept_of_the_cpu_in_another_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, but not what is expected there: LLVM is asked, and its answer kept in that place."""
+    here()
+    if cpu._identity() is None:
+        pytest.skip("this system does not say what its CPU is")
+    monkeypatch.setenv("IM2COL_CACHE_DIR", str(tmp_path))
+    kept = cpu._kept.__wrapped__
+    expected = kept()
+    (path,) = (tmp_path / "im2col").glob("*.cpu")
+    good = path.read_bytes()
+    for other in (b"", b"{]", b"7", b"[1, 2]", b'["", "", "", 5, []]', b"\xff"):
+        store.write(path.stem, other, store.CPU)
+        assert kept() == expected
+        assert path.read_bytes() == good
+
+
+def test_a_process_with_another_cpu_than_its_system(tmp_path: Path) -> None:
+    """What is kept for a CPU is not taken where a process has lesser ones of its instructions, as under Valgrind.
+
+    Here the C library is asked not to see one: LLVM, which sees it, is asked again, as the system's word is the same.
+    """
+    here()
+    if cpu._identity() is None:
+        pytest.skip("this system does not say what its CPU is")
+    loaded = []
+    for tunables in ("", "", "glibc.cpu.hwcaps=-AVX2", "glibc.cpu.hwcaps=-AVX2", ""):
+        done = subprocess.run(
+            [sys.executable, "-c", CONVOLVES],
+            cwd=REPOSITORY,
+            env={
+                "IM2COL_CACHE_DIR": str(tmp_path),
+                "PATH": "",
+                "PYTHONPATH": str(REPOSITORY / "src"),
+                "GLIBC_TUNABLES": tunables,
+            },
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            check=True,
+        )
+        loaded.append(done.stdout.split()[0])
+    assert loaded == ["True", "False", "True", "False", "False"]

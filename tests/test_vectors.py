@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -18,7 +20,7 @@ from PIL import Image
 
 from im2col import ArgumentError, DTypeError, FileError, MemoryBudgetError, ShapeError
 from im2col.vectors.numbers import ROUNDINGS, Number, parse_number, quantized, requantized
-from im2col.vectors.text import FORMATS, most_bytes
+from im2col.vectors.text import FORMATS, most_bytes, part_bytes
 from im2col.vectors.tiles import Matrix
 from im2col.vectors.writing import write_vectors
 
@@ -364,12 +366,56 @@ def test_all_files_or_none(tmp_path: Path) -> None:
         if done == total:
             raise KeyboardInterrupt
 
-    for folder in (tmp_path / "new", tmp_path / "there"):
+    for folder in (tmp_path / "new/and/in/it", tmp_path / "there"):
         (tmp_path / "there").mkdir(exist_ok=True)
         with pytest.raises(KeyboardInterrupt):
             write_vectors(tmp_path / "x.npy", folder, 3, weights=tmp_path / "w.npy", progress=progress)
     assert not (tmp_path / "new").exists()
     assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_files_that_are_there_are_seen_first(tmp_path: Path) -> None:
+    """Before an image of which every number would be rounded is read; here it could not be."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/expected.csv").touch()
+    with raises_exactly(
+        FileError,
+        f"write_vectors: cannot write {str(tmp_path / 'out/expected.csv')!r}: it exists already; name another file, or "
+        "pass force (--force) to replace it",
+    ):
+        np.save(tmp_path / "w.npy", np.ones((2, 1, 3, 3), np.int8))
+        write_vectors(tmp_path / "none.npy", tmp_path / "out", 3, weights=tmp_path / "w.npy", form="csv")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has other permissions")
+@pytest.mark.parametrize("private", ["x.npy", "w.npy"])
+def test_what_was_private_stays_so(tmp_path: Path, private: str) -> None:
+    """Files that come from one that only its owner reads are read by nobody else."""
+    np.save(tmp_path / "x.npy", np.ones((8, 8), np.int8))
+    np.save(tmp_path / "w.npy", np.ones((2, 1, 3, 3), np.int8))
+    (tmp_path / "x.npy").chmod(0o644)
+    (tmp_path / "w.npy").chmod(0o644)
+    (tmp_path / private).chmod(0o600)
+    done = write_vectors(tmp_path / "x.npy", tmp_path / "out", 3, weights=tmp_path / "w.npy")
+    assert [path.stat().st_mode & 0o077 for path in done.paths] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_row_takes_no_more_than_it_is_said_to(tmp_path: Path, form: Any) -> None:
+    """Of a tile so wide that its row is all that is in memory."""
+    np.save(tmp_path / "x.npy", RNG.integers(-(1 << 15), 1 << 15, (64, 64), np.int16))
+    wide = 1 << 17
+    number = parse_number("number", "int16", 16)
+    matrix = Matrix(
+        "columns", "", ("positions", "taps"), (1, 4096), (1, wide), number, lambda *_: np.zeros((1, 1), np.int64), 1
+    )
+    peaks = []
+    for _ in range(2):  # the first call imports and compiles
+        tracemalloc.start()
+        write_vectors(tmp_path / "x.npy", tmp_path / "out", 64, form=form, tile=(1, wide, 1), force=True)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert wide < peaks[1] < part_bytes(matrix)
 
 
 def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,6 +426,8 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save("z.npy", np.ones((8, 8)) * 1j)
     np.save("none.npy", np.ones((0, 8, 8), np.int8))
     np.save("w.npy", np.ones((2, 1, 3, 3), np.int8))
+    np.save("long.npy", np.ones((2, 1, 3, 3), np.int64))
+    np.save("bad.npy", np.full((2, 1, 3, 3), np.nan))
     (tmp_path / "there").mkdir()
     (tmp_path / "there/columns.mem").touch()
     (tmp_path / "file").touch()
@@ -445,6 +493,49 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "replace it",
         ),
         ("x", "file", {}, FileError, "cannot make the folder 'file': File exists; name another"),
+        ("x", "file/in", {}, FileError, "cannot make the folder 'file/in': Not a directory; name another"),
+        (
+            "x",
+            "a" * 300,
+            {},
+            FileError,
+            f"cannot make the folder '{'a' * 300}': {os.strerror(errno.ENAMETOOLONG)}; name another",
+        ),
+        ("x", "a\0b", {}, FileError, "cannot make the folder 'a\\x00b': embedded null byte; name another"),
+        ("x", "", {}, FileError, "the folder has no name, got ''; name one, or . for this one"),
+        *(
+            (
+                "x",
+                "out",
+                {name: value},
+                ArgumentError,
+                f"{name} is for weights, and there are none; pass weights='w.npy', or leave it out",
+            )
+            for name, value in {"groups": 2, "weights_number": "nonsense", "result_number": "int8"}.items()
+        ),
+        (
+            "x",
+            "out",
+            {"weights": "long.npy"},
+            DTypeError,
+            "the array of weights has dtype int64; say which numbers the hardware has, as in weights_number='int8' or "
+            "weights_number='Q0.7'",
+        ),
+        (
+            "x",
+            "out",
+            {"weights": "bad.npy", "weights_number": "int8"},
+            ArgumentError,
+            "the array of weights has NaN, which no integer stands for; replace it, as np.nan_to_num does",
+        ),
+        (
+            "x",
+            "new/out",
+            {"tile": (1, 1 << 24, 1), "form": "hex"},
+            MemoryBudgetError,
+            "tiles of 1 x 16777216 numbers, of which a row is in memory as text, would take 2.5 GiB but 1.0 GiB are "
+            "available; use smaller tiles",
+        ),
         (
             "x",
             "out",
@@ -461,10 +552,10 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("im2col.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1 << 10}))
     with raises_exactly(
         FileError,
-        f"write_vectors: columns.mem takes 5.2 KiB but the disk of {tmp_path / 'out'} has 1.0 KiB free; write to "
+        f"write_vectors: columns.mem takes 5.2 KiB but the disk of {tmp_path / 'new/out'} has 1.0 KiB free; write to "
         "another disk",
     ):
-        write_vectors("x.npy", "out", 3)
+        write_vectors("x.npy", "new/out", 3)
     assert sorted(tmp_path.rglob("*")) == before
 
 

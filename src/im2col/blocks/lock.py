@@ -37,11 +37,13 @@ else:
 
     def _is_at(path: Path, descriptor: int) -> bool:
         try:
-            return os.path.samestat(path.stat(), os.fstat(descriptor))
+            return os.path.samestat(path.lstat(), os.fstat(descriptor))
         except FileNotFoundError:
             return False
 
 
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+"""In a folder of several users, a link of the lock's name could have any file of this one's emptied."""
 _HELD: dict[str, object] = {}
 """Locks of this process, by their paths: the system asks no thread, and drops a process's lock when any thread closes
 the file. What is done here is one step of the interpreter each, so no other lock can be left behind by a fork."""
@@ -79,7 +81,7 @@ class Lock:
         """Return the descriptor of the file, locked."""
         while True:
             try:
-                descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | BINARY, 0o666)
+                descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | BINARY | _NO_LINK, 0o666)
             except OSError as cause:
                 raise FileError(
                     f"cannot write {str(self._path)!r}: {reason_of(cause)}; name a journal in another folder"

@@ -6,6 +6,7 @@ The library takes 40 MB and 50 ms, beside kernels that are kept.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from ..importing import importing
 
 _IDENTITY = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags")
 """What Linux tells of a CPU of x86 that LLVM's own question, CPUID, is answered by."""
+_LEAVES = 16
+"""Of CPUID that the C library is asked for: it knows ten, and says nothing of the others."""
 
 
 class Cpu(NamedTuple):
@@ -80,19 +83,24 @@ def _kept() -> Cpu | None:
     identity = _identity()
     if identity is None:
         return None
-    material = repr((identity, llvmlite.__version__, llvmlite.__file__, sys.maxsize, sys.platform))
+    material = repr((identity, Cpu._fields, llvmlite.__version__, llvmlite.__file__, sys.maxsize, sys.platform))
     key = hashlib.sha256(material.encode()).hexdigest()
-    data = store.read(key, store.CPU)
-    if data is None:
-        found = _asked()
-        store.write(key, json.dumps(found).encode(), store.CPU)
-        return found
-    triple, name, features, flags, llvm = json.loads(data)
-    return Cpu(triple, name, features, flags, tuple(llvm))
+    with suppress(ValueError, TypeError):  # there is none, or it is not what is written below
+        triple, name, features, flags, llvm = json.loads(store.read(key, store.CPU) or b"")
+        return Cpu(triple, name, features, dict(flags), tuple(llvm))
+    found = _asked()
+    store.write(key, json.dumps(found).encode(), store.CPU)
+    return found
 
 
 def _identity() -> list[str] | None:
-    """Return what Linux says of the first CPU; None on other systems, and on CPUs whose kernels need LLVM anyway."""
+    """Return what Linux says of the first CPU, and what of that this process may use.
+
+    Returns
+    -------
+    list of str or None
+        None on other systems, on CPUs whose kernels need LLVM anyway, and where the C library says nothing.
+    """
     with importing:
         from pathlib import Path  # as above
 
@@ -103,4 +111,23 @@ def _identity() -> list[str] | None:
         return None
     told = dict(line.split(":", 1) for line in first.splitlines() if ":" in line)
     told = {name.strip(): value.strip() for name, value in told.items()}
-    return [told[name] for name in _IDENTITY] if set(_IDENTITY) <= told.keys() else None
+    usable = _usable() if set(_IDENTITY) <= told.keys() else None
+    return None if usable is None else [*(told[name] for name in _IDENTITY), usable]
+
+
+def _usable() -> str | None:
+    """Return the features that the C library found at the start of this process; None before glibc 2.33.
+
+    Valgrind, QEMU and Intel's SDE give a process another CPU than the system tells of: what is kept for the one would
+    end the other.
+    """
+    with importing:
+        import ctypes
+
+    try:
+        leaf = ctypes.CDLL(None).__x86_get_cpuid_feature_leaf
+    except (OSError, AttributeError):
+        return None
+    leaf.argtypes, leaf.restype = [ctypes.c_uint], ctypes.POINTER(ctypes.c_uint32 * 8)
+    # Of each leaf four words as CPUID has them, among them which core it was, and four as they may be used.
+    return " ".join(f"{word:x}" for number in range(_LEAVES) for word in leaf(number).contents[4:])

@@ -21,7 +21,7 @@ _JUMP = struct.Struct("<6sQ")
 """To an address that follows it: code may lie further from the C library than a call reaches."""
 _MAGIC = b"\x7fELF\x02\x01\x01"  # 64 bits, the lowest byte first
 _RELOCATABLE, _X86_64 = 1, 62
-_BITS, _SYMBOLS, _REFERENCES, _UNWINDING = 1, 2, 4, 0x70000001
+_BITS, _SYMBOLS, _REFERENCES, _SHORT_REFERENCES, _UNWINDING = 1, 2, 4, 9, 0x70000001
 _WRITABLE, _IN_MEMORY = 1, 2
 _FROM_HERE = (2, 4)
 """Kinds of references, PC32 and PLT32: how far a place is from the one that is written."""
@@ -60,10 +60,20 @@ def placed(code: bytes, name: str) -> int | None:
     -------
     int or None
         None where it takes LLVM: on another system or CPU, or if the file has what kernels have not, or no such
-        function.
+        function, or is cut off or damaged, as far as that shows.
     """
     if sys.platform != "linux" or not code.startswith(_MAGIC):
         return None
+    try:
+        found = _image(code, name)
+        base = None if found is None else _in_memory(found[0])
+    except (struct.error, IndexError, ValueError, OverflowError, OSError):  # a damaged file; no C library to ask
+        return None
+    return None if found is None or base is None else base + found[1]
+
+
+def _image(code: bytes, name: str) -> tuple[bytes, int] | None:
+    """Return what is to be put into memory, and where the function lies in it."""
     _, kind, machine, _, _, _, table, _, _, _, _, size, count, _ = _HEAD.unpack_from(code)
     if (kind, machine, size) != (_RELOCATABLE, _X86_64, _SECTION.size):
         return None
@@ -74,16 +84,18 @@ def placed(code: bytes, name: str) -> int | None:
         if section.flags & _IN_MEMORY and section.kind != _UNWINDING:
             if section.kind != _BITS or section.flags & _WRITABLE or section.alignment > _PAGE:
                 return None
+            if section.start + section.size > len(code):
+                return None
             image += bytes(-len(image) % max(1, section.alignment))
             places[number] = len(image)
             image += code[section.start : section.start + section.size]
     symbols = _symbols(code, sections)
-    entry = next((places.get(part) for label, part, _ in symbols if label == name.encode()), None)
-    if entry is None or not _connect(image, code, sections, places, symbols):
+    part, offset = next(((part, value) for label, part, value in symbols if label == name.encode()), (0, 0))
+    if part not in places or offset >= sections[part].size:
         return None
-    offset = next(value for label, _, value in symbols if label == name.encode())
-    base = _in_memory(bytes(image))
-    return None if base is None else base + entry + offset
+    if not _connect(image, code, sections, places, symbols):
+        return None
+    return bytes(image), places[part] + offset
 
 
 def _symbols(code: bytes, sections: list[_Section]) -> list[tuple[bytes, int, int]]:
@@ -107,7 +119,11 @@ def _connect(
 ) -> bool:
     """Write all references into an image, and behind it jumps to the C library; return False where one is not known."""
     jumps: dict[bytes, int] = {}
-    for table in (section for section in sections if section.kind == _REFERENCES and section.info in places):
+    for table in (section for section in sections if section.info in places):
+        if table.kind == _SHORT_REFERENCES:  # whose addends stand in the code; this CPU's files have none
+            return False
+        if table.kind != _REFERENCES:
+            continue
         for at in range(table.start, table.start + table.size, _REFERENCE.size):
             where, info, addend = _REFERENCE.unpack_from(code, at)
             label, part, value = symbols[info >> 32]
@@ -120,7 +136,7 @@ def _connect(
                 to = jumps[label]
             else:
                 return False
-            if info & 0xFFFFFFFF not in _FROM_HERE:
+            if info & 0xFFFFFFFF not in _FROM_HERE or where + 4 > sections[table.info].size:
                 return False
             here = places[table.info] + where
             struct.pack_into("<i", image, here, to + addend - here)
@@ -137,6 +153,7 @@ def _library() -> Any:
     library.mmap.restype = ctypes.c_void_p
     library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
     library.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    library.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     return library
 
 
@@ -157,4 +174,7 @@ def _in_memory(image: bytes) -> int | None:
     if base is None or base == ctypes.c_void_p(-1).value:
         return None
     ctypes.memmove(base, image, len(image))
-    return int(base) if library.mprotect(base, size, _READ | _EXECUTE) == 0 else None
+    if library.mprotect(base, size, _READ | _EXECUTE) != 0:
+        library.munmap(base, size)
+        return None
+    return int(base)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .layout import TapOrder
 
 
+_GREATEST = (1 << 63) - 1
+
+
 class _Windows(Protocol):
     """What addresses need of a geometry, which makes them and so stands above."""
 
@@ -92,13 +95,17 @@ class Addresses:
         return self.geometry.first_pixel(self._pixel_strides)
 
     @property
+    @naming("Addresses.position_offsets")
     def position_offsets(self) -> NDArray[np.int64]:
         """How far each position's first tap lies from the first position's: a new array, (positions,)."""
+        self._require_64_bits()
         return self.geometry.position_offsets(self._pixel_strides)
 
     @property
+    @naming("Addresses.tap_offsets")
     def tap_offsets(self) -> NDArray[np.int64]:
         """How far each tap lies from its position's first one: a new array, (taps,)."""
+        self._require_64_bits()
         steps = self.geometry.tap_strides(self._pixel_strides)
         kernel, channel = self.geometry.kernel_size, (self.channels,)
         if self.tap_order == "channel-first":
@@ -159,7 +166,7 @@ class Addresses:
         Raises
         ------
         GeometryError, ArgumentError
-            If there are no such positions.
+            If there are no such positions, or addresses take more than 64 bits.
         MemoryBudgetError
             If the system has not the memory for them.
 
@@ -180,6 +187,7 @@ class Addresses:
                 f"positions {begin} to {end} are not among the {positions} that there are; pass first and stop with "
                 f"first <= stop <= {positions}"
             )
+        self._require_64_bits()
         try:
             found = np.empty((end - begin, taps), np.int64)
             found[:] = self.position_offsets[begin:end, None]
@@ -207,6 +215,20 @@ class Addresses:
         if self.tap_order == "channel-first":
             return np.tile(of_a_channel, (1, self.channels))
         return np.repeat(of_a_channel, self.channels, axis=1)
+
+    def _require_64_bits(self) -> None:
+        """Raise where addresses in an array would come round again as others."""
+        g = self.geometry
+        if 0 in self.shape:
+            return
+        ends = zip(g.pixel(0, 0), g.pixel(g.positions - 1, g.taps - 1), self._pixel_strides, strict=True)
+        farthest = (self.channels - 1) * self._channel_stride
+        farthest += sum((abs(first) + abs(last)) * stride for first, last, stride in ends)
+        if farthest > _GREATEST:
+            raise ArgumentError(
+                f"strides {self.strides} lead up to {farthest} away, beyond the {_GREATEST} that 64 bits hold; ask for "
+                "one address at a time, or pass strides in a larger unit"
+            )
 
     @lazy
     def _pixel_strides(self) -> tuple[int, ...]:

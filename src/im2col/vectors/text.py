@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from .tiles import parts
+from .tiles import ENTRIES, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,8 @@ _COMMENTS = {"mem": "// ", "hex": "// ", "c": " * ", "csv": "# "}
 _DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
 _LONGEST_HEADER = 4096
 _LONGEST_COMMENT = 160
+_ENTRY_BYTES = 160
+"""In memory, of a number that becomes text: as Python's own, as a word, and as bits in bytes."""
 
 
 def text_of(matrix: Matrix, form: Format, facts: Sequence[str]) -> Iterator[tuple[bytes, int]]:
@@ -60,6 +62,11 @@ def most_bytes(matrix: Matrix, form: Format) -> int:
         digits = max(len(str(matrix.number.least)), len(str(matrix.number.greatest))) + 2
     down, across = matrix.counts
     return _LONGEST_HEADER + matrix.entries * digits + down * across * (matrix.tile[0] * 4 + _LONGEST_COMMENT)
+
+
+def part_bytes(matrix: Matrix) -> int:
+    """Return how much memory a part of a matrix takes on its way into a file: never less than a row of a tile."""
+    return _ENTRY_BYTES * max(ENTRIES, matrix.tile[1], matrix.depth)
 
 
 def _order(matrix: Matrix) -> tuple[str, ...]:
@@ -105,11 +112,11 @@ def _wide_words(rows: NDArray[np.int64], number: Number) -> bytes:
 
 def _hex(groups: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
     """Return the digits of words, of which each holds the numbers of the last axis, the first of them lowest."""
-    spread = (groups[..., None] >> np.arange(bits)) & 1
-    flat = spread.reshape(*groups.shape[:-1], -1)
-    flat = np.pad(flat, ((0, 0), (0, 0), (0, -flat.shape[-1] % 4)))
-    digits = flat.reshape(*flat.shape[:-1], -1, 4) @ np.array([1, 2, 4, 8])
-    return np.asarray(_DIGITS[digits[..., ::-1]])
+    octets = groups.astype("<i8")[..., None].view(np.uint8)
+    spread = np.unpackbits(octets, axis=-1, count=bits, bitorder="little")
+    packed = np.packbits(spread.reshape(*groups.shape[:-1], -1), axis=-1, bitorder="little")
+    digits = np.stack([packed & 15, packed >> 4], axis=-1).reshape(*groups.shape[:-1], -1)
+    return np.asarray(_DIGITS[digits[..., -(groups.shape[-1] * bits // -4) - 1 :: -1]])
 
 
 def _joined(words: NDArray[np.uint8]) -> bytes:

@@ -14,7 +14,17 @@ from ..engine.boxes import box_steps, boxes
 from ..engine.host import require_memory
 from ..engine.threads import resolve_threads
 from ..errors import ArgumentError, FileError, ShapeError, format_bytes, named, shown
-from ..files import STANDARD, check_writable, open_npy, reason_of, replacing, require_room
+from ..files import (
+    LONGEST_PATH,
+    STANDARD,
+    check_target,
+    check_writable,
+    open_npy,
+    permissions,
+    reason_of,
+    replacing,
+    require_room,
+)
 from ..matrix.frame import resolve_frame, weight_matrix
 from ..matrix_file import read_source
 from ..spec.arguments import check_choice, integer, is_sequence, plain
@@ -22,7 +32,7 @@ from ..spec.arrays import as_array
 from ..spec.padding import check_mode
 from ..version import __version__
 from .numbers import MOST_BITS, ROUNDINGS, Number, number_of, parse_number, quantized, requantized
-from .text import ENDINGS, FORMATS, most_bytes, text_of
+from .text import ENDINGS, FORMATS, most_bytes, part_bytes, text_of
 from .tiles import ENTRIES, Matrix
 
 if TYPE_CHECKING:
@@ -99,7 +109,8 @@ def write_vectors(
     source : path-like
         A photograph or a .npy file, as for `write_matrix`.
     folder : path-like
-        Where ``columns``, ``weights`` and ``expected`` are written; it is made if there is none.
+        Where ``columns``, ``weights`` and ``expected`` are written; it is made if there is none. Whom the files that
+        they come from shut out, they shut out, too.
     kernel_size : int or tuple of int
         As for `im2col`.
     weights : path-like, optional
@@ -137,7 +148,8 @@ def write_vectors(
     GeometryError, LayoutError, ArgumentError, DTypeError, ShapeError
         If another argument does not fit.
     MemoryBudgetError
-        If the image and its padded copy in integers, or the weight matrix, would not fit the available memory.
+        If the image and its padded copy in integers, the weight matrix, or a row of a tile as text, would not fit the
+        available memory.
 
     Notes
     -----
@@ -146,6 +158,16 @@ def write_vectors(
     form, rounding = check_choice("form", form, FORMATS), check_choice("rounding", rounding, ROUNDINGS)
     if str(folder) == STANDARD:
         raise FileError(f"{form} makes several files, which standard output cannot take apart; name a folder")
+    if not str(folder):
+        raise FileError("the folder has no name, got ''; name one, or . for this one")
+    if weights is None:
+        _refuse_without_weights(groups=groups, weights_number=weights_number, result_number=result_number)
+    names = ("columns",) if weights is None else ("columns", "weights", "expected")
+    paths = tuple(Path(folder) / f"{name}{ENDINGS[form]}" for name in names)
+    with _no_such_folder(Path(folder)):
+        is_there = Path(folder).is_dir()
+    for path in paths if is_there else ():  # before an image is read and every number rounded
+        check_target(path, force=force)
     workers, cut = resolve_threads(threads), _tile(tile)
     w = None if weights is None else as_array(str(weights), open_npy(weights))
     image, layout = read_source(source, layout, large=large, note=note)
@@ -161,21 +183,29 @@ def write_vectors(
     matrices = [_columns(frame, frame.padded(pixels, mode, np.zeros((), pixels.dtype), workers), x_number, cut)]
     if w is not None:
         _check_weights(w, frame, groups)
-        w_number = number_of("weights_number", "the weights", w.dtype, weights_number, _OPERAND_BITS)
-        stored, saturated["weights"] = _integers("the weights", w, w_number, rounding)
+        w_number = number_of("weights_number", "the array of weights", w.dtype, weights_number, _OPERAND_BITS)
+        stored, saturated["weights"] = _integers("the array of weights", w, w_number, rounding)
         right = weight_matrix(stored, tap_order=tap_order, groups=groups)
         y_number = _result_number(x_number, w_number, result_number)
         sums = _Sums(matrices[0], right, x_number.fraction + w_number.fraction, y_number, rounding)
         matrices += [_weights(right, w_number, cut), _expected(sums, cut)]
     about = _facts(frame, padding_mode, groups, rounding)
-    made = _write(matrices, Path(folder), form, about, force=force, progress=progress)
+    like = permissions(source) & (permissions(source) if weights is None else permissions(weights))
+    lines = _write(matrices, paths, form, about, force=force, like=like, progress=progress)
     if w is not None:
         saturated["result"] = sums.saturated
     sizes = (image.size, 0 if w is None else w.size, math.prod(matrices[-1].shape))
     for (what, count), matrix, of in zip(saturated.items(), matrices, sizes, strict=False):
         if count and note is not None:
             note(f"{what}: {count} of {of} were beyond {matrix.number.name} and became its least or greatest")
-    return Vectors(*made, saturated)
+    return Vectors(paths, lines, saturated)
+
+
+def _refuse_without_weights(**options: object) -> None:
+    """Raise where something is said of weights, or of the result, that there are none of."""
+    for name, value in options.items():
+        if value is not None and value != 1:
+            raise ArgumentError(f"{name} is for weights, and there are none; pass weights='w.npy', or leave it out")
 
 
 def _tile(tile: object) -> tuple[int, int, int] | None:
@@ -290,23 +320,26 @@ def _facts(frame: Frame, padding_mode: PaddingMode, groups: int, rounding: Round
 
 def _write(
     matrices: list[Matrix],
-    folder: Path,
+    paths: tuple[Path, ...],
     form: Format,
     about: tuple[str, ...],
     *,
     force: bool,
+    like: int,
     progress: Progress | None,
-) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Write all files, or none; return where they are, and what is in each."""
-    paths = tuple(folder / f"{matrix.name}{ENDINGS[form]}" for matrix in matrices)
+) -> tuple[str, ...]:
+    """Write all files, or none; return what is in each."""
+    for matrix in matrices:
+        what = "tiles of {} x {} numbers, of which a row is in memory as text,"
+        require_memory(part_bytes(matrix), "use smaller tiles", what, *matrix.tile)
     sizes = [most_bytes(matrix, form) for matrix in matrices]
     total, done = sum(matrix.entries for matrix in matrices), 0
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_folder(folder))
+        stack.enter_context(_folder(paths[0].parent))
         for path in paths:
             check_writable(path, force=force)
         require_room(paths[0], sum(sizes), f"{', '.join(path.name for path in paths)}", "write to another disk")
-        files = [stack.enter_context(replacing(path, force=force)) for path in paths]
+        files = [stack.enter_context(replacing(path, force=force, like=like)) for path in paths]
         for matrix, file in zip(matrices, files, strict=True):
             head = (f"im2col {__version__}: {matrix.title}", *about, str(matrix.number))
             for piece, entries in text_of(matrix, form, head):
@@ -314,8 +347,7 @@ def _write(
                 done += entries
                 if progress is not None:
                     progress(done, total)
-        lines = [_line(*each) for each in zip(matrices, paths, [file.tell() for file in files], strict=True)]
-    return paths, tuple(lines)
+        return tuple(_line(*each) for each in zip(matrices, paths, [file.tell() for file in files], strict=True))
 
 
 def _line(matrix: Matrix, path: Path, size: int) -> str:
@@ -328,16 +360,26 @@ def _line(matrix: Matrix, path: Path, size: int) -> str:
 
 @contextlib.contextmanager
 def _folder(folder: Path) -> Iterator[None]:
-    """Make a folder, which goes again where what it is for fails."""
-    is_new = not folder.exists()
+    """Make a folder, and those that it is in; they go again where what they are for fails."""
+    new: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise FileError(f"cannot make the folder {str(folder)!r}: {reason_of(cause)}; name another") from cause
-    try:
+        with _no_such_folder(folder):
+            new = [each for each in (folder, *folder.parents) if not each.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        if is_new:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+        for each in new:
+            with contextlib.suppress(OSError, ValueError):  # it was not made, or others have put something in it
+                each.rmdir()
         raise
+
+
+@contextlib.contextmanager
+def _no_such_folder(folder: Path) -> Iterator[None]:
+    """Say of what the system says of a folder that it cannot be made."""
+    try:
+        yield
+    except (OSError, ValueError) as cause:  # a null byte
+        raise FileError(
+            f"cannot make the folder {shown(str(folder), LONGEST_PATH)}: {reason_of(cause)}; name another"
+        ) from cause
