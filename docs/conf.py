@@ -81,11 +81,11 @@ html_sidebars: dict[str, list[str]] = {"index": [], "article": [], "start": [], 
 html_theme_options = {
     "logo": {"text": "im2col"},
     "navbar_align": "left",  # seven names and the search fit one line
-    "header_links_before_dropdown": 7,  # so none is hidden below a word that the theme does not translate
     "navbar_end": ["language.html", "theme-switcher.html"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
+    "header_links_before_dropdown": 7,  # so none is hidden below a word that the theme does not translate
     "navigation_depth": 1,  # deeper ones have toggles, to which the theme gives no name
     "navigation_with_keys": False,
 }
