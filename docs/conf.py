@@ -66,7 +66,7 @@ sphinx_gallery_conf = {
 }
 
 language = "en"
-locale_dirs = ["translations"]
+locale_dirs = ["translations", "translations/theme"]  # the pages', and what the theme has no Chinese for
 gettext_compact = False
 TRANSLATED = (HERE / "translations/pages.txt").read_text("utf-8").split()
 """The pages that are told in Chinese, each whole; all others are in English there, below a line that says so."""
@@ -80,12 +80,12 @@ html_show_sphinx = False
 html_sidebars: dict[str, list[str]] = {"index": [], "article": [], "start": [], "tutorial": []}
 html_theme_options = {
     "logo": {"text": "im2col"},
-    "navbar_align": "left",  # six names and the search fit one line
+    "navbar_align": "left",  # seven names and the search fit one line
     "navbar_end": ["language.html", "theme-switcher.html"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,  # so none is hidden below a word that the theme does not translate
     "navigation_depth": 1,  # deeper ones have toggles, to which the theme gives no name
     "navigation_with_keys": False,
 }

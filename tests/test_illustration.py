@@ -482,6 +482,7 @@ def test_show_and_repr() -> None:
         ("tile-products", "draw tile-products --shape 6,6 --kernel 3,3 --step 5"),
         ("two-passes", "draw two-passes --shape 6,6 --kernel sobel-x --step 5"),
         ("matmul-channels", "draw matmul-channels --shape 3,4,4 --kernel 2,3,2,2 --step 4"),
+        ("matmul-channels.zh_CN", "draw matmul-channels --shape 3,4,4 --kernel 2,3,2,2 --step 4 --lang zh"),
         ("letters", "draw matmul --shape 4,4 --kernel 3,3 --step 2 --labels letters"),
     ],
 )

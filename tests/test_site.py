@@ -195,6 +195,19 @@ def test_the_first_steps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert {path.name for path in tmp_path.iterdir()} == {"sharp.png", "matmul.svg", "explorer.html"}
 
 
+@pytest.mark.parametrize(("name", "lang"), [("first-slide", "en"), ("first-slide.zh_CN", "zh")])
+def test_the_first_figure_of_the_first_steps(tmp_path: Path, name: str, lang: str) -> None:
+    """It shows the image and the kernel that the page begins with."""
+    names: dict[str, Any] = {}
+    for example in doctest.DocTestParser().get_examples((DOCUMENTS / "start.md").read_text("utf-8")):
+        if "kernel" in names:
+            break
+        exec(example.source, names)  # noqa: S102 (our own page)
+    picture = im2col.illustrate(names["image"], names["kernel"], chapter="slide", step="all", lang=lang)
+    drawn = picture.save(tmp_path / f"{name}.svg")
+    assert drawn.read_text("utf-8") == (DOCUMENTS / "figures" / drawn.name).read_text("utf-8")
+
+
 def run_article() -> tuple[doctest.TestResults, dict[str, Any]]:
     """Run every example of docs/article.md; return how many there are, and what they leave."""
     require("llvmlite")
@@ -241,6 +254,27 @@ def test_no_axe_violations_and_nothing_is_cut_off(visit: Callable[..., Any], kin
         found = axe.run(page).response["violations"]
         assert [(each["id"], [node["html"][:160] for node in each["nodes"][:2]]) for each in found] == []
         assert page.elsewhere == []
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("width", [1000, 1280])
+@pytest.mark.parametrize("path", ["how-to.html", "zh/how-to.html"])
+def test_the_header_is_one_line(visit: Callable[..., Any], path: str, width: int) -> None:
+    """All names stand beside each other, none below a word that opens more; and the search beside them."""
+    names = visit(path, width=width).locator(".navbar-header-items__center li, .navbar-header-items__end .navbar-item")
+    boxes = names.evaluate_all("(all) => all.map((each) => each.getBoundingClientRect())")
+    assert len(boxes) == 7 + 3
+    assert max(box["top"] for box in boxes) < min(box["bottom"] for box in boxes)
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("path", ["coming-from/numpy.html", "zh/coming-from/opencv.html"])
+def test_both_calls_are_seen_on_a_phone(visit: Callable[..., Any], path: str) -> None:
+    """No table of theirs and ours has to be moved aside to see ours."""
+    tables = visit(path, width=390).locator("article table")
+    assert tables.count() > 2
+    rights = tables.evaluate_all("(all) => all.map((each) => each.getBoundingClientRect().right)")
+    assert max(rights) <= 390
 
 
 @pytest.mark.wide
