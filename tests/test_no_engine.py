@@ -338,7 +338,7 @@ def test_the_first_pages_with_numpy_alone(tmp_path: Path) -> None:
         require(name)
     pages = [str(REPOSITORY / name) for name in ("README.md", "docs/start.md")]
     program = f"import os; os.chdir({str(tmp_path)!r})\n" + REFUSE.format(most=0) + BLOCK + PAGES
-    assert run(program, *pages, PYTHONPATH=SOURCES)[-1] == "3 0 True None 1"
+    assert run(program, *pages, PYTHONPATH=SOURCES)[-1] == "1 0 True None 1"
 
 
 def test_plans_travel_to_where_the_engine_does_not_work(tmp_path: Path) -> None:

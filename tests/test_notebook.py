@@ -227,7 +227,7 @@ def test_there_are_notebooks() -> None:
     """The page on notebooks names each of them."""
     page = (REPOSITORY / "docs/notebooks.md").read_text("utf-8")
     assert {path.stem for path in NOTEBOOKS} == {"first-steps", "live-explorer", "reading-a-plan"}
-    assert [path.name for path in NOTEBOOKS if f"`examples/{path.name}`" not in page] == []
+    assert [path.name for path in NOTEBOOKS if f"](../examples/{path.name})" not in page] == []
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
