@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+several_cpus = pytest.mark.skipif(usable_cpus() < 2, reason="there is one CPU")
+"""With one the team has nobody, and `test_one_cpu_has_a_team_of_nobody` looks at that."""
+
+
 def layer(threads: int, seed: int = 0) -> tuple[Callable[..., NDArray[Any]], NDArray[Any], NDArray[Any]]:
     """Return a plan of several tasks, an image, and what it makes of it with one thread."""
     rng = np.random.default_rng(seed)
@@ -139,7 +143,7 @@ def test_a_call_that_was_interrupted_is_ended_first(monkeypatch: pytest.MonkeyPa
     assert len(waited) == 2
 
 
-@pytest.mark.skipif(usable_cpus() < 2, reason="there is one CPU")
+@several_cpus
 @pytest.mark.parametrize(
     ("slow", "expected"), [(1, ([1], [7, 8, 9, 10, 11, 12, 2, 3, 4, 5, 6])), (7, ([*range(1, 7), *range(8, 13)], [7]))]
 )
@@ -182,6 +186,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, threads: team._Team) -> list[int]:
     return woken
 
 
+@several_cpus
 def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless it comes right behind another: then the next one may, too. A large one wakes all."""
     convolve, x, expected = layer(2)
@@ -208,6 +213,7 @@ def test_a_small_layer_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(woken) == wakes
 
 
+@several_cpus
 def test_threads_stay_awake_where_more_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small layer that comes late finds them; they go to sleep at last, and soon where no more is to come."""
     convolve, x, expected = layer(2)
