@@ -347,8 +347,9 @@ def _part_by_part(
     )
     as_given, own = largest * parts.number * w.itemsize * (w.dtype != parts.dtype), largest * parts.nbytes
     several = len(calls.tasks) > 1
-    packed = sum(map(len, calls.blocks))
-    if several and (stage.copy or as_given or packed > _MOST_PACKED * sum(each.packed[1] for each in places)):
+    packed, needed = sum(map(len, calls.blocks)), sum(each.packed[1] for each in places)
+    # Who packs a block takes the share of zeros off its bias: twice would be wrong.
+    if several and (stage.copy or as_given or packed > needed * (1.0 if stage.zero else _MOST_PACKED)):
         return None
     nbytes = images + len(calls.tasks) * own + max(as_given, bytes_between(stage.moves))
     room = np.empty(nbytes, np.uint8)
