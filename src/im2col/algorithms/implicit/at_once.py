@@ -20,7 +20,7 @@ from .view import LINE
 from .work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, WEIGHTS, Starts, X, together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -340,42 +340,38 @@ def _part_by_part(
     x, w, bias = arrays
     places, parts, calls = stage.tables.places, stage.packed, stage.calls
     most = calls.target.caches[1] // _PARTS
-    blocks = [math.prod(each.packed[2:]) for each in places]  # weights of each
-    largest = max(
-        min(each.packed[1], max(1, most // (one * parts.nbytes))) * one
-        for each, one in zip(places, blocks, strict=True)
-    )
-    as_given, own = largest * parts.number * w.itemsize * (w.dtype != parts.dtype), largest * parts.nbytes
+    sizes = [math.prod(each.packed[2:]) * parts.nbytes for each in places]  # bytes of a block
+    pieces = [list(_pieces(places, [max(1, most // size) for size in sizes], some)) for some in calls.blocks]
+    own = [max(count * sizes[kind] for kind, _, _, count in some) for some in pieces]
+    as_given = max(own) // parts.nbytes * parts.number * w.itemsize * (w.dtype != parts.dtype)
     several = len(calls.tasks) > 1
     packed, needed = sum(map(len, calls.blocks)), sum(each.packed[1] for each in places)
     # Who packs a block takes the share of zeros off its bias: twice would be wrong.
-    if several and (stage.copy or as_given or packed > needed * (1.0 if stage.zero else _MOST_PACKED)):
+    if several and (as_given or packed > needed * (1.0 if stage.zero else _MOST_PACKED)):
         return None
-    nbytes = images + len(calls.tasks) * own + max(as_given, bytes_between(stage.moves))
+    if sum(own) > sum(each.packed[1] * size for each, size in zip(places, sizes, strict=True)):
+        return None  # no more than what the workspace has for packed weights
+    nbytes = images + sum(own) + max(as_given, bytes_between(stage.moves))
     room = np.empty(nbytes, np.uint8)
-    before = Copies()
+    before, at = Copies(), images
     kept: list[object] = [before]
     made = [
         _bias_copied(before, stage, offsets, slice(room_for_bias(places)), bias),
         _image_copied(before, stage, room, x),
     ]
     first_rounds, tasks = [*_padding(stage, kept), Round(before.steps)], []
-    for task, some in enumerate(calls.blocks):
-        packing, number, at = [], 0, images + task * own
-        for place, one in zip(places, blocks, strict=True):
-            step, stop = max(1, most // (one * parts.nbytes)), min(place.packed[1], some.stop - number)
-            for first in range(max(0, some.start - number), stop, step):
-                copies, count = Copies(), min(step, stop - first)
-                these = [place.of_blocks(first, count, stage.problem.accumulator.itemsize)]
-                made.append(_weights_packed(copies, stage, these, room, at, w))
-                shares = _shares(stage, these, at, 0, kept)
-                packing.append((number + first, number + first + count, Round(copies.steps, sums=shares)))
-                kept.append(copies)
-            number += place.packed[1]
-        sizes = [one * parts.nbytes for one in blocks]
+    for task, some in enumerate(pieces):
+        packing = []
+        for kind, number, first, count in some:
+            copies, these = Copies(), [places[kind].of_blocks(first, count, stage.problem.accumulator.itemsize)]
+            made.append(_weights_packed(copies, stage, these, room, at, w))
+            shares = _shares(stage, these, at, 0, kept)
+            packing.append((number, number + count, Round(copies.steps, sums=shares)))
+            kept.append(copies)
         rounds, keep = calls.part_by_part(task, packing, sizes, Starts((WEIGHTS, 0) if stage.copy else (X, 0), at))
         tasks.append(rounds)
         kept.append(keep)
+        at += own[task]
     if not all(made):
         return None
     if not several:
@@ -383,3 +379,13 @@ def _part_by_part(
     steps = [Steps(rounds, calls.target, kept) for rounds in (first_rounds, *tasks)]
     shared = together(steps[1:], calls.target, calls.threads, worth_waking=calls.worth_waking)
     return _Shared(steps[0], shared), nbytes
+
+
+def _pieces(places: list[PackedAt], steps: list[int], some: range) -> Iterator[tuple[int, int, int, int]]:
+    """Yield parts of some blocks: of which kind, the first among all and of its kind, and how many, a step at most."""
+    number = 0
+    for kind, (place, step) in enumerate(zip(places, steps, strict=True)):
+        stop = min(place.packed[1], some.stop - number)
+        for first in range(max(0, some.start - number), stop, step):
+            yield kind, number + first, first, min(step, stop - first)
+        number += place.packed[1]
