@@ -124,7 +124,7 @@ NUMBERS: list[Make] = [
         *(
             np.complex64(1j),
             np.datetime64("2020"),
-            np.timedelta64(1),
+            np.timedelta64(1, "s"),
             np.str_("same"),
             np.bytes_(b"a"),
             np.void(b"abc"),
