@@ -201,22 +201,22 @@ def test_bits_depend_on_neither_threads_nor_batch_nor_strips() -> None:
 
 def test_arrays_that_are_not_dense() -> None:
     """Images and results of any strides and byte order: the same bits."""
-    x, w = image(61, 70), box((7, 9), 0.3)
-    problem, whole = problem_of(x.shape, w), summed(x, w)
-    prepared = PreparedPasses(DecidedBoxes(problem, decided(problem), 1), w, None)
-    apart, wide = np.zeros((122, 140), "f4")[::2, ::2], np.zeros((64, 80), "f4")[1:62, 5:75]
+    x, w = image(301, 320), box((31, 31), 0.3)  # so large that no CPU makes passes instead
+    prepared = plan(x.shape, w, algorithm="separable")
+    whole = prepared(x)
+    assert whole.tobytes() == summed(x, w).tobytes()
+    apart, wide = np.zeros((602, 640), "f4")[::2, ::2], np.zeros((304, 330), "f4")[1:302, 5:325]
     apart[...] = wide[...] = x
     backwards = np.ascontiguousarray(x[::-1])[::-1]
-    out = np.full((110, 130), np.nan, "f4")
+    out = np.full((550, 590), np.nan, "f4")
     for source, target in (
-        (apart, np.full_like(whole, np.nan)),
-        (wide, out[:55, 3:65]),
-        (backwards, out[::2, ::-2][:55, :62]),
-        (np.asfortranarray(x), np.full_like(whole, np.nan)),
-        (x.astype(">f4"), np.full_like(whole, np.nan)),
+        (apart, None),
+        (wide, out[:271, 3:293]),
+        (backwards, out[::2, ::-2][:271, :290]),
+        (np.asfortranarray(x), None),
+        (x.astype(">f4"), None),
     ):
-        prepared(source[None, None], target[None, None])
-        assert target.tobytes() == whole.tobytes()
+        assert prepared(source, target).tobytes() == whole.tobytes()
 
 
 # Layers.

@@ -115,7 +115,7 @@ class Notebook:
         base_comm = require("comm.base_comm")
         notebook = self
 
-        class Comm(base_comm.BaseComm):  # type: ignore[misc, name-defined]
+        class Comm(base_comm.BaseComm):  # type: ignore[misc, name-defined]  # comm has no types here
             """What Python says goes to the page."""
 
             def publish_msg(self, msg_type: str, data: Any = None, **_: Any) -> None:

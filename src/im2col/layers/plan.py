@@ -160,10 +160,9 @@ class BasePlan:
         found: dict[tuple[Kernel, Target], None] = {}
         for problem, algorithm, offer, _ in self._operation.choices:
             if offer.kernels is None or offer.target is None:
-                is_complex = problem.accumulator.kind == "c"
-                way_out = (
-                    "the engine has none for complex numbers" if is_complex else "make it with algorithm='implicit'"
-                )
+                way_out = "make it with algorithm='implicit'"
+                if problem.accumulator.kind == "c":
+                    way_out = "the engine has none for complex numbers"
                 raise ArgumentError(f"this plan runs algorithm {algorithm!r}, which has no kernels to show; {way_out}")
             found |= dict.fromkeys((kernel, offer.target) for kernel in offer.kernels())
         return list(found)
@@ -329,7 +328,8 @@ def plan(
     filters = own_copy("w", w)
     dtype = filters.dtype if x_dtype is None else as_dtype("x_dtype", x_dtype)
     work = convolution(x_shape, dtype, filters, bias, prepared=True, **options)
-    return Plan(work.operation.tuned(work.weights) if flag("tune", tune) else work.operation, work.weights, "plan")
+    operation = work.operation.tuned(work.weights) if flag("tune", tune) else work.operation
+    return Plan(operation, work.weights, "plan")
 
 
 class TransposedPlan(_OneOperand):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..errors import ArgumentError, GeometryError, LayoutError, MemoryBudgetError, format_bytes, naming, shown
+from ..errors import ArgumentError, LayoutError, MemoryBudgetError, format_bytes, naming, shown
 from ..memory import lazy
-from .arguments import check_choice, integer, is_sequence, plain
+from .arguments import check_choice, integer, is_sequence, numbered, plain
 from .layout import CHANNEL, TAP_ORDERS, Layout, default, parse, resolve
 from .strides import offsets, row_major
 
@@ -134,12 +134,8 @@ class Addresses:
         (None, 0, 0)
         """
         g = self.geometry
-        row, number = integer("position", position, 0), integer("tap", tap, 0)
-        for name, value, count in zip(("position", "tap"), (row, number), self.shape, strict=True):
-            if value >= count:
-                raise GeometryError(
-                    f"{name} counts from 0 and there are {count}, so it must be below {count}; got {value}"
-                )
+        positions, taps = self.shape
+        row, number = numbered("position", position, positions), numbered("tap", tap, taps)
         channel, place = divmod(number, g.taps)
         if self.tap_order == "channel-last":
             place, channel = divmod(number, self.channels)

@@ -58,6 +58,20 @@ def integer(name: str, value: object, minimum: int, rule: str = "an integer") ->
     return number
 
 
+def numbered(name: str, value: object, count: int) -> int:
+    """Return `value` as the number of one of `count` things, from 0, or say why it is none: a `GeometryError`.
+
+    Examples
+    --------
+    >>> numbered("tap", 8, 9)
+    8
+    """
+    number = integer(name, value, minimum=0)
+    if number >= count:
+        raise GeometryError(f"{name} counts from 0 and there are {count}, so it must be below {count}; got {number}")
+    return number
+
+
 def per_axis(name: str, value: object, ndim: int, minimum: int) -> tuple[int, ...]:
     """Return a window argument as one int for each of `ndim` spatial axes.
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import GeometryError, naming, shown
 from ..importing import importing
 from ..memory import lazy
-from .arguments import integer, is_sequence, plain, word
+from .arguments import integer, is_sequence, numbered, plain, word
 from .strides import offsets
 
 if TYPE_CHECKING:
@@ -344,7 +344,7 @@ class Geometry:
         (-15, (16, 27), 0)
         """
         with importing:
-            from .addresses import addresses_of  # it is made of geometries
+            from .addresses import addresses_of  # few programs ask for addresses
 
         return addresses_of(self, channels, layout, tap_order, strides)
 
@@ -375,12 +375,7 @@ class Geometry:
         """
         places = []
         for name, value, shape in (("position", position, self.output_shape), ("tap", tap, self.kernel_size)):
-            number, count = integer(name, value, minimum=0), math.prod(shape)
-            if number >= count:
-                raise GeometryError(
-                    f"{name} counts from 0 and there are {count}, so it must be below {count}; got {number}"
-                )
-            places.append(np.unravel_index(number, shape))
+            places.append(np.unravel_index(numbered(name, value, math.prod(shape)), shape))
         stops, steps = places
         return tuple(
             int(o) * s + int(t) * d - before

@@ -51,9 +51,11 @@ def one_task(flops: int) -> bool:
 
 def tasks_of(tables: Tables, batch: int, threads: int, flops: int) -> list[Ranges]:
     """Return what each of a layer's tasks covers."""
+    if threads == 1:
+        return cut(tables, batch, 1, threads)
     shares = min(threads, int(flops / _WORTH_A_THREAD))
-    wanted = max(1, shares, min(threads * _TASKS_A_THREAD * (threads > 1), int(flops / _WORTH_A_TASK)))
-    return cut(tables, batch, wanted, threads)
+    tasks = min(threads * _TASKS_A_THREAD, int(flops / _WORTH_A_TASK))
+    return cut(tables, batch, max(1, shares, tasks), threads)
 
 
 def bands_of(tables: Tables, batch: int, count: int) -> list[Ranges]:

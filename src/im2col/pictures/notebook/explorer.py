@@ -47,14 +47,14 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is check
         self._picture = picture
         super().__init__(title=title, page=page, chapter=chapter, selection=selection._asdict())
 
-    @traitlets.validate("chapter")  # type: ignore[untyped-decorator]
+    @traitlets.validate("chapter")  # type: ignore[untyped-decorator]  # traitlets has no types here
     def _check_chapter(self, proposal: Any) -> str:
         with naming("Explorer"):
             if proposal["value"] not in chapters():
                 raise ArgumentError(f"chapter must be one of {tuple(chapters())}, got {shown(proposal['value'])}")
         return str(proposal["value"])
 
-    @traitlets.validate("selection")  # type: ignore[untyped-decorator]
+    @traitlets.validate("selection")  # type: ignore[untyped-decorator]  # as above
     def _check_selection(self, proposal: Any) -> dict[str, int | None]:
         given, before = proposal["value"], self.selection
         with naming("Explorer"):
