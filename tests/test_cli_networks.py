@@ -46,7 +46,7 @@ def test_without_an_input_the_network_is_told(run: Callable[..., Result]) -> Non
     done = run("onnx", "model.onnx")
     assert (done.status, done.err) == (0, "")
     assert done.out.splitlines()[:3] == [
-        "model.onnx: 2 nodes run as 2 steps; 0 convolutions have plans, with 0 other nodes folded into them",
+        "model.onnx: 2 nodes run as 2 steps; 0 layers have plans, with 0 other nodes folded into them",
         "takes x: float32 (1, 3, H, W)",
         "gives y, z",
     ]

@@ -367,7 +367,7 @@ def test_a_network_tells_of_itself() -> None:
     )
     network = load(model)
     assert str(network).splitlines() == [
-        "net: 3 nodes run as 2 steps; 1 convolutions have plans, with 1 other nodes folded into them",
+        "net: 3 nodes run as 2 steps; 1 layers have plans, with 1 other nodes folded into them",
         "takes x: float32 (1, 4, 5, 6)",
         "gives y",
         "   0  plan    Conv (node with output 'a')  + Relu",

@@ -12,6 +12,7 @@ from onnx import defs
 from .affine import AFFINE
 from .formulas import formula_of
 from .layers import is_planned
+from .products import is_product, known_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,6 +54,8 @@ class _Fusing:
             current = self._steps.get(step.first)
             if current is step and is_planned(current, graph.constants):
                 self._layer(current)
+            elif current is step and is_product(current, graph.constants):
+                self._product(current)
         for name in list(self._steps):
             if name in self._steps and not self._steps[name].domain:
                 self._scaled(self._steps[name])
@@ -60,6 +63,8 @@ class _Fusing:
             if name in self._steps:
                 self._chain(self._steps[name])
         graph.steps = list(self._steps.values())
+        read = {*graph.outputs, *(name for step in graph.steps for name in step.reads)}
+        graph.constants = {name: value for name, value in graph.constants.items() if name in read}
 
     # What works element by element.
 
@@ -77,7 +82,7 @@ class _Fusing:
             step,
             inputs=tuple(dict.fromkeys(name for each in gone for name in each.inputs if name and name not in made)),
             outputs=gone[-1].outputs,
-            folded=step.folded + tuple(name for each in gone[1:] for name in (each.folded or (each.operator,))),
+            folded=step.folded + _folded(gone),
             chain=tuple(gone),
         )
         self._replace(gone, joined)
@@ -196,39 +201,73 @@ class _Fusing:
         maps = weights.shape[1] * groups if transposed else weights.shape[0]
         if bias is not None and bias.shape != (maps,):
             return
-        w = weights.astype(np.float64)
-        b = np.zeros(maps) if bias is None else bias.astype(np.float64)
+        gone, scale, shift, activation = self._following(step, maps, weights.ndim if weights.dtype in _FOLDED else 0)
+        if len(gone) == 1:
+            return
+        inputs = step.inputs
+        if any(each.operator in _AFFINE for each in gone[1:]):
+            by_group = scale.reshape(groups, 1, -1) if transposed else scale.reshape(groups, -1, 1)
+            inner = weights.astype(np.float64).reshape(groups, weights.shape[0] // groups, weights.shape[1], -1)
+            b = (0 if bias is None else bias.astype(np.float64)) * scale + shift
+            inputs = (
+                step.inputs[0],
+                *self._known(gone[-1], (inner * by_group[..., None]).reshape(weights.shape), b, weights),
+            )
+        joined = replace(
+            step,
+            inputs=inputs,
+            outputs=gone[-1].outputs,
+            folded=_folded(gone),
+            activation=activation,
+        )
+        self._replace(gone, joined)
+
+    def _product(self, step: Step) -> None:
+        """Write a product of matrices as its kernel reads it, and fold into it what follows."""
+        own = self._graph.constants[step.inputs[1]]
+        w, bias = known_part(step, self._graph.constants)
+        gone, scale, shift, activation = self._following(step, len(bias), 2 if step.operator == "Gemm" else 1)
+        joined = replace(
+            step,
+            inputs=(step.inputs[0], *self._known(gone[-1], w * scale, bias * scale + shift, own)),
+            outputs=gone[-1].outputs,
+            attributes={name: value for name, value in step.attributes.items() if name == "transA"},
+            folded=_folded(gone),
+            activation=activation,
+        )
+        self._replace(gone, joined)
+
+    def _following(self, step: Step, maps: int, axes: int) -> tuple[list[Step], Array, Array, Any]:
+        """Return a layer and the steps that may go into it, what they scale and shift maps by, and their activation.
+
+        Parameters
+        ----------
+        step : Step
+        maps : int
+        axes : int
+            Of its result, as for `_scale`; 0 where nothing is scaled.
+        """
         gone, activation = [step], None
+        scale, shift = np.ones(maps), np.zeros(maps)
         while activation is None:
             following = self._only_reader(gone[-1].first)
             if following is None or len(following.writes) > 1:
                 break
-            change = self._scale(following, gone[-1].first, maps, weights.ndim)
-            if change is not None and weights.dtype in _FOLDED:
-                scale, shift = change
-                by_group = scale.reshape(groups, 1, -1) if transposed else scale.reshape(groups, -1, 1)
-                inner = w.reshape(groups, weights.shape[0] // groups, weights.shape[1], -1)
-                w = (inner * by_group[..., None]).reshape(weights.shape)
-                b = b * scale + shift
+            change = self._scale(following, gone[-1].first, maps, axes) if axes else None
+            if change is not None:
+                scale, shift = scale * change[0], shift * change[0] + change[1]
             else:
                 activation = self._named(following)
                 if activation is None:
                     break
             gone.append(following)
-        if len(gone) == 1:
-            return
-        inputs = step.inputs
-        if any(each.operator in _AFFINE for each in gone[1:]):
-            inputs = (step.inputs[0], f"{gone[-1].first}/weights", f"{gone[-1].first}/bias")
-            constants[inputs[1]], constants[inputs[2]] = w.astype(weights.dtype), b.astype(weights.dtype)
-        joined = replace(
-            step,
-            inputs=inputs,
-            outputs=gone[-1].outputs,
-            folded=tuple(name for each in gone[1:] for name in (each.folded or (each.operator,))),
-            activation=activation,
-        )
-        self._replace(gone, joined)
+        return gone, scale, shift, activation
+
+    def _known(self, step: Step, w: Array, bias: Array, like: Array) -> tuple[str, str]:
+        """Have weights and a bias among the constants, in the dtype of others, and return their names."""
+        names = f"{step.first}/weights", f"{step.first}/bias"
+        self._graph.constants.update(zip(names, (w.astype(like.dtype), bias.astype(like.dtype)), strict=True))
+        return names
 
     # What is scaled and shifted for itself.
 
@@ -266,11 +305,15 @@ class _Fusing:
         self._replace(gone, joined)
 
     def _scale(self, step: Step, x: str, maps: int, axes: int) -> tuple[Array, Array] | None:
-        """Return scale and shift of each map, if a step is such a change of a value, and both are finite."""
+        """Return scale and shift of each map, if a step is such a change of a value, and both are finite.
+
+        The value has so many axes, of which the second one is that of maps. Where `axes` is 1 it has any number of
+        them, and the last one is.
+        """
         if step.operator not in _AFFINE:
             return None
         if step.operator == "BatchNormalization":
-            change = self._normalization(step, x, maps)
+            change = self._normalization(step, x, maps) if axes > 1 else None
         else:
             change = self._arithmetic(step, x, maps, axes)
         if change is None or not (np.isfinite(change[0]).all() and np.isfinite(change[1]).all()):
@@ -295,7 +338,8 @@ class _Fusing:
         if value is None or value.ndim > axes or value.dtype.kind != "f":
             return None
         shape = (1,) * (axes - value.ndim) + value.shape
-        if shape[1] not in (1, maps) or any(n != 1 for axis, n in enumerate(shape) if axis != 1):
+        channels = min(1, axes - 1)
+        if shape[channels] not in (1, maps) or any(n != 1 for axis, n in enumerate(shape) if axis != channels):
             return None
         each = np.broadcast_to(value.astype(np.float64).reshape(-1), (maps,))
         ones, zeros = np.ones(maps), np.zeros(maps)
@@ -322,6 +366,11 @@ class _Fusing:
 
 _FEWEST_AXES = 3
 """Of what a convolution gives."""
+
+
+def _folded(gone: list[Step]) -> tuple[str, ...]:
+    """Return the operators of the steps that go into the first one."""
+    return tuple(name for each in gone[1:] for name in (each.folded or (each.operator,)))
 
 
 def _is_sixth(attributes: dict[str, Any]) -> bool:

@@ -118,7 +118,3 @@ class Layer:
         """Have other plans from now on, for images whose channels lie first in memory, and not last."""
         self._last = False
         self._plans.clear()
-
-    def plans(self) -> list[Any]:
-        """Return the plans that it has, the newest last."""
-        return [each[0] for each in self._plans.values()]

@@ -55,7 +55,8 @@ class Network:
         self._nodes = nodes
         self._program = program
         self._multiplies = any(
-            task.step.operator in PRODUCTS or task.kernel.kind in ("graph", "onnx") for task in program.tasks
+            task.kernel.kind in ("graph", "onnx") or (task.step.operator in PRODUCTS and task.kernel.kind != "plan")
+            for task in program.tasks
         )
 
     def __call__(self, *inputs: Any, **named_inputs: Any) -> Any:
@@ -158,7 +159,7 @@ class Network:
         planned = [task for task in tasks if task.kernel.kind == "plan"]
         folded = sum(len(task.step.folded) for task in planned)
         title = (
-            f"{self.name}: {self._nodes} nodes run as {len(tasks)} steps; {len(planned)} convolutions have plans, with "
+            f"{self.name}: {self._nodes} nodes run as {len(tasks)} steps; {len(planned)} layers have plans, with "
             f"{folded} other nodes folded into them"
         )
         rows = tuple(

@@ -15,6 +15,7 @@ from .control import CONTROL
 from .kernels import error_of, kernel_of
 from .layers import Layer, is_planned
 from .memory import Room
+from .products import Product, is_product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,6 +77,8 @@ class Program:
             with naming(step.label):
                 if is_planned(step, graph.constants):
                     kernels.append(Layer(step, graph.constants))
+                elif is_product(step, graph.constants):
+                    kernels.append(Product(step, graph.constants))
                 elif step.operator in CONTROL and step.graphs and not step.domain:
                     kernels.append(CONTROL[step.operator](step, graph.constants, lambda inner: prepare(inner).run))
                 else:
