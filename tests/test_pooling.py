@@ -493,6 +493,17 @@ def test_torch(torch: Any, ceil_mode: bool, dilation: int, padding: int) -> None
             np.testing.assert_allclose(result, mean.numpy(), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("taps", [4, 6, 9])
+def test_rows_shorter_than_a_vector_keep_those_behind_them(taps: int, stride: int, last: bool) -> None:
+    """Rows of windows that overlap are joined in place: none is written over before it is read."""
+    for width, kernel in ((1, 1), (2, 1), (3, 2), (5, 3)):
+        for dilation in (1, 2):
+            case = PoolCase((2, 1, 23, width), (taps, kernel), (stride, 1), ((2, 1), (0, 0)), (dilation, 1))
+            test_windows_are_those_of_plain_loops(case, last)
+
+
 @pytest.mark.wide
 @pytest.mark.parametrize("seed", range(8))
 def test_any_windows(seed: int) -> None:

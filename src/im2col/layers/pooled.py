@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 WAY_OUT = "pool fewer images at a time"
+_RESULT = "the result {} of {}"
 
 
 class Window(NamedTuple):
@@ -124,10 +125,14 @@ class Pooling(NamedTuple):
                 require_memory(beside(), WAY_OUT, "the workspace for {}", self.shape)
             return checked
         nbytes = array_bytes(self.shape, self.dtype.itemsize)
-        what = "the result {} of {}", self.shape, self.dtype
-        require_memory(nbytes, WAY_OUT, *what)
         if beside is not None:
-            require_memory(nbytes, WAY_OUT, *what, beside=beside())
+            require_memory(nbytes, WAY_OUT, _RESULT, self.shape, self.dtype)
+            require_memory(nbytes, WAY_OUT, _RESULT, self.shape, self.dtype, beside=beside())
+        return self._new(nbytes)
+
+    def _new(self, nbytes: int) -> Array:
+        """Return where a result of so many bytes goes."""
+        require_memory(nbytes, WAY_OUT, _RESULT, self.shape, self.dtype)
         return np.empty(self.shape, self.dtype)
 
     def workspace_bytes(self, x: Array, threads: int) -> int:
@@ -176,7 +181,10 @@ class Pooling(NamedTuple):
 
         image, out = self.axes.to_canonical(x), self.axes.to_canonical(result)
         run = engine_call(self.pool, image.shape, image.dtype, image.strides, out.strides, threads)
-        return run and OneCall(self.result, run, None)
+        nbytes = array_bytes(self.shape, self.dtype.itemsize)
+        return run and OneCall(
+            lambda out, given: self._new(nbytes) if out is None else self.result(out, given), run, None
+        )
 
 
 def pooled(x: Array, reduction: Reduction, window: Window, layout: str | None, out: Any, threads: int | None) -> Array:

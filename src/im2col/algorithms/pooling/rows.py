@@ -159,6 +159,9 @@ def cut(pool: Pool, images: Images, target: Target) -> Cut | None:
     rows = -(-down.positions // bands)
     last = down.positions - (-(-down.positions // rows) - 1) * rows
     most = target.vector_bytes // joined
+    if not direct and down.stride > 1:
+        # A window's rows are joined in place: a vector ends before those of the next window, which are read later.
+        most = power(min(most, down.stride * min(part.pitch for part in parts)))
     read, write = (
         power(min(most, shortest))
         for shortest in (
