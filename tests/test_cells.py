@@ -65,7 +65,7 @@ def run_cell(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, list[
 
 
 def test_a_cell_shows_what_a_prompt_shows(run_cell: Callable[..., Any]) -> None:
-    """What is printed, on both streams, and each value that is not None, in order; the names stay."""
+    """What is printed, on both streams, and each statement's value that is not None, in order; the names stay."""
     names: dict[str, Any] = {}
     code = "import sys\na = 2\na\nNone\nprint('b', file=sys.stderr)\nfor i in range(2):\n    i\n'é'"
     done, shown = run_cell(code, names)

@@ -1,4 +1,4 @@
-"""Run cells as Python's prompt does, and show what notebooks show where a value has it: HTML, or a picture."""
+"""Run cells: each statement shows its value, as at a prompt; as HTML or as a picture where it has them, as in notebooks."""
 
 from __future__ import annotations
 
