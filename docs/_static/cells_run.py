@@ -1,4 +1,4 @@
-"""Run cells: each statement shows its value, as at a prompt; as HTML or as a picture where it has them, as in notebooks."""
+"""Run cells: each statement shows its value, as at a prompt; as HTML or a picture where it has one, as in notebooks."""
 
 from __future__ import annotations
 
