@@ -70,7 +70,7 @@ fuzz: $(VENV)/.test
 
 clean:
 	rm -rf $(VENV) build dist site docs/reference/generated docs/gallery demo-out bench/out htmlcov .coverage .coverage.* .hypothesis
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .kernels
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .kernels .pyodide
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp file for each set of dependencies: pip runs again only when pyproject.toml has changed.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import im2col
 
 sys.path.insert(0, str(Path(__file__).parent))
+import cells
 from chinese_search import SearchChinese
 from explorers import Explorer, explorer
 
@@ -75,6 +76,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "im2col"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+cells_python = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/"
+"""Where readers' browsers take Pyodide and its NumPy from, once a cell is run; a folder of the site would do, too."""
 html_copy_source = False
 html_show_sphinx = False
 html_sidebars: dict[str, list[str]] = {"index": [], "article": [], "start": [], "tutorial": []}
@@ -137,3 +140,4 @@ def setup(app: Sphinx) -> None:
     app.connect("html-page-context", add_languages)
     app.add_node(explorer, html=(explorer.visit, explorer.depart))
     app.add_directive("explorer", Explorer)
+    cells.setup(app)

@@ -68,7 +68,7 @@ def test_the_page_on_notebooks_runs() -> None:
     page = str(REPOSITORY / "docs/notebooks.md")
     failed, tried = doctest.testfile(page, module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert failed == 0
-    assert tried == 15
+    assert tried == 20
 
 
 def test_the_journeys_are_as_told() -> None:

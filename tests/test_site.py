@@ -8,12 +8,8 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
-import threading
-from functools import partial
-from http import HTTPStatus
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,14 +17,14 @@ import pytest
 import im2col
 from im2col.pictures.text import dictionary
 
-from .kit.outcomes import missing, require
+from .kit.outcomes import require
+from .kit.site import SITE, Quiet, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = REPOSITORY / "docs"
-SITE = REPOSITORY / "site"
 
 INTEGRATIONS = ["dask", "jax", "keras", "onnx", "torch", "xarray"]
 
@@ -63,30 +59,11 @@ KINDS = {
 """A page of each kind."""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A static host that writes no log, and remembers the files that it has sent."""
-
-    sent: ClassVar[list[str]] = []
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-    def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        """Note a file that was sent; 304 tells a browser to take the one that it has."""
-        del size
-        if code == HTTPStatus.OK:
-            self.sent.append(self.path)
-
-
 @pytest.fixture(scope="module")
 def host() -> Iterator[str]:
     """Serve the site as any static host does; see `missing` for when it has not been built."""
-    if not (SITE / "zh/index.html").exists():
-        missing("the site is not built: make docs")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with served() as address:
+        yield address
 
 
 @pytest.fixture
