@@ -507,13 +507,15 @@ def test_rows_shorter_than_a_vector_keep_those_behind_them(taps: int, stride: in
 @pytest.mark.wide
 @pytest.mark.parametrize("seed", range(8))
 def test_any_windows(seed: int) -> None:
-    """Drawn windows of drawn images, by the engine and by loops."""
+    """Drawn windows of drawn images, half of them of few columns, by the engine and by loops."""
     rng = np.random.default_rng(seed)
     for _ in range(12):
         ndim = int(rng.integers(1, 4))
         draw = [tuple(map(int, rng.integers(low, high, ndim))) for low, high in ((1, 14), (1, 9), (1, 4), (1, 3))]
         pads = tuple((int(a), int(b)) for a, b in rng.integers(0, 4, (ndim, 2)))
-        shape = (int(rng.integers(1, 3)), int(rng.choice([1, 3, 9])), *draw[0])
+        *long, width = draw[0]
+        narrow = int(rng.integers(1, 6)) if rng.integers(2) else width
+        shape = (int(rng.integers(1, 3)), int(rng.choice([1, 3, 9])), *long, narrow)
         case = PoolCase(shape, draw[1], draw[2], pads, draw[3], bool(rng.integers(2)))
         sizes = zip(case.shape[2:], case.kernel, case.pads, case.dilation, strict=True)
         if any(d * (k - 1) + 1 > n + sum(pair) for n, k, pair, d in sizes):
