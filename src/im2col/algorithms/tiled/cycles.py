@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..implicit.view import LINE
+from .tiling import shared, tiles_of
 
 if TYPE_CHECKING:
     from ...engine.target import Target
@@ -50,6 +51,8 @@ _TURNED = 0.2
 """Cycles of a byte that is copied to lie channels last, in a block."""
 TOUCH = 1.5
 """Cycles of an instruction of a transform, its loads and stores included, times those of its arithmetic."""
+_MANY = 16
+"""Blocks of a thread: one more or less is not felt."""
 
 
 def estimate(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> float:
@@ -63,13 +66,32 @@ def estimate(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -
 def possible_blocks(problem: Problem, tiling: Tiling, threads: int) -> list[Blocks]:
     """Return blocks that there is room for; every thread is to have one."""
     filters = problem.group_filters
+    share = _share(tiling.counts, threads)
     some = [n for n in _PIECES if n < filters] if problem.groups == 1 else []
     found = []
     for piece in (filters, *some):
         room = _BLOCK_BYTES // sum(steps_of(problem, tiling, piece))
-        most = max(1, min(-(-math.prod(tiling.counts) // threads), room))
+        most = max(1, min(share, room))
         found += [Blocks(n, piece) for n in sorted({min(most, n) for n in _TILES})]
     return found
+
+
+def _share(counts: tuple[int, ...], threads: int) -> int:
+    """Return the tiles of a thread: whole rows of them, of which boxes can be alike."""
+    even, row = -(-math.prod(counts) // threads), 1
+    for n in reversed(counts):
+        if row * n > even:
+            break
+        row *= n
+    return -(-even // row) * row
+
+
+def unevenness(tiling: Tiling, blocks: Blocks, threads: int) -> float:
+    """Return how many times as many tiles as on average the busiest of some threads has; of many blocks, once."""
+    if threads == 1 or tiling.box_sizes(blocks.tiles).total() > _MANY * threads:
+        return 1.0
+    tasks = shared(tiling.boxes(blocks.tiles), threads)
+    return max(sum(map(tiles_of, boxes)) for boxes in tasks) * threads / math.prod(tiling.counts)
 
 
 def around(problem: Problem, target: Target, tiling: Tiling, blocks: Blocks) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...memory import lazy
 from ..implicit.tiles.epilogue import Epilogue
-from .cycles import CALL, MARGIN, Blocks, around, estimate, possible_blocks, steps_of, strides_of
+from .cycles import CALL, MARGIN, Blocks, around, estimate, possible_blocks, steps_of, strides_of, unevenness
 from .into_tiles import IntoTiles, into_tiles
 from .out_of_tiles import OutOfTiles, out_of_tiles
 from .product import Product
@@ -242,7 +242,7 @@ def decisions(problem: Problem, family: Family, target: Target, threads: int) ->
         if problem.batch > 1 or threads > 1:
             tiling = cut.tiling._replace(batch=problem.batch)
             ways = possible_blocks(problem, tiling, threads)
-            blocks = min(ways, key=partial(around, problem, target, tiling))
+            blocks = min(ways, key=lambda b: estimate(problem, target, tiling, b) * unevenness(tiling, b, threads))
             found = Decision(problem, target, Cut(tiling, blocks))
         yield found, total
 

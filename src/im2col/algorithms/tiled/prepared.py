@@ -24,7 +24,7 @@ from ..implicit.view import LINE
 from ..implicit.work import BIAS, GIVEN_BIAS, GIVEN_WEIGHTS, READ_IN_PLACE, Starts, X
 from . import into_tiles, out_of_tiles
 from .mending import mend
-from .tiling import tiles_of
+from .tiling import shared, tiles_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,10 +87,8 @@ class DecidedTiles:
 
     @property
     def tasks(self) -> list[list[Box]]:
-        """The blocks of each task: neighbours."""
-        boxes = self.decision.boxes
-        tasks = min(self.threads, len(boxes))
-        return [boxes[len(boxes) * i // tasks : len(boxes) * (i + 1) // tasks] for i in range(tasks)]
+        """The blocks of each task."""
+        return shared(self.decision.boxes, self.threads)
 
     @lazy
     def rooms(self) -> Rooms:

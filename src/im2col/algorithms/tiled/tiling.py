@@ -28,6 +28,13 @@ def tiles_of(box: Box) -> int:
     return math.prod(s.stop - s.start for s in box)
 
 
+def shared(boxes: Sequence[Box], tasks: int) -> list[list[Box]]:
+    """Return boxes as tasks, so many at most: neighbours, and about as many tiles in each."""
+    ends = np.cumsum([0, *map(tiles_of, boxes)])
+    edges = [int(np.abs(ends - ends[-1] * i / tasks).argmin()) for i in range(tasks + 1)]
+    return [list(boxes[first:stop]) for first, stop in itertools.pairwise(edges) if first < stop]
+
+
 class Tiling(NamedTuple):
     """A map of tiles.
 
