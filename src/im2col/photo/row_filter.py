@@ -16,6 +16,7 @@ from ..layers.plan import Plan
 from ..spec.layout import Layout
 from ..spec.padding import check_mode, resolve_geometry
 from .bands import Bands, rows_at
+from .kernels import in_whole_numbers
 from .photograph import Blank
 from .pixel_kernels import as_pixels
 from .reach import within_reach
@@ -36,6 +37,11 @@ _AT_ONCE = 1 << 17
 """Sums that a thread rounds at once."""
 _EXACT = 1 << 24
 """The integers up to which float32 has all."""
+_FEW = 15 * 15
+"""Taps up to which exact sums take less time than frequencies, which are for float64."""
+_QUOTIENT = 1 << 23
+"""Of sums, and of the greatest pixel times a divisor: up to it no quotient but a half itself is rounded to a half, so that
+a pixel is the same whether it was divided before the sum, in float64, or after it."""
 
 
 class RowFilter:
@@ -71,8 +77,11 @@ class RowFilter:
         mode = check_mode(padding_mode, Layout("HW"), self._geometry)
         if signed and photo.maximum is None:
             raise ArgumentError("signed is for integers: floating-point samples hold negative results as they are")
-        self._photo, self._kernel, self._signed, self._mode = photo, kernel, signed, mode
+        self._photo, self._signed, self._mode = photo, signed, mode
         self._transparent = photo.planes > photo.colours
+        if photo.maximum is not None and not self._transparent and kernel.weights.size <= _FEW:
+            kernel = in_whole_numbers(kernel, _QUOTIENT // photo.maximum)
+        self._kernel = kernel
         self._threads = resolve_threads(threads)
         self._dtype = exact_dtype(kernel, photo)
         self._filters, self._window = within_reach(
@@ -108,7 +117,7 @@ class RowFilter:
     def bytes_at_once(self) -> int:
         """Bytes of the rows of the result that are handed on together, at most."""
         _, width, planes = self.result.shape
-        return self._bands.rows * width * planes * self.result.dtype.itemsize
+        return self._bands.together * width * planes * self.result.dtype.itemsize
 
     def require_memory(self, beside: int) -> None:
         """Raise `MemoryBudgetError` where what `run` takes would not fit the available memory.
@@ -151,7 +160,7 @@ class RowFilter:
             "weights": digest(weights.tobytes(), repr((weights.shape, self._kernel.divisor)).encode()),
             "options": digest(repr(layer).encode()),
             "algorithm or CPU": digest(repr(sums).encode()),
-            "bands": f"{self._bands.rows} rows",
+            "bands": f"{self._bands.together} rows",
         }
 
     def run(self, write: Callable[[NDArray[Any]], None], progress: Progress | None = None, *, wanted: int = 0) -> None:
@@ -176,9 +185,9 @@ class RowFilter:
 
         bands.open()
         sums_of_band: NDArray[Any] | None = None
-        room = np.empty((bands.rows, width, planes), self.result.dtype)
-        tops = range(wanted // bands.rows * bands.rows, height, bands.rows) if wanted < height else ()
-        for first in tops:
+        room = np.empty((bands.together, width, planes), self.result.dtype)
+        start = wanted // bands.together * bands.together  # of what is handed on next
+        for first in range(start, height, bands.rows) if wanted < height else ():
             last = min(first + bands.rows, height)
             count = last - first
             if sums_of_band is not None and sums_of_band.shape[-2] != count:
@@ -186,10 +195,12 @@ class RowFilter:
             with np.errstate(all="ignore"):  # infinities and NaN of samples go where the kernel takes them
                 band = bands.band(first, last)
                 sums_of_band = plan(count)(band.reshape(*self._split, *band.shape[1:]), sums_of_band)
-            self._finish(sums_of_band, first, room[:count])
-            write(room[max(0, wanted - first) : count])
-            if progress is not None:
-                progress(last, height)
+            self._finish(sums_of_band, first, room[first - start : last - start])
+            if last - start == len(room) or last == height:
+                write(room[max(0, wanted - start) : last - start])
+                start = last
+                if progress is not None:
+                    progress(last, height)
 
     def _finish(self, sums: NDArray[Any], first: int, to: NDArray[Any]) -> None:
         """Make rows of the result of a band's sums, on all threads."""
