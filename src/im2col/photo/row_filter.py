@@ -40,8 +40,8 @@ _EXACT = 1 << 24
 _FEW = 15 * 15
 """Taps up to which exact sums take less time than frequencies, which are for float64."""
 _QUOTIENT = 1 << 23
-"""Of sums, and of the greatest pixel times a divisor: up to it no quotient but a half itself is rounded to a half, so that
-a pixel is the same whether it was divided before the sum, in float64, or after it."""
+"""Of the greatest pixel times weights or their divisor: up to it no quotient but a half itself is rounded to a half, so
+that a pixel is the same whether sums are divided, or the weights were, in float64."""
 
 
 class RowFilter:
