@@ -24,7 +24,7 @@ _AT_ONCE = 1 << 17
 """Samples that a thread converts at once."""
 BAND_SAMPLES = 1 << 18
 """Samples of the photograph that are converted for a band, at least, and moved or converted at once, at most: 1 MiB of
-float32, which stays in a core's cache until its sums are rounded."""
+float32."""
 _TOGETHER = 4
 """Bands of one thread that several threads share, and whose rows of the result are handed on together, at most."""
 
