@@ -105,6 +105,17 @@ def test_sums_of_a_mean_are_made_in_float32(size: int) -> None:
     assert RowFilter(photo, as_kernel(np.full((size, size), 2**0.5)))._dtype == np.float64
 
 
+@pytest.mark.parametrize("algorithm", ["fft", "separable"])
+def test_floats_do_not_depend_on_the_threads(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor where an algorithm is asked for by name whose sums follow the height of a band."""
+    monkeypatch.setattr(im2col.photo.bands, "BAND_SAMPLES", 20_000)
+    photo = Photo(RNG.random((301, 97, 3)))
+    weights = RNG.random((31, 31)) if algorithm == "fft" else np.outer(np.hanning(17), np.hanning(17))[1:-1, 1:-1]
+    found = [filter_photo(photo, weights, algorithm=algorithm, threads=threads) for threads in (1, 2, 4)]
+    for other in found[1:]:
+        assert other.samples.tobytes() == found[0].samples.tobytes()
+
+
 def handed_on(filtering: RowFilter, wanted: int = 0) -> list[Any]:
     """Return the parts of the result as they are handed on."""
     parts: list[Any] = []

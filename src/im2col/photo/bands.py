@@ -47,9 +47,13 @@ class Bands:
         Of the planes.
     threads : int
         Which convert rows.
+    one_height : bool
+        Whether bands have one height, whatever the threads: where sums might depend on it.
     """
 
-    def __init__(self, photo: Rows, geometry: Geometry, mode: Mode, dtype: np.dtype[Any], threads: int) -> None:
+    def __init__(
+        self, photo: Rows, geometry: Geometry, mode: Mode, dtype: np.dtype[Any], threads: int, *, one_height: bool
+    ) -> None:
         self._photo, self._geometry, self._dtype, self._threads = photo, geometry, dtype, threads
         self._modes = modes_along(mode, 2)
         self._width = geometry.padded_shape[1]
@@ -60,7 +64,7 @@ class Bands:
         alone = -(-rows // (bands * -(-rows // (bands * wanted))))
         self.together = bands * alone
         """Rows of the result that are handed on together, whatever the threads: where a file is cut follows them."""
-        self.rows = alone * min(bands, _power_of_two(threads))
+        self.rows = alone * (bands if one_height else min(bands, _power_of_two(threads)))
         """Rows of the result that a band gives; the last may give fewer."""
         self._at_once = max(1, room)
         """Rows that are moved or converted at once."""

@@ -87,8 +87,10 @@ class RowFilter:
         self._filters, self._window = within_reach(
             _filters(kernel, self._dtype, self._transparent), self._geometry, mode
         )
-        self._bands = Bands(photo, self._window, mode, self._dtype, self._threads)
-        self._options = {"algorithm": algorithm, "threads": threads} | _order_of_sums(self._dtype, photo, algorithm)
+        order = _order_of_sums(self._dtype, photo, algorithm)
+        self._options = {"algorithm": algorithm, "threads": threads} | order
+        one_height = order.get("chunked") is False
+        self._bands = Bands(photo, self._window, mode, self._dtype, self._threads, one_height=one_height)
         height, width = self._geometry.output_shape
         self.result = Blank((height, width, photo.planes), photo.dtype, photo.metadata, photo.notes)
 
