@@ -97,6 +97,15 @@ def test_pixels_are_those_of_exact_fractions(seed: int, dtype: Any, divisor: int
         np.testing.assert_array_equal(filter_photo(photo, whole / divisor, **options).samples, expected)
 
 
+@pytest.mark.parametrize("algorithm", ["fft", "separable", "explicit", "reference", "implicit", "auto"])
+def test_every_algorithm_may_be_asked_for(algorithm: str) -> None:
+    """Those that mix windows, too, which exact sums in float32 do not admit: the pixels are the same."""
+    photo = Photo(RNG.integers(0, 256, (40, 50, 3), np.uint8))
+    found = filter_photo(photo, np.ones((13, 13)) / 169, algorithm=algorithm, padding="valid").samples
+    windows = np.lib.stride_tricks.sliding_window_view(photo.samples.astype(np.int64), (13, 13), (0, 1))
+    np.testing.assert_array_equal(found, (2 * windows.sum((3, 4)) + 169) // 338)  # 169 is odd: there are no halves
+
+
 @pytest.mark.parametrize("size", [3, 5, 15])
 def test_sums_of_a_mean_are_made_in_float32(size: int) -> None:
     """As those of named kernels: half the memory of float64."""

@@ -206,7 +206,7 @@ def in_whole_numbers(kernel: ImageKernel, limit: int) -> ImageKernel:
         off = kernel.weights[whole / divisor != kernel.weights]
         if not off.size:
             return replace(kernel, weights=whole, divisor=divisor)
-        # Never the same divisor again: that of its nearest fraction would have to be a part of it.
+        # The divisor grows: were that of the fraction a part of it already, the weight would not be off.
         fraction = Fraction(float(off[0])).limit_denominator(limit)
         divisor = math.lcm(divisor, fraction.denominator)
         if float(fraction) != off[0] or divisor > limit:

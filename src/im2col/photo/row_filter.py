@@ -39,6 +39,8 @@ _EXACT = 1 << 24
 """The integers up to which float32 has all."""
 _FEW = 15 * 15
 """Taps up to which exact sums take less time than frequencies, which are for float64."""
+_IN_ORDER = frozenset({"auto", "implicit", "reference"})
+"""Algorithms whose sums have one order where they are told to."""
 _QUOTIENT = 1 << 23
 """Of the greatest pixel times weights or their divisor: up to it no quotient but a half itself is rounded to a half, so
 that a pixel is the same whether sums are divided, or the weights were, in float64."""
@@ -79,7 +81,9 @@ class RowFilter:
             raise ArgumentError("signed is for integers: floating-point samples hold negative results as they are")
         self._photo, self._signed, self._mode = photo, signed, mode
         self._transparent = photo.planes > photo.colours
-        if photo.maximum is not None and not self._transparent and kernel.weights.size <= _FEW:
+        few = not self._transparent and kernel.weights.size <= _FEW
+        # Not for algorithms that may mix windows, which is not done with exact sums.
+        if photo.maximum is not None and few and algorithm in _IN_ORDER:
             kernel = in_whole_numbers(kernel, _QUOTIENT // photo.maximum)
         self._kernel = kernel
         self._threads = resolve_threads(threads)
@@ -266,7 +270,7 @@ def _order_of_sums(dtype: np.dtype[Any], photo: Pixels, algorithm: str) -> dict[
     sees, windows are not mixed, either. Floating-point samples, which may be of any magnitude, have one order.
     """
     if photo.maximum is None:
-        return {"chunked": algorithm in {"auto", "implicit", "reference"}}
+        return {"chunked": algorithm in _IN_ORDER}
     mixed = dtype == np.float64 and photo.planes == photo.colours
     return {"precision": "native" if mixed else "strict"}
 
