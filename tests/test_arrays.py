@@ -138,6 +138,73 @@ def test_labelled_arrays_in_memory_are_taken() -> None:
     assert arrays.as_array("x", require("pandas").Series([1, 2, None])).shape == (3,)
 
 
+@pytest.mark.wide
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (["Int64", "Int64"], "i8"),
+        (["UInt8"], "u1"),
+        (["Int8", "Int16"], "i2"),
+        (["Float32", "Float32"], "f4"),
+        (["Float64", "Int64"], "f8"),
+        (["boolean", "boolean"], "?"),
+        (["boolean", "Int32"], "i4"),
+        (["Int64", "float64"], "f8"),
+        (["float32", "Float32"], "f4"),
+    ],
+)
+def test_numbers_of_pandas_that_could_be_missing_are_numbers(kinds: list[str], expected: str) -> None:
+    """Tables of them would be arrays of objects: the dtype is that to which NumPy promotes theirs."""
+    pandas = require("pandas")
+    numbers = np.array([[1, 0], [0, 1], [1, 1]])[:, : len(kinds)]
+    table = pandas.DataFrame({str(i): pandas.array(numbers[:, i], dtype=kind) for i, kind in enumerate(kinds)})
+    found = arrays.as_array("x", table)
+    assert found.dtype == np.dtype(expected)
+    np.testing.assert_array_equal(found, numbers)
+    column = table["0"]
+    plain = np.dtype(kinds[0].lower() if kinds[0] != "boolean" else bool)
+    for one in (column, column.array, pandas.Index(column)):
+        assert arrays.as_array("x", one).dtype == plain
+        np.testing.assert_array_equal(arrays.as_array("x", one), numbers[:, 0])
+    np.testing.assert_array_equal(im2col.im2col(table, 1), im2col.im2col(numbers.astype(expected), 1))
+
+
+@pytest.mark.wide
+def test_numbers_beyond_floats_are_not_rounded_on_their_way_from_pandas() -> None:
+    """Those of 64 bits, of which float64 has not all."""
+    pandas = require("pandas")
+    table = pandas.DataFrame({"a": [2**53 + 1, -(2**62) - 1], "b": [2**62 + 1, 3]}, dtype="Int64")
+    np.testing.assert_array_equal(arrays.as_array("x", table), [[2**53 + 1, 2**62 + 1], [-(2**62) - 1, 3]])
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("kind", ["Int64", "UInt8", "Float32", "boolean"])
+@pytest.mark.parametrize("form", ["table", "column", "array"])
+def test_missing_numbers_of_pandas_are_refused(kind: str, form: str) -> None:
+    """NaN would stand for them, without a word; the NaN of plain columns is a number. The way out is one."""
+    pandas = require("pandas")
+    x = pandas.array([1, None, 1, None], dtype=kind)
+    if form == "table":
+        x = pandas.DataFrame({"a": [np.nan, 2.0, 3.0, 4.0], "b": x})
+    elif form == "column":
+        x = pandas.Series(x)
+    message = "x misses 2 of its numbers (pandas.NA); say what stands for them, as in x.to_numpy(float, na_value=0)"
+    with raises_exactly(DTypeError, message):
+        arrays.as_array("x", x)
+    filled = arrays.as_array("x", x.to_numpy(float, na_value=0))
+    np.testing.assert_array_equal(filled[:, 1] if form == "table" else filled, [1, 0, 1, 0])
+
+
+@pytest.mark.wide
+def test_words_and_times_of_pandas_are_refused_as_before() -> None:
+    """Beside numbers that could be missing, too."""
+    pandas = require("pandas")
+    numbers = pandas.array([1, 2], dtype="Int64")
+    for other in (["a", "b"], pandas.to_datetime(["2020-01-01", "2020-01-02"])):
+        with pytest.raises(DTypeError, match=r"^x has dtype object, which is not a number; "):
+            arrays.as_array("x", pandas.DataFrame({"a": numbers, "b": other}))
+
+
 class Stored:
     """An array that lies elsewhere, and counts how often it is read."""
 

@@ -337,7 +337,7 @@ def test_demo_prints_its_report(
         folders.append((folder, force))
         return SimpleNamespace(passed=passed, __class__=Report)
 
-    monkeypatch.setattr("im2col.cli.commands.run_demo", run_demo)
+    monkeypatch.setattr("im2col.demo.run_demo", run_demo)
     assert run("demo").status == status
     assert run("demo", "--out", "x", "--force").status == status
     assert folders == [("demo-out", False), ("x", True)]

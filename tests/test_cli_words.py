@@ -72,7 +72,7 @@ def test_the_example_of_every_command_runs(
     run: Callable[..., Result], command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stands at the end of the help, and it works."""
-    monkeypatch.setattr("im2col.cli.commands.run_demo", lambda *_, **__: SimpleNamespace(passed=True))
+    monkeypatch.setattr("im2col.demo.run_demo", lambda *_, **__: SimpleNamespace(passed=True))
     if command == "onnx":
         model = parsed("net (float[1, 3, H, W] x) => (float[1, 3, H, W] y) { y = Relu (x) }")
         require("onnx").save(model, "model.onnx")

@@ -735,6 +735,7 @@ ELSEWHERE = {
     "_best": "needs a limit that no algorithm can keep: tests/test_algorithms.py",
     "_at_least": "SciPy's vectors: tests/test_operators.py",
     "_named": "the environment's variable: tests/test_target.py",
+    "array_of_table": "tables of pandas: tests/test_arrays.py",
     "_check_history": "torch's tensors, JAX's tracers: tests/test_kinds.py",
     "_exact": "longdouble beyond float64: tests/test_page.py",
 }

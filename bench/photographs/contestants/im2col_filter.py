@@ -19,4 +19,9 @@ def arguments(job: Job) -> list[str]:
     return [sys.executable, "-m", "im2col", "filter", str(job.source), *options]
 
 
-CONTESTANT = Contestant("im2col filter", lambda: f"im2col {im2col.__version__}", arguments)
+CONTESTANT = Contestant(
+    "im2col filter",
+    lambda: f"im2col {im2col.__version__}",
+    arguments,
+    lambda _: {"PYTHONDONTWRITEBYTECODE": ""},  # an installed package has its bytecode
+)

@@ -1,4 +1,7 @@
-"""The commands of the command line: their arguments, and what they print."""
+"""The commands of the command line: their arguments, and what they print.
+
+What a command alone needs is imported when it is called, so that the others start sooner and take less memory.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,11 @@ import typer
 from typer.core import TyperGroup
 
 from ..configuration import clear_cache, show_config
-from ..demo import run_demo
 from ..errors import ArgumentError, Im2colError
 from ..files import STANDARD
-from ..layers.costs import cost as cost_of
-from ..matrix_file import describe, write_matrix
 from ..photo.filtering import filter_file
 from ..photo.kernels import KERNELS
 from ..spec.arguments import check_choice
-from ..vectors.text import FORMATS
-from ..vectors.writing import write_vectors
 from ..version import __version__
 from .networks import network_command
 from .options import LAYER_COLUMNS, parse_dtype, parse_shape, parse_window, read_layers, window_options
@@ -52,7 +50,6 @@ from .parameters import (  # noqa: TC001 (typer reads them)
     WeightsOption,
 )
 from .pictures import add_commands
-from .planning import plan_of
 from .progress import progress_bar
 from .words import example, in_words_of_options
 
@@ -185,6 +182,10 @@ def matrix_command(
     large: Large = False,
 ) -> None:
     """Write the column matrix as a .npy file, block by block; or as golden vectors for hardware."""
+    from ..matrix_file import write_matrix
+    from ..vectors.text import FORMATS
+    from ..vectors.writing import write_vectors
+
     notes: list[str] = []
     options: dict[str, Any] = window_options(stride, padding, dilation) | {
         "padding_mode": padding_mode,
@@ -232,6 +233,8 @@ def shape_command(
     as_json: Json = False,
 ) -> None:
     """Show what the column matrix of an image would be."""
+    from ..matrix_file import describe
+
     choices: dict[str, Any] = {"orientation": orientation, "dtype": parse_dtype("--dtype", dtype)}
     shape = describe(
         parse_shape("IMAGE_SHAPE", image_shape),
@@ -268,6 +271,8 @@ def cost_command(
     as_json: Json = False,
 ) -> None:
     """Show what a convolution costs: operations, bytes, workspace."""
+    from ..layers.costs import cost as cost_of
+
     options = window_options(stride, padding, dilation) | {
         "groups": groups,
         "dtype": parse_dtype("--dtype", dtype),
@@ -302,6 +307,8 @@ def plan_command(
     as_json: Json = False,
 ) -> None:
     """Show how a convolution, its transpose or a gradient would be computed, and why."""
+    from .planning import plan_of
+
     made = plan_of(
         operation,
         parse_shape("IMAGE_SHAPE", image_shape),
@@ -349,6 +356,8 @@ def demo_command(
     force: Force = False,
 ) -> None:
     """Convolve a photograph in every way, check, and draw."""
+    from ..demo import run_demo
+
     report = run_demo(out, force=force)
     typer.echo(str(report))
     raise typer.Exit(0 if report.passed else 1)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, DTypeError, Im2colError, MissingExtraError
-from ..layers.costs import CostTable, cost
 from ..spec.arrays import as_dtype
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from ..layers.costs import Cost
+    from ..layers.costs import Cost, CostTable
     from ..spec.geometry import Window
     from ..spec.padding import Padding
 
@@ -195,6 +194,8 @@ def read_layers(path: str | os.PathLike[str], **defaults: Any) -> CostTable:
     Im2colError
         If a layer is wrong; the error names its line.
     """
+    from ..layers.costs import CostTable
+
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, delimiter="\t"))
@@ -224,6 +225,8 @@ def read_layers(path: str | os.PathLike[str], **defaults: Any) -> CostTable:
 
 
 def _layer(cells: dict[str, str], defaults: dict[str, Any]) -> Cost:
+    from ..layers.costs import cost
+
     options = {"name": cells.get("name") or "layer", **defaults}
     for key in ("stride", "padding", "dilation", "groups"):
         if cells.get(key):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ArgumentError
-from ..pictures.illustration import illustrate
 from .options import window_options
 from .parameters import (  # noqa: TC001 (typer reads them)
     Dilation,
@@ -27,7 +26,6 @@ from .parameters import (  # noqa: TC001 (typer reads them)
     Stride,
     TapOrderOption,
 )
-from .sources import read_filters, read_image
 from .words import example
 
 if TYPE_CHECKING:
@@ -232,6 +230,9 @@ class _Source:
 
     def illustrate(self, sample: tuple[tuple[int, ...], int], **options: Any) -> Illustration:
         """Return the picture of these arrays, of samples where nothing is named."""
+        from ..pictures.illustration import illustrate
+        from .sources import read_filters, read_image
+
         default_shape, default_filters = sample
         x = read_image(
             shape=self.shape,

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 1 << 17
 """Samples that a thread converts at once."""
-BAND_SAMPLES = 1 << 20
-"""Samples of the photograph that are converted for a band, at least, and moved or converted at once, at most: 4 MiB of
+BAND_SAMPLES = 1 << 18
+"""Samples of the photograph that are converted for a band, at least, and moved or converted at once, at most: 1 MiB of
 float32."""
+_TOGETHER = 4
+"""Bands of one thread that several threads share, and whose rows of the result are handed on together, at most."""
 
 
 class Bands:
@@ -45,18 +47,26 @@ class Bands:
         Of the planes.
     threads : int
         Which convert rows.
+    one_height : bool
+        Whether bands have one height, whatever the threads: where sums might depend on it.
     """
 
-    def __init__(self, photo: Rows, geometry: Geometry, mode: Mode, dtype: np.dtype[Any], threads: int) -> None:
+    def __init__(
+        self, photo: Rows, geometry: Geometry, mode: Mode, dtype: np.dtype[Any], threads: int, *, one_height: bool
+    ) -> None:
         self._photo, self._geometry, self._dtype, self._threads = photo, geometry, dtype, threads
         self._modes = modes_along(mode, 2)
         self._width = geometry.padded_shape[1]
         rows, step, span = geometry.output_shape[0], geometry.stride[0], geometry.span[0]
-        wanted = max(BAND_SAMPLES // (self._width * self.planes), span, step)
-        count = -(-rows // (wanted // step))
-        self.rows = -(-rows // count)
+        room = BAND_SAMPLES // (self._width * self.planes)
+        wanted = max(room, span, step) // step
+        bands = _power_of_two(min(_TOGETHER, max(1, _TOGETHER * room // (wanted * step))))
+        alone = -(-rows // (bands * -(-rows // (bands * wanted))))
+        self.together = bands * alone
+        """Rows of the result that are handed on together, whatever the threads: where a file is cut follows them."""
+        self.rows = alone * (bands if one_height else min(bands, _power_of_two(threads)))
         """Rows of the result that a band gives; the last may give fewer."""
-        self._at_once = max(1, BAND_SAMPLES // (self._width * self.planes))
+        self._at_once = max(1, room)
         """Rows that are moved or converted at once."""
         # Those under a band, and those that are shown again beyond the edge.
         mirrored = 0 if self._modes[0] in {"edge", "constant"} else max(geometry.padding[0])
@@ -135,6 +145,11 @@ class Bands:
         for columns in (slice(0, left), slice(left + width, None)):
             source = self._column_of[columns]
             part[:, :, columns] = constant[:, None, None] if self._modes[1] == "constant" else inside[:, :, source]
+
+
+def _power_of_two(limit: int) -> int:
+    """Return the greatest power of two that is at most a positive number."""
+    return 1 << limit.bit_length() - 1
 
 
 def rows_at(photo: Rows, rows: NDArray[np.int64]) -> NDArray[Any]:

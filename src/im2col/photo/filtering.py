@@ -86,10 +86,11 @@ def filter_photo(
     -----
     The work goes in horizontal bands, so that it needs little memory beside the photograph and the result. The result
     does not depend on where the bands are cut: sums of integers are exact in float32, where no sum of the weights, in
-    units of the last bit that any of them has, could pass 2**24; else they are made in float64 and rounded to float32,
-    which drops what the order of a sum leaves in its last bits. Floating-point samples are summed in one order, in
-    float64. Taps that are beyond the photograph wherever the window stands are merged, if the padding
-    is the edge or the constant.
+    units of the last bit that any of them has, could pass 2**24. Few weights that are whole numbers over a divisor, as
+    those of ``k / k.sum()``, are summed as whole numbers, and the sums divided, where none could pass 2**23. Other sums
+    are made in float64 and rounded to float32, which drops what the order of a sum leaves in its last bits.
+    Floating-point samples are summed in one order, in float64. Taps that are beyond the photograph
+    wherever the window stands are merged, if the padding is the edge or the constant.
 
     Where a photograph is transparent its colour is unknown, so colours count as much as they can be seen. With weights
     w, colours c and opacities a, a pixel is the sum of w·a·c + w·(1 - a)·m, where m, the mean of the colours that are

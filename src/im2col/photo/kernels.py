@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -172,3 +174,40 @@ def as_kernel(weights: Any, name: str = "kernel") -> ImageKernel:
         )
     own.setflags(write=False)
     return ImageKernel(name, "a kernel of your own", own)
+
+
+def in_whole_numbers(kernel: ImageKernel, limit: int) -> ImageKernel:
+    """Return a kernel whose weights are whole numbers over a divisor, such as a mean of 25 pixels, as just that.
+
+    Parameters
+    ----------
+    kernel : ImageKernel
+    limit : int
+        Which neither the divisor nor the whole numbers' magnitudes, taken together, may pass.
+
+    Returns
+    -------
+    ImageKernel
+        The same one where there is no such divisor: each weight must be the float64 that is nearest to its fraction.
+
+    Examples
+    --------
+    >>> whole = in_whole_numbers(as_kernel([[1 / 6, 2 / 3, 1 / 6]]), 1000)
+    >>> whole.weights, whole.divisor
+    (array([[1., 4., 1.]]), 6)
+    """
+    if kernel.divisor != 1:
+        return kernel
+    divisor = 1
+    while True:
+        whole = np.rint(kernel.weights * divisor)
+        if np.abs(whole).sum() > limit:
+            return kernel
+        off = kernel.weights[whole / divisor != kernel.weights]
+        if not off.size:
+            return replace(kernel, weights=whole, divisor=divisor)
+        # The divisor grows: were that of the fraction a part of it already, the weight would not be off.
+        fraction = Fraction(float(off[0])).limit_denominator(limit)
+        divisor = math.lcm(divisor, fraction.denominator)
+        if float(fraction) != off[0] or divisor > limit:
+            return kernel

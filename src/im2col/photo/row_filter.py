@@ -16,6 +16,7 @@ from ..layers.plan import Plan
 from ..spec.layout import Layout
 from ..spec.padding import check_mode, resolve_geometry
 from .bands import Bands, rows_at
+from .kernels import in_whole_numbers
 from .photograph import Blank
 from .pixel_kernels import as_pixels
 from .reach import within_reach
@@ -36,6 +37,13 @@ _AT_ONCE = 1 << 17
 """Sums that a thread rounds at once."""
 _EXACT = 1 << 24
 """The integers up to which float32 has all."""
+_FEW = 15 * 15
+"""Taps up to which exact sums take less time than frequencies, which are for float64."""
+_IN_ORDER = frozenset({"auto", "implicit", "reference"})
+"""Algorithms whose sums have one order where they are told to."""
+_QUOTIENT = 1 << 23
+"""Of the greatest pixel times weights or their divisor: up to it no quotient but a half itself is rounded to a half, so
+that a pixel is the same whether sums are divided, or the weights were, in float64."""
 
 
 class RowFilter:
@@ -71,15 +79,22 @@ class RowFilter:
         mode = check_mode(padding_mode, Layout("HW"), self._geometry)
         if signed and photo.maximum is None:
             raise ArgumentError("signed is for integers: floating-point samples hold negative results as they are")
-        self._photo, self._kernel, self._signed, self._mode = photo, kernel, signed, mode
+        self._photo, self._signed, self._mode = photo, signed, mode
         self._transparent = photo.planes > photo.colours
+        few = not self._transparent and kernel.weights.size <= _FEW
+        # Not for algorithms that may mix windows, which is not done with exact sums.
+        if photo.maximum is not None and few and algorithm in _IN_ORDER:
+            kernel = in_whole_numbers(kernel, _QUOTIENT // photo.maximum)
+        self._kernel = kernel
         self._threads = resolve_threads(threads)
         self._dtype = exact_dtype(kernel, photo)
         self._filters, self._window = within_reach(
             _filters(kernel, self._dtype, self._transparent), self._geometry, mode
         )
-        self._bands = Bands(photo, self._window, mode, self._dtype, self._threads)
-        self._options = {"algorithm": algorithm, "threads": threads} | _order_of_sums(self._dtype, photo, algorithm)
+        order = _order_of_sums(self._dtype, photo, algorithm)
+        self._options = {"algorithm": algorithm, "threads": threads} | order
+        one_height = order.get("chunked") is False
+        self._bands = Bands(photo, self._window, mode, self._dtype, self._threads, one_height=one_height)
         height, width = self._geometry.output_shape
         self.result = Blank((height, width, photo.planes), photo.dtype, photo.metadata, photo.notes)
 
@@ -108,7 +123,7 @@ class RowFilter:
     def bytes_at_once(self) -> int:
         """Bytes of the rows of the result that are handed on together, at most."""
         _, width, planes = self.result.shape
-        return self._bands.rows * width * planes * self.result.dtype.itemsize
+        return self._bands.together * width * planes * self.result.dtype.itemsize
 
     def require_memory(self, beside: int) -> None:
         """Raise `MemoryBudgetError` where what `run` takes would not fit the available memory.
@@ -151,7 +166,7 @@ class RowFilter:
             "weights": digest(weights.tobytes(), repr((weights.shape, self._kernel.divisor)).encode()),
             "options": digest(repr(layer).encode()),
             "algorithm or CPU": digest(repr(sums).encode()),
-            "bands": f"{self._bands.rows} rows",
+            "bands": f"{self._bands.together} rows",
         }
 
     def run(self, write: Callable[[NDArray[Any]], None], progress: Progress | None = None, *, wanted: int = 0) -> None:
@@ -176,9 +191,9 @@ class RowFilter:
 
         bands.open()
         sums_of_band: NDArray[Any] | None = None
-        room = np.empty((bands.rows, width, planes), self.result.dtype)
-        tops = range(wanted // bands.rows * bands.rows, height, bands.rows) if wanted < height else ()
-        for first in tops:
+        room = np.empty((bands.together, width, planes), self.result.dtype)
+        start = wanted // bands.together * bands.together  # of what is handed on next
+        for first in range(start, height, bands.rows) if wanted < height else ():
             last = min(first + bands.rows, height)
             count = last - first
             if sums_of_band is not None and sums_of_band.shape[-2] != count:
@@ -186,10 +201,12 @@ class RowFilter:
             with np.errstate(all="ignore"):  # infinities and NaN of samples go where the kernel takes them
                 band = bands.band(first, last)
                 sums_of_band = plan(count)(band.reshape(*self._split, *band.shape[1:]), sums_of_band)
-            self._finish(sums_of_band, first, room[:count])
-            write(room[max(0, wanted - first) : count])
-            if progress is not None:
-                progress(last, height)
+            self._finish(sums_of_band, first, room[first - start : last - start])
+            if last - start == len(room) or last == height:
+                write(room[max(0, wanted - start) : last - start])
+                start = last
+                if progress is not None:
+                    progress(last, height)
 
     def _finish(self, sums: NDArray[Any], first: int, to: NDArray[Any]) -> None:
         """Make rows of the result of a band's sums, on all threads."""
@@ -253,7 +270,7 @@ def _order_of_sums(dtype: np.dtype[Any], photo: Pixels, algorithm: str) -> dict[
     sees, windows are not mixed, either. Floating-point samples, which may be of any magnitude, have one order.
     """
     if photo.maximum is None:
-        return {"chunked": algorithm in {"auto", "implicit", "reference"}}
+        return {"chunked": algorithm in _IN_ORDER}
     mixed = dtype == np.float64 and photo.planes == photo.colours
     return {"precision": "native" if mixed else "strict"}
 

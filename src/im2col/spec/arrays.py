@@ -34,7 +34,8 @@ def as_array(name: str, value: Any, *, objects: bool = False, door: str | None =
         What an error names.
     value : array_like
         An ndarray, or a CPU object that speaks ``__array__`` or DLPack, or nested sequences of numbers. Where ml_dtypes
-        is installed, tensors of torch may have dtypes that NumPy lacks: bfloat16 and float8.
+        is installed, tensors of torch may have dtypes that NumPy lacks: bfloat16 and float8. What pandas has of dtypes
+        with missing values (Int64, Float64, boolean) is taken as the numbers that it holds, if it misses none.
     objects : bool
         Whether the numbers may be Python's own, or anybody's: they are copied then, and not computed with.
     door : str, optional
@@ -48,8 +49,8 @@ def as_array(name: str, value: Any, *, objects: bool = False, door: str | None =
     Raises
     ------
     DTypeError
-        For masked arrays, numbers with a unit, images with a palette, structured, object, string and time dtypes, and
-        what no array can be made of.
+        For masked arrays, tables with missing values (pandas.NA), numbers with a unit, images with a palette,
+        structured, object, string and time dtypes, and what no array can be made of.
     MemoryBudgetError
         For what is not in memory: `check_whole`.
     """
@@ -63,7 +64,7 @@ def as_array(name: str, value: Any, *, objects: bool = False, door: str | None =
                 from .foreign import check_whole
 
             check_whole(name, value, door)
-        array = _convert(value)
+        array = _convert(name, value)
     except Im2colError:
         raise
     except Exception as cause:  # an object's own error, too, whatever it was asked
@@ -137,18 +138,29 @@ def in_kind(
     return given if result is out else returned(kind, result)
 
 
-def _convert(value: Any) -> NDArray[Any]:
+def _convert(name: str, value: Any) -> NDArray[Any]:
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
     torch = sys.modules.get("torch")  # whose tensors these may be only where it has been imported
     if torch is not None and is_a(value, torch.Tensor):
-        name = str(value.dtype).removeprefix("torch.")
-        if name == "bfloat16" or name.startswith("float8_"):
+        dtype = str(value.dtype).removeprefix("torch.")
+        if dtype == "bfloat16" or dtype.startswith("float8_"):
             with importing:
                 from .foreign import array_of_bits
 
-            return array_of_bits(value, torch, name)
+            return array_of_bits(value, torch, dtype)
+    pandas = sys.modules.get("pandas")  # as torch
+    if pandas is not None and is_a(value, _of_pandas(pandas)):
+        with importing:
+            from .foreign import array_of_table
+
+        return array_of_table(name, value, pandas)
     return np.asarray(value)
+
+
+def _of_pandas(pandas: Any) -> Any:
+    """Return the classes of pandas that hold numbers."""
+    return pandas.DataFrame, pandas.Series, pandas.Index, pandas.api.extensions.ExtensionArray
 
 
 def _refusal(name: str, value: object, array: NDArray[Any]) -> str:

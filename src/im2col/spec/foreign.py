@@ -258,3 +258,37 @@ def array_of_bits(tensor: Any, torch: Any, name: str) -> NDArray[Any]:
         raise TypeError(f"NumPy has no {name}; install ml_dtypes, or pass x.float()") from cause
     bits: NDArray[Any] = np.asarray(tensor.view(torch.int16 if tensor.element_size() == 2 else torch.uint8))
     return bits.view(getattr(ml_dtypes, name))
+
+
+def array_of_table(name: str, value: Any, pandas: Any) -> NDArray[Any]:
+    """Return what pandas holds as an array: of NumPy's dtype of numbers, where it is in dtypes with missing values.
+
+    NumPy would make a table of such columns an array of objects, and NaN of what is missing.
+
+    Parameters
+    ----------
+    name : str
+        What an error names.
+    value : DataFrame, Series, Index or ExtensionArray
+    pandas : module
+
+    Raises
+    ------
+    DTypeError
+        If a number is missing.
+    """
+    is_table = is_a(value, pandas.DataFrame)
+    dtypes = list(value.dtypes) if is_table else [value.dtype]
+    nullable = [at for at, dtype in enumerate(dtypes) if getattr(dtype, "na_value", None) is pandas.NA]
+    plain = [getattr(dtype, "numpy_dtype", dtype) for dtype in dtypes]
+    if not nullable or not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in plain):
+        return np.asarray(value)
+    # Not the NaN of other columns, which are numbers.
+    missing = int(np.count_nonzero(pandas.isna(value.iloc[:, nullable] if is_table else value)))
+    if missing:
+        raise DTypeError(
+            f"{name} misses {missing} of its numbers (pandas.NA); say what stands for them, as in "
+            f"{name}.to_numpy(float, na_value=0)"
+        )
+    array: NDArray[Any] = value.to_numpy(dtype=np.result_type(*plain))
+    return array
