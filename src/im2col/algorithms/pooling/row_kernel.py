@@ -49,8 +49,9 @@ class PoolRows(NamedTuple):
     reduction : Reduction
     element : str
         Of the image: its name, as `Ordering` and `Numbers` have it.
-    lanes, read_lanes, write_lanes : int
-        Of vectors that are joined, read and written; no run that is read or written is shorter.
+    lanes, read_lanes, write_lanes, row_lanes : int
+        Of vectors that are joined, read and written, and joined for one row of the map; no run that is read or written
+        is shorter.
     reads : int
         Rows that are joined as they are read.
     down : (int, int, int)
@@ -70,6 +71,7 @@ class PoolRows(NamedTuple):
     lanes: int
     read_lanes: int
     write_lanes: int
+    row_lanes: int
     reads: int
     down: tuple[int, int, int]
     across: tuple[int, int, int]
@@ -119,7 +121,6 @@ class _Kernel(Arithmetic):
             {word: b.entry(b[given], b.constant(i)) for i, word in enumerate(words)}
             for given, words in (("*job", JOB), ("*task", TASK))
         )
-        self.nbytes = spec.lanes * self.size
         self.pitch = b.mul(self.task["pitch"], self.size)
         self.nothing = b["*room"]
         self.rows, self.worked, self.along = (
@@ -164,10 +165,10 @@ class _Kernel(Arithmetic):
             with b.loop(stop, step=spec.lanes * b.bytes_of(name)) as i:
                 b.store(self.least(name, kind), b.at(address, i))
 
-    def _join(self, to: Value, starts: list[Value], stop: Value) -> None:
+    def _join(self, to: Value, starts: list[Value], stop: Value, lanes: int) -> None:
         """Join rows, or several that follow one another, of so many bytes; what is joined may lie where it begins."""
-        b, kind = self.b, self.kind(self.spec.lanes)
-        with b.loop(stop, step=self.nbytes) as i:
+        b, kind = self.b, self.kind(lanes)
+        with b.loop(stop, step=lanes * self.size) as i:
             b.store(self.join([b.load(b.at(start, i), kind) for start in starts]), b.at(to, i))
 
     def _down(self, x: Value, entry: Value, count: Value) -> Value:
@@ -182,14 +183,14 @@ class _Kernel(Arithmetic):
         if len(ways) > 1:
             to = self.worked
             stop = b.sub(needed, b.constant((len(ways[0]) - 1) * apart))
-            self._join(to, self._rows(places, ways[0]), b.mul(stop, self.pitch))
+            self._join(to, self._rows(places, ways[0]), b.mul(stop, self.pitch), self.spec.lanes)
         if stride == 1:
-            self._join(to, self._rows(places, ways[-1]), b.mul(count, self.pitch))
+            self._join(to, self._rows(places, ways[-1]), b.mul(count, self.pitch), self.spec.lanes)
         else:
             with b.loop(count) as row:
                 start = b.mul(b.mul(row, stride), self.pitch)
                 starts = [b.at(each, start) for each in self._rows(places, ways[-1])]
-                self._join(b.at(to, b.mul(row, self.pitch)), starts, self.pitch)
+                self._join(b.at(to, b.mul(row, self.pitch)), starts, self.pitch, self.spec.row_lanes)
         return to
 
     def _rows(self, places: tuple[Value, Value], terms: tuple[Term, ...]) -> list[Value]:
@@ -232,7 +233,7 @@ class _Kernel(Arithmetic):
         """Join the columns of each window of a band, and write what becomes of them."""
         b, spec, ways = self.b, self.spec, self.spec.ways[1]
         if len(ways) > 1:
-            self._join(self.along, self._columns(rows, ways[0]), b.mul(count, self.pitch))
+            self._join(self.along, self._columns(rows, ways[0]), b.mul(count, self.pitch), spec.lanes)
         starts = self._columns(rows, ways[-1])
         if spec.is_flat:
             self._written(starts, out, b.constant(1), b.mul(count, self.task["run_out"]), number)

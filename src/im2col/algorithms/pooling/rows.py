@@ -167,9 +167,11 @@ def cut(pool: Pool, images: Images, target: Target) -> Cut | None:
         )
     )
     rows_apart = (1, 1, 1) if direct else (down.taps, down.dilation, down.stride)
+    # A window's row is written where rows of windows that follow stand: what is written beyond it must spare those.
+    spared = most if direct or down.stride == 1 else power(min(most, down.stride * min(part.pitch for part in parts)))
     across = along.taps, along.dilation, along.stride
     spec = PoolRows(
-        *(pool.reduction, images.element, most, read, write, reads, rows_apart, across),
+        *(pool.reduction, images.element, most, read, write, spared, reads, rows_apart, across),
         channels_last=channels_last,
         is_flat=is_flat,
         is_uniform=is_uniform,
