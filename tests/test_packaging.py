@@ -16,7 +16,7 @@ GROUPS: dict[str, list[str | dict[str, str]]] = PROJECT["dependency-groups"]
 
 def test_groups_are_named_once() -> None:
     """Whatever installs or includes a group means one that there is, each is wanted, and none is an extra too."""
-    callers = [REPOSITORY / "Makefile", REPOSITORY / ".ci/run", *(REPOSITORY / ".github/workflows").iterdir()]
+    callers = [REPOSITORY / "Makefile", *(REPOSITORY / ".ci").iterdir(), *(REPOSITORY / ".github/workflows").iterdir()]
     named = {name for path in callers for name in re.findall(r"--group (\S+)", path.read_text())}
     included = {each["include-group"] for group in GROUPS.values() for each in group if isinstance(each, dict)}
     assert named | included == set(GROUPS)
