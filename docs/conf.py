@@ -74,6 +74,7 @@ TRANSLATED = (HERE / "translations/pages.txt").read_text("utf-8").split()
 html_theme = "pydata_sphinx_theme"
 html_title = "im2col"
 html_static_path = ["_static"]
+html_favicon = "_static/icon.svg"
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
