@@ -77,6 +77,11 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
+# Python 3.11 brings pip 23, which cannot install groups.
+$(VENV)/.pip: | $(BIN)/python
+	$(PIP) --upgrade 'pip>=25.1'
+	touch $@
+
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[cli,draw]'
 	touch $@
@@ -85,14 +90,14 @@ $(VENV)/.cluster: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[dask]' 'dask[distributed,diagnostics]' zarr
 	touch $@
 
-$(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[test]'
+$(VENV)/.test: pyproject.toml | $(VENV)/.pip
+	$(PIP) --editable . --group test
 	touch $@
 
-$(VENV)/.docs: pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[docs]'
+$(VENV)/.docs: pyproject.toml | $(VENV)/.pip
+	$(PIP) --editable . --group docs
 	touch $@
 
-$(VENV)/.bench: pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[bench]'
+$(VENV)/.bench: pyproject.toml | $(VENV)/.pip
+	$(PIP) --editable . --group bench
 	touch $@

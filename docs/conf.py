@@ -75,6 +75,7 @@ TRANSLATED = (HERE / "translations/pages.txt").read_text("utf-8").split()
 html_theme = "pydata_sphinx_theme"
 html_title = "im2col"
 html_static_path = ["_static"]
+html_favicon = "_static/icon.svg"
 html_css_files = ["site.css"]
 cells_python = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/"
 """Where readers' browsers take Pyodide and its NumPy from, once a cell is run; a folder of the site would do, too."""

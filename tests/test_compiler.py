@@ -301,6 +301,33 @@ def test_what_is_kept_depends_on_everything(monkeypatch: pytest.MonkeyPatch) -> 
     assert all(re.fullmatch("[0-9a-f]{64}", key) for key in keys)
 
 
+@pytest.mark.usefixtures("cold")
+def test_slices_are_constants_since_python_3_14(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel whose source has them, alone, in a tuple, and in a function of its own, is kept by what they are."""
+    keys: list[str] = []
+    machine = SimpleNamespace(emit_object=lambda _: b"code")
+    monkeypatch.setattr(compiler, "_optimised", lambda *_: (None, machine))
+    monkeypatch.setattr(store, "write", lambda key, _: keys.append(key))
+
+    def built(constants: tuple[object, ...], *, within: bool) -> Kernel:
+        def build(name: str, *_: object) -> str:
+            return name
+
+        code = build.__code__
+        code = code.replace(co_consts=(*code.co_consts, *constants))
+        if within:
+            code = build.__code__.replace(co_consts=(*build.__code__.co_consts, code))
+        build.__code__ = code
+        return Kernel("sliced", build, (), 1)
+
+    for within in (False, True):
+        for bounds in ((slice(1, 2),), (slice(1, 3),), (slice(1, 2, 2),), ((slice(1, 2), 7),), ((1, 2, None),)):
+            compiler.object_code(built(bounds, within=within), NAMED["avx2"])
+            compiler.object_code(built(bounds, within=within), NAMED["avx2"])
+    assert keys[::2] == keys[1::2]
+    assert len(set(keys)) == 10
+
+
 def test_the_source_is_known_by_every_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A change in a file of the engine or of a kernel's folder, a new one, another name: each makes another digest."""
     engine, tiles = tmp_path / "engine", tmp_path / "tiles"

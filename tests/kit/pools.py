@@ -51,13 +51,16 @@ CASES = [
     PoolCase((1, 2, 14, 15), (13, 13), (1, 1), ((6, 6), (6, 6)), (1, 1)),
     PoolCase((1, 9, 16, 12), (8, 7), (2, 2), ((3, 1), (0, 5)), (1, 1), ceil_mode=True),
     PoolCase((1, 1, 5, 6), (1, 2), (3, 5), ((2, 2), (0, 0)), (1, 3)),
+    PoolCase((1, 3, 40, 1), (4, 1), (2, 1), ((1, 2), (0, 0)), (1, 1)),
+    PoolCase((2, 2, 31, 2), (7, 1), (3, 1), ((3, 0), (0, 0)), (2, 1), ceil_mode=True),
     PoolCase((2, 3, 37), (5,), (2,), ((2, 2),), (1,)),
     PoolCase((1, 16, 40), (9,), (1,), ((4, 4),), (2,)),
     PoolCase((1, 2, 5, 6, 9), (3, 3, 3), (1, 1, 1), ((1, 1), (1, 1), (1, 1)), (1, 1, 1)),
     PoolCase((1, 8, 4, 8, 8), (2, 2, 2), (2, 2, 2), ((0, 0), (0, 0), (0, 0)), (1, 1, 1)),
     PoolCase((1, 2, 3, 3, 4, 5), (2, 1, 2, 3), (1, 2, 2, 2), ((0, 0), (0, 0), (1, 1), (1, 1)), (1, 1, 1, 1)),
 ]
-"""Strides below, at and above the window; windows joined once and twice; one to four axes; narrow and wide."""
+"""Strides below, at and above the window; windows joined once and twice; one to four axes; wide, narrow,
+and narrower than a vector."""
 
 
 def stops(case: PoolCase) -> list[list[list[int]]]:

@@ -11,6 +11,7 @@ import sys
 import threading
 import warnings
 from functools import cache
+from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ArgumentError, EngineWarning
@@ -203,7 +204,8 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
     versions = (*llvm_version(), sys.version_info[:2])
     # What the kernel is made from stands for its IR, which takes longer to write than the object file to read.
     enclosed = [cell.cell_contents for cell in kernel.build.__closure__ or ()]
-    source = marshal.dumps(kernel.build.__code__, 2)  # later versions write what others refer to in another way
+    # Later versions write what others refer to in another way.
+    source = marshal.dumps(_without_slices(kernel.build.__code__), 2)
     builder = source, enclosed, _source_digest(kernel.build.__module__)
     description = (kernel.name, kernel.parameters, kernel.speed_level, builder)
     material = repr((description, target, versions, _PIPELINE))
@@ -220,6 +222,17 @@ def object_code(kernel: Kernel, target: Target) -> bytes:
         code = machine.emit_object(module)
         store.write(key, code)
     return code
+
+
+def _without_slices(constant: Any) -> Any:
+    """Return code, or one of its constants, without the slices that Python 3.14 has there: version 2 writes none."""
+    if isinstance(constant, slice):
+        return "slice", constant.start, constant.stop, constant.step
+    if isinstance(constant, tuple):
+        return tuple(map(_without_slices, constant))
+    if isinstance(constant, CodeType):
+        return constant.replace(co_consts=tuple(map(_without_slices, constant.co_consts)))
+    return constant
 
 
 @cache

@@ -152,8 +152,8 @@ def _greatest(
     places = pooling_of(image, "place", window, layout)
     count = math.prod(places.shape)
     beside = count * image.dtype.itemsize if out is None else 0
-    if numbering == "tensor":  # and what counts them through
-        beside += 4 * 8 * count
+    if numbering == "tensor":  # and what counts them through: a place on each axis, one product, what lies outside
+        beside += ((len(places.axes.spatial) + 1) * 8 + 1) * count
     require_memory(count * 8, WAY_OUT, "the indices {} of int64", places.shape, beside=beside)
     greatest = pooled(image, "maximum", window, layout, out, threads)
     indices = pooled(image, "place", window, layout, None, threads)
@@ -181,14 +181,17 @@ def _count_through(indices: Array, shape: tuple[int, ...], axes: Any) -> None:
     step = dict(zip(axes.axes, strides.tolist(), strict=True))
     spatial = tuple(max(1, n) for n in axes.spatial_shape(shape))  # of an empty axis there are no indices but -1
     outside = indices < 0
-    places = np.unravel_index(np.where(outside, 0, indices), spatial)
-    through = sum(place * step[letter] for place, letter in zip(places, axes.spatial, strict=True))
+    indices[outside] = 0
+    places = np.unravel_index(indices, spatial)
+    indices[...] = 0
+    for place, letter in zip(places, axes.spatial, strict=True):
+        indices += place * step[letter]
     for position, letter in enumerate(axes.axes):
         if letter not in axes.spatial:
             along = [1] * indices.ndim
             along[position] = -1
-            through = through + (np.arange(shape[position]) * step[letter]).reshape(along)
-    indices[...] = np.where(outside, -1, through)
+            indices += (np.arange(shape[position]) * step[letter]).reshape(along)
+    indices[outside] = -1
 
 
 @same_kind
