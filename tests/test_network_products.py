@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from im2col import errors
+from im2col import errors, plan
 from im2col.engine.threads import threads_for
 from im2col.integrations.onnx.network import products
 
@@ -159,6 +159,28 @@ def test_a_row_has_its_bits_among_any_others(rows: int) -> None:
     whole = load(model)(x)
     with threads_for(3):
         np.testing.assert_array_equal(load(model)(x[:rows]), whole[:rows], strict=True)
+
+
+def test_inputs_of_many_lengths_share_few_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows go to a plan block by block, with the bits of one call: no length is planned for by itself but the first."""
+    require("llvmlite")
+    made: list[int] = []
+
+    def planned(shape: tuple[int, ...], *arguments: Any, **options: Any) -> Any:
+        made.append(shape[1])
+        return plan(shape, *arguments, **options)
+
+    monkeypatch.setattr(products, "plan", planned)
+    model = parsed("net (float[N, 70] x) => (float[N, 30] y) { y = Gemm (x, w, b) }", w=numbers(70, 30), b=numbers(30))
+    x = numbers(150, 70)
+    whole = load(model)(x)
+    made.clear()
+    network = load(model)
+    for rows in (37, *range(150, 0, -7), *range(1, 151, 3)):
+        np.testing.assert_array_equal(network(x[:rows]), whole[:rows], strict=True)
+    assert made[0] == 37
+    assert len(made) <= 10
+    assert set(made[1:]) <= {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128}
 
 
 def test_what_does_not_fit_is_refused_by_name() -> None:

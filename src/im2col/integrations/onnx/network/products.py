@@ -1,4 +1,4 @@
-"""Products of matrices of which the second one is known: a plan for each shape, as layers of one tap over the rows."""
+"""Products of matrices of which the second one is known: planned as layers of one tap over the rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ....engine.compiler import usable_target
 from ....errors import ShapeError
 from ....layers.plan import plan
 from ..signature import Signature
-from .memory import Want, keep
+from .memory import keep, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .graph import Step
     from .kernels import Memory
+    from .memory import Want
 
     Array = NDArray[Any]
 
@@ -27,7 +28,11 @@ _DTYPES = (np.float32, np.float64)
 _MOST_BYTES = 16 << 20
 """Of weights: larger ones come from memory with every call, whoever multiplies, and would lie there twice."""
 _MOST_PLANS = 8
-"""Shapes for which a node keeps its plan: those that it met last."""
+"""Plans that a node keeps: those that it made last."""
+_MOST_SHAPES = 64
+"""Shapes of inputs of which a node knows which plan they take."""
+_MOST_AGAIN = 1.5
+"""Times their number, that rows may be computed in blocks, of which the last one begins where it fits."""
 
 
 def is_product(step: Step, constants: Mapping[str, Array]) -> bool:
@@ -72,23 +77,32 @@ class Product:
         self._matrix, self._bias = (constants[name] for name in step.inputs[1:])
         self._two_axes, self._transposed = step.operator == "Gemm", bool(step.attributes.get("transA"))
         self._activation = step.activation
-        self._plans: dict[Any, Any] = {}
+        self._shapes: dict[Any, tuple[Want, int, int, Any]] = {}
+        self._plans: dict[int, Any] = {}
 
     def __call__(self, inputs: Sequence[Any], memory: Memory, /) -> Sequence[Any]:
         """Return the result, in room of the network."""
         x = inputs[0]
         key = (x.shape, x.dtype)
-        found = self._plans.get(key)
+        found = self._shapes.get(key)
         if found is None:
-            found = self._planned(x)
-            keep(self._plans, key, found, _MOST_PLANS)
-        ready, want, taken, given = found
+            found = self._shaped(x)
+            keep(self._shapes, key, found, _MOST_SHAPES)
+        want, rows, step, ready = found
         y = memory.new(want)
-        ready((x.T if self._transposed else x).reshape(taken), out=y.reshape(given))
+        if ready is None:
+            return (y,)
+        lines, results = (x.T if self._transposed else x).reshape(1, rows, -1), y.reshape(1, rows, -1)
+        if step == rows:
+            ready(lines, out=results)
+            return (y,)
+        for first in range(0, rows, step):
+            part = slice(min(first, rows - step), min(first + step, rows))  # rows of the last twice: with the same bits
+            ready(lines[:, part], out=results[:, part])
         return (y,)
 
-    def _planned(self, x: Array) -> tuple[Any, Want, tuple[int, ...], tuple[int, ...]]:
-        """Return the plan for an input, what its result is, and the shapes of both as the plan has them."""
+    def _shaped(self, x: Array) -> tuple[Want, int, int, Any]:
+        """Return the result of an input, its rows, how many of them a plan takes, and the plan; None for no rows."""
         self._signature.arrays([x, self._matrix, self._bias][: 3 if self._two_axes else 2])
         depth, columns = self._matrix.shape
         if self._two_axes and x.ndim != 2:
@@ -97,9 +111,33 @@ class Product:
         if not x.ndim or x.shape[0 if self._transposed else -1] != depth:
             raise ShapeError(f"inputs of shapes {x.shape} and {self._matrix.shape} have no matrix product")
         rows = math.prod(outer)
-        taken = (1, rows, depth) if rows else (0, 1, depth)  # an image may not be empty, a batch may
-        w = self._matrix.T[:, :, None]
-        ready = plan(
-            taken, w, self._bias, layout="NWC", activation=self._activation, chunked=True, x_dtype=self._matrix.dtype
-        )
-        return ready, Want((*outer, columns), x.dtype, None), taken, (*taken[:2], columns)
+        step, ready = self._plan(rows) if rows else (0, None)
+        return wanted((*outer, columns), x.dtype, None), rows, step, ready
+
+    def _plan(self, rows: int) -> tuple[int, Any]:
+        """Return a plan for at most so many rows, and for how many.
+
+        The first one is for just as many as there are. A network that is given other shapes again and again has few
+        others, which rows are handed to block by block: to make one takes longer than many a product.
+        """
+        fitting = [n for n in list(self._plans) if n <= rows and -(-rows // n) * n <= _MOST_AGAIN * rows]
+        step = max(fitting, default=block_of(rows) if self._plans else rows)
+        ready = self._plans.get(step)
+        if ready is None:
+            w, dtype = self._matrix.T[:, :, None], self._matrix.dtype
+            shape = (1, step, len(self._matrix))
+            ready = plan(shape, w, self._bias, layout="NWC", activation=self._activation, chunked=True, x_dtype=dtype)
+            keep(self._plans, step, ready, _MOST_PLANS)
+        return step, ready
+
+
+def block_of(rows: int) -> int:
+    """Return the largest power of two, or three halves of one, by which few rows are computed twice.
+
+    Examples
+    --------
+    >>> [block_of(rows) for rows in (1, 2, 5, 31, 37, 100)]
+    [1, 2, 3, 16, 24, 64]
+    """
+    some = (n for power in range(rows.bit_length()) for n in (1 << power, 3 << power))
+    return max(n for n in some if n <= rows and -(-rows // n) * n <= _MOST_AGAIN * rows)
