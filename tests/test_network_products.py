@@ -149,13 +149,14 @@ def test_without_the_engine_numpy_multiplies(monkeypatch: pytest.MonkeyPatch) ->
     np.testing.assert_allclose(network(x), np.maximum(x @ KNOWN["w"], 0), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(300, 67), (5000, 700)])
 @pytest.mark.parametrize("rows", [0, 1, 2, 13, 64, 301])
-def test_a_row_has_its_bits_among_any_others(rows: int) -> None:
-    """However many rows there are, and threads."""
-    model = parsed(
-        "net (float[N, 300] x) => (float[N, 67] y) { y = Gemm (x, w, b) }", w=numbers(300, 67), b=numbers(67)
-    )
-    x = numbers(301, 300)
+def test_a_row_has_its_bits_among_any_others(rows: int, shape: tuple[int, int]) -> None:
+    """However many rows there are, and threads; sums of many terms, too, which are cut into parts."""
+    depth, columns = shape
+    types = f"float[N, {depth}] x) => (float[N, {columns}] y"
+    model = parsed(f"net ({types}) {{ y = Gemm (x, w, b) }}", w=numbers(*shape), b=numbers(columns))
+    x = numbers(301, depth)
     whole = load(model)(x)
     with threads_for(3):
         np.testing.assert_array_equal(load(model)(x[:rows]), whole[:rows], strict=True)
