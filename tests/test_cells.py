@@ -114,11 +114,11 @@ def test_a_cell_shows_no_more_than_a_page_can(run_cell: Callable[..., Any], code
     done, shown = run_cell(f"{code}\nprint('after')")
     assert done
     text = "".join(text for _, text in shown)
-    note = "\n… no more than 100000 characters are shown\n"
+    note = "\n… no more than 30000 characters are shown\n"
     assert text.endswith(note)
-    assert len(text) == 100_000 + len(note)
-    done, shown = run_cell("print('0' * 99_999)")  # and the end of the line
-    assert "".join(text for _, text in shown) == "0" * 99_999 + "\n"
+    assert len(text) == 30_000 + len(note)
+    done, shown = run_cell("print('0' * 29_999)")  # and the end of the line
+    assert "".join(text for _, text in shown) == "0" * 29_999 + "\n"
 
 
 @pytest.mark.parametrize(

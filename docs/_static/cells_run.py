@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST = 100_000
+MOST = 30_000
 """Characters of what a cell prints that are shown: a page that is sent more, as by a loop that never ends, has no time
 left for the press that stops it."""
 
