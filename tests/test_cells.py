@@ -87,6 +87,40 @@ def test_a_cell_shows_pictures(run_cell: Callable[..., Any]) -> None:
     assert re.fullmatch(r'<img src="data:image/png;base64,iVBOR[\w+/=]+" alt="&lt;PIL.+size=3x2.*&gt;">', text)
 
 
+def test_a_value_without_a_picture_of_its_own_is_told(run_cell: Callable[..., Any]) -> None:
+    """What gives None for HTML, or for PNG, has none, as in notebooks: the next way is taken."""
+    code = """class Value:
+    def _repr_html_(self):
+        return None
+    def _repr_png_(self):
+        return b"png" if self.drawn else None
+    def __repr__(self):
+        return "a <value>"
+
+value = Value()
+Value.drawn = False
+value
+Value.drawn = True
+value"""
+    done, shown = run_cell(code)
+    assert done
+    picture = '<img src="data:image/png;base64,cG5n" alt="a &lt;value&gt;">'
+    assert shown == [("text", "a <value>\n"), ("html", picture)]
+
+
+@pytest.mark.parametrize("code", ["for i in range(10**5):\n    print(i)", "'0' * 10**6", "print('0' * 10**6)"])
+def test_a_cell_shows_no_more_than_a_page_can(run_cell: Callable[..., Any], code: str) -> None:
+    """However much is printed, or a value's representation has; what is cut off is told once."""
+    done, shown = run_cell(f"{code}\nprint('after')")
+    assert done
+    text = "".join(text for _, text in shown)
+    note = "\n… no more than 30000 characters are shown\n"
+    assert text.endswith(note)
+    assert len(text) == 30_000 + len(note)
+    done, shown = run_cell("print('0' * 29_999)")  # and the end of the line
+    assert "".join(text for _, text in shown) == "0" * 29_999 + "\n"
+
+
 @pytest.mark.parametrize(
     ("code", "told"),
     [
@@ -283,9 +317,9 @@ def test_the_first_steps_in_pyodide(visit: Callable[..., Any], pyodide: Path) ->
     cause = "ModuleNotFoundError: No module named 'llvmlite'"
     refusal = f"plan: algorithm 'implicit' cannot solve this: the engine cannot be used ({cause}); use algorithm='auto'"
     assert shown.splitlines() == [cause, refusal]  # the one warning of a process was the first cell's
-    box.locator("textarea").fill("while True:\n    pass")
+    box.locator("textarea").fill("while True:\n    print('more')")
     box.locator("button").click()
-    page.wait_for_function("() => document.querySelectorAll('.cell-run')[2].textContent === 'Stop'")
+    page.wait_for_function("() => /no more than/.test(document.querySelectorAll('.cell-output')[2].textContent)")
     _, told = press(page, 2)
     assert told.startswith("Stopped.")
 

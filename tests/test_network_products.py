@@ -203,6 +203,21 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
         network(np.zeros((), F4))
 
 
+def test_a_model_may_have_the_names_of_what_is_folded() -> None:
+    """Its own values of such names stay what they are."""
+    nodes = "a = MatMul (x, w) y = Mul (a, row) z = Add (y, one) t = MatMul (x, more)"
+    net = f"net (float[3, 7] x) => (float[3, 5] y, float[3, 5] z, float[3, 7] t) {{ {nodes} }}"
+    model = parsed(net, **KNOWN, more=numbers(7, 7, seed=9))
+    other = {"more": "y/weights", "row": "y/weights'", "one": "y/bias"}
+    for node in model.graph.node:
+        node.input[:] = [other.get(name, name) for name in node.input]
+    for each in model.graph.initializer:
+        each.name = other.get(each.name, each.name)
+    x = numbers(3, 7)
+    for result, wanted in zip(load(model)(x), by_evaluator(model, {"x": x}), strict=True):
+        np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_weights_that_were_folded_away_are_not_kept() -> None:
     """Of two sets of weights, those that nobody reads any more are forgotten."""
     require("llvmlite")

@@ -52,7 +52,7 @@
       const part = make("div", { className: "cell-html", tabIndex: 0, role: "group", ariaLabel: words.result(cell.number) });
       part.innerHTML = text;
       cell.output.append(part);
-    } else if (last?.className === `cell-${kind}`) last.textContent += text;
+    } else if (last?.className === `cell-${kind}`) last.append(text);
     else cell.output.append(make("pre", { className: `cell-${kind}`, tabIndex: 0, textContent: text }));
   };
 

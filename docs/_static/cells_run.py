@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+MOST = 30_000
+"""Characters of what a cell prints that are shown: a page that is sent more, as by a loop that never ends, has no time
+left for the press that stops it."""
+
 
 class Written(io.TextIOBase):
     """A stream that shows what is written to it.
@@ -26,32 +30,42 @@ class Written(io.TextIOBase):
 
     def __init__(self, show: Callable[[str, str], object]) -> None:
         self._show = show
+        self._left = MOST
 
     def write(self, text: str) -> int:
-        """Show a text."""
-        self._show("text", text)
+        """Show a text, as far as there may be more of it."""
+        if self._left >= 0:
+            self._show("text", text[: self._left])
+            self._left -= len(text)
+            if self._left < 0:
+                self._show("text", f"\n… no more than {MOST} characters are shown\n")
         return len(text)
 
 
-def show_value(value: Any, show: Callable[[str, str], object]) -> None:
+def show_value(value: Any, show: Callable[[str, str], object], written: Written) -> None:
     """Show the value of an expression: as HTML, as a picture, or as its representation; nothing for None.
+
+    As in notebooks, a value that gives None for its HTML, or its picture, has none.
 
     Parameters
     ----------
     value : object
     show : callable
-        Takes a kind, "text" or "html", and what is to be shown.
+        Takes "html" and what is to be shown.
+    written : Written
+        Takes a representation.
     """
     if value is None:
         return
     kind = type(value)
-    if hasattr(kind, "_repr_html_"):
-        show("html", value._repr_html_())
-    elif hasattr(kind, "_repr_png_"):
-        png = b64encode(value._repr_png_()).decode()
-        show("html", f'<img src="data:image/png;base64,{png}" alt="{escape(repr(value))}">')
+    html = value._repr_html_() if hasattr(kind, "_repr_html_") else None
+    png = value._repr_png_() if html is None and hasattr(kind, "_repr_png_") else None
+    if png is not None:
+        html = f'<img src="data:image/png;base64,{b64encode(png).decode()}" alt="{escape(repr(value))}">'
+    if html is None:
+        written.write(f"{value!r}\n")
     else:
-        show("text", f"{value!r}\n")
+        show("html", html)
 
 
 def run_cell(code: str, name: str, names: dict[str, Any], show: Callable[[str, str], object]) -> bool:
@@ -78,7 +92,7 @@ def run_cell(code: str, name: str, names: dict[str, Any], show: Callable[[str, s
         try:
             for statement in ast.parse(code, name).body:
                 if isinstance(statement, ast.Expr):
-                    show_value(eval(compile(ast.Expression(statement.value), name, "eval"), names), show)  # noqa: S307
+                    show_value(eval(compile(ast.Expression(statement.value), name, "eval"), names), show, written)  # noqa: S307
                 else:
                     exec(compile(ast.Module([statement], []), name, "exec"), names)  # noqa: S102 (what cells are for)
         except BaseException as error:

@@ -43,6 +43,8 @@ class _Fusing:
         self._graph = graph
         self._steps = {step.first: step for step in graph.steps}
         self._readers = graph.readers()
+        named = (name for step in graph.steps for name in (*step.reads, *step.writes))
+        self._names = {*graph.constants, *(each.name for each in graph.inputs), *graph.outputs, *named}
 
     def run(self) -> None:
         """Change the graph."""
@@ -265,9 +267,15 @@ class _Fusing:
 
     def _known(self, step: Step, w: Array, bias: Array, like: Array) -> tuple[str, str]:
         """Have weights and a bias among the constants, in the dtype of others, and return their names."""
-        names = f"{step.first}/weights", f"{step.first}/bias"
-        self._graph.constants.update(zip(names, (w.astype(like.dtype), bias.astype(like.dtype)), strict=True))
-        return names
+        weights, beside = (self._name(f"{step.first}/{what}") for what in ("weights", "bias"))
+        self._graph.constants |= {weights: w.astype(like.dtype), beside: bias.astype(like.dtype)}
+        return weights, beside
+
+    def _name(self, name: str) -> str:
+        """Return a name that no value of the model has: this one, with as many strokes as it takes."""
+        while name in self._names:
+            name += "'"
+        return name
 
     # What is scaled and shifted for itself.
 
