@@ -939,6 +939,7 @@ MUTATIONS = [
         "itemsize == 1 and False",
         "a call of bytes that comes again multiplies great weights as it did small ones",
         "test_small_weights.py",
+        "u1i7",
     ),
     Mutation(
         "algorithms/implicit/packing.py",
