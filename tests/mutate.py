@@ -1305,7 +1305,8 @@ MUTATIONS = [
         "pixels[np.array(piece.starts) + first]",
         "pixels[np.array(piece.starts)]",
         "a tile that begins in the middle of a window reads from its corner",
-        "test_weight_gradient.py::test_kernels_from_one_pixel_to_the_image",
+        "test_weight_gradient.py::test_kernels_from_one_pixel_to_the_image "
+        "test_weight_gradient.py::test_layers_of_many_channels",
     ),
     Mutation(
         "algorithms/weight_gradient/decide.py",
