@@ -946,7 +946,7 @@ MUTATIONS = [
         "start = self.filters.start + first * width",
         "start = self.filters.start",
         "every part of weights that outweigh the image is the first",
-        "test_bytes_again.py",
+        "test_calls.py::test_weights_that_outweigh_the_image_are_packed_part_by_part test_bytes_again.py",
     ),
     Mutation(
         "algorithms/implicit/packing.py",

@@ -10,12 +10,14 @@ import pytest
 
 from im2col import conv, plan, quantized_conv
 from im2col.engine import scratch
+from im2col.engine.target import host
 from im2col.layers import again
 
 from .kit.layers import Case, last
 from .kit.oracles import shifted_sums
 from .kit.outcomes import require
 from .kit.selection import one_in
+from .kit.targets import planning_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,6 +117,14 @@ def test_pixels_that_contribute_nothing(name: str, x_dtype: str, point: int, lay
         sums = shifted_sums(x, w, case.axes, case.window, x_zero_point=point, bias=bias)
         result = conv(x, w, bias, x_zero_point=point, threads=1, **options_of(case))
         np.testing.assert_array_equal(result, sums, strict=True)
+
+
+@pytest.mark.parametrize("layout", ["channels first", "channels last"])
+@pytest.mark.parametrize(("x_dtype", "point"), [("int8", 0), ("uint8", 57)])
+def test_parts_of_new_weights_have_their_own_bias(x_dtype: str, point: int, layout: str) -> None:
+    """Weights that fill the second level of cache are packed part by part, whatever this CPU's level is."""
+    with planning_for(host()._replace(caches=(32 << 10, 128 << 10, 4 << 20))):
+        test_pixels_that_contribute_nothing("weights from afar", x_dtype, point, layout)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

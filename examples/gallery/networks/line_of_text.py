@@ -19,7 +19,7 @@ font, rng = ImageFont.load_default(18), np.random.default_rng(0)  # the font is 
 def printed(text: str, width: int) -> tuple[np.ndarray, np.ndarray]:
     page, truth, x = Image.new("L", (width, 24), 255), np.zeros(width, int), 8
     for letter in text:
-        ImageDraw.Draw(page).text((x, rng.integers(11, 14)), letter, fill=0, font=font, anchor="lm")
+        ImageDraw.Draw(page).text((x, int(rng.integers(11, 14))), letter, fill=0, font=font, anchor="lm")
         size = round(font.getlength(letter))
         truth[x + size // 2 - 1 : x + size // 2 + 2] = SIGNS.index(letter)
         x += size + 2
@@ -37,8 +37,9 @@ def chances(x: np.ndarray) -> tuple[np.ndarray, ...]:
 # %%
 # Three layers learn from 1000 lines of random letters. Steps are divided by how large the slopes have been.
 
-shapes, squares = ((8, 1, 5, 5), (32, 8, 12, 9), (28, 32, 1, 1)), [1e-4] * 3
+shapes = (8, 1, 5, 5), (32, 8, 12, 9), (28, 32, 1, 1)
 w = [rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape).astype(np.float32) for shape in shapes]
+squares = [np.full(shape, 1e-4) for shape in shapes]
 for step in range(1000):
     x, truth = printed("".join(rng.choice(SIGNS[1:], 40)).strip(), 720)
     chance, strip, maps = chances(x)
