@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import im2col
+from im2col.engine.target import NAMED, host
 
 from .kit.outcomes import require
+from .kit.targets import planning_for
 
 DOCUMENTS = Path(__file__).parents[1] / "docs"
 
@@ -31,6 +33,9 @@ GUIDES: dict[str, tuple[int, set[str]]] = {
     "threads": (12, set()),
 }
 """Of each page: how many examples it has at least, and which files they write."""
+
+MACHINES = [("zen3", "16"), ("sse2", "1"), ("avx2", "3")]
+"""CPUs that larger ones can play, and how many threads: a page is not about the machine that it was written on."""
 
 MEASURED = re.compile(r"(.+?) {2,}(float\d+) +(?:normal|after ReLU|alternating) +(\d+) +\S+ +(\S+) +(\S+)")
 """A line of what `python -m bench rounding` printed: way, dtype, channels, rms ÷ plain sums, greatest ÷ result."""
@@ -56,6 +61,25 @@ def test_a_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     if name == "tutorial":
         drawn, shown = (folder / "learnt-filter.svg" for folder in (tmp_path, DOCUMENTS / "figures"))
         assert drawn.read_text("utf-8") == shown.read_text("utf-8"), "copy what the page's code writes"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("name", GUIDES)
+def test_a_page_runs_on_other_machines(
+    name: str, machine: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a page says of workspaces, plans and errors is so for CPUs of other tiles, caches and numbers of threads."""
+    require("llvmlite")
+    cpu, threads = machine
+    if host().is_arm or host().vector_bytes < NAMED[cpu].vector_bytes:
+        pytest.skip("this CPU is not that one")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IM2COL_NUM_THREADS", threads)
+    with planning_for(NAMED[cpu]._replace(triple=host().triple)):
+        failed, _ = doctest.testfile(
+            str(DOCUMENTS / f"{name}.md"), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE
+        )
+    assert failed == 0
 
 
 def test_the_plan_that_is_read_is_a_plan() -> None:
