@@ -101,6 +101,79 @@ def test_a_small_call_that_comes_again_is_one_call_of_the_engine(name: str, monk
     np.testing.assert_array_equal(im2col.conv2d(x, w, **options), expected)
 
 
+@pytest.mark.parametrize("options", [{}, {"padding": 1}, {"stride": 2}])
+def test_a_plain_kernel_that_comes_again_is_one_call_of_the_engine(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lies where the filter of one channel lies that it is; another one of its shape is read in its place."""
+    x, w, other = integers(0, 9, 9), integers(1, 3, 3), integers(2, 3, 3)
+    expected = [defined(x[None, None], kernel[None, None], **options)[0, 0] for kernel in (w, other)]
+    for _ in range(2):
+        im2col.conv2d(x, w, **options)
+    nothing_more(monkeypatch)
+    for kernel, result in zip((w, other), expected, strict=True):
+        np.testing.assert_array_equal(im2col.conv2d(x, kernel, **options), result)
+
+
+def correlated(x: Array, kernel: Array) -> Array:
+    """Return the valid correlation of an image with a kernel, tap by tap, in float64."""
+    (h, w), (kh, kw) = x.shape, kernel.shape
+    result = np.zeros((h - kh + 1, w - kw + 1))
+    for (i, j), weight in np.ndenumerate(kernel):
+        result += weight * x[i : h - kh + 1 + i, j : w - kw + 1 + j].astype(np.float64)
+    return result
+
+
+KERNELS = {
+    "full rank": np.array([[3, 1, 0, 2, 1], [0, 2, 1, 1, 0], [1, 0, 3, 0, 1], [2, 1, 0, 1, 0], [1, 0, 1, 0, 2]], "f4"),
+    "column and row": np.outer([1, 4, 6, 4, 1], [-1, -2, 0, 2, 1]).astype("f4"),
+    "box": np.full((5, 5), 0.25, np.float32),
+    "not a number": np.full((5, 5), np.nan, np.float32),
+}
+"""Of which different algorithms filter an image of some size."""
+
+
+@pytest.mark.parametrize("second", KERNELS)
+@pytest.mark.parametrize("first", KERNELS)
+def test_calls_that_were_decided_by_their_weights(first: str, second: str) -> None:
+    """Whatever is remembered, calls with another kernel run as they did at first; with the same they need no look."""
+    x = integers(0, 600, 600)
+    alone = []
+    for name in (first, second):
+        memory.clear()
+        alone.append(im2col.conv2d(x, KERNELS[name].copy()).tobytes())
+    memory.clear()
+    for name, bits in zip((first, second) * 4, alone * 4, strict=True):
+        result = im2col.conv2d(x, KERNELS[name].copy())
+        np.testing.assert_allclose(result, correlated(x, KERNELS[name]), rtol=0, atol=1e-3)
+        assert result.tobytes() == bits
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Work, "run", lambda *_: pytest.fail("this was looked at again"))
+        out = np.empty((596, 596), np.float32)
+        assert im2col.conv2d(x, KERNELS[first], out=None).tobytes() == alone[0]
+    for _ in range(3):
+        assert im2col.conv2d(x, KERNELS[second], out=out) is out
+        assert out.tobytes() == alone[1]
+
+
+def test_weights_that_are_overwritten_between_calls() -> None:
+    """What is kept of them is their own: a call reads what they are then."""
+    x, w = integers(0, 600, 600), KERNELS["column and row"].copy()
+    for kernel in (w, w[::-1], KERNELS["full rank"], w):
+        for _ in range(3):
+            w[...] = kernel
+            np.testing.assert_allclose(im2col.conv2d(x, w), correlated(x, w), rtol=0, atol=1e-3)
+
+
+def test_a_bias_beside_weights_that_decide() -> None:
+    """It is no part of what tells such calls apart, so each of them is looked at."""
+    x, w = integers(0, 1, 1, 600, 600), KERNELS["box"][None, None]
+    for bias in (0, 0, 0, 5, -3):
+        given = np.full(1, bias, np.float32)
+        expected = correlated(x[0, 0], w[0, 0]) + bias
+        np.testing.assert_allclose(im2col.conv2d(x, w, given)[0, 0], expected, rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -151,7 +151,7 @@ def test_a_plan_of_a_long_line_takes_little_memory(monkeypatch: pytest.MonkeyPat
 
     planned()  # kernels are compiled now
     assert peak_of(planned) < 4 << 20
-    assert plan.blocks == -(-((1 << 31) - 4) // plan.block_shape[0]) > 1_000_000
+    assert plan.blocks == -(-((1 << 31) - 4) // plan.block_shape[0]) > 500_000
     assert plan.times_read == 1
     monkeypatch.setattr(Axis, "bounds", None)
     for memory in (1, 5000):
@@ -327,7 +327,8 @@ def test_chunks_at_a_cut_are_read_twice() -> None:
 def test_the_plan_prints_itself() -> None:
     """What blocks there are, what they take, and how often the image is read."""
     source = np.broadcast_to(np.float32(0), (40000, 30000))
-    lines = str(plan_blocks(source, np.ones((1, 1, 5, 5), np.float32), memory=1 << 24, padding="same")).splitlines()
+    w = np.ones((1, 1, 5, 5), np.float32)
+    lines = str(plan_blocks(source, w, memory=1 << 24, padding="same", threads=1)).splitlines()
     assert [line.split()[0] for line in lines] == ["blocks", "memory", "read", "written"]
     assert re.fullmatch(r"blocks   \d+, of \(\d+, 30000\) at most", lines[0])
     assert lines[2:] == ["read     4.5 GiB, 1 times the image", "written  4.5 GiB"]

@@ -307,6 +307,17 @@ def test_formats_of_memory_change_no_result(lib: Any, ours: Any, k: int) -> None
     assert lib.equal(ours.unfold(volume, (2, 2, 2)), ours.unfold(volume.contiguous(), (2, 2, 2)))
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_large_depthwise_images_that_come_again(lib: Any, ours: Any, last: bool) -> None:
+    """Layers whose way depends on the weights' values: each of two kernels, in any format of memory, is torch's."""
+    form = lib.channels_last if last else lib.contiguous_format
+    kernels = integers(lib, (2, 1, 3, 3), seed=1), lib.ones(2, 1, 3, 3).double()
+    for seed in range(4):
+        x = integers(lib, (1, 2, 970, 980), seed=seed).to(memory_format=form)
+        for w in kernels:
+            agree(lib, ours.conv2d(x, w, groups=2), lib.nn.functional.conv2d(x, w, groups=2))
+
+
 def test_calls_that_come_again_give_what_the_first_gives(lib: Any, ours: Any) -> None:
     """What is remembered of a kind holds for other numbers, in other memory formats, with and without gradients."""
     functional = lib.nn.functional

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..engine import compiler
+from ..engine.sequence import address_of
 from ..engine.threads import resolve_threads
-from ..memory import NOTHING, keep, recall, told_apart
+from ..memory import NOTHING, keep, nbytes_of, recall, told_apart
 from ..spec.quantization import are_small
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 _SEEN = object()
 """Stands for a call that was made once."""
+_BY_WEIGHTS = object()
+"""Stands for calls that run as the values of their weights let them: each kernel makes a kind of its own."""
+_KERNEL_BYTES = 16 << 10
+"""Of weights that make a kind of call, at most: to look at longer ones takes as long as it saves."""
+_PREPARED_BYTES = 1 << 20
+"""Of what is made of such weights, at most: it is kept with their kind."""
 
 
 class OneCall(NamedTuple):
@@ -38,11 +45,14 @@ class OneCall(NamedTuple):
         ``run(out, *arrays)`` overwrites `out`.
     threads : int or None
         How many it is for; None where any number will do, or where the kind tells.
+    by_weights : bool
+        Whether it is for weights of these values alone, of which it keeps what is made.
     """
 
     result: Callable[[Array | None, Sequence[Array]], Array]
     run: Callable[..., None]
     threads: int | None
+    by_weights: bool = False
 
 
 Look = Callable[[], "OneCall | None"]
@@ -64,20 +74,30 @@ def run_again(
     kind : hashable or None
         All that its way depends on, beside the number of threads; None where that is not plain to see.
     arrays : tuple
-        What `OneCall.run` takes; the first two, or the only one, are inputs that the result must not overwrite.
+        What `OneCall.run` takes; the first two, or the only one, are inputs that the result must not overwrite. The
+        second are the weights, if there are any.
     out : ndarray or None
     threads : int or None
     first : callable
         ``first(arrays, out, *arguments)`` runs it with all arguments checked, for calls of which nothing is known.
     """
     known = NOTHING if kind is None else recall(kind)
+    by_weights = known is _BY_WEIGHTS
+    if by_weights:
+        kind = kind, arrays[1].tobytes()
+        known = recall(kind)
     if type(known) is OneCall and (known.threads is None or known.threads == resolve_threads(threads)):
         result = known.result(out, arrays[:2])
         known.run(result, *arrays)
         return result if out is None else out
     result, look = first(arrays, out, *arguments)
-    if kind is not None and known is not None:
-        keep(kind, _SEEN if known is NOTHING else look())
+    if kind is None or known is None:
+        return result
+    found = _SEEN if known is NOTHING else look()
+    if type(found) is OneCall and found.by_weights and not by_weights:
+        keep(kind, _BY_WEIGHTS)
+        kind = kind, arrays[1].tobytes()
+    keep(kind, found)
     return result
 
 
@@ -121,24 +141,63 @@ def kind_of(x: Array, w: Array, bias: Array | None) -> tuple[Hashable, ...]:
 
 
 def first_run(
-    arrays: tuple[Any, Any, Any], out: Any, what: Hashable, options: dict[str, Any], check: Check
+    arrays: tuple[Any, Any, Any],
+    out: Any,
+    what: Hashable,
+    options: dict[str, Any],
+    check: Check,
+    *,
+    as_given: bool = True,
 ) -> tuple[Array, Look]:
-    """Run an operation that is not known, and return the result and what would be known of it; arguments as above."""
+    """Run an operation that is not known, and return the result and what would be known of it; arguments as above.
+
+    `as_given` says whether calls of its kind are made with such arrays, and not with what these are views of.
+    """
     x, w, bias = arrays
     work, operands = check(what, x, w, bias, options)
     result = work.run(operands, out)
-    return result, partial(_one_call, work, (x, w), bias, operands, result)
+    return result, partial(_one_call, work, (x, w), bias, operands, result, as_given)
 
 
 def _one_call(
-    work: Work, given: tuple[Array, Array], bias: Array | None, operands: Sequence[Array], out: Array
+    work: Work,
+    given: tuple[Array, Array],
+    bias: Array | None,
+    operands: Sequence[Array],
+    out: Array,
+    as_given: bool,
 ) -> OneCall | None:
     """Return how an operation that was run is one call of the engine, or None where it is not."""
+    if work.by_weights:
+        return _of_weights(work, given[1]) if as_given and bias is None and operands[0] is given[0] else None
     used: Any = (*operands, *work.weights)
-    if used[0] is not given[0] or used[1] is not given[1]:
+    if not all(map(_lie_together, used, given)):
         return None  # what is computed with is not what was given
     if bias is not None and (used[2].dtype, used[2].strides) != (bias.dtype, bias.strides):
         return None  # nor is the copy of a bias like it
     run = work.operation.one_call(operands, work.weights, out)
     operation = work.operation
     return None if run is None else OneCall(operation.result, run, None if run.any_threads else operation.threads)
+
+
+def _lie_together(used: Array, given: Array) -> bool:
+    """Whether an array is another one, perhaps with more axes: a plain kernel is one filter of one channel."""
+    if used is given:
+        return True
+    # No copy lies where the other one lies.
+    return used.dtype == given.dtype and used.size == given.size and address_of(used) == address_of(given)
+
+
+def _of_weights(work: Work, w: Array) -> OneCall | None:
+    """Return how an operation runs with weights of these values, which it keeps prepared; None where that is much."""
+    if w.nbytes > _KERNEL_BYTES:
+        return None
+    filters, *others = work.weights
+    operation, prepared = work.operation.prepared((np.array(filters), *others))  # who gave them may overwrite them
+    if nbytes_of(prepared) > _PREPARED_BYTES:
+        return None
+
+    def run(out: Array, x: Array, _: Array, bias: None = None) -> None:  # noqa: ARG001 (there is none)
+        operation.run(prepared, (x,), out)
+
+    return OneCall(operation.result, run, operation.threads, by_weights=True)

@@ -323,14 +323,15 @@ def convolution(
         options["small_weights"] = are_small(filters)
     workers, has_bias = resolve_threads(threads), bias is not None
     given_as = x_shape, filters.shape, x_dtype, filters.dtype, has_bias
+    seen: dict[str, Any] | None = None
     if word(algorithm) == "fft":
-        options["kernel_terms"] = _terms(filters)
+        seen = {"kernel_terms": _terms(filters)}
     elif _may_factor(filters, options.get("groups", 1)):
-        options |= _looked_at(filters, given_as, algorithm, options)
-    operation = _decided(*given_as, algorithm, workers, compiler.condition(), **options)
+        seen = _looked_at(filters, given_as, algorithm, options)
+    operation = _decided(*given_as, algorithm, workers, compiler.condition(), **(options | (seen or {})))
     if bias is not None:
         bias = checked_bias(bias, operation.problem.filters, operation.problem.accumulator, fixed=scales is not None)
-    return Work(operation, (filters, bias, scales), (given,))
+    return Work(operation, (filters, bias, scales), (given,), seen is not None)
 
 
 def _may_factor(w: NDArray[Any], groups: object) -> bool:
@@ -342,18 +343,18 @@ def _may_factor(w: NDArray[Any], groups: object) -> bool:
 
 def _looked_at(
     w: NDArray[Any], given_as: tuple[Any, ...], algorithm: object, options: dict[str, Any]
-) -> dict[str, Any]:
-    """Return what is to be known of kernels: their terms, rank, if they are boxes, where it may decide what is done."""
+) -> dict[str, Any] | None:
+    """Return what is to be known of kernels: their terms, rank, if they are boxes; None where it decides nothing."""
     named = word(algorithm)
     if named not in ("auto", "separable"):
-        return {}
+        return None
     problem = _validated(*given_as, **options)
     with importing:
         from ..algorithms.separable.passes import obstacle, worth_a_look
 
     looks = worth_a_look(problem) if named == "auto" else obstacle(problem) is None
     if not looks:
-        return {}
+        return None
     with importing:
         from ..algorithms.separable.boxes import are_boxes
         from ..algorithms.separable.factors import kernel_rank

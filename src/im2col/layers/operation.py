@@ -202,11 +202,14 @@ class Work(NamedTuple):
     weights : tuple of (ndarray or None)
     given : tuple of ndarray
         Weights as the user gave them, which no result may overwrite.
+    by_weights : bool
+        Whether it was decided by the weights' values.
     """
 
     operation: Operation
     weights: Weights = ()
     given: tuple[Array, ...] = ()
+    by_weights: bool = False
 
     def run(self, arrays: Sequence[Array], out: Array | None) -> Array:
         """Run it once, on arrays of its shapes and dtypes."""

@@ -78,7 +78,7 @@ class Convolution(_OneStage):
     def one_call(self, arrays: Sequence[Array], weights: Weights, out: Array) -> AtOnce | None:
         """Return `prepare` and `run` as one call of the engine, for arrays like these; None where it is not."""
         (x,), (w, bias, scales), p, offer = arrays, weights, self.problem, self.choices[0].offer
-        if offer.stage is None or w is None or p.kernel_rank is not None:  # other weights may be of another rank
+        if offer.stage is None or w is None:
             return None
         view = p.layout.to_canonical
         stage = offer.stage(view(x), view(out), w.reshape(p.groups, p.filters // p.groups, *w.shape[1:], copy=False))

@@ -101,7 +101,7 @@ def _first(
     x, w, bias = arrays
     name, options = call.options(x, w, last, *window)
     given = turned(x, last), turned(w, last and call.of_weights), bias
-    return first_run(given, out, name, {**options, "threads": threads}, call.check)
+    return first_run(given, out, name, {**options, "threads": threads}, call.check, as_given=not last)
 
 
 def _conv_options(x: Array, w: Array, last: bool, *window: Any) -> tuple[int, dict[str, Any]]:
