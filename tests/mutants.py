@@ -21,6 +21,7 @@ _DIGESTS = (
 _ORDERS = (
     "test_chunks.py::test_chunks_have_the_bits_of_the_whole",
     "test_chunks.py::test_every_chunk_has_a_tile_in_the_order_of_all[0-float32-avx2]",
+    "test_chunks.py::test_every_chunk_has_a_tile_in_the_order_of_all[1-float32-avx2]",
     "test_chunks.py::test_tiles_that_go_by_lines_and_columns_have_no_order",
     "test_chunks.py::test_orders_are_those_of_the_loops",
 )

@@ -244,15 +244,15 @@ def test_without_it_chunks_have_other_bits() -> None:
 
 @pytest.mark.parametrize("target", sorted(NAMED))
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", range(6))
 def test_every_chunk_has_a_tile_in_the_order_of_all(part: int, dtype: str, target: str) -> None:
-    """Whatever the size, on every CPU: decided, not compiled. Each size of an axis with a third of another's."""
+    """Whatever the size, on every CPU: decided, not compiled. Sizes of an axis with a third of those of another."""
     cpu = NAMED[target]
-    for case in [*LAYERS.values(), *map(last, LAYERS.values()), *BROAD[::20]]:
+    for case in [*LAYERS.values(), *map(last, LAYERS.values()), *BROAD[::20]][part % 2 :: 2]:
         orders = set()
         sizes: list[Sequence[int]] = [(1, 2, 3, 5, 8, 17, 40, 41)[i % 3 :: 3] for i in range(len(case.kernel))]
         for output in itertools.product(*sizes):
-            if sum(each.index(n) for each, n in zip(sizes, output, strict=True)) % 3 != part:
+            if sum(each.index(n) for each, n in zip(sizes, output, strict=True)) % 3 != part // 2:
                 continue
             window = zip(output, case.window.stride, case.window.dilation, case.kernel, strict=True)
             spatial = tuple((n - 1) * s + d * (k - 1) + 1 for n, s, d, k in window)
