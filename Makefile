@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Each worker takes neighbours, which share kernels and fixtures, and at the end some of what others have left.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# Few combinations of each test, and few random cases: `make test-all`, and so CI, takes all that are not wide.
+PROFILE = quick
+USUAL = IM2COL_TEST_PROFILE=$(PROFILE) $(PYTEST) -m "not wide"
 # An unknown name or a link that leads nowhere is a warning, and a warning is an error.
 SPHINX := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going
 
@@ -19,10 +22,12 @@ cluster-demo: $(VENV)/.cluster
 	$(BIN)/python examples/cluster_demo.py
 
 test: $(VENV)/.test
-	$(PYTEST) -m "not wide" $(COVERAGE)
-	@echo "Left out, for 'make test-all': whole matrices, more random cases, peers, the browser, coverage."
+	$(USUAL) $(COVERAGE)
+	@echo "Left out, for 'make test-all': further combinations and random cases, peers, the browser, coverage."
 
-# `make test` first, whose coverage is judged, then what it leaves out, with more random cases; no test runs twice alike.
+# `make test` first, of all combinations that are not wide, and its coverage is judged; then the wide ones, with more
+# random cases. No test runs twice alike.
+test-all: PROFILE = default
 test-all: COVERAGE = --cov --cov-report=term
 test-all: test
 	IM2COL_TEST_PROFILE=wide $(PYTEST) -m "wide or hypothesis"
@@ -31,7 +36,7 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(PYTEST) -q -m "not wide"
+	$(USUAL) -q
 
 # The folder `site`, which any static host serves: the pages in English, and in `site/zh` in Chinese.
 site: $(VENV)/.docs

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # No deadline and no complaint about slow data: CI machines are shared. In CI the same cases are drawn every time.
-# "wide" is for `make test-all`. "fast", for `make mutate`, is content with knowing that something is wrong: it makes no
-# failing case smaller.
+# "quick" is for `make test`, which runs few combinations of each test, too; "wide" is for `make test-all`. "fast", for
+# `make mutate`, is content with knowing that something is wrong: it makes no failing case smaller.
 _SHARED_MACHINE = [HealthCheck.too_slow]
-for name, number in (("default", 12), ("wide", 60)):
+for name, number in (("quick", 4), ("default", 12), ("wide", 60)):
     settings.register_profile(
         name,
         max_examples=number,
@@ -43,11 +43,15 @@ settings.register_profile(
     database=None,
     phases=[Phase.explicit, Phase.generate],
 )
-settings.load_profile(os.environ.get("IM2COL_TEST_PROFILE", "default"))
+PROFILE = os.environ.get("IM2COL_TEST_PROFILE", "default")
+settings.load_profile(PROFILE)
 
 
 WIDE_FIXTURES = {"torch", "browser", "trained"}
 """Peers, the browser, and the network of the example, which learns for seconds."""
+
+FEW = 2
+"""So many combinations of each test are in `make test`."""
 
 
 def axes_of(item: pytest.Function) -> list[tuple[int, ...]]:
@@ -66,8 +70,9 @@ def axes_of(item: pytest.Function) -> list[tuple[int, ...]]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as wide what asks a peer or a browser, and of a test's combinations those that its axes do not need.
 
-    In `make test` each value of each axis occurs; `make test-all` runs the other combinations too, or every so manieth
-    where the environment says so. A test that is marked ``whole`` has all of them in `make test`.
+    Of those that are not, which hold each value of each axis, `make test` runs the first `FEW`. CI and `make mutate` run
+    all of them; `make test-all` runs the wide ones too, or every so manieth where the environment says so. A test that
+    is marked ``whole`` has all its combinations everywhere.
     """
     families: dict[str, list[pytest.Function]] = {}
     for item in items:
@@ -78,14 +83,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not item.get_closest_marker("whole"):
             families.setdefault(item.nodeid.partition("[")[0], []).append(item)
     wide: list[list[pytest.Function]] = []
+    left_out: set[pytest.Function] = set()
     for family in families.values():
         usual = [item for item in family if not item.get_closest_marker("wide")]
         axes = [axes_of(item) for item in usual]
-        kept = {usual[place] for place in spanning(axes)} if axes and axes[0] else set(usual)
-        for item in set(usual) - kept:
+        kept = [usual[place] for place in spanning(axes)] if axes and axes[0] else usual
+        for item in set(usual).difference(kept):
             item.add_marker("wide")
         wide.append([item for item in family if item not in kept])
-    left_out = set(itertools.chain(*wide)) - set(in_turn(wide))
+        if PROFILE == "quick":
+            left_out.update(kept[FEW:])
+    left_out |= set(itertools.chain(*wide)) - set(in_turn(wide))
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]

@@ -31,7 +31,7 @@ def test_few_combinations_span_all_axes(lengths: list[int]) -> None:
     found = spanning(combinations)
     for axis, length in enumerate(lengths):
         assert {combinations[place][axis] for place in found} == set(range(length))
-    assert max(lengths) <= len(found) <= sum(sorted(lengths)[-2:])
+    assert max(lengths) <= len(set(found)) == len(found) <= sum(sorted(lengths)[-2:])
 
 
 def test_what_is_wide_may_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,27 +80,34 @@ def test_marked(a, b): ...
 
 
 def test_which_combinations_run(tmp_path: Path) -> None:
-    """Each value of an axis, fixtures included, in `make test`; all combinations in both together."""
+    """A few in `make test`, of those that hold each value of an axis, fixtures included; all with the wide ones."""
     (tmp_path / "test_family.py").write_text(FAMILY)
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["wide", "whole"]\n')
     found, paths = {}, (REPOSITORY, REPOSITORY / "src")
-    for which in ("not wide", "wide"):
+    for profile, which in (("quick", "not wide"), ("default", "not wide"), ("default", "wide")):
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only", "-m", which],
             cwd=tmp_path,
-            env=os.environ | {"IM2COL_WIDE_EVERY": "1", "PYTHONPATH": os.pathsep.join(map(str, paths))},
+            env=os.environ
+            | {
+                "IM2COL_WIDE_EVERY": "1",
+                "IM2COL_TEST_PROFILE": profile,
+                "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            },
             capture_output=True,
             text=True,
             timeout=HANG_SECONDS,
             check=False,
         )
         lines = [line.partition("::")[2].partition("[") for line in done.stdout.splitlines() if "::" in line]
-        found[which] = {name: [row for each, _, row in lines if each == name] for name, *_ in lines}
-    usual, wide = found["not wide"], found["wide"]
+        found[profile, which] = {name: [row for each, _, row in lines if each == name] for name, *_ in lines}
+    quick, usual, wide = found.values()
     three = [tuple(row.rstrip("]").split("-")) for row in usual["test_three"]]
     assert [len(set(axis)) for axis in zip(*three, strict=True)] == [2, 2, 3]
     assert (len(three), len(usual["test_all"]), "test_all" in wide) == (3, 6, False)
     assert len(usual["test_three"]) + len(wide["test_three"]) == 12
+    assert {name: len(rows) for name, rows in quick.items()} == {"test_three": 2, "test_all": 6, "test_marked": 2}
+    assert all(set(rows) <= set(usual[name]) for name, rows in quick.items())
     assert (usual["test_marked"], len(wide["test_marked"])) == (["0-0]", "1-2]"], 4)
 
 

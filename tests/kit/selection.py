@@ -47,8 +47,8 @@ def _wide(value: Any) -> ParameterSet:
     return pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.wide)
 
 
-def spanning(combinations: Sequence[Sequence[Hashable]]) -> set[int]:
-    """Return the places of few combinations in which each value of each axis occurs.
+def spanning(combinations: Sequence[Sequence[Hashable]]) -> list[int]:
+    """Return the places of few combinations in which each value of each axis occurs, those that bring most first.
 
     Parameters
     ----------
@@ -63,11 +63,11 @@ def spanning(combinations: Sequence[Sequence[Hashable]]) -> set[int]:
     """
     brought = [set(enumerate(each)) for each in combinations]
     order = sorted(range(len(brought)), key=lambda place: place * _GOLDEN % 1)
-    found: set[int] = set()
+    found: list[int] = []
     seen: set[tuple[int, Hashable]] = set()
     for least in range(max(map(len, brought), default=0), 0, -1):
         for place in order:
             if len(brought[place] - seen) >= least:
-                found.add(place)
+                found.append(place)
                 seen |= brought[place]
     return found
