@@ -70,9 +70,9 @@ def axes_of(item: pytest.Function) -> list[tuple[int, ...]]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as wide what asks a peer or a browser, and of a test's combinations those that its axes do not need.
 
-    Of those that are not, which hold each value of each axis, `make test` runs the first `FEW`. CI and `make mutate` run
-    all of them; `make test-all` runs the wide ones too, or every so manieth where the environment says so. A test that
-    is marked ``whole`` has all its combinations everywhere.
+    Of those that are not, which hold each value of each axis, `make test` runs the first `FEW`. CI and `make mutate`
+    run all of them; `make test-all` runs the wide ones too, or every so manieth where the environment says so. None is
+    wide of a test that is marked ``whole``; of one that is marked ``every`` `make test` leaves out none that is not.
     """
     families: dict[str, list[pytest.Function]] = {}
     for item in items:
@@ -80,19 +80,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         if WIDE_FIXTURES.intersection(item.fixturenames):
             item.add_marker("wide")
-        if not item.get_closest_marker("whole"):
-            families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        families.setdefault(item.nodeid.partition("[")[0], []).append(item)
     wide: list[list[pytest.Function]] = []
     left_out: set[pytest.Function] = set()
     for family in families.values():
         usual = [item for item in family if not item.get_closest_marker("wide")]
         axes = [axes_of(item) for item in usual]
-        kept = [usual[place] for place in spanning(axes)] if axes and axes[0] else usual
-        for item in set(usual).difference(kept):
-            item.add_marker("wide")
-        wide.append([item for item in family if item not in kept])
-        if PROFILE == "quick":
-            left_out.update(kept[FEW:])
+        first = [usual[place] for place in spanning(axes)] if axes and axes[0] else usual
+        whole = family[0].get_closest_marker("whole")
+        if not whole:
+            for item in set(usual).difference(first):
+                item.add_marker("wide")
+            wide.append([item for item in family if item not in first])
+        if PROFILE == "quick" and not family[0].get_closest_marker("every"):
+            left_out.update(set(usual if whole else first).difference(first[:FEW]))
     left_out |= set(itertools.chain(*wide)) - set(in_turn(wide))
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))

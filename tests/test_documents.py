@@ -19,7 +19,7 @@ PAGES = sorted(
 )
 
 
-@pytest.mark.whole
+@pytest.mark.every
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links_lead_somewhere(page: Path) -> None:
     """Every link within the repository names a file that exists."""

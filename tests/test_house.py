@@ -104,7 +104,7 @@ def allowed(path: Path, imported: tuple[str, ...]) -> bool:
     return ORDER.index(target) < ORDER.index(room)
 
 
-@pytest.mark.whole
+@pytest.mark.every
 @pytest.mark.parametrize("path", SOURCES, ids=str)
 def test_imports_only_run_up_the_list(path: Path) -> None:
     """Every import, in functions and for type checkers too, is of what stands before the module in ORDER."""
@@ -113,7 +113,7 @@ def test_imports_only_run_up_the_list(path: Path) -> None:
     assert [".".join(name) for name in found if not allowed(path, name)] == []
 
 
-@pytest.mark.whole
+@pytest.mark.every
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.relative_to(TESTS).as_posix())
 def test_no_file_of_the_tests_imports_a_test(path: Path) -> None:
     """What several test files share stands in `tests/kit`, and the kit needs nothing but itself and the library."""
@@ -340,7 +340,7 @@ def sections(documentation: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-@pytest.mark.whole
+@pytest.mark.every
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_functions_are_documented(name: str) -> None:
     """What it does in one line, every parameter, the result, the errors, and an example that the tests run."""

@@ -73,6 +73,10 @@ def test_three(a, b, both): ...
 @pytest.mark.parametrize("b", range(2))
 def test_all(a, b): ...
 
+@pytest.mark.every
+@pytest.mark.parametrize("a", range(3))
+def test_each(a): ...
+
 @pytest.mark.parametrize("a", [0, pytest.param(1, marks=pytest.mark.wide), 2])
 @pytest.mark.parametrize("b", range(2))
 def test_marked(a, b): ...
@@ -82,7 +86,7 @@ def test_marked(a, b): ...
 def test_which_combinations_run(tmp_path: Path) -> None:
     """A few in `make test`, of those that hold each value of an axis, fixtures included; all with the wide ones."""
     (tmp_path / "test_family.py").write_text(FAMILY)
-    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["wide", "whole"]\n')
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["wide", "whole", "every"]\n')
     found, paths = {}, (REPOSITORY, REPOSITORY / "src")
     for profile, which in (("quick", "not wide"), ("default", "not wide"), ("default", "wide")):
         done = subprocess.run(
@@ -106,7 +110,8 @@ def test_which_combinations_run(tmp_path: Path) -> None:
     assert [len(set(axis)) for axis in zip(*three, strict=True)] == [2, 2, 3]
     assert (len(three), len(usual["test_all"]), "test_all" in wide) == (3, 6, False)
     assert len(usual["test_three"]) + len(wide["test_three"]) == 12
-    assert {name: len(rows) for name, rows in quick.items()} == {"test_three": 2, "test_all": 6, "test_marked": 2}
+    few = {"test_three": 2, "test_all": 2, "test_each": 3, "test_marked": 2}
+    assert {name: len(rows) for name, rows in quick.items()} == few
     assert all(set(rows) <= set(usual[name]) for name, rows in quick.items())
     assert (usual["test_marked"], len(wide["test_marked"])) == (["0-0]", "1-2]"], 4)
 

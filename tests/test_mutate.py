@@ -20,7 +20,7 @@ mutants_of = cache(mutants)
 """What is no program is refused there."""
 
 
-@pytest.mark.whole
+@pytest.mark.every
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.why)
 def test_mutations_still_apply(mutation: Mutation) -> None:
     """The text that is replaced stands in its file once, and the tests that must notice exist."""

@@ -1,4 +1,4 @@
-"""Which of a test's many combinations `make test` runs, and which CI; `make test-all` runs all."""
+"""Which of a test's many combinations are wide: CI runs some of those, `make test` none, `make test-all` all."""
 
 from __future__ import annotations
 
