@@ -329,30 +329,57 @@ def test_slices_are_constants_since_python_3_14(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_source_is_known_by_every_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A change in a file of the engine or of a kernel's folder, a new one, another name: each makes another digest."""
-    engine, tiles = tmp_path / "engine", tmp_path / "tiles"
+    """A change in a file of the engine, of what it rests on or of a kernel's room, a new one: each another digest."""
+    engine, room = tmp_path / "engine", tmp_path / "algorithms"
     monkeypatch.setattr(compiler, "__file__", str(engine / "compiler.py"))
-    monkeypatch.setattr(filter_lanes, "__file__", str(tiles / "filter_lanes.py"))
-    for folder in (engine, tiles):
-        folder.mkdir()
-    digests = []
+    monkeypatch.setattr(filter_lanes, "__file__", str(room / "implicit/tiles/filter_lanes.py"))
+    digests: list[str] = []
+
+    def look() -> None:
+        compiler._folder_digest.cache_clear()
+        digests.append(compiler._source_digest.__wrapped__(TILE))
+
     for name, text in [
         ("engine/compiler.py", "a"),
         ("engine/gather.py", "b"),
         ("engine/gather.py", "c"),
-        ("tiles/epilogue.py", "b"),
-        ("tiles/epilogue.py", "d"),
-        ("tiles/notes.txt", "e"),
+        ("spec/pool.py", "b"),
+        ("spec/pool.py", "c"),
+        ("algorithms/implicit/tiles/epilogue.py", "b"),
+        ("algorithms/implicit/tiles/epilogue.py", "d"),
+        ("algorithms/implicit/tasks.py", "b"),
+        ("algorithms/winograd/linear.py", "b"),
+        ("algorithms/winograd/linear.py", "c"),
     ]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-        digests.append(compiler._source_digest.__wrapped__(TILE))
+        look()
     (engine / "gather.py").rename(engine / "scatter.py")
-    digests.append(compiler._source_digest.__wrapped__(TILE))
-    assert len(set(digests)) == 6
-    assert digests[4] == digests[5]
+    look()
+    monkeypatch.setattr(compiler, "__version__", "9")  # where no source is installed it is all that tells
+    look()
+    assert len(set(digests)) == len(digests) == 12
+    for name in ("algorithms/notes.txt", "photo/png_filters.py", "layers/plan.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("e")
+        look()
+    assert len(set(digests)) == 12
     monkeypatch.undo()
+    compiler._folder_digest.cache_clear()
     assert compiler._source_digest(TILE) not in digests
     assert compiler._source_digest(TILE) != compiler._source_digest(gather_kernels.__name__)
+
+
+def test_a_kernel_from_elsewhere_is_known_by_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What lies beside it counts."""
+    monkeypatch.setattr(sys.modules[__name__], "__file__", str(tmp_path / "own.py"))
+    digests = []
+    for text in "ab":
+        (tmp_path / "beside.py").write_text(text)
+        compiler._folder_digest.cache_clear()
+        digests.append(compiler._source_digest.__wrapped__(__name__))
+    compiler._folder_digest.cache_clear()
+    assert digests[0] != digests[1]
 
 
 @pytest.mark.usefixtures("cold")
