@@ -55,6 +55,30 @@ def test_traits_are_checked() -> None:
         explorer.selection = 3
 
 
+def test_traits_are_checked_where_notifications_are_held() -> None:
+    """As at any other time: nothing wrong is kept or told, what came before it is, and what is left out stays."""
+    require("anywidget")
+    explorer = illustrate(X, W, filter=2).live()
+    told: list[tuple[str, object]] = []
+    explorer.observe(lambda change: told.append((change["name"], change["new"])), ["chapter", "selection"])
+    for name, wrong in [("selection", {"place": 1}), ("selection", {"position": -1}), ("chapter", "end")]:
+        with pytest.raises(ArgumentError), explorer.hold_trait_notifications():
+            setattr(explorer, name, wrong)
+        with pytest.raises(ArgumentError):
+            explorer.set_trait(name, wrong)
+    assert (explorer.chapter, explorer.selection, told) == ("matmul-channels", {**CELL, "filter": 2}, [])
+    with explorer.hold_trait_notifications():
+        explorer.selection = {"filter": 1}
+        explorer.selection = {"position": 4}
+        explorer.chapter = "matmul"
+        with pytest.raises(ArgumentError):
+            explorer.selection = {"tap": 0.5}
+    assert told == [("selection", {**CELL, "filter": 1, "position": 4}), ("chapter", "matmul")]
+    with pytest.raises(require("traitlets").TraitError), explorer.hold_trait_notifications():
+        explorer.selection = 3
+    assert explorer.selection == {**CELL, "filter": 1, "position": 4}
+
+
 def test_a_page_that_holds_no_numbers_is_no_widget_either() -> None:
     """The page's own error, before there is a widget."""
     require("anywidget")

@@ -19,6 +19,31 @@ if TYPE_CHECKING:
 _NAMES = Selection._fields
 
 
+class _Chapter(traitlets.Unicode):  # type: ignore[misc]  # traitlets has no types here
+    """The name of a chapter. A trait judges what it is given at once; validators wait where notifications are held."""
+
+    def validate(self, obj: Any, value: Any) -> str:
+        name = super().validate(obj, value)
+        with naming("Explorer"):
+            if name not in chapters():
+                raise ArgumentError(f"chapter must be one of {tuple(chapters())}, got {shown(name)}")
+        return str(name)
+
+
+class _Selected(traitlets.Dict):  # type: ignore[misc]  # as above
+    """A selection: what is left out is None, but for the image and the filter, which stay."""
+
+    def validate(self, obj: Any, value: Any) -> dict[str, int | None]:
+        given = super().validate(obj, value)
+        before = obj.selection if obj.trait_has_value(self.name) else {}
+        with naming("Explorer"):
+            for name in given:
+                if name not in _NAMES:
+                    raise ArgumentError(f"a selection has {', '.join(_NAMES)}, not {shown(name)}; leave it out")
+            whole = {"image": before.get("image", 0), "filter": before.get("filter"), **given}
+            return {name: _number(name, whole.get(name)) for name in _NAMES}
+
+
 class Explorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is checked where it is installed
     """The explorer in a notebook: it shows itself as the last line of a cell.
 
@@ -38,31 +63,14 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is check
     _esm = (files(__package__) / "widget.js").read_text("utf-8")
     title = traitlets.Unicode().tag(sync=True)
     page = traitlets.Unicode().tag(sync=True)
-    chapter = traitlets.Unicode().tag(sync=True)
-    selection = traitlets.Dict().tag(sync=True)
+    chapter = _Chapter().tag(sync=True)
+    selection = _Selected().tag(sync=True)
 
     def __init__(
         self, *, title: str, page: str, chapter: str, selection: Selection, picture: Callable[[], str]
     ) -> None:
         self._picture = picture
         super().__init__(title=title, page=page, chapter=chapter, selection=selection._asdict())
-
-    @traitlets.validate("chapter")  # type: ignore[untyped-decorator]  # traitlets has no types here
-    def _check_chapter(self, proposal: Any) -> str:
-        with naming("Explorer"):
-            if proposal["value"] not in chapters():
-                raise ArgumentError(f"chapter must be one of {tuple(chapters())}, got {shown(proposal['value'])}")
-        return str(proposal["value"])
-
-    @traitlets.validate("selection")  # type: ignore[untyped-decorator]  # as above
-    def _check_selection(self, proposal: Any) -> dict[str, int | None]:
-        given, before = proposal["value"], self.selection
-        with naming("Explorer"):
-            for name in given:
-                if name not in _NAMES:
-                    raise ArgumentError(f"a selection has {', '.join(_NAMES)}, not {shown(name)}; leave it out")
-            whole = {"image": before.get("image", 0), "filter": before.get("filter"), **given}
-            return {name: _number(name, whole.get(name)) for name in _NAMES}
 
     def __repr__(self) -> str:
         return f"<Explorer {self.chapter!r}>"
