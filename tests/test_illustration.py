@@ -177,11 +177,55 @@ def test_pictures_beside_each_other() -> None:
     pages = [parsed(drawn("layer", chapter, "en")._repr_svg_()) for chapter in CHAPTERS]
     labels = [page.get("aria-labelledby") for page in pages]
     assert len(set(labels)) == len(CHAPTERS)
-    definitions: dict[str, bytes] = {}
-    for page in pages:
-        for pattern in page.iter(f"{SVG}pattern"):
-            text = ET.tostring(pattern)
-            assert definitions.setdefault(pattern.get("id", ""), text) == text
+
+
+def ids_of(picture: ET.Element) -> set[str]:
+    """Return the ids of an SVG document, having shown that it defines whatever it refers to, once."""
+    ids = [element.get("id", "") for element in picture.iter() if "id" in element.attrib]
+    text = ET.tostring(picture, "unicode")
+    used = {part.partition(")")[0] for part in text.split("url(#")[1:]} | set(
+        picture.get("aria-labelledby", "").split()
+    )
+    assert used <= set(ids)
+    assert len(set(ids)) == len(ids)
+    return set(ids)
+
+
+def test_a_picture_needs_no_other() -> None:
+    """Pages hide pictures: no two that differ, in a value or a colour, share an id; the same has the same bytes."""
+    changed = integers((5, 5), 0, 10)
+    changed[2, 2] += 1
+    calls: list[tuple[Any, dict[str, Any]]] = [
+        *((integers((5, 5), 0, 10), {"chapter": chapter, "step": None}) for chapter in CHAPTERS),
+        (changed, {}),
+        *((changed, {"colours": colours}) for colours in ("values", "channels")),
+        *((changed, {"lang": "zh", "step": step}) for step in (0, 1, None)),
+    ]
+    made = [illustrate(x, integers((3, 3), -2, 3), padding=1, **given)._repr_svg_() for x, given in calls]
+    assert made[-4] == made[-6]  # "channels" is what is drawn where nothing is said
+    different = sorted(set(made))
+    assert len(different) == len(calls) - 1
+    ids = [ids_of(parsed(text)) for text in different]
+    assert len(set[str]().union(*ids)) == sum(map(len, ids))
+    assert sum("padding" in name for each in ids for name in each) == len(different)
+
+
+def test_a_pattern_that_is_hidden_leaves_its_ground() -> None:
+    """The same picture twice has the same ids, and the first may be hidden."""
+    fills = {element.get("fill", "") for element in parsed(drawn("layer", "channels", "en")._repr_svg_()).iter()}
+    patterns = {fill for fill in fills if "url" in fill}
+    assert patterns
+    assert all(fill.endswith("-padding) #f3f4f6") for fill in patterns)
+    striped = drawn("channels", "channels", "en")._repr_svg_()
+    assert f"-tint-69) {channel_tint(69)}" in striped
+    assert f"-band-69) {channel_band(69)}" in striped
+
+
+def test_animations_define_what_they_use(tmp_path: Path) -> None:
+    """In all frames."""
+    path = tmp_path / "a.svg"
+    drawn("layer", "channels", "en", step="all").save(path)
+    assert any("padding" in name for name in ids_of(parsed(path.read_text("utf-8"))))
 
 
 def test_colours_and_marks() -> None:
@@ -190,7 +234,7 @@ def test_colours_and_marks() -> None:
     for channel in range(3):
         assert channel_tint(channel) in svg
         assert channel_band(channel) in svg
-    assert 'fill="url(#im2col-padding)"' in svg
+    assert '-padding) #f3f4f6"' in svg
     assert 'stroke-dasharray="3 2.5"' in svg
     root = parsed(svg)
     numbers = [e.text for e in root.iter(f"{SVG}text") if e.get("font-size") == "8"]
@@ -199,7 +243,7 @@ def test_colours_and_marks() -> None:
     assert len(outlines) == 3 + 3 + 3 + 1  # channels, kernels, partial results, and the output
     assert drawn("layer", "channels", "en", step=None)._repr_svg_().count('stroke-width="2"') == 0
     striped = drawn("channels", "channels", "en")._repr_svg_()
-    assert "im2col-tint-69" in striped  # colours that come again have a pattern
+    assert "-tint-69)" in striped  # colours that come again have a pattern
 
 
 def test_values_as_colours() -> None:

@@ -807,6 +807,10 @@ def test_exports(explore: Callable[..., Any], tmp_path: Path) -> None:
     assert "var(" not in svg
     assert "color-mix" not in svg
     assert "class=" not in svg
+    name = re.search(r'id="(im2col-[0-9a-f]{8})-hatch"', svg)
+    assert name is not None  # a page that holds several pictures may hide one
+    assert set(re.findall(r"url\(#([^)]*)\)", svg)) == {f"{name[1]}-hatch"}
+    assert all(found.startswith(name[1]) for found in re.findall(r' id="([^"]*)"', svg))
     assert set(re.findall(r'fill="([^"]+)"', svg)) >= {"#ffffff", "#1f2430", "none"}
     for panel in ("matrix", "weights", "product"):
         for text in itertools.chain(*labels(page, panel)):

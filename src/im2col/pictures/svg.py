@@ -34,6 +34,7 @@ SMALL, MANY, LEAST_FRAME = 3.0, 400, 13.0
 """Cells smaller than this get a frame of at least that size, or are filled where they are many."""
 STEP_SECONDS = 0.8
 """How long an animation rests on each step."""
+_REFERENCE = "url(#"
 
 
 def draw(scene: Scene, *, lang: str, colours: Colours = "channels", filled: int | None = None) -> str:
@@ -127,8 +128,6 @@ def _elements(figure: Figure, colours: Colours, filled: int | None) -> Iterator[
 
 def _document(figure: Figure, lang: str, size: tuple[float, float]) -> ET.Element:
     width, height = map(_number, size)
-    # Several pictures may stand in one notebook, whose ids must differ.
-    name = f"im2col-{crc32((figure.title + figure.description).encode()):08x}"
     root = ET.Element(
         "svg",
         {
@@ -138,13 +137,13 @@ def _document(figure: Figure, lang: str, size: tuple[float, float]) -> ET.Elemen
             "height": height,
             "viewBox": f"0 0 {width} {height}",
             "role": "img",
-            "aria-labelledby": f"{name}-title {name}-description",
+            "aria-labelledby": "title description",
             "font-family": FONT_FAMILY,
             "style": "font-variant-numeric: tabular-nums",
         },
     )
-    ET.SubElement(root, "title", {"id": f"{name}-title"}).text = figure.title
-    ET.SubElement(root, "desc", {"id": f"{name}-description"}).text = figure.description
+    ET.SubElement(root, "title", {"id": "title"}).text = figure.title
+    ET.SubElement(root, "desc", {"id": "description"}).text = figure.description
     _patterns(root, figure)
     ET.SubElement(root, "rect", {"width": width, "height": height, "fill": PAPER})
     return root
@@ -164,15 +163,24 @@ def _patterns(root: ET.Element, figure: Figure) -> None:
 def _stripes(definitions: ET.Element, name: str, ground: str, line: str, distance: int) -> None:
     size = str(distance)
     turned = {"patternUnits": "userSpaceOnUse", "patternTransform": "rotate(45)", "width": size, "height": size}
-    pattern = ET.SubElement(definitions, "pattern", {"id": f"im2col-{name}", **turned})
+    pattern = ET.SubElement(definitions, "pattern", {"id": name, **turned})
     ET.SubElement(pattern, "rect", {"width": size, "height": size, "fill": ground})
     ET.SubElement(pattern, "rect", {"width": "1.2", "height": size, "fill": line})
 
 
 def _fill(channel: int, *, band: bool) -> str:
     if channel >= len(CHANNELS):
-        return f"url(#im2col-{'band' if band else 'tint'}-{channel})"
+        return _pattern(f"{'band' if band else 'tint'}-{channel}", _colour(channel, band=band))
+    return _colour(channel, band=band)
+
+
+def _colour(channel: int, *, band: bool) -> str:
     return channel_band(channel) if band else channel_tint(channel)
+
+
+def _pattern(name: str, ground: str) -> str:
+    """Return a fill by a pattern; its ground alone where the same picture, which stands before it, is hidden."""
+    return f"{_REFERENCE}{name}) {ground}"
 
 
 def _draw_plane(placed: PlacedPlane, colours: Colours) -> ET.Element:
@@ -240,7 +248,7 @@ def _draw_cells(group: ET.Element, placed: PlacedPlane, colours: Colours) -> Non
         at = (row, column)
         x, y = placed.lefts[column], placed.tops[row]
         if plane.padding[at]:
-            fill = "url(#im2col-padding)"
+            fill = _pattern("padding", PADDING)
             padded.append({"x": _number(x + 0.5), "y": _number(y + 0.5), **inner})
         elif plane.blank[at]:
             fill = PAPER
@@ -371,4 +379,13 @@ def _number(value: float) -> str:
 
 
 def _text(root: ET.Element) -> str:
+    """Return a document whose ids are its own: a page may hold many, and hide the one that defines an id first."""
+    name = f"im2col-{crc32(ET.tostring(root)):08x}"
+    for element in root.iter():
+        if "id" in element.attrib:
+            element.set("id", f"{name}-{element.get('id')}")
+        fill = element.get("fill", "")
+        if fill.startswith(_REFERENCE):
+            element.set("fill", fill.replace(_REFERENCE, f"{_REFERENCE}{name}-", 1))
+    root.set("aria-labelledby", " ".join(f"{name}-{part}" for part in root.get("aria-labelledby", "").split()))
     return ET.tostring(root, encoding="unicode") + "\n"

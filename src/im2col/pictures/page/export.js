@@ -16,10 +16,23 @@ export function svgOf(store, stage, scene) {
   const theme = document.documentElement.dataset.theme;
   document.documentElement.dataset.theme = "light";
   try {
-    return new XMLSerializer().serializeToString(composed(store, stage, scene));
+    return named(composed(store, stage, scene));
   } finally {
     document.documentElement.dataset.theme = theme;
   }
+}
+
+/** Return a document as text whose ids are its own: a page may hold many, and hide the one that defines an id first. */
+function named(svg) {
+  const text = () => new XMLSerializer().serializeToString(svg);
+  let hash = 0x811c9dc5; // FNV-1a
+  for (const byte of new TextEncoder().encode(text())) hash = Math.imul(hash ^ byte, 0x01000193);
+  const name = `im2col-${(hash >>> 0).toString(16).padStart(8, "0")}`;
+  for (const node of svg.querySelectorAll("[id]")) node.id = `${name}-${node.id}`;
+  for (const node of svg.querySelectorAll('[fill^="url(#"]')) {
+    node.setAttribute("fill", node.getAttribute("fill").replace("url(#", `url(#${name}-`));
+  }
+  return text();
 }
 
 function composed(store, stage, scene) {
