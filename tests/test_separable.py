@@ -553,3 +553,59 @@ def passes_against_forbidden_pages(third: int) -> None:
 def test_no_byte_beside_the_arrays_is_touched(third: int) -> None:
     """What lies before and behind image and result is forbidden."""
     run_alone("test_separable", f"passes_against_forbidden_pages({third})")
+
+
+# Weights of any magnitude.
+
+
+@pytest.mark.parametrize("power", [-1030, -900, -620, -400, 400, 620, 900, 1019])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_power_of_two_changes_no_rank(precision: str, power: int) -> None:
+    """Squares of such weights are 0 in float64, or infinite, and yet some kernels are products and others are not."""
+    rng = np.random.default_rng(0)
+    whole = np.outer([1, 2, 1], [1, 4, 6, 4, 1]) / 16
+    kernels = {1: [np.ones((3, 5)), whole], 3: [rng.integers(-9, 10, (3, 5)).astype(float), np.eye(3, 5) / 8]}
+    for rank, some in kernels.items():
+        for kernel in some:
+            w = np.ldexp(kernel, power)[None, None]
+            assert kernel_rank(w, precision) == rank
+            found = factors(w, precision, rank)
+            assert np.isfinite(found.across).all()
+            np.testing.assert_array_equal(product(found), w)
+
+
+@pytest.mark.parametrize("power", [-620, -520, 520, 620, 1015])
+@pytest.mark.parametrize("kind", ["random", "box", "rank 2", "whole"])
+def test_results_are_multiplied_as_weights_are(kind: str, power: int) -> None:
+    """By a power of two, exactly, where weights are far from both ends of float64: with each algorithm."""
+    rng = np.random.default_rng(1)
+    kernels = {
+        "random": rng.standard_normal((5, 5)),
+        "box": np.full((5, 5), 0.3),
+        "rank 2": unsharp(5, "float64"),
+        "whole": rng.integers(-9, 10, (5, 5)).astype(float),
+    }
+    w, x = kernels[kind][None, None], rng.standard_normal((1, 1, 40, 40)) / 64
+    for algorithm in ("auto", "separable"):
+        found = conv2d(x, np.ldexp(w, power), algorithm=algorithm)
+        expected = np.ldexp(signal.correlate(x, w, "valid"), power)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14 * np.abs(expected).max())
+
+
+def test_weights_at_both_ends_of_their_dtype() -> None:
+    """Factors stay finite, those of the greatest weights and those of the least, which have no bits to spare."""
+    rng = np.random.default_rng(2)
+    for dtype in ("float32", "float64"):
+        info = np.finfo(dtype)
+        least = info.smallest_subnormal * rng.integers(-9, 10, (5, 5)).astype(dtype)
+        for kernel in (np.full((5, 5), info.max), least, info.max * rng.choice([1, -1], (5, 5)).astype(dtype)):
+            w = kernel.astype(dtype)[None, None]
+            found = factors(w, "strict", kernel_rank(w, "strict") or 1)
+            wide = (each.astype(np.longdouble) for each in found)
+            np.testing.assert_array_equal(np.einsum("fcri,fcrj->fcij", *wide), w)
+
+
+def test_multiples_that_no_float_holds() -> None:
+    """A row that is 2**1050 times another one."""
+    w = np.outer([1.0, 2.0**-1050, 3.0], [0.0, 1.0, 0.0])[None, None]
+    np.testing.assert_array_equal(product(factors(w, "native", 1)), w)

@@ -22,7 +22,7 @@ from ..implicit.tiles.epilogue import Epilogue
 from ..implicit.view import LINE
 from ..implicit.work import OUT, ROOM, WEIGHTS, X, together
 from .box_sums import BoxSums, box_sums, kept, links
-from .factors import PIXELS, admitted, unit
+from .factors import PIXELS, admitted, in_middle_range, unit
 from .passes import out_strides_of, strides_of
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def are_boxes(w: Array, precision: str) -> bool:
 
 def _admits(kernel: Array, precision: str) -> bool:
     """Whether a precision admits a box's sums: by the rms error that is predicted, of that of plain sums."""
+    kernel, _ = in_middle_range(kernel)
     weight = float(kernel[0, 0])
     squares = (square_of_sums(kernel.shape, *pixels) for pixels in PIXELS)
     exact = abs(math.frexp(weight)[0]) in (0, 0.5)

@@ -42,6 +42,10 @@ greatest result."""
 _WHOLE = {4: 1 << 16, 8: 1 << 24}
 """By the bytes of a weight: up to how many times their common unit a kernel's magnitudes sum to if its weights are
 whole numbers, whose sums with whole pixels are exact."""
+_MIDDLE = 300
+"""Powers of two, up to which a weight's square, and that of its rounding, are far from both ends of float64."""
+_MOST_BITS = 1000
+"""Of whole multiples, which float64 has up to 1023 bits of."""
 
 
 class Factors(NamedTuple):
@@ -130,11 +134,37 @@ def _pair_of(kernel: Array, precision: str) -> _Pair:
 
 
 def _found_alone(kernel: Array, precision: str) -> _Pair:
-    with single_threaded_blas():  # which may not decide any bit
+    # Threads may not decide any bit; what overflows is found to be wrong.
+    with single_threaded_blas(), np.errstate(all="ignore"):
         return _found(kernel, precision)
 
 
+def in_middle_range(kernel: Array) -> tuple[Array, int]:
+    """Return a kernel times a power of two, and that power, with which squares of its weights are in float64's range.
+
+    Examples
+    --------
+    >>> in_middle_range(np.array([[2.0**700, -(2.0**699)]]))
+    (array([[ 0.5 , -0.25]]), -701)
+    """
+    power = -int(np.frexp(np.abs(kernel).max(initial=0))[1])
+    return (kernel, 0) if abs(power) <= _MIDDLE else (np.ldexp(kernel, power), power)
+
+
 def _found(kernel: Array, precision: str) -> _Pair:
+    """Return factors of a kernel of any magnitude: those of a multiple, if no bit is lost on the way there and back."""
+    middle, power = in_middle_range(kernel)
+    if power == 0:
+        return _fewest(kernel, precision)
+    if not np.array_equal(np.ldexp(middle, -power), kernel):
+        return _rows_alone(kernel)
+    down, scaled = _fewest(middle, precision)
+    across = np.ldexp(scaled, -power)
+    kept = np.array_equal(np.ldexp(across, power), scaled)
+    return _Pair(down, across) if kept else _rows_alone(kernel)
+
+
+def _fewest(kernel: Array, precision: str) -> _Pair:
     wide = kernel.astype(np.float64)
     left, values, _ = np.linalg.svd(wide, full_matrices=False)
     rest = np.append(np.cumsum(values[::-1] ** 2)[::-1], 0)  # what is missing of the square, with so many terms
@@ -148,8 +178,13 @@ def _found(kernel: Array, precision: str) -> _Pair:
         for pair in ways:
             if pair is not None and admits(kernel, *pair, precision):
                 return pair
+    return _rows_alone(kernel)
+
+
+def _rows_alone(kernel: Array) -> _Pair:
+    """Return the factors that every kernel has: each row by itself, or each column, so that sums stay as they are."""
     if kernel.shape[0] <= kernel.shape[1]:
-        return _Pair(np.eye(len(kernel), dtype=kernel.dtype), kernel)  # each row by itself: sums as they are
+        return _Pair(np.eye(len(kernel), dtype=kernel.dtype), kernel)
     return _scaled(kernel.T, np.eye(kernel.shape[1]), kernel.dtype)
 
 
@@ -193,11 +228,16 @@ def _exact(kernel: Array, most: int) -> _Pair | None:
 
 
 def _whole_multiples(numbers: Array) -> list[float]:
-    """Return numbers, of which none is 0, as the whole multiples of their greatest common unit."""
+    """Return numbers, of which none is 0, as the whole multiples of their greatest common unit.
+
+    As they are where floats do not hold those.
+    """
     exact = [Fraction(float(number)) for number in numbers]
     below = math.lcm(*(number.denominator for number in exact))
     integers = [int(number * below) for number in exact]
     unit = math.gcd(*integers)
+    if (max(map(abs, integers)) // unit).bit_length() > _MOST_BITS:
+        return [float(number) for number in numbers]
     return [float(number // unit) for number in integers]
 
 
@@ -218,8 +258,14 @@ def _missing(kernel: Array, down: Array, across: Array) -> Array:
 
 
 def _scaled(down: Array, across: Array, dtype: np.dtype[Any]) -> _Pair:
-    """Return factors in a dtype, the first ones with magnitudes that sum to at most 1: by powers of two, exactly."""
+    """Return factors in a dtype, the first ones with magnitudes that sum to at most 1: by powers of two, exactly.
+
+    They sum to more where the others would not be finite else.
+    """
+    down, across = down.astype(np.float64), across.astype(np.float64)
     _, exponents = np.frexp(np.abs(down).sum(axis=1, keepdims=True))
+    _, reached = np.frexp(np.abs(across).max(axis=1, keepdims=True))
+    exponents = np.minimum(exponents, np.finfo(dtype).maxexp - 1 - reached)
     return _Pair(np.ldexp(down, -exponents).astype(dtype), np.ldexp(across, exponents).astype(dtype))
 
 
@@ -229,7 +275,7 @@ def admits(kernel: Array, down: Array, across: Array, precision: str) -> bool:
     for (mean, variance, sign), most in zip(PIXELS, admitted(kernel, precision), strict=True):
         first, second = _signed(down, sign), _signed(across, sign)
         of_factors = variance * (missing**2).sum() + (mean * _signed(_signed(missing, sign).T, sign).sum()) ** 2
-        if unit(kernel) ** 2 * _square_of_passes(first, second, mean, variance) + of_factors > most:
+        if not unit(kernel) ** 2 * _square_of_passes(first, second, mean, variance) + of_factors <= most:  # NaN, too
             return False
     return True
 
