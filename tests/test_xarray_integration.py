@@ -627,6 +627,23 @@ def test_dask_gives_the_bits_of_the_whole(xr: Any, labelled: Any) -> None:
         assert lazy.values.tobytes() == whole.values.tobytes()
 
 
+def test_dask_arrays_with_axes_of_length_one(xr: Any, labelled: Any) -> None:
+    """Wherever they lie, among the batches and under the windows: sums are NumPy's, and batches keep their chunks."""
+    w = np.array([[1.0, 2.0], [4.0, 8.0]])
+    for shape in itertools.product((1, 3), repeat=4):
+        pixels = np.arange(float(np.prod(shape))).reshape(shape)
+        padded = np.pad(pixels, ((0, 0), (0, 0), (0, 1), (0, 1)))
+        expected = np.einsum(
+            "abyxkl,kl->abyx", np.lib.stride_tricks.sliding_window_view(padded, (2, 2), axis=(2, 3)), w
+        )
+        for dims in itertools.permutations("abyx"):
+            x = xr.DataArray(pixels, dims=tuple("abyx")).transpose(*dims).chunk(2)
+            y = labelled.conv(x, w, dims=("y", "x"), padding=((0, 1), (0, 1)), algorithm="reference")
+            assert y.dims == dims
+            assert y.chunks[dims.index("a")] == x.chunks[dims.index("a")]
+            np.testing.assert_array_equal(y.transpose(*"abyx").values, expected)
+
+
 def test_files_are_not_read_unasked(xr: Any, labelled: Any, tmp_path: Path) -> None:
     """An array that a file backs is refused with its size and the way out, by every function."""
     scipy = require("scipy.io")

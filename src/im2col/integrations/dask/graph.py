@@ -83,6 +83,32 @@ def over_chunks(
     return da.Array(HighLevelGraph.from_collections(token, graph, dependencies=[x]), token, chunks, meta=meta)
 
 
+def reshaped(x: Any, chunks: Sequence[tuple[int, ...]]) -> Any:
+    """Return a dask array whose chunks, each in another shape, are those of another one, in their order.
+
+    As ``dask.array.reshape_blockwise``, which errs where both the first axis and the last one have a length of 1.
+
+    Parameters
+    ----------
+    x : dask.array.Array
+    chunks : sequence of tuple of int
+        Of the result, along each axis: as many as `x` has, and each of as many numbers.
+    """
+    token = f"reshaped-{tokenize(x.name, chunks)}"
+    places = itertools.product(*(range(len(each)) for each in chunks))
+    sources = itertools.product(*(range(n) for n in x.numblocks))
+    graph: dict[Any, Any] = {
+        (token, *place): (partial(_in_shape, shape), (x.name, *source))
+        for place, shape, source in zip(places, itertools.product(*chunks), sources, strict=True)
+    }
+    meta = np.empty((0,) * len(chunks), x.dtype)
+    return da.Array(HighLevelGraph.from_collections(token, graph, dependencies=[x]), token, tuple(chunks), meta=meta)
+
+
+def _in_shape(shape: tuple[int, ...], chunk: Array) -> Array:
+    return chunk.reshape(shape)
+
+
 def _taken(taken: tuple[slice, ...], chunk: Array) -> Array:
     """Return a part of a chunk: a copy, so that what is handed on does not keep the whole chunk."""
     return chunk[taken].copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -141,8 +142,11 @@ def axes_of(x: Any, name: str, at: Laid) -> Any:
         data = data.transpose(order)
     count = len(at.batch)
     if count > 1:
-        shape = (math.prod(data.shape[:count]), *data.shape[count:])
-        data = _flat(data, shape) if is_lazy(data) else data.reshape(shape)
+        if is_lazy(data):
+            batches = tuple(map(math.prod, itertools.product(*data.chunks[:count])))
+            data = _reshaped(data, (batches, *data.chunks[count:]))
+        else:
+            data = data.reshape(math.prod(data.shape[:count]), *data.shape[count:])
     if None in at.axes:
         index: list[Any] = [slice(None)] * data.ndim
         index.insert(at.axes.index(None) + bool(count), None)
@@ -183,27 +187,18 @@ def apart(data: Any, x: Any, at: Laid) -> Any:
     count = len(at.batch)
     if count < 2:
         return data
-    sizes = tuple(x.sizes[dim] for dim in at.batch)
     if is_lazy(data):
         own = dict(zip(x.dims, x.chunks, strict=True))
-        return _unflat(data, sizes, tuple(own[dim] for dim in at.batch))
-    return data.reshape(*sizes, *data.shape[1:])
+        return _reshaped(data, (*(own[dim] for dim in at.batch), *data.chunks[1:]))
+    return data.reshape(*(x.sizes[dim] for dim in at.batch), *data.shape[1:])
 
 
-def _flat(data: Any, shape: tuple[int, ...]) -> Any:
-    """Return a dask array with its first axes as one, chunk by chunk: in an order of its own."""
+def _reshaped(data: Any, chunks: Any) -> Any:
+    """Return a dask array with some first axes as one, or one as some, chunk by chunk: in an order of its own."""
     with importing:
-        from dask.array import reshape_blockwise
+        from ..dask.graph import reshaped
 
-    return reshape_blockwise(data, shape)
-
-
-def _unflat(data: Any, sizes: tuple[int, ...], chunks: tuple[tuple[int, ...], ...]) -> Any:
-    """Return a dask array with its first axis as those that `_flat` joined."""
-    with importing:
-        from dask.array import reshape_blockwise
-
-    return reshape_blockwise(data, (*sizes, *data.shape[1:]), chunks=(*chunks, *data.chunks[1:]))
+    return reshaped(data, chunks)
 
 
 def _coords(coords: Any, made: Made) -> Any:
