@@ -263,6 +263,24 @@ def test_a_broken_tiff_file_is_one_line(tmp_path: Path) -> None:
         assert [entry.name for entry in tmp_path.iterdir()] == ["a.tif"]
 
 
+@pytest.mark.parametrize("compression", ["zlib", "lzw", "packbits", "zstd", None])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize("options", [{"rowsperstrip": 5}, {"tile": (16, 16)}])
+def test_a_file_that_ends_early_is_said_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], compression: str | None, dtype: str, options: dict[str, Any]
+) -> None:
+    """In the error alone: Pillow's library would write to standard error by itself."""
+    path = tmp_path / "a.tif"
+    # tifffile writes the directory before the pixels: so it is these that end.
+    tifffile.imwrite(path, smooth(dtype, 3), photometric="rgb", compression=compression, metadata=None, **options)
+    path.write_bytes(path.read_bytes()[:-50])
+    for read in (read_photo, lambda source: filter_file(source, KERNEL, tmp_path / "out.tif")):
+        with pytest.raises(PhotoError, match=r"\Aread_photo: .*a\.tif cannot be decoded \(.*\); get a complete copy"):
+            read(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.tif"]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_large_tiff_file_is_suspected_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit of pixels, and the budget."""
     path = tiff(tmp_path / "a.tif", smooth("u2", 3), "rgb")

@@ -12,7 +12,7 @@ from ..errors import PhotoError
 from .libraries import imagecodecs, pillow, tifffile
 from .metadata import exif_of_tags, orientation_of, resolution, tiff_exif, turned, upright, upright_xmp
 from .photograph import Metadata, Photo
-from .tiff_rows import TiffRows, as_colours, in_rows, left_out, strips
+from .tiff_rows import LOSSLESS, TiffRows, as_colours, ends_early, in_rows, left_out, strips
 
 if TYPE_CHECKING:
     import os
@@ -63,7 +63,9 @@ def read_tiff(file: BinaryIO, path: str | os.PathLike[str], limit: int | None) -
         opened = not (tiff.is_bigtiff and tiff.byteorder == ">")  # by Pillow, which is blind to this one kind
         streams = in_rows(page, tiff.filehandle.size)
         usual = page.photometric not in _OWN or (not page.extrasamples and page.planarconfig == 1)
-        if plain and opened and usual and not streams:
+        # What ends within its pixels Pillow's library would tell standard error, too.
+        early = page.photometric in _OWN and page.compression in LOSSLESS and ends_early(page, tiff.filehandle.size)
+        if plain and opened and usual and not streams and not early:
             file.seek(0)
             return None
         if not (isinstance(page.imagewidth, int) and isinstance(page.imagelength, int)):

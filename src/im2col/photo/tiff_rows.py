@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _WHITE_IS_ZERO, _GREY_AND_RGB = 0, (0, 1, 2)
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
 _PLAIN = 1
-_LOSSLESS = (_PLAIN, 5, 8, 32946, 32773, 50000)
+LOSSLESS = (_PLAIN, 5, 8, 32946, 32773, 50000)
 """Compressions that are decoded strip by strip: none, LZW, deflate by both of its numbers, PackBits, Zstandard."""
 _AT_ONCE = 1 << 16
 """Samples that are calculated with at once: in floating point they take many times their memory."""
@@ -39,7 +39,7 @@ def in_rows(page: Any, size: int) -> bool:
         Bytes of the file: what would lie behind its end is left to those who read it as a whole.
     """
     dtype, bits = page.dtype, page.bitspersample
-    if dtype is None or page.photometric not in _GREY_AND_RGB or page.compression not in _LOSSLESS:
+    if dtype is None or page.photometric not in _GREY_AND_RGB or page.compression not in LOSSLESS:
         return False
     if not (dtype.kind == "f" and dtype.itemsize <= 8) and not (dtype.kind == "u" and bits in {8, 16}):
         return False
@@ -52,7 +52,12 @@ def in_rows(page: Any, size: int) -> bool:
         return False
     if page.compression == _PLAIN and any(n < _segment_bytes(page, index) for index, n in enumerate(counts)):
         return False
-    return all(at + n <= size for at, n in zip(offsets, counts, strict=True))
+    return not ends_early(page, size)
+
+
+def ends_early(page: Any, size: int) -> bool:
+    """Say whether some of a page's strips or tiles lie behind the end of a file of so many bytes."""
+    return any(at + n > size for at, n in zip(page.dataoffsets, page.databytecounts, strict=False))
 
 
 def _segment_bytes(page: Any, index: int) -> int:
