@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import itertools
 import os
 import struct
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image, JpegImagePlugin
 
-from im2col import FileError, Im2colError, MemoryBudgetError, PhotoError
+from im2col import FileError, Im2colError, MemoryBudgetError, PhotoError, convolve_blocks
 from im2col.photo.filtering import filter_file, filter_photo
 from im2col.photo.image_files import Photo, read_photo, write_photo
 from im2col.photo.scaled import photo_image
@@ -34,9 +36,6 @@ from .kit.photographs import (
     tiff,
     write_with_everything,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -242,6 +241,42 @@ def test_a_folder_in_which_nothing_can_be_made_is_found_before_the_work(
         FileError, f"filter_file: cannot write '{tmp_path / 'b.png'}': Permission denied; name another folder"
     ):
         filter_file(tmp_path / "a.png", "blur", tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_disk_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """Which refuses to make a file, and to remove even one that is not there: what is told is the first."""
+    write_photo(Photo(smooth("u1", 3)), tmp_path / "a.png")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for call in ("open", "unlink"):
+        monkeypatch.setattr(os, call, fail)
+    monkeypatch.setattr(Path, "unlink", fail)
+    with raises_exactly(
+        FileError,
+        f"filter_file: cannot write '{tmp_path / 'b'}.{ending}': Read-only file system; name another folder",
+    ):
+        filter_file(tmp_path / "a.png", "blur", tmp_path / f"b.{ending}")
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "npy"])
+def test_a_disk_that_becomes_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """While a file is put in place: what is told is that, and not that what was written cannot be removed."""
+    target = tmp_path / f"b.{ending}"
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for call in ("replace", "unlink"):
+        monkeypatch.setattr(Path, call, fail)
+    if ending == "npy":
+        with raises_exactly(FileError, f"convolve_blocks: cannot write '{target}': Read-only file system"):
+            convolve_blocks(np.ones((5, 5)), np.ones((1, 1, 3, 3)), target)
+    else:
+        with raises_exactly(FileError, f"write_photo: cannot write '{target}': Read-only file system"):
+            write_photo(Photo(smooth("u1", 3)), target)
 
 
 @pytest.mark.wide

@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -77,6 +77,16 @@ def part_of(target: Path) -> Path:
     return target.with_name(f".im2col-{uuid.uuid4().hex[:12]}.part")
 
 
+def remove_part(part: Path) -> None:
+    """Remove what will not be complete, if it is there.
+
+    What the system says of that is not told: it is what failed before that matters. A disk that is read-only refuses
+    to remove even what is not there.
+    """
+    with suppress(OSError):
+        part.unlink()
+
+
 @contextmanager
 def replacing(
     path: str | os.PathLike[str], *, force: bool, like: int = ANYONE, part: Path | None = None
@@ -113,7 +123,7 @@ def replacing(
         put_in_place(part, path, force=force)
     except BaseException as cause:
         if not kept:
-            part.unlink(missing_ok=True)
+            remove_part(part)
         if isinstance(cause, OSError):
             raise cannot_write(path, cause) from cause
         raise
@@ -178,7 +188,7 @@ def check_writable(path: str | os.PathLike[str], *, force: bool) -> None:
         except OSError as cause:
             raise FileError(f"cannot write {str(path)!r}: {reason_of(cause)}; name another folder") from cause
         finally:
-            part.unlink(missing_ok=True)
+            remove_part(part)
     elif sys.stdout is None:  # as Python has it where it was closed
         raise FileError("cannot write '-': standard output is closed; name a file")
     elif sys.stdout.isatty():

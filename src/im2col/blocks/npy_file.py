@@ -19,6 +19,7 @@ from ..files import (
     open_part,
     part_of,
     put_in_place,
+    remove_part,
     require_room,
 )
 
@@ -134,7 +135,7 @@ class NpyFile:
                 put_in_place(self._part, self._path, force=self._force)
             except BaseException as cause:
                 if not self._kept:
-                    self._part.unlink(missing_ok=True)
+                    remove_part(self._part)
                 if isinstance(cause, OSError):
                     raise cannot_write(self._path, cause) from cause
                 raise
@@ -142,4 +143,4 @@ class NpyFile:
     def _close(self, *, keep: bool) -> None:
         os.close(self._descriptor)
         if not keep:
-            self._part.unlink(missing_ok=True)
+            remove_part(self._part)
