@@ -254,6 +254,8 @@ def test_values_as_colours() -> None:
     assert value_colour(float("nan"), 9) == "#c9ced8"
     assert value_colour(float("inf"), 9) == value_colour(9, 9)
     assert value_colour(1, 0) == "#ffffff"
+    assert value_colour(float("inf"), 0) == mix("#E69F00", 0.75)  # full where no number is, too
+    assert value_colour(float("-inf"), 0) == mix("#0072B2", 0.75)
     svg = drawn("plain", "slide", "en", colours="values")._repr_svg_()
     assert channel_tint(0) not in svg
     assert value_colour(9, 9) in svg
@@ -274,6 +276,24 @@ def test_heat_maps() -> None:
     assert (one[0, :2] == heat(np.array([[1.0, 2.0]]), 0, by_value=False)[0]).all()  # one infinity erases nothing
     assert one[0, 3].tolist() == [0xC9, 0xCE, 0xD8]
     assert len(set(CHANNELS)) == 6
+
+
+@pytest.mark.parametrize("others", [[], [0.0], [2.0], [-2.0], [-3.0, 2.0], [np.nan]])
+@pytest.mark.parametrize(("channel", "by_value"), [(-1, False), (-1, True), (0, True)])
+def test_infinities_are_no_zeros(others: list[float], channel: int, *, by_value: bool) -> None:
+    """An infinity has the fullest colour of its sign, whatever else is there, if only zeros or nothing."""
+    picture = heat(np.array([[np.inf, -np.inf, *others]]), channel, by_value=by_value)[0].tolist()
+    full = heat(np.array([[9.0, -9.0]]), channel, by_value=by_value)[0].tolist()
+    assert picture[:2] == full
+    assert full[0][0] > full[0][2]  # orange
+    assert full[1][0] < full[1][2]  # blue
+
+
+def test_infinite_results_have_colours() -> None:
+    """A product of infinities alone is not drawn as one of zeros."""
+    svg = illustrate([[np.inf, 1], [2, 3]], [[-1, 0], [0, 1]], chapter="slide", colours="values")._repr_svg_()
+    output = parsed(svg).findall(f"{SVG}g")[2]
+    assert [e.get("fill") for e in output.findall(f"{SVG}rect")] == [mix("#0072B2", 0.75)]
 
 
 def test_an_image_without_pixels() -> None:

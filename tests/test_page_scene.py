@@ -39,7 +39,7 @@ PICTURES = Path(im2col.pictures.__file__).parent
 PAGE = PICTURES / "page"
 CHAPTERS = tuple(chapters())
 FEWER = tuple(name for name, chapter in chapters().items() if chapter.needs)
-NAMES = "drawHeat, short, letter, sourceIndex, Geometry, makeLayer, makeScene, sceneToJson, panelsOf, highlight, say"
+NAMES = "drawHeat, valueColour, short, letter, sourceIndex, Geometry, makeLayer, makeScene, sceneToJson, panelsOf, highlight, say"
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +382,7 @@ def test_heat_maps_have_the_colours_of_python(page: Any, channel: int) -> None:
     """An infinity is as full as the fullest number, NaN is grey, and neither takes the others' colours."""
     pictures: list[list[float]] = [[0, 1, 2, 3], [0, 1, 2, math.inf], [-4, 1, math.nan, 3]]
     pictures += [[-math.inf, -2, 1, math.inf], [math.inf, -math.inf, 0, math.nan], [5, 2, -math.inf, math.nan]]
-    pictures += [[math.nan] * 4]
+    pictures += [[math.nan] * 4, [math.inf, -math.inf] * 2, [-math.inf, 0, 0, math.nan], [math.inf, -1, -2, -3]]
     function = """([pictures, channel]) => pictures.map((values) => {
         const canvas = document.createElement("canvas");
         [canvas.width, canvas.height] = [2, 2];
@@ -395,6 +395,14 @@ def test_heat_maps_have_the_colours_of_python(page: Any, channel: int) -> None:
         shown = np.array(data).reshape(2, 2, 4)
         assert np.abs(shown[..., :3] - wanted.astype(int)).max() <= 1, picture  # halves are rounded another way
         assert (shown[..., 3] == 255).all()
+
+
+def test_infinities_are_no_zeros(page: Any) -> None:
+    """A cell's infinity has the fullest colour of its sign, where no number says how full, too."""
+    for largest in (0, 3):
+        colours = page.evaluate(f"[-Infinity, -3, 0, 3, Infinity].map((v) => valueColour(v, {largest}))")
+        assert [c.count(" 62.0%") + c.count(" 42.0%") for c in colours] == [2, *((2, 0, 2) if largest else (0, 0, 0)), 2]
+        assert ["#0072B2" in colours[0], "#E69F00" in colours[4]] == [True, True]
 
 
 def test_turning_a_layer_shares_what_was_computed(page: Any) -> None:

@@ -57,11 +57,11 @@ def value_colour(value: float, largest: float) -> str:
     ----------
     value : float
     largest : float
-        The modulus of the fullest colour. NaN is grey.
+        The modulus of the fullest colour, which infinities have, too. NaN is grey.
     """
     if np.isnan(value):
         return LINE
-    share = 0.0 if largest == 0 else min(1.0, abs(value) / largest) if np.isfinite(value) else 1.0
+    share = 1.0 if np.isinf(value) else 0.0 if largest == 0 else min(1.0, abs(value) / largest)
     return mix(HIGH if value > 0 else LOW, _VALUE * share)
 
 
@@ -110,18 +110,19 @@ def heat(values: NDArray[np.float64], channel: int, *, by_value: bool) -> NDArra
     -------
     ndarray, (H, W, 3), uint8
     """
-    # Infinities are as full as the fullest number, and leave the others their colours.
+    # Infinities are as full as the fullest number of either sign, and leave the others their colours.
     numbers = values[np.isfinite(values)]
     low, high = float(numbers.min(initial=0)), float(numbers.max(initial=0))
-    finite = np.nan_to_num(values, posinf=high, neginf=low)
-    if channel >= 0 and low >= 0 and not by_value:
-        share = (finite / high if high else finite)[..., None]
+    bright = channel >= 0 and low >= 0 and not by_value
+    largest = max(-low, high) or 1.0
+    finite = np.nan_to_num(values, posinf=largest, neginf=0.0 if bright else -largest)
+    if bright:
+        share = (finite / largest)[..., None]
         light = np.array(_rgb(mix(CHANNELS[channel % len(CHANNELS)], 0.25)), np.float64)
         dark = np.array(_rgb(mix(CHANNELS[channel % len(CHANNELS)], 0.35, "#0b0d12")), np.float64)
         picture = np.asarray(dark + (light - dark) * share + 0.5).astype(np.uint8)
         picture[np.isnan(values)] = _rgb(LINE)
         return picture
-    largest = max(-low, high) or 1.0
     share = 0.9 * np.abs(finite / largest)[..., None]
     hue = np.where((finite > 0)[..., None], np.array(_rgb(HIGH)), np.array(_rgb(LOW)))
     picture = np.asarray(255 + (hue - 255) * share + 0.5).astype(np.uint8)

@@ -17,7 +17,8 @@ export function tintOf(channel) {
 /** Return the CSS colour of a value: from blue through paper to orange, the fuller the larger. */
 export function valueColour(value, largest) {
   if (Number.isNaN(value)) return "var(--line)";
-  const share = largest === 0 ? 0 : Math.min(1, Math.abs(value) / largest);
+  const isInfinite = Math.abs(value) === Infinity; // as full as the fullest number, and full where there is none
+  const share = isInfinite ? 1 : largest === 0 ? 0 : Math.min(1, Math.abs(value) / largest);
   const mixed = (most) => `color-mix(in srgb, ${value > 0 ? "#E69F00" : "#0072B2"} ${(most * share).toFixed(1)}%, var(--paper))`;
   return `light-dark(${mixed(62)}, ${mixed(42)})`; // digits are to be read on it
 }
@@ -37,7 +38,7 @@ export function drawHeat(canvas, values, rows, columns, channel, isPadding) {
   const bright = hue && low >= 0;
   const largest = Math.max(-low, high) || 1;
   for (let i = 0; i < values.length; i++) {
-    const value = Math.max(low, Math.min(high, values[i])); // infinities are as full as the fullest number
+    const value = Math.max(bright ? 0 : -largest, Math.min(largest, values[i])); // infinities are as full as the fullest
     const share = Math.abs(value) / largest;
     for (let k = 0; k < 3; k++) {
       let shade;
