@@ -38,8 +38,12 @@ if TYPE_CHECKING:
 PICTURES = Path(im2col.pictures.__file__).parent
 PAGE = PICTURES / "page"
 CHAPTERS = tuple(chapters())
+GROUPED = ("concat", "filters", "matmul-channels", "view")
 FEWER = tuple(name for name, chapter in chapters().items() if chapter.needs)
-NAMES = "drawHeat, valueColour, short, letter, sourceIndex, Geometry, makeLayer, makeScene, sceneToJson, panelsOf, highlight, say"
+NAMES = (
+    "drawHeat, valueColour, short, letter, sourceIndex, "
+    "Geometry, makeLayer, makeScene, sceneToJson, panelsOf, highlight, say"
+)
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +264,10 @@ CASES: dict[str, Case] = {
         whole((2, 54, 49), 39), whole((2, 2, 3, 3), 40), {"padding": 1}, chapters=("channels", "fold", "slide", "view")
     ),
     "blocks": Case(whole((330, 310), 41), whole((3, 3), 42), {}, chapters=("padding-stride", "matmul")),
+    "groups of many taps": Case(whole((8, 4, 4), 61), whole((8, 2, 3, 3), 62), {"groups": 4}, chapters=GROUPED),
+    "groups of channels last": Case(
+        whole((8, 4, 4), 63), whole((8, 1, 3, 3), 64), {"groups": 8, "tap_order": "channel-last"}, chapters=GROUPED
+    ),
     "tiles in a batch of groups": Case(
         whole((2, 4, 5, 4), 49),
         whole((4, 2, 3, 3), 50),
@@ -401,7 +409,11 @@ def test_infinities_are_no_zeros(page: Any) -> None:
     """A cell's infinity has the fullest colour of its sign, where no number says how full, too."""
     for largest in (0, 3):
         colours = page.evaluate(f"[-Infinity, -3, 0, 3, Infinity].map((v) => valueColour(v, {largest}))")
-        assert [c.count(" 62.0%") + c.count(" 42.0%") for c in colours] == [2, *((2, 0, 2) if largest else (0, 0, 0)), 2]
+        assert [c.count(" 62.0%") + c.count(" 42.0%") for c in colours] == [
+            2,
+            *((2, 0, 2) if largest else (0, 0, 0)),
+            2,
+        ]
         assert ["#0072B2" in colours[0], "#E69F00" in colours[4]] == [True, True]
 
 

@@ -607,6 +607,32 @@ def test_copies_are_kept_in_sight() -> None:
     assert 1234 in panel_of(scene, "matrices").planes[0].columns.shown
 
 
+@pytest.mark.parametrize("tap_order", ["channel-first", "channel-last"])
+@pytest.mark.parametrize("orientation", ["rows", "columns"])
+@pytest.mark.parametrize("members", [1, 3])
+def test_what_a_group_multiplies_is_kept_in_sight(members: int, orientation: Any, tap_order: Any) -> None:
+    """Each product that the formula lists is lit in both matrices, whichever group the filter is of."""
+    channels = 12
+    x = np.arange(channels * 25).reshape(channels, 5, 5)
+    w = -1 - np.arange(channels * members * 9).reshape(channels, members, 3, 3)
+    layer = make_pictured_layer(x, w, groups=channels // members, orientation=orientation, tap_order=tap_order)
+    for filter_ in range(channels):
+        s = Selection(0, 4, None, filter_)
+        scene = scene_of(layer, "matmul-channels", s)
+        assert scene.formula is not None
+        for kind, side in (("matrix", 0), ("weights", 1)):
+            plane = panel_of(scene, kind).planes[0]
+            assert plane.text is not None
+            lit = plane.text[highlight(layer, plane, s).level > 0].tolist()
+            assert {term[side] for term in scene.formula.terms} <= set(lit)
+        first = filter_ // members * members
+        for i in (0, 1, 2, -2, -1):  # by plain indices: of no group's pixels and weights is a number the same
+            c, ky, kx = sorted(
+                np.ndindex(members, 3, 3), key=lambda t: t if tap_order == "channel-first" else (*t[1:], t[0])
+            )[i]
+            assert scene.formula.terms[i] == (str(x[first + c, 1 + ky, 1 + kx]), f"−{-w[filter_, c, ky, kx]}")
+
+
 def test_windows_are_elided_where_there_are_too_many_cells() -> None:
     """Filters and patches of 2,500 cells show them all, more of them the ends of each window."""
     layer = make_pictured_layer(np.ones((8, 48, 48), int), np.ones((8, 8, 40, 40), int))

@@ -33,6 +33,8 @@ MOST_READERS = 9
 """Positions or tiles that read a selected pixel and are kept in sight."""
 MOST_PLANES = 8
 """Channels, slices, images or filters that are shown whole."""
+MOST_TERMS = 12
+"""Products that a formula lists whole."""
 
 
 @dataclass
@@ -245,9 +247,20 @@ class PanelBuilder:
         pixel = self.selection.pixel
         return [] if pixel is None else few(self.layer.readers(pixel), self.layer.geometry.output_shape)
 
-    def taps(self, count: int, unit: str, chosen: int | None) -> Axis:
-        """Return taps as an axis of a table."""
-        return axis(count, unit, LONGEST_AXIS, [chosen])
+    def taps(self, unit: str) -> Axis:
+        """Return all taps as an axis of a table, in sight those whose products the formula lists."""
+        return axis(self.layer.taps, unit, LONGEST_AXIS, [self.selection.tap, *self._listed()])
+
+    def _listed(self) -> list[int]:
+        """Return the taps that the formula lists; of one group, they are the axis's ends."""
+        if self.selection.filter is None or self.layer.groups == 1:
+            return []
+        read = np.flatnonzero(self.layer.reads(self.selection.filter))
+        return [int(read[i]) for i in axis(len(read), "terms", MOST_TERMS).shown]
+
+    def kernel_taps(self, unit: str, chosen: int | None) -> Axis:
+        """Return one channel's taps as an axis of a table."""
+        return axis(self.layer.geometry.taps, unit, LONGEST_AXIS, [chosen])
 
     def filter_axis(self, unit: str, limit: int) -> Axis:
         """Return the filters as an axis."""

@@ -312,7 +312,7 @@ def table_panel(
 
 
 def _matrix(b: PanelBuilder, kind: str = "matrix", what: str = "entry") -> Panel:
-    down, across = ("position", b.positions("rows")), ("tap", b.taps(b.layer.taps, "columns", b.selection.tap))
+    down, across = ("position", b.positions("rows")), ("tap", b.taps("columns"))
     return table_panel(b, kind, what, down, across, per_image=what == "entry")
 
 
@@ -324,14 +324,14 @@ def _matrices(b: PanelBuilder) -> Panel:
     def bases(channel: int) -> Steps:
         return {"tap": (channel * layer.geometry.taps, 0, 1) if first else (channel, 0, layer.channels)}
 
-    tap, taps = b.selection.tap, layer.geometry.taps
-    own = None if tap is None else tap % taps if first else tap // layer.channels
-    down, across = ("position", b.positions("rows")), ("tap", b.taps(taps, "columns", own))
+    tap = b.selection.tap
+    own = None if tap is None else tap % layer.geometry.taps if first else tap // layer.channels
+    down, across = ("position", b.positions("rows")), ("tap", b.kernel_taps("columns", own))
     return table_panel(b, "matrices", "entry", down, across, per_image=True, parts=layer.channels, bases=bases)
 
 
 def _weights(b: PanelBuilder) -> Panel:
-    down = ("tap", b.taps(b.layer.taps, "rows", b.selection.tap))
+    down = ("tap", b.taps("rows"))
     return table_panel(
         b, "weights", "weight", down, ("filter", b.filter_axis("columns", LONGEST_AXIS)), per_image=False
     )
@@ -348,7 +348,7 @@ def _position_offsets(b: PanelBuilder) -> Panel:
 
 
 def _tap_offsets(b: PanelBuilder) -> Panel:
-    across = ("tap", b.taps(b.layer.taps, "columns", b.selection.tap))
+    across = ("tap", b.taps("columns"))
     return table_panel(b, "tap-offsets", "tap-offset", ("", ONE), across, per_image=False)
 
 

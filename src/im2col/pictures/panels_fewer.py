@@ -59,7 +59,7 @@ def _transform(b: PanelBuilder, kind: str, down: str, across: str) -> Panel:
 
 
 def _flat_kernel(b: PanelBuilder) -> Panel:
-    across = ("tap", b.taps(b.layer.taps, "columns", b.selection.tap))
+    across = ("tap", b.taps("columns"))
     return table_panel(b, "flat-kernel", "weight", ("filter", ONE), across, per_image=False)
 
 

@@ -16,7 +16,7 @@ from ..importing import importing
 from ..spec.arguments import word
 from .highlight import tap_ranks
 from .labels import short
-from .panel_builder import PanelBuilder
+from .panel_builder import MOST_TERMS, PanelBuilder
 from .panels import make_panel
 from .plane import NOTHING, Axis, axis
 from .scene import Formula, Panel, Scene
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from .separable import Factors
     from .winograd import Tiles
 
-MOST_TERMS = 12
-"""Products that a formula shows."""
 SIGNS = ("→", "∗", "×", "⊙", "⊗", "=", "+", "÷", "Σ")
 
 

@@ -13,6 +13,8 @@ export const LONGEST_AXIS = 48;
 const MOST_READERS = 9;
 /** Channels, slices, images or filters that are shown whole. */
 export const MOST_PLANES = 8;
+/** Products that a formula lists whole. */
+export const MOST_TERMS = 12;
 
 /** Makes the planes of one scene: of a layer, a selection that elision must not hide, and "values" or "letters". */
 export class Builder {
@@ -163,9 +165,22 @@ export class Builder {
     return pixel === null ? [] : few(this.layer.readers(pixel), this.layer.geometry.outputShape);
   }
 
-  /** Return taps as an axis of a table. */
-  taps(count, unit, chosen) {
-    return axis(count, unit, LONGEST_AXIS, [chosen]);
+  /** Return all taps as an axis of a table, in sight those whose products the formula lists. */
+  taps(unit) {
+    return axis(this.layer.taps, unit, LONGEST_AXIS, [this.selection.tap, ...this.listed()]);
+  }
+
+  /** Return the taps of the selected filter's group that the formula lists; of one group, they are the axis's ends. */
+  listed() {
+    const { filter } = this.selection;
+    if (filter === null || this.layer.groups === 1) return [];
+    const read = [...Array(this.layer.taps).keys()].filter((tap) => this.layer.reads(filter, tap));
+    return axis(read.length, "terms", MOST_TERMS).shown.map((i) => read[i]);
+  }
+
+  /** Return one channel's taps as an axis of a table. */
+  kernelTaps(unit, chosen) {
+    return axis(this.layer.geometry.taps, unit, LONGEST_AXIS, [chosen]);
   }
 
   /** Return the filters as an axis. */

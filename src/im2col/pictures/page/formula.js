@@ -4,7 +4,7 @@
 import { tintOf } from "./colours.js";
 import { element, put, write } from "./dom.js";
 import { NOTHING, axis } from "./scene.js";
-import { MOST_TERMS } from "./story.js";
+import { MOST_TERMS } from "./builder.js";
 import { say } from "./texts.js";
 
 /** Return a formula as one line, such as 12 = 5×2 + 3×(−1). */

@@ -206,7 +206,7 @@ function tablePanel(b, kind, what, down, across, { perImage, parts = 1, bases = 
 
 function matrixPanel(b, kind = "matrix", what = "entry") {
   const down = ["position", b.positions("rows")];
-  const across = ["tap", b.taps(b.layer.taps, "columns", b.selection.tap)];
+  const across = ["tap", b.taps("columns")];
   return tablePanel(b, kind, what, down, across, { perImage: what === "entry" });
 }
 
@@ -217,12 +217,12 @@ function matricesPanel(b) {
   const bases = (channel) => ({ tap: first ? [channel * geometry.taps, 0, 1] : [channel, 0, channels] });
   const down = ["position", b.positions("rows")];
   const { tap } = b.selection;
-  const across = ["tap", b.taps(geometry.taps, "columns", tap === null ? null : b.layer.tapKernel(tap))];
+  const across = ["tap", b.kernelTaps("columns", tap === null ? null : b.layer.tapKernel(tap))];
   return tablePanel(b, "matrices", "entry", down, across, { perImage: true, parts: channels, bases });
 }
 
 function weightsPanel(b) {
-  const down = ["tap", b.taps(b.layer.taps, "rows", b.selection.tap)];
+  const down = ["tap", b.taps("rows")];
   const across = ["filter", b.filterAxis("columns", LONGEST_AXIS)];
   return tablePanel(b, "weights", "weight", down, across, { perImage: false });
 }
@@ -238,7 +238,7 @@ function positionOffsetsPanel(b) {
 }
 
 function tapOffsetsPanel(b) {
-  const across = ["tap", b.taps(b.layer.taps, "columns", b.selection.tap)];
+  const across = ["tap", b.taps("columns")];
   return tablePanel(b, "tap-offsets", "tap-offset", ["", wholeAxis(1, "columns")], across, { perImage: false });
 }
 
@@ -267,7 +267,7 @@ function transformPanel(b, kind, down, across) {
 }
 
 function flatKernelPanel(b) {
-  const across = ["tap", b.taps(b.layer.taps, "columns", b.selection.tap)];
+  const across = ["tap", b.taps("columns")];
   return tablePanel(b, "flat-kernel", "weight", ["filter", wholeAxis(1, "columns")], across, { perImage: false });
 }
 

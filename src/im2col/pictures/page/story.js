@@ -4,15 +4,13 @@
 import { tapRanks } from "./highlight.js";
 import { short } from "./labels.js";
 import { prod, unravel } from "./geometry.js";
-import { Builder } from "./builder.js";
+import { Builder, MOST_TERMS } from "./builder.js";
 import { makePanel } from "./panels.js";
 import { NOTHING, axis, gapsOf, sentence } from "./scene.js";
 import { factorsOf } from "./separable.js";
 import { tilesOf } from "./winograd.js";
 
 const SIGNS = ["→", "∗", "×", "⊙", "⊗", "=", "+", "÷", "Σ"];
-/** Products that a formula shows. */
-export const MOST_TERMS = 12;
 
 /** Return the scene of a chapter; `chapters` are the chapters' JSON files by name, see story.py's make_scene. */
 export function makeScene(layer, chapters, chapter, selection = NOTHING, { channel = 0, labels = "values" } = {}) {
