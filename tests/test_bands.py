@@ -96,6 +96,22 @@ def test_bands_read_what_they_copy(first: int, threads: int) -> None:
                         assert not 0 <= pixel < g.spatial_shape[0] or band.first <= pixel // per < band.stop
 
 
+@pytest.mark.usefixtures("copies")
+def test_bands_are_cut_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A great image has a hundred thousand bands, and its plan is to be refused, or made, in seconds."""
+    found = (DecidedLayer(p, decide.decide(p, host()), 1) for p in (problem_of(c, "float32") for c in CASES.values()))
+    layer = next(each for each in found if each.decision.banded is not None and not each.decision.banded.planes)
+    copy, runs = layer.decision.banded, layer.tables.runs
+    assert copy is not None
+    searches: list[object] = []
+    search = np.searchsorted
+    monkeypatch.setattr(np, "searchsorted", lambda *given: searches.append(given) or search(*given))
+    for second in (1, 1 << 30):
+        searches.clear()
+        assert copy.bands(layer.tables.starts, [(0, run.rows) for run in runs], (0, layer.tables.groups), second)
+        assert len(searches) == len(runs)
+
+
 def test_other_copies_are_made_whole() -> None:
     """Those of converted numbers, and those with padding."""
     for case, dtype in (

@@ -128,20 +128,25 @@ class BandedCopy(NamedTuple):
         most = max(int(_KEPT * second) // (self.view.pixel[0] * step), 2 * (span - step) // step, 1)
         count = -(-n // most)
         along = self.view.out_position[0]
-        places = [(starts // along, length if g.ndim == 1 else 1) for starts, length in runs]
-        bands = []
-        for i in range(count):
-            edges = [n * i // count, n * (i + 1) // count]
-            rows, low, high = [], n, 0
-            for (starts, length), limit in zip(places, limits, strict=True):
-                first, stop = np.clip(np.searchsorted(starts, edges), *limit).tolist()
-                rows.append((first, stop))
-                if first < stop:
-                    low, high = min(low, int(starts[first])), max(high, int(starts[stop - 1]) + length)
-            if low < high:
-                top, bottom = max(0, low * step - before), min(g.spatial_shape[0], (high - 1) * step - before + span)
-                bands.append(Band(tuple(rows), top // per, -(-max(top, bottom) // per), groups))
-        return bands
+        edges = n * np.arange(count + 1) // count
+        low, high, rows = np.full(count, n), np.zeros(count, np.int64), []
+        # All bands at once: a great image has a hundred thousand.
+        for (starts, length), limit in zip(runs, limits, strict=True):
+            cuts = np.clip(np.searchsorted(starts // along, edges), *limit)
+            first, stop = cuts[:-1], cuts[1:]
+            rows.append(list(zip(first.tolist(), stop.tolist(), strict=True)))
+            some = np.flatnonzero(first < stop)
+            low[some] = np.minimum(low[some], starts[first[some]] // along)
+            last = starts[stop[some] - 1] // along + (length if g.ndim == 1 else 1)
+            high[some] = np.maximum(high[some], last)
+        top = np.maximum(0, low * step - before)
+        bottom = np.maximum(top, np.minimum(g.spatial_shape[0], (high - 1) * step - before + span))
+        edges_of = zip((low < high).tolist(), (top // per).tolist(), (-(-bottom // per)).tolist(), strict=True)
+        return [
+            Band(each, start, end, groups)
+            for each, (some_rows, start, end) in zip(zip(*rows, strict=True), edges_of, strict=True)
+            if some_rows
+        ]
 
     def _bands_of_planes(self, limits: Sequence[tuple[int, int]], groups: tuple[int, int], second: int) -> list[Band]:
         """Cut some groups into bands."""
