@@ -291,7 +291,7 @@ def test_infinities_are_no_zeros(others: list[float], channel: int, *, by_value:
 
 def test_infinite_results_have_colours() -> None:
     """A product of infinities alone is not drawn as one of zeros."""
-    svg = illustrate([[np.inf, 1], [2, 3]], [[-1, 0], [0, 1]], chapter="slide", colours="values")._repr_svg_()
+    svg = illustrate([[np.inf, 1.0], [2.0, 3.0]], [[-1, 0], [0, 1]], chapter="slide", colours="values")._repr_svg_()
     output = parsed(svg).findall(f"{SVG}g")[2]
     assert [e.get("fill") for e in output.findall(f"{SVG}rect")] == [mix("#0072B2", 0.75)]
 
